@@ -1,0 +1,194 @@
+"""What the API answers and the CLI reads. Plain TypedDicts: a client needs no other part of routerd.
+
+Times ending in `_seconds` are ages or durations in seconds. Addresses and prefixes are text.
+"""
+
+from __future__ import annotations
+
+from typing_extensions import TypedDict
+
+
+class SpeakerView(TypedDict):
+    """The ExaBGP child."""
+
+    running: bool
+    pid: int | None
+    restarts: int
+    reason: str
+    """Why it is not running, or why it last ended; empty if it never did."""
+
+
+class FamilyCounts(TypedDict):
+    """Prefixes of one peer in one family."""
+
+    received: int
+    accepted: int
+    rejected: int
+    in_fib: int
+    stale: int
+    advertised: int
+
+
+class PeerView(TypedDict):
+    """A peer: configured, or dialled in from a range."""
+
+    name: str
+    address: str
+    group: str
+    asn: int | None
+    """The AS that its OPEN said, or the configured one; None when neither is known."""
+    router_id: str | None
+    dynamic: bool
+    state: str
+    """`established`, or `waiting` (nobody dialled in), or `stale` (gone, its paths kept for graceful restart)."""
+    reason: str
+    """Why it is not established, or what is wrong with it, such as "(no accept policy)"; may be empty."""
+    since_seconds: float
+    sessions: int
+    hold_time: int | None
+    families: list[str]
+    totals: FamilyCounts
+    by_family: dict[str, FamilyCounts]
+    rejected_by_reason: dict[str, int]
+    faults: int
+    """Malformed UPDATEs received (RFC 7606)."""
+
+
+class GroupMemberView(TypedDict):
+    """A leg of a nexthop group."""
+
+    nexthop_id: int
+    gateway: str
+    interface: str
+    weight: int
+    peers: list[str]
+
+
+class GroupView(TypedDict):
+    """A nexthop group of routerd's in the kernel."""
+
+    id: int
+    type: str
+    """`resilient` or `hash-threshold`."""
+    buckets: int
+    prefixes: int
+    members: list[GroupMemberView]
+
+
+class SysctlView(TypedDict):
+    """A kernel setting that forwarding needs."""
+
+    name: str
+    wanted: str
+    found: str
+    """What it was when routerd first looked."""
+    current: str
+    ok: bool
+    remedy: str
+    """The command that sets it, when routerd could not; else empty."""
+
+
+class ProblemView(TypedDict):
+    """Something that is wrong, and what to do about it."""
+
+    where: str
+    what: str
+    remedy: str
+
+
+class FibView(TypedDict):
+    """The kernel's side in numbers."""
+
+    synchronised: bool
+    routes: int
+    nexthops: int
+    groups: int
+    refused: int
+    """Writes that the kernel refuses now."""
+    drift_mended: int
+
+
+class StatusView(TypedDict):
+    """`GET /v1/status`: the one screen that answers "is all well?"."""
+
+    version: str
+    router_id: str
+    asn: int
+    uptime_seconds: float
+    ok: bool
+    speaker: SpeakerView
+    peers: list[PeerView]
+    prefixes: int
+    paths: int
+    fib: FibView
+    groups: list[GroupView]
+    sysctls: list[SysctlView]
+    problems: list[ProblemView]
+
+
+class PathView(TypedDict):
+    """One path to a prefix."""
+
+    peer: str
+    name: str
+    next_hop: str
+    interface: str
+    as_path: str
+    origin: str
+    med: int | None
+    local_pref: int | None
+    communities: list[str]
+    stale: bool
+    best: bool
+    multipath: bool
+    lost_at: str
+    """The decision step that it lost at, such as "3 AS_PATH length"; why it was rejected; empty for winners."""
+
+
+class KernelRouteView(TypedDict):
+    """What the kernel has for a prefix, asked for at the time of the request."""
+
+    present: bool
+    protocol: str
+    metric: int | None
+    nexthop_id: int | None
+    members: list[GroupMemberView]
+
+
+class RouteView(TypedDict):
+    """`GET /v1/routes`: a row a prefix."""
+
+    prefix: str
+    group_id: int | None
+    in_fib: bool
+    paths: int
+    next_hops: list[str]
+    best_peer: str
+
+
+class RouteDetailView(TypedDict):
+    """`GET /v1/routes/{prefix}`: everything about one prefix."""
+
+    prefix: str
+    paths: list[PathView]
+    group_id: int | None
+    members: list[GroupMemberView]
+    in_fib: bool
+    refused: str
+    kernel: KernelRouteView
+
+
+class RoutesView(TypedDict):
+    """A page of routes; `total` counts all that match."""
+
+    total: int
+    routes: list[RouteView]
+
+
+class VersionView(TypedDict):
+    """`GET /v1/version`."""
+
+    routerd: str
+    exabgp: str
+    python: str
+    kernel: str

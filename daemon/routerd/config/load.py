@@ -1,0 +1,143 @@
+"""Reading the configuration file, with errors that say where and what to write instead."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from routerd.config import model
+from routerd.config.contradictions import contradictions
+
+Location = tuple[str | int, ...]
+
+
+class ConfigError(Exception):
+    """The file cannot be used. `problems` has one line a problem, each with file, line and key path."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def load(path: Path) -> model.Config:
+    """Read and check the file; ConfigError lists every problem found, not only the first."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: is not UTF-8 text (byte {error.start})"]) from error
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "config") -> model.Config:
+    """Check the text of a configuration; `name` is what errors call the file."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{name}: not valid TOML: {error}"]) from error
+    try:
+        config = model.Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError([_invalid(name, text, data, dict(e)) for e in error.errors()]) from error
+    problems = [_line(name, text, where, what) for where, what in contradictions(config)]
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _invalid(name: str, text: str, data: dict[str, Any], error: dict[str, Any]) -> str:
+    where: Location = tuple(error["loc"])
+    kind, message = error["type"], str(error["msg"]).removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        message = _unknown_key(where)
+    elif kind == "missing":
+        message = f"is missing; write {where[-1]} = ..."
+    elif kind not in ("value_error", "literal_error"):
+        message = f"{message} (found {_found(data, where)})"
+    elif kind == "literal_error":
+        message = f"{message.replace('Input should be', 'write')} (found {_found(data, where)})"
+    return _line(name, text, _known_part(data, where), message)
+
+
+def _found(data: Any, where: Location) -> str:
+    """Show the offending value, but never a password."""
+    for part in where:
+        if isinstance(data, dict) and part in data:
+            data = data[str(part)]
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+    return "a hidden value" if "password" in where else repr(data)
+
+
+def _known_part(data: Any, where: Location) -> Location:
+    """Drop what pydantic adds for unions and is no key of the file, but keep a missing last key."""
+    kept: list[str | int] = []
+    for part in where:
+        if isinstance(data, dict) and part in data:
+            data = data[part]
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        elif not (isinstance(data, dict) and part == where[-1]):
+            continue
+        kept.append(part)
+    return tuple(kept)
+
+
+def _unknown_key(where: Location) -> str:
+    fields = list(_section(where[:-1]).model_fields)
+    close = difflib.get_close_matches(str(where[-1]), fields, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(fields)}"
+    return f"is not a known key; {hint}"
+
+
+def _section(where: Location) -> type[BaseModel]:
+    """Return the model that a location lies in."""
+    sections: dict[str, type[BaseModel]] = {
+        "router": model.RouterSection,
+        "fib": model.FibSection,
+        "api": model.ApiSection,
+        "peer_groups": model.PeerGroup,
+        "peers": model.Peer,
+        "dynamic_peers": model.DynamicPeers,
+    }
+    return sections[str(where[0])] if where else model.Config
+
+
+def _line(name: str, text: str, where: Location, message: str) -> str:
+    key = ""
+    for part in where:
+        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+    number = line_of(text, where)
+    place = f"{name}:{number}" if number else name
+    return f"{place}: {key}: {message}" if key else f"{place}: {message}"
+
+
+_TABLE = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
+
+
+def line_of(text: str, where: Location) -> int | None:
+    """Return the number of the line that writes the key at `where`, else of its table's header, else None."""
+    if not where:
+        return None
+    position = next((part for part in where if isinstance(part, int)), 0)
+    if where[0] == "peer_groups" and len(where) > 1:
+        header, keys = f"peer_groups.{where[1]}", where[2:]
+    else:
+        header, keys = str(where[0]), tuple(part for part in where[1:] if isinstance(part, str))
+    inside, seen, found = False, -1, None
+    for number, line in enumerate(text.splitlines(), start=1):
+        table = _TABLE.match(line)
+        if table:
+            inside = table[2].replace('"', "").replace(" ", "") == header
+            seen += inside
+            inside = inside and (table[1] == "[" or seen == position)
+            found = number if inside else found
+        elif inside and keys and re.match(rf'\s*"?{re.escape(str(keys[0]))}"?\s*=', line):
+            return number
+    return found

@@ -1,0 +1,187 @@
+"""The configuration's models: every key, its type, its default and its limits.
+
+Unknown keys and wrong types are refused. What a key means is said in config/routerd.toml.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+def _address(text: Any) -> Any:
+    if not isinstance(text, str):
+        raise ValueError('write an address as a string, such as "192.168.10.100"')
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError(f'{text!r} is not an IPv4 or IPv6 address; write one such as "192.168.10.100"') from None
+
+
+def _network(text: Any) -> Any:
+    if not isinstance(text, str):
+        raise ValueError('write a prefix as a string, such as "192.168.10.0/24"')
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        try:
+            hint = str(ipaddress.ip_network(text, strict=False))
+        except ValueError:
+            raise ValueError(f'{text!r} is not a prefix; write one such as "192.168.10.0/24"') from None
+        raise ValueError(f'{text!r} has host bits set; write "{hint}"') from error
+
+
+def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise ValueError(f"{value!r} stands here twice; remove one")
+    return values
+
+
+IpText = Annotated[str, BeforeValidator(_address)]
+NetworkText = Annotated[str, BeforeValidator(_network)]
+Asn = Annotated[int, Field(ge=1, le=4294967295, strict=True)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+FamilyName = Literal["ipv4", "ipv6"]
+RemoteAs = Asn | Literal["external", "internal"]
+HashPolicy = Literal["l3", "l4", "five-tuple"]
+
+
+def _remote_as(value: Any) -> Any:
+    named = isinstance(value, str) and value in ("external", "internal")
+    number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 4294967295
+    if named or number:
+        return value
+    raise ValueError(f'{value!r} is not an AS number (1 to 4294967295), "external" or "internal"')
+
+
+def _hold_time(value: int) -> int:
+    if 0 < value < 3:
+        raise ValueError(f"a hold time of {value} s is not allowed (RFC 4271 section 4.2); write 0 or at least 3")
+    return value
+
+
+def _accept(value: Any) -> Any:
+    if value == "any" or isinstance(value, (list, tuple)):
+        return value
+    raise ValueError('write "any", or a list of prefixes such as ["172.16.0.0/16"]')
+
+
+class Model(BaseModel):
+    """What all sections share: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class RouterSection(Model):
+    """`[router]`: who this router is, and where it listens."""
+
+    asn: Asn
+    router_id: Annotated[str, BeforeValidator(_address)]
+    listen: tuple[IpText, ...] = Field(default=("0.0.0.0", "::"), min_length=1)
+    port: int = Field(default=179, ge=1, le=65535, strict=True)
+    networks: tuple[NetworkText, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> RouterSection:
+        _unique(self.listen)
+        _unique(self.networks)
+        if ipaddress.ip_address(self.router_id).version != 4 or self.router_id == "0.0.0.0":
+            raise ValueError(f"router_id {self.router_id!r} must be an IPv4 address other than 0.0.0.0")
+        return self
+
+
+class FibSection(Model):
+    """`[fib]`: how routes stand in the kernel. Times are seconds."""
+
+    max_paths: int = Field(default=64, ge=1, le=4094, strict=True)
+    metric: int = Field(default=20, ge=1, le=4294967295, strict=True)
+    hash_policy: HashPolicy = "l4"
+    groups: Literal["resilient", "hash-threshold"] = "resilient"
+    buckets: int = Field(default=1024, ge=1, le=65535, strict=True)
+    idle_timer: float = Field(default=120.0, gt=0, le=42949672)
+    unbalanced_timer: float = Field(default=0.0, ge=0, le=42949672)
+    multipath_relax: bool = True
+    ignore_origin: bool = False
+    always_compare_med: bool = False
+    nexthop_compat_mode: bool | None = None
+    manage_sysctls: bool = True
+    audit_interval: float = Field(default=60.0, ge=1, le=86400)
+
+    @property
+    def compat_mode(self) -> bool:
+        """net.ipv4.nexthop_compat_mode: on, unless groups may be too large for a route dump to carry."""
+        return self.max_paths <= 128 if self.nexthop_compat_mode is None else self.nexthop_compat_mode
+
+
+class ApiSection(Model):
+    """`[api]`: the Unix socket that `routerd status` and its sisters talk to."""
+
+    socket: str = Field(default="/run/routerd/routerd.sock", pattern=r"^/.{1,100}$")
+    group: str = "routerd"
+
+
+class PeerGroup(Model):
+    """`[peer_groups.NAME]`: what the peers of a group have in common."""
+
+    remote_as: Annotated[RemoteAs, BeforeValidator(_remote_as)] = "external"
+    hold_time: Annotated[int, Field(ge=0, le=65535, strict=True), AfterValidator(_hold_time)] = 90
+    multihop: int = Field(default=1, ge=1, le=255, strict=True)
+    graceful_restart: bool = False
+    restart_time: int = Field(default=120, ge=1, le=4095, strict=True)
+    families: Annotated[tuple[FamilyName, ...], AfterValidator(_unique)] = Field(
+        default=("ipv4", "ipv6"), min_length=1
+    )
+    password: str | None = Field(default=None, min_length=1, max_length=80, repr=False)
+    accept: Annotated[tuple[NetworkText, ...] | Literal["any"] | None, BeforeValidator(_accept)] = None
+    advertise: Annotated[
+        tuple[Literal["networks", "default", "learned"], ...], AfterValidator(_unique)
+    ] = ()
+    next_hop: Literal["peer", "any"] = "peer"
+
+
+class Peer(Model):
+    """`[[peers]]`: a node with a known address."""
+
+    name: Name
+    address: IpText
+    group: Name
+
+
+class DynamicPeers(Model):
+    """`[[dynamic_peers]]`: nodes that dial in from `range` become peers of the group, at most `limit` at once."""
+
+    range: NetworkText
+    group: Name
+    limit: int = Field(default=100, ge=1, le=100000, strict=True)
+
+
+class Config(Model):
+    """The whole file."""
+
+    router: RouterSection
+    fib: FibSection = FibSection()
+    api: ApiSection = ApiSection()
+    peer_groups: dict[Name, PeerGroup] = Field(default_factory=dict)
+    peers: tuple[Peer, ...] = ()
+    dynamic_peers: tuple[DynamicPeers, ...] = ()
+
+    def group_of(self, address: str) -> tuple[str, PeerGroup] | None:
+        """Return the name and group of the peer at `address`: a static one first, else the narrowest range."""
+        for peer in self.peers:
+            if peer.address == address:
+                return peer.group, self.peer_groups[peer.group]
+        wanted = self.range_of(address)
+        return None if wanted is None else (wanted.group, self.peer_groups[wanted.group])
+
+    def range_of(self, address: str) -> DynamicPeers | None:
+        """Return the narrowest dynamic range that holds `address`."""
+        parsed = ipaddress.ip_address(address)
+        matching = [r for r in self.dynamic_peers if parsed in ipaddress.ip_network(r.range)]
+        return max(matching, key=lambda r: ipaddress.ip_network(r.range).prefixlen, default=None)
+
+    def name_of(self, address: str) -> str:
+        """Return the configured name of the peer at `address`; a dynamic peer's name is its address."""
+        return next((peer.name for peer in self.peers if peer.address == address), address)
