@@ -223,8 +223,30 @@ class Settle:
     quiet: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Do a bounded part of what can wait: purges after a lost session, in slices of a few milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupActivity:
+    """How many buckets of each resilient group carried traffic within its idle timer, as asked by InspectGroups.
+    A group that no longer exists is absent."""
+
+    busy: dict[int, int]
+
+
 Input = (
-    SessionUp | SessionDown | Update | RouteRefresh | SpeakerDown | KernelDump | WriteFailed | Settle
+    SessionUp
+    | SessionDown
+    | Update
+    | RouteRefresh
+    | SpeakerDown
+    | KernelDump
+    | WriteFailed
+    | Settle
+    | Work
+    | GroupActivity
 )
 
 # --------------------------------------------------------------------------------------------- to the kernel
@@ -318,6 +340,13 @@ class Resync:
 
 
 @dataclass(frozen=True, slots=True)
+class InspectGroups:
+    """Look which of these resilient groups carry traffic, and answer with GroupActivity."""
+
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that operators want to see in the log and the event stream."""
 
@@ -326,4 +355,4 @@ class Event:
     level: str = "info"
 
 
-Effect = Program | Advertise | CloseSession | Resync | Event
+Effect = Program | Advertise | CloseSession | Resync | InspectGroups | Event

@@ -61,7 +61,7 @@ def parse_address(text: str) -> Address:
 def format_address(address: Address) -> str:
     """Return an address in its usual spelling (RFC 5952 for IPv6)."""
     if len(address) == 4:
-        return "%d.%d.%d.%d" % tuple(address)
+        return ".".join(map(str, address))
     return str(ipaddress.IPv6Address(bytes(address)))
 
 

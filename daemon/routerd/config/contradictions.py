@@ -52,10 +52,13 @@ def _peers(config: Config) -> Iterator[Problem]:
         if (first := addresses.setdefault(peer.address, index)) != index:
             yield ("peers", index, "address"), f"{peer.address} is already the address of peers[{first}]"
         parsed = ipaddress.ip_address(peer.address)
-        if parsed.is_multicast or parsed.is_unspecified or parsed.is_loopback and peer.address in config.router.listen:
+        if parsed.is_multicast or parsed.is_unspecified:
             yield ("peers", index, "address"), f"{peer.address} cannot be a node's address"
         if peer.address == config.router.router_id:
-            yield ("peers", index, "address"), f"{peer.address} is the router's own router_id; write the node's"
+            yield (
+                ("peers", index, "address"),
+                f"{peer.address} is the router's own router_id; write the node's",
+            )
 
 
 def _ranges(config: Config) -> Iterator[Problem]:

@@ -68,20 +68,22 @@ def _invalid(name: str, text: str, data: dict[str, Any], error: dict[str, Any]) 
 def _found(data: Any, where: Location) -> str:
     """Show the offending value, but never a password."""
     for part in where:
-        if isinstance(data, dict) and part in data:
-            data = data[str(part)]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+        if _holds(data, part):
             data = data[part]
     return "a hidden value" if "password" in where else repr(data)
+
+
+def _holds(data: Any, part: str | int) -> bool:
+    if isinstance(data, dict):
+        return part in data
+    return isinstance(data, list) and isinstance(part, int) and part < len(data)
 
 
 def _known_part(data: Any, where: Location) -> Location:
     """Drop what pydantic adds for unions and is no key of the file, but keep a missing last key."""
     kept: list[str | int] = []
     for part in where:
-        if isinstance(data, dict) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+        if _holds(data, part):
             data = data[part]
         elif not (isinstance(data, dict) and part == where[-1]):
             continue

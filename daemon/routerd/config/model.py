@@ -136,9 +136,7 @@ class PeerGroup(Model):
     )
     password: str | None = Field(default=None, min_length=1, max_length=80, repr=False)
     accept: Annotated[tuple[NetworkText, ...] | Literal["any"] | None, BeforeValidator(_accept)] = None
-    advertise: Annotated[
-        tuple[Literal["networks", "default", "learned"], ...], AfterValidator(_unique)
-    ] = ()
+    advertise: Annotated[tuple[Literal["networks", "default", "learned"], ...], AfterValidator(_unique)] = ()
     next_hop: Literal["peer", "any"] = "peer"
 
 

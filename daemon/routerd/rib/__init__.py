@@ -1,0 +1,1 @@
+"""The routing information base: Adj-RIB-In, policy, next-hop tracking, decision process, Loc-RIB, export."""

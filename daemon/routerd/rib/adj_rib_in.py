@@ -1,0 +1,78 @@
+"""Adj-RIB-In: what one peer announced, kept over a lost session while graceful restart allows it.
+
+After a session ended the announcements are *stale*: still in the Loc-RIB, until the peer announces them again,
+withdraws them, or they are purged. An ended session without graceful restart purges at once; the purge goes in
+slices, so that it never holds up anything else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from routerd.rib.policy import Reject
+from routerd.route import Family, Path, Prefix, family_of
+
+
+class AdjRibIn:
+    """The prefixes of one peer: accepted (in the Loc-RIB), stale (in it too), and rejected with the reason."""
+
+    def __init__(self) -> None:
+        self.accepted: dict[Prefix, Path] = {}
+        self.stale: dict[Prefix, Path] = {}
+        self.rejected: dict[Prefix, tuple[Path, Reject]] = {}
+        self._purging: list[Prefix] = []
+
+    def accept(self, path: Path, prefixes: list[Prefix]) -> None:
+        """Take over accepted announcements."""
+        self._forget(self.stale, prefixes)
+        self._forget(self.rejected, prefixes)
+        self.accepted.update(dict.fromkeys(prefixes, path))
+
+    def reject(self, path: Path, rejected: Iterable[tuple[Prefix, Reject]]) -> list[Prefix]:
+        """Take over rejected announcements; return those that replace an accepted one."""
+        replaced = []
+        for prefix, reason in rejected:
+            if self.accepted.pop(prefix, None) or self.stale.pop(prefix, None):
+                replaced.append(prefix)
+            self.rejected[prefix] = (path, reason)
+        return replaced
+
+    def withdraw(self, prefixes: list[Prefix]) -> None:
+        """Forget announcements that the peer withdrew."""
+        self._forget(self.accepted, prefixes)
+        self._forget(self.stale, prefixes)
+        self._forget(self.rejected, prefixes)
+
+    @staticmethod
+    def _forget(table: dict[Prefix, Path] | dict[Prefix, tuple[Path, Reject]], prefixes: list[Prefix]) -> None:
+        if table:
+            for prefix in prefixes:
+                table.pop(prefix, None)
+
+    def mark_stale(self) -> None:
+        """The session ended: nothing is certain any more. Rejected announcements end with it."""
+        self.accepted.update(self.stale)
+        self.stale, self.accepted = self.accepted, {}
+        self.rejected.clear()
+
+    def purge(self, family: Family | None = None) -> None:
+        """Ask that the stale announcements (of one family, or all) go; `purge_slice` does the work."""
+        self._purging += [p for p in self.stale if family is None or family_of(p) is family]
+
+    def purge_slice(self, limit: int) -> list[Prefix]:
+        """Drop up to `limit` of what `purge` asked for; return the prefixes to withdraw from the Loc-RIB.
+
+        What the peer announced again in the meantime is no longer stale, and stays.
+        """
+        chosen, self._purging = self._purging[-limit:], self._purging[:-limit]
+        return [prefix for prefix in chosen if self.stale.pop(prefix, None) is not None]
+
+    @property
+    def purging(self) -> bool:
+        """Whether `purge_slice` has work left."""
+        return bool(self._purging)
+
+    def rejections(self) -> Counter[Reject]:
+        """Count the rejected prefixes by reason."""
+        return Counter(reason for _, reason in self.rejected.values())

@@ -1,0 +1,309 @@
+"""The RIB: peers, what they announce, the Loc-RIB, and what peers are told of it.
+
+Every method returns the path-set changes that it caused; the router hands them to the FIB. What is to be said
+to peers and to people is collected in `effects` as it comes up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from routerd.config.model import Config
+from routerd.message import (
+    Advertise,
+    CloseSession,
+    Effect,
+    Event,
+    ForeignRoute,
+    Gateway,
+    Interface,
+    RouteRefresh,
+    SessionDown,
+    SessionUp,
+    Update,
+)
+from routerd.rib import export
+from routerd.rib.decision import Decision, Options, decide
+from routerd.rib.graceful_restart import retains, unretained
+from routerd.rib.loc_rib import Change, LocRib, PathSet
+from routerd.rib.nexthop import NexthopTable, Resolution
+from routerd.rib.peer import Peer
+from routerd.rib.policy import PrefixFilter, Reject, check_attributes
+from routerd.route import LOCAL, Attributes, Family, Path, Prefix, parse_address, parse_prefix
+
+PURGE_SLICE = 4096
+
+
+class Rib:
+    """All routing state above the FIB."""
+
+    def __init__(self, config: Config, now: float) -> None:
+        self.config = config
+        self.nexthops = NexthopTable()
+        self.peers: dict[str, Peer] = {}
+        self.effects: list[Effect] = []
+        fib = config.fib
+        self._options = Options(fib.max_paths, fib.multipath_relax, fib.ignore_origin, fib.always_compare_med)
+        self.loc_rib = LocRib(self._decide)
+        self._exporters: dict[str, export.Exporter] = {}
+        self._router_id = parse_address(config.router.router_id)
+        self._local = Path(LOCAL, Attributes(), now, self._router_id)
+        for peer in config.peers:
+            self._peer(peer.address, now)
+        self.networks = [parse_prefix(text) for text in config.router.networks]
+        self.loc_rib.announce(self._local, self.networks)
+
+    def _decide(self, paths: tuple[Path, ...]) -> Decision:
+        return decide(paths, self._options, self.resolve)
+
+    def resolve(self, path: Path) -> Resolution | None:
+        """Resolve the next hop of a path."""
+        attributes = path.attributes
+        return self.nexthops.resolve(attributes.next_hop, attributes.link_local, self.peers[path.peer].packed)
+
+    def _peer(self, address: str, now: float) -> Peer | None:
+        if address not in self.peers:
+            found = self.config.group_of(address)
+            if found is None:
+                return None
+            peer = Peer(address, self.config.name_of(address), found[0], found[1], now)
+            peer.filter = self._filter(peer)
+            self.peers[address] = peer
+        return self.peers[address]
+
+    def _filter(self, peer: Peer) -> PrefixFilter:
+        own = [parse_prefix(text) for text in self.config.router.networks]
+        return PrefixFilter(peer.group, [*own, *sorted(self.nexthops.networks)])
+
+    # ------------------------------------------------------------------------------------------ sessions
+
+    def session_up(self, up: SessionUp, now: float) -> list[Change]:
+        """A session is established: judge what is left of the last one, and tell the peer what it shall hear."""
+        peer = self._peer(up.peer, now)
+        if peer is None:
+            self.effects.append(CloseSession(up.peer, 6, 3, "no peer or range holds this address"))
+            return []
+        changes: list[Change] = []
+        if peer.session is not None:
+            changes = self.session_down(SessionDown(up.peer, peer.session.generation, "replaced"), now)
+        peer.begin(up, now)
+        graceful = up.received.graceful_restart
+        if not peer.router_restarted:
+            for family in unretained(frozenset(Family), graceful):
+                peer.adj_rib_in.purge(family)
+            peer.deadline = None if graceful is None else now + graceful.time
+        peer.router_restarted = False
+        self.effects.append(
+            Event(
+                "peer up",
+                {"peer": peer.name, "address": up.peer, "asn": up.received.asn, "group": peer.group_name},
+            )
+        )
+        self._start_export(peer, up, peer.pending_eor)
+        return changes
+
+    def session_down(self, down: SessionDown, now: float) -> list[Change]:
+        """A session ended: keep its paths as stale ones where graceful restart says so, else let them go."""
+        peer = self.peers.get(down.peer)
+        if peer is None:
+            return []
+        if peer.session is None or down.generation != peer.session.generation:
+            if peer.session is None:
+                peer.reason = down.reason
+            return []
+        graceful = peer.session.received.graceful_restart
+        peer.end(down.reason, now)
+        self._exporters.pop(peer.address, None)
+        peer.deadline = None
+        if retains(down, graceful, peer.group.graceful_restart) and graceful is not None:
+            peer.deadline = now + graceful.time
+        else:
+            peer.adj_rib_in.purge()
+        self.effects.append(
+            Event(
+                "peer down",
+                {"peer": peer.name, "reason": down.reason, "stale": peer.deadline is not None},
+                level="warning",
+            )
+        )
+        return []
+
+    def speaker_down(self, reason: str, now: float) -> None:
+        """The ExaBGP child died: the router's own restart, for which no node is to blame. All paths wait as stale
+        ones until their nodes, which will dial in again, have announced them anew."""
+        for peer in self.peers.values():
+            if peer.session is not None:
+                peer.end(reason, now)
+                self._exporters.pop(peer.address, None)
+                peer.router_restarted = True
+                peer.deadline = now + peer.group.restart_time
+
+    def gateways_of(self, peer: Peer) -> set[Gateway]:
+        """The gateways that the peer's paths lead to, and that of its own address."""
+        resolved = [self.resolve(path) for path in peer.paths()]
+        resolved.append(self.nexthops.resolve(peer.packed, None, peer.packed))
+        return {resolution.gateway for resolution in resolved if resolution is not None}
+
+    def expire(self, peer: Peer) -> None:
+        """Graceful restart took too long: what is still stale goes."""
+        peer.deadline = None
+        peer.router_restarted = False
+        if not peer.adj_rib_in.stale:
+            return
+        self.effects.append(
+            Event(
+                "stale paths expired",
+                {"peer": peer.name, "paths": len(peer.adj_rib_in.stale)},
+                level="warning",
+            )
+        )
+        peer.adj_rib_in.purge()
+
+    def purge_slice(self, peer: Peer) -> list[Change]:
+        """Do a bounded part of a purge."""
+        return self.loc_rib.withdraw(peer.address, peer.adj_rib_in.purge_slice(PURGE_SLICE))
+
+    # ------------------------------------------------------------------------------------------ routes
+
+    def update(self, update: Update, now: float) -> list[Change]:
+        """Take over an UPDATE: withdrawals first."""
+        peer = self.peers.get(update.peer)
+        if peer is None or peer.session is None or peer.session.generation != update.generation:
+            return []
+        if update.faults:
+            self._note_faults(peer, update)
+        changes: list[Change] = []
+        if update.withdrawn:
+            peer.adj_rib_in.withdraw(update.withdrawn)
+            changes += self.loc_rib.withdraw(peer.address, update.withdrawn)
+        for attributes, prefixes in update.announced:
+            path, verdict = peer.known(attributes) or peer.remember(attributes, self._judge(peer, attributes), now)
+            changes += self._announce(peer, path, verdict, prefixes)
+        if update.end_of_rib is not None:
+            peer.adj_rib_in.purge(update.end_of_rib)
+            peer.pending_eor -= {update.end_of_rib}
+        return changes
+
+    def _announce(self, peer: Peer, path: Path, verdict: Reject, prefixes: list[Prefix]) -> list[Change]:
+        accepted: list[Prefix] = []
+        rejected = [(prefix, verdict) for prefix in prefixes]
+        if not verdict:
+            accepted, rejected = peer.filter.split(prefixes)
+        changes: list[Change] = []
+        if rejected:
+            changes += self.loc_rib.withdraw(peer.address, peer.adj_rib_in.reject(path, rejected))
+        if accepted:
+            peer.adj_rib_in.accept(path, accepted)
+            changes += self.loc_rib.announce(path, accepted)
+        return changes
+
+    def _judge(self, peer: Peer, attributes: Attributes) -> Reject:
+        assert peer.session is not None, "only a peer with a session announces"
+        return check_attributes(
+            attributes,
+            peer.group,
+            asn=self.config.router.asn,
+            router_id=self._router_id,
+            peer=peer.packed,
+            peer_asn=peer.session.received.asn,
+            external=peer.external,
+            own=self.nexthops.addresses,
+        )
+
+    def _note_faults(self, peer: Peer, update: Update) -> None:
+        peer.faults += 1
+        peer.last_fault = "; ".join(f"{fault.outcome}: {fault.text}" for fault in update.faults)
+        self.effects.append(
+            Event("malformed update", {"peer": peer.name, "faults": peer.last_fault}, level="warning")
+        )
+
+    def network_changed(
+        self, interfaces: tuple[Interface, ...], foreign: tuple[ForeignRoute, ...]
+    ) -> tuple[set[PathSet], list[Change]]:
+        """Take over a dump of interfaces and foreign routes.
+
+        Returns the path sets that decide differently now, and the changes of announcements that are judged
+        differently because the router's own addresses or networks are others.
+        """
+        own = (self.nexthops.addresses, self.nexthops.networks)
+        if not self.nexthops.update(interfaces, foreign):
+            return set(), []
+        different = set(self.loc_rib.invalidate())
+        if own == (self.nexthops.addresses, self.nexthops.networks):
+            return different, []
+        for peer in self.peers.values():
+            peer.filter = self._filter(peer)
+        return different, self._rejudge()
+
+    def _rejudge(self) -> list[Change]:
+        changes: list[Change] = []
+        for peer in self.peers.values():
+            if peer.session is None:
+                continue
+            rib = peer.adj_rib_in
+            heard: dict[Path, list[Prefix]] = {}
+            for prefix, path in rib.accepted.items():
+                heard.setdefault(path, []).append(prefix)
+            for prefix, (path, _) in rib.rejected.items():
+                heard.setdefault(path, []).append(prefix)
+            for path, prefixes in heard.items():
+                verdict = self._judge(peer, path.attributes)
+                peer.rejudge(path, verdict)
+                changes += self._announce(peer, path, verdict, prefixes)
+        return changes
+
+    # ------------------------------------------------------------------------------------------ export
+
+    def _start_export(self, peer: Peer, up: SessionUp, families: frozenset[Family]) -> None:
+        local = parse_address(up.local)
+        next_hops = {}
+        for family in families:
+            address = self.nexthops.address_beside(local, 4 if family is Family.IPV4 else 16)
+            if address is not None:
+                next_hops[family] = address
+        peer.unadvertisable = families - next_hops.keys()
+        self._exporters[peer.address] = export.Exporter(peer, self.config.router.asn, next_hops)
+        self._advertise(peer, self._all_best(peer), end_of_rib=tuple(sorted(families)))
+
+    def _all_best(self, peer: Peer) -> Iterable[tuple[Path | None, Iterable[Prefix]]]:
+        yield self._local, self.networks
+        if "default" in peer.group.advertise:
+            yield self._local, export.DEFAULT_ROUTES.values()
+        if "learned" in peer.group.advertise:
+            for prefix, paths in self.loc_rib.table.items():
+                yield self.loc_rib.decision(paths).best, (prefix,)
+
+    def export(self, changes: list[Change]) -> None:
+        """Tell the peers that hear learned routes about new best paths."""
+        listeners = [
+            peer for peer in self.peers.values() if peer.session is not None and "learned" in peer.group.advertise
+        ]
+        if not listeners:
+            return
+        bests = [(self.loc_rib.decision(new).best, prefixes) for _, new, prefixes in changes]
+        for peer in listeners:
+            self._advertise(peer, bests)
+
+    def _advertise(
+        self,
+        peer: Peer,
+        bests: Iterable[tuple[Path | None, Iterable[Prefix]]],
+        end_of_rib: tuple[Family, ...] = (),
+    ) -> None:
+        withdrawn, announced = export.changes(peer, self._exporters[peer.address], bests)
+        if withdrawn or announced or end_of_rib:
+            paired = tuple((attributes, tuple(prefixes)) for attributes, prefixes in announced.items())
+            self.effects.append(Advertise(peer.address, tuple(withdrawn), paired, end_of_rib))
+
+    def refresh(self, refresh: RouteRefresh) -> None:
+        """Answer a ROUTE-REFRESH: announce the family again (RFC 2918 section 4)."""
+        peer = self.peers.get(refresh.peer)
+        if peer is None or peer.session is None or peer.session.generation != refresh.generation:
+            return
+        size = 5 if refresh.family is Family.IPV4 else 17
+        again: dict[Attributes, list[Prefix]] = {}
+        for prefix, attributes in peer.advertised.items():
+            if len(prefix) == size:
+                again.setdefault(attributes, []).append(prefix)
+        paired = tuple((attributes, tuple(prefixes)) for attributes, prefixes in again.items())
+        self.effects.append(Advertise(peer.address, (), paired))

@@ -1,0 +1,263 @@
+"""The synchronous core: messages in, effects out.
+
+`handle(message, now)` is all there is. It does no I/O and asks no clock, so that a recorded run replays to the
+same effects. It ties the two pure rooms: the RIB's path-set changes become what the FIB wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from routerd.config.model import Config
+from routerd.fib.adopt import adopt
+from routerd.fib.fib import Fib
+from routerd.fib.model import Shape
+from routerd.message import (
+    DeleteNexthop,
+    DeleteRoutes,
+    Effect,
+    Event,
+    Gateway,
+    GroupActivity,
+    Input,
+    InspectGroups,
+    KernelDump,
+    Operation,
+    Program,
+    Resync,
+    RouteRefresh,
+    SessionDown,
+    SessionUp,
+    SetRoutes,
+    Settle,
+    SpeakerDown,
+    Update,
+    Work,
+    WriteFailed,
+)
+from routerd.rib.loc_rib import Change, PathSet
+from routerd.rib.peer import Peer
+from routerd.rib.rib import Rib
+from routerd.route import Prefix
+
+MOVE_PATIENCE = 1.0
+"""Seconds that prefixes wait at most for the rest of their group before they move alone."""
+TWIN_INTERVAL = 30.0
+"""Seconds between looks at groups that have the same members but may carry flows."""
+RETRY_FIRST, RETRY_LAST = 1.0, 60.0
+"""Seconds until refused writes are tried again; doubled each time."""
+
+
+class Router:
+    """The core's state. `busy` tells that Work is left; `timer` is when it next wants to be woken, if ever."""
+
+    def __init__(self, config: Config, now: float, *, resilient: bool = True) -> None:
+        self.config = config
+        self.started = now
+        self.rib = Rib(config, now)
+        self.fib = Fib(Shape(config.fib, resilient=resilient))
+        self.synchronised = False
+        self.drift_mended = 0
+        self.failed_objects: dict[int, WriteFailed] = {}
+        self._moves_since: float | None = None
+        self._adoption_ends: float | None = None
+        self._twins_at: float | None = None
+        self._retry_at: float | None = None
+        self._retry_delay = RETRY_FIRST
+
+    @property
+    def busy(self) -> bool:
+        """Whether a Work message would find something to do."""
+        return any(peer.adj_rib_in.purging for peer in self.rib.peers.values())
+
+    @property
+    def timer(self) -> float | None:
+        """The monotonic time at which a Settle message is due even without input."""
+        deadlines = [peer.deadline for peer in self.rib.peers.values()]
+        if self._moves_since is not None:
+            deadlines.append(self._moves_since + MOVE_PATIENCE)
+        deadlines += [self._adoption_ends, self._twins_at, self._retry_at]
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def handle(self, message: Input, now: float) -> list[Effect]:
+        """Take in one message; return what is to be done about it, in order."""
+        effects: list[Effect] = []
+        match message:
+            case Update():
+                self._changed(self.rib.update(message, now))
+                if message.end_of_rib is not None:
+                    self._heard_all(message.peer)
+            case Settle(quiet=quiet):
+                effects += self._timers(now)
+                effects += self._settle(now, quiet=quiet)
+            case Work():
+                self._work()
+            case SessionUp():
+                self._changed(self.rib.session_up(message, now))
+            case SessionDown():
+                effects += self._session_down(message, now)
+            case SpeakerDown(reason=reason):
+                self.rib.speaker_down(reason, now)
+            case RouteRefresh():
+                self.rib.refresh(message)
+            case KernelDump():
+                effects += self._reconcile(message, now)
+            case WriteFailed():
+                effects += self._write_failed(message, now)
+            case GroupActivity(busy=busy):
+                effects += self._program(self.fib.merge(id for id, count in busy.items() if not count))
+        effects += self.rib.effects
+        self.rib.effects.clear()
+        return effects
+
+    # ------------------------------------------------------------------------------------------ RIB to FIB
+
+    def _changed(self, changes: list[Change]) -> None:
+        for old, new, prefixes in changes:
+            members = self.rib.loc_rib.decision(new).members
+            if members != self.rib.loc_rib.decision(old).members:
+                self.fib.want(prefixes, members)
+        if changes:
+            self.rib.export(changes)
+
+    def _settle(self, now: float, *, quiet: bool) -> list[Effect]:
+        if not self.synchronised:
+            return []
+        effects = self._revive()
+        if self.fib.has_pending() or self._moves_since is not None:
+            since = now if self._moves_since is None else self._moves_since
+            # While a purge runs its prefixes come in slices, and they belong together.
+            together = not self.busy and (quiet or now - since >= MOVE_PATIENCE)
+            effects += self._program(self.fib.plan(quiet=together))
+            self._moves_since = since if self.fib.has_pending() and not self.busy else None
+        if self._twins_at is None and self.fib.twins():
+            effects += self._look_at_twins(now)
+        return effects
+
+    def _revive(self) -> list[Effect]:
+        """Let gateways whose node is back into their groups again, once nothing of its last session is left."""
+        if not self.fib.down or self.busy:
+            return []
+        alive = set[Gateway]().union(*(self.rib.gateways_of(p) for p in self.rib.peers.values() if p.session))
+        operations = self.fib.restore(alive)
+        self.fib.forget(self.fib.down - alive)
+        return self._program(operations)
+
+    @staticmethod
+    def _program(operations: Sequence[Operation]) -> list[Effect]:
+        return [Program(tuple(operations))] if operations else []
+
+    # ------------------------------------------------------------------------------------------ sessions
+
+    def _session_down(self, down: SessionDown, now: float) -> list[Effect]:
+        """Failover first: the dead node's gateways leave the kernel before any prefix is looked at."""
+        peer = self.rib.peers.get(down.peer)
+        current = peer is not None and peer.session is not None and peer.session.generation == down.generation
+        gateways = self.rib.gateways_of(peer) if peer is not None and current else set()
+        self._changed(self.rib.session_down(down, now))
+        if peer is None or not current:
+            return []
+        if peer.deadline is not None:
+            return []
+        lost = gateways - self._healthy_gateways(peer)
+        effects = self._program(self.fib.fail(lost)) if self.synchronised else []
+        self.fib.settle(lost)
+        return effects
+
+    def _healthy_gateways(self, dead: Peer) -> set[Gateway]:
+        """The gateways that another peer, with a session or within graceful restart, leads to as well."""
+        healthy: set[Gateway] = set()
+        for peer in self.rib.peers.values():
+            if peer is not dead and (peer.session is not None or peer.deadline is not None):
+                healthy |= self.rib.gateways_of(peer)
+        return healthy
+
+    def _heard_all(self, address: str) -> None:
+        peer = self.rib.peers.get(address)
+        if peer is not None and peer.session is not None and not peer.pending_eor:
+            self.fib.settle(self.rib.gateways_of(peer))
+
+    def _work(self) -> None:
+        for peer in self.rib.peers.values():
+            if peer.adj_rib_in.purging:
+                self._changed(self.rib.purge_slice(peer))
+                return
+
+    def _timers(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for peer in self.rib.peers.values():
+            if peer.deadline is not None and now >= peer.deadline:
+                gateways = self.rib.gateways_of(peer)
+                self.rib.expire(peer)
+                if peer.session is None:
+                    effects += self._program(self.fib.fail(gateways - self._healthy_gateways(peer)))
+        if self._adoption_ends is not None and now >= self._adoption_ends:
+            self._adoption_ends = None
+            self.fib.settle(self.fib.awaited())
+        if self._twins_at is not None and now >= self._twins_at:
+            effects += self._look_at_twins(now)
+        if self._retry_at is not None and now >= self._retry_at:
+            self._retry_at = None
+            effects.append(Resync("refused writes are tried again"))
+        return effects
+
+    def _look_at_twins(self, now: float) -> list[Effect]:
+        twins = self.fib.twins()
+        self._twins_at = now + TWIN_INTERVAL if twins else None
+        if not twins:
+            return []
+        if self.fib.shape.buckets:
+            return [InspectGroups(tuple(group.id for group in twins))]
+        # Groups of hash-threshold type that have the same members spread every flow alike.
+        return self._program(self.fib.merge([group.id for group in twins]))
+
+    # ------------------------------------------------------------------------------------------ the kernel
+
+    def _reconcile(self, dump: KernelDump, now: float) -> list[Effect]:
+        first = not self.synchronised
+        different, changes = self.rib.network_changed(dump.interfaces, dump.foreign)
+        adoption = adopt(self.fib, dump, awaiting=first)
+        self.synchronised = True
+        self.failed_objects.clear()
+        effects = self._program(adoption.operations)
+        if not self.fib.refused:
+            self._retry_delay = RETRY_FIRST
+        if first and self.fib.groups:
+            self._adoption_ends = now + max((g.restart_time for g in self.config.peer_groups.values()), default=0)
+            effects.append(Event("adopted", {"routes": len(self.fib.routes), "groups": len(self.fib.groups)}))
+        elif not first and adoption.drift:
+            self.drift_mended += len(adoption.drift)
+            effects.append(Event("drift", {"found": "; ".join(adoption.drift[:10])}, level="warning"))
+        self._changed(changes)
+        self._want_all(different)
+        return effects + self._settle(now, quiet=True)
+
+    def _want_all(self, different: set[PathSet]) -> None:
+        """Say anew what is wanted for every prefix: what has changed meanwhile, on either side, comes out."""
+        users: dict[PathSet, list[Prefix]] = {}
+        for prefix, paths in self.rib.loc_rib.table.items():
+            users.setdefault(paths, []).append(prefix)
+        for paths, prefixes in users.items():
+            self.fib.want(prefixes, self.rib.loc_rib.decision(paths).members)
+        self.rib.export([(paths, paths, users[paths]) for paths in different if paths in users])
+        self.fib.want([p for p in self.fib.routes if p not in self.rib.loc_rib.table], ())
+
+    def _write_failed(self, failed: WriteFailed, now: float) -> list[Effect]:
+        operation = failed.operation
+        fields: dict[str, str | int | float | bool | None] = {
+            "operation": type(operation).__name__,
+            "errno": failed.errno,
+            "text": failed.text,
+        }
+        if isinstance(operation, SetRoutes | DeleteRoutes):
+            fields["prefixes"] = len(operation.prefixes)
+            if isinstance(operation, SetRoutes):
+                self.fib.refuse(operation.prefixes, failed.errno, failed.text)
+        else:
+            fields["id"] = operation.id
+            if not isinstance(operation, DeleteNexthop):
+                self.failed_objects[operation.id] = failed
+        if self._retry_at is None:
+            self._retry_at = now + self._retry_delay
+            self._retry_delay = min(self._retry_delay * 2, RETRY_LAST)
+        return [Event("kernel refused", fields, level="error")]
