@@ -49,7 +49,11 @@ class Fib:
 
     def want(self, prefixes: Iterable[Prefix], members: Members) -> None:
         """These prefixes shall go to these gateways; to none: they shall have no route."""
-        self._pending.update(dict.fromkeys(prefixes, members))
+        wanted = dict.fromkeys(prefixes, members)
+        self._pending.update(wanted)
+        if self._held:
+            for prefix in wanted:
+                self._held.pop(prefix, None)
 
     def has_pending(self) -> bool:
         """Tell whether `plan` may have something to do."""
@@ -155,12 +159,8 @@ class Fib:
                 group.awaiting -= settled
                 released = released or not group.awaiting
         if released:
-            self.release_held()
-
-    def release_held(self) -> None:
-        """Look again at the prefixes that waited for their group."""
-        held, self._held = self._held, {}
-        self._pending = held | self._pending
+            self._pending.update(self._held)
+            self._held = {}
 
     def awaited(self) -> set[Gateway]:
         """The gateways that some adopted group still waits for."""

@@ -1,0 +1,90 @@
+"""`routerd`: the command line. Every command imports what it needs when it runs, so that each starts fast."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from routerd.cli import commands
+
+app = typer.Typer(
+    help="A BGP route server for the router in front of a bare-metal Kubernetes cluster.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (
+    commands.status,
+    commands.peers,
+    commands.routes,
+    commands.route,
+    commands.groups,
+    commands.version,
+):
+    app.command()(command)
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")],
+    flush_on_exit: Annotated[bool, typer.Option(help="Remove routerd's routes on exit.")] = False,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_format: Annotated[str, typer.Option(help="console, json, or auto.")] = "auto",
+) -> None:
+    """Run the daemon in the foreground."""
+    from routerd.main import start
+
+    raise typer.Exit(start(config, log_level, log_format, flush_on_exit=flush_on_exit))
+
+
+@app.command()
+def flush(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file, for the metric.")],
+) -> None:
+    """Remove from the kernel what is routerd's, and only that: routes, groups and nexthops."""
+    from routerd.main import flush_kernel
+
+    raise typer.Exit(flush_kernel(config))
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    as_json: commands.Json = False,
+) -> None:
+    """Check a configuration file: exit code 0 if routerd would start with it, 1 with all that is wrong."""
+    from routerd.config.load import ConfigError, load
+
+    try:
+        load(file)
+    except ConfigError as error:
+        if as_json:
+            typer.echo(json.dumps({"ok": False, "problems": error.problems}, indent=2))
+        else:
+            typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    typer.echo(json.dumps({"ok": True, "problems": []}, indent=2) if as_json else f"{file}: ok")
+
+
+@app.command()
+def lab(
+    speaker: Annotated[str, typer.Option(help="What the nodes run: embedded, gobgp, frr or bird.")] = "embedded",
+    keep: Annotated[bool, typer.Option(help="Leave it running at the end, to look around.")] = False,
+) -> None:
+    """Build a router, three nodes and a client in network namespaces, and show what routerd does."""
+    from routerd.lab.command import run_lab
+
+    raise typer.Exit(run_lab(speaker, keep))
+
+
+def main() -> None:
+    """The entry point."""
+    app(prog_name="routerd")
+
+
+if __name__ == "__main__":
+    main()

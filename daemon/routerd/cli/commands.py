@@ -1,0 +1,133 @@
+"""status, peers, routes, route, groups and version: ask the daemon, print a table or JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from routerd.cli.client import DEFAULT_SOCKET, ApiError, Client
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Socket = Annotated[
+    str, typer.Option("--socket", "-s", envvar="ROUTERD_SOCKET", help="The daemon's Unix socket.", metavar="PATH")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print what the API answers, for programs.")]
+Render = Callable[[Any], "RenderableType"]
+
+
+def _fail(error: ApiError) -> typer.Exit:
+    typer.echo(f"routerd: {error}", err=True)
+    return typer.Exit(1)
+
+
+def _print(answer: Any, as_json: bool, name: str) -> None:
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+        return
+    # Imported late: a command that prints JSON should not wait for what draws tables.
+    from rich.console import Console
+
+    from routerd.cli import render
+
+    # A pipe has no width; what reads it wants whole lines.
+    console = Console(width=None if sys.stdout.isatty() else 240)
+    draw: Render = getattr(render, name)
+    console.print(draw(answer))
+
+
+def _ask(socket: str, as_json: bool, name: str, resource: str, **query: str | int | None) -> Any:
+    try:
+        answer = Client(socket).get(resource, **query)
+    except ApiError as error:
+        raise _fail(error) from error
+    _print(answer, as_json, name)
+    return answer
+
+
+def status(
+    socket: Socket = DEFAULT_SOCKET,
+    as_json: Json = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Draw the screen anew every second.")] = False,
+) -> None:
+    """Is all well? Exit code 0 if so, 1 if not or if the daemon is not running."""
+    if watch:
+        _watch(socket)
+    if not _ask(socket, as_json, "status", "/v1/status")["ok"]:
+        raise typer.Exit(1)
+
+
+def _watch(socket: str) -> None:
+    from rich.live import Live
+    from rich.text import Text
+
+    from routerd.cli import render
+
+    with Live(screen=sys.stdout.isatty(), auto_refresh=False) as live:
+        try:
+            while True:
+                try:
+                    live.update(render.status(Client(socket).get("/v1/status")), refresh=True)
+                except ApiError as error:
+                    live.update(Text(f"routerd: {error}"), refresh=True)
+                time.sleep(1)
+        except KeyboardInterrupt as interrupt:
+            raise typer.Exit(0) from interrupt
+
+
+def peers(socket: Socket = DEFAULT_SOCKET, as_json: Json = False) -> None:
+    """All peers: state, reason, and how many prefixes were received, accepted, rejected and are in the FIB."""
+    _ask(socket, as_json, "peers", "/v1/peers")
+
+
+def groups(socket: Socket = DEFAULT_SOCKET, as_json: Json = False) -> None:
+    """The nexthop groups in the kernel, with their members."""
+    _ask(socket, as_json, "groups", "/v1/groups")
+
+
+def routes(
+    socket: Socket = DEFAULT_SOCKET,
+    as_json: Json = False,
+    peer: Annotated[str | None, typer.Option(help="Only what this peer announces (name or address).")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10000, help="How many to show.")] = 100,
+    offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
+) -> None:
+    """The Loc-RIB, a row a prefix."""
+    _ask(socket, as_json, "routes", "/v1/routes", offset=offset, limit=limit, peer=peer)
+
+
+def route(prefix: str, socket: Socket = DEFAULT_SOCKET, as_json: Json = False) -> None:
+    """One prefix: all its paths, which won, why each other lost, and what the kernel really has."""
+    if "/" not in prefix:
+        prefix += "/128" if ":" in prefix else "/32"
+    _ask(socket, as_json, "route", f"/v1/routes/{prefix}")
+
+
+def version(
+    socket: Socket = DEFAULT_SOCKET,
+    as_json: Json = False,
+) -> None:
+    """The version of this program and of the daemon that runs."""
+    from routerd import __version__
+
+    answer: dict[str, Any] = {"client": __version__, "daemon": None}
+    try:
+        answer["daemon"] = Client(socket).get("/v1/version")
+    except ApiError as error:
+        answer["error"] = str(error)
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+        return
+    typer.echo(f"routerd {__version__}")
+    running = answer["daemon"]
+    if running is None:
+        typer.echo(answer["error"], err=True)
+        return
+    parts = f"ExaBGP {running['exabgp']}, Python {running['python']}, Linux {running['kernel']}"
+    typer.echo(f"daemon  {running['routerd']} ({parts})")

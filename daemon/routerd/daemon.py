@@ -1,0 +1,306 @@
+"""The composition root: it joins the rooms, carries out effects, and decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import signal
+import time
+from collections.abc import Iterable
+from importlib.metadata import version as installed_version
+
+import sdnotify
+import structlog
+
+from routerd import __version__, health, snapshot
+from routerd.api import server
+from routerd.api.models import (
+    GroupView,
+    PeerView,
+    ProblemView,
+    RouteDetailView,
+    RoutesView,
+    SpeakerView,
+    StatusView,
+    VersionView,
+)
+from routerd.config.model import Config
+from routerd.kernel import lookup
+from routerd.kernel.dump import dump
+from routerd.kernel.flush import flush
+from routerd.kernel.monitor import Monitor
+from routerd.kernel.sysctl import Sysctls
+from routerd.kernel.writer import KernelWriter
+from routerd.message import (
+    Advertise,
+    CloseSession,
+    Effect,
+    Event,
+    GroupActivity,
+    Input,
+    InspectGroups,
+    Program,
+    Resync,
+    SessionDown,
+    SessionUp,
+    SetRoutes,
+    Settle,
+    Update,
+    Work,
+    WriteFailed,
+)
+from routerd.route import Prefix
+from routerd.router import Router
+from routerd.session.encode import UpdateEncoder
+from routerd.session.frames import RawUpdate
+from routerd.session.speaker import Speaker
+from routerd.session.update import UpdateDecoder, UpdateError
+
+SLICE = 0.005
+"""Seconds that the core works at a stretch before everything else gets its turn."""
+RESYNC_DELAY = 0.02
+"""Seconds that notifications gather before the kernel is read again: a link that flaps sends several."""
+WATCHDOG_INTERVAL = 5.0
+
+log = structlog.get_logger()
+
+
+class StopRequested(Exception):  # noqa: N818 - a request, not an error
+    """The operator asked the daemon to stop."""
+
+
+class Daemon:
+    """One running routerd."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.writer = KernelWriter(config.fib.metric)
+        self.router = Router(config, time.monotonic(), resilient=self.writer.supports_resilient)
+        self.speaker = Speaker(config, log=log)
+        self.sysctls = Sysctls(config.fib)
+        self.notes: list[ProblemView] = []
+        self._codecs: dict[str, tuple[int, UpdateDecoder, UpdateEncoder]] = {}
+        self._wake = asyncio.Event()
+        self._resync = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._more_input = False
+
+    async def run(self, *, flush_on_exit: bool = False) -> None:
+        """Run until SIGTERM or SIGINT. The FIB stays as it is, unless `flush_on_exit`."""
+        listener, note = server.bind(self.config.api.socket, self.config.api.group)
+        if note:
+            self._note("api", note, f"create it: groupadd --system {self.config.api.group}; then restart routerd")
+        if self.config.fib.groups == "resilient" and not self.writer.supports_resilient:
+            self._note(
+                "fib",
+                "this kernel has no resilient nexthop groups: a node that leaves or joins breaks flows of the others",
+                'use Linux 5.13 or newer, or write groups = "hash-threshold"',
+            )
+        for sysctl in self.sysctls.apply(self.config.fib.manage_sysctls):
+            log.info("sysctl", **sysctl)
+        self._read_kernel()
+        monitor = Monitor(self.writer.port, self.writer.owns, self._kernel_changed)
+        monitor.start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.speaker.run())
+                group.create_task(self._listen())
+                group.create_task(self._housekeep())
+                group.create_task(self._reconcile())
+                group.create_task(server.serve(self, listener))
+                group.create_task(self._report())
+                await self._stop.wait()
+                raise StopRequested
+        except* StopRequested:
+            log.info("stopping", fib="flushed" if flush_on_exit else "left in place")
+        finally:
+            monitor.close()
+        if flush_on_exit:
+            self._log_refusals(flush(self.config.fib.metric))
+
+    # ------------------------------------------------------------------------------------------ tasks
+
+    async def _listen(self) -> None:
+        """Feed the core what the speaker says, in slices."""
+        async for messages, more in self.speaker.batches():
+            self._more_input = more
+            started = time.monotonic()
+            for message in messages:
+                self._hear(message)
+                if time.monotonic() - started > SLICE:
+                    self._take(Settle(quiet=False))
+                    await asyncio.sleep(0)
+                    started = time.monotonic()
+            self._take(Settle(quiet=not more))
+            self._wake.set()
+            await asyncio.sleep(0)
+
+    async def _housekeep(self) -> None:
+        """Do what can wait, slice by slice, and what is due by the clock."""
+        while True:
+            if self.router.busy:
+                self._take(Work())
+                self._take(Settle(quiet=not self._more_input))
+                await asyncio.sleep(0)
+                continue
+            due = self.router.timer
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(None if due is None else max(0.0, due - time.monotonic())):
+                    await self._wake.wait()
+            except TimeoutError:
+                self._take(Settle(quiet=not self._more_input))
+
+    async def _reconcile(self) -> None:
+        """Read the kernel again when something changed there, and now and then in any case."""
+        while True:
+            try:
+                async with asyncio.timeout(self.config.fib.audit_interval):
+                    await self._resync.wait()
+                await asyncio.sleep(RESYNC_DELAY)
+            except TimeoutError:
+                log.debug("audit")
+            self._resync.clear()
+            self._read_kernel()
+            self._wake.set()
+
+    async def _report(self) -> None:
+        """Tell systemd that the daemon is ready once it listens, and from then on that it lives."""
+        systemd = sdnotify.SystemdNotifier()
+        while not self.speaker.state.listening:
+            await asyncio.sleep(0.05)
+        log.info("ready", listen=list(self.config.router.listen), port=self.config.router.port)
+        systemd.notify("READY=1")
+        while True:
+            systemd.notify("WATCHDOG=1")
+            peers = self.router.rib.peers.values()
+            up = sum(peer.session is not None for peer in peers)
+            systemd.notify(f"STATUS={up} of {len(peers)} peers up, {self.router.fib.installed} routes in the FIB")
+            await asyncio.sleep(WATCHDOG_INTERVAL)
+
+    # ------------------------------------------------------------------------------------------ messages
+
+    def _hear(self, message: Input | RawUpdate) -> None:
+        """Decode what is still raw, and keep one codec a session."""
+        if isinstance(message, RawUpdate):
+            decoded = self._decode(message)
+            if decoded is None:
+                return
+            message = decoded
+        elif isinstance(message, SessionUp):
+            external = message.received.asn != message.sent.asn
+            self._codecs[message.peer] = (
+                message.generation,
+                UpdateDecoder(message.peer, message.generation, message.received, message.sent, external=external),
+                UpdateEncoder(message.received, message.sent, external=external),
+            )
+        self._take(message)
+        if isinstance(message, SessionDown) and self._codecs.get(message.peer, (0,))[0] == message.generation:
+            del self._codecs[message.peer]
+
+    def _decode(self, raw: RawUpdate) -> Update | None:
+        codec = self._codecs.get(raw.peer)
+        if codec is None or codec[0] != raw.generation:
+            return None  # of a session that is over
+        try:
+            return codec[1].decode(raw.body)
+        except UpdateError as error:
+            log.warning("session reset", peer=raw.peer, code=error.code, subcode=error.subcode, reason=str(error))
+            self.speaker.close(raw.peer, raw.generation, error.code, error.subcode, str(error))
+            return None
+
+    def _take(self, message: Input) -> None:
+        self._execute(self.router.handle(message, time.monotonic()))
+
+    def _execute(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Program(operations=operations):
+                    for failed in _together(self.writer.write(operations)):
+                        self._take(failed)
+                case Advertise(peer=peer):
+                    if codec := self._codecs.get(peer):
+                        self.speaker.send(peer, codec[0], codec[2].encode(effect))
+                case CloseSession(peer=peer, code=code, subcode=subcode, reason=reason):
+                    log.warning("session closed", peer=peer, reason=reason)
+                    if codec := self._codecs.get(peer):
+                        self.speaker.close(peer, codec[0], code, subcode, reason)
+                case InspectGroups(ids=ids):
+                    self._take(GroupActivity(self._activity(ids)))
+                case Resync(reason=reason):
+                    self._kernel_changed(reason)
+                case Event(name=name, fields=fields, level=level):
+                    getattr(log, level)(name, **fields)
+
+    def _activity(self, ids: Iterable[int]) -> dict[int, int]:
+        idle = self.config.fib.idle_timer
+        return {id: sum(age < idle for _, _, age in lookup.buckets(id)) for id in ids}
+
+    def _kernel_changed(self, reason: str) -> None:
+        log.info("kernel changed", reason=reason)
+        self._resync.set()
+
+    def _read_kernel(self) -> None:
+        found = dump(self.config.fib.metric)
+        self.writer.adopt(found)
+        self._take(found)
+
+    def _note(self, where: str, what: str, remedy: str) -> None:
+        log.warning(what, where=where, remedy=remedy)
+        self.notes.append(ProblemView(where=where, what=what, remedy=remedy))
+
+    @staticmethod
+    def _log_refusals(failures: list[WriteFailed]) -> None:
+        for failed in failures:
+            log.error("kernel refused", operation=repr(failed.operation), errno=failed.errno, text=failed.text)
+
+    # ------------------------------------------------------------------------------------------ the API's source
+
+    def status(self) -> StatusView:
+        """Return the answer to `GET /v1/status`."""
+        state = self.speaker.state
+        speaker = SpeakerView(running=state.running, pid=state.pid, restarts=state.restarts, reason=state.reason)
+        sysctls = self.sysctls.apply(manage=False)
+        return health.status(self.router, __version__, speaker, sysctls, self.notes, now=time.monotonic())
+
+    def peers(self) -> list[PeerView]:
+        """Return the answer to `GET /v1/peers`."""
+        return snapshot.peers(self.router, time.monotonic())
+
+    def groups(self) -> list[GroupView]:
+        """Return the answer to `GET /v1/groups`."""
+        return snapshot.groups(self.router)
+
+    def routes(self, offset: int, limit: int, peer: str | None) -> RoutesView:
+        """Return the answer to `GET /v1/routes`."""
+        return snapshot.routes(self.router, offset, limit, peer)
+
+    def route(self, prefix: Prefix) -> RouteDetailView | None:
+        """Return the answer to `GET /v1/routes/{prefix}`; asks the kernel."""
+        return snapshot.route(self.router, prefix, lookup.route(prefix))
+
+    def version(self) -> VersionView:
+        """Return the answer to `GET /v1/version`."""
+        return VersionView(
+            routerd=__version__,
+            exabgp=installed_version("exabgp"),
+            python=platform.python_version(),
+            kernel=platform.release(),
+        )
+
+
+def _together(failures: Iterable[WriteFailed]) -> list[WriteFailed]:
+    """Join refusals of single routes that have the same cause: a full table refuses thousands alike."""
+    joined: dict[tuple[int, int, str], list[Prefix]] = {}
+    result: list[WriteFailed] = []
+    for failed in failures:
+        if isinstance(failed.operation, SetRoutes):
+            key = (failed.operation.id, failed.errno, failed.text)
+            joined.setdefault(key, []).extend(failed.operation.prefixes)
+        else:
+            result.append(failed)
+    for (id, errno, text), prefixes in joined.items():
+        result.append(WriteFailed(SetRoutes(id, tuple(prefixes)), errno, text))
+    return result

@@ -1,0 +1,115 @@
+"""The one question that `routerd status` answers: is all well, and if not, what is wrong and what helps?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routerd import snapshot
+from routerd.api.models import ProblemView, SpeakerView, StatusView, SysctlView
+from routerd.rib.peer import Peer
+from routerd.route import format_address, format_prefix
+from routerd.router import Router
+
+_SHOWN = 5
+
+
+def status(
+    router: Router,
+    version: str,
+    speaker: SpeakerView,
+    sysctls: list[SysctlView],
+    notes: list[ProblemView],
+    *,
+    now: float,
+) -> StatusView:
+    """Return the whole screen. `notes` are problems that the composition root knows of itself."""
+    problems = [*notes, *_problems(router, speaker, sysctls, now)]
+    sets = list(router.rib.loc_rib.sets())
+    return StatusView(
+        version=version,
+        router_id=router.config.router.router_id,
+        asn=router.config.router.asn,
+        uptime_seconds=now - router.started,
+        ok=not problems,
+        speaker=speaker,
+        peers=snapshot.peers(router, now),
+        prefixes=len(router.rib.loc_rib.table),
+        paths=sum(paths.users * len(paths.paths) for paths in sets),
+        fib=snapshot.fib(router),
+        groups=snapshot.groups(router),
+        sysctls=sysctls,
+        problems=problems,
+    )
+
+
+def _problems(router: Router, speaker: SpeakerView, sysctls: list[SysctlView], now: float) -> Iterator[ProblemView]:
+    if not speaker["running"]:
+        yield ProblemView(
+            where="speaker",
+            what=f"the ExaBGP child is not running: {speaker['reason'] or 'it has not started yet'}",
+            remedy="it is started again by itself; the FIB stays as it is meanwhile",
+        )
+    if not router.synchronised:
+        yield ProblemView(where="fib", what="the kernel has not been read yet", remedy="wait a moment")
+    for peer in router.rib.peers.values():
+        yield from _peer_problems(router, peer)
+    yield from _refusals(router)
+    for sysctl in sysctls:
+        if not sysctl["ok"]:
+            yield ProblemView(
+                where="sysctl",
+                what=f"{sysctl['name']} is {sysctl['current'] or 'absent'}, wanted {sysctl['wanted']}",
+                remedy=sysctl["remedy"],
+            )
+
+
+def _peer_problems(router: Router, peer: Peer) -> Iterator[ProblemView]:
+    where = f"peer {peer.name}"
+    static = any(configured.address == peer.address for configured in router.config.peers)
+    if peer.session is None:
+        if peer.adj_rib_in.stale:
+            yield ProblemView(
+                where=where,
+                what=f"the session is down ({peer.reason}); {len(peer.adj_rib_in.stale)} paths are stale",
+                remedy="if the node does not come back they go when its restart time is over",
+            )
+        elif static:
+            yield ProblemView(
+                where=where,
+                what=peer.reason or "has not dialled in",
+                remedy=f"check the node's speaker, and that {peer.address} reaches this router on TCP port "
+                f"{router.config.router.port}",
+            )
+        return
+    if peer.group.accept is None:
+        yield ProblemView(
+            where=where,
+            what=f"nothing is accepted: peer group {peer.group_name} has no accept list (RFC 8212)",
+            remedy=f'add accept = ["172.16.0.0/16"], or what its nodes announce, to [peer_groups.{peer.group_name}]',
+        )
+    for family in sorted(peer.unadvertisable):
+        if peer.group.advertise:
+            yield ProblemView(
+                where=where,
+                what=f"{family.label} cannot be advertised: the router has no {family.label} address on the link",
+                remedy=f"add an {family.label} address to the interface that holds the session",
+            )
+
+
+def _refusals(router: Router) -> Iterator[ProblemView]:
+    for prefix, (errno, text) in list(router.fib.refused.items())[:_SHOWN]:
+        yield ProblemView(
+            where=f"route {format_prefix(prefix)}",
+            what=f"the kernel refuses it: {text or 'no reason given'} (errno {errno})",
+            remedy="it is tried again by itself; routerd route PREFIX shows what the kernel has",
+        )
+    if len(router.fib.refused) > _SHOWN:
+        more = len(router.fib.refused) - _SHOWN
+        yield ProblemView(where="fib", what=f"{more} more routes are refused", remedy="see the log")
+    for id, failed in list(router.failed_objects.items())[:_SHOWN]:
+        gateways = [format_address(g.address) for g, known in router.fib.nexthops.items() if known == id]
+        yield ProblemView(
+            where=f"nexthop {id}",
+            what=f"the kernel refuses {', '.join(gateways) or 'the group'}: {failed.text} (errno {failed.errno})",
+            remedy="it is tried again by itself; check the interface and its addresses",
+        )

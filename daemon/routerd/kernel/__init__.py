@@ -1,0 +1,1 @@
+"""The kernel room: netlink and sysctls. The only importer of pyroute2."""

@@ -1,0 +1,131 @@
+"""The kernel's state in one go: links, addresses, nexthops, groups and the routes of the main table.
+
+Blocking, 0.2 s at 100,000 routes; `dump_in_thread` is for the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import struct
+from collections.abc import Iterator
+from socket import AF_INET, AF_INET6
+
+from routerd.kernel import parse, wire
+from routerd.message import ForeignRoute, Interface, KernelDump, KernelGroup, KernelNexthop
+from routerd.route import Address, Prefix
+
+_ATTEMPTS = 20
+
+_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 1 << 3
+_ALL_LINKS = bytes(16) + wire.attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
+"""struct ifinfomsg and a mask: statistics are most of a link message, and nobody reads them here."""
+
+_LENGTHS = tuple(bytes([bits]) for bits in range(129))
+
+
+def _head(size: int, kind: int) -> int:
+    value: int = struct.unpack("=I", struct.pack("=HH", size, kind))[0]
+    return value
+
+
+_TABLE, _PRIORITY, _NH_ID = _head(8, 15), _head(8, 6), _head(8, 30)
+_DST: dict[int, int] = {AF_INET: _head(8, 1), AF_INET6: _head(20, 1)}
+_OWN: dict[int, struct.Struct] = {
+    AF_INET: struct.Struct("=xB3xB6x I4x I4s II II"),
+    AF_INET6: struct.Struct("=xB3xB6x I4x I16s II II"),
+}
+"""How routes with a nexthop id look: struct rtmsg, RTA_TABLE, RTA_DST, RTA_PRIORITY, RTA_NH_ID, in this order."""
+
+
+def dump(metric: int) -> KernelDump:
+    """Read everything that routerd looks at. `metric` tells its own routes, of protocol bgp, from foreign ones.
+
+    The parts are read one after the other: what is written meanwhile may be in some and not in others. Raises
+    OSError if netlink fails, DumpInterruptedError if the nexthops change so fast that no dump of them is whole.
+    """
+    routes: dict[Prefix, int] = {}
+    others: list[parse.Route] = []
+    for family in (AF_INET, AF_INET6):
+        _read_routes(family, metric, routes, others)
+    nexthops, groups = _nexthops()
+    return KernelDump(_interfaces(), nexthops, groups, routes, tuple(_foreign(others, nexthops, groups)))
+
+
+async def dump_in_thread(metric: int) -> KernelDump:
+    """As `dump`, in a thread: the event loop never waits for longer than the interpreter's switch interval."""
+    return await asyncio.to_thread(dump, metric)
+
+
+def main_table(family: int, protocol: int = 0) -> Iterator[tuple[bytes, int, int]]:
+    """Dump the unicast routes of the main table; the kernel filters, by `protocol` too if it is not 0."""
+    body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, wire.RT_TABLE_MAIN, protocol, 0, wire.RTN_UNICAST, 0)
+    try:
+        yield from wire.dump(wire.RTM_GETROUTE, body)
+    except OSError as error:
+        # A namespace that never had a route of this family has no table either.
+        if error.errno != errno.ENOENT:
+            raise
+
+
+def _read_routes(family: int, metric: int, routes: dict[Prefix, int], others: list[parse.Route]) -> None:
+    layout, dst_head = _OWN[family], _DST[family]
+    unpack, size = layout.unpack_from, layout.size
+    for data, start, end in main_table(family):
+        if end - start >= size:
+            bits, protocol, table, dst, address, priority, value, nh_id, nexthop = unpack(data, start)
+            if (
+                protocol == wire.RTPROT_BGP
+                and value == metric
+                and table == _TABLE
+                and dst == dst_head
+                and priority == _PRIORITY
+                and nh_id == _NH_ID
+            ):
+                routes[_LENGTHS[bits] + address] = nexthop
+                continue
+        route = parse.route(data, start, end)
+        if route.protocol == wire.RTPROT_BGP and route.metric == metric:
+            routes[route.prefix] = route.nexthop
+        elif not parse.is_scoped(route.prefix):
+            others.append(route)
+
+
+def _foreign(
+    routes: list[parse.Route], nexthops: tuple[KernelNexthop, ...], groups: tuple[KernelGroup, ...]
+) -> Iterator[ForeignRoute]:
+    """One entry a leg. A route with a nexthop id shows its legs only in compat mode: take them from the id."""
+    legs: dict[int, tuple[parse.Leg, ...]] = {
+        n.id: (parse.Leg(n.gateway.address, n.gateway.ifindex),) for n in nexthops if n.gateway
+    }
+    for group in groups:
+        legs[group.id] = tuple(leg for member in group.members for leg in legs.get(member.id, ()))
+    for route in routes:
+        for leg in route.legs or legs.get(route.nexthop, ()):
+            yield ForeignRoute(route.prefix, leg.gateway, leg.ifindex, route.protocol, route.metric)
+
+
+def _interfaces() -> tuple[Interface, ...]:
+    addresses: dict[int, list[Address]] = {}
+    networks: dict[int, dict[Prefix, None]] = {}
+    for data, start, end in wire.dump(wire.RTM_GETADDR, bytes(8)):
+        found = parse.address(data, start, end)
+        addresses.setdefault(found.ifindex, []).append(found.address)
+        if found.network is not None:
+            networks.setdefault(found.ifindex, {})[found.network] = None
+    return tuple(
+        Interface(index, name, up, tuple(addresses.get(index, ())), tuple(networks.get(index, ())))
+        for index, name, up in (parse.link(*message) for message in wire.dump(wire.RTM_GETLINK, _ALL_LINKS))
+    )
+
+
+def _nexthops() -> tuple[tuple[KernelNexthop, ...], tuple[KernelGroup, ...]]:
+    for _ in range(_ATTEMPTS):
+        try:
+            messages = list(wire.dump(wire.RTM_GETNEXTHOP, bytes(8), consistent=True))
+        except wire.DumpInterruptedError:
+            continue
+        found = [parse.nexthop(*message) for message in messages]
+        singles = tuple(entry for entry in found if isinstance(entry, KernelNexthop))
+        return singles, tuple(entry for entry in found if isinstance(entry, KernelGroup))
+    raise wire.DumpInterruptedError(errno.EINTR, f"nexthops changed during each of {_ATTEMPTS} dumps")

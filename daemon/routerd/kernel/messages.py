@@ -1,0 +1,180 @@
+"""Nexthop messages, which pyroute2 lacks, and its route message with the attributes that it does not know.
+
+For what is rare: nexthop objects, groups and single GETs. Source: linux/nexthop.h, linux/rtnetlink.h and kernel
+doc networking/nexthop-group-resilient.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any
+
+from pyroute2.netlink import NLA_F_NESTED, nla, nla_base_string, nlmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
+from routerd.kernel import wire
+from routerd.message import Gateway, Member, SetGroup
+
+MULTIPATH, RESILIENT = 0, 1
+"""NHA_GROUP_TYPE: hash-threshold and resilient."""
+
+TICKS = 100
+"""Resilient groups count time in hundredths of a second (USER_HZ)."""
+
+_ENTRY = struct.Struct("=IBBH")
+_NARROW_WEIGHT = 256
+
+
+def pack_members(members: tuple[Member, ...]) -> bytes:
+    """Return members as an array of struct nexthop_grp: the weight minus one, its low byte first."""
+    return b"".join(_ENTRY.pack(m.id, (m.weight - 1) & 255, (m.weight - 1) >> 8, 0) for m in members)
+
+
+def unpack_members(data: bytes) -> tuple[Member, ...]:
+    """Return the members in an array of struct nexthop_grp."""
+    return tuple(Member(id_, (high << 8 | low) + 1) for id_, low, high, _ in _ENTRY.iter_unpack(data))
+
+
+def narrow(members: tuple[Member, ...]) -> tuple[Member, ...]:
+    """Scale weights to 1 to 256, for kernels before 6.12 that have one byte for them."""
+    heaviest = max((member.weight for member in members), default=0)
+    if heaviest <= _NARROW_WEIGHT:
+        return members
+    return tuple(Member(m.id, max(1, round(m.weight * _NARROW_WEIGHT / heaviest))) for m in members)
+
+
+class NexthopMessage(nlmsg):  # type: ignore[misc]
+    """struct nhmsg and its NHA_ attributes. Gateways are raw bytes, groups tuples of `Member`."""
+
+    prefix = "NHA_"
+    fields = (
+        ("nh_family", "B"),
+        ("nh_scope", "B"),
+        ("nh_protocol", "B"),
+        ("resvd", "B"),
+        ("nh_flags", "I"),
+    )
+    nla_map = (
+        ("NHA_UNSPEC", "none"),
+        ("NHA_ID", "uint32"),
+        ("NHA_GROUP", "Group"),
+        ("NHA_GROUP_TYPE", "uint16"),
+        ("NHA_BLACKHOLE", "flag"),
+        ("NHA_OIF", "uint32"),
+        ("NHA_GATEWAY", "cdata"),
+        ("NHA_ENCAP_TYPE", "uint16"),
+        ("NHA_ENCAP", "hex"),
+        ("NHA_GROUPS", "flag"),
+        ("NHA_MASTER", "uint32"),
+        ("NHA_FDB", "flag"),
+        ("NHA_RES_GROUP", "ResilientGroup"),
+        ("NHA_RES_BUCKET", "hex"),
+    )
+
+    class Group(nla_base_string):  # type: ignore[misc]
+        """A tuple of `Member`."""
+
+        def ft_encode(self, offset: int) -> Any:
+            self["value"] = pack_members(self["value"])
+            return super().ft_encode(offset)
+
+        def ft_decode(self, offset: int) -> None:
+            super().ft_decode(offset)
+            self.value = unpack_members(self["value"])
+
+    class ResilientGroup(nla):  # type: ignore[misc]
+        """Times are hundredths of a second. The kernel insists on the nested flag."""
+
+        nla_flags = NLA_F_NESTED
+        nla_map = (
+            ("NHA_RES_GROUP_PAD", "none"),
+            ("NHA_RES_GROUP_BUCKETS", "uint16"),
+            ("NHA_RES_GROUP_IDLE_TIMER", "uint32"),
+            ("NHA_RES_GROUP_UNBALANCED_TIMER", "uint32"),
+            ("NHA_RES_GROUP_UNBALANCED_TIME", "uint64"),
+        )
+
+
+class RouteMessage(rtmsg):  # type: ignore[misc]
+    """pyroute2's route message, whose map ends before RTA_NH_ID: it would drop a nexthop id silently."""
+
+    nla_map = (
+        *rtmsg.nla_map,
+        ("RTA_PAD", "none"),
+        ("RTA_UID", "uint32"),
+        ("RTA_TTL_PROPAGATE", "uint8"),
+        ("RTA_IP_PROTO", "uint8"),
+        ("RTA_SPORT", "be16"),
+        ("RTA_DPORT", "be16"),
+        ("RTA_NH_ID", "uint32"),
+        ("RTA_FLOWLABEL", "be32"),
+    )
+
+
+POLICY: dict[int, Any] = {
+    wire.RTM_NEWNEXTHOP: NexthopMessage,
+    wire.RTM_DELNEXTHOP: NexthopMessage,
+    wire.RTM_GETNEXTHOP: NexthopMessage,
+    wire.RTM_NEWROUTE: RouteMessage,
+    wire.RTM_DELROUTE: RouteMessage,
+    wire.RTM_GETROUTE: RouteMessage,
+}
+"""Message classes by type, in the shape of pyroute2's `register_policy`."""
+
+
+def decode(data: bytes) -> Any:
+    """Return the decoded message that stands at the start of `data`; KeyError for a type without a policy."""
+    message = POLICY[wire.HEADER.unpack_from(data)[1]](data)
+    message.decode()
+    return message
+
+
+def _encode(kind: int, flags: int, fields: dict[str, int], attributes: list[tuple[str, Any]]) -> bytes:
+    message = NexthopMessage()
+    message["header"] = {"type": kind, "flags": flags | wire.NLM_F_REQUEST}
+    message.update(fields)
+    message["attrs"] = attributes
+    message.encode()
+    return bytes(message.data)
+
+
+def _family(address: bytes) -> int:
+    return socket.AF_INET if len(address) == 4 else socket.AF_INET6
+
+
+def set_nexthop(id_: int, gateway: Gateway | None, flags: int) -> bytes:
+    """Return a request that makes a nexthop object, a blackhole without `gateway`. `flags` are NLM_F_."""
+    fields = {"nh_family": socket.AF_INET, "nh_protocol": wire.RTPROT_BGP}
+    if gateway is None:
+        return _encode(wire.RTM_NEWNEXTHOP, flags, fields, [("NHA_ID", id_), ("NHA_BLACKHOLE", None)])
+    fields["nh_family"] = _family(gateway.address)
+    attributes = [("NHA_ID", id_), ("NHA_OIF", gateway.ifindex), ("NHA_GATEWAY", bytes(gateway.address))]
+    return _encode(wire.RTM_NEWNEXTHOP, flags, fields, attributes)
+
+
+def set_group(group: SetGroup, flags: int) -> bytes:
+    """Return a request that makes a nexthop group, or replaces its members. `flags` are NLM_F_."""
+    attributes: list[tuple[str, Any]] = [
+        ("NHA_ID", group.id),
+        ("NHA_GROUP", group.members),
+        ("NHA_GROUP_TYPE", RESILIENT if group.buckets else MULTIPATH),
+    ]
+    if group.buckets:
+        parameters = [
+            ("NHA_RES_GROUP_BUCKETS", group.buckets),
+            ("NHA_RES_GROUP_IDLE_TIMER", round(group.idle_timer * TICKS)),
+            ("NHA_RES_GROUP_UNBALANCED_TIMER", round(group.unbalanced_timer * TICKS)),
+        ]
+        attributes.append(("NHA_RES_GROUP", {"attrs": parameters}))
+    return _encode(wire.RTM_NEWNEXTHOP, flags, {"nh_protocol": wire.RTPROT_BGP}, attributes)
+
+
+def delete_nexthop(id_: int) -> bytes:
+    """Return a request that deletes a nexthop object or group."""
+    return _encode(wire.RTM_DELNEXTHOP, 0, {}, [("NHA_ID", id_)])
+
+
+def get_nexthop(id_: int) -> bytes:
+    """Return a request for one nexthop object or group."""
+    return _encode(wire.RTM_GETNEXTHOP, 0, {}, [("NHA_ID", id_)])

@@ -1,0 +1,100 @@
+"""The kernel settings that forwarding over nexthop groups needs: read, set, read back, explained.
+
+`net.ipv4.fib_multipath_use_neigh` is left alone: it speaks of routes without nexthop objects only. A
+hash-threshold group always skips a failed neighbour, a resilient one never (kernel: net/ipv4/nexthop.c).
+
+`net.ipv6.conf.all.forwarding=1` makes every interface ignore router advertisements: a router that has its own
+IPv6 default route from one needs `accept_ra=2` on that interface.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from routerd.api.models import SysctlView
+from routerd.config.model import FibSection
+
+PROC_SYS = Path("/proc/sys")
+
+_POLICY = {"l3": "0", "l4": "1", "five-tuple": "3"}
+_FIVE_TUPLE = str(0x37)
+"""FIB_MULTIPATH_HASH_FIELD_: source and destination address, protocol, source and destination port."""
+
+_ACCEPT_RA = "  # then also net.ipv6.conf.IFACE.accept_ra=2 where the router's own IPv6 default route comes by RA"
+
+
+class Sysctls:
+    """What `fib` of the configuration asks of /proc/sys, in the network namespace of the caller.
+
+    `root` stands in for /proc/sys in tests.
+    """
+
+    def __init__(self, fib: FibSection, root: Path = PROC_SYS) -> None:
+        self._wanted = wanted(fib)
+        self._root = root
+        self._found: dict[str, str] = {}
+
+    def configure(self, fib: FibSection) -> None:
+        """Take over a changed configuration; what was found at first stays remembered."""
+        self._wanted = wanted(fib)
+
+    def apply(self, manage: bool) -> list[SysctlView]:
+        """Set what differs if `manage`, read all back and return it, with a remedy for what is not as wanted.
+
+        Nothing is raised: /proc/sys may be read-only (containers, ProtectKernelTunables) or lack a setting.
+        """
+        return [self._apply(name, value, manage) for name, value in self._wanted.items()]
+
+    def _apply(self, name: str, value: str, manage: bool) -> SysctlView:
+        path = self._root.joinpath(*name.split("."))
+        current, problem = _read(path)
+        found = self._found.setdefault(name, current)
+        if manage and not problem and current != value:
+            problem = _write(path, value)
+            current, _ = _read(path)
+        ok = current == value
+        return SysctlView(
+            name=name,
+            wanted=value,
+            found=found,
+            current=current,
+            ok=ok,
+            remedy="" if ok else _remedy(name, value, problem),
+        )
+
+
+def wanted(fib: FibSection) -> dict[str, str]:
+    """Return the settings, dotted name to value, that a configuration asks for."""
+    settings = {
+        "net.ipv4.ip_forward": "1",
+        "net.ipv6.conf.all.forwarding": "1",
+        "net.ipv4.fib_multipath_hash_policy": _POLICY[fib.hash_policy],
+        "net.ipv6.fib_multipath_hash_policy": _POLICY[fib.hash_policy],
+        "net.ipv4.nexthop_compat_mode": str(int(fib.compat_mode)),
+    }
+    if fib.hash_policy == "five-tuple":
+        settings["net.ipv4.fib_multipath_hash_fields"] = _FIVE_TUPLE
+        settings["net.ipv6.fib_multipath_hash_fields"] = _FIVE_TUPLE
+    return settings
+
+
+def _read(path: Path) -> tuple[str, str]:
+    """Return the value, or an empty one and why it cannot be read."""
+    try:
+        return path.read_text().strip(), ""
+    except OSError as error:
+        return "", f"cannot read it: {error.strerror}"
+
+
+def _write(path: Path, value: str) -> str:
+    """Return why the value cannot be written, or nothing."""
+    try:
+        path.write_text(f"{value}\n")
+    except OSError as error:
+        return f"cannot write it: {error.strerror}"
+    return ""
+
+
+def _remedy(name: str, value: str, problem: str) -> str:
+    hint = _ACCEPT_RA if name == "net.ipv6.conf.all.forwarding" else ""
+    return f"sysctl -w {name}={value}{hint}" if not problem else f"sysctl -w {name}={value}  # {problem}{hint}"

@@ -1,0 +1,197 @@
+"""The one writer: carries operations out in the kernel, in order, and says which were refused.
+
+It owns only what it made or adopted. A route, nexthop or group of somebody else under the same prefix and metric,
+or the same id, is never replaced: what is not known to be ours is created with NLM_F_EXCL.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from routerd.kernel import batch, messages, wire
+from routerd.message import (
+    DeleteNexthop,
+    DeleteRoutes,
+    KernelDump,
+    Member,
+    Operation,
+    SetGroup,
+    SetNexthop,
+    SetRoutes,
+    WriteFailed,
+)
+from routerd.route import Prefix
+
+_SEND_BUFFER = 1 << 20
+_RECEIVE_BUFFER = 8 << 20
+_ERROR_SIZE = 2304
+"""What a refusal takes of the receive buffer, generously: every message of a send may be refused."""
+
+_PROBE_MEMBER, _PROBE_GROUP = 0x7FFFFFFE, 0x7FFFFFFF
+
+Refusals = dict[int, tuple[int, str]]
+"""Sequence number -> errno and text of the messages that the kernel refused."""
+
+T = TypeVar("T")
+
+
+class _Owned(Generic[T]):
+    """What is known to be ours. What was made since the last dump stays so: the new dump may be older than it.
+
+    What others then take away and make theirs is therefore mistaken for ours for up to two dumps.
+    """
+
+    def __init__(self) -> None:
+        self.known: set[T] = set()
+        self._recent: set[T] = set()
+
+    def adopt(self, found: Iterable[T]) -> None:
+        self.known = self._recent.union(found)
+        self._recent = set()
+
+    def add(self, made: Iterable[T]) -> None:
+        self.known.update(made)
+        self._recent.update(made)
+
+    def remove(self, gone: Iterable[T]) -> None:
+        self.known.difference_update(gone)
+        self._recent.difference_update(gone)
+
+
+class KernelWriter:
+    """Writes to the network namespace in which it was made. Synchronous; OSError only if netlink itself fails.
+
+    `metric` is the priority of every route. Attributes: `port` is the netlink port id (for the monitor's filter),
+    `supports_resilient` and `wide_weights` (16 bits, Linux 6.12) tell what the kernel can, as tried out.
+    """
+
+    def __init__(self, metric: int) -> None:
+        self._metric = metric
+        self._socket = wire.open_socket(send_buffer=_SEND_BUFFER, receive_buffer=_RECEIVE_BUFFER)
+        send = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 32
+        receive = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        self._burst = max(1, min(send // batch.LARGEST, receive // _ERROR_SIZE))
+        self._routes: _Owned[Prefix] = _Owned()
+        self._nexthops: _Owned[int] = _Owned()
+        self.port: int = self._socket.getsockname()[0]
+        self.supports_resilient, self.wide_weights = self._probe()
+
+    def close(self) -> None:
+        """Close the socket; what was written stays."""
+        self._socket.close()
+
+    def adopt(self, dump: KernelDump) -> None:
+        """Learn from a dump what is ours. Call it with the first dump before any write, and with every later one."""
+        self._routes.adopt(dump.routes)
+        self._nexthops.adopt(own_nexthops(dump))
+
+    def owns(self, id_: int) -> bool:
+        """Tell whether a nexthop or group is ours."""
+        return id_ in self._nexthops.known
+
+    def write(self, operations: Sequence[Operation]) -> list[WriteFailed]:
+        """Carry out `operations` in order and return the refused ones, a SetRoutes or DeleteRoutes per prefix.
+
+        A refusal does not stop the others. Prefixes of one operation must differ. Deleting what is gone, or a
+        nexthop that is not ours, is no refusal: there is nothing to do.
+        """
+        return [failure for operation in operations for failure in self._carry_out(operation)]
+
+    def _carry_out(self, operation: Operation) -> list[WriteFailed]:
+        match operation:
+            case SetRoutes():
+                return self._set_routes(operation)
+            case DeleteRoutes():
+                return self._delete_routes(operation)
+            case DeleteNexthop():
+                return self._delete_nexthop(operation)
+            case SetNexthop():
+                request = messages.set_nexthop(operation.id, operation.gateway, self._flags(operation.id))
+            case SetGroup():
+                members = operation.members if self.wide_weights else messages.narrow(operation.members)
+                request = messages.set_group(replace(operation, members=members), self._flags(operation.id))
+        if refused := self._transmit([request]):
+            number, text = refused[0]
+            if number == errno.EEXIST:
+                text = f"nexthop id {operation.id} exists and is not routerd's"
+            return [WriteFailed(operation, number, text)]
+        self._nexthops.add((operation.id,))
+        return []
+
+    def _flags(self, id_: int) -> int:
+        return wire.NLM_F_CREATE | (wire.NLM_F_REPLACE if self.owns(id_) else wire.NLM_F_EXCL)
+
+    def _set_routes(self, operation: SetRoutes) -> list[WriteFailed]:
+        prefixes = operation.prefixes
+        refused = self._transmit(batch.set_routes(prefixes, operation.id, self._metric, self._routes.known))
+        self._routes.add(_without(prefixes, refused))
+        failures = []
+        for index, (number, text) in refused.items():
+            if number == errno.EEXIST:
+                text = f"a foreign route to this prefix with metric {self._metric} exists"  # noqa: PLW2901
+            failures.append(WriteFailed(SetRoutes(operation.id, (prefixes[index],)), number, text))
+        return failures
+
+    def _delete_routes(self, operation: DeleteRoutes) -> list[WriteFailed]:
+        prefixes = operation.prefixes
+        refused = self._transmit(batch.delete_routes(prefixes, self._metric))
+        refused = {index: why for index, why in refused.items() if why[0] != errno.ESRCH}
+        self._routes.remove(_without(prefixes, refused))
+        return [WriteFailed(DeleteRoutes((prefixes[index],)), *why) for index, why in refused.items()]
+
+    def _delete_nexthop(self, operation: DeleteNexthop) -> list[WriteFailed]:
+        if not self.owns(operation.id):
+            return []
+        refused = self._transmit([messages.delete_nexthop(operation.id)])
+        if refused and refused[0][0] != errno.ENOENT:
+            return [WriteFailed(operation, *refused[0])]
+        self._nexthops.remove((operation.id,))
+        return []
+
+    def _transmit(self, requests: Sequence[bytes]) -> Refusals:
+        """Send requests without asking for ACKs. The kernel has done them all when send() returns.
+
+        Whatever it refused waits in the receive buffer then, which is why a send is no larger than that.
+        """
+        refused: Refusals = {}
+        for start in range(0, len(requests), self._burst):
+            self._socket.send(b"".join(requests[start : start + self._burst]))
+            while True:
+                try:
+                    data = self._socket.recv(4096, socket.MSG_DONTWAIT)
+                except BlockingIOError:
+                    break
+                sequence, number, text = wire.error(data)
+                refused[sequence] = (number, text)
+        return refused
+
+    def _probe(self) -> tuple[bool, bool]:
+        """Try a resilient group and a weight of more than eight bits on a blackhole, and leave nothing behind."""
+        create = wire.NLM_F_CREATE | wire.NLM_F_EXCL
+        if refused := self._transmit([messages.set_nexthop(_PROBE_MEMBER, None, create)]):
+            raise OSError(refused[0][0], f"cannot make nexthop objects: {refused[0][1]}")
+        resilient, wide = (
+            not self._transmit([messages.set_group(group, create), messages.delete_nexthop(_PROBE_GROUP)])
+            for group in (
+                SetGroup(_PROBE_GROUP, (Member(_PROBE_MEMBER),), buckets=1),
+                SetGroup(_PROBE_GROUP, (Member(_PROBE_MEMBER, 257),)),
+            )
+        )
+        self._transmit([messages.delete_nexthop(_PROBE_MEMBER)])
+        return resilient, wide
+
+
+def own_nexthops(dump: KernelDump) -> list[int]:
+    """Return the ids of routerd's groups, then of its nexthop objects: whatever has protocol bgp."""
+    groups = [group.id for group in dump.groups if group.protocol == wire.RTPROT_BGP]
+    return groups + [nexthop.id for nexthop in dump.nexthops if nexthop.protocol == wire.RTPROT_BGP]
+
+
+def _without(prefixes: tuple[Prefix, ...], refused: Refusals) -> Iterable[Prefix]:
+    if not refused:
+        return prefixes
+    return [prefix for index, prefix in enumerate(prefixes) if index not in refused]

@@ -1,0 +1,128 @@
+"""`routerd lab`: tell the story, and leave nothing behind."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from rich.console import Console
+from rich.text import Text
+
+from routerd.lab.daemon import LAB_CONFIG
+from routerd.lab.laboratory import Laboratory, laboratory
+from routerd.lab.process import tail
+from routerd.lab.speakers import KINDS
+from routerd.lab.story import tell
+from routerd.lab.topology import standard
+from routerd.lab.unprivileged import become_root, enter_options
+from routerd.lab.waiting import LabError
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(BaseException):
+    """A signal asks the lab to end; no handler of ordinary errors may swallow it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def run_lab(speaker: str, keep: bool) -> int:
+    """Run the lab with this kind of speaker on its nodes and return the exit status.
+
+    0 when every step succeeded, 1 when one failed, 2 when the lab cannot run, 128 + N after signal N. With `keep`
+    the lab stays until Enter or a signal.
+    """
+    console = Console(highlight=False)
+    errors = Console(stderr=True, highlight=False)
+    try:
+        if speaker not in KINDS:
+            raise LabError(f"no speaker {speaker!r}; there is: {', '.join(KINDS)}")
+        KINDS[speaker].require()
+        become_root()
+    except LabError as error:
+        errors.print(Text.assemble(("✘ ", "red"), str(error)), soft_wrap=True)
+        return 2
+    try:
+        with ExitStack() as stack, _signals_raise():
+            return _play(console, errors, speaker, keep, stack)
+    except Interrupted as interrupted:
+        errors.print(f"The lab was ended by {signal.Signals(interrupted.number).name}; nothing is left of it.")
+        return 128 + interrupted.number
+
+
+def _play(console: Console, errors: Console, speaker: str, keep: bool, stack: ExitStack) -> int:
+    labs: list[Laboratory] = []
+
+    def build() -> Laboratory:
+        labs.append(stack.enter_context(laboratory(standard(speaker), LAB_CONFIG.read_text())))
+        return labs[0]
+
+    try:
+        tell(console, build)
+        status = 0
+    except LabError as error:
+        errors.print(Text.assemble(("✘ ", "red"), str(error)), soft_wrap=True)
+        for lab in labs:
+            _show_logs(errors, lab)
+        status = 1
+    if keep and labs:
+        _look_around(console, labs[0])
+    return status
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Turn signals into Interrupted inside the block. From its end on they are ignored: they must not interrupt
+    the clearing away, which follows."""
+
+    def raise_interrupted(number: int, frame: FrameType | None) -> NoReturn:
+        _ignore_signals()
+        raise Interrupted(number)
+
+    for number in _SIGNALS:
+        signal.signal(number, raise_interrupted)
+    try:
+        yield
+    finally:
+        _ignore_signals()
+
+
+def _ignore_signals() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _show_logs(errors: Console, lab: Laboratory) -> None:
+    logs = {"routerd": lab.daemon.log} | {name: speaker.log for name, speaker in lab.speakers.items()}
+    for name, log in logs.items():
+        if text := tail(log):
+            errors.rule(f"the end of the log of {name}", align="left")
+            errors.print(Text(text), soft_wrap=True)
+
+
+def _look_around(console: Console, lab: Laboratory) -> None:
+    """Say how to enter the lab, and wait for Enter, or without a terminal for a signal."""
+    options, vip = enter_options(), lab.topology.vips[0]
+    inside = {"router": lab.fabric.router, "client": lab.fabric.client} | lab.fabric.nodes
+    lines = ["The lab is still there. From another terminal of this user:", ""]
+    lines += [f"  {name:10}nsenter --target {ns.pid} {options}" for name, ns in inside.items()]
+    lines += [
+        "",
+        f"  nsenter --target {lab.fabric.router.pid} {options} ip route show {vip}",
+        f"  nsenter --target {lab.fabric.client.pid} {options} curl http://{vip}/",
+        f"  {sys.executable} -m routerd status --socket {lab.daemon.socket}",
+        f"  tail -f {lab.daemon.log}",
+        "",
+    ]
+    console.print("\n".join(lines), soft_wrap=True, markup=False)
+    if sys.stdin.isatty():
+        console.input("Press Enter to end it. ")
+    else:
+        console.print("End it with Ctrl-C or SIGTERM.")
+        signal.pause()

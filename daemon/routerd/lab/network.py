@@ -1,0 +1,76 @@
+"""Building a topology out of namespaces: a switch with a bridge a network, and cables to its members."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from routerd.lab.namespaces import Namespace, namespace
+from routerd.lab.topology import CLIENT_HOST, ROUTER_HOST, Attachment, Node, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Fabric:
+    """A built topology. The bridges live in a namespace of their own, as switches do: a node that dies takes
+    no carrier from the router."""
+
+    topology: Topology
+    switch: Namespace
+    router: Namespace
+    client: Namespace
+    nodes: dict[str, Namespace]
+
+    def unplug(self, attachment: Attachment) -> None:
+        """Pull the cable of an interface out of the switch: both ends lose their carrier at once."""
+        self.switch.ip(f"link set {attachment.port} down")
+
+    def plug(self, attachment: Attachment) -> None:
+        """Put the cable back."""
+        self.switch.ip(f"link set {attachment.port} up")
+
+
+@contextmanager
+def built(topology: Topology) -> Iterator[Fabric]:
+    """Build a topology: namespaces, bridges, cables, addresses, default routes by way of the router, and the
+    VIPs on each node's loopback. Everything is gone at the end."""
+    with ExitStack() as stack:
+        switch, router, client = (stack.enter_context(namespace(n)) for n in ("switch", "router", "client"))
+        nodes = {node.name: stack.enter_context(namespace(node.name)) for node in topology.nodes}
+        fabric = Fabric(topology, switch, router, client, nodes)
+        for network in topology.networks:
+            switch.ip(f"link add {network.name} type bridge mcast_snooping 0", f"link set {network.name} up")
+            _cable(switch, router, network.attachment("router", ROUTER_HOST))
+        for setting in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+            router.sysctl(setting, "1")
+        _cable(switch, client, topology.client.attachment("client", CLIENT_HOST))
+        _default_route(client, topology.client.attachment("client", CLIENT_HOST))
+        for node in topology.nodes:
+            _node(fabric, node)
+        yield fabric
+
+
+def _node(fabric: Fabric, node: Node) -> None:
+    inside = fabric.nodes[node.name]
+    _cable(fabric.switch, inside, node.attachment)
+    _default_route(inside, node.attachment)
+    inside.ip(*(f"address add {vip} dev lo nodad" for vip in fabric.topology.vip_prefixes))
+
+
+def _cable(switch: Namespace, member: Namespace, attachment: Attachment) -> None:
+    name, port = attachment.network.name, attachment.port
+    switch.ip(
+        f"link add {port} type veth peer name {name} netns {member.pid}",
+        f"link set {port} master {name}",
+        f"link set {port} up",
+    )
+    v4, v6 = attachment.addresses
+    member.ip(f"link set {name} up", f"address add {v4} dev {name}", f"address add {v6} dev {name} nodad")
+
+
+def _default_route(member: Namespace, attachment: Attachment) -> None:
+    network = attachment.network
+    member.ip(
+        f"route add default via {network.address4(ROUTER_HOST)}",
+        f"route add default via {network.address6(ROUTER_HOST)}",
+    )

@@ -1,0 +1,1 @@
+"""BGP sessions: the speaker, its messages, and the UPDATE codec."""

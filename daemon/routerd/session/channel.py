@@ -1,0 +1,122 @@
+"""The parent's end of the two sockets to the child: frames, and the urgent copies of DOWN frames."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+
+from routerd.session.frames import Frame, Splitter
+
+MAX_BACKLOG = 256 << 20
+"""Bytes that may wait for the child. More means that it does not serve its peers any more."""
+
+_READ = 256 << 10
+_BUFFER = 4 << 20
+_URGENT_SIZE = 64 << 10
+
+
+class Channel:
+    """Both socket pairs of one child. Reading happens only when asked for, writing never blocks."""
+
+    def __init__(self) -> None:
+        self._stream, child_stream = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._urgent, child_urgent = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (self._stream, child_stream):
+            for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+                end.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+        self._stream.setblocking(False)
+        self._urgent.setblocking(False)
+        self.child_ends = (child_stream, child_urgent)
+        self.ended = False
+        self._splitter = Splitter()
+        self._out = bytearray()
+        self._closed = False
+
+    @property
+    def backlog(self) -> int:
+        """How many bytes wait for the child to read."""
+        return len(self._out)
+
+    def read(self) -> list[Frame]:
+        """Return the frames of one read, at most 256 KiB; sets `ended` at the child's end."""
+        if self.ended:
+            return []
+        try:
+            data = self._stream.recv(_READ)
+        except BlockingIOError:
+            return []
+        except ConnectionResetError:
+            data = b""
+        self.ended = not data
+        return self._splitter.feed(data)
+
+    def read_urgent(self) -> list[Frame]:
+        """Return the urgent frames that have come."""
+        frames: list[Frame] = []
+        while not self.ended:
+            try:
+                data = self._urgent.recv(_URGENT_SIZE)
+            except (BlockingIOError, ConnectionResetError):
+                break
+            if not data:
+                break
+            frames += Splitter().feed(data)
+        return frames
+
+    def waits(self) -> bool:
+        """Tell whether input waits to be read."""
+        if self.ended:
+            return False
+        poller = select.poll()
+        poller.register(self._stream, select.POLLIN)
+        return bool(poller.poll(0))
+
+    async def readable(self, wake: asyncio.Event) -> None:
+        """Wait until input comes, or until somebody else sets `wake`."""
+        loop = asyncio.get_running_loop()
+        watched = [] if self.ended or self._closed else [self._stream, self._urgent]
+        for end in watched:
+            loop.add_reader(end, wake.set)
+        try:
+            await wake.wait()
+        finally:
+            for end in watched:
+                loop.remove_reader(end)
+
+    def write(self, data: bytes) -> None:
+        """Send a frame, now or as soon as the child reads; BufferError when it has stopped reading."""
+        if self._closed:
+            return
+        waited = bool(self._out)
+        self._out += data
+        if not waited:
+            self._flush()
+        if len(self._out) > MAX_BACKLOG:
+            raise BufferError(f"{len(self._out) >> 20} MiB wait for the BGP speaker, which does not read them")
+
+    def _flush(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._out:
+                del self._out[: self._stream.send(self._out)]
+        except BlockingIOError:
+            loop.add_writer(self._stream, self._flush)
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            self._out.clear()  # the child is gone; its end is seen and reported where its output is read
+        loop.remove_writer(self._stream)
+
+    def close_child_ends(self) -> None:
+        """Let go of what the child has inherited, so that its end shows."""
+        for end in self.child_ends:
+            end.close()
+
+    def close(self) -> None:
+        """Close everything; the child takes that as the order to stop."""
+        if not self._closed:
+            asyncio.get_running_loop().remove_writer(self._stream)
+        self._closed = self.ended = True
+        self.close_child_ends()
+        self._stream.close()
+        self._urgent.close()

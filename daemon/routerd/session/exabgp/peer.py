@@ -1,0 +1,241 @@
+"""A peer and its protocol: raw UPDATEs go up, the newest connection wins, a NOTIFICATION is always sent."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from exabgp.bgp.message import _NOP, Message, Notification, Notify, Update
+from exabgp.bgp.message.direction import Direction
+from exabgp.bgp.message.open.capability import Capability
+from exabgp.reactor.network.error import NetworkError
+from exabgp.reactor.peer import ACTION
+from exabgp.reactor.peer import Peer as ExaPeer
+from exabgp.reactor.protocol import Protocol as ExaProtocol
+
+from routerd import message
+from routerd.session.exabgp.connection import MAX_OUTPUT
+from routerd.session.frames import Down, Kind, Up, frame
+
+SEND_HOLD_TIME = 480.0
+"""Seconds for which a peer may take nothing of what we send (RFC 9687 section 4.3)."""
+
+_OPEN = 1
+_UPDATE = 2
+_NOTIFICATION = 3
+_REFRESH = 5
+_EMPTY = Update([], b"")
+
+
+class Protocol(ExaProtocol):  # type: ignore[misc]
+    """One connection's messages. `generation` numbers it over the life of the parent."""
+
+    def __init__(self, peer: Peer) -> None:
+        super().__init__(peer)
+        self.generation: int = peer.reactor.next_generation()
+        self.received_open = b""
+        self.sent_open = b""
+        self.notification: message.Notification | None = None
+
+    def read_message(self) -> Iterator[Any]:
+        """Yield NOPs while nothing comes, then one message; a run of UPDATEs goes up as frames and counts as one."""
+        uplink = self.peer.reactor.uplink
+        established = self.peer.established()
+        while True:
+            if established and uplink.full:
+                # The parent is behind. A peer whose bytes wait here is alive: its hold timer must not run out.
+                if self.connection.readable():
+                    self.peer.recv_timer.last_read = int(time.time())
+                yield _NOP
+                continue
+            frames: list[bytes] = []
+            other = self._take(established, frames)
+            if other is None and not frames and self.connection.receive():
+                other = self._take(established, frames)
+            if frames:
+                uplink.updates(frames)
+                yield _EMPTY
+            if other is not None:
+                yield self._decode(*other, established)
+                return
+            if not frames:
+                yield _NOP
+
+    def _take(self, established: bool, frames: list[bytes]) -> tuple[int, bytes] | None:
+        """Move received UPDATEs into `frames`, up to the first message of another type, and return that."""
+        for kind, body in self.connection.messages():
+            if kind != _UPDATE or not established:
+                return kind, body
+            frames.append(frame(Kind.UPDATE, self.generation, body))
+        return None
+
+    def _decode(self, kind: int, body: bytes, established: bool) -> Any:
+        if kind == _UPDATE:
+            return _EMPTY  # before ESTABLISHED: ExaBGP answers with an FSM error
+        if kind == _OPEN:
+            if established:
+                raise Notify(5, 3, b"")  # RFC 6608 section 4
+            self.received_open = body
+        elif kind == _NOTIFICATION:
+            self.notification = message.Notification(False, body[0], body[1], body[2:])
+        try:
+            decoded = Message.unpack(kind, body, Direction.IN, self.negotiated)
+        except (IndexError, KeyError, ValueError, TypeError, struct.error) as error:
+            raise Notify(kind if kind == _OPEN else 1, 0, b"") from error
+        if kind == _NOTIFICATION:
+            raise decoded
+        if kind == _REFRESH and established:
+            self.peer.reactor.uplink.refresh(self.generation, body)
+        return decoded
+
+    def write(self, said: Any, negotiated: Any = None) -> Iterator[bool]:
+        """Send a message; an OPEN and a NOTIFICATION are kept for the report to the parent."""
+        if said.ID == _OPEN:
+            # the answer to a ROUTE-REFRESH carries no begin and end marks (RFC 7313)
+            said.capabilities.pop(Capability.CODE.ENHANCED_ROUTE_REFRESH, None)
+            self.sent_open = said.message(negotiated)[19:]
+        elif said.ID == _NOTIFICATION:
+            self.notification = message.Notification(True, said.code, said.subcode, said.data)
+        yield from super().write(said, negotiated)
+
+    def validate_open(self) -> None:
+        """Check the peer's OPEN (RFC 4271 section 6.2); `peer-as auto` is any AS but ours and 0 (RFC 7607)."""
+        asn = int(self.negotiated.peer_as)
+        expected = self.neighbor["peer-as"]
+        if asn == 0 or (expected is None and asn == int(self.neighbor["local-as"])):
+            raise Notify(2, 2, b"")
+        error = self.negotiated.validate(self.neighbor)
+        if error is not None:
+            raise Notify(*error)
+
+
+class Peer(ExaPeer):  # type: ignore[misc]
+    """A neighbor and its session, if there is one."""
+
+    proto: Protocol | None
+    _teardown: int | None
+
+    def __init__(self, neighbor: Any, reactor: Any) -> None:
+        super().__init__(neighbor, reactor)
+        self.address: str = neighbor["peer-address"].top()
+        # the R bit belongs into the first OPEN of this process alone (RFC 4724 section 4.1)
+        self._restarted = self.address not in reactor.met
+
+    @property
+    def busy(self) -> bool:
+        """Whether the reactor has to come back to this peer soon, though its socket may stay silent."""
+        if self.stopping():
+            return True
+        return self.proto is not None and (not self.established() or self.proto.connection.unsent > 0)
+
+    def run(self) -> Any:
+        """Give the session a turn."""
+        if self.proto is None:
+            return ACTION.CLOSE if self.stopping() else ACTION.LATER
+        connection = self.proto.connection
+        connection.flush()
+        if connection.stalled > max(SEND_HOLD_TIME, 2.0 * self.proto.negotiated.holdtime):
+            self.cease(Notify(8, 0, b""))
+            return ACTION.LATER
+        return super().run()
+
+    def handle_connection(self, connection: Any) -> None:
+        """Take a connection in place of the one that stands.
+
+        All are the peer's own, and a peer that dials again has lost the old one (RFC 4724 section 4.2).
+        """
+        if self.proto is not None:
+            self._close("replaced by a new connection of the peer")
+        self.proto = Protocol(self).accept(connection)
+        self.generator = None
+        self._teardown = None
+        self._delay.reset()
+        self.reactor.watch(self)
+
+    def send(self, data: bytes) -> None:
+        """Send whole messages; a peer that lets too much pile up is told that we are out of resources."""
+        if self.proto is None:
+            return
+        connection = self.proto.connection
+        connection.queue(data)
+        if connection.unsent > MAX_OUTPUT:
+            self.cease(Notify(6, 8, b""))
+        elif connection.unsent:
+            self.reactor.watch(self)
+
+    def cease(self, notify: Any, text: str = "") -> None:
+        """End the session at once, with a NOTIFICATION, also where graceful restart is negotiated."""
+        if self.proto is None:
+            return
+        for _ in self.proto.new_notification(notify):
+            pass  # our connection takes it in the first step
+        self._reset(text, notify)
+
+    def remove(self) -> None:
+        """Leave: the configuration does not have this peer any more."""
+        self.cease(Notify(6, 3, b""), "the peer was removed from the configuration")
+        super().remove()
+        self.reactor.watch(self)
+
+    def shutdown(self) -> None:
+        """Leave with the process; silently, so that a graceful-restart helper keeps our routes, if asked so."""
+        if self.reactor.notify:
+            self.cease(Notify(6, 2, b""), "the router shuts down")
+        super().shutdown()
+
+    def reestablish(self, restart_neighbor: Any = None) -> None:
+        """Start over with a changed configuration."""
+        self.cease(Notify(6, 6, b""), "the peer's configuration changed")
+        if restart_neighbor is not None:
+            self.neighbor = restart_neighbor
+        self._delay.reset()
+
+    def reconfigure(self, restart_neighbor: Any = None) -> None:
+        """Take over an equal configuration. ExaBGP would look for changed routes later, and reset the session."""
+        if restart_neighbor is not None:
+            self.neighbor = restart_neighbor
+
+    def resend(self, enhanced: bool, family: Any = None) -> None:
+        """The parent answers a ROUTE-REFRESH."""
+
+    def _main(self) -> Iterator[Any]:
+        proto = self.proto
+        assert proto is not None
+        connection = proto.connection
+        self.reactor.met.add(self.address)
+        dynamic = self.address in self.reactor.dynamic
+        up = Up(self.address, connection.local, dynamic, proto.received_open, proto.sent_open)
+        self.reactor.uplink.up(proto.generation, up)
+        self.reactor.sessions[proto.generation] = self
+        yield from super()._main()
+
+    def _close(self, message: str = "", error: Any = "") -> None:
+        proto = self.proto
+        if proto is not None:
+            self.reactor.sessions.pop(proto.generation, None)
+            down = Down(self.address, _reason(message, error), proto.notification)
+            self.reactor.uplink.down(proto.generation, down)
+        super()._close(message, error)
+
+    def _reset(self, message: str = "", error: Any = "") -> None:
+        if self.address in self.reactor.dynamic:
+            self._restart = False
+            self._teardown = 6
+            self.reactor.forget(self)
+        super()._reset(message, error)
+
+
+def _reason(text: str, error: Any) -> str:
+    """Return why a session ended, in a line for people."""
+    if isinstance(error, Notification):
+        way = "sent" if isinstance(error, Notify) else "received"
+        name = str(error)
+        if isinstance(error, Notify):
+            name = name.partition(" / ")[2].partition(" / ")[0] or name
+        line = f"NOTIFICATION {error.code}/{error.subcode} {way}: {name}"
+        return f"{line} ({text})" if text and not text.startswith("notification") else line
+    if isinstance(error, NetworkError):
+        return f"connection lost: {error}"
+    return text or "internal error"

@@ -1,0 +1,203 @@
+"""The reactor: ExaBGP's main loop with our peers, our listener and the uplink in it."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Iterator
+
+from exabgp.bgp.message import Notify
+from exabgp.configuration.configuration import Configuration
+from exabgp.protocol.ip import IP
+from exabgp.reactor import loop
+from exabgp.reactor.interrupt import Signal
+from exabgp.reactor.listener import set_accepted_ttl
+
+from routerd.config.model import Config
+from routerd.session.exabgp.connection import Connection
+from routerd.session.exabgp.listener import Listener
+from routerd.session.exabgp.peer import Peer
+from routerd.session.exabgp.uplink import Uplink
+from routerd.session.frames import Frame, Kind, unpack
+from routerd.session.text import neighbor_text, speaker_text
+
+SWEEP = 0.25
+"""Seconds between two turns of a silent peer: its timers run in whole seconds."""
+
+_BUSY = 10
+"""Milliseconds that the reactor sleeps at most while a peer is between two steps."""
+
+_INPUT = select.POLLIN | select.POLLPRI | select.POLLHUP | select.POLLERR
+
+
+class Reactor(loop.Reactor):  # type: ignore[misc]
+    """Runs the sessions. `uplink` carries what happens to the parent, and the parent's wishes here."""
+
+    _peers: dict[str, Peer]
+
+    def __init__(self, uplink: Uplink, generation: int) -> None:
+        loop.Peer = Peer
+        loop.Processes = lambda: uplink
+        super().__init__(Configuration([""], text=True))
+        self.uplink = uplink
+        uplink.handle = self._handle
+        uplink.lost = self.stop
+        self.listener = Listener(self)
+        self._sleep_time = SWEEP
+        self._generation = generation
+        self._next_sweep = 0.0
+        self._ready: set[str] = set()
+        self._watched: dict[str, Peer] = {}
+        self.config: Config | None = None
+        self.notify = False
+        self.dynamic: dict[str, str] = {}  # address -> range
+        self.met: set[str] = set()
+        self.sessions: dict[int, Peer] = {}
+        self._at: dict[str, Peer] = {}  # address -> peer
+
+    def next_generation(self) -> int:
+        """Return a number that no session had."""
+        self._generation += 1
+        return self._generation
+
+    # ------------------------------------------------------------------------------------------ configuration
+
+    def configure(self, config: Config) -> None:
+        """Make listeners and peers what the configuration says; sessions of unchanged peers stay.
+
+        OSError when a listening socket cannot be bound, ValueError when ExaBGP refuses its text.
+        """
+        self._ips = [IP.create(address) for address in config.router.listen]
+        self._port = config.router.port
+        listening = self.listener.apply(config)
+        self.config = config
+        static = {peer.address for peer in config.peers}
+        ranges = {address: config.range_of(address) for address in self.dynamic if address not in static}
+        self.dynamic = {address: found.range for address, found in ranges.items() if found is not None}
+        # a peer on its way out would otherwise be taken for the new one of the same name
+        self._peers = {name: peer for name, peer in self._peers.items() if not peer.stopping()}
+        self.configuration._configurations = [speaker_text(config, self.dynamic)]
+        if not super().reload():
+            raise ValueError(f"ExaBGP refuses its configuration: {self.configuration.error}")
+        self._at = {peer.address: peer for peer in self._peers.values() if not peer.stopping()}
+        self.uplink.listening(listening)
+
+    def reload(self) -> bool:
+        """Do nothing: the configuration comes from the parent, not with a signal."""
+        return True
+
+    def stop(self) -> None:
+        """End the loop after this turn."""
+        self.signal.received = Signal.SHUTDOWN
+
+    def _handle(self, received: Frame) -> None:
+        kind, generation, payload = received
+        if kind == Kind.STOP:
+            self.notify = payload == b"\1"
+            self.stop()
+        elif kind == Kind.CONFIGURE:
+            try:
+                self.configure(Config.model_validate_json(payload))
+            except (OSError, ValueError) as error:
+                self.uplink.log("error", f"the new configuration is not fully in force: {error}")
+        elif (peer := self.sessions.get(generation)) is None:
+            return  # that session has ended meanwhile
+        elif kind == Kind.SEND:
+            peer.send(payload)
+        elif kind == Kind.CLOSE:
+            codes, text = unpack(payload)
+            peer.cease(Notify(codes[0], codes[1], _communication(codes, text)), text.decode())
+
+    # -------------------------------------------------------------------------------------------- connections
+
+    def admit(self, connection: Connection) -> None:
+        """Give a new connection to its peer: a static one first, else one of the narrowest range."""
+        address = connection.peer
+        peer = self._at.get(address) or self._new_dynamic(connection)
+        if peer is not None:
+            set_accepted_ttl(connection, peer.neighbor)
+            peer.handle_connection(connection)
+
+    def _new_dynamic(self, connection: Connection) -> Peer | None:
+        """Make a peer of the narrowest range that holds the address; None, and a refusal, where there is none."""
+        address, config = connection.peer, self.config
+        assert config is not None  # the listener has no sockets before
+        found = config.range_of(address)
+        if found is None:
+            self._refuse(connection, 3, "no peer and no range has this address")
+            return None
+        if sum(1 for each in self.dynamic.values() if each == found.range) >= found.limit:
+            self._refuse(connection, 5, f"the limit of {found.limit} peers of {found.range} is reached")
+            return None
+        parsed = Configuration([neighbor_text(config, address, config.peer_groups[found.group])], text=True)
+        if not parsed.reload():
+            raise ValueError(f"ExaBGP refuses the peer {address}: {parsed.error}")
+        ((name, neighbor),) = parsed.neighbors.items()
+        peer = Peer(neighbor, self)
+        self.dynamic[address] = found.range
+        self._at[address] = peer
+        self.register_peer(name, peer)
+        return peer
+
+    def _refuse(self, connection: Connection, subcode: int, why: str) -> None:
+        connection.queue(Notify(6, subcode, b"").message())
+        connection.close()
+        self.uplink.refused(connection.peer, why)
+
+    def forget(self, peer: Peer) -> None:
+        """Drop a dynamic peer whose session is gone; the loop lets go of it in its next turn."""
+        self.dynamic.pop(peer.address, None)
+        if self._at.get(peer.address) is peer:
+            del self._at[peer.address]
+        self.watch(peer)
+
+    # --------------------------------------------------------------------------------------------------- loop
+
+    def watch(self, peer: Peer) -> None:
+        """Run a peer in every turn for as long as it is busy."""
+        self._watched[peer.neighbor.name()] = peer
+
+    def active_peers(self) -> set[str]:
+        """Return the peers to run now: those whose socket has something, busy ones, and now and then all."""
+        self._watched = {name: peer for name, peer in self._watched.items() if peer.busy}
+        ready, self._ready = self._ready, set()
+        now = time.monotonic()
+        if now >= self._next_sweep:
+            self._next_sweep = now + SWEEP
+            Connection.expire(now)
+            return {name for name, peer in self._peers.items() if peer.proto is not None or peer.stopping()}
+        ready.update(self._watched)
+        return ready & self._peers.keys()
+
+    def _wait_for_io(self, sleeptime: int) -> Iterator[int]:
+        """Wait until a socket has something, `sleeptime` milliseconds at most, and yield the peers' ones."""
+        if self.signal.received:
+            return
+        if self._watched:
+            sleeptime = min(sleeptime, _BUSY)
+        uplink = self.uplink.fds[0]
+        interest = select.POLLIN | (select.POLLOUT if self.uplink.waiting else 0)
+        if self.uplink.full:
+            # the peers have to wait: only the parent can help, and their timers are served by the sweep
+            poller = select.poll()
+            poller.register(uplink, interest)
+            poller.poll(sleeptime)
+            return
+        self._poller.register(uplink, interest)
+        for fd in self.listener.fds:
+            self._poller.register(fd, select.POLLIN)
+        owners = {peer.socket(): name for name, peer in self._peers.items() if peer.proto is not None}
+        for fd, event in self._poller.poll(sleeptime):
+            if event & select.POLLNVAL:
+                self._poller.unregister(fd)  # closed; poll would return at once from now on
+            elif fd in owners:
+                self._ready.add(owners[fd])
+                yield fd
+
+
+def _communication(codes: bytes, text: bytes) -> bytes:
+    """Return the data of a NOTIFICATION: a shutdown communication where one may stand (RFC 9003 section 2)."""
+    if tuple(codes) not in ((6, 2), (6, 4)) or not text:
+        return b""
+    cut = text[:255].decode(errors="ignore").encode()
+    return bytes([len(cut)]) + cut

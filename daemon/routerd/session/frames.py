@@ -1,0 +1,144 @@
+"""Frames: what the ExaBGP child and its parent say to each other over a stream socket.
+
+A frame is a header of 9 bytes, then its payload: length of the payload (u32), kind (u8), generation (u32), all in
+network order. The generation numbers the session; the frames that open or end one carry the peer's address too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from struct import Struct
+
+from routerd.message import Notification
+
+HEADER = Struct("!IBI")
+MAX_PAYLOAD = 1 << 28
+_LENGTH = Struct("!I")
+
+
+class Kind(IntEnum):
+    """What a frame says; below 32 from the child to the parent, from 32 on the other way."""
+
+    LISTENING = 1
+    UP = 2
+    DOWN = 3
+    UPDATE = 4
+    REFRESH = 5
+    REFUSED = 6
+    LOG = 7
+    FAILED = 8
+    CONFIGURE = 32
+    SEND = 33
+    CLOSE = 34
+    STOP = 35
+
+
+Frame = tuple[int, int, bytes]
+"""Kind, generation, payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawUpdate:
+    """An UPDATE as it came: `body` is the message without its 19-byte header (RFC 4271 section 4.3)."""
+
+    peer: str
+    generation: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """The payload of an UP frame; `received` and `sent` are OPEN bodies (RFC 4271 section 4.2)."""
+
+    peer: str
+    local: str
+    dynamic: bool
+    received: bytes
+    sent: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """The payload of a DOWN frame; `notification` is None when the connection was lost without one."""
+
+    peer: str
+    reason: str
+    notification: Notification | None
+
+
+def frame(kind: Kind, generation: int = 0, payload: bytes = b"") -> bytes:
+    """Return one frame, ready to be written."""
+    return HEADER.pack(len(payload), kind, generation) + payload
+
+
+def pack(*fields: bytes | str) -> bytes:
+    """Return a payload of several fields, each behind its length (u32); text is UTF-8."""
+    raw = [field.encode() if isinstance(field, str) else field for field in fields]
+    return b"".join(_LENGTH.pack(len(field)) + field for field in raw)
+
+
+def unpack(payload: bytes) -> list[bytes]:
+    """Return the fields that `pack` joined; ValueError when one overruns the payload."""
+    fields: list[bytes] = []
+    offset = 0
+    while offset < len(payload):
+        start = offset + _LENGTH.size
+        if start > len(payload):
+            raise ValueError("a field's length is cut off")
+        offset = start + int.from_bytes(payload[offset:start], "big")
+        if offset > len(payload):
+            raise ValueError("a field overruns its frame")
+        fields.append(payload[start:offset])
+    return fields
+
+
+def pack_up(up: Up) -> bytes:
+    """Return the payload of an UP frame."""
+    return pack(up.peer, up.local, bytes([up.dynamic]), up.received, up.sent)
+
+
+def unpack_up(payload: bytes) -> Up:
+    """Return what an UP frame says; ValueError on a malformed one."""
+    peer, local, dynamic, received, sent = unpack(payload)
+    return Up(peer.decode(), local.decode(), dynamic == b"\1", received, sent)
+
+
+def pack_down(down: Down) -> bytes:
+    """Return the payload of a DOWN frame."""
+    said = down.notification
+    raw = b"" if said is None else bytes([said.sent, said.code, said.subcode]) + said.data
+    return pack(down.peer, down.reason, raw)
+
+
+def unpack_down(payload: bytes) -> Down:
+    """Return what a DOWN frame says; ValueError on a malformed one."""
+    peer, reason, raw = unpack(payload)
+    said = Notification(bool(raw[0]), raw[1], raw[2], raw[3:]) if len(raw) >= 3 else None
+    return Down(peer.decode(), reason.decode(), said)
+
+
+class Splitter:
+    """Cuts a byte stream into frames; what is left of an incomplete one waits for the next piece."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Return the frames that `data` completes, in order; ValueError when the stream makes no sense."""
+        if self._rest:
+            data = self._rest + data
+        frames: list[Frame] = []
+        offset, size, header = 0, len(data), HEADER.size
+        unpack_from = HEADER.unpack_from
+        while size - offset >= header:
+            length, kind, generation = unpack_from(data, offset)
+            if length > MAX_PAYLOAD:
+                raise ValueError(f"a frame of {length} bytes: the stream is out of step")
+            end = offset + header + length
+            if end > size:
+                break
+            frames.append((kind, generation, data[offset + header : end]))
+            offset = end
+        self._rest = data[offset:]
+        return frames

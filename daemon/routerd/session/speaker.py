@@ -1,0 +1,327 @@
+"""The BGP speaker as the rest of routerd sees it: messages come in batches, announcements go out as bytes.
+
+ExaBGP runs in a child process. `run` keeps one alive; `batches` yields what its peers say. Nothing is read from
+the child before the consumer asks for the next batch, so a slow consumer slows the peers down, by TCP, and their
+sessions stay up meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from structlog.typing import FilteringBoundLogger
+
+from routerd.config.model import Config
+from routerd.message import RouteRefresh, SessionDown, SessionUp, SpeakerDown
+from routerd.route import Family
+from routerd.session.channel import Channel
+from routerd.session.frames import Frame, Kind, RawUpdate, frame, pack, unpack, unpack_down, unpack_up
+from routerd.session.open import decode_open
+
+Message = SessionUp | SessionDown | RawUpdate | RouteRefresh | SpeakerDown
+
+BATCH = 1 << 20
+"""Bytes of input after which a batch is handed over."""
+
+FIRST_DELAY = 0.2
+LAST_DELAY = 10.0
+LONG_LIFE = 30.0
+"""Seconds: the delays before a restart, doubling from the first to the last, and the life that starts them anew."""
+
+STOP_TIME = 5.0
+"""Seconds that the child gets to end by itself."""
+
+MAX_REFUSED = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Connections from an address that were not let in: why the last one, how many, when (seconds since 1970)."""
+
+    address: str
+    reason: str
+    count: int
+    last: float
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How the speaker is. `listening` holds `address port`; `reason` is why the last child ended."""
+
+    running: bool
+    pid: int | None
+    restarts: int
+    reason: str
+    listening: tuple[str, ...]
+    refused: tuple[Refused, ...]
+
+
+class Speaker:
+    """Supervises the ExaBGP child and translates between its frames and messages."""
+
+    def __init__(self, config: Config, *, log: FilteringBoundLogger) -> None:
+        self._config = config
+        self._log = log
+        self._channel: Channel | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._wake = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._generation = 0
+        self._peers: dict[int, str] = {}  # generation -> address, of the sessions that are up
+        self._half_ended: set[int] = set()  # generations of which one of the two DOWN frames has come
+        self._ending: str | None = None  # why the child has to be stopped, or has said that it stops
+        self._last_words = ""
+        self._restarts = 0
+        self._reason = ""
+        self._listening: tuple[str, ...] = ()
+        self._refused: dict[str, Refused] = {}
+        self._outcome: str | None = None
+        self.notify_on_stop = False
+        """Whether a stop says Cease/2 to all peers. Without it, graceful-restart helpers keep our routes."""
+
+    @property
+    def state(self) -> State:
+        """A snapshot for the API."""
+        pid = self._process.pid if self._process is not None else None
+        refused = tuple(self._refused.values())
+        return State(pid is not None, pid, self._restarts, self._reason, self._listening, refused)
+
+    # --------------------------------------------------------------------------------------------- supervision
+
+    async def run(self) -> None:
+        """Keep a child running until cancelled, then stop it. `batches` has to be consumed meanwhile."""
+        delay = FIRST_DELAY
+        while True:
+            born = time.monotonic()
+            await self._live()
+            if time.monotonic() - born > LONG_LIFE:
+                delay = FIRST_DELAY
+            self._log.warning("speaker restarts", reason=self._reason, delay=delay)
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, LAST_DELAY)
+            self._restarts += 1
+
+    async def _live(self) -> None:
+        """Run one child from start to end, and wait until the consumer has heard of its end."""
+        channel = Channel()
+        try:
+            await self._start(channel)
+            await self._watch(channel)
+        finally:
+            if self._process is not None:
+                await self._stop(channel)
+            channel.close()
+            self._channel = None
+
+    async def _start(self, channel: Channel) -> None:
+        inherited = tuple(end.fileno() for end in channel.child_ends)
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-P", "-m", "routerd.session.host", *map(str, inherited)),
+            pass_fds=inherited,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        channel.close_child_ends()
+        self._ending, self._last_words = None, ""
+        self._drained.clear()
+        configuration = self._config.model_dump_json(exclude_none=True).encode()
+        channel.write(frame(Kind.CONFIGURE, self._generation, configuration))
+        self._channel = channel
+        self._wake.set()
+
+    async def _watch(self, channel: Channel) -> None:
+        """Wait for the child's end, note why, and let the consumer read what it has left."""
+        process = self._process
+        assert process is not None
+        assert process.stderr is not None
+        async for line in process.stderr:
+            self._last_words = line.decode(errors="replace").strip()
+            self._log.warning("speaker said", line=self._last_words)
+        code = await process.wait()
+        self._process = None
+        self._outcome = _outcome(code)
+        self._wake.set()
+        await self._drained.wait()
+
+    async def _stop(self, channel: Channel) -> None:
+        process = self._process
+        assert process is not None
+        if channel.backlog == 0:
+            channel.write(frame(Kind.STOP, 0, b"\1" if self.notify_on_stop else b"\0"))
+        else:
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_TIME)
+        except TimeoutError:
+            self._log.warning("speaker does not stop and is killed", pid=process.pid)
+            process.kill()
+            await process.wait()
+        if process.stderr is not None:
+            await process.stderr.read()  # to its end, which closes it
+        self._process = None
+
+    # --------------------------------------------------------------------------------------------------- input
+
+    async def batches(self) -> AsyncIterator[tuple[list[Message], bool]]:
+        """Yield messages in the order of their coming, and whether more input waits already.
+
+        A SessionDown comes ahead of everything that is still in line; what that session said before is left out.
+        """
+        while True:
+            messages, more = self._collect()
+            if messages:
+                yield messages, more
+            elif not more:
+                await self._input()
+
+    async def _input(self) -> None:
+        if self._channel is None or (self._channel.ended and self._outcome is None):
+            await self._wake.wait()
+        elif not self._channel.ended:
+            await self._channel.readable(self._wake)
+        self._wake.clear()
+
+    def _collect(self) -> tuple[list[Message], bool]:
+        """Read at most a batch, urgent frames first."""
+        channel = self._channel
+        if channel is None:
+            return [], False
+        messages: list[Message] = []
+        for each in channel.read_urgent():
+            self._down(each, messages)
+        size = 0
+        while size < BATCH and (frames := channel.read()):
+            size += sum(len(payload) for _, _, payload in frames)
+            self._translate(frames, messages)
+        if channel.ended and self._outcome is not None:
+            messages.append(self._child_ended())
+        return messages, channel.waits()
+
+    def _child_ended(self) -> SpeakerDown:
+        self._reason = self._ending or self._last_words or self._outcome or ""
+        self._outcome = None
+        self._peers.clear()
+        self._half_ended.clear()
+        self._listening = ()
+        self._channel = None
+        self._drained.set()
+        return SpeakerDown(self._reason)
+
+    def _translate(self, frames: list[Frame], messages: list[Message]) -> None:
+        """Append the messages that the frames carry."""
+        peers = self._peers
+        for each in frames:
+            kind, generation, payload = each
+            if kind == Kind.UPDATE:
+                peer = peers.get(generation)
+                if peer is not None:
+                    messages.append(RawUpdate(peer, generation, payload))
+            elif kind == Kind.DOWN:
+                self._down(each, messages)
+            elif generation in self._half_ended:
+                continue  # the session is over: its DOWN has overtaken this frame
+            elif kind == Kind.UP:
+                self._up(each, messages)
+            elif kind == Kind.REFRESH:
+                self._refresh(each, messages)
+            else:
+                self._report(kind, payload)
+
+    def _up(self, each: Frame, messages: list[Message]) -> None:
+        _, generation, payload = each
+        self._generation = max(self._generation, generation)
+        up = unpack_up(payload)
+        try:
+            received, sent = decode_open(up.received), decode_open(up.sent)
+        except ValueError as error:
+            self._log.error("OPEN cannot be decoded", peer=up.peer, error=str(error))
+            self.close(up.peer, generation, 2, 0, "")
+            return
+        self._peers[generation] = up.peer
+        messages.append(SessionUp(up.peer, generation, up.local, received, sent, up.dynamic))
+
+    def _down(self, each: Frame, messages: list[Message]) -> None:
+        """Take a DOWN frame; the first of the two copies counts, whichever it is."""
+        _, generation, payload = each
+        if generation in self._half_ended:
+            self._half_ended.discard(generation)
+            return
+        self._half_ended.add(generation)
+        self._generation = max(self._generation, generation)
+        down = unpack_down(payload)
+        self._peers.pop(generation, None)
+        messages.append(SessionDown(down.peer, generation, down.reason, down.notification))
+
+    def _refresh(self, each: Frame, messages: list[Message]) -> None:
+        """Take a ROUTE-REFRESH: AFI, subtype, SAFI (RFC 2918 section 3, RFC 7313 for the subtype)."""
+        _, generation, body = each
+        peer = self._peers.get(generation)
+        afi = int.from_bytes(body[:2], "big")
+        if peer is not None and body[2:] == b"\0\1" and afi in (Family.IPV4, Family.IPV6):
+            messages.append(RouteRefresh(peer, generation, Family(afi)))
+
+    def _report(self, kind: int, payload: bytes) -> None:
+        """Take what is about the speaker itself, not about a session."""
+        fields = [field.decode(errors="replace") for field in unpack(payload)]
+        if kind == Kind.LISTENING:
+            self._listening = tuple(fields)
+            self._log.info("speaker listens", places=fields)
+        elif kind == Kind.LOG:
+            self._log.log(_LEVELS.get(fields[0], 30), "exabgp", line=fields[1])
+        elif kind == Kind.FAILED:
+            self._ending = fields[0]
+        elif kind == Kind.REFUSED:
+            address, reason = fields
+            before = self._refused.pop(address, None)
+            count = 1 if before is None else before.count + 1
+            self._refused[address] = Refused(address, reason, count, time.time())
+            if len(self._refused) > MAX_REFUSED:
+                del self._refused[next(iter(self._refused))]
+            if before is None:
+                self._log.warning("connection refused", peer=address, reason=reason)
+
+    # -------------------------------------------------------------------------------------------------- output
+
+    def send(self, peer: str, generation: int, messages: bytes) -> None:
+        """Send whole BGP messages, headers included; they are dropped if that session has ended meanwhile."""
+        if self._peers.get(generation) == peer:
+            self._write(frame(Kind.SEND, generation, messages))
+
+    def close(self, peer: str, generation: int, code: int, subcode: int, text: str) -> None:
+        """End a session with a NOTIFICATION. `text` is the SessionDown's, and with Cease/2 and /4 the peer's too."""
+        self._log.info("session is closed", peer=peer, code=code, subcode=subcode, reason=text)
+        self._write(frame(Kind.CLOSE, generation, pack(bytes([code, subcode]), text)))
+
+    def reconfigure(self, config: Config) -> None:
+        """Put a new configuration in force; the sessions of peers that it does not change stay up."""
+        self._config = config
+        self._write(frame(Kind.CONFIGURE, 0, config.model_dump_json(exclude_none=True).encode()))
+
+    def _write(self, data: bytes) -> None:
+        if self._channel is None:
+            return  # a new child starts with the present configuration and without sessions
+        try:
+            self._channel.write(data)
+        except BufferError as error:
+            if self._ending is None and self._process is not None:
+                self._ending = str(error)
+                self._log.error("speaker is killed", reason=self._ending)
+                os.kill(self._process.pid, signal.SIGKILL)
+
+
+_LEVELS = {"info": 20, "warning": 30, "error": 40}
+
+
+def _outcome(code: int) -> str:
+    """Return how a process ended, from its return code."""
+    if code < 0:
+        return f"the BGP speaker was ended by {signal.Signals(-code).name}"
+    return f"the BGP speaker ended with exit code {code}"

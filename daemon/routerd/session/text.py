@@ -1,0 +1,70 @@
+"""The configuration text that ExaBGP reads, made of routerd's configuration. Pure.
+
+One `neighbor` section per static peer and per dynamic peer that is there now: ExaBGP's own ranges share one RIB
+among all peers and do not survive a reload, so routerd makes a neighbor of its own for each.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable
+
+from routerd.config.model import Config, PeerGroup
+
+EMPTY = "template {\n}\n"
+"""The text without peers: ExaBGP refuses one without any section."""
+
+
+def speaker_text(config: Config, dynamic: Iterable[str] = ()) -> str:
+    """Return the text for all static peers and the dynamic peers at these addresses, sorted by address.
+
+    An address that no peer and no range covers any more is left out.
+    """
+    addresses = {peer.address for peer in config.peers} | set(dynamic)
+    neighbors = [
+        neighbor_text(config, address, group[1])
+        for address in sorted(addresses)
+        if (group := config.group_of(address)) is not None
+    ]
+    return "\n".join(neighbors) or EMPTY
+
+
+def neighbor_text(config: Config, address: str, group: PeerGroup) -> str:
+    """Return the section of one peer.
+
+    `local-address auto` takes the connection on any address of the router. `peer-as auto` means that the AS is
+    checked by routerd itself. The text also tells ExaBGP whether a reload has changed a peer, so everything
+    that must reset a session when it changes has to be in it.
+    """
+    router = config.router
+    lines = [
+        f"router-id {router.router_id}",
+        "local-address auto",
+        f"local-as {router.asn}",
+        f"peer-as {_peer_as(config, group)}",
+        f"hold-time {group.hold_time}",
+        "passive true",
+        "adj-rib-in false",
+        "adj-rib-out true",  # route refresh asks for it; it stays empty
+        "manual-eor true",
+    ]
+    if group.remote_as not in ("internal", router.asn):
+        lines.append(f"outgoing-ttl {group.multihop}")
+    if group.password is not None:
+        # as base64, because a password may hold what the text gives a meaning to
+        lines += [f"md5-password {b64encode(group.password.encode()).decode()}", "md5-base64 true"]
+    families = "".join(f"    {family} unicast;\n" for family in ("ipv4", "ipv6") if family in group.families)
+    restart = group.restart_time if group.graceful_restart else "disable"
+    return (
+        f"neighbor {address} {{\n"
+        + "".join(f"  {line};\n" for line in lines)
+        + f"  family {{\n{families}  }}\n"
+        + "  capability {\n    asn4 enable;\n    route-refresh enable;\n    extended-message enable;\n"
+        + f"    graceful-restart {restart};\n    multi-session disable;\n  }}\n}}\n"
+    )
+
+
+def _peer_as(config: Config, group: PeerGroup) -> str:
+    if group.remote_as == "external":
+        return "auto"
+    return str(config.router.asn if group.remote_as == "internal" else group.remote_as)

@@ -1,0 +1,1 @@
+"""What routerd tells the outside about itself: the log."""

@@ -1,0 +1,495 @@
+"""The core on a kernel in memory: what nodes do, and what the FIB makes of it."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from routerd.message import (
+    Advertise,
+    CloseSession,
+    DeleteNexthop,
+    Event,
+    Gateway,
+    KernelNexthop,
+    Notification,
+    RouteRefresh,
+    SessionUp,
+    SetGroup,
+    SetRoutes,
+    Settle,
+    SpeakerDown,
+    Update,
+)
+from routerd.route import Family, format_prefix, parse_address, parse_prefix
+from tests.support.core import CONFIG, Simulation, opened, preserving, sequence
+
+A, B, C = "192.168.10.100", "192.168.10.101", "192.168.20.100"
+VIP = "172.16.1.1/32"
+
+
+def three_nodes(*prefixes: str) -> Simulation:
+    simulation = Simulation()
+    for node in (A, B, C):
+        simulation.up(node)
+        simulation.announce(node, *(prefixes or (VIP,)))
+    simulation.settle()
+    simulation.forget()
+    return simulation
+
+
+class TestFib:
+    def test_three_nodes_make_one_group_of_three(self) -> None:
+        simulation = three_nodes(VIP, "172.16.1.2/32")
+        assert simulation.fib() == {VIP: [A, B, C], "172.16.1.2/32": [A, B, C]}
+        assert simulation.group_of(VIP) == simulation.group_of("172.16.1.2/32")
+        assert len(simulation.kernel.groups) == 1
+        assert len(simulation.kernel.nexthops) == 3
+
+    def test_a_single_path_points_at_a_group_of_one(self) -> None:
+        simulation = Simulation()
+        simulation.up(A)
+        simulation.announce(A, VIP)
+        simulation.settle()
+        assert simulation.group_of(VIP) in simulation.kernel.groups
+
+    def test_nothing_is_written_before_the_first_dump(self) -> None:
+        simulation = Simulation()
+        simulation.router.synchronised = False
+        simulation.up(A)
+        simulation.announce(A, VIP)
+        simulation.settle()
+        assert simulation.kernel.writes == []
+        simulation.dump()
+        assert simulation.fib() == {VIP: [A]}
+
+    def test_all_prefixes_of_a_group_that_gain_a_member_keep_their_id_and_no_route_is_written(self) -> None:
+        vips = [f"172.16.1.{i}/32" for i in range(50)]
+        simulation = Simulation()
+        for node in (A, B):
+            simulation.up(node)
+            simulation.announce(node, *vips)
+            simulation.settle()
+        group = simulation.group_of(vips[0])
+        simulation.forget()
+        simulation.up(C)
+        simulation.announce(C, *vips[:20])
+        simulation.take(Settle(quiet=False))  # more input waits
+        simulation.announce(C, *vips[20:])
+        simulation.settle()
+        assert simulation.fib() == {vip: [A, B, C] for vip in vips}
+        assert {simulation.group_of(vip) for vip in vips} == {group}
+        assert simulation.operations_of(SetRoutes) == []
+        assert len(simulation.operations_of(SetGroup)) == 1
+
+    def test_a_part_that_changes_moves_and_the_rest_stays(self) -> None:
+        simulation = three_nodes(VIP, "172.16.1.2/32")
+        group = simulation.group_of(VIP)
+        simulation.withdraw(C, "172.16.1.2/32")
+        simulation.settle()
+        assert simulation.fib() == {VIP: [A, B, C], "172.16.1.2/32": [A, B]}
+        assert simulation.group_of(VIP) == group
+        assert simulation.operations_of(SetRoutes) == [
+            SetRoutes(simulation.group_of("172.16.1.2/32"), (parse_prefix("172.16.1.2/32"),))
+        ]
+
+    def test_a_withdrawn_prefix_leaves_the_kernel_and_takes_its_objects_along(self) -> None:
+        simulation = three_nodes()
+        for node in (A, B, C):
+            simulation.withdraw(node, VIP)
+        simulation.settle()
+        assert simulation.fib() == {}
+        assert simulation.kernel.groups == {}
+        assert simulation.kernel.nexthops == {}
+
+    def test_prefixes_do_not_wait_for_ever_for_quiet(self) -> None:
+        simulation = three_nodes()
+        simulation.withdraw(C, VIP)
+        simulation.take(Settle(quiet=False))
+        assert simulation.fib() == {VIP: [A, B, C]}
+        simulation.advance(1.1)
+        assert simulation.fib() == {VIP: [A, B]}
+
+    def test_the_local_network_is_no_route_in_the_fib(self) -> None:
+        assert Simulation().rib() == {}
+
+
+class TestFailover:
+    def test_the_first_operation_takes_the_dead_node_out_of_every_group(self) -> None:
+        simulation = three_nodes(VIP, "172.16.1.2/32")
+        gone = simulation.kernel.nexthops.copy()
+        simulation.down(C)
+        [first] = simulation.operations
+        assert isinstance(first, DeleteNexthop)
+        assert gone[first.id].gateway == Gateway(parse_address(C), 3)
+        assert simulation.fib() == {VIP: [A, B], "172.16.1.2/32": [A, B]}
+        simulation.settle()
+        assert simulation.operations_of(SetRoutes) == []
+        assert simulation.fib() == simulation.rib()
+
+    def test_a_peer_that_shares_its_next_hop_is_not_cut_off(self) -> None:
+        simulation = Simulation(CONFIG.replace("hold_time = 9", 'hold_time = 9\nnext_hop = "any"'))
+        for node in (A, B):
+            simulation.up(node)
+            simulation.announce(node, VIP, attributes=simulation.attributes(node, next_hop=A))
+        simulation.settle()
+        simulation.forget()
+        simulation.down(A)
+        simulation.settle()
+        assert simulation.operations == []
+        assert simulation.fib() == {VIP: [A]}
+
+    def test_a_node_that_returns_during_the_purge_gets_only_what_it_announces(self) -> None:
+        vips = [f"172.16.{i // 250}.{i % 250}/32" for i in range(9000)]
+        simulation = three_nodes(*vips)
+        simulation.down(C)
+        assert simulation.router.busy
+        simulation.up(C)
+        simulation.announce(C, *vips[:10])
+        simulation.settle()
+        fib = simulation.fib()
+        assert fib == simulation.rib()
+        assert sum(C in gateways for gateways in fib.values()) == 10
+
+    def test_the_only_node_lost_and_back(self) -> None:
+        simulation = Simulation()
+        simulation.up(A)
+        simulation.announce(A, VIP)
+        simulation.settle()
+        simulation.down(A)
+        simulation.settle()
+        assert simulation.fib() == {}
+        simulation.up(A)
+        simulation.announce(A, VIP)
+        simulation.settle()
+        assert simulation.fib() == {VIP: [A]}
+
+
+class TestGracefulRestart:
+    def start(self, *, notification: bool = False) -> Simulation:
+        simulation = Simulation()
+        for node in (A, B):
+            simulation.up(node, graceful=preserving(15, notification=notification))
+            simulation.announce(node, VIP, f"172.20.{node[-1]}.0/24")
+            simulation.end_of_rib(node)
+        simulation.settle()
+        simulation.forget()
+        return simulation
+
+    def test_a_lost_connection_keeps_the_paths_until_the_restart_time_is_over(self) -> None:
+        simulation = self.start()
+        simulation.down(A)
+        simulation.advance(14.9)
+        assert simulation.operations == []
+        simulation.advance(0.2)
+        assert simulation.fib() == {VIP: [B], "172.20.1.0/24": [B]}
+
+    def test_what_is_not_announced_again_goes_at_end_of_rib(self) -> None:
+        simulation = self.start()
+        simulation.down(A)
+        simulation.up(A, graceful=preserving())
+        simulation.announce(A, VIP)
+        simulation.settle()
+        assert "172.20.0.0/24" in simulation.fib()
+        simulation.end_of_rib(A)
+        simulation.settle()
+        assert simulation.fib() == {VIP: [A, B], "172.20.1.0/24": [B]}
+
+    def test_without_the_forwarding_bit_stale_paths_go_at_once(self) -> None:
+        simulation = self.start()
+        simulation.down(A)
+        simulation.up(A, graceful=None)
+        simulation.settle()
+        assert simulation.fib() == {VIP: [B], "172.20.1.0/24": [B]}
+
+    @pytest.mark.parametrize(
+        ("code", "subcode", "n_bit", "kept"),
+        [
+            (4, 0, False, False),
+            (4, 0, True, True),
+            (6, 4, True, True),
+            (6, 9, True, False),
+            (6, 4, False, False),
+            (3, 1, True, False),
+        ],
+    )
+    def test_rfc_8538(self, code: int, subcode: int, n_bit: bool, kept: bool) -> None:
+        simulation = self.start(notification=n_bit)
+        simulation.down(A, Notification(False, code, subcode))
+        simulation.settle()
+        assert (A in simulation.fib()[VIP]) is kept
+
+    def test_the_death_of_the_speaker_child_changes_nothing_until_the_nodes_are_back(self) -> None:
+        simulation = three_nodes()
+        simulation.take(SpeakerDown("killed"))
+        simulation.settle()
+        assert simulation.operations == []
+        for node in (A, B, C):
+            simulation.up(node)
+            simulation.announce(node, VIP)
+            simulation.end_of_rib(node)
+            simulation.settle()
+        assert simulation.operations == []
+        assert simulation.router.rib.peers[A].adj_rib_in.stale == {}
+
+    def test_a_node_that_does_not_return_to_a_new_speaker_goes_after_the_restart_time(self) -> None:
+        simulation = three_nodes()
+        simulation.take(SpeakerDown("killed"))
+        for node in (A, B):
+            simulation.up(node)
+            simulation.announce(node, VIP)
+        simulation.advance(61)
+        assert simulation.fib() == {VIP: [A, B]}
+
+
+class TestRestart:
+    def test_a_new_router_adopts_ids_and_touches_nothing_while_the_nodes_return(self) -> None:
+        simulation = three_nodes(VIP, "172.16.1.2/32")
+        before = simulation.kernel.dump()
+        simulation.restart()
+        simulation.settle()
+        for node in (A, B, C):
+            simulation.up(node)
+            simulation.announce(node, VIP, "172.16.1.2/32")
+            simulation.settle()
+            simulation.end_of_rib(node)
+            simulation.settle()
+        assert simulation.kernel.dump() == before
+        assert simulation.operations == []
+
+    def test_what_nobody_announces_again_is_swept_once_all_have_spoken(self) -> None:
+        simulation = three_nodes(VIP, "172.16.1.2/32")
+        simulation.restart()
+        for node in (A, B, C):
+            simulation.up(node)
+            simulation.announce(node, VIP)
+            simulation.settle()
+            assert "172.16.1.2/32" in simulation.fib()
+            simulation.end_of_rib(node)
+        simulation.settle()
+        assert simulation.fib() == {VIP: [A, B, C]}
+
+    def test_a_node_that_never_returns_is_swept_by_the_timer(self) -> None:
+        simulation = three_nodes()
+        simulation.restart()
+        for node in (A, B):
+            simulation.up(node)
+            simulation.announce(node, VIP)
+            simulation.end_of_rib(node)
+        simulation.advance(59)
+        assert simulation.fib() == {VIP: [A, B, C]}
+        simulation.advance(2)
+        assert simulation.fib() == {VIP: [A, B]}
+
+    def test_foreign_objects_are_never_touched(self) -> None:
+        simulation = Simulation()
+        simulation.kernel.nexthops[1] = KernelNexthop(1, 11, Gateway(parse_address(A), 2))
+        simulation.restart()
+        simulation.up(A)
+        simulation.announce(A, VIP)
+        simulation.settle()
+        simulation.withdraw(A, VIP)
+        simulation.settle()
+        assert list(simulation.kernel.nexthops) == [1]
+
+
+class TestDrift:
+    @pytest.mark.parametrize("what", ["route", "nexthop", "group", "all routes", "link"])
+    def test_it_is_found_and_mended(self, what: str) -> None:
+        simulation = three_nodes(VIP, "172.16.1.2/32")
+        kernel = simulation.kernel
+        match what:
+            case "route":
+                del kernel.routes[parse_prefix(VIP)]
+            case "nexthop":
+                kernel.delete(next(iter(kernel.nexthops)))
+            case "group":
+                kernel.delete(next(iter(kernel.groups)))
+            case "all routes":
+                kernel.routes.clear()
+            case "link":
+                kernel.link_down(3)
+                up = simulation.router.rib.nexthops.interfaces[3]
+                simulation.dump()
+                assert simulation.fib() == {VIP: [A, B], "172.16.1.2/32": [A, B]}
+                kernel.interfaces[3] = up
+        simulation.dump()
+        simulation.settle()
+        assert simulation.fib() == {VIP: [A, B, C], "172.16.1.2/32": [A, B, C]}
+        assert simulation.router.drift_mended > 0
+        simulation.forget()
+        simulation.dump()
+        assert simulation.operations == []
+
+    def test_a_refused_route_is_reported_and_tried_again(self) -> None:
+        simulation = Simulation()
+        kernel = simulation.kernel
+        simulation.up(A)
+        real, kernel.write = kernel.write, lambda operations: []  # type: ignore[method-assign]
+        simulation.announce(A, VIP)
+        simulation.settle()  # written into the void
+        kernel.write = real  # type: ignore[method-assign]
+        simulation.dump()
+        assert simulation.fib() == {VIP: [A]}
+
+    def test_refusals_show_and_clear(self) -> None:
+        simulation = Simulation()
+        simulation.up(A)
+        held = simulation.kernel.interfaces.pop(2)
+        simulation.announce(A, VIP)
+        simulation.settle()
+        assert VIP in {format_prefix(prefix) for prefix in simulation.router.fib.refused}
+        assert any(event.name == "kernel refused" for event in simulation.events)
+        simulation.kernel.interfaces[2] = held
+        simulation.advance(70)
+        assert simulation.fib() == {VIP: [A]}
+        assert simulation.router.fib.refused == {}
+
+
+class TestTwins:
+    """Groups that came to have the same members by different ways."""
+
+    def make(self, *, busy: bool) -> Simulation:
+        simulation = Simulation()
+        for node in (A, B):
+            simulation.up(node)
+        simulation.announce(A, VIP)
+        simulation.announce(B, "172.16.1.2/32")
+        simulation.settle()
+        if busy:
+            simulation.busy_groups = set(simulation.kernel.groups)
+        simulation.announce(B, VIP)
+        simulation.settle()
+        simulation.announce(A, "172.16.1.2/32")
+        simulation.settle()
+        return simulation
+
+    def test_they_become_one_when_no_flow_can_suffer(self) -> None:
+        simulation = self.make(busy=False)
+        assert simulation.group_of(VIP) == simulation.group_of("172.16.1.2/32")
+        assert len(simulation.kernel.groups) == 1
+
+    def test_they_stay_apart_while_flows_run_and_join_later(self) -> None:
+        simulation = self.make(busy=True)
+        assert simulation.group_of(VIP) != simulation.group_of("172.16.1.2/32")
+        assert simulation.fib() == {VIP: [A, B], "172.16.1.2/32": [A, B]}
+        simulation.busy_groups.clear()
+        simulation.advance(31)
+        assert simulation.group_of(VIP) == simulation.group_of("172.16.1.2/32")
+
+
+class TestSessions:
+    def advertised(self, simulation: Simulation) -> list[Advertise]:
+        return [effect for effect in simulation.effects if isinstance(effect, Advertise)]
+
+    def test_a_new_peer_hears_the_networks_and_the_end_of_rib(self) -> None:
+        simulation = Simulation()
+        simulation.up(A)
+        [told] = self.advertised(simulation)
+        [(attributes, prefixes)] = told.announced
+        assert prefixes == (parse_prefix("10.10.1.0/24"),)
+        assert attributes.next_hop == parse_address("192.168.10.200")
+        assert attributes.as_path == sequence(65000)
+        assert told.end_of_rib == (Family.IPV4, Family.IPV6)
+
+    def test_a_peer_without_advertise_hears_nothing(self) -> None:
+        simulation = Simulation(CONFIG.replace('advertise = ["networks"]', ""))
+        simulation.up(A)
+        [told] = self.advertised(simulation)
+        assert told.announced == ()
+
+    def test_default_is_told_in_every_family_that_has_an_address(self) -> None:
+        simulation = Simulation(CONFIG.replace('advertise = ["networks"]', 'advertise = ["default"]'))
+        simulation.up(A)
+        simulation.up(C)
+        first, second = self.advertised(simulation)
+        assert {format_prefix(p) for _, prefixes in first.announced for p in prefixes} == {"0.0.0.0/0", "::/0"}
+        assert {format_prefix(p) for _, prefixes in second.announced for p in prefixes} == {"0.0.0.0/0"}
+        assert simulation.router.rib.peers[C].unadvertisable == {Family.IPV6}
+
+    def test_learned_routes_go_to_the_others_with_the_routers_next_hop_and_as(self) -> None:
+        simulation = Simulation(CONFIG.replace('advertise = ["networks"]', 'advertise = ["learned"]'))
+        simulation.up(A)
+        simulation.up(C)
+        simulation.forget()
+        simulation.announce(A, VIP)
+        [told] = self.advertised(simulation)
+        [(attributes, prefixes)] = told.announced
+        assert (told.peer, prefixes) == (C, (parse_prefix(VIP),))
+        assert attributes.as_path == sequence(65000, 65001)
+        assert attributes.next_hop == parse_address("192.168.20.200")
+        simulation.forget()
+        simulation.withdraw(A, VIP)
+        assert self.advertised(simulation) == [Advertise(C, (parse_prefix(VIP),))]
+
+    def test_route_refresh_is_answered(self) -> None:
+        simulation = Simulation()
+        simulation.up(A)
+        simulation.forget()
+        simulation.take(RouteRefresh(A, simulation.sessions[A].generation, Family.IPV4))
+        [told] = self.advertised(simulation)
+        assert told.announced[0][1] == (parse_prefix("10.10.1.0/24"),)
+
+    def test_a_peer_that_nothing_configures_is_closed(self) -> None:
+        simulation = Simulation()
+        simulation.take(SessionUp("10.1.1.1", 99, "10.1.1.2", opened(1, "1.1.1.1"), opened(65000, "2.2.2.2")))
+        assert [effect for effect in simulation.effects if isinstance(effect, CloseSession)]
+
+    def test_messages_of_an_older_session_are_ignored(self) -> None:
+        simulation = three_nodes()
+        old = simulation.sessions[A].generation
+        simulation.up(A)
+        simulation.announce(A, VIP)
+        simulation.settle()
+        simulation.take(Update(A, old, [parse_prefix(VIP)]))
+        simulation.settle()
+        assert simulation.fib() == {VIP: [A, B, C]}
+
+    def test_events_say_who_came_and_went(self) -> None:
+        simulation = Simulation()
+        simulation.up(A)
+        simulation.down(A)
+        assert [event.name for event in simulation.events if isinstance(event, Event)] == ["peer up", "peer down"]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_the_nodes_do_the_kernel_ends_equal_to_the_rib(seed: int) -> None:
+    chance = random.Random(seed)
+    nodes = [f"192.168.10.{i}" for i in range(1, 7)]
+    vips = [f"172.16.0.{i}/32" for i in range(24)]
+    simulation = Simulation()
+    for _ in range(400):
+        node = chance.choice(nodes)
+        some = chance.sample(vips, chance.randint(1, len(vips)))
+        action = chance.random()
+        if node not in simulation.sessions:
+            simulation.up(node, graceful=preserving() if chance.random() < 0.5 else None)
+        elif action < 0.45:
+            simulation.announce(node, *some)
+        elif action < 0.75:
+            simulation.withdraw(node, *some)
+        elif action < 0.85:
+            simulation.down(node)
+        elif action < 0.9:
+            simulation.take(SpeakerDown("killed"))
+            simulation.sessions.clear()
+        elif action < 0.93:
+            simulation.restart()
+        elif action < 0.96:
+            simulation.kernel.delete(chance.choice([*simulation.kernel.nexthops, *simulation.kernel.groups, 0]))
+            simulation.dump()
+        else:
+            simulation.end_of_rib(node)
+        if chance.random() < 0.6:
+            simulation.take(Settle(quiet=chance.random() < 0.5))
+        simulation.now += chance.random()
+    for node in nodes:
+        if node not in simulation.sessions:
+            simulation.up(node)
+        simulation.end_of_rib(node)
+    simulation.advance(300)
+    assert simulation.fib() == simulation.rib()
+    used = set(simulation.kernel.routes.values())
+    assert set(simulation.kernel.groups) == used
+    assert simulation.router.fib.installed == len(simulation.kernel.routes)

@@ -1,0 +1,1 @@
+"""Tests of the kernel room, against the real kernel in network namespaces."""

@@ -1,0 +1,5 @@
+"""Fixtures of the kernel room's tests."""
+
+from tests.support.netns import router
+
+__all__ = ["router"]

@@ -1,0 +1,21 @@
+"""What the tests of this room write: prefixes, gateways and the operations that make them."""
+
+import socket
+
+from routerd.message import Gateway
+from routerd.route import Prefix, parse_address, parse_prefix
+
+
+def gateway(address: str, interface: str = "eth0") -> Gateway:
+    """Return a gateway in the namespace that the thread is in."""
+    return Gateway(parse_address(address), socket.if_nametoindex(interface))
+
+
+def prefixes(*texts: str) -> tuple[Prefix, ...]:
+    """Return prefixes from text."""
+    return tuple(map(parse_prefix, texts))
+
+
+def many(count: int) -> tuple[Prefix, ...]:
+    """Return `count` IPv4 host prefixes from 172.16.0.0 on."""
+    return tuple(Prefix(b"\x20" + (0xAC100000 + index).to_bytes(4, "big")) for index in range(count))

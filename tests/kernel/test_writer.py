@@ -1,0 +1,212 @@
+"""The writer on the real kernel, seen with `ip`."""
+
+import errno
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from routerd.kernel.dump import dump
+from routerd.kernel.messages import narrow
+from routerd.kernel.writer import KernelWriter
+from routerd.message import DeleteNexthop, DeleteRoutes, Member, Operation, SetGroup, SetNexthop, SetRoutes
+from tests.kernel.scenario import gateway, many, prefixes
+from tests.support.netns import Namespace, needs_root
+
+pytestmark = needs_root
+METRIC = 20
+
+
+@pytest.fixture
+def writer(router: Namespace) -> Iterator[KernelWriter]:
+    """A writer in the router's namespace, in which the test then runs."""
+    with router.enter():
+        made = KernelWriter(METRIC)
+        yield made
+        made.close()
+
+
+def two_nodes(writer: KernelWriter) -> None:
+    """Nexthops 1 and 2 for IPv4, 3 for IPv6, group 10 of the first two and 11 of the third."""
+    failures = writer.write(
+        [
+            SetNexthop(1, gateway("10.0.0.2")),
+            SetNexthop(2, gateway("10.0.1.2", "eth1")),
+            SetNexthop(3, gateway("fd00::2")),
+            SetGroup(10, (Member(1), Member(2, 3)), buckets=128, idle_timer=2.5, unbalanced_timer=60),
+            SetGroup(11, (Member(3),)),
+        ]
+    )
+    assert failures == []
+
+
+def test_round_trip_as_ip_shows_it(router: Namespace, writer: KernelWriter) -> None:
+    two_nodes(writer)
+    ipv4, ipv6 = prefixes("172.16.1.1/32", "0.0.0.0/0"), prefixes("2001:db8::/32", "::/0")
+    assert writer.write([SetRoutes(10, ipv4), SetRoutes(11, ipv6)]) == []
+
+    nexthops = {entry["id"]: entry for entry in router.ip_json("nexthop")}
+    assert nexthops[1] | {"gateway": "10.0.0.2", "dev": "eth0", "protocol": "bgp"} == nexthops[1]
+    assert nexthops[3] | {"gateway": "fd00::2", "dev": "eth0", "protocol": "bgp"} == nexthops[3]
+    assert nexthops[10]["group"] == [{"id": 1}, {"id": 2, "weight": 3}]
+    assert nexthops[10]["type"] == "resilient"
+    arguments = nexthops[10]["resilient_args"]
+    assert (arguments["buckets"], arguments["idle_timer"], arguments["unbalanced_timer"]) == (128, 2.5, 60)
+    for version, nhid, names in (("-4", 10, {"172.16.1.1", "default"}), ("-6", 11, {"2001:db8::/32", "default"})):
+        routes = router.ip_json(version, "route", "show", "proto", "bgp")
+        assert {route["dst"] for route in routes} == names
+        assert {(route["nhid"], route["metric"]) for route in routes} == {(nhid, METRIC)}
+
+    found = dump(METRIC)
+    assert found.routes == dict.fromkeys(ipv4, 10) | dict.fromkeys(ipv6, 11)
+
+    assert writer.write([DeleteRoutes(ipv4 + ipv6), DeleteNexthop(10), DeleteNexthop(1)]) == []
+    found = dump(METRIC)
+    assert (found.routes, [group.id for group in found.groups]) == ({}, [11])
+    assert [nexthop.id for nexthop in found.nexthops] == [2, 3]
+
+
+def test_deleting_what_is_gone_is_no_refusal(writer: KernelWriter) -> None:
+    two_nodes(writer)
+    gone: list[Operation] = [
+        DeleteRoutes(prefixes("172.16.1.1/32", "2001:db8::/32")),
+        DeleteNexthop(1),
+        DeleteNexthop(1),
+    ]
+    assert writer.write(gone) == []
+
+
+def test_a_group_is_replaced_without_a_route_message(router: Namespace, writer: KernelWriter) -> None:
+    """One that listens to the route groups in compat mode is told of every route, so that mode is off here."""
+    router.sysctl(net__ipv4__nexthop_compat_mode=0)
+    two_nodes(writer)
+    writer.write([SetRoutes(10, many(100))])
+    monitor = router.spawn("ip", "monitor", "route", "nexthop", stdout=-1)
+    try:
+        time.sleep(0.3)
+        group = SetGroup(10, (Member(2),), buckets=128, idle_timer=2.5, unbalanced_timer=60)
+        assert writer.write([group, DeleteNexthop(1)]) == []
+        time.sleep(0.3)
+    finally:
+        monitor.terminate()
+        output, _ = monitor.communicate()
+    assert "id 10" in output
+    assert "172.16." not in output
+    assert dump(METRIC).routes == dict.fromkeys(many(100), 10)
+
+
+def test_foreign_routes_stay(router: Namespace, writer: KernelWriter) -> None:
+    two_nodes(writer)
+    router.ip("route", "add", "172.16.0.1", "via", "10.0.0.9", "metric", str(METRIC), "proto", "static")
+    router.ip("route", "add", "172.16.0.2", "via", "10.0.0.9", "metric", "5", "proto", "bgp")
+    router.ip("-6", "route", "add", "2001:db8::/32", "via", "fd00::9", "metric", str(METRIC))
+    before = router.ip("route"), router.ip("-6", "route")
+
+    failures = writer.write([SetRoutes(10, many(4)), SetRoutes(11, prefixes("2001:db8::/32"))])
+    assert [(failure.operation, failure.errno) for failure in failures] == [
+        (SetRoutes(10, prefixes("172.16.0.1/32")), errno.EEXIST),
+        (SetRoutes(11, prefixes("2001:db8::/32")), errno.EEXIST),
+    ]
+    assert "foreign route" in failures[0].text
+    # Again, and deleted: what was refused did not become ours.
+    assert len(writer.write([SetRoutes(10, many(4))])) == 1
+    assert writer.write([DeleteRoutes(many(4) + prefixes("2001:db8::/32"))]) == []
+    assert (router.ip("route"), router.ip("-6", "route")) == before
+
+
+def test_foreign_nexthops_stay(router: Namespace, writer: KernelWriter) -> None:
+    router.ip("nexthop", "add", "id", "1", "via", "10.0.0.9", "dev", "eth0")
+    before = router.ip("nexthop")
+    (failure,) = writer.write([SetNexthop(1, gateway("10.0.0.2")), DeleteNexthop(1)])
+    assert failure.errno == errno.EEXIST
+    assert "not routerd's" in failure.text
+    assert router.ip("nexthop") == before
+
+
+def test_each_refused_prefix_is_reported(writer: KernelWriter) -> None:
+    two_nodes(writer)
+    mixed = prefixes("172.16.1.1/32", "2001:db8::1/128", "172.16.1.2/32")
+    (failure,) = writer.write([SetRoutes(10, mixed)])
+    assert failure.operation == SetRoutes(10, mixed[1:2])
+    assert failure.errno == errno.EINVAL
+    assert failure.text
+    assert set(dump(METRIC).routes) == {mixed[0], mixed[2]}
+
+
+def test_no_refusal_of_a_large_batch_is_lost(writer: KernelWriter) -> None:
+    failures = writer.write([SetRoutes(99, many(20_000))])
+    assert [failure.operation.prefixes[0] for failure in failures] == list(many(20_000))  # type: ignore[union-attr]
+    assert {(failure.errno, failure.text) for failure in failures} == {(errno.EINVAL, "Nexthop id does not exist")}
+
+
+def test_refused_nexthops_and_groups(writer: KernelWriter) -> None:
+    two_nodes(writer)
+    operations: list[Operation] = [
+        SetNexthop(20, gateway("192.168.77.1")),
+        SetNexthop(21, gateway("2001:db8:77::1")),
+        SetGroup(22, (Member(1), Member(1))),
+        SetGroup(10, (Member(1),), buckets=64, idle_timer=2.5),
+        SetGroup(23, (Member(1),)),
+    ]
+    failures = writer.write(operations)
+    assert [(failure.operation, failure.errno) for failure in failures] == [
+        (operations[0], errno.ENETUNREACH),
+        (operations[1], errno.EHOSTUNREACH),
+        (operations[2], errno.EINVAL),
+        (operations[3], errno.EINVAL),
+    ]
+
+
+def test_twenty_thousand_routes(writer: KernelWriter) -> None:
+    two_nodes(writer)
+    routes = many(20_000)
+    started = time.perf_counter()
+    assert writer.write([SetRoutes(10, routes)]) == []
+    assert writer.write([SetRoutes(10, routes)]) == []
+    written = time.perf_counter()
+    assert dump(METRIC).routes == dict.fromkeys(routes, 10)
+    assert written - started < 2
+    assert time.perf_counter() - written < 1
+
+
+def test_a_new_writer_adopts(writer: KernelWriter) -> None:
+    two_nodes(writer)
+    writer.write([SetRoutes(10, many(3))])
+    heir = KernelWriter(METRIC)
+    try:
+        assert len(heir.write([SetRoutes(10, many(3))])) == 3
+        heir.adopt(dump(METRIC))
+        group = SetGroup(10, (Member(1),), buckets=128, idle_timer=2.5)
+        assert heir.write([SetNexthop(2, gateway("10.0.1.3", "eth1")), group, SetRoutes(11, ())]) == []
+        assert heir.write([SetRoutes(1, many(3)), DeleteNexthop(10)]) == []
+    finally:
+        heir.close()
+    assert dump(METRIC).routes == dict.fromkeys(many(3), 1)
+
+
+def test_a_dump_older_than_a_write_takes_nothing_away(writer: KernelWriter) -> None:
+    old = dump(METRIC)
+    two_nodes(writer)
+    writer.write([SetRoutes(10, many(2))])
+    writer.adopt(old)
+    assert writer.owns(10)
+    assert writer.write([SetRoutes(10, many(2)), SetGroup(11, (Member(3),))]) == []
+
+
+def test_weights_are_scaled_for_old_kernels() -> None:
+    assert narrow((Member(1, 1), Member(2, 256))) == (Member(1, 1), Member(2, 256))
+    assert narrow((Member(1, 1), Member(2, 512), Member(3, 1024))) == (Member(1, 1), Member(2, 128), Member(3, 256))
+
+
+def test_sixteen_bit_weights_reach_the_kernel(writer: KernelWriter) -> None:
+    if not writer.wide_weights:
+        pytest.skip("this kernel has eight bits for weights")
+    two_nodes(writer)
+    members = (Member(1, 1), Member(2, 65535))
+    assert writer.write([SetGroup(12, members)]) == []
+    assert members in {group.members for group in dump(METRIC).groups}
+
+
+def test_the_probe_leaves_nothing(router: Namespace, writer: KernelWriter) -> None:
+    assert writer.supports_resilient
+    assert router.ip("nexthop") == ""

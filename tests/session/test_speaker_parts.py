@@ -1,0 +1,195 @@
+"""The pure parts of the speaker, and its contract with ExaBGP."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routerd.config.model import Config
+from routerd.message import GracefulRestart, Notification
+from routerd.route import Family, parse_address
+from routerd.session import frames
+from routerd.session.exabgp import contract
+from routerd.session.open import decode_open
+from routerd.session.text import neighbor_text, speaker_text
+from tests.support import bgp
+
+GOLDEN = Path(__file__).parent / "golden"
+
+CONFIG = Config.model_validate(
+    {
+        "router": {"asn": 64512, "router_id": "10.0.0.100"},
+        "peer_groups": {
+            "plain": {},
+            "secret": {
+                "remote_as": 65001,
+                "hold_time": 9,
+                "multihop": 3,
+                "graceful_restart": True,
+                "restart_time": 60,
+                "families": ["ipv6"],
+                "password": 'a "b"; }',
+            },
+            "ours": {"remote_as": "internal", "families": ["ipv4"]},
+        },
+        "peers": [
+            {"name": "one", "address": "10.0.0.1", "group": "plain"},
+            {"name": "two", "address": "fd00::2", "group": "secret"},
+            {"name": "three", "address": "10.0.0.3", "group": "ours"},
+        ],
+        "dynamic_peers": [{"range": "10.1.0.0/16", "group": "secret"}, {"range": "10.1.1.0/24", "group": "plain"}],
+    }
+)
+
+
+def test_contract_holds() -> None:
+    contract.assert_contract()
+
+
+def test_contract_names_what_is_different(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "release", "6.0.0")
+    monkeypatch.delattr(contract.Peer, "reconfigure")
+    monkeypatch.setattr(contract.Peer, "run", lambda self, turns: None)
+    with pytest.raises(contract.ContractError) as caught:
+        contract.assert_contract()
+    for part in ("version 6.0.0", "Peer.reconfigure is gone", "Peer.run takes (self turns), not (self)"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["static", "dynamic"])
+def test_text_is_the_golden_one(name: str) -> None:
+    text = speaker_text(CONFIG) if name == "static" else _dynamic("10.1.1.9")
+    assert text == (GOLDEN / f"{name}.conf").read_text()
+
+
+def _dynamic(address: str) -> str:
+    group = CONFIG.group_of(address)
+    assert group is not None
+    return neighbor_text(CONFIG, address, group[1])
+
+
+def test_text_has_the_dynamic_peers_that_a_range_covers() -> None:
+    text = speaker_text(CONFIG, ["10.1.1.9", "10.2.0.1", "10.0.0.1"])
+    names = [line.split()[1] for line in text.splitlines() if line.startswith("neighbor")]
+    assert names == ["10.0.0.1", "10.0.0.3", "10.1.1.9", "fd00::2"]
+
+
+def test_exabgp_reads_the_text() -> None:
+    program = (
+        "import sys; from exabgp.configuration.configuration import Configuration\n"
+        "from exabgp.logger.option import option; from exabgp.environment import getenv; option.setup(getenv())\n"
+        "c = Configuration([sys.stdin.read()], text=True); ok = c.reload(); print(ok, len(c.neighbors), c.error)\n"
+        "print([n['md5-password'] is not None for n in c.neighbors.values()])"
+    )
+    text = speaker_text(CONFIG, ["10.1.2.3"])
+    ran = subprocess.run([sys.executable, "-c", program], input=text, capture_output=True, text=True, check=True)
+    assert ran.stdout.startswith("True 4"), ran.stdout
+    assert ran.stdout.count("True") == 3
+
+
+# --------------------------------------------------------------------------------------------------------- frames
+
+some_frames = st.lists(
+    st.tuples(st.sampled_from(frames.Kind), st.integers(0, 2**32 - 1), st.binary(max_size=200)), max_size=20
+)
+
+
+@given(some_frames, st.lists(st.integers(1, 50), min_size=1, max_size=20))
+def test_frames_survive_any_cutting(said: list[tuple[frames.Kind, int, bytes]], sizes: list[int]) -> None:
+    stream = b"".join(frames.frame(*each) for each in said)
+    splitter, heard, offset, turn = frames.Splitter(), [], 0, 0
+    while offset < len(stream):
+        size = sizes[turn % len(sizes)]
+        heard += splitter.feed(stream[offset : offset + size])
+        offset, turn = offset + size, turn + 1
+    assert heard == said
+
+
+def test_stream_out_of_step_is_an_error() -> None:
+    with pytest.raises(ValueError, match="out of step"):
+        frames.Splitter().feed(b"\xff" * 20)
+
+
+@given(st.lists(st.binary(max_size=100), max_size=6))
+def test_fields_survive(fields: list[bytes]) -> None:
+    assert frames.unpack(frames.pack(*fields)) == fields
+
+
+@given(st.text(max_size=50), st.text(max_size=50), st.booleans(), st.binary(max_size=99), st.binary(max_size=99))
+def test_up_survives(peer: str, local: str, dynamic: bool, received: bytes, sent: bytes) -> None:
+    up = frames.Up(peer, local, dynamic, received, sent)
+    assert frames.unpack_up(frames.pack_up(up)) == up
+
+
+notifications = st.builds(
+    Notification, st.booleans(), st.integers(0, 255), st.integers(0, 255), st.binary(max_size=99)
+)
+
+
+@given(st.text(max_size=50), st.text(max_size=50), st.none() | notifications)
+def test_down_survives(peer: str, reason: str, said: Notification | None) -> None:
+    down = frames.Down(peer, reason, said)
+    assert frames.unpack_down(frames.pack_down(down)) == down
+
+
+# ----------------------------------------------------------------------------------------------------------- OPEN
+
+
+def test_open_with_everything() -> None:
+    graceful = bgp.Graceful(True, True, 120, {bgp.IPV4: True, bgp.IPV6: False})
+    said = decode_open(bgp.open_message(asn=4200000000, hold=9, graceful=graceful, extended=True)[19:])
+    assert (said.asn, said.hold_time, said.router_id) == (4200000000, 9, parse_address("10.0.0.1"))
+    assert said.families == {Family.IPV4, Family.IPV6}
+    assert (said.four_octet_as, said.route_refresh, said.extended_message) == (True, True, True)
+    families = {Family.IPV4: True, Family.IPV6: False}
+    assert said.graceful_restart == GracefulRestart(True, True, 120, families)
+
+
+def test_open_without_capabilities_is_ipv4_alone() -> None:
+    said = decode_open(bgp.open_message(asn=65001, families=(), refresh=False, as4=False)[19:])
+    assert (said.asn, said.families, said.graceful_restart) == (65001, {Family.IPV4}, None)
+    assert not (said.four_octet_as or said.route_refresh or said.extended_message)
+
+
+def test_open_passes_over_what_it_does_not_know() -> None:
+    odd = bytes([1, 4, 0, 25, 0, 70, 128, 0, 73, 3, 1, 65, 0, 200, 1, 9])  # L2VPN EVPN, Cisco refresh, name, private
+    said = decode_open(bgp.open_message(refresh=False, capabilities=odd)[19:])
+    assert (said.families, said.route_refresh) == ({Family.IPV4, Family.IPV6}, True)
+
+
+def test_open_with_extended_optional_parameters() -> None:
+    plain = bgp.open_message(asn=70000)[19:]
+    capabilities = plain[12:]
+    parameter = bytes([2]) + len(capabilities).to_bytes(2, "big") + capabilities
+    body = plain[:9] + b"\xff\xff" + len(parameter).to_bytes(2, "big") + parameter
+    assert decode_open(body) == decode_open(plain)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        bytes(9),
+        bytes(9) + b"\x04\x02\x02\x01",
+        bytes(9) + b"\x04\x02\x03\x01\x04",
+        bytes(9) + b"\x04\x02\x02\x41\x01",
+        bytes(9) + b"\x05\x02\x03\x40\x01\x00",
+        bytes(9) + b"\xff\xff\x00\x09\x02",
+    ],
+)
+def test_garbage_is_a_value_error(body: bytes) -> None:
+    with pytest.raises(ValueError, match="OPEN|capability"):
+        decode_open(body)
+
+
+@given(st.binary(max_size=80))
+def test_open_decoder_raises_nothing_but_value_errors(body: bytes) -> None:
+    try:
+        decode_open(body)
+    except ValueError as error:
+        assert str(error)  # noqa: PT017 (it may also decode)

@@ -1,0 +1,220 @@
+"""The synchronous core on a kernel in memory: drive it with a line a step, and compare the two."""
+
+from __future__ import annotations
+
+
+from routerd.config.load import parse
+from routerd.config.model import Config
+from routerd.kernel.fake import FakeKernel
+from routerd.message import (
+    Effect,
+    Event,
+    GracefulRestart,
+    GroupActivity,
+    Input,
+    InspectGroups,
+    Interface,
+    Notification,
+    Open,
+    Operation,
+    Program,
+    Resync,
+    SessionDown,
+    SessionUp,
+    Settle,
+    Update,
+    Work,
+)
+from routerd.route import (
+    AsPath,
+    Attributes,
+    Family,
+    SegmentType,
+    format_address,
+    format_prefix,
+    parse_address,
+    parse_prefix,
+)
+from routerd.router import Router
+
+CONFIG = """
+[router]
+asn = 65000
+router_id = "192.168.10.200"
+networks = ["10.10.1.0/24"]
+
+[peer_groups.nodes]
+hold_time = 9
+multihop = 2
+graceful_restart = true
+restart_time = 60
+accept = ["172.16.0.0/12", "fd00:ac10::/32"]
+advertise = ["networks"]
+
+[[dynamic_peers]]
+range = "192.168.0.0/16"
+group = "nodes"
+"""
+
+LINKS = (
+    Interface(
+        2,
+        "nodes10",
+        True,
+        (parse_address("192.168.10.200"), parse_address("fd00:10::200")),
+        (parse_prefix("192.168.10.0/24"), parse_prefix("fd00:10::/64")),
+    ),
+    Interface(3, "nodes20", True, (parse_address("192.168.20.200"),), (parse_prefix("192.168.20.0/24"),)),
+)
+
+BOTH = frozenset(Family)
+
+
+def sequence(*asns: int) -> AsPath:
+    """Return an AS_PATH of one AS_SEQUENCE."""
+    return ((SegmentType.SEQUENCE, asns),) if asns else ()
+
+
+def opened(asn: int, router_id: str, graceful: GracefulRestart | None = None) -> Open:
+    """Return an OPEN with both families and the usual capabilities."""
+    return Open(asn, 9, parse_address(router_id), BOTH, True, True, False, graceful)
+
+
+def preserving(seconds: int = 15, *, notification: bool = False) -> GracefulRestart:
+    """Return a Graceful Restart capability with the F bit for both families."""
+    return GracefulRestart(False, notification, seconds, dict.fromkeys(Family, True))
+
+
+class Simulation:
+    """A router, its kernel, and the nodes that the test speaks for. `now` is seconds; nothing else moves it."""
+
+    def __init__(self, config: Config | str = CONFIG, kernel: FakeKernel | None = None) -> None:
+        self.config = parse(config) if isinstance(config, str) else config
+        self.kernel = kernel or FakeKernel(LINKS)
+        self.now = 1000.0
+        self.generations = 0
+        self.sessions: dict[str, SessionUp] = {}
+        self.events: list[Event] = []
+        self.effects: list[Effect] = []
+        self.operations: list[Operation] = []
+        self.busy_groups: set[int] = set()
+        self.restart()
+
+    def restart(self) -> None:
+        """Start a new router on the kernel as it is."""
+        self.router = Router(self.config, self.now)
+        self.sessions.clear()
+        self.dump()
+
+    # ------------------------------------------------------------------------------------------ driving
+
+    def take(self, message: Input) -> list[Effect]:
+        """Hand over a message and carry out what comes of it."""
+        effects = self.router.handle(message, self.now)
+        self.effects += effects
+        for effect in effects:
+            if isinstance(effect, Program):
+                self.operations += effect.operations
+                for failed in self.kernel.write(effect.operations):
+                    self.take(failed)
+            elif isinstance(effect, InspectGroups):
+                self.take(GroupActivity({id: int(id in self.busy_groups) for id in effect.ids}))
+            elif isinstance(effect, Resync):
+                self.dump()
+            elif isinstance(effect, Event):
+                self.events.append(effect)
+        return effects
+
+    def dump(self) -> None:
+        """Read the kernel."""
+        self.take(self.kernel.dump())
+
+    def settle(self) -> None:
+        """Let all background work finish, and the FIB follow."""
+        while self.router.busy:
+            self.take(Work())
+            self.take(Settle())
+        self.take(Settle())
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, stopping at every timer on the way."""
+        end = self.now + seconds
+        while (due := self.router.timer) is not None and due <= end:
+            self.now = max(due, self.now)
+            self.settle()
+        self.now = end
+        self.settle()
+
+    # ------------------------------------------------------------------------------------------ nodes
+
+    def up(self, peer: str, asn: int = 65001, graceful: GracefulRestart | None = None) -> None:
+        """A node's session comes up."""
+        self.generations += 1
+        local = "192.168.10.200" if peer.startswith("192.168.10.") else "192.168.20.200"
+        sent = opened(self.config.router.asn, self.config.router.router_id, preserving(120))
+        router_id = peer if "." in peer else "10.0.0.1"
+        up = SessionUp(peer, self.generations, local, opened(asn, router_id, graceful), sent, True)
+        self.sessions[peer] = up
+        self.take(up)
+
+    def attributes(self, peer: str, next_hop: str | None = None, as_path: AsPath | None = None) -> Attributes:
+        """Return what a node announces by default."""
+        asn = self.sessions[peer].received.asn
+        path = sequence(asn) if as_path is None else as_path
+        return Attributes(as_path=path, next_hop=parse_address(next_hop or peer))
+
+    def announce(self, peer: str, *prefixes: str, attributes: Attributes | None = None) -> None:
+        """A node announces prefixes in one UPDATE; the FIB follows at `settle`."""
+        parsed = [parse_prefix(prefix) for prefix in prefixes]
+        announced = [(attributes or self.attributes(peer), parsed)]
+        self.take(Update(peer, self.sessions[peer].generation, [], announced))
+
+    def withdraw(self, peer: str, *prefixes: str) -> None:
+        """A node withdraws prefixes."""
+        parsed = [parse_prefix(prefix) for prefix in prefixes]
+        self.take(Update(peer, self.sessions[peer].generation, parsed))
+
+    def end_of_rib(self, peer: str) -> None:
+        """A node has announced all, in both families."""
+        for family in Family:
+            self.take(Update(peer, self.sessions[peer].generation, end_of_rib=family))
+
+    def down(self, peer: str, notification: Notification | None = None) -> None:
+        """A node's session ends; without a NOTIFICATION the connection was lost."""
+        up = self.sessions.pop(peer)
+        self.take(SessionDown(peer, up.generation, "connection lost", notification))
+
+    # ------------------------------------------------------------------------------------------ looking
+
+    def fib(self) -> dict[str, list[str]]:
+        """Return what the kernel forwards: each prefix with the addresses of its gateways."""
+        result: dict[str, list[str]] = {}
+        for prefix, id in self.kernel.routes.items():
+            group = self.kernel.groups.get(id)
+            members = [member.id for member in group.members] if group else [id]
+            gateways = [self.kernel.nexthops[member].gateway for member in members]
+            result[format_prefix(prefix)] = sorted(format_address(g.address) for g in gateways if g is not None)
+        return result
+
+    def rib(self) -> dict[str, list[str]]:
+        """Return what the decision process wants in the FIB, in the shape of `fib`."""
+        loc_rib = self.router.rib.loc_rib
+        wanted = {
+            format_prefix(prefix): sorted(format_address(g.address) for g in loc_rib.decision(paths).members)
+            for prefix, paths in loc_rib.table.items()
+        }
+        return {prefix: gateways for prefix, gateways in wanted.items() if gateways}
+
+    def group_of(self, prefix: str) -> int:
+        """Return the nexthop id of a prefix's route in the kernel."""
+        return self.kernel.routes[parse_prefix(prefix)]
+
+    def operations_of(self, kind: type[Operation]) -> list[Operation]:
+        """Return the operations of a kind asked for since the last call of `forget`."""
+        return [operation for operation in self.operations if isinstance(operation, kind)]
+
+    def forget(self) -> None:
+        """Start counting operations, effects and events anew."""
+        self.operations.clear()
+        self.effects.clear()
+        self.events.clear()
