@@ -34,11 +34,14 @@ def run(
     flush_on_exit: Annotated[bool, typer.Option(help="Remove routerd's routes on exit.")] = False,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     log_format: Annotated[str, typer.Option(help="console, json, or auto.")] = "auto",
+    record: Annotated[
+        Path | None, typer.Option(envvar="ROUTERD_RECORD", help="Record what the core is given.")
+    ] = None,
 ) -> None:
     """Run the daemon in the foreground."""
     from routerd.main import start
 
-    raise typer.Exit(start(config, log_level, log_format, flush_on_exit=flush_on_exit))
+    raise typer.Exit(start(config, log_level, log_format, record, flush_on_exit=flush_on_exit))
 
 
 @app.command()

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterable
 from importlib.metadata import version as installed_version
+from typing import TextIO
 
 import sdnotify
 import structlog
@@ -49,6 +50,7 @@ from routerd.message import (
     Work,
     WriteFailed,
 )
+from routerd.recording import Recorder
 from routerd.route import Prefix
 from routerd.router import Router
 from routerd.session.encode import UpdateEncoder
@@ -72,10 +74,12 @@ class StopRequested(Exception):  # noqa: N818 - a request, not an error
 class Daemon:
     """One running routerd."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, record: TextIO | None = None) -> None:
         self.config = config
+        started = time.monotonic()
+        self._recorder = None if record is None else Recorder(record, config, started)
         self.writer = KernelWriter(config.fib.metric)
-        self.router = Router(config, time.monotonic(), resilient=self.writer.supports_resilient)
+        self.router = Router(config, started, resilient=self.writer.supports_resilient)
         self.speaker = Speaker(config, log=log)
         self.sysctls = Sysctls(config.fib)
         self.notes: list[ProblemView] = []
@@ -89,7 +93,7 @@ class Daemon:
         """Run until SIGTERM or SIGINT. The FIB stays as it is, unless `flush_on_exit`."""
         listener, note = server.bind(self.config.api.socket, self.config.api.group)
         if note:
-            self._note("api", note, f"create it: groupadd --system {self.config.api.group}; then restart routerd")
+            log.warning(note, remedy=f"groupadd --system {self.config.api.group}, then restart routerd")
         if self.config.fib.groups == "resilient" and not self.writer.supports_resilient:
             self._note(
                 "fib",
@@ -169,8 +173,7 @@ class Daemon:
     async def _report(self) -> None:
         """Tell systemd that the daemon is ready once it listens, and from then on that it lives."""
         systemd = sdnotify.SystemdNotifier()
-        while not self.speaker.state.listening:
-            await asyncio.sleep(0.05)
+        await self.speaker.ready.wait()
         log.info("ready", listen=list(self.config.router.listen), port=self.config.router.port)
         systemd.notify("READY=1")
         while True:
@@ -212,7 +215,10 @@ class Daemon:
             return None
 
     def _take(self, message: Input) -> None:
-        self._execute(self.router.handle(message, time.monotonic()))
+        now = time.monotonic()
+        if self._recorder is not None:
+            self._recorder.take(message, now)
+        self._execute(self.router.handle(message, now))
 
     def _execute(self, effects: Iterable[Effect]) -> None:
         for effect in effects:

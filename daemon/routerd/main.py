@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from routerd.kernel.flush import flush
 from routerd.telemetry import log
 
 
-def start(path: Path, log_level: str, log_format: str, *, flush_on_exit: bool) -> int:
+def start(path: Path, log_level: str, log_format: str, record: Path | None, *, flush_on_exit: bool) -> int:
     """Run the daemon until it is told to stop; return the exit code: 0 stopped, 1 failed, 2 bad configuration."""
     if log_level not in log.LEVELS or log_format not in log.FORMATS:
         return _refuse(f"--log-level is one of {', '.join(log.LEVELS)}, --log-format one of {', '.join(log.FORMATS)}")
@@ -23,16 +24,20 @@ def start(path: Path, log_level: str, log_format: str, *, flush_on_exit: bool) -
     if config is None:
         return 2
     try:
-        asyncio.run(_run(config, flush_on_exit=flush_on_exit))
+        asyncio.run(_run(config, record, flush_on_exit=flush_on_exit))
     except SocketInUseError as error:
         return _refuse(str(error), 1)
     except PermissionError as error:
         return _refuse(f"{error}; routerd needs CAP_NET_ADMIN and CAP_NET_BIND_SERVICE, or root", 1)
+    except OSError as error:
+        return _refuse(str(error), 1)
     return 0
 
 
-async def _run(config: Config, *, flush_on_exit: bool) -> None:
-    await Daemon(config).run(flush_on_exit=flush_on_exit)
+async def _run(config: Config, record: Path | None, *, flush_on_exit: bool) -> None:
+    with contextlib.ExitStack() as stack:
+        file = None if record is None else stack.enter_context(record.open("w", encoding="utf-8"))
+        await Daemon(config, file).run(flush_on_exit=flush_on_exit)
 
 
 def flush_kernel(path: Path) -> int:

@@ -223,7 +223,7 @@ class Router:
         if not self.fib.refused:
             self._retry_delay = RETRY_FIRST
         if first and self.fib.groups:
-            self._adoption_ends = now + max((g.restart_time for g in self.config.peer_groups.values()), default=0)
+            self._adoption_ends = now + self.config.fib.stale_time
             effects.append(Event("adopted", {"routes": len(self.fib.routes), "groups": len(self.fib.groups)}))
         elif not first and adoption.drift:
             self.drift_mended += len(adoption.drift)

@@ -138,19 +138,22 @@ async def test_new_connection_replaces_an_established_session() -> None:
 
 
 async def test_range_lets_peers_in_up_to_its_limit() -> None:
-    async with speaking(configuration(free_port(), **RANGE)) as running:
-        async with await dial(running, "127.0.1.1"), await dial(running, "127.0.1.2", router_id="10.0.0.2") as second:
-            assert (await running.expect(SessionUp)).dynamic
-            await running.expect(SessionUp)
-            third = await bgp.connect("127.0.0.1", running.port, source="127.0.1.3")
-            assert (await third.expect(bgp.NOTIFICATION))[1][:2] == b"\6\5"
-            await third.close()
-            await running.until(lambda: running.speaker.state.refused)
-            assert "limit of 2" in running.speaker.state.refused[0].reason
-            second.send(bgp.notification(6, 2))
-            await running.expect(SessionDown)
-            async with await dial(running, "127.0.1.3"):  # the place is free again
-                assert (await running.expect(SessionUp)).peer == "127.0.1.3"
+    async with (
+        speaking(configuration(free_port(), **RANGE)) as running,
+        await dial(running, "127.0.1.1"),
+        await dial(running, "127.0.1.2") as second,
+    ):
+        assert (await running.expect(SessionUp)).dynamic
+        await running.expect(SessionUp)
+        third = await bgp.connect("127.0.0.1", running.port, source="127.0.1.3")
+        assert (await third.expect(bgp.NOTIFICATION))[1][:2] == b"\6\5"
+        await third.close()
+        await running.until(lambda: running.speaker.state.refused)
+        assert "limit of 2" in running.speaker.state.refused[0].reason
+        second.send(bgp.notification(6, 2))
+        await running.expect(SessionDown)
+        async with await dial(running, "127.0.1.3"):  # the place is free again
+            assert (await running.expect(SessionUp)).peer == "127.0.1.3"
 
 
 async def test_unknown_source_is_refused() -> None:
@@ -336,7 +339,9 @@ def _ttl_of_child(running: Running) -> int:
 
 @pytest.mark.parametrize("source", ["127.0.0.2", "127.0.1.7"])
 async def test_md5_key_of_a_peer_and_of_a_range(source: str) -> None:
-    async with speaking(configuration(free_port(), {"password": "hello; {1}"}, dynamic_peers=RANGE["dynamic_peers"])) as r:
+    async with speaking(
+        configuration(free_port(), {"password": "hello; {1}"}, dynamic_peers=RANGE["dynamic_peers"])
+    ) as r:
         try:
             node = await bgp.connect("127.0.0.1", r.port, source=source, password="hello; {1}")
         except OSError as error:
@@ -351,3 +356,48 @@ async def test_md5_key_of_a_peer_and_of_a_range(source: str) -> None:
         async with await bgp.connect("127.0.0.1", r.port, source=source, password="new") as renewed:
             await renewed.establish()
         await node.close()
+
+
+async def test_child_leaves_signals_to_the_parent() -> None:
+    async with speaking(configuration(free_port())) as running, await dial(running) as node:
+        await running.expect(SessionUp)
+        pid = running.speaker.state.pid
+        assert pid is not None
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            os.kill(pid, number)
+        node.send(bgp.end_of_rib())
+        await running.expect(RawUpdate)
+        assert not running.all(SessionDown)
+
+
+async def test_session_over_ipv6() -> None:
+    port = free_port()
+    config = configuration(port, peers=[{"name": "six", "address": "::1", "group": "nodes"}])
+    config = config.model_copy(update={"router": config.router.model_copy(update={"listen": ("127.0.0.1", "::1")})})
+    async with speaking(config) as running:
+        assert running.speaker.state.listening == (f"127.0.0.1 {port}", f"::1 {port}")
+        async with await bgp.connect("::1", port) as node:
+            await node.establish()
+            up = await running.expect(SessionUp)
+            assert (up.peer, up.local) == ("::1", "::1")
+
+
+async def test_child_that_does_not_read_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("routerd.session.channel.MAX_BACKLOG", 1 << 20)
+    async with speaking(configuration(free_port())) as running, await dial(running):
+        up = await running.expect(SessionUp)
+        pid = running.speaker.state.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        running.speaker.send(up.peer, up.generation, bytes(32 << 20))
+        assert "does not read" in (await running.expect(SpeakerDown)).reason
+        await running.until(lambda: running.speaker.state.listening)
+
+
+async def test_bad_header_is_answered() -> None:
+    async with speaking(configuration(free_port())) as running, await dial(running) as node:
+        node.send(bgp.update() + b"\xff" * 15 + b"\0\0\x13\4")
+        await running.expect(RawUpdate)
+        assert (await node.expect(bgp.NOTIFICATION))[1] == b"\1\1"
+        down = await running.expect(SessionDown)
+        assert down.notification == Notification(True, 1, 1)

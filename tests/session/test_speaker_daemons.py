@@ -66,7 +66,7 @@ BIRD = f"""
 router id 10.9.0.2;
 protocol device {{ }}
 protocol static {{ ipv4; route 172.16.0.1/32 blackhole; }}
-protocol bgp router {{
+protocol bgp upstream {{
   local 10.9.0.2 as 65001;
   neighbor 10.9.0.1 as {ROUTER_AS};
   connect delay time 1;

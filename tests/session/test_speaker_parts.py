@@ -153,7 +153,7 @@ def test_open_with_everything() -> None:
 def test_open_without_capabilities_is_ipv4_alone() -> None:
     said = decode_open(bgp.open_message(asn=65001, families=(), refresh=False, as4=False)[19:])
     assert (said.asn, said.families, said.graceful_restart) == (65001, {Family.IPV4}, None)
-    assert not (said.four_octet_as or said.route_refresh or said.extended_message)
+    assert (said.four_octet_as, said.route_refresh, said.extended_message) == (False, False, False)
 
 
 def test_open_passes_over_what_it_does_not_know() -> None:
@@ -183,7 +183,7 @@ def test_open_with_extended_optional_parameters() -> None:
     ],
 )
 def test_garbage_is_a_value_error(body: bytes) -> None:
-    with pytest.raises(ValueError, match="OPEN|capability"):
+    with pytest.raises(ValueError, match=r"OPEN|capability"):
         decode_open(body)
 
 

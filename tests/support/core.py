@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from routerd.config.load import parse
 from routerd.config.model import Config
 from routerd.kernel.fake import FakeKernel
@@ -43,11 +42,13 @@ asn = 65000
 router_id = "192.168.10.200"
 networks = ["10.10.1.0/24"]
 
+[fib]
+stale_time = 60
+
 [peer_groups.nodes]
 hold_time = 9
 multihop = 2
 graceful_restart = true
-restart_time = 60
 accept = ["172.16.0.0/12", "fd00:ac10::/32"]
 advertise = ["networks"]
 

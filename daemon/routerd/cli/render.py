@@ -22,6 +22,7 @@ from routerd.api.models import (
 
 _STATE_STYLE = {"established": "green", "stale": "yellow", "waiting": "red"}
 _SHOWN_GROUPS = 10
+_FOLDING = ("Reason", "Members", "Next hops", "Lost at")
 
 
 def duration(seconds: float) -> str:
@@ -36,7 +37,7 @@ def _table(*columns: str, right: Iterable[str] = ()) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     numeric = set(right)
     for column in columns:
-        table.add_column(column, justify="right" if column in numeric else "left", no_wrap=True)
+        table.add_column(column, justify="right" if column in numeric else "left", no_wrap=column not in _FOLDING)
     return table
 
 
@@ -81,15 +82,14 @@ def _sysctls(view: StatusView) -> str:
 
 def peers(views: list[PeerView]) -> RenderableType:
     """A row a peer, with the columns that FRR's operators look for, and In FIB, which they miss there."""
-    numbers = ("Received", "Accepted", "Rejected", "In FIB", "Stale", "Sent")
-    table = _table("Peer", "Address", "AS", "State", "For", *numbers, "Reason", right=("AS", "For", *numbers))
+    numbers = ("Recv", "Acc", "Rej", "In FIB", "Stale", "Sent")
+    table = _table("Peer", "AS", "State", "For", *numbers, "Reason", right=("AS", "For", *numbers))
     for peer in views:
         totals = peer["totals"]
         style = _STATE_STYLE[peer["state"]]
         reasons = [peer["reason"], *(f"{n} rejected: {why}" for why, n in peer["rejected_by_reason"].items())]
         table.add_row(
-            escape(peer["name"]),
-            peer["address"],
+            escape(_named(peer)),
             str(peer["asn"] or "-"),
             f"[{style}]{peer['state']}[/]",
             duration(peer["since_seconds"]),
@@ -99,8 +99,13 @@ def peers(views: list[PeerView]) -> RenderableType:
     return table if views else Text("no peers: nothing is configured, and nobody has dialled in")
 
 
+def _named(peer: PeerView) -> str:
+    return peer["address"] if peer["dynamic"] else f"{peer['name']} {peer['address']}"
+
+
 def _leg(member: GroupMemberView) -> str:
-    names = f" ({', '.join(member['peers'])})" if member["peers"] else ""
+    others = [name for name in member["peers"] if name != member["gateway"]]
+    names = f" ({', '.join(others)})" if others else ""
     return escape(f"{member['gateway']} dev {member['interface']} weight {member['weight']}{names}")
 
 

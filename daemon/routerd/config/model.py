@@ -108,6 +108,7 @@ class FibSection(Model):
     always_compare_med: bool = False
     nexthop_compat_mode: bool | None = None
     manage_sysctls: bool = True
+    stale_time: float = Field(default=120.0, ge=1, le=86400)
     audit_interval: float = Field(default=60.0, ge=1, le=86400)
 
     @property

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from routerd.lab.namespaces import Namespace, namespace
 from routerd.lab.topology import CLIENT_HOST, ROUTER_HOST, Attachment, Node, Topology
+from routerd.lab.waiting import until
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,9 @@ def built(topology: Topology) -> Iterator[Fabric]:
         switch, router, client = (stack.enter_context(namespace(n)) for n in ("switch", "router", "client"))
         nodes = {node.name: stack.enter_context(namespace(node.name)) for node in topology.nodes}
         fabric = Fabric(topology, switch, router, client, nodes)
+        for member in (router, client, *nodes.values()):
+            # The router cannot ask for an IPv6 neighbour while it still checks its link-local address for doubles.
+            member.sysctl("net.ipv6.conf.default.dad_transmits", "0")
         for network in topology.networks:
             switch.ip(f"link add {network.name} type bridge mcast_snooping 0", f"link set {network.name} up")
             _cable(switch, router, network.attachment("router", ROUTER_HOST))
@@ -47,6 +52,7 @@ def built(topology: Topology) -> Iterator[Fabric]:
         _default_route(client, topology.client.attachment("client", CLIENT_HOST))
         for node in topology.nodes:
             _node(fabric, node)
+        until(lambda: ", ".join(_blocked_ports(switch)), 10, "the switch's ports forward")
         yield fabric
 
 
@@ -66,6 +72,12 @@ def _cable(switch: Namespace, member: Namespace, attachment: Attachment) -> None
     )
     v4, v6 = attachment.addresses
     member.ip(f"link set {name} up", f"address add {v4} dev {name}", f"address add {v6} dev {name} nodad")
+
+
+def _blocked_ports(switch: Namespace) -> list[str]:
+    """The ports that do not forward yet: the kernel may take a second to see that a cable's other end is up."""
+    ports = json.loads(switch.run("ip", "-json", "-details", "link", "show", "type", "veth"))
+    return [p["ifname"] for p in ports if p["linkinfo"]["info_slave_data"]["state"] != "forwarding"]
 
 
 def _default_route(member: Namespace, attachment: Attachment) -> None:

@@ -136,7 +136,7 @@ class Rib:
                 peer.end(reason, now)
                 self._exporters.pop(peer.address, None)
                 peer.router_restarted = True
-                peer.deadline = now + peer.group.restart_time
+                peer.deadline = now + self.config.fib.stale_time
 
     def gateways_of(self, peer: Peer) -> set[Gateway]:
         """The gateways that the peer's paths lead to, and that of its own address."""

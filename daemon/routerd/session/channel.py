@@ -11,7 +11,7 @@ from routerd.session.frames import Frame, Splitter
 MAX_BACKLOG = 256 << 20
 """Bytes that may wait for the child. More means that it does not serve its peers any more."""
 
-_READ = 256 << 10
+_READ = 64 << 10
 _BUFFER = 4 << 20
 _URGENT_SIZE = 64 << 10
 
@@ -39,7 +39,7 @@ class Channel:
         return len(self._out)
 
     def read(self) -> list[Frame]:
-        """Return the frames of one read, at most 256 KiB; sets `ended` at the child's end."""
+        """Return the frames of one read, at most 64 KiB; sets `ended` at the child's end."""
         if self.ended:
             return []
         try:

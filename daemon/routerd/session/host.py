@@ -99,9 +99,9 @@ def _send_log_up(log: Any, option: Any, uplink: Uplink) -> None:
 
 
 def _die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the parent ends; the end of the stream tells it too."""
+    """Ask the kernel to end us with the parent; the end of the stream tells it too."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
 
 

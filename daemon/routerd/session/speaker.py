@@ -21,13 +21,15 @@ from routerd.config.model import Config
 from routerd.message import RouteRefresh, SessionDown, SessionUp, SpeakerDown
 from routerd.route import Family
 from routerd.session.channel import Channel
-from routerd.session.frames import Frame, Kind, RawUpdate, frame, pack, unpack, unpack_down, unpack_up
+from routerd.session.frames import Frame, Kind, RawUpdate, frame, pack, unpack_down, unpack_up
 from routerd.session.open import decode_open
+from routerd.session.status import Refused, Status
 
 Message = SessionUp | SessionDown | RawUpdate | RouteRefresh | SpeakerDown
 
-BATCH = 1 << 20
-"""Bytes of input after which a batch is handed over."""
+READS = 16
+MESSAGES = 2000
+"""A batch is handed over after so many reads (of 64 KiB), or with so many messages or a few more."""
 
 FIRST_DELAY = 0.2
 LAST_DELAY = 10.0
@@ -36,18 +38,6 @@ LONG_LIFE = 30.0
 
 STOP_TIME = 5.0
 """Seconds that the child gets to end by itself."""
-
-MAX_REFUSED = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Connections from an address that were not let in: why the last one, how many, when (seconds since 1970)."""
-
-    address: str
-    reason: str
-    count: int
-    last: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +65,13 @@ class Speaker:
         self._generation = 0
         self._peers: dict[int, str] = {}  # generation -> address, of the sessions that are up
         self._half_ended: set[int] = set()  # generations of which one of the two DOWN frames has come
-        self._ending: str | None = None  # why the child has to be stopped, or has said that it stops
         self._last_words = ""
         self._restarts = 0
         self._reason = ""
-        self._listening: tuple[str, ...] = ()
-        self._refused: dict[str, Refused] = {}
+        self._status = Status(log)
         self._outcome: str | None = None
+        self.ready = asyncio.Event()
+        """Set once a child listens on all the places of the configuration."""
         self.notify_on_stop = False
         """Whether a stop says Cease/2 to all peers. Without it, graceful-restart helpers keep our routes."""
 
@@ -89,8 +79,9 @@ class Speaker:
     def state(self) -> State:
         """A snapshot for the API."""
         pid = self._process.pid if self._process is not None else None
-        refused = tuple(self._refused.values())
-        return State(pid is not None, pid, self._restarts, self._reason, self._listening, refused)
+        status = self._status
+        refused = tuple(status.refused.values())
+        return State(pid is not None, pid, self._restarts, self._reason, status.listening, refused)
 
     # --------------------------------------------------------------------------------------------- supervision
 
@@ -130,7 +121,8 @@ class Speaker:
             stderr=asyncio.subprocess.PIPE,
         )
         channel.close_child_ends()
-        self._ending, self._last_words = None, ""
+        self._status.begin()
+        self._last_words = ""
         self._drained.clear()
         configuration = self._config.model_dump_json(exclude_none=True).encode()
         channel.write(frame(Kind.CONFIGURE, self._generation, configuration))
@@ -154,10 +146,10 @@ class Speaker:
     async def _stop(self, channel: Channel) -> None:
         process = self._process
         assert process is not None
-        if channel.backlog == 0:
+        try:
             channel.write(frame(Kind.STOP, 0, b"\1" if self.notify_on_stop else b"\0"))
-        else:
-            process.terminate()
+        except BufferError:
+            process.kill()
         try:
             await asyncio.wait_for(process.wait(), STOP_TIME)
         except TimeoutError:
@@ -197,20 +189,22 @@ class Speaker:
         messages: list[Message] = []
         for each in channel.read_urgent():
             self._down(each, messages)
-        size = 0
-        while size < BATCH and (frames := channel.read()):
-            size += sum(len(payload) for _, _, payload in frames)
+        for _ in range(READS):
+            frames = channel.read()
             self._translate(frames, messages)
+            if not frames or len(messages) > MESSAGES:
+                break
         if channel.ended and self._outcome is not None:
             messages.append(self._child_ended())
         return messages, channel.waits()
 
     def _child_ended(self) -> SpeakerDown:
-        self._reason = self._ending or self._last_words or self._outcome or ""
+        self._reason = self._status.ending or self._last_words or self._outcome or ""
         self._outcome = None
         self._peers.clear()
         self._half_ended.clear()
-        self._listening = ()
+        self._status.listening = ()
+        self.ready.clear()
         self._channel = None
         self._drained.set()
         return SpeakerDown(self._reason)
@@ -233,7 +227,9 @@ class Speaker:
             elif kind == Kind.REFRESH:
                 self._refresh(each, messages)
             else:
-                self._report(kind, payload)
+                self._status.take(kind, payload)
+                if self._status.listening:
+                    self.ready.set()
 
     def _up(self, each: Frame, messages: list[Message]) -> None:
         _, generation, payload = each
@@ -268,26 +264,6 @@ class Speaker:
         if peer is not None and body[2:] == b"\0\1" and afi in (Family.IPV4, Family.IPV6):
             messages.append(RouteRefresh(peer, generation, Family(afi)))
 
-    def _report(self, kind: int, payload: bytes) -> None:
-        """Take what is about the speaker itself, not about a session."""
-        fields = [field.decode(errors="replace") for field in unpack(payload)]
-        if kind == Kind.LISTENING:
-            self._listening = tuple(fields)
-            self._log.info("speaker listens", places=fields)
-        elif kind == Kind.LOG:
-            self._log.log(_LEVELS.get(fields[0], 30), "exabgp", line=fields[1])
-        elif kind == Kind.FAILED:
-            self._ending = fields[0]
-        elif kind == Kind.REFUSED:
-            address, reason = fields
-            before = self._refused.pop(address, None)
-            count = 1 if before is None else before.count + 1
-            self._refused[address] = Refused(address, reason, count, time.time())
-            if len(self._refused) > MAX_REFUSED:
-                del self._refused[next(iter(self._refused))]
-            if before is None:
-                self._log.warning("connection refused", peer=address, reason=reason)
-
     # -------------------------------------------------------------------------------------------------- output
 
     def send(self, peer: str, generation: int, messages: bytes) -> None:
@@ -311,13 +287,10 @@ class Speaker:
         try:
             self._channel.write(data)
         except BufferError as error:
-            if self._ending is None and self._process is not None:
-                self._ending = str(error)
-                self._log.error("speaker is killed", reason=self._ending)
+            if self._status.ending is None and self._process is not None:
+                self._status.ending = str(error)
+                self._log.error("speaker is killed", reason=str(error))
                 os.kill(self._process.pid, signal.SIGKILL)
-
-
-_LEVELS = {"info": 20, "warning": 30, "error": 40}
 
 
 def _outcome(code: int) -> str:

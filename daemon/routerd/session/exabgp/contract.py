@@ -80,6 +80,8 @@ NAMES: tuple[tuple[Any, str], ...] = (
     (loop, "Peer"),
     (loop, "Processes"),
     (Signal, "SHUTDOWN"),
+    (Signal, "rearm"),
+    *((Signal, name) for name in ("sigterm", "sighup", "sigalrm", "sigusr1", "sigusr2")),
     (Message, "MARKER"),
     (Message, "Length"),
 )

@@ -50,26 +50,29 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
                     self.peer.recv_timer.last_read = int(time.time())
                 yield _NOP
                 continue
-            frames: list[bytes] = []
-            other = self._take(established, frames)
-            if other is None and not frames and self.connection.receive():
-                other = self._take(established, frames)
-            if frames:
-                uplink.updates(frames)
+            updates, other = self._take(established)
+            if not updates and other is None and self.connection.receive():
+                updates, other = self._take(established)
+            if updates:
                 yield _EMPTY
             if other is not None:
                 yield self._decode(*other, established)
                 return
-            if not frames:
+            if not updates:
                 yield _NOP
 
-    def _take(self, established: bool, frames: list[bytes]) -> tuple[int, bytes] | None:
-        """Move received UPDATEs into `frames`, up to the first message of another type, and return that."""
-        for kind, body in self.connection.messages():
-            if kind != _UPDATE or not established:
-                return kind, body
-            frames.append(frame(Kind.UPDATE, self.generation, body))
-        return None
+    def _take(self, established: bool) -> tuple[bool, tuple[int, bytes] | None]:
+        """Pass received UPDATEs up, as far as the first message of another type; tell whether there were any."""
+        frames: list[bytes] = []
+        try:
+            for kind, body in self.connection.messages():
+                if kind != _UPDATE or not established:
+                    return bool(frames), (kind, body)
+                frames.append(frame(Kind.UPDATE, self.generation, body))
+        finally:
+            if frames:  # those ahead of a malformed message count too
+                self.peer.reactor.uplink.updates(frames)
+        return bool(frames), None
 
     def _decode(self, kind: int, body: bytes, established: bool) -> Any:
         if kind == _UPDATE:
@@ -152,7 +155,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         self.generator = None
         self._teardown = None
         self._delay.reset()
-        self.reactor.watch(self)
+        self.reactor.adopt(self)
 
     def send(self, data: bytes) -> None:
         """Send whole messages; a peer that lets too much pile up is told that we are out of resources."""
@@ -215,6 +218,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         proto = self.proto
         if proto is not None:
             self.reactor.sessions.pop(proto.generation, None)
+            self.reactor.release(proto.fd())
             down = Down(self.address, _reason(message, error), proto.notification)
             self.reactor.uplink.down(proto.generation, down)
         super()._close(message, error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import signal
 import time
 from collections.abc import Iterator
 
@@ -44,10 +45,16 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         uplink.lost = self.stop
         self.listener = Listener(self)
         self._sleep_time = SWEEP
+        # A signal to the whole process group is for the parent to answer: were the sessions closed under it, it
+        # would take their routes out of the FIB.
+        for name in ("sigterm", "sighup", "sigalrm", "sigusr1", "sigusr2"):
+            setattr(self.signal, name, signal.SIG_IGN)
+        self.signal.rearm()
         self._generation = generation
         self._next_sweep = 0.0
         self._ready: set[str] = set()
         self._watched: dict[str, Peer] = {}
+        self._owners: dict[int, str] = {}  # file descriptor -> peer's name
         self.config: Config | None = None
         self.notify = False
         self.dynamic: dict[str, str] = {}  # address -> range
@@ -157,9 +164,21 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         """Run a peer in every turn for as long as it is busy."""
         self._watched[peer.neighbor.name()] = peer
 
+    def adopt(self, peer: Peer) -> None:
+        """Listen to a peer's new connection."""
+        self._owners[peer.socket()] = peer.neighbor.name()
+        self._poller.register(peer.socket(), _INPUT)
+        self.watch(peer)
+
+    def release(self, fd: int) -> None:
+        """Forget a connection that is about to be closed: poll would report its number for ever."""
+        if self._owners.pop(fd, None) is not None:
+            self._poller.unregister(fd)
+
     def active_peers(self) -> set[str]:
         """Return the peers to run now: those whose socket has something, busy ones, and now and then all."""
-        self._watched = {name: peer for name, peer in self._watched.items() if peer.busy}
+        peers = self._peers
+        self._watched = {name: peer for name, peer in self._watched.items() if peers.get(name) is peer and peer.busy}
         ready, self._ready = self._ready, set()
         now = time.monotonic()
         if now >= self._next_sweep:
@@ -170,7 +189,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         return ready & self._peers.keys()
 
     def _wait_for_io(self, sleeptime: int) -> Iterator[int]:
-        """Wait until a socket has something, `sleeptime` milliseconds at most, and yield the peers' ones."""
+        """Wait until a socket has something, `sleeptime` milliseconds at most. `active_peers` tells whose it is."""
         if self.signal.received:
             return
         if self._watched:
@@ -186,13 +205,12 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self._poller.register(uplink, interest)
         for fd in self.listener.fds:
             self._poller.register(fd, select.POLLIN)
-        owners = {peer.socket(): name for name, peer in self._peers.items() if peer.proto is not None}
         for fd, event in self._poller.poll(sleeptime):
             if event & select.POLLNVAL:
-                self._poller.unregister(fd)  # closed; poll would return at once from now on
-            elif fd in owners:
-                self._ready.add(owners[fd])
-                yield fd
+                self._poller.unregister(fd)  # a listening socket that was closed
+            elif fd in self._owners:
+                self._ready.add(self._owners[fd])
+        yield from ()
 
 
 def _communication(codes: bytes, text: bytes) -> bytes:

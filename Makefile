@@ -1,0 +1,52 @@
+# `make lab` and `make test` work on a fresh Debian 12 or Ubuntu 24.04 with git and make: .ci/setup installs the rest.
+#
+#   make test ARGS="tests/rib -k med"     arguments for pytest
+#   make lab ARGS="--keep"                arguments for routerd lab
+#   make install PREFIX=/opt/routerd      as root: docs/install.md
+
+SHELL := /bin/bash
+PREFIX ?= /opt/routerd
+ARGS ?=
+BIN := .venv/bin
+
+.PHONY: help lab test lint format install uninstall clean
+
+help:
+	@echo "make lab        build a router, nodes and a client in network namespaces, and show what routerd does"
+	@echo "make test       install what the tests need, and run them (as root: all of them)"
+	@echo "make lint       ruff, mypy and the import contracts"
+	@echo "make format     let ruff write the code anew"
+	@echo "make install    install to $(PREFIX), with the systemd unit (as root)"
+	@echo "make uninstall  undo that; /etc/routerd stays"
+	@echo "make clean      remove .venv and what the tools left"
+
+lab:
+	@.ci/setup lab
+	@$(BIN)/routerd lab $(ARGS)
+
+test:
+	@.ci/setup test
+	@[[ $$(id -u) -eq 0 ]] || echo "make test: not root, so tests that need network namespaces are skipped" >&2
+	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest $(ARGS)
+
+lint:
+	@.ci/setup lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format:
+	@.ci/setup lint
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+install:
+	@systemd/install $(PREFIX)
+
+uninstall:
+	@systemd/install --remove $(PREFIX)
+
+clean:
+	rm -rf .venv build dist daemon/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find daemon tests -type d -name __pycache__ -prune -exec rm -rf {} +
