@@ -6,6 +6,7 @@ import asyncio
 import platform
 import signal
 import time
+from collections import deque
 from collections.abc import Iterable
 from importlib.metadata import version as installed_version
 from typing import TextIO
@@ -88,6 +89,7 @@ class Daemon:
         self._resync = asyncio.Event()
         self._stop = asyncio.Event()
         self._more_input = False
+        self._inbox: deque[Input] = deque()
 
     async def run(self, *, flush_on_exit: bool = False) -> None:
         """Run until SIGTERM or SIGINT. The FIB stays as it is, unless `flush_on_exit`."""
@@ -215,10 +217,16 @@ class Daemon:
             return None
 
     def _take(self, message: Input) -> None:
-        now = time.monotonic()
-        if self._recorder is not None:
-            self._recorder.take(message, now)
-        self._execute(self.router.handle(message, now))
+        """Hand a message to the core and carry out what comes of it; what that brings is handed over afterwards."""
+        self._inbox.append(message)
+        if len(self._inbox) > 1:
+            return  # from within an effect
+        while self._inbox:
+            now = time.monotonic()
+            if self._recorder is not None:
+                self._recorder.take(self._inbox[0], now)
+            self._execute(self.router.handle(self._inbox[0], now))
+            self._inbox.popleft()
 
     def _execute(self, effects: Iterable[Effect]) -> None:
         for effect in effects:

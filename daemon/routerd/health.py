@@ -107,7 +107,7 @@ def _refusals(router: Router) -> Iterator[ProblemView]:
         more = len(router.fib.refused) - _SHOWN
         yield ProblemView(where="fib", what=f"{more} more routes are refused", remedy="see the log")
     for id, failed in list(router.failed_objects.items())[:_SHOWN]:
-        gateways = [format_address(g.address) for g, known in router.fib.nexthops.items() if known == id]
+        gateways = [format_address(g.address) for g, known in router.fib.groups.nexthops.items() if known == id]
         yield ProblemView(
             where=f"nexthop {id}",
             what=f"the kernel refuses {', '.join(gateways) or 'the group'}: {failed.text} (errno {failed.errno})",

@@ -204,6 +204,43 @@ class KernelDump:
 
 
 @dataclass(frozen=True, slots=True)
+class KernelObjects:
+    """What is few and read at once when a link, an address or a nexthop has changed: all but the routes."""
+
+    interfaces: tuple[Interface, ...]
+    nexthops: tuple[KernelNexthop, ...]
+    groups: tuple[KernelGroup, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteAudit:
+    """Where the kernel's routes differed from `Fib.expected` as it was when the audit began, and the foreign
+    routes. `missing` are absent, `wrong` lead to another id, `unknown` are routerd's by mark but not expected."""
+
+    expected: dict[Prefix, int]
+    missing: tuple[Prefix, ...]
+    wrong: dict[Prefix, int]
+    unknown: dict[Prefix, int]
+    foreign: tuple[ForeignRoute, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourState:
+    """The link-layer neighbour behind a gateway answers no more (`alive` false), or again."""
+
+    gateway: Gateway
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """The operator drains a peer (by address), or ends it: no new flows go there, established ones live on."""
+
+    peer: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WriteFailed:
     """The kernel refused an operation. `errno` is positive; `text` is its extended acknowledgement, if any."""
 
@@ -247,6 +284,10 @@ Input = (
     | Settle
     | Work
     | GroupActivity
+    | KernelObjects
+    | RouteAudit
+    | NeighbourState
+    | Drain
 )
 
 # --------------------------------------------------------------------------------------------- to the kernel
@@ -271,7 +312,8 @@ class DeleteNexthop:
 class SetGroup:
     """Create a group, or replace its members in place. `buckets` 0 makes a hash-threshold group.
 
-    `idle_timer` and `unbalanced_timer` are seconds; kernel doc: networking/nexthop-group-resilient.
+    `idle_timer` and `unbalanced_timer` are seconds; kernel doc: networking/nexthop-group-resilient. A group made
+    `like` another one starts with its buckets as they are now: prefixes that move there keep their flows.
     """
 
     id: int
@@ -279,6 +321,7 @@ class SetGroup:
     buckets: int = 0
     idle_timer: float = 0.0
     unbalanced_timer: float = 0.0
+    like: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,17 @@ same effects. It ties the two pure rooms: the RIB's path-set changes become what
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from routerd.config.model import Config
 from routerd.fib.adopt import adopt
+from routerd.fib.drift import Mended, mend_objects, mend_routes
 from routerd.fib.fib import Fib
-from routerd.fib.model import Shape
+from routerd.fib.model import WIDEST, Shape
 from routerd.message import (
     DeleteNexthop,
     DeleteRoutes,
+    Drain,
     Effect,
     Event,
     Gateway,
@@ -22,9 +24,12 @@ from routerd.message import (
     Input,
     InspectGroups,
     KernelDump,
+    KernelObjects,
+    NeighbourState,
     Operation,
     Program,
     Resync,
+    RouteAudit,
     RouteRefresh,
     SessionDown,
     SessionUp,
@@ -38,7 +43,7 @@ from routerd.message import (
 from routerd.rib.loc_rib import Change, PathSet
 from routerd.rib.peer import Peer
 from routerd.rib.rib import Rib
-from routerd.route import Prefix
+from routerd.route import Prefix, format_address
 
 MOVE_PATIENCE = 1.0
 """Seconds that prefixes wait at most for the rest of their group before they move alone."""
@@ -51,14 +56,17 @@ RETRY_FIRST, RETRY_LAST = 1.0, 60.0
 class Router:
     """The core's state. `busy` tells that Work is left; `timer` is when it next wants to be woken, if ever."""
 
-    def __init__(self, config: Config, now: float, *, resilient: bool = True) -> None:
+    def __init__(self, config: Config, now: float, *, resilient: bool = True, widest: int = WIDEST) -> None:
         self.config = config
         self.started = now
         self.rib = Rib(config, now)
-        self.fib = Fib(Shape(config.fib, resilient=resilient))
+        self.fib = Fib(Shape(config.fib, resilient=resilient, widest=widest))
+        self.drained: set[str] = set()
+        self.silent: set[Gateway] = set()
         self.synchronised = False
         self.drift_mended = 0
         self.failed_objects: dict[int, WriteFailed] = {}
+        self._unlinked: set[Gateway] = set()
         self._moves_since: float | None = None
         self._adoption_ends: float | None = None
         self._twins_at: float | None = None
@@ -76,7 +84,7 @@ class Router:
         deadlines = [peer.deadline for peer in self.rib.peers.values()]
         if self._moves_since is not None:
             deadlines.append(self._moves_since + MOVE_PATIENCE)
-        deadlines += [self._adoption_ends, self._twins_at, self._retry_at]
+        deadlines += [self._adoption_ends, self._twins_at, self._retry_at, *self.fib.rebalance.values()]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def handle(self, message: Input, now: float) -> list[Effect]:
@@ -102,6 +110,15 @@ class Router:
                 self.rib.refresh(message)
             case KernelDump():
                 effects += self._reconcile(message, now)
+            case KernelObjects():
+                effects += self._objects(message, now)
+            case RouteAudit():
+                effects += self._audited(message, now)
+            case NeighbourState(gateway=gateway, alive=alive):
+                effects += self._neighbour(gateway, alive=alive)
+            case Drain(peer=peer, on=on):
+                (self.drained.add if on else self.drained.discard)(peer)
+                effects += self._drain()
             case WriteFailed():
                 effects += self._write_failed(message, now)
             case GroupActivity(busy=busy):
@@ -123,25 +140,49 @@ class Router:
     def _settle(self, now: float, *, quiet: bool) -> list[Effect]:
         if not self.synchronised:
             return []
-        effects = self._revive()
+        effects = self._revive() + self._drain()
         if self.fib.has_pending() or self._moves_since is not None:
             since = now if self._moves_since is None else self._moves_since
             # While a purge runs its prefixes come in slices, and they belong together.
             together = not self.busy and (quiet or now - since >= MOVE_PATIENCE)
-            effects += self._program(self.fib.plan(quiet=together))
+            effects += self._program(self.fib.plan(now, quiet=together))
             self._moves_since = since if self.fib.has_pending() and not self.busy else None
-        if self._twins_at is None and self.fib.twins():
+        if self._twins_at is None and self.fib.groups.twins():
             effects += self._look_at_twins(now)
         return effects
 
     def _revive(self) -> list[Effect]:
         """Let gateways whose node is back into their groups again, once nothing of its last session is left."""
-        if not self.fib.down or self.busy:
+        if not self.fib.groups.down or self.busy:
             return []
-        alive = set[Gateway]().union(*(self.rib.gateways_of(p) for p in self.rib.peers.values() if p.session))
-        operations = self.fib.restore(alive)
-        self.fib.forget(self.fib.down - alive)
+        alive = {
+            gateway
+            for peer in self.rib.peers.values()
+            if peer.session is not None or peer.deadline is not None
+            for gateway in self.rib.gateways_of(peer)
+        }
+        operations = self.fib.restore(alive - self.silent - self._unlinked)
+        self.fib.forget(self.fib.groups.down - alive - self.silent - self._unlinked)
         return self._program(operations)
+
+    def _drain(self) -> list[Effect]:
+        """Hold the groups to the drains: the operator's, and those of nodes that announce GRACEFUL_SHUTDOWN."""
+        leaving = [p for p in self.rib.peers.values() if p.address in self.drained or p.shutting_down]
+        if not leaving and not self.fib.groups.draining:
+            return []
+        gateways = set[Gateway]().union(*(self.rib.gateways_of(peer) for peer in leaving))
+        return self._program(self.fib.drain(gateways)) if gateways != self.fib.groups.draining else []
+
+    def _neighbour(self, gateway: Gateway, *, alive: bool) -> list[Effect]:
+        """A silent node is dead, whatever its session or graceful restart says, until it answers again."""
+        fields: dict[str, str | int | float | bool | None] = {"gateway": format_address(gateway.address)}
+        if alive:
+            if gateway not in self.silent:
+                return []
+            self.silent.discard(gateway)
+            return [*self._revive(), Event("neighbour answers again", fields)]
+        self.silent.add(gateway)
+        return [*self._program(self.fib.fail([gateway])), Event("neighbour is silent", fields, level="warning")]
 
     @staticmethod
     def _program(operations: Sequence[Operation]) -> list[Effect]:
@@ -196,17 +237,18 @@ class Router:
             self.fib.settle(self.fib.awaited())
         if self._twins_at is not None and now >= self._twins_at:
             effects += self._look_at_twins(now)
+        effects += self._program(self.fib.balance(now))
         if self._retry_at is not None and now >= self._retry_at:
             self._retry_at = None
             effects.append(Resync("refused writes are tried again"))
         return effects
 
     def _look_at_twins(self, now: float) -> list[Effect]:
-        twins = self.fib.twins()
+        twins = self.fib.groups.twins()
         self._twins_at = now + TWIN_INTERVAL if twins else None
         if not twins:
             return []
-        if self.fib.shape.buckets:
+        if self.fib.groups.shape.resilient:
             return [InspectGroups(tuple(group.id for group in twins))]
         # Groups of hash-threshold type that have the same members spread every flow alike.
         return self._program(self.fib.merge([group.id for group in twins]))
@@ -214,33 +256,67 @@ class Router:
     # ------------------------------------------------------------------------------------------ the kernel
 
     def _reconcile(self, dump: KernelDump, now: float) -> list[Effect]:
-        first = not self.synchronised
-        different, changes = self.rib.network_changed(dump.interfaces, dump.foreign)
-        adoption = adopt(self.fib, dump, awaiting=first)
+        """The first dump: adopt what is there. From now on the kernel may be written."""
+        self.rib.network_changed(dump.interfaces, dump.foreign)
+        effects = self._program(adopt(self.fib, dump, now))
         self.synchronised = True
-        self.failed_objects.clear()
-        effects = self._program(adoption.operations)
-        if not self.fib.refused:
-            self._retry_delay = RETRY_FIRST
-        if first and self.fib.groups:
-            self._adoption_ends = now + self.config.fib.stale_time
-            effects.append(Event("adopted", {"routes": len(self.fib.routes), "groups": len(self.fib.groups)}))
-        elif not first and adoption.drift:
-            self.drift_mended += len(adoption.drift)
-            effects.append(Event("drift", {"found": "; ".join(adoption.drift[:10])}, level="warning"))
-        self._changed(changes)
-        self._want_all(different)
+        if self.fib.groups.by_id:
+            self._adoption_ends = now + max((g.stale_time for g in self.config.peer_groups.values()), default=0)
+            effects.append(Event("adopted", {"routes": len(self.fib.routes), "groups": len(self.fib.groups.by_id)}))
+        table = self.rib.loc_rib.table
+        self._want(self.rib.loc_rib.sets())
+        self.fib.want([prefix for prefix in self.fib.routes if prefix not in table], ())
         return effects + self._settle(now, quiet=True)
 
-    def _want_all(self, different: set[PathSet]) -> None:
-        """Say anew what is wanted for every prefix: what has changed meanwhile, on either side, comes out."""
+    def _objects(self, dump: KernelObjects, now: float) -> list[Effect]:
+        """Something changed in the kernel: bring links, nexthop objects and groups in line."""
+        if not self.synchronised:
+            return []
+        different, changes = self.rib.network_changed(dump.interfaces, None)
+        up = {interface.index for interface in dump.interfaces if interface.up}
+        known = self.fib.groups.nexthops.keys() | self.fib.groups.down
+        self._unlinked = {gateway for gateway in known if gateway.ifindex not in up}
+        effects = self._program(self.fib.fail(self._unlinked))
+        effects += self._revive()
+        self.failed_objects.clear()
+        effects += self._mended(mend_objects(self.fib, dump))
+        self._changed(changes)
+        self._want(different)
+        return effects + self._settle(now, quiet=True)
+
+    def _audited(self, audit: RouteAudit, now: float) -> list[Effect]:
+        """The routes were compared with the model; try again, too, what the kernel has refused."""
+        interfaces = tuple(self.rib.nexthops.interfaces.values())
+        different, changes = self.rib.network_changed(interfaces, audit.foreign)
+        effects = self._mended(mend_routes(self.fib, audit))
+        self._changed(changes)
+        self._want(different)
+        for prefix in self.fib.refused:
+            self.fib.want([prefix], self.rib.loc_rib.decision(self.rib.loc_rib.paths_of(prefix)).members)
+        if not self.fib.refused and not self.failed_objects:
+            self._retry_delay = RETRY_FIRST
+        return effects + self._settle(now, quiet=True)
+
+    def _mended(self, mended: Mended) -> list[Effect]:
+        wrong, operations = mended
+        effects = self._program(operations)
+        if wrong:
+            self.drift_mended += len(wrong)
+            effects.append(Event("drift mended", {"found": "; ".join(wrong[:10])}, level="warning"))
+        return effects
+
+    def _want(self, sets: Iterable[PathSet]) -> None:
+        """Say anew what is wanted for every prefix of these path sets, whose decisions differ now."""
+        chosen = set(sets)
+        if not chosen:
+            return
         users: dict[PathSet, list[Prefix]] = {}
         for prefix, paths in self.rib.loc_rib.table.items():
-            users.setdefault(paths, []).append(prefix)
+            if paths in chosen:
+                users.setdefault(paths, []).append(prefix)
         for paths, prefixes in users.items():
             self.fib.want(prefixes, self.rib.loc_rib.decision(paths).members)
-        self.rib.export([(paths, paths, users[paths]) for paths in different if paths in users])
-        self.fib.want([p for p in self.fib.routes if p not in self.rib.loc_rib.table], ())
+        self.rib.export([(paths, paths, prefixes) for paths, prefixes in users.items()])
 
     def _write_failed(self, failed: WriteFailed, now: float) -> list[Effect]:
         operation = failed.operation

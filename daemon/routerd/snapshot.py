@@ -142,17 +142,17 @@ def _reason(peer: Peer) -> str:
 def groups(router: Router) -> list[GroupView]:
     """Return routerd's nexthop groups, the most used first."""
     owners = _owners(router)
-    shown = sorted(router.fib.groups.values(), key=lambda group: (-group.users, group.id))
+    shown = sorted(router.fib.groups, key=lambda group: (-group.users, group.id))
     return [
         GroupView(
             id=group.id,
-            type="resilient" if router.fib.shape.buckets and group.adapted else "hash-threshold",
-            buckets=router.fib.shape.buckets if group.adapted else 0,
+            type="resilient" if group.buckets else "hash-threshold",
+            buckets=group.buckets,
             prefixes=group.users,
             members=_members(router, group, owners),
         )
         for group in shown
-        if group.live
+        if group.legs
     ]
 
 
@@ -168,13 +168,13 @@ def _owners(router: Router) -> dict[Gateway, list[str]]:
 def _members(router: Router, group: Group, owners: dict[Gateway, list[str]]) -> list[GroupMemberView]:
     return [
         GroupMemberView(
-            nexthop_id=router.fib.nexthops.get(gateway, 0),
+            nexthop_id=router.fib.groups.nexthops.get(gateway, 0),
             gateway=format_address(gateway.address) if gateway.address else "foreign",
             interface=_interface(router, gateway),
-            weight=1,
+            weight=weight,
             peers=owners.get(gateway, []),
         )
-        for gateway in group.live
+        for gateway, weight in group.legs.items()
     ]
 
 
@@ -183,8 +183,8 @@ def fib(router: Router) -> FibView:
     return FibView(
         synchronised=router.synchronised,
         routes=router.fib.installed,
-        nexthops=len(router.fib.nexthops),
-        groups=sum(1 for group in router.fib.groups.values() if group.live),
+        nexthops=len(router.fib.groups.nexthops),
+        groups=sum(1 for group in router.fib.groups if group.legs),
         refused=len(router.fib.refused) + len(router.failed_objects),
         drift_mended=router.drift_mended,
     )
@@ -211,7 +211,7 @@ def _route(router: Router, prefix: Prefix, paths: PathSet) -> RouteView:
     return RouteView(
         prefix=format_prefix(prefix),
         group_id=None if group is None else group.id,
-        in_fib=group is not None and bool(group.live),
+        in_fib=group is not None and bool(group.legs),
         paths=len(paths.paths),
         next_hops=[format_address(gateway.address) for gateway in decision.members],
         best_peer="" if decision.best is None else router.config.name_of(decision.best.peer),
@@ -231,7 +231,7 @@ def route(router: Router, prefix: Prefix, kernel: KernelRouteView) -> RouteDetai
         paths=rows,
         group_id=None if group is None else group.id,
         members=[] if group is None else _members(router, group, _owners(router)),
-        in_fib=group is not None and bool(group.live),
+        in_fib=group is not None and bool(group.legs),
         refused=f"{text or 'refused by the kernel'} (errno {errno})" if errno else "",
         kernel=kernel,
     )

@@ -10,9 +10,11 @@ from routerd.message import (
     Advertise,
     CloseSession,
     DeleteNexthop,
+    Drain,
     Event,
     Gateway,
     KernelNexthop,
+    NeighbourState,
     Notification,
     RouteRefresh,
     SessionUp,
@@ -23,7 +25,7 @@ from routerd.message import (
     Update,
 )
 from routerd.route import Family, format_prefix, parse_address, parse_prefix
-from tests.support.core import CONFIG, Simulation, opened, preserving, sequence
+from tests.support.core import CONFIG, LINKS, Simulation, opened, preserving, sequence
 
 A, B, C = "192.168.10.100", "192.168.10.101", "192.168.20.100"
 VIP = "172.16.1.1/32"
@@ -317,7 +319,7 @@ class TestDrift:
         simulation.dump()
         simulation.settle()
         assert simulation.fib() == {VIP: [A, B, C], "172.16.1.2/32": [A, B, C]}
-        assert simulation.router.drift_mended > 0
+        assert (simulation.router.drift_mended > 0) is (what != "link")
         simulation.forget()
         simulation.dump()
         assert simulation.operations == []
@@ -453,7 +455,7 @@ class TestSessions:
         assert [event.name for event in simulation.events if isinstance(event, Event)] == ["peer up", "peer down"]
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(60))
 def test_whatever_the_nodes_do_the_kernel_ends_equal_to_the_rib(seed: int) -> None:
     chance = random.Random(seed)
     nodes = [f"192.168.10.{i}" for i in range(1, 7)]
@@ -479,15 +481,28 @@ def test_whatever_the_nodes_do_the_kernel_ends_equal_to_the_rib(seed: int) -> No
         elif action < 0.96:
             simulation.kernel.delete(chance.choice([*simulation.kernel.nexthops, *simulation.kernel.groups, 0]))
             simulation.dump()
+        elif action < 0.97:
+            simulation.take(Drain(node, chance.random() < 0.5))
+        elif action < 0.98:
+            simulation.take(NeighbourState(Gateway(parse_address(node), 2), chance.random() < 0.5))
+        elif action < 0.985:
+            simulation.kernel.link_down(2)
+            simulation.dump()
+        elif action < 0.99:
+            simulation.kernel.interfaces[2] = LINKS[0]
+            simulation.dump()
         else:
             simulation.end_of_rib(node)
         if chance.random() < 0.6:
             simulation.take(Settle(quiet=chance.random() < 0.5))
         simulation.now += chance.random()
+    simulation.kernel.interfaces[2] = LINKS[0]
+    simulation.dump()
     for node in nodes:
         if node not in simulation.sessions:
             simulation.up(node)
         simulation.end_of_rib(node)
+        simulation.take(NeighbourState(Gateway(parse_address(node), 2), True))
     simulation.advance(300)
     assert simulation.fib() == simulation.rib()
     used = set(simulation.kernel.routes.values())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from routerd.config.load import parse
 from routerd.config.model import Config
+from routerd.kernel.audit import compare
 from routerd.kernel.fake import FakeKernel
 from routerd.message import (
     Effect,
@@ -13,6 +16,7 @@ from routerd.message import (
     Input,
     InspectGroups,
     Interface,
+    KernelObjects,
     Notification,
     Open,
     Operation,
@@ -42,13 +46,15 @@ asn = 65000
 router_id = "192.168.10.200"
 networks = ["10.10.1.0/24"]
 
-[fib]
-stale_time = 60
+
+
 
 [peer_groups.nodes]
 hold_time = 9
 multihop = 2
 graceful_restart = true
+restart_time = 30
+stale_time = 60
 accept = ["172.16.0.0/12", "fd00:ac10::/32"]
 advertise = ["networks"]
 
@@ -99,6 +105,7 @@ class Simulation:
         self.effects: list[Effect] = []
         self.operations: list[Operation] = []
         self.busy_groups: set[int] = set()
+        self._inbox: deque[Input] = deque()
         self.restart()
 
     def restart(self) -> None:
@@ -109,9 +116,16 @@ class Simulation:
 
     # ------------------------------------------------------------------------------------------ driving
 
-    def take(self, message: Input) -> list[Effect]:
-        """Hand over a message and carry out what comes of it."""
-        effects = self.router.handle(message, self.now)
+    def take(self, message: Input) -> None:
+        """Hand over a message and carry out what comes of it; what that brings is handed over afterwards."""
+        self._inbox.append(message)
+        if len(self._inbox) > 1:
+            return  # from within an effect
+        while self._inbox:
+            self._execute(self.router.handle(self._inbox[0], self.now))
+            self._inbox.popleft()
+
+    def _execute(self, effects: list[Effect]) -> None:
         self.effects += effects
         for effect in effects:
             if isinstance(effect, Program):
@@ -124,11 +138,15 @@ class Simulation:
                 self.dump()
             elif isinstance(effect, Event):
                 self.events.append(effect)
-        return effects
 
     def dump(self) -> None:
-        """Read the kernel."""
-        self.take(self.kernel.dump())
+        """Read the kernel: all of it at first, later as the daemon does, objects and routes apart."""
+        found = self.kernel.dump()
+        if not self.router.synchronised:
+            self.take(found)
+            return
+        self.take(KernelObjects(found.interfaces, found.nexthops, found.groups))
+        self.take(compare(self.router.fib.expected(), self.kernel.dump()))
 
     def settle(self) -> None:
         """Let all background work finish, and the FIB follow."""

@@ -27,6 +27,12 @@ def contradictions(config: Config) -> Iterator[Problem]:
 
 def _groups(config: Config) -> Iterator[Problem]:
     for name, group in config.peer_groups.items():
+        if group.stale_time <= group.restart_time:
+            yield (
+                ("peer_groups", name, "stale_time"),
+                f"{group.stale_time} s is no longer than restart_time = {group.restart_time}: nodes that wait for it "
+                f"(FRR does) would come too late; write at least {group.restart_time + 30}",
+            )
         if group.remote_as == "internal" and group.multihop != 1:
             yield ("peer_groups", name, "multihop"), "multihop is for external peers; remove it"
         if group.remote_as == config.router.asn and group.multihop != 1:

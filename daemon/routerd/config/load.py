@@ -104,6 +104,8 @@ def _section(where: Location) -> type[BaseModel]:
         "router": model.RouterSection,
         "fib": model.FibSection,
         "api": model.ApiSection,
+        "liveness": model.LivenessSection,
+        "drain": model.DrainSection,
         "peer_groups": model.PeerGroup,
         "peers": model.Peer,
         "dynamic_peers": model.DynamicPeers,

@@ -101,6 +101,7 @@ class FibSection(Model):
     hash_policy: HashPolicy = "l4"
     groups: Literal["resilient", "hash-threshold"] = "resilient"
     buckets: int = Field(default=1024, ge=1, le=65535, strict=True)
+    bucket_budget: int = Field(default=1048576, ge=1024, le=268435456, strict=True)
     idle_timer: float = Field(default=120.0, gt=0, le=42949672)
     unbalanced_timer: float = Field(default=0.0, ge=0, le=42949672)
     multipath_relax: bool = True
@@ -108,13 +109,32 @@ class FibSection(Model):
     always_compare_med: bool = False
     nexthop_compat_mode: bool | None = None
     manage_sysctls: bool = True
-    stale_time: float = Field(default=120.0, ge=1, le=86400)
     audit_interval: float = Field(default=60.0, ge=1, le=86400)
 
     @property
     def compat_mode(self) -> bool:
         """net.ipv4.nexthop_compat_mode: on, unless groups may be too large for a route dump to carry."""
         return self.max_paths <= 128 if self.nexthop_compat_mode is None else self.nexthop_compat_mode
+
+
+class LivenessSection(Model):
+    """`[liveness]`: how the silent death of a node is noticed. Times are seconds."""
+
+    method: Literal["neighbour", "off"] = "neighbour"
+    interval: float = Field(default=0.25, ge=0.02, le=60)
+    retransmit: float = Field(default=0.15, ge=0.01, le=10)
+    retries: int = Field(default=3, ge=1, le=20, strict=True)
+
+    @property
+    def worst_case(self) -> float:
+        """Seconds from a node's last frame until it is out of the FIB, at most."""
+        return self.interval + self.retransmit * self.retries
+
+
+class DrainSection(Model):
+    """`[drain]`: where the operator's drains are kept over a restart; an empty path keeps them in memory only."""
+
+    state_file: str = Field(default="/var/lib/routerd/drains.json", pattern=r"^(/.{1,200})?$")
 
 
 class ApiSection(Model):
@@ -131,7 +151,8 @@ class PeerGroup(Model):
     hold_time: Annotated[int, Field(ge=0, le=65535, strict=True), AfterValidator(_hold_time)] = 90
     multihop: int = Field(default=1, ge=1, le=255, strict=True)
     graceful_restart: bool = False
-    restart_time: int = Field(default=120, ge=1, le=4095, strict=True)
+    restart_time: int = Field(default=60, ge=1, le=4095, strict=True)
+    stale_time: int = Field(default=120, ge=1, le=86400, strict=True)
     families: Annotated[tuple[FamilyName, ...], AfterValidator(_unique)] = Field(
         default=("ipv4", "ipv6"), min_length=1
     )
@@ -163,6 +184,8 @@ class Config(Model):
     router: RouterSection
     fib: FibSection = FibSection()
     api: ApiSection = ApiSection()
+    liveness: LivenessSection = LivenessSection()
+    drain: DrainSection = DrainSection()
     peer_groups: dict[Name, PeerGroup] = Field(default_factory=dict)
     peers: tuple[Peer, ...] = ()
     dynamic_peers: tuple[DynamicPeers, ...] = ()

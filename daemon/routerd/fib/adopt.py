@@ -1,126 +1,91 @@
-"""Reconciling: the model becomes what a dump of the kernel shows, and then what is wanted is planned anew.
-
-The same at start, when everything is adopted, and later, when a dump shows what somebody else changed.
-"""
+"""Adoption: at start, the model becomes what the dump of the kernel shows, under the ids that are there."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from routerd.fib.fib import Fib
-from routerd.fib.model import Group, Members
-from routerd.message import (
-    DeleteNexthop,
-    Gateway,
-    KernelDump,
-    KernelGroup,
-    Operation,
-)
+from routerd.fib.model import Group, Legs
+from routerd.message import DeleteNexthop, Gateway, KernelDump, KernelGroup, KernelNexthop, Operation
 from routerd.route import Address, Prefix
 
 RTPROT_BGP = 186
 
 ALIEN = Gateway(Address(b""), 0)
-"""Stands for a member that the model cannot say: a foreign nexthop, a weight, a group that is not routerd's.
-No gateway that the RIB wants equals it, so that whatever has it is replaced or left."""
+"""Stands for a member that the model cannot say: a foreign nexthop, or a group that is not routerd's. No gateway
+that the RIB wants equals it, so that whatever has it is replaced or left."""
 
 
-@dataclass(frozen=True, slots=True)
-class Adoption:
-    """What a dump showed. `drift` says, a line each, where the kernel differed from the model; `operations`
-    remove what is routerd's and of no use."""
+def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
+    """Take over what the kernel has; return operations that remove what is of no use. The caller says afterwards
+    what it wants for every prefix.
 
-    drift: list[str]
-    operations: list[Operation]
-
-
-def adopt(fib: Fib, dump: KernelDump, *, awaiting: bool) -> Adoption:
-    """Make the model what the dump shows. The caller says afterwards what it wants for every prefix.
-
-    With `awaiting` (the first dump after a start) the groups found stay as they are until `Fib.settle` was
-    called for all their members: their nodes announce again one after the other, and no flow shall suffer.
+    The groups found stay as they are until `Fib.settle` was called for all their members: their nodes announce
+    again one after the other, and no flow shall suffer from that.
     """
-    drift: list[str] = []
-    fib.ids.reserve(nexthop.id for nexthop in dump.nexthops)
-    fib.ids.reserve(group.id for group in dump.groups)
-    surplus = _adopt_nexthops(fib, dump, drift)
-    groups = _adopt_groups(fib, dump, drift, awaiting=awaiting)
-    _adopt_routes(fib, dump, groups, drift)
-    operations: list[Operation] = []
-    for group, kernel in groups:
-        if group.adapted and group.live and fib.shape.timers_differ(kernel):
-            operations.append(fib.set_group(group))
-    operations += [DeleteNexthop(id) for id in surplus]
+    fib.groups.ids.reserve(nexthop.id for nexthop in dump.nexthops)
+    fib.groups.ids.reserve(group.id for group in dump.groups)
+    found, surplus = own_nexthops(dump.nexthops)
+    fib.groups.nexthops = found
+    for kernel in own_groups(dump.groups).values():
+        legs = legs_of(kernel, found)
+        group = Group(kernel.id, tuple(legs), kernel.buckets)
+        group.legs = legs
+        group.adapted = fib.groups.shape.fits(kernel.buckets)
+        group.awaiting = set(legs) - {ALIEN}
+        fib.groups.add(group)
+        if group.adapted and (timers_differ(fib, kernel) or fib.groups.shape.weigh(legs, set(), 0) != legs):
+            fib.rebalance[group.id] = now + fib.groups.shape.idle_timer
+    fib.routes = _routes(fib, dump.routes)
     for id in surplus:
-        fib.ids.free(id)
-    return Adoption(drift, operations)
+        fib.groups.ids.free(id)
+    return [DeleteNexthop(id) for id in surplus]
 
 
-def _adopt_nexthops(fib: Fib, dump: KernelDump, drift: list[str]) -> list[int]:
-    """Take over routerd's nexthop objects; return the ids of those that are of no use."""
+def own_nexthops(nexthops: tuple[KernelNexthop, ...]) -> tuple[dict[Gateway, int], list[int]]:
+    """Return routerd's nexthop objects by gateway, and the ids of those that are of no use."""
     found: dict[Gateway, int] = {}
     surplus: list[int] = []
-    for nexthop in dump.nexthops:
-        if nexthop.protocol != RTPROT_BGP:
-            continue
-        if nexthop.gateway is None or nexthop.gateway in found:
-            surplus.append(nexthop.id)
-        else:
-            found[nexthop.gateway] = nexthop.id
-    drift += [f"nexthop {id} is missing" for gateway, id in fib.nexthops.items() if found.get(gateway) != id]
-    drift += [f"nexthop {id} is unknown" for gateway, id in found.items() if fib.nexthops.get(gateway) != id]
-    fib.nexthops = found
-    return surplus
+    for nexthop in nexthops:
+        if nexthop.protocol == RTPROT_BGP:
+            if nexthop.gateway is None or nexthop.gateway in found:
+                surplus.append(nexthop.id)
+            else:
+                found[nexthop.gateway] = nexthop.id
+    return found, surplus
 
 
-def _adopt_groups(fib: Fib, dump: KernelDump, drift: list[str], *, awaiting: bool) -> list[tuple[Group, KernelGroup]]:
-    gateways = {id: gateway for gateway, id in fib.nexthops.items()}
-    kernel = {group.id: group for group in dump.groups if group.protocol == RTPROT_BGP}
-    for group in list(fib.groups.values()):
-        fib.unindex(group)
-        if group.id not in kernel and group.live:
-            drift.append(f"group {group.id} is missing")
-    known, fib.groups = fib.groups, {}
-    adopted: list[tuple[Group, KernelGroup]] = []
-    for id, found in kernel.items():
-        live = _members(found, gateways)
-        before = known.get(id)
-        if before is None:
-            drift.append(f"group {id} is unknown")
-        elif before.live != live:
-            drift.append(f"group {id} has other members")
-        group = before or Group(id, live, live)
-        if before is None and awaiting:
-            group.awaiting = set(live) - {ALIEN}
-        group.live, group.adapted, group.users = live, fib.shape.fits(found), 0
-        # What a group has in the kernel is what it is for; the plan that follows gives it what it should have.
-        group.members = live
-        fib.groups[id] = group
-        fib.index(group)
-        adopted.append((group, found))
-    return adopted
+def own_groups(groups: tuple[KernelGroup, ...]) -> dict[int, KernelGroup]:
+    """Return routerd's groups by id."""
+    return {group.id: group for group in groups if group.protocol == RTPROT_BGP}
 
 
-def _members(group: KernelGroup, gateways: dict[int, Gateway]) -> Members:
-    """The gateways of a group in the model's order."""
-    if any(member.id not in gateways or member.weight != 1 for member in group.members):
-        return (ALIEN,)
-    return tuple(sorted((gateways[m.id] for m in group.members), key=lambda g: (g.address, g.ifindex)))
+def legs_of(group: KernelGroup, nexthops: dict[Gateway, int]) -> Legs:
+    """Return the legs of a group in the kernel, in the model's order."""
+    gateways = {id: gateway for gateway, id in nexthops.items()}
+    legs = [(gateways.get(member.id, ALIEN), member.weight) for member in group.members]
+    return dict(sorted(legs, key=lambda leg: (leg[0].address, leg[0].ifindex)))
 
 
-def _adopt_routes(fib: Fib, dump: KernelDump, adopted: list[tuple[Group, KernelGroup]], drift: list[str]) -> None:
-    groups = {group.id: group for group, _ in adopted}
-    expected = {prefix: group.id for prefix, group in fib.routes.items() if group.live or group.id in groups}
-    missing = [p for p in expected if p not in dump.routes]
-    wrong = [p for p, id in dump.routes.items() if expected.get(p, id) != id]
-    unknown = [p for p in dump.routes if p not in expected]
-    for what, prefixes in (("missing", missing), ("wrong", wrong), ("unknown", unknown)):
-        if prefixes:
-            drift.append(f"{len(prefixes)} routes are {what}")
-    routes: dict[Prefix, Group] = {}
+def timers_differ(fib: Fib, group: KernelGroup) -> bool:
+    """Tell whether the kernel reads back other timers than those wanted; it keeps them in 1/100 s."""
+    shape = fib.groups.shape
+    return abs(group.idle_timer - shape.idle_timer) + abs(group.unbalanced_timer - shape.unbalanced_timer) > 0.02
+
+
+def stranger(id: int) -> Group:
+    """Return a group for routes of routerd's that point at something else: it is left, never written."""
+    group = Group(id, (ALIEN,), 0)
+    group.legs = {ALIEN: 1}
+    group.adapted = False
+    return group
+
+
+def _routes(fib: Fib, routes: dict[Prefix, int]) -> dict[Prefix, Group]:
     strangers: dict[int, Group] = {}
-    for prefix, id in dump.routes.items():
-        group = groups.get(id) or strangers.setdefault(id, Group(id, (ALIEN,), (ALIEN,), adapted=False))
+    result: dict[Prefix, Group] = {}
+    for prefix, id in routes.items():
+        group = fib.groups.by_id.get(id)
+        if group is None:
+            group = strangers.get(id) or strangers.setdefault(id, stranger(id))
         group.users += 1
-        routes[prefix] = group
-    fib.routes = routes
+        result[prefix] = group
+    return result

@@ -3,7 +3,7 @@
 A route points at a group for as long as it lives, and so a change of members is a change of the group:
 
 - all prefixes of a group change to the same members: the group is replaced in place, no route is touched;
-- some of them do: those move to the group of these members, the others stay;
+- some of them do: those move to a group of these members that is made like the one they leave, the others stay;
 - a gateway fails: one nexthop object is deleted, and the kernel takes it out of every group.
 
 Two groups may come to have the same members that way. Moving the prefixes of one to the other would move the
@@ -12,36 +12,27 @@ flows of a resilient group between nodes, so they stay apart until one of them c
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
-from routerd.fib.model import Group, Ids, Members, Shape
-from routerd.message import (
-    DeleteNexthop,
-    DeleteRoutes,
-    Gateway,
-    Member,
-    Operation,
-    SetGroup,
-    SetNexthop,
-    SetRoutes,
-)
+from routerd.fib.groups import Groups
+from routerd.fib.model import Group, Members, Shape
+from routerd.message import DeleteRoutes, Gateway, Operation, SetRoutes
 from routerd.route import Prefix
 
 
 class Fib:
-    """The model of the kernel's FIB as far as it is routerd's. Refused prefixes map to (errno, text)."""
+    """The model of the kernel's FIB as far as it is routerd's. Refused prefixes map to (errno, text).
+
+    `rebalance` has, for groups that were made like another one, the time from which they may be given the weights
+    of their members: by then every flow that moved along has shown itself in its bucket.
+    """
 
     def __init__(self, shape: Shape) -> None:
-        self.shape = shape
-        self.ids = Ids()
-        self.nexthops: dict[Gateway, int] = {}
-        self.groups: dict[int, Group] = {}
+        self.groups = Groups(shape)
         self.routes: dict[Prefix, Group] = {}
         self.refused: dict[Prefix, tuple[int, str]] = {}
-        self.down: set[Gateway] = set()
-        self._by_members: dict[Members, list[Group]] = {}
-        self._uses: Counter[Gateway] = Counter()
+        self.rebalance: dict[int, float] = {}
         self._pending: dict[Prefix, Members] = {}
         self._held: dict[Prefix, Members] = {}
 
@@ -62,15 +53,18 @@ class Fib:
     @property
     def installed(self) -> int:
         """The number of routes that the kernel has, as far as routerd knows."""
-        return sum(group.users for group in self.groups.values() if group.live)
+        return sum(group.users for group in self.groups if group.legs)
 
-    def plan(self, *, quiet: bool) -> list[Operation]:
+    def expected(self) -> dict[Prefix, int]:
+        """Return a copy of what the kernel's routes should be: prefix -> group id."""
+        return {prefix: group.id for prefix, group in self.routes.items() if group.legs}
+
+    def plan(self, now: float, *, quiet: bool) -> list[Operation]:
         """Return the operations for what is wanted, and take them as done.
 
         Unless `quiet`, prefixes that have a route keep their group for now: the others of the group may be about
         to follow them, and then the group changes instead.
         """
-        changes: list[Operation] = []
         adds: dict[Members, list[Prefix]] = {}
         moves: dict[Group, dict[Members, list[Prefix]]] = {}
         deletes: list[Prefix] = []
@@ -91,62 +85,90 @@ class Fib:
                     later[prefix] = members
         self._pending = later
 
+        operations: list[Operation] = []
         gone = self._leave(deletes)
         for group, targets in list(moves.items()):
             members, prefixes = next(iter(targets.items()))
             if group.adapted and len(targets) == 1 and len(prefixes) == group.users:
-                changes += self._replace(group, members)
+                operations += self.rewritten(group, partial(self.groups.replace, group, members))
                 del moves[group]
-        for targets in moves.values():
+        for group, targets in moves.items():
             for members, prefixes in targets.items():
                 gone += self._leave(prefixes)
-                adds.setdefault(members, []).extend(prefixes)
+                operations += self._move(group, members, prefixes, now)
         for members, prefixes in adds.items():
-            group, made = self._group(members)
-            changes += made
-            self._join(prefixes, group)
-            if group.live:
-                changes.append(SetRoutes(group.id, tuple(prefixes)))
-        gone = [prefix for prefix in gone if prefix not in self.routes or not self.routes[prefix].live]
+            found = self.groups.find(members)
+            target, made = (found, []) if found is not None else self.groups.make(members)
+            operations += [*made, *self._join(prefixes, target)]
+        gone = [prefix for prefix in gone if prefix not in self.routes or not self.routes[prefix].legs]
         if gone:
-            changes.append(DeleteRoutes(tuple(gone)))
-        return changes + self._sweep()
+            operations.append(DeleteRoutes(tuple(gone)))
+        return operations + self._sweep()
 
-    # ------------------------------------------------------------------------------------------ failover
+    def _move(self, source: Group, members: Members, prefixes: list[Prefix], now: float) -> list[Operation]:
+        """Part prefixes from the others of their group, along with the buckets that their flows use."""
+        layout = source if source.adapted and source.legs and source.buckets else None
+        if layout is None:
+            found = self.groups.find(members)
+        else:
+            # Where only members leave, the buckets of the others are the same whenever the copy was made.
+            found = self.groups.made_like(members, layout) if set(members) <= set(source.members) else None
+        target, operations = (found, []) if found is not None else self.groups.make(members, layout)
+        if operations and layout is not None:
+            self.rebalance[target.id] = now + self.groups.shape.idle_timer
+        return [*operations, *self._join(prefixes, target)]
+
+    # ------------------------------------------------------------------------------------------ failover, drain
 
     def fail(self, gateways: Iterable[Gateway]) -> list[Operation]:
         """These gateways are dead: one operation each takes them out of every group, however many prefixes."""
         operations: list[Operation] = []
         for gateway in gateways:
-            if gateway in self.down:
-                continue
-            self.down.add(gateway)
-            id = self.nexthops.pop(gateway, None)
-            if id is None:
-                continue
-            operations.append(DeleteNexthop(id))
-            self.ids.free(id)
-            for group in self.groups.values():
-                if gateway in group.live:
-                    group.live = tuple(member for member in group.live if member != gateway)
+            if gateway not in self.groups.down:
+                self.groups.down.add(gateway)
+                operations += self.groups.lose(gateway)
         return operations
 
     def restore(self, gateways: Iterable[Gateway]) -> list[Operation]:
         """These gateways are back: they join the groups that want them."""
-        back = self.down.intersection(gateways)
-        self.down -= back
-        operations: list[Operation] = []
-        for group in [group for group in self.groups.values() if not back.isdisjoint(group.members)]:
-            was_gone = not group.live
-            operations += self._write(group)
-            if was_gone and group.live and group.users:
-                prefixes = tuple(prefix for prefix, user in self.routes.items() if user is group)
-                operations.append(SetRoutes(group.id, prefixes))
-        return operations
+        back = self.groups.down.intersection(gateways)
+        self.groups.down -= back
+        return self._rewrite(back)
 
     def forget(self, gateways: Iterable[Gateway]) -> None:
         """No path leads over these gateways any more, so that whether they are down is of no interest."""
-        self.down.difference_update(gateways)
+        self.groups.down.difference_update(gateways)
+
+    def drain(self, gateways: set[Gateway]) -> list[Operation]:
+        """Exactly these gateways are drained now: they keep their flows and get no new ones."""
+        changed = self.groups.draining ^ gateways
+        self.groups.draining = gateways
+        return self._rewrite(changed)
+
+    def balance(self, now: float) -> list[Operation]:
+        """Give groups whose time has come the weights of their members."""
+        due = [id for id, time in self.rebalance.items() if time <= now]
+        operations: list[Operation] = []
+        for id in due:
+            del self.rebalance[id]
+            group = self.groups.by_id.get(id)
+            if group is not None and group.legs:
+                operations += self.groups.write(group, force=True)
+        return operations
+
+    def _rewrite(self, changed: set[Gateway]) -> list[Operation]:
+        operations: list[Operation] = []
+        for group in [group for group in self.groups if not changed.isdisjoint(group.members)]:
+            operations += self.rewritten(group, partial(self.groups.write, group))
+        return operations
+
+    def rewritten(self, group: Group, write: Callable[[], list[Operation]]) -> list[Operation]:
+        """Write a group; if the kernel did not have it before it has lost its routes, and they come again."""
+        was_gone = not group.legs
+        operations = write()
+        if was_gone and group.legs and group.users:
+            operations.append(SetRoutes(group.id, tuple(self.users(group))))
+        return operations
 
     # ------------------------------------------------------------------------------------------ restart
 
@@ -154,7 +176,7 @@ class Fib:
         """The nodes behind these gateways have said all they announce: what waited for them can proceed."""
         settled = set(gateways)
         released = False
-        for group in self.groups.values():
+        for group in self.groups:
             if group.awaiting:
                 group.awaiting -= settled
                 released = released or not group.awaiting
@@ -164,9 +186,9 @@ class Fib:
 
     def awaited(self) -> set[Gateway]:
         """The gateways that some adopted group still waits for."""
-        return {gateway for group in self.groups.values() for gateway in group.awaiting}
+        return {gateway for group in self.groups for gateway in group.awaiting}
 
-    # ------------------------------------------------------------------------------------------ refusals
+    # ------------------------------------------------------------------------------------------ refusals, twins
 
     def refuse(self, prefixes: Iterable[Prefix], errno: int, text: str) -> None:
         """The kernel would not take these routes."""
@@ -176,37 +198,32 @@ class Fib:
             if group is not None:
                 group.users -= 1
 
-    # ------------------------------------------------------------------------------------------ twins
-
-    def twins(self) -> list[Group]:
-        """Groups that have the same members as another and could give way to it, the smaller ones."""
-        found: list[Group] = []
-        for groups in self._by_members.values():
-            settled = sorted((g for g in groups if not g.awaiting), key=lambda g: -g.users)
-            found += settled[1:]
-        return found
-
     def merge(self, ids: Iterable[int]) -> list[Operation]:
         """These twins carry no flow now: move their prefixes to the larger one."""
+        idle = set(ids)
         operations: list[Operation] = []
-        for group in [group for group in self.twins() if group.id in set(ids)]:
-            keeper = max(self._by_members[group.members], key=lambda g: (g is not group, g.users))
-            prefixes = tuple(prefix for prefix, user in self.routes.items() if user is group)
-            self._leave(prefixes)
-            self._join(prefixes, keeper)
-            if keeper.live and prefixes:
-                operations.append(SetRoutes(keeper.id, prefixes))
+        for group in [group for group in self.groups.twins() if group.id in idle]:
+            keeper = self.groups.find(group.members)
+            if keeper is not None and keeper is not group:
+                prefixes = self.users(group)
+                self._leave(prefixes)
+                operations += self._join(prefixes, keeper)
         return operations + self._sweep()
 
     # ------------------------------------------------------------------------------------------ bookkeeping
 
-    def _join(self, prefixes: Iterable[Prefix], group: Group) -> None:
+    def users(self, group: Group) -> list[Prefix]:
+        """Return the prefixes that point at a group."""
+        return [prefix for prefix, user in self.routes.items() if user is group]
+
+    def _join(self, prefixes: list[Prefix], group: Group) -> list[Operation]:
         before = len(self.routes)
         self.routes.update(dict.fromkeys(prefixes, group))
         group.users += len(self.routes) - before
         if self.refused:
             for prefix in prefixes:
                 self.refused.pop(prefix, None)
+        return [SetRoutes(group.id, tuple(prefixes))] if group.legs and prefixes else []
 
     def _leave(self, prefixes: Iterable[Prefix]) -> list[Prefix]:
         """Take prefixes out of their groups; return those that have a route in the kernel."""
@@ -214,80 +231,12 @@ class Fib:
         for prefix in prefixes:
             group = self.routes.pop(prefix)
             group.users -= 1
-            if group.live:
+            if group.legs:
                 installed.append(prefix)
         return installed
 
-    def _group(self, members: Members) -> tuple[Group, list[Operation]]:
-        """Return the group of these members, made now if there is none."""
-        if groups := self._by_members.get(members):
-            return max(groups, key=lambda group: group.users), []
-        group = Group(self.ids.new(), members, ())
-        self.groups[group.id] = group
-        self.index(group)
-        return group, self._write(group)
-
-    def _replace(self, group: Group, members: Members) -> list[Operation]:
-        """Give a group other members under its id."""
-        was_gone = not group.live
-        self.unindex(group)
-        group.members = members
-        self.index(group)
-        operations = self._write(group)
-        if was_gone and group.live:
-            prefixes = tuple(prefix for prefix, user in self.routes.items() if user is group)
-            operations.append(SetRoutes(group.id, prefixes))
-        return operations
-
-    def _write(self, group: Group) -> list[Operation]:
-        """Make the kernel's group what it should be, all members that are not down."""
-        live = tuple(member for member in group.members if member not in self.down)
-        if live == group.live:
-            return []
-        group.live = live
-        if not live:
-            return [DeleteNexthop(group.id)]
-        return [*self._nexthops(live), self.set_group(group)]
-
-    def set_group(self, group: Group) -> SetGroup:
-        """Return the operation that writes a group as the model has it."""
-        return self.shape.operation(group.id, (Member(self.nexthops[member]) for member in group.live))
-
-    def _nexthops(self, members: Members) -> list[Operation]:
-        operations: list[Operation] = []
-        for gateway in members:
-            if gateway not in self.nexthops:
-                self.nexthops[gateway] = self.ids.new()
-                operations.append(SetNexthop(self.nexthops[gateway], gateway))
-        return operations
-
-    def index(self, group: Group) -> None:
-        """Enter a group under its members; one that the kernel will not let change serves no new prefix."""
-        self._uses.update(group.members)
-        if group.adapted:
-            self._by_members.setdefault(group.members, []).append(group)
-
-    def unindex(self, group: Group) -> None:
-        """Undo `index`."""
-        self._uses.subtract(group.members)
-        groups = self._by_members.get(group.members, [])
-        if group in groups:
-            groups.remove(group)
-            if not groups:
-                del self._by_members[group.members]
-
     def _sweep(self) -> list[Operation]:
-        """Delete groups that no prefix uses and nexthops that no group has."""
-        operations: list[Operation] = []
-        for group in [group for group in self.groups.values() if not group.users and not group.awaiting]:
-            del self.groups[group.id]
-            self.unindex(group)
-            self.ids.free(group.id)
-            if group.live:
-                operations.append(DeleteNexthop(group.id))
-        for gateway in [gateway for gateway in self.nexthops if self._uses[gateway] <= 0]:
-            id = self.nexthops.pop(gateway)
-            del self._uses[gateway]
-            self.ids.free(id)
-            operations.append(DeleteNexthop(id))
+        operations = self.groups.sweep()
+        for id in [id for id in self.rebalance if id not in self.groups.by_id]:
+            del self.rebalance[id]
         return operations

@@ -5,54 +5,90 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from routerd.config.model import FibSection
-from routerd.message import Gateway, KernelGroup, Member, SetGroup
+from routerd.message import Gateway
 
 Members = tuple[Gateway, ...]
-"""The gateways of a group, each once, in address order."""
+"""The gateways that the RIB wants in a group, each once, in address order."""
+
+Legs = dict[Gateway, int]
+"""What the kernel's group has: gateways that are not down, each with its weight."""
+
+WIDEST = 65535
+"""The largest weight of a member; 256 before Linux 6.12."""
+LEAST_BUCKETS = 64
 
 
 class Group:
     """A nexthop group. `users` counts the prefixes that point at it.
 
-    `members` are the gateways that the RIB wants, `live` those that the kernel's group has: the two differ while
-    a gateway is down. With no live member the kernel has no such group, nor routes to it. `awaiting` holds, after
+    `members` are the gateways that the RIB wants, `legs` what the kernel's group has: the two differ while a
+    gateway is down or drained. Without legs the kernel has no such group, nor routes to it. `awaiting` holds, after
     a restart of routerd, the gateways whose node has not yet said what it announces now. A group that is not
-    `adapted` was made with other parameters, which the kernel does not let change: its prefixes move away.
+    `adapted` is of the other type, which the kernel does not let change: its prefixes move away. `version` counts
+    the writes; `origin` is the group and version whose buckets this one was made like.
     """
 
-    __slots__ = ("adapted", "awaiting", "id", "live", "members", "users")
+    __slots__ = ("adapted", "awaiting", "buckets", "id", "legs", "members", "origin", "users", "version")
 
-    def __init__(self, id: int, members: Members, live: Members, adapted: bool = True) -> None:
+    def __init__(self, id: int, members: Members, buckets: int) -> None:
         self.id = id
         self.members = members
-        self.live = live
+        self.buckets = buckets
+        self.legs: Legs = {}
         self.users = 0
-        self.adapted = adapted
+        self.adapted = True
         self.awaiting: set[Gateway] = set()
+        self.version = 0
+        self.origin: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
-        return f"Group(id={self.id}, members={len(self.members)}, live={len(self.live)}, users={self.users})"
+        return f"Group(id={self.id}, members={len(self.members)}, legs={len(self.legs)}, users={self.users})"
 
 
 class Shape:
-    """How groups are made: resilient with so many buckets and these timers (seconds), or hash-threshold (0)."""
+    """How groups are made: resilient, with buckets and timers (seconds), or hash-threshold (0 buckets)."""
 
-    def __init__(self, options: FibSection, *, resilient: bool = True) -> None:
-        self.buckets = options.buckets if resilient and options.groups == "resilient" else 0
-        self.idle_timer = options.idle_timer if self.buckets else 0.0
-        self.unbalanced_timer = options.unbalanced_timer if self.buckets else 0.0
+    def __init__(self, options: FibSection, *, resilient: bool = True, widest: int = WIDEST) -> None:
+        self._widest = widest
+        self.resilient = resilient and options.groups == "resilient"
+        self.idle_timer = options.idle_timer if self.resilient else 0.0
+        self.unbalanced_timer = options.unbalanced_timer if self.resilient else 0.0
+        self._buckets = options.buckets
+        self._budget = options.bucket_budget
 
-    def operation(self, id: int, members: Iterable[Member]) -> SetGroup:
-        """Return the operation that creates the group, or replaces its members under its id."""
-        return SetGroup(id, tuple(members), self.buckets, self.idle_timer, self.unbalanced_timer)
+    def buckets(self, used: int, members: int) -> int:
+        """Return how many buckets a new group gets when `used` are taken by the others.
 
-    def fits(self, group: KernelGroup) -> bool:
-        """Tell whether a group in the kernel can take on this shape: type and bucket count never change."""
-        return group.buckets == self.buckets
+        Never more than an eighth of what is left of the budget: groups get smaller as they get many, so that their
+        memory, and the time that a node's loss takes, stay bounded. But always a few for every member.
+        """
+        if not self.resilient:
+            return 0
+        allowed, size = max(0, self._budget - used) // 8, self._buckets
+        least = min(self._buckets, max(LEAST_BUCKETS, 4 * members))
+        while size > allowed and size // 2 >= least:
+            size //= 2
+        return max(size, members)
 
-    def timers_differ(self, group: KernelGroup) -> bool:
-        """Tell whether the kernel reads back other timers than these; it keeps them in 1/100 s."""
-        return abs(group.idle_timer - self.idle_timer) + abs(group.unbalanced_timer - self.unbalanced_timer) > 0.02
+    def fits(self, buckets: int) -> bool:
+        """Tell whether a group in the kernel is of the type that is wanted."""
+        return bool(buckets) == self.resilient
+
+    def weigh(self, members: Iterable[Gateway], draining: set[Gateway], buckets: int) -> Legs:
+        """Return the weights of a group.
+
+        A drained member gets so little that it wants no bucket at all: it keeps those that carry flows, and the
+        kernel gives every idle one to the others. A hash-threshold group has no memory of flows: there a drained
+        member leaves at once. When all are drained nothing is.
+        """
+        legs = list(members)
+        drained = draining.intersection(legs)
+        if not drained or len(drained) == len(legs):
+            return dict.fromkeys(legs, 1)
+        if not buckets:
+            return {member: 1 for member in legs if member not in drained}
+        heavy = min(self._widest, 2 * buckets * len(drained))
+        return {member: 1 if member in drained else heavy for member in legs}
 
 
 class Ids:

@@ -34,6 +34,8 @@ class Peer:
         self.pending_eor: frozenset[Family] = frozenset()
         self.deadline: float | None = None
         self.router_restarted = False
+        self.shutting_down = False
+        self.hops: dict[tuple[Address, Address | None], None] = {}
         self._paths: dict[Attributes, tuple[Path, Reject]] = {}
 
     @property
@@ -50,6 +52,7 @@ class Peer:
         session = self.session
         assert session is not None, "only a peer with a session announces"
         path = Path(self.address, attributes, now, session.received.router_id, self.external)
+        self.hops[attributes.next_hop, attributes.link_local] = None
         if len(self._paths) >= _PATHS:
             self._paths.clear()
         self._paths[attributes] = (path, verdict)
@@ -71,6 +74,7 @@ class Peer:
     def end(self, reason: str, now: float) -> None:
         """The session is over: all that it announced is stale, and what it was told is forgotten."""
         self.session, self.since, self.reason = None, now, reason
+        self.shutting_down = False
         self.advertised.clear()
         self.adj_rib_in.mark_stale()
         self.pending_eor = frozenset()
@@ -78,7 +82,3 @@ class Peer:
     def rejudge(self, path: Path, verdict: Reject) -> None:
         """The router's addresses changed, and with them perhaps the verdict on a path."""
         self._paths[path.attributes] = (path, verdict)
-
-    def paths(self) -> list[Path]:
-        """Every path that the peer announced lately, whether a prefix still uses it or not."""
-        return [path for path, _ in self._paths.values()]

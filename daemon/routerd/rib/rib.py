@@ -32,6 +32,8 @@ from routerd.rib.policy import PrefixFilter, Reject, check_attributes
 from routerd.route import LOCAL, Attributes, Family, Path, Prefix, parse_address, parse_prefix
 
 PURGE_SLICE = 4096
+GRACEFUL_SHUTDOWN = 0xFFFF0000
+"""The community of RFC 8326."""
 
 
 class Rib:
@@ -91,7 +93,7 @@ class Rib:
         if not peer.router_restarted:
             for family in unretained(frozenset(Family), graceful):
                 peer.adj_rib_in.purge(family)
-            peer.deadline = None if graceful is None else now + graceful.time
+            peer.deadline = None if graceful is None else now + min(graceful.time, peer.group.stale_time)
         peer.router_restarted = False
         self.effects.append(
             Event(
@@ -116,7 +118,7 @@ class Rib:
         self._exporters.pop(peer.address, None)
         peer.deadline = None
         if retains(down, graceful, peer.group.graceful_restart) and graceful is not None:
-            peer.deadline = now + graceful.time
+            peer.deadline = now + min(graceful.time, peer.group.stale_time)
         else:
             peer.adj_rib_in.purge()
         self.effects.append(
@@ -136,12 +138,12 @@ class Rib:
                 peer.end(reason, now)
                 self._exporters.pop(peer.address, None)
                 peer.router_restarted = True
-                peer.deadline = now + self.config.fib.stale_time
+                peer.deadline = now + peer.group.stale_time
 
     def gateways_of(self, peer: Peer) -> set[Gateway]:
         """The gateways that the peer's paths lead to, and that of its own address."""
-        resolved = [self.resolve(path) for path in peer.paths()]
-        resolved.append(self.nexthops.resolve(peer.packed, None, peer.packed))
+        hops = [*peer.hops, (peer.packed, None)]
+        resolved = (self.nexthops.resolve(*hop, peer.packed) for hop in hops)
         return {resolution.gateway for resolution in resolved if resolution is not None}
 
     def expire(self, peer: Peer) -> None:
@@ -179,6 +181,8 @@ class Rib:
         for attributes, prefixes in update.announced:
             path, verdict = peer.known(attributes) or peer.remember(attributes, self._judge(peer, attributes), now)
             changes += self._announce(peer, path, verdict, prefixes)
+            if (GRACEFUL_SHUTDOWN in attributes.communities) != peer.shutting_down:
+                self._note_shutdown(peer)
         if update.end_of_rib is not None:
             peer.adj_rib_in.purge(update.end_of_rib)
             peer.pending_eor -= {update.end_of_rib}
@@ -196,6 +200,15 @@ class Rib:
             peer.adj_rib_in.accept(path, accepted)
             changes += self.loc_rib.announce(path, accepted)
         return changes
+
+    def _note_shutdown(self, peer: Peer) -> None:
+        """RFC 8326: a node that is about to go says so with a community. Its flows shall end by themselves, and so
+        it is drained, instead of losing the decision process, which would cut them off."""
+        paths = (path for paths in self.loc_rib.sets() for path in paths.paths if path.peer == peer.address)
+        leaving = any(GRACEFUL_SHUTDOWN in path.attributes.communities for path in paths)
+        if leaving != peer.shutting_down:
+            peer.shutting_down = leaving
+            self.effects.append(Event("graceful shutdown", {"peer": peer.name, "leaving": leaving}))
 
     def _judge(self, peer: Peer, attributes: Attributes) -> Reject:
         assert peer.session is not None, "only a peer with a session announces"
@@ -218,9 +231,9 @@ class Rib:
         )
 
     def network_changed(
-        self, interfaces: tuple[Interface, ...], foreign: tuple[ForeignRoute, ...]
+        self, interfaces: tuple[Interface, ...], foreign: tuple[ForeignRoute, ...] | None
     ) -> tuple[set[PathSet], list[Change]]:
-        """Take over a dump of interfaces and foreign routes.
+        """Take over a dump of interfaces and foreign routes (None: those last heard of).
 
         Returns the path sets that decide differently now, and the changes of announcements that are judged
         differently because the router's own addresses or networks are others.
