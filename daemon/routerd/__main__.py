@@ -23,6 +23,8 @@ for command in (
     commands.routes,
     commands.route,
     commands.groups,
+    commands.drain,
+    commands.undrain,
     commands.version,
 ):
     app.command()(command)

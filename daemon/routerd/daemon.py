@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import platform
 import signal
 import time
 from collections import deque
 from collections.abc import Iterable
 from importlib.metadata import version as installed_version
+from itertools import islice
 from typing import TextIO
 
 import sdnotify
@@ -17,6 +19,7 @@ import structlog
 from routerd import __version__, health, snapshot
 from routerd.api import server
 from routerd.api.models import (
+    DrainView,
     GroupView,
     PeerView,
     ProblemView,
@@ -27,26 +30,33 @@ from routerd.api.models import (
     VersionView,
 )
 from routerd.config.model import Config
+from routerd.drains import Drains
 from routerd.kernel import lookup
-from routerd.kernel.dump import dump
+from routerd.kernel.audit import audit
+from routerd.kernel.dump import dump, objects
 from routerd.kernel.flush import flush
 from routerd.kernel.monitor import Monitor
+from routerd.kernel.neighbour import Prober, settings
 from routerd.kernel.sysctl import Sysctls
 from routerd.kernel.writer import KernelWriter
 from routerd.message import (
     Advertise,
     CloseSession,
+    Drain,
     Effect,
     Event,
+    Gateway,
     GroupActivity,
     Input,
     InspectGroups,
+    NeighbourState,
     Program,
     Resync,
     SessionDown,
     SessionUp,
     SetRoutes,
     Settle,
+    SpeakerDown,
     Update,
     Work,
     WriteFailed,
@@ -63,7 +73,11 @@ SLICE = 0.005
 """Seconds that the core works at a stretch before everything else gets its turn."""
 RESYNC_DELAY = 0.02
 """Seconds that notifications gather before the kernel is read again: a link that flaps sends several."""
+REREAD_DELAY = 1.0
 WATCHDOG_INTERVAL = 5.0
+DRAIN_INTERVAL = 1.0
+INSPECTED_AT_ONCE = 16
+"""Groups whose buckets are read in one turn: each takes the kernel two milliseconds."""
 
 log = structlog.get_logger()
 
@@ -80,10 +94,17 @@ class Daemon:
         started = time.monotonic()
         self._recorder = None if record is None else Recorder(record, config, started)
         self.writer = KernelWriter(config.fib.metric)
-        self.router = Router(config, started, resilient=self.writer.supports_resilient)
+        self.router = Router(
+            config,
+            started,
+            resilient=self.writer.supports_resilient,
+            widest=65535 if self.writer.wide_weights else 256,
+        )
         self.speaker = Speaker(config, log=log)
         self.sysctls = Sysctls(config.fib)
         self.notes: list[ProblemView] = []
+        self.drains = Drains(config.drain.state_file)
+        self._drain_progress: dict[str, int] = {}
         self._codecs: dict[str, tuple[int, UpdateDecoder, UpdateEncoder]] = {}
         self._wake = asyncio.Event()
         self._resync = asyncio.Event()
@@ -104,9 +125,12 @@ class Daemon:
             )
         for sysctl in self.sysctls.apply(self.config.fib.manage_sysctls):
             log.info("sysctl", **sysctl)
-        self._read_kernel()
-        monitor = Monitor(self.writer.port, self.writer.owns, self._kernel_changed)
+        for peer in self.drains.peers:
+            self._take(Drain(peer, True))
+        # Before the first dump, so that what changes after it does not go unheard.
+        monitor = Monitor(self.writer.port, self.writer.owns, self._kernel_changed, self._neighbour_silent)
         monitor.start()
+        self._read_kernel()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         try:
@@ -115,6 +139,8 @@ class Daemon:
                 group.create_task(self._listen())
                 group.create_task(self._housekeep())
                 group.create_task(self._reconcile())
+                group.create_task(self._watch_neighbours())
+                group.create_task(self._watch_drains())
                 group.create_task(server.serve(self, listener))
                 group.create_task(self._report())
                 await self._stop.wait()
@@ -161,16 +187,59 @@ class Daemon:
 
     async def _reconcile(self) -> None:
         """Read the kernel again when something changed there, and now and then in any case."""
+        next_audit = time.monotonic() + self.config.fib.audit_interval
         while True:
             try:
-                async with asyncio.timeout(self.config.fib.audit_interval):
+                async with asyncio.timeout(max(0.0, next_audit - time.monotonic())):
                     await self._resync.wait()
                 await asyncio.sleep(RESYNC_DELAY)
+                self._resync.clear()
+                self._take(objects())
             except TimeoutError:
-                log.debug("audit")
-            self._resync.clear()
-            self._read_kernel()
+                next_audit = time.monotonic() + self.config.fib.audit_interval
+                await self._audit()
+            except OSError as error:
+                # The tables change faster than they can be read, or memory is short: both pass.
+                log.warning("the kernel could not be read", reason=str(error), again_in=REREAD_DELAY)
+                await asyncio.sleep(REREAD_DELAY)
+                self._resync.set()
             self._wake.set()
+
+    async def _audit(self) -> None:
+        compared, found = await audit(self.router.fib.expected(), self.config.fib.metric)
+        self.writer.adopt(found)
+        self._take(compared)
+        self._take(objects())
+
+    async def _watch_neighbours(self) -> None:
+        """Have the kernel verify, again and again, that the nodes' link layer answers."""
+        liveness = self.config.liveness
+        if liveness.method == "off":
+            return
+        prober = Prober()
+        interfaces: set[str] = set()
+        while True:
+            watched = self.router.watched
+            names = {snapshot.interface_name(self.router, gateway) for gateway in watched}
+            if not names <= interfaces:
+                interfaces |= names
+                self.sysctls.require(settings(liveness, sorted(names)))
+                self.sysctls.apply(self.config.fib.manage_sysctls)
+            for gateway in prober.answering(self.router.silent):
+                self._take(NeighbourState(gateway, alive=True))
+            prober.probe(watched)
+            await asyncio.sleep(liveness.interval)
+
+    async def _watch_drains(self) -> None:
+        """Count, now and then, the buckets that still lead to drained nodes."""
+        while True:
+            progress: dict[str, int] = {}
+            for peer in list(self.router.rib.peers.values()):
+                if snapshot.drain_of(self.router, peer):
+                    shared, _ = snapshot.drained_groups(self.router, peer)
+                    progress[peer.address] = await asyncio.to_thread(_count_buckets, shared)
+            self._drain_progress = progress
+            await asyncio.sleep(DRAIN_INTERVAL)
 
     async def _report(self) -> None:
         """Tell systemd that the daemon is ready once it listens, and from then on that it lives."""
@@ -202,6 +271,8 @@ class Daemon:
                 UpdateEncoder(message.received, message.sent, external=external),
             )
         self._take(message)
+        if isinstance(message, SpeakerDown):
+            self._codecs.clear()
         if isinstance(message, SessionDown) and self._codecs.get(message.peer, (0,))[0] == message.generation:
             del self._codecs[message.peer]
 
@@ -250,11 +321,19 @@ class Daemon:
 
     def _activity(self, ids: Iterable[int]) -> dict[int, int]:
         idle = self.config.fib.idle_timer
-        return {id: sum(age < idle for _, _, age in lookup.buckets(id)) for id in ids}
+        busy: dict[int, int] = {}
+        for id in islice(ids, INSPECTED_AT_ONCE):
+            with contextlib.suppress(OSError):  # it has gone meanwhile, and says so by its absence
+                busy[id] = sum(age < idle for _, _, age in lookup.buckets(id))
+        return busy
 
     def _kernel_changed(self, reason: str) -> None:
         log.info("kernel changed", reason=reason)
         self._resync.set()
+
+    def _neighbour_silent(self, gateway: Gateway) -> None:
+        if self.config.liveness.method != "off" and gateway in self.router.watched:
+            self._take(NeighbourState(gateway, alive=False))
 
     def _read_kernel(self) -> None:
         found = dump(self.config.fib.metric)
@@ -295,6 +374,29 @@ class Daemon:
         """Return the answer to `GET /v1/routes/{prefix}`; asks the kernel."""
         return snapshot.route(self.router, prefix, lookup.route(prefix))
 
+    def drain(self, peer: str, on: bool | None) -> DrainView | None:
+        """Return the answer to `/v1/peers/{peer}/drain`, after starting or ending the drain if `on` says so."""
+        found = next((p for p in self.router.rib.peers.values() if peer in (p.name, p.address)), None)
+        if found is None:
+            return None
+        if on is not None:
+            self.drains.mark(found.address, on=on)
+            self._take(Drain(found.address, on))
+            self._drain_progress.pop(found.address, None)
+            log.info("drain" if on else "undrain", peer=found.name)
+        shared, sole = snapshot.drained_groups(self.router, found)
+        if found.address not in self._drain_progress:
+            self._drain_progress[found.address] = _count_buckets(shared)
+        buckets, drain = self._drain_progress[found.address], snapshot.drain_of(self.router, found)
+        return DrainView(
+            name=found.name,
+            drain=drain,
+            buckets=buckets,
+            groups=len(shared),
+            sole=sole,
+            empty=bool(drain) and not buckets and not sole,
+        )
+
     def version(self) -> VersionView:
         """Return the answer to `GET /v1/version`."""
         return VersionView(
@@ -303,6 +405,15 @@ class Daemon:
             python=platform.python_version(),
             kernel=platform.release(),
         )
+
+
+def _count_buckets(shared: Iterable[tuple[int, int]]) -> int:
+    """Count the buckets of groups that lead to nexthops; a group that has gone meanwhile has none."""
+    total = 0
+    for group, nexthop in shared:
+        with contextlib.suppress(OSError):
+            total += len(lookup.buckets(group, nexthop))
+    return total
 
 
 def _together(failures: Iterable[WriteFailed]) -> list[WriteFailed]:

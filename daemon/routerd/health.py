@@ -65,6 +65,12 @@ def _problems(router: Router, speaker: SpeakerView, sysctls: list[SysctlView], n
 
 def _peer_problems(router: Router, peer: Peer) -> Iterator[ProblemView]:
     where = f"peer {peer.name}"
+    if not router.silent.isdisjoint(router.rib.gateways_of(peer)):
+        yield ProblemView(
+            where=where,
+            what="its link layer does not answer: it is out of the FIB",
+            remedy=f"check the node and its cable; ip neigh show {peer.address}",
+        )
     static = any(configured.address == peer.address for configured in router.config.peers)
     if peer.session is None:
         if peer.adj_rib_in.stale:
@@ -106,10 +112,11 @@ def _refusals(router: Router) -> Iterator[ProblemView]:
     if len(router.fib.refused) > _SHOWN:
         more = len(router.fib.refused) - _SHOWN
         yield ProblemView(where="fib", what=f"{more} more routes are refused", remedy="see the log")
-    for id, failed in list(router.failed_objects.items())[:_SHOWN]:
-        gateways = [format_address(g.address) for g, known in router.fib.groups.nexthops.items() if known == id]
+    refused = [(f"group {id}", failed) for id, failed in router.failed_objects.items()]
+    refused += [(f"next hop {format_address(g.address)}", failed) for g, failed in router.unusable.items()]
+    for where, failed in refused[:_SHOWN]:
         yield ProblemView(
-            where=f"nexthop {id}",
-            what=f"the kernel refuses {', '.join(gateways) or 'the group'}: {failed.text} (errno {failed.errno})",
+            where=where,
+            what=f"the kernel refuses it: {failed.text} (errno {failed.errno})",
             remedy="it is tried again by itself; check the interface and its addresses",
         )

@@ -7,6 +7,8 @@ import contextlib
 import sys
 from pathlib import Path
 
+import structlog
+
 from routerd.api.server import SocketInUseError
 from routerd.config.load import ConfigError, load
 from routerd.config.model import Config
@@ -31,6 +33,9 @@ def start(path: Path, log_level: str, log_format: str, record: Path | None, *, f
         return _refuse(f"{error}; routerd needs CAP_NET_ADMIN and CAP_NET_BIND_SERVICE, or root", 1)
     except OSError as error:
         return _refuse(str(error), 1)
+    except ExceptionGroup as errors:
+        structlog.get_logger().critical("crashed; the FIB stays", exc_info=errors)
+        return 1
     return 0
 
 

@@ -14,7 +14,6 @@ from routerd.fib.drift import Mended, mend_objects, mend_routes
 from routerd.fib.fib import Fib
 from routerd.fib.model import WIDEST, Shape
 from routerd.message import (
-    DeleteNexthop,
     DeleteRoutes,
     Drain,
     Effect,
@@ -33,6 +32,8 @@ from routerd.message import (
     RouteRefresh,
     SessionDown,
     SessionUp,
+    SetGroup,
+    SetNexthop,
     SetRoutes,
     Settle,
     SpeakerDown,
@@ -66,6 +67,7 @@ class Router:
         self.synchronised = False
         self.drift_mended = 0
         self.failed_objects: dict[int, WriteFailed] = {}
+        self.unusable: dict[Gateway, WriteFailed] = {}
         self._unlinked: set[Gateway] = set()
         self._moves_since: float | None = None
         self._adoption_ends: float | None = None
@@ -77,6 +79,11 @@ class Router:
     def busy(self) -> bool:
         """Whether a Work message would find something to do."""
         return any(peer.adj_rib_in.purging for peer in self.rib.peers.values())
+
+    @property
+    def watched(self) -> set[Gateway]:
+        """The gateways whose silence matters: all that are in groups, and those that are silent."""
+        return (self.fib.groups.nexthops.keys() | self.silent) - self._unlinked
 
     @property
     def timer(self) -> float | None:
@@ -146,7 +153,7 @@ class Router:
             # While a purge runs its prefixes come in slices, and they belong together.
             together = not self.busy and (quiet or now - since >= MOVE_PATIENCE)
             effects += self._program(self.fib.plan(now, quiet=together))
-            self._moves_since = since if self.fib.has_pending() and not self.busy else None
+            self._moves_since = since if self.fib.has_waiting() and not self.busy else None
         if self._twins_at is None and self.fib.groups.twins():
             effects += self._look_at_twins(now)
         return effects
@@ -161,8 +168,9 @@ class Router:
             if peer.session is not None or peer.deadline is not None
             for gateway in self.rib.gateways_of(peer)
         }
-        operations = self.fib.restore(alive - self.silent - self._unlinked)
-        self.fib.forget(self.fib.groups.down - alive - self.silent - self._unlinked)
+        barred = self.silent | self._unlinked | self.unusable.keys()
+        operations = self.fib.restore(alive - barred)
+        self.fib.forget(self.fib.groups.down - alive - barred)
         return self._program(operations)
 
     def _drain(self) -> list[Effect]:
@@ -278,29 +286,36 @@ class Router:
         self._unlinked = {gateway for gateway in known if gateway.ifindex not in up}
         effects = self._program(self.fib.fail(self._unlinked))
         effects += self._revive()
+        retrying = bool(self.failed_objects or self.unusable)
         self.failed_objects.clear()
-        effects += self._mended(mend_objects(self.fib, dump))
+        effects += self._mended(mend_objects(self.fib, dump), drift=not retrying)
         self._changed(changes)
         self._want(different)
+        self._retry_refused()
         return effects + self._settle(now, quiet=True)
 
     def _audited(self, audit: RouteAudit, now: float) -> list[Effect]:
         """The routes were compared with the model; try again, too, what the kernel has refused."""
         interfaces = tuple(self.rib.nexthops.interfaces.values())
         different, changes = self.rib.network_changed(interfaces, audit.foreign)
-        effects = self._mended(mend_routes(self.fib, audit))
+        if not self.fib.refused and not self.failed_objects and not self.unusable:
+            self._retry_delay = RETRY_FIRST
+        self.unusable.clear()
+        self.rib.forget_dynamic_peers(now)
+        effects = self._mended(mend_routes(self.fib, audit), drift=True)
         self._changed(changes)
         self._want(different)
-        for prefix in self.fib.refused:
-            self.fib.want([prefix], self.rib.loc_rib.decision(self.rib.loc_rib.paths_of(prefix)).members)
-        if not self.fib.refused and not self.failed_objects:
-            self._retry_delay = RETRY_FIRST
+        self._retry_refused()
         return effects + self._settle(now, quiet=True)
 
-    def _mended(self, mended: Mended) -> list[Effect]:
+    def _retry_refused(self) -> None:
+        for prefix in list(self.fib.refused):
+            self.fib.want([prefix], self.rib.loc_rib.decision(self.rib.loc_rib.paths_of(prefix)).members)
+
+    def _mended(self, mended: Mended, *, drift: bool) -> list[Effect]:
         wrong, operations = mended
         effects = self._program(operations)
-        if wrong:
+        if wrong and drift:
             self.drift_mended += len(wrong)
             effects.append(Event("drift mended", {"found": "; ".join(wrong[:10])}, level="warning"))
         return effects
@@ -328,10 +343,15 @@ class Router:
         if isinstance(operation, SetRoutes | DeleteRoutes):
             fields["prefixes"] = len(operation.prefixes)
             if isinstance(operation, SetRoutes):
-                self.fib.refuse(operation.prefixes, failed.errno, failed.text)
+                self.fib.refuse(operation.id, operation.prefixes, failed.errno, failed.text)
+        elif isinstance(operation, SetNexthop):
+            # Without it the groups that want it can be written: one bad next hop must not cost the others anything.
+            fields["gateway"] = format_address(operation.gateway.address)
+            self.unusable[operation.gateway] = failed
+            self.fib.fail([operation.gateway])
         else:
             fields["id"] = operation.id
-            if not isinstance(operation, DeleteNexthop):
+            if isinstance(operation, SetGroup):
                 self.failed_objects[operation.id] = failed
         if self._retry_at is None:
             self._retry_at = now + self._retry_delay

@@ -42,7 +42,8 @@ Counts = dict[Family, dict[str, int]]
 _KINDS = ("received", "accepted", "rejected", "in_fib", "stale", "advertised")
 
 
-def _interface(router: Router, gateway: Gateway) -> str:
+def interface_name(router: Router, gateway: Gateway) -> str:
+    """Return the name of the interface that a gateway is reached by, its index if it has gone."""
     interface = router.rib.nexthops.interfaces.get(gateway.ifindex)
     return str(gateway.ifindex) if interface is None else interface.name
 
@@ -72,15 +73,13 @@ def _count(router: Router) -> defaultdict[str, Counts]:
             found[path.peer][family_of(prefix)]["in_fib"] -= 1
     for peer in router.rib.peers.values():
         rows = found[peer.address]
-        for kind, prefixes in (
-            ("rejected", peer.adj_rib_in.rejected),
-            ("stale", peer.adj_rib_in.stale),
-            ("advertised", peer.advertised),
-        ):
-            for prefix in prefixes:
-                rows[family_of(prefix)][kind] += 1
-        for row in rows.values():
+        for prefix in peer.adj_rib_in.rejected:
+            rows[family_of(prefix)]["rejected"] += 1
+        for prefix in peer.adj_rib_in.stale:
+            rows[family_of(prefix)]["stale"] += 1
+        for family, row in rows.items():
             row["received"] = row["accepted"] + row["rejected"]
+            row["advertised"] = len(peer.advertised[family])
     return found
 
 
@@ -118,7 +117,28 @@ def _peer(router: Router, peer: Peer, counts: Counts, now: float) -> PeerView:
         by_family={family.label: _family_counts(row) for family, row in counts.items()},
         rejected_by_reason={reason.text: n for reason, n in sorted(peer.adj_rib_in.rejections().items())},
         faults=peer.faults,
+        silent=not router.silent.isdisjoint(router.rib.gateways_of(peer)),
+        drain=drain_of(router, peer),
     )
+
+
+def drain_of(router: Router, peer: Peer) -> str:
+    """Return who drains the peer: the operator, the node itself, or nobody."""
+    return "operator" if peer.address in router.drained else "node" if peer.shutting_down else ""
+
+
+def drained_groups(router: Router, peer: Peer) -> tuple[list[tuple[int, int]], int]:
+    """Return (group id, nexthop id) wherever the peer is a member among others, and the number of prefixes that
+    have nobody else."""
+    shared, sole = [], 0
+    gateways = router.rib.gateways_of(peer)
+    for group in router.fib.groups:
+        mine = gateways.intersection(group.legs)
+        if mine and mine == group.legs.keys():
+            sole += group.users
+        elif mine:
+            shared += [(group.id, router.fib.groups.nexthops[gateway]) for gateway in mine]
+    return shared, sole
 
 
 def state_of(peer: Peer) -> str:
@@ -170,7 +190,7 @@ def _members(router: Router, group: Group, owners: dict[Gateway, list[str]]) -> 
         GroupMemberView(
             nexthop_id=router.fib.groups.nexthops.get(gateway, 0),
             gateway=format_address(gateway.address) if gateway.address else "foreign",
-            interface=_interface(router, gateway),
+            interface=interface_name(router, gateway),
             weight=weight,
             peers=owners.get(gateway, []),
         )
@@ -185,7 +205,7 @@ def fib(router: Router) -> FibView:
         routes=router.fib.installed,
         nexthops=len(router.fib.groups.nexthops),
         groups=sum(1 for group in router.fib.groups if group.legs),
-        refused=len(router.fib.refused) + len(router.failed_objects),
+        refused=len(router.fib.refused) + len(router.failed_objects) + len(router.unusable),
         drift_mended=router.drift_mended,
     )
 
@@ -255,7 +275,7 @@ def _path(router: Router, path: Path, decision: Decision | None, *, stale: bool,
         peer=path.peer,
         name=router.config.name_of(path.peer),
         next_hop=format_address(attributes.next_hop) if attributes.next_hop else "",
-        interface="" if resolution is None else _interface(router, resolution.gateway),
+        interface="" if resolution is None else interface_name(router, resolution.gateway),
         as_path=format_as_path(attributes.as_path),
         origin=attributes.origin.name,
         med=attributes.med,

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from routerd.kernel import lookup
-from routerd.kernel.dump import dump, dump_in_thread
+from routerd.kernel.audit import audit
+from routerd.kernel.dump import dump
 from routerd.kernel.writer import KernelWriter
 from routerd.message import ForeignRoute, KernelGroup, KernelNexthop, Member, SetGroup, SetNexthop, SetRoutes
 from routerd.route import format_address, format_prefix, parse_address, parse_prefix
@@ -111,12 +112,12 @@ def test_an_untouched_namespace(router: Namespace) -> None:
 async def test_dump_in_a_thread_leaves_the_loop_alive(writer: KernelWriter) -> None:
     writer.write([SetNexthop(1, gateway("10.0.0.2")), SetRoutes(1, many(20_000))])
     longest, last = 0.0, time.perf_counter()
-    task = asyncio.create_task(dump_in_thread(METRIC))
+    task = asyncio.create_task(audit({}, METRIC))
     while not task.done():
         await asyncio.sleep(0)
         now = time.perf_counter()
         longest, last = max(longest, now - last), now
-    assert len((await task).routes) == 20_000
+    assert len((await task)[1].routes) == 20_000
     assert longest < 0.1
 
 

@@ -90,7 +90,7 @@ async def test_an_overrun_is_reported(router: Namespace, monkeypatch: pytest.Mon
     monkeypatch.setattr("routerd.kernel.monitor._RECEIVE_BUFFER", 4096)
     reasons: list[str] = []
     with router.enter():
-        monitor = Monitor(0, lambda _: True, reasons.append)
+        monitor = Monitor(0, lambda _: True, reasons.append, lambda gateway: None)
         writer = KernelWriter(20)
         writer.write([SetNexthop(id_, gateway("10.0.0.2")) for id_ in range(1, 200)])
         monitor.start()

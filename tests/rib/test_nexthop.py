@@ -33,7 +33,8 @@ def table(*foreign: ForeignRoute, links: tuple[Interface, ...] = LINKS) -> Nexth
         ("fe80::1", None, "fe80::1", 2),
         ("::ffff:192.168.10.100", "fe80::1", "fe80::1", 2),
         ("::", "fe80::1", "fe80::1", 2),
-        ("::ffff:192.168.10.100", None, "192.168.10.100", 2),
+        ("::ffff:192.168.10.100", None, None, 0),
+        ("192.168.10.200", None, None, 0),
         ("fd00:99::1", None, None, 0),
     ],
 )

@@ -25,8 +25,10 @@ from routerd.message import (
     SessionDown,
     SessionUp,
     Settle,
+    SpeakerDown,
     Update,
     Work,
+    WriteFailed,
 )
 from routerd.route import (
     AsPath,
@@ -202,6 +204,16 @@ class Simulation:
         """A node's session ends; without a NOTIFICATION the connection was lost."""
         up = self.sessions.pop(peer)
         self.take(SessionDown(peer, up.generation, "connection lost", notification))
+
+    def speaker_dies(self) -> None:
+        """The ExaBGP child is killed."""
+        self.take(SpeakerDown("killed"))
+        self.sessions.clear()
+
+    @staticmethod
+    def refusal(operation: Operation) -> list[WriteFailed]:
+        """Return what a kernel answers that refuses an operation."""
+        return [WriteFailed(operation, 22, "Nexthop has invalid gateway")]
 
     # ------------------------------------------------------------------------------------------ looking
 

@@ -52,6 +52,10 @@ class PeerView(TypedDict):
     rejected_by_reason: dict[str, int]
     faults: int
     """Malformed UPDATEs received (RFC 7606)."""
+    silent: bool
+    """Its link layer does not answer, so that it is out of the FIB."""
+    drain: str
+    """Why it gets no new flows: `operator`, `node` (GRACEFUL_SHUTDOWN, RFC 8326), or empty."""
 
 
 class GroupMemberView(TypedDict):
@@ -124,6 +128,22 @@ class StatusView(TypedDict):
     groups: list[GroupView]
     sysctls: list[SysctlView]
     problems: list[ProblemView]
+
+
+class DrainView(TypedDict):
+    """`GET /v1/peers/{name}/drain`: how far a drain has come."""
+
+    name: str
+    drain: str
+    """As in PeerView."""
+    buckets: int
+    """Hash buckets that still lead to the node, because flows use them."""
+    groups: int
+    """Nexthop groups that it is a member of."""
+    sole: int
+    """Prefixes that have no other next hop; their flows cannot be moved."""
+    empty: bool
+    """Drained, and no flow is left: the node can be shut down."""
 
 
 class PathView(TypedDict):

@@ -1,4 +1,4 @@
-"""The HTTP API: JSON over a Unix socket, read-only, with its OpenAPI description at /openapi.json."""
+"""The HTTP API: JSON over a Unix socket, with its OpenAPI description at /openapi.json."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI, HTTPException, Query
 
 from routerd.api.models import (
+    DrainView,
     GroupView,
     PeerView,
     RouteDetailView,
@@ -34,6 +35,7 @@ class Source(Protocol):
     def groups(self) -> list[GroupView]: ...
     def routes(self, offset: int, limit: int, peer: str | None) -> RoutesView: ...
     def route(self, prefix: Prefix) -> RouteDetailView | None: ...
+    def drain(self, peer: str, on: bool | None) -> DrainView | None: ...
     def version(self) -> VersionView: ...
 
 
@@ -83,6 +85,27 @@ def application(source: Source) -> FastAPI:
         if found is None:
             raise HTTPException(404, f"nobody announces {prefix}, and the kernel has no route to it")
         return found
+
+    def draining(peer: str, on: bool | None) -> DrainView:
+        found = source.drain(peer, on)
+        if found is None:
+            raise HTTPException(404, f"no peer has the name or address {peer}")
+        return found
+
+    @app.get("/v1/peers/{peer}/drain")
+    async def drain(peer: str) -> DrainView:
+        """How far a drain has come: the buckets that still carry flows to the node."""
+        return draining(peer, None)
+
+    @app.put("/v1/peers/{peer}/drain")
+    async def start_drain(peer: str) -> DrainView:
+        """Drain a node: no new flows, established ones live on."""
+        return draining(peer, True)
+
+    @app.delete("/v1/peers/{peer}/drain")
+    async def end_drain(peer: str) -> DrainView:
+        """End a drain: the node gets its share again, as buckets fall idle."""
+        return draining(peer, False)
 
     @app.get("/v1/version")
     async def version() -> VersionView:

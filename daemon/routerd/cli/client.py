@@ -36,11 +36,15 @@ class Client:
 
     def get(self, resource: str, **query: str | int | None) -> Any:
         """Return the decoded JSON of `GET resource`; ApiError when there is no daemon or it says no."""
+        return self.request("GET", resource, **query)
+
+    def request(self, method: str, resource: str, **query: str | int | None) -> Any:
+        """Return the decoded JSON that a request is answered with; ApiError as in `get`."""
         words = [f"{key}={quote(str(value))}" for key, value in query.items() if value is not None]
         target = quote(resource) + ("?" + "&".join(words) if words else "")
         connection = _Connection(self._path)
         try:
-            connection.request("GET", target)
+            connection.request(method, target)
             response = connection.getresponse()
             body = response.read()
         except (FileNotFoundError, ConnectionRefusedError) as error:

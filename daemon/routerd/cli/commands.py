@@ -1,4 +1,4 @@
-"""status, peers, routes, route, groups and version: ask the daemon, print a table or JSON."""
+"""The commands that ask the daemon, or tell it something, and print a table or JSON."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ Socket = Annotated[
     str, typer.Option("--socket", "-s", envvar="ROUTERD_SOCKET", help="The daemon's Unix socket.", metavar="PATH")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print what the API answers, for programs.")]
+_POLL = 0.5
+"""Seconds between looks at a drain."""
+
 Render = Callable[[Any], "RenderableType"]
 
 
@@ -107,6 +110,42 @@ def route(prefix: str, socket: Socket = DEFAULT_SOCKET, as_json: Json = False) -
     if "/" not in prefix:
         prefix += "/128" if ":" in prefix else "/32"
     _ask(socket, as_json, "route", f"/v1/routes/{prefix}")
+
+
+def drain(
+    node: str,
+    socket: Socket = DEFAULT_SOCKET,
+    as_json: Json = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when no flow is left on the node.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds that --wait waits at most; 0 for ever.")] = 0.0,
+) -> None:
+    """Give a node (name or address) no new flows; established ones live on. Exit code 1 if --wait ends in vain."""
+    answer = _drain("PUT", node, socket)
+    deadline = time.monotonic() + timeout if timeout else None
+    while wait and not answer["empty"]:
+        if not answer["drain"]:
+            raise _fail(ApiError(f"the drain of {node} was ended by somebody else"))
+        if answer["sole"] and not answer["buckets"]:
+            _print(answer, as_json, "drain")
+            raise _fail(ApiError(f"{answer['sole']} prefixes have no other next hop: their flows have nowhere to go"))
+        if deadline is not None and time.monotonic() >= deadline:
+            _print(answer, as_json, "drain")
+            raise _fail(ApiError(f"{node} still carries flows after {timeout:g} s"))
+        time.sleep(_POLL)
+        answer = _drain("GET", node, socket)
+    _print(answer, as_json, "drain")
+
+
+def undrain(node: str, socket: Socket = DEFAULT_SOCKET, as_json: Json = False) -> None:
+    """End the drain of a node: it gets its share again, as flows end and buckets fall idle."""
+    _print(_drain("DELETE", node, socket), as_json, "drain")
+
+
+def _drain(method: str, node: str, socket: str) -> Any:
+    try:
+        return Client(socket).request(method, f"/v1/peers/{node}/drain")
+    except ApiError as error:
+        raise _fail(error) from error
 
 
 def version(

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from routerd.api.models import (
+    DrainView,
     GroupMemberView,
     GroupView,
     PathView,
@@ -91,12 +92,28 @@ def peers(views: list[PeerView]) -> RenderableType:
         table.add_row(
             escape(_named(peer)),
             str(peer["asn"] or "-"),
-            f"[{style}]{peer['state']}[/]",
+            f"[{style}]{_state(peer)}[/]",
             duration(peer["since_seconds"]),
             *(str(totals[key]) for key in ("received", "accepted", "rejected", "in_fib", "stale", "advertised")),
             escape("; ".join(reason for reason in reasons if reason)),
         )
     return table if views else Text("no peers: nothing is configured, and nobody has dialled in")
+
+
+def drain(view: DrainView) -> RenderableType:
+    """How far a drain has come."""
+    if not view["drain"]:
+        return Text(f"{view['name']} is not drained")
+    left = f"{view['buckets']} buckets in {view['groups']} groups still carry flows"
+    parts = ["empty: no flow is left, it can be shut down" if view["empty"] else left]
+    if view["sole"]:
+        parts.append(f"{view['sole']} prefixes have no other next hop")
+    return Text(f"{view['name']} is drained (by the {view['drain']}); {'; '.join(parts)}")
+
+
+def _state(peer: PeerView) -> str:
+    marks = [mark for mark, on in (("silent", peer["silent"]), ("drained", peer["drain"])) if on]
+    return ", ".join([peer["state"], *marks])
 
 
 def _named(peer: PeerView) -> str:

@@ -122,8 +122,8 @@ class LivenessSection(Model):
 
     method: Literal["neighbour", "off"] = "neighbour"
     interval: float = Field(default=0.25, ge=0.02, le=60)
-    retransmit: float = Field(default=0.15, ge=0.01, le=10)
-    retries: int = Field(default=3, ge=1, le=20, strict=True)
+    retransmit: float = Field(default=0.1, ge=0.02, le=10)
+    retries: int = Field(default=5, ge=1, le=20, strict=True)
 
     @property
     def worst_case(self) -> float:

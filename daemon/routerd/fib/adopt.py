@@ -30,7 +30,7 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
         group = Group(kernel.id, tuple(legs), kernel.buckets)
         group.legs = legs
         group.adapted = fib.groups.shape.fits(kernel.buckets)
-        group.awaiting = set(legs) - {ALIEN}
+        group.awaiting = set(legs)
         fib.groups.add(group)
         if group.adapted and (timers_differ(fib, kernel) or fib.groups.shape.weigh(legs, set(), 0) != legs):
             fib.rebalance[group.id] = now + fib.groups.shape.idle_timer

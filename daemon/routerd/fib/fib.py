@@ -34,7 +34,9 @@ class Fib:
         self.refused: dict[Prefix, tuple[int, str]] = {}
         self.rebalance: dict[int, float] = {}
         self._pending: dict[Prefix, Members] = {}
+        self._waiting: dict[Prefix, Members] = {}
         self._held: dict[Prefix, Members] = {}
+        self._unswept = True
 
     # ------------------------------------------------------------------------------------------ what is wanted
 
@@ -42,13 +44,21 @@ class Fib:
         """These prefixes shall go to these gateways; to none: they shall have no route."""
         wanted = dict.fromkeys(prefixes, members)
         self._pending.update(wanted)
-        if self._held:
+        for older in (self._held, self._waiting):
+            if older:
+                for prefix in wanted:
+                    older.pop(prefix, None)
+        if self.refused and not members:
             for prefix in wanted:
-                self._held.pop(prefix, None)
+                self.refused.pop(prefix, None)
 
     def has_pending(self) -> bool:
         """Tell whether `plan` may have something to do."""
-        return bool(self._pending)
+        return bool(self._pending or self._waiting or self._unswept)
+
+    def has_waiting(self) -> bool:
+        """Tell whether prefixes wait for the rest of their group before they move."""
+        return bool(self._waiting)
 
     @property
     def installed(self) -> int:
@@ -68,8 +78,10 @@ class Fib:
         adds: dict[Members, list[Prefix]] = {}
         moves: dict[Group, dict[Members, list[Prefix]]] = {}
         deletes: list[Prefix] = []
-        later: dict[Prefix, Members] = {}
-        for prefix, members in self._pending.items():
+        pending, self._pending = self._pending, {}
+        if quiet and self._waiting:
+            pending, self._waiting = self._waiting | pending, {}
+        for prefix, members in pending.items():
             group = self.routes.get(prefix)
             if group is None:
                 if members:
@@ -82,8 +94,7 @@ class Fib:
                 if quiet:
                     moves.setdefault(group, {}).setdefault(members, []).append(prefix)
                 else:
-                    later[prefix] = members
-        self._pending = later
+                    self._waiting[prefix] = members
 
         operations: list[Operation] = []
         gone = self._leave(deletes)
@@ -103,7 +114,7 @@ class Fib:
         gone = [prefix for prefix in gone if prefix not in self.routes or not self.routes[prefix].legs]
         if gone:
             operations.append(DeleteRoutes(tuple(gone)))
-        return operations + self._sweep()
+        return operations + self.sweep()
 
     def _move(self, source: Group, members: Members, prefixes: list[Prefix], now: float) -> list[Operation]:
         """Part prefixes from the others of their group, along with the buckets that their flows use."""
@@ -136,8 +147,8 @@ class Fib:
         return self._rewrite(back)
 
     def forget(self, gateways: Iterable[Gateway]) -> None:
-        """No path leads over these gateways any more, so that whether they are down is of no interest."""
-        self.groups.down.difference_update(gateways)
+        """No node leads to these gateways any more: once no group wants them, whether they are down is past."""
+        self.groups.down.difference_update([gateway for gateway in gateways if not self.groups.wants(gateway)])
 
     def drain(self, gateways: set[Gateway]) -> list[Operation]:
         """Exactly these gateways are drained now: they keep their flows and get no new ones."""
@@ -183,6 +194,7 @@ class Fib:
         if released:
             self._pending.update(self._held)
             self._held = {}
+            self._unswept = True
 
     def awaited(self) -> set[Gateway]:
         """The gateways that some adopted group still waits for."""
@@ -190,25 +202,29 @@ class Fib:
 
     # ------------------------------------------------------------------------------------------ refusals, twins
 
-    def refuse(self, prefixes: Iterable[Prefix], errno: int, text: str) -> None:
-        """The kernel would not take these routes."""
+    def refuse(self, id: int, prefixes: Iterable[Prefix], errno: int, text: str) -> None:
+        """The kernel would not point these routes at a group. What has happened to them since counts, not this."""
         for prefix in prefixes:
-            self.refused[prefix] = (errno, text)
-            group = self.routes.pop(prefix, None)
-            if group is not None:
+            group = self.routes.get(prefix)
+            if group is not None and group.id == id:
+                del self.routes[prefix]
                 group.users -= 1
+                self.refused[prefix] = (errno, text)
 
     def merge(self, ids: Iterable[int]) -> list[Operation]:
         """These twins carry no flow now: move their prefixes to the larger one."""
         idle = set(ids)
-        operations: list[Operation] = []
-        for group in [group for group in self.groups.twins() if group.id in idle]:
-            keeper = self.groups.find(group.members)
+        keepers = {group: self.groups.find(group.members) for group in self.groups.twins() if group.id in idle}
+        moves: dict[Group, list[Prefix]] = {}
+        for prefix, group in self.routes.items():
+            keeper = keepers.get(group)
             if keeper is not None and keeper is not group:
-                prefixes = self.users(group)
-                self._leave(prefixes)
-                operations += self._join(prefixes, keeper)
-        return operations + self._sweep()
+                moves.setdefault(keeper, []).append(prefix)
+        operations: list[Operation] = []
+        for keeper, prefixes in moves.items():
+            self._leave(prefixes)
+            operations += self._join(prefixes, keeper)
+        return operations + self.sweep()
 
     # ------------------------------------------------------------------------------------------ bookkeeping
 
@@ -235,7 +251,9 @@ class Fib:
                 installed.append(prefix)
         return installed
 
-    def _sweep(self) -> list[Operation]:
+    def sweep(self) -> list[Operation]:
+        """Delete what nothing uses."""
+        self._unswept = False
         operations = self.groups.sweep()
         for id in [id for id in self.rebalance if id not in self.groups.by_id]:
             del self.rebalance[id]

@@ -21,10 +21,15 @@ class Groups:
         self.draining: set[Gateway] = set()
         self.buckets = 0
         self._by_members: dict[Members, list[Group]] = {}
+        self._shared: set[Members] = set()
         self._uses: Counter[Gateway] = Counter()
 
     def __iter__(self) -> Iterator[Group]:
         return iter(self.by_id.values())
+
+    def wants(self, gateway: Gateway) -> bool:
+        """Tell whether some group has this gateway among its members, down or not."""
+        return self._uses[gateway] > 0
 
     def find(self, members: Members) -> Group | None:
         """Return the group of these members that most prefixes use."""
@@ -38,10 +43,9 @@ class Groups:
     def twins(self) -> list[Group]:
         """Return the groups that have the same members as a larger one, which could take over their prefixes."""
         found: list[Group] = []
-        for groups in self._by_members.values():
-            if len(groups) > 1:
-                settled = sorted((g for g in groups if not g.awaiting), key=lambda g: -g.users)
-                found += settled[1:]
+        for members in self._shared:
+            settled = [group for group in self._by_members[members] if not group.awaiting and group.legs]
+            found += sorted(settled, key=lambda group: -group.users)[1:]
         return found
 
     def make(self, members: Members, like: Group | None = None) -> tuple[Group, list[Operation]]:
@@ -104,7 +108,10 @@ class Groups:
         """Enter a group under its members; one that is not adapted serves no new prefix."""
         self._uses.update(group.members)
         if group.adapted:
-            self._by_members.setdefault(group.members, []).append(group)
+            groups = self._by_members.setdefault(group.members, [])
+            groups.append(group)
+            if len(groups) > 1:
+                self._shared.add(group.members)
 
     def unindex(self, group: Group) -> None:
         """Undo `index`."""
@@ -112,15 +119,10 @@ class Groups:
         groups = self._by_members.get(group.members, [])
         if group in groups:
             groups.remove(group)
+            if len(groups) < 2:
+                self._shared.discard(group.members)
             if not groups:
                 del self._by_members[group.members]
-
-    def clear(self) -> None:
-        """Forget all groups; ids stay reserved."""
-        self.by_id.clear()
-        self._by_members.clear()
-        self._uses.clear()
-        self.buckets = 0
 
     def sweep(self) -> list[Operation]:
         """Delete groups that no prefix uses, and nexthops that no group wants."""

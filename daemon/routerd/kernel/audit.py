@@ -9,9 +9,14 @@ from routerd.message import KernelDump, RouteAudit
 from routerd.route import Prefix
 
 
-async def audit(expected: dict[Prefix, int], metric: int) -> RouteAudit:
-    """Dump the routes and compare them; the event loop goes on meanwhile. OSError if netlink fails."""
-    return await asyncio.to_thread(lambda: compare(expected, dump(metric)))
+async def audit(expected: dict[Prefix, int], metric: int) -> tuple[RouteAudit, KernelDump]:
+    """Dump the kernel and compare its routes, in a thread. Returns the dump, too. OSError if netlink fails."""
+    return await asyncio.to_thread(_audit, expected, metric)
+
+
+def _audit(expected: dict[Prefix, int], metric: int) -> tuple[RouteAudit, KernelDump]:
+    found = dump(metric)
+    return compare(expected, found), found
 
 
 def compare(expected: dict[Prefix, int], found: KernelDump) -> RouteAudit:

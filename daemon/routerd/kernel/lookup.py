@@ -11,7 +11,7 @@ from typing import Any
 from routerd.api.models import GroupMemberView, KernelRouteView
 from routerd.kernel import messages, wire
 from routerd.kernel.dump import main_table
-from routerd.message import Member
+from routerd.message import Gateway, Member
 from routerd.route import IPV4_PREFIX_SIZE, Address, Prefix, format_address
 
 _PROTOCOLS = {
@@ -48,6 +48,15 @@ def route(prefix: Prefix) -> KernelRouteView:
         nexthop_id=nexthop,
         members=list(_members(nexthop) if nexthop else _legs(found)),
     )
+
+
+def gateway(nexthop: int) -> Gateway:
+    """Return where a nexthop object leads. Raises OSError: ENOENT for an unknown one, EINVAL for one without."""
+    found = messages.decode(wire.query(messages.get_nexthop(nexthop)))
+    address = found.get_attr("NHA_GATEWAY")
+    if address is None:
+        raise OSError(errno.EINVAL, f"nexthop {nexthop} has no gateway")
+    return Gateway(Address(address), found.get_attr("NHA_OIF"))
 
 
 def buckets(group: int, nexthop: int | None = None) -> list[tuple[int, int, float]]:

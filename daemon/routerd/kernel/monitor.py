@@ -13,17 +13,21 @@ import socket
 import struct
 from collections.abc import Callable
 
-from routerd.kernel import parse, wire
+from routerd.kernel import neighbour, parse, wire
+from routerd.message import Gateway
 from routerd.route import format_address
 
 _RTMGRP_LINK, _RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR, _RTMGRP_NEXTHOP = 0x1, 0x10, 0x100, 1 << 31
-_GROUPS = _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR | _RTMGRP_NEXTHOP
+_RTMGRP_NEIGH = 0x4
+_GROUPS = _RTMGRP_LINK | _RTMGRP_NEIGH | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR | _RTMGRP_NEXTHOP
 _RECEIVE_BUFFER = 4 << 20
 _DATAGRAM = 65536
 _TURN = 256
 """Notifications that are read before the event loop has its turn again."""
 
 _SO_ATTACH_FILTER = 26
+_TYPE_OFFSET = 4
+_STATE_OFFSET = wire.HEADER.size + 8
 _PORT_OFFSET = 12
 """Where struct nlmsghdr has the port id of whoever asked for the change; 0 for the kernel's own doing."""
 
@@ -32,17 +36,25 @@ class Monitor:
     """Calls `on_change(reason)` on the event loop when links, addresses or routerd's nexthops change.
 
     `port` is the netlink port of the writer, whose changes are filtered out in the kernel; `owns` tells whether
-    a nexthop id is routerd's. `reason` is a line for people. Watches the namespace in which it is made.
+    a nexthop id is routerd's. `reason` is a line for people. `on_silence` is called for every neighbour that the
+    kernel finds not to answer (NUD_FAILED). Watches the namespace in which it is made.
     """
 
-    def __init__(self, port: int, owns: Callable[[int], bool], on_change: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        port: int,
+        owns: Callable[[int], bool],
+        on_change: Callable[[str], None],
+        on_silence: Callable[[Gateway], None],
+    ) -> None:
+        self._on_silence = on_silence
         self._owns = owns
         self._on_change = on_change
         self._links: dict[int, parse.Link] = {}
         self._addresses: set[parse.InterfaceAddress] = set()
         self._socket = wire.open_socket(groups=_GROUPS, receive_buffer=_RECEIVE_BUFFER)
         self._socket.setblocking(False)
-        _drop_port(self._socket, port)
+        _filter(self._socket, port)
 
     def start(self) -> None:
         """Begin to listen, on the running event loop."""
@@ -85,6 +97,10 @@ class Monitor:
                     return ""
                 done = "deleted" if kind == wire.RTM_DELNEXTHOP else "changed"
                 return f"nexthop id {id_} {done} by someone else"
+            case neighbour.RTM_NEWNEIGH:
+                found = neighbour.parse_neighbour(*body)
+                if found is not None and found[1] == neighbour.NUD_FAILED:
+                    self._on_silence(found[0])
         return ""
 
     def _link(self, link: parse.Link, deleted: bool) -> str:
@@ -109,17 +125,23 @@ class Monitor:
         return f"{text} added"
 
 
-def _drop_port(sock: socket.socket, port: int) -> None:
-    """Attach a classic BPF filter that drops the messages that `port` caused."""
+def _filter(sock: socket.socket, port: int) -> None:
+    """Attach a classic BPF filter that drops what `port` caused, and neighbours that have not failed: every probe
+    changes a neighbour's state twice."""
     # BPF loads words in network order, the header has the host's.
     (swapped,) = struct.unpack(">I", struct.pack("=I", port))
     program = b"".join(
         struct.pack("=HBBI", *instruction)
         for instruction in (
             (0x20, 0, 0, _PORT_OFFSET),  # load the word at the offset
-            (0x15, 0, 1, swapped),  # equal: go on, else skip one
-            (0x06, 0, 0, 0),  # keep nothing
+            (0x15, 6, 0, swapped),  # equal: drop
+            (0x28, 0, 0, _TYPE_OFFSET),  # load the half word at the offset
+            (0x15, 0, 3, socket.htons(neighbour.RTM_NEWNEIGH)),  # not a neighbour: keep
+            (0x28, 0, 0, _STATE_OFFSET),
+            (0x15, 1, 0, socket.htons(neighbour.NUD_FAILED)),  # failed: keep
+            (0x06, 0, 0, 0),
             (0x06, 0, 0, 0xFFFFFFFF),  # keep all
+            (0x06, 0, 0, 0),
         )
     )
     buffer = ctypes.create_string_buffer(program, len(program))

@@ -38,6 +38,10 @@ class Sysctls:
         """Take over a changed configuration; what was found at first stays remembered."""
         self._wanted = wanted(fib)
 
+    def require(self, settings: dict[str, str]) -> None:
+        """Ask for more settings, name to value, from the next `apply` on."""
+        self._wanted.update(settings)
+
     def apply(self, manage: bool) -> list[SysctlView]:
         """Set what differs if `manage`, read all back and return it, with a remedy for what is not as wanted.
 
@@ -46,7 +50,8 @@ class Sysctls:
         return [self._apply(name, value, manage) for name, value in self._wanted.items()]
 
     def _apply(self, name: str, value: str, manage: bool) -> SysctlView:
-        path = self._root.joinpath(*name.split("."))
+        # As sysctl(8) has it: with slashes, a dot is part of a name, such as that of a VLAN's interface.
+        path = self._root.joinpath(*name.split("/" if "/" in name else "."))
         current, problem = _read(path)
         found = self._found.setdefault(name, current)
         if manage and not problem and current != value:

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from routerd.kernel import batch, messages, wire
+from routerd.kernel import batch, lookup, messages, wire
+from routerd.kernel.compat import CompatMode
+from routerd.kernel.layout import lay_out, steps
 from routerd.message import (
     DeleteNexthop,
     DeleteRoutes,
@@ -31,7 +33,7 @@ _RECEIVE_BUFFER = 8 << 20
 _ERROR_SIZE = 2304
 """What a refusal takes of the receive buffer, generously: every message of a send may be refused."""
 
-_PROBE_MEMBER, _PROBE_GROUP = 0x7FFFFFFE, 0x7FFFFFFF
+_STAND_IN, _PROBE_MEMBER, _PROBE_GROUP = 0x7FFFFFFD, 0x7FFFFFFE, 0x7FFFFFFF
 
 Refusals = dict[int, tuple[int, str]]
 """Sequence number -> errno and text of the messages that the kernel refused."""
@@ -77,12 +79,14 @@ class KernelWriter:
         self._burst = max(1, min(send // batch.LARGEST, receive // _ERROR_SIZE))
         self._routes: _Owned[Prefix] = _Owned()
         self._nexthops: _Owned[int] = _Owned()
+        self._compat = CompatMode()
         self.port: int = self._socket.getsockname()[0]
         self.supports_resilient, self.wide_weights = self._probe()
 
     def close(self) -> None:
         """Close the socket; what was written stays."""
         self._socket.close()
+        self._compat.close()
 
     def adopt(self, dump: KernelDump) -> None:
         """Learn from a dump what is ours. Call it with the first dump before any write, and with every later one."""
@@ -112,15 +116,42 @@ class KernelWriter:
             case SetNexthop():
                 request = messages.set_nexthop(operation.id, operation.gateway, self._flags(operation.id))
             case SetGroup():
+                if operation.like and self._continue(operation):
+                    return []
                 members = operation.members if self.wide_weights else messages.narrow(operation.members)
                 request = messages.set_group(replace(operation, members=members), self._flags(operation.id))
-        if refused := self._transmit([request]):
-            number, text = refused[0]
+        with self._compat.off():
+            refusals = self._transmit([request])
+        if refusals:
+            number, text = refusals[0]
             if number == errno.EEXIST:
                 text = f"nexthop id {operation.id} exists and is not routerd's"
             return [WriteFailed(operation, number, text)]
         self._nexthops.add((operation.id,))
         return []
+
+    def _continue(self, group: SetGroup) -> bool:
+        """Make a group with the buckets of another one, flows and all; False if there is nothing to continue."""
+        try:
+            found = lookup.buckets(group.like)
+            gateway = lookup.gateway(group.members[0].id)
+        except OSError:
+            return False  # the other group, or the first member, is gone: there are no flows to keep
+        layout = lay_out(found, group.idle_timer, group.members)
+        if layout is None or len(found) != group.buckets or not (self.wide_weights or group.buckets <= 256):
+            return False
+        create = wire.NLM_F_CREATE | wire.NLM_F_EXCL
+        requests = [messages.set_nexthop(_STAND_IN, gateway, create)]
+        flags = create
+        for members in steps(layout, _STAND_IN):
+            requests.append(messages.set_group(replace(group, members=members), flags))
+            flags = wire.NLM_F_CREATE | wire.NLM_F_REPLACE
+        refused = self._transmit([*requests, messages.delete_nexthop(_STAND_IN)])
+        if refused:
+            self._transmit([messages.delete_nexthop(group.id)])
+            return False
+        self._nexthops.add((group.id,))
+        return True
 
     def _flags(self, id_: int) -> int:
         return wire.NLM_F_CREATE | (wire.NLM_F_REPLACE if self.owns(id_) else wire.NLM_F_EXCL)

@@ -51,9 +51,11 @@ class AdjRibIn:
                 table.pop(prefix, None)
 
     def mark_stale(self) -> None:
-        """The session ended: nothing is certain any more. Rejected announcements end with it."""
-        self.accepted.update(self.stale)
-        self.stale, self.accepted = self.accepted, {}
+        """The session ended: nothing is certain any more. Rejected announcements end with it, and what was stale
+        already goes (RFC 4724 section 4.2, consecutive restarts)."""
+        self._purging = list(self.stale)
+        self.stale.update(self.accepted)
+        self.accepted = {}
         self.rejected.clear()
 
     def purge(self, family: Family | None = None) -> None:

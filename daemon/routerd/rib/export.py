@@ -21,6 +21,7 @@ from routerd.route import (
 DEFAULT_ROUTES = {Family.IPV4: parse_prefix("0.0.0.0/0"), Family.IPV6: parse_prefix("::/0")}
 NO_EXPORT, NO_ADVERTISE, NO_EXPORT_SUBCONFED = 0xFFFFFF01, 0xFFFFFF02, 0xFFFFFF03
 _PARTIAL = 0x20
+_MEMO_LIMIT = 65536
 
 
 class Exporter:
@@ -29,26 +30,34 @@ class Exporter:
     def __init__(self, peer: Peer, asn: int, next_hops: dict[Family, Address]) -> None:
         self._peer = peer
         self._asn = asn
-        self._next_hops = next_hops
-        self._memo: dict[Path, Attributes | None] = {}
+        self.next_hops = next_hops
+        self._memo: dict[Path, Attributes] = {}
 
-    def attributes(self, path: Path, prefix: Prefix) -> Attributes | None:
-        """Return what the peer is told of this best path, None when it is not to hear it."""
-        next_hop = self._next_hops.get(family_of(prefix))
-        if next_hop is None or not self._allowed(path, prefix):
+    def attributes(self, path: Path | None, prefix: Prefix) -> Attributes | None:
+        """Return what the peer is told of a prefix whose best path is `path`, None when it is to hear nothing."""
+        family, told = family_of(prefix), self._peer.group.advertise
+        next_hop = self.next_hops.get(family)
+        if next_hop is None:
+            return None
+        if prefix == DEFAULT_ROUTES[family] and "default" in told:
+            return self._originated(next_hop)
+        if path is None or not self._allowed(path):
             return None
         if path.peer == LOCAL:
-            return Attributes(as_path=self._prepend(()), next_hop=next_hop)
-        key = path
-        if key not in self._memo:
-            self._memo[key] = self._rewrite(path, next_hop)
-        return self._memo[key]
+            return self._originated(next_hop)
+        if path not in self._memo:
+            if len(self._memo) >= _MEMO_LIMIT:
+                self._memo.clear()
+            self._memo[path] = self._rewrite(path, next_hop)
+        return self._memo[path]
 
-    def _allowed(self, path: Path, prefix: Prefix) -> bool:
+    def _originated(self, next_hop: Address) -> Attributes:
+        return Attributes(as_path=self._prepend(()), next_hop=next_hop)
+
+    def _allowed(self, path: Path) -> bool:
         told = self._peer.group.advertise
         if path.peer == LOCAL:
-            wanted = "default" if prefix == DEFAULT_ROUTES[family_of(prefix)] else "networks"
-            return wanted in told
+            return "networks" in told
         if "learned" not in told or path.peer == self._peer.address:
             return False
         if not path.external and not self._peer.external:
@@ -90,12 +99,12 @@ def changes(
     withdrawn: list[Prefix] = []
     announced: dict[Attributes, list[Prefix]] = {}
     for path, prefix in _each(bests):
-        told = exporter.attributes(path, prefix) if path is not None else None
+        told, before = exporter.attributes(path, prefix), peer.advertised[family_of(prefix)]
         if told is None:
-            if peer.advertised.pop(prefix, None) is not None:
+            if before.pop(prefix, None) is not None:
                 withdrawn.append(prefix)
-        elif peer.advertised.get(prefix) != told:
-            peer.advertised[prefix] = told
+        elif before.get(prefix) != told:
+            before[prefix] = told
             announced.setdefault(told, []).append(prefix)
     return withdrawn, announced
 

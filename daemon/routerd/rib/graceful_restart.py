@@ -11,13 +11,13 @@ HOLD_TIMER_EXPIRED = 4
 
 
 def retains(down: SessionDown, received: GracefulRestart | None, enabled: bool) -> bool:
-    """Tell whether the paths of a peer whose session ended stay, as stale ones.
+    """Tell whether the paths of a peer whose session ended stay, as stale ones, in the families that it listed.
 
-    They do when both sides have the capability and the connection was lost without a NOTIFICATION. A
-    NOTIFICATION ends them (RFC 4724 section 4), except that with the N bit a hold-timer expiry and any Cease but
-    Hard Reset count as a lost connection (RFC 8538 section 4).
+    They do when both sides have the capability and the connection was lost without a NOTIFICATION. A NOTIFICATION
+    ends them (RFC 4724 section 4), except that with the N bit a hold-timer expiry and any Cease but Hard Reset count
+    as a lost connection (RFC 8538 section 4).
     """
-    if not enabled or received is None:
+    if not enabled or received is None or not received.families:
         return False
     if down.notification is None:
         return True

@@ -58,8 +58,8 @@ class NexthopTable:
 
     @property
     def addresses(self) -> frozenset[Address]:
-        """The router's own addresses."""
-        return frozenset(address for i in self.interfaces.values() for address in i.addresses)
+        """The router's own addresses, link-local ones excepted."""
+        return frozenset(a for i in self.interfaces.values() for a in i.addresses if a[:2] != _LINK_LOCAL)
 
     @property
     def networks(self) -> frozenset[Prefix]:
@@ -80,9 +80,14 @@ class NexthopTable:
         return self._memo[key]
 
     def _resolve(self, next_hop: Address, link_local: Address | None, peer: Address) -> Resolution | None:
-        usable = unmap(next_hop)
-        if link_local is not None and (usable != next_hop or not any(next_hop)):
+        usable = next_hop
+        if unmap(next_hop) != next_hop or not any(next_hop):
+            # An IPv4-mapped or absent address: the kernel cannot route IPv6 by an IPv4 gateway.
+            if link_local is None:
+                return None
             usable = link_local
+        if any(usable in interface.addresses for interface in self.interfaces.values()):
+            return None  # the router itself
         if usable[:2] == _LINK_LOCAL and len(usable) == 16:
             link = self.link_of(peer)
             return None if link is None else Resolution(Gateway(usable, link), 0)

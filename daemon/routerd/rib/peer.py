@@ -29,7 +29,7 @@ class Peer:
         self.last_fault = ""
         self.adj_rib_in = AdjRibIn()
         self.filter = PrefixFilter(group, ())
-        self.advertised: dict[Prefix, Attributes] = {}
+        self.advertised: dict[Family, dict[Prefix, Attributes]] = {family: {} for family in Family}
         self.unadvertisable: frozenset[Family] = frozenset()
         self.pending_eor: frozenset[Family] = frozenset()
         self.deadline: float | None = None
@@ -52,7 +52,8 @@ class Peer:
         session = self.session
         assert session is not None, "only a peer with a session announces"
         path = Path(self.address, attributes, now, session.received.router_id, self.external)
-        self.hops[attributes.next_hop, attributes.link_local] = None
+        if not verdict:
+            self.hops[attributes.next_hop, attributes.link_local] = None
         if len(self._paths) >= _PATHS:
             self._paths.clear()
         self._paths[attributes] = (path, verdict)
@@ -75,10 +76,14 @@ class Peer:
         """The session is over: all that it announced is stale, and what it was told is forgotten."""
         self.session, self.since, self.reason = None, now, reason
         self.shutting_down = False
-        self.advertised.clear()
+        self.advertised = {family: {} for family in Family}
         self.adj_rib_in.mark_stale()
         self.pending_eor = frozenset()
 
+    def forget_verdicts(self) -> None:
+        """The router's addresses changed, and with them perhaps the verdicts on paths."""
+        self._paths.clear()
+
     def rejudge(self, path: Path, verdict: Reject) -> None:
-        """The router's addresses changed, and with them perhaps the verdict on a path."""
+        """Enter the new verdict on a path."""
         self._paths[path.attributes] = (path, verdict)

@@ -32,6 +32,8 @@ from routerd.rib.policy import PrefixFilter, Reject, check_attributes
 from routerd.route import LOCAL, Attributes, Family, Path, Prefix, parse_address, parse_prefix
 
 PURGE_SLICE = 4096
+FORGET_AFTER = 3600.0
+"""Seconds after which a dynamic peer that is gone is no longer shown."""
 GRACEFUL_SHUTDOWN = 0xFFFF0000
 """The community of RFC 8326."""
 
@@ -119,6 +121,8 @@ class Rib:
         peer.deadline = None
         if retains(down, graceful, peer.group.graceful_restart) and graceful is not None:
             peer.deadline = now + min(graceful.time, peer.group.stale_time)
+            for family in set(Family) - graceful.families.keys():
+                peer.adj_rib_in.purge(family)
         else:
             peer.adj_rib_in.purge()
         self.effects.append(
@@ -133,6 +137,8 @@ class Rib:
     def speaker_down(self, reason: str, now: float) -> None:
         """The ExaBGP child died: the router's own restart, for which no node is to blame. All paths wait as stale
         ones until their nodes, which will dial in again, have announced them anew."""
+        up = sum(peer.session is not None for peer in self.peers.values())
+        self.effects.append(Event("speaker down", {"reason": reason, "sessions": up}, level="error"))
         for peer in self.peers.values():
             if peer.session is not None:
                 peer.end(reason, now)
@@ -160,6 +166,14 @@ class Rib:
             )
         )
         peer.adj_rib_in.purge()
+
+    def forget_dynamic_peers(self, now: float) -> None:
+        """Forget peers of ranges that have been away for long: nodes come and go with new addresses."""
+        static = {peer.address for peer in self.config.peers}
+        for peer in list(self.peers.values()):
+            away = peer.session is None and not peer.adj_rib_in.stale and now - peer.since > FORGET_AFTER
+            if away and peer.address not in static:
+                del self.peers[peer.address]
 
     def purge_slice(self, peer: Peer) -> list[Change]:
         """Do a bounded part of a purge."""
@@ -246,6 +260,7 @@ class Rib:
             return different, []
         for peer in self.peers.values():
             peer.filter = self._filter(peer)
+        self._renew_exports()
         return different, self._rejudge()
 
     def _rejudge(self) -> list[Change]:
@@ -254,6 +269,7 @@ class Rib:
             if peer.session is None:
                 continue
             rib = peer.adj_rib_in
+            peer.forget_verdicts()
             heard: dict[Path, list[Prefix]] = {}
             for prefix, path in rib.accepted.items():
                 heard.setdefault(path, []).append(prefix)
@@ -268,15 +284,24 @@ class Rib:
     # ------------------------------------------------------------------------------------------ export
 
     def _start_export(self, peer: Peer, up: SessionUp, families: frozenset[Family]) -> None:
-        local = parse_address(up.local)
-        next_hops = {}
-        for family in families:
-            address = self.nexthops.address_beside(local, 4 if family is Family.IPV4 else 16)
-            if address is not None:
-                next_hops[family] = address
-        peer.unadvertisable = families - next_hops.keys()
-        self._exporters[peer.address] = export.Exporter(peer, self.config.router.asn, next_hops)
+        self._exporters[peer.address] = self._exporter(peer, up)
         self._advertise(peer, self._all_best(peer), end_of_rib=tuple(sorted(families)))
+
+    def _exporter(self, peer: Peer, up: SessionUp) -> export.Exporter:
+        local, families = parse_address(up.local), up.received.families & up.sent.families
+        found = {f: self.nexthops.address_beside(local, 4 if f is Family.IPV4 else 16) for f in families}
+        next_hops = {family: address for family, address in found.items() if address is not None}
+        peer.unadvertisable = families - next_hops.keys()
+        return export.Exporter(peer, self.config.router.asn, next_hops)
+
+    def _renew_exports(self) -> None:
+        """The router's addresses changed: where that gives other next hops, say so to the peers."""
+        for peer in self.peers.values():
+            if peer.session is not None:
+                exporter = self._exporter(peer, peer.session)
+                if exporter.next_hops != self._exporters[peer.address].next_hops:
+                    self._exporters[peer.address] = exporter
+                    self._advertise(peer, self._all_best(peer))
 
     def _all_best(self, peer: Peer) -> Iterable[tuple[Path | None, Iterable[Prefix]]]:
         yield self._local, self.networks
@@ -313,10 +338,8 @@ class Rib:
         peer = self.peers.get(refresh.peer)
         if peer is None or peer.session is None or peer.session.generation != refresh.generation:
             return
-        size = 5 if refresh.family is Family.IPV4 else 17
         again: dict[Attributes, list[Prefix]] = {}
-        for prefix, attributes in peer.advertised.items():
-            if len(prefix) == size:
-                again.setdefault(attributes, []).append(prefix)
+        for prefix, attributes in peer.advertised[refresh.family].items():
+            again.setdefault(attributes, []).append(prefix)
         paired = tuple((attributes, tuple(prefixes)) for attributes, prefixes in again.items())
         self.effects.append(Advertise(peer.address, (), paired))

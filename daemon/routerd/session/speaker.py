@@ -31,6 +31,9 @@ READS = 16
 MESSAGES = 2000
 """A batch is handed over after so many reads (of 64 KiB), or with so many messages or a few more."""
 
+_WORDS = 1 << 14
+"""Bytes of the child's standard error that are read at once; no line is too long."""
+
 FIRST_DELAY = 0.2
 LAST_DELAY = 10.0
 LONG_LIFE = 30.0
@@ -134,9 +137,10 @@ class Speaker:
         process = self._process
         assert process is not None
         assert process.stderr is not None
-        async for line in process.stderr:
-            self._last_words = line.decode(errors="replace").strip()
-            self._log.warning("speaker said", line=self._last_words)
+        while said := await process.stderr.read(_WORDS):
+            for line in said.decode(errors="replace").splitlines():
+                self._last_words = line.strip()
+                self._log.warning("speaker said", line=self._last_words)
         code = await process.wait()
         self._process = None
         self._outcome = _outcome(code)

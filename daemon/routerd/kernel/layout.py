@@ -1,0 +1,66 @@
+"""Building a resilient group with a given layout of buckets: which member serves which bucket.
+
+The kernel takes no layout. But in a group that no route uses yet every bucket is idle, and a REPLACE then hands
+buckets over in the order of their index, from the members that have more than their weight to those that have less.
+So all buckets start with a stand-in, and every step gives the next ones to their members, until the stand-in has none
+left. Members that gain in one step gain in the reverse of the order in which they are listed (net/ipv4/nexthop.c).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from routerd.message import Member
+
+Bucket = tuple[int, int, float]
+"""Index, nexthop id, seconds idle, as `lookup.buckets` returns them."""
+
+
+def lay_out(buckets: Sequence[Bucket], idle_timer: float, members: Sequence[Member]) -> list[int] | None:
+    """Return the member of every bucket of a group that continues `buckets`; None if no flow is there to continue.
+
+    A bucket that carried traffic within `idle_timer` seconds keeps its member, if that is still one. The others
+    go where the weights of the members want them.
+    """
+    weights = {member.id: member.weight for member in members}
+    kept = {index: owner for index, owner, idle in buckets if idle < idle_timer and owner in weights}
+    if not kept:
+        return None
+    total = sum(weights.values())
+    room = Counter({id: len(buckets) * weight // total for id, weight in weights.items()})
+    room.subtract(kept.values())
+    layout: list[int] = []
+    for index in range(len(buckets)):
+        owner = kept.get(index)
+        if owner is None:
+            # Prolong the run where there is room: fewer runs are fewer steps.
+            last = layout[-1] if layout else 0
+            owner = last if room[last] > 0 else max(weights, key=lambda id: (room[id], weights[id]))
+            room[owner] -= 1
+        layout.append(owner)
+    return layout
+
+
+def steps(layout: Sequence[int], stand_in: int) -> Iterator[tuple[Member, ...]]:
+    """Yield the members to create the group with, then those of every REPLACE; weights are bucket counts."""
+    left = len(layout)
+    counts: Counter[int] = Counter()
+    yield (Member(stand_in, left),)
+    gaining: dict[int, int] = {}
+    for owner, run in groupby(layout):
+        if owner in gaining:
+            left -= sum(gaining.values())
+            yield _step(counts, gaining, stand_in, left)
+            gaining = {}
+        gaining[owner] = len(list(run))
+    left -= sum(gaining.values())
+    yield _step(counts, gaining, stand_in, left)
+
+
+def _step(counts: Counter[int], gaining: dict[int, int], stand_in: int, left: int) -> tuple[Member, ...]:
+    counts.update(gaining)
+    order = [id for id in counts if id not in gaining] + list(reversed(gaining))
+    members = [Member(id, counts[id]) for id in order]
+    return (*members, Member(stand_in, left)) if left else tuple(members)

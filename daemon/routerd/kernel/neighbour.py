@@ -1,0 +1,96 @@
+"""Asking the kernel whether the nodes' link layer answers: liveness without help from the nodes.
+
+The kernel probes by unicast ARP or neighbour solicitation, and reports NUD_FAILED (to `Monitor`) when nobody answers.
+It proves host and link, not what runs there. Source: kernel doc networking/ip-sysctl, linux/neighbour.h.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterable
+
+from routerd.config.model import LivenessSection
+from routerd.kernel import wire
+from routerd.message import Gateway
+from routerd.route import Address
+
+RTM_NEWNEIGH, RTM_GETNEIGH = 28, 30
+NUD_REACHABLE, NUD_PROBE, NUD_FAILED, NUD_PERMANENT = 0x02, 0x10, 0x20, 0x80
+_NTF_USE = 0x01
+_NDA_DST = 1
+
+NDMSG = struct.Struct("=B3xiHBB")
+"""struct ndmsg: family, interface index, state, flags, type."""
+
+
+def _request(kind: int, netlink_flags: int, gateway: Gateway, state: int, flags: int) -> bytes:
+    family = socket.AF_INET if len(gateway.address) == 4 else socket.AF_INET6
+    body = NDMSG.pack(family, gateway.ifindex, state, flags, 0) + wire.attribute(_NDA_DST, gateway.address)
+    return wire.request(kind, netlink_flags, body)
+
+
+class Prober:
+    """Sends probes in the network namespace in which it was made."""
+
+    def __init__(self) -> None:
+        self._socket = wire.open_socket()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def probe(self, gateways: Iterable[Gateway]) -> None:
+        """Make the kernel verify that these neighbours answer; what it finds out comes by notification.
+
+        An entry that is being probed already goes on being probed. One that does not exist, or has failed, is
+        resolved anew.
+        """
+        for gateway in gateways:
+            if not self._send(_request(RTM_NEWNEIGH, wire.NLM_F_REPLACE, gateway, NUD_PROBE, 0)):
+                self._send(_request(RTM_NEWNEIGH, wire.NLM_F_CREATE | wire.NLM_F_REPLACE, gateway, 0, _NTF_USE))
+
+    def answering(self, gateways: Iterable[Gateway]) -> list[Gateway]:
+        """Return those of these neighbours that answer now."""
+        return [gateway for gateway in gateways if _state(gateway) & (NUD_REACHABLE | NUD_PERMANENT)]
+
+    def _send(self, request: bytes) -> bool:
+        """Send a request without asking for an ACK; tell whether the kernel took it."""
+        self._socket.send(request)
+        try:
+            self._socket.recv(4096, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def _state(gateway: Gateway) -> int:
+    try:
+        answer = wire.query(_request(RTM_GETNEIGH, 0, gateway, 0, 0))
+    except OSError:
+        return 0  # no entry, or no such interface: nobody answers
+    state: int = NDMSG.unpack_from(answer, wire.HEADER.size)[2]
+    return state
+
+
+def parse_neighbour(data: bytes, start: int, end: int) -> tuple[Gateway, int] | None:
+    """Return who a neighbour notification is about and its NUD_ state; None for one without an address."""
+    _, ifindex, state, _, _ = NDMSG.unpack_from(data, start)
+    address = wire.attributes(data, start + NDMSG.size, end).get(_NDA_DST)
+    return None if address is None else (Gateway(Address(address), ifindex), state)
+
+
+def settings(liveness: LivenessSection, interfaces: Iterable[str]) -> dict[str, str]:
+    """Return the sysctls, by path, that make probes on these interfaces as quick as configured."""
+    # Twenty milliseconds are a whole number of ticks with every usual HZ: else the kernel reads back another value.
+    values = {
+        "retrans_time_ms": str(max(1, round(liveness.retransmit * 50)) * 20),
+        "ucast_solicit": str(liveness.retries),
+        "mcast_solicit": str(liveness.retries),
+    }
+    return {
+        f"net/ipv{version}/neigh/{interface}/{name}": value
+        for interface in interfaces
+        for version in (4, 6)
+        for name, value in values.items()
+    }

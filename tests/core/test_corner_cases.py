@@ -1,0 +1,230 @@
+"""Corner cases of the core, each of which once went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from routerd.message import Advertise, Event, GracefulRestart, Interface, KernelObjects, SetNexthop, Settle
+from routerd.route import Attributes, Family, format_prefix, parse_address, parse_prefix
+from tests.support.core import CONFIG, LINKS, Simulation, preserving, sequence
+
+A, B, C = "192.168.10.100", "192.168.10.101", "192.168.20.100"
+VIP, OTHER = "172.16.1.1/32", "172.16.1.2/32"
+VIP6 = "fd00:ac10::1/128"
+
+
+def nodes(*addresses: str, graceful: GracefulRestart | None = None, config: str = CONFIG) -> Simulation:
+    simulation = Simulation(config)
+    for node in addresses:
+        simulation.up(node, graceful=graceful)
+        simulation.announce(node, VIP)
+    simulation.settle()
+    simulation.forget()
+    return simulation
+
+
+def test_a_node_that_flaps_while_input_waits_is_back_in_its_group() -> None:
+    simulation = nodes(A, B, C)
+    simulation.down(C)
+    while simulation.router.busy:
+        simulation.take(Settle(quiet=False))
+        simulation.settle()
+    simulation.up(C)
+    simulation.announce(C, VIP)
+    simulation.take(Settle(quiet=False))
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A, B, C]}
+
+
+def test_a_node_that_flaps_after_a_restart_is_back_in_a_group_that_still_waits_for_another() -> None:
+    simulation = nodes(A, B, C)
+    simulation.restart()
+    for _ in range(2):
+        simulation.up(C)
+        simulation.announce(C, VIP)
+        simulation.settle()
+        simulation.down(C)
+        simulation.settle()
+    simulation.up(C)
+    simulation.announce(C, VIP)
+    simulation.settle()
+    assert C in simulation.fib()[VIP]
+
+
+def test_an_ipv4_mapped_next_hop_costs_the_others_nothing() -> None:
+    simulation = Simulation()
+    for node, hop in ((A, f"::ffff:{A}"), (B, "fd00:10::101"), (C, f"::ffff:{C}")):
+        simulation.up(node)
+        simulation.announce(node, VIP6, attributes=simulation.attributes(node, next_hop=hop))
+        simulation.settle()
+    assert simulation.fib() == {VIP6: ["fd00:10::101"]}
+    assert simulation.router.failed_objects == {}
+
+
+def test_a_next_hop_that_the_kernel_refuses_costs_the_others_nothing_and_is_tried_rarely() -> None:
+    simulation = Simulation()
+    real = simulation.kernel.write
+    bad = parse_address(A)
+
+    def refusing(operations: object) -> object:
+        return [
+            failed
+            for operation in operations  # type: ignore[attr-defined]
+            for failed in (
+                simulation.refusal(operation)
+                if isinstance(operation, SetNexthop) and operation.gateway.address == bad
+                else real([operation])
+            )
+        ]
+
+    simulation.kernel.write = refusing  # type: ignore[method-assign, assignment]
+    for node in (A, B, C):
+        simulation.up(node)
+        simulation.announce(node, VIP)
+        simulation.settle()
+    simulation.advance(10)
+    assert simulation.fib() == {VIP: [B, C]}
+    assert len(simulation.router.unusable) == 1
+    simulation.forget()
+    simulation.advance(300)
+    assert len([event for event in simulation.events if event.name == "kernel refused"]) < 20
+
+
+def test_a_peer_that_lists_no_family_is_not_helped() -> None:
+    simulation = nodes(A, B, graceful=GracefulRestart(True, False, 120, {}))
+    simulation.down(A)
+    simulation.settle()
+    assert simulation.fib() == {VIP: [B]}
+
+
+def test_only_the_families_that_a_peer_lists_are_kept() -> None:
+    simulation = Simulation()
+    simulation.up(A, graceful=GracefulRestart(False, False, 120, {Family.IPV4: True}))
+    simulation.announce(A, VIP)
+    simulation.announce(A, VIP6, attributes=simulation.attributes(A, next_hop="fd00:10::100"))
+    simulation.settle()
+    simulation.down(A)
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A]}
+
+
+def test_what_was_stale_already_goes_with_the_next_loss() -> None:
+    simulation = Simulation()
+    simulation.up(A, graceful=preserving())
+    simulation.announce(A, VIP, OTHER)
+    simulation.settle()
+    simulation.down(A)
+    simulation.up(A, graceful=preserving())
+    simulation.announce(A, VIP)
+    simulation.down(A)
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A]}
+
+
+def test_an_old_purge_does_not_touch_what_was_announced_again() -> None:
+    vips = [f"172.16.{i // 250}.{i % 250}/32" for i in range(9000)]
+    simulation = Simulation()
+    simulation.up(A)
+    simulation.announce(A, *vips)
+    simulation.settle()
+    simulation.down(A)  # without graceful restart: a purge begins
+    simulation.up(A, graceful=preserving())
+    simulation.announce(A, *vips)
+    simulation.down(A)  # with it: all is kept
+    simulation.settle()
+    assert len(simulation.fib()) == 9000
+
+
+def test_a_rejected_path_makes_nobody_healthy() -> None:
+    simulation = nodes(A, C)
+    simulation.announce(C, OTHER, attributes=simulation.attributes(C, next_hop=A))
+    simulation.settle()
+    simulation.down(A)
+    assert simulation.fib() == {VIP: [C]}
+
+
+def test_a_refused_prefix_that_is_withdrawn_is_no_longer_a_problem() -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    link = simulation.kernel.interfaces.pop(2)
+    simulation.announce(A, VIP)
+    simulation.settle()
+    simulation.withdraw(A, VIP)
+    simulation.settle()
+    assert simulation.router.fib.refused == {}
+    simulation.kernel.interfaces[2] = link
+
+
+def test_an_address_that_comes_later_lets_the_family_be_advertised() -> None:
+    simulation = Simulation(CONFIG.replace('advertise = ["networks"]', 'advertise = ["default"]'))
+    simulation.up(C)
+    assert simulation.router.rib.peers[C].unadvertisable == {Family.IPV6}
+    simulation.forget()
+    link = replace(
+        LINKS[1],
+        addresses=(*LINKS[1].addresses, parse_address("fd00:20::200")),
+        networks=(*LINKS[1].networks, parse_prefix("fd00:20::/64")),
+    )
+    simulation.kernel.interfaces[3] = link
+    simulation.dump()
+    [told] = [effect for effect in simulation.effects if isinstance(effect, Advertise)]
+    assert [format_prefix(p) for _, prefixes in told.announced for p in prefixes] == ["::/0"]
+    assert simulation.router.rib.peers[C].unadvertisable == frozenset()
+
+
+def test_the_configured_default_survives_a_learned_one() -> None:
+    config = CONFIG.replace('advertise = ["networks"]', 'advertise = ["default", "learned"]')
+    simulation = Simulation(config.replace('accept = ["172.16.0.0/12"', 'accept = ["0.0.0.0/0", "172.16.0.0/12"'))
+    simulation.up(A)
+    simulation.up(B)
+    simulation.forget()
+    simulation.announce(A, "0.0.0.0/0")
+    simulation.withdraw(A, "0.0.0.0/0")
+    told = [effect for effect in simulation.effects if isinstance(effect, Advertise)]
+    assert not any(effect.withdrawn for effect in told)
+
+
+def test_adopted_groups_with_weights_wait_like_the_others() -> None:
+    simulation = nodes(A, B)
+    [group] = simulation.kernel.groups.values()
+    members = tuple(replace(member, weight=2) for member in group.members)
+    simulation.kernel.groups[group.id] = replace(group, members=members)
+    simulation.restart()
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A, B]}
+
+
+def test_objects_that_nothing_uses_are_swept_at_the_start() -> None:
+    simulation = nodes(A, B)
+    simulation.kernel.routes.clear()
+    simulation.restart()
+    simulation.advance(130)
+    assert simulation.kernel.groups == {}
+    assert simulation.kernel.nexthops == {}
+
+
+def test_a_link_without_an_address_of_interest_changes_no_verdict() -> None:
+    simulation = nodes(A, B)
+    found = simulation.kernel.dump()
+    veth = Interface(9, "veth9", True, (parse_address("fe80::1"),), ())
+    simulation.take(KernelObjects((*found.interfaces, veth), found.nexthops, found.groups))
+    assert simulation.operations == []
+
+
+def test_the_death_of_the_speaker_is_an_event() -> None:
+    simulation = nodes(A, B)
+    simulation.speaker_dies()
+    assert Event("speaker down", {"reason": "killed", "sessions": 2}, level="error") in simulation.events
+
+
+def test_a_node_that_says_it_will_go_is_drained_and_not_cut_off() -> None:
+    simulation = nodes(A, B)
+    leaving = Attributes(as_path=sequence(65001), next_hop=parse_address(A), communities=(0xFFFF0000,))
+    simulation.announce(A, VIP, attributes=leaving)
+    simulation.settle()
+    [group] = simulation.kernel.groups.values()
+    assert sorted(member.weight for member in group.members) == [1, 2048]
+    simulation.announce(A, VIP)
+    simulation.settle()
+    [group] = simulation.kernel.groups.values()
+    assert [member.weight for member in group.members] == [1, 1]

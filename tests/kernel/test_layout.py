@@ -1,0 +1,58 @@
+"""A group made like another one: no bucket that carries a flow changes its member."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from routerd.kernel import lookup
+from routerd.kernel.layout import lay_out, steps
+from routerd.kernel.writer import KernelWriter
+from routerd.message import Gateway, Member, SetGroup, SetNexthop
+from routerd.route import parse_address
+from tests.support.netns import Namespace, needs_root
+
+pytestmark = needs_root
+
+
+def test_busy_buckets_keep_their_member_and_idle_ones_follow_the_weights() -> None:
+    chance = random.Random(1)
+    buckets = [(i, 1 if i < 512 else 2, chance.choice([0.5, 500.0])) for i in range(1024)]
+    layout = lay_out(buckets, 120, [Member(1), Member(2), Member(3)])
+    assert layout is not None
+    assert all(layout[i] == owner for i, owner, idle in buckets if idle < 120)
+    assert layout.count(3) > 250
+
+
+def test_without_flows_there_is_nothing_to_continue() -> None:
+    assert lay_out([(0, 1, 500.0), (1, 1, 120.0)], 120, [Member(1)]) is None
+
+
+def test_buckets_of_a_lost_member_go_to_the_others() -> None:
+    layout = lay_out([(i, i % 3 + 1, 0.0) for i in range(30)], 120, [Member(1), Member(2)])
+    assert layout is not None
+    assert [layout[i] for i in range(30) if i % 3 < 2] == [i % 3 + 1 for i in range(30) if i % 3 < 2]
+    assert set(layout) == {1, 2}
+
+
+@pytest.mark.parametrize("kind", ["blocks", "random", "alternating"])
+def test_the_real_kernel_takes_on_any_layout(router: Namespace, kind: str) -> None:
+    chance = random.Random(2)
+    owners = {
+        "blocks": [1] * 300 + [3] * 200 + [2] * 524,
+        "random": [chance.choice([1, 2, 3]) for _ in range(1024)],
+        "alternating": [i % 3 + 1 for i in range(1024)],
+    }[kind]
+    with router.enter():
+        writer = KernelWriter(20)
+        for id_ in (1, 2, 3, 9):
+            assert not writer.write([SetNexthop(id_, Gateway(parse_address(f"10.0.0.{id_ + 1}"), _link(router)))])
+        for members in steps(owners, 9):
+            assert not writer.write([SetGroup(50, members, 1024, 120.0, 0.0)])
+        assert [owner for _, owner, _ in lookup.buckets(50)] == owners
+        writer.close()
+
+
+def _link(router: Namespace) -> int:
+    return int(router.ip_json("link", "show", "eth0")[0]["ifindex"])
