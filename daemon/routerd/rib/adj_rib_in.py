@@ -21,7 +21,8 @@ class AdjRibIn:
         self.accepted: dict[Prefix, Path] = {}
         self.stale: dict[Prefix, Path] = {}
         self.rejected: dict[Prefix, tuple[Path, Reject]] = {}
-        self._purging: list[Prefix] = []
+        self._chosen: list[Prefix] = []
+        self._all = False
 
     def accept(self, path: Path, prefixes: list[Prefix]) -> None:
         """Take over accepted announcements."""
@@ -53,27 +54,37 @@ class AdjRibIn:
     def mark_stale(self) -> None:
         """The session ended: nothing is certain any more. Rejected announcements end with it, and what was stale
         already goes (RFC 4724 section 4.2, consecutive restarts)."""
-        self._purging = list(self.stale)
-        self.stale.update(self.accepted)
+        self._chosen, self._all = list(self.stale), False
+        if self.stale:
+            self.stale.update(self.accepted)
+        else:
+            self.stale = self.accepted
         self.accepted = {}
         self.rejected.clear()
 
     def purge(self, family: Family | None = None) -> None:
         """Ask that the stale announcements (of one family, or all) go; `purge_slice` does the work."""
-        self._purging += [p for p in self.stale if family is None or family_of(p) is family]
+        if family is None:
+            self._all = True
+        elif not self._all:
+            self._chosen += [prefix for prefix in self.stale if family_of(prefix) is family]
 
     def purge_slice(self, limit: int) -> list[Prefix]:
         """Drop up to `limit` of what `purge` asked for; return the prefixes to withdraw from the Loc-RIB.
 
         What the peer announced again in the meantime is no longer stale, and stays.
         """
-        chosen, self._purging = self._purging[-limit:], self._purging[:-limit]
+        if self._all:
+            count = min(limit, len(self.stale))
+            self._all = count < len(self.stale)
+            return [self.stale.popitem()[0] for _ in range(count)]
+        chosen, self._chosen = self._chosen[-limit:], self._chosen[:-limit]
         return [prefix for prefix in chosen if self.stale.pop(prefix, None) is not None]
 
     @property
     def purging(self) -> bool:
         """Whether `purge_slice` has work left."""
-        return bool(self._purging)
+        return bool(self._chosen or (self._all and self.stale))
 
     def rejections(self) -> Counter[Reject]:
         """Count the rejected prefixes by reason."""

@@ -11,7 +11,8 @@ from routerd.session.frames import Frame, Splitter
 MAX_BACKLOG = 256 << 20
 """Bytes that may wait for the child. More means that it does not serve its peers any more."""
 
-_READ = 64 << 10
+_READ = 16 << 10
+"""Bytes: up to 3,000 prefixes, which take the core and the kernel some ten milliseconds."""
 _BUFFER = 4 << 20
 _URGENT_SIZE = 64 << 10
 
@@ -39,7 +40,7 @@ class Channel:
         return len(self._out)
 
     def read(self) -> list[Frame]:
-        """Return the frames of one read, at most 64 KiB; sets `ended` at the child's end."""
+        """Return the frames of one read, at most 16 KiB; sets `ended` at the child's end."""
         if self.ended:
             return []
         try:

@@ -27,10 +27,6 @@ from routerd.session.status import Refused, Status
 
 Message = SessionUp | SessionDown | RawUpdate | RouteRefresh | SpeakerDown
 
-READS = 16
-MESSAGES = 2000
-"""A batch is handed over after so many reads (of 64 KiB), or with so many messages or a few more."""
-
 _WORDS = 1 << 14
 """Bytes of the child's standard error that are read at once; no line is too long."""
 
@@ -186,18 +182,14 @@ class Speaker:
         self._wake.clear()
 
     def _collect(self) -> tuple[list[Message], bool]:
-        """Read at most a batch, urgent frames first."""
+        """Read once, urgent frames first: a batch is what the core takes in before anything else has its turn."""
         channel = self._channel
         if channel is None:
             return [], False
         messages: list[Message] = []
         for each in channel.read_urgent():
             self._down(each, messages)
-        for _ in range(READS):
-            frames = channel.read()
-            self._translate(frames, messages)
-            if not frames or len(messages) > MESSAGES:
-                break
+        self._translate(channel.read(), messages)
         if channel.ended and self._outcome is not None:
             messages.append(self._child_ended())
         return messages, channel.waits()

@@ -1,0 +1,215 @@
+"""A BGP load generator on raw sockets: many peers in one process, UPDATEs built beforehand.
+
+Run inside a node's namespace. It dials the router from one source address a peer, and then obeys lines on standard
+input: `load FIRST COUNT`, `withdraw FIRST COUNT`, `one PEER PREFIX`, `close PEER`, `quit`. Every answer is a JSON line
+with the monotonic time in seconds at which the work was handed to the kernel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import selectors
+import socket
+import struct
+import sys
+import time
+from collections.abc import Iterator
+
+MARKER = b"\xff" * 16
+KEEPALIVE = MARKER + struct.pack("!HB", 19, 4)
+NLRI_ROOM = 4000
+
+
+def message(kind: int, body: bytes) -> bytes:
+    """Return a BGP message with its header."""
+    return MARKER + struct.pack("!HB", 19 + len(body), kind) + body
+
+
+def hello(asn: int, hold: int, router_id: str) -> bytes:
+    """Return an OPEN with IPv4 unicast, four-octet AS and route refresh."""
+    capabilities = b"\x01\x04\x00\x01\x00\x01" + b"\x02\x00" + b"\x41\x04" + struct.pack("!I", asn)
+    options = b"\x02" + bytes([len(capabilities)]) + capabilities
+    head = struct.pack("!BHH", 4, min(asn, 23456) if asn > 65535 else asn, hold) + socket.inet_aton(router_id)
+    return message(1, head + bytes([len(options)]) + options)
+
+
+def attributes(asn: int, next_hop: str, med: int | None) -> bytes:
+    """Return ORIGIN, AS_PATH, NEXT_HOP and perhaps MED."""
+    path = struct.pack("!BBI", 2, 1, asn)
+    found = b"\x40\x01\x01\x00" + b"\x40\x02" + bytes([len(path)]) + path + b"\x40\x03\x04" + socket.inet_aton(next_hop)
+    return found if med is None else found + b"\x80\x04\x04" + struct.pack("!I", med)
+
+
+def host_routes(first: int, count: int) -> Iterator[bytes]:
+    """Yield `count` /32 from 20.0.0.0 on as NLRI, as many at a time as fit an UPDATE."""
+    base, step = 0x14000000 + first, NLRI_ROOM // 5
+    for start in range(base, base + count, step):
+        end = min(start + step, base + count)
+        yield b"".join(b"\x20" + number.to_bytes(4, "big") for number in range(start, end))
+
+
+def updates(asn: int, next_hop: str, first: int, count: int, distinct: int) -> bytes:
+    """Return the UPDATEs that announce host routes; with `distinct`, in so many attribute sets (by MED)."""
+    if not distinct:
+        attrs = attributes(asn, next_hop, None)
+        return b"".join(_update(attrs, nlri) for nlri in host_routes(first, count))
+    size = max(1, count // distinct)
+    return b"".join(
+        _update(attributes(asn, next_hop, number), nlri)
+        for number in range(distinct)
+        for nlri in host_routes(first + number * size, size)
+    )
+
+
+def _update(attrs: bytes, nlri: bytes) -> bytes:
+    return message(2, b"\0\0" + struct.pack("!H", len(attrs)) + attrs + nlri)
+
+
+def withdrawals(first: int, count: int) -> bytes:
+    """Return the UPDATEs that withdraw host routes."""
+    return b"".join(message(2, struct.pack("!H", len(nlri)) + nlri + b"\0\0") for nlri in host_routes(first, count))
+
+
+class Generator:
+    """All peers of this process."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.selector = selectors.DefaultSelector()
+        self.peers: list[socket.socket | None] = []
+        self.output: dict[socket.socket, memoryview] = {}
+        self.heard: dict[socket.socket, bytes] = {}
+        self.up = 0
+        self.next_keepalive = time.monotonic() + options.hold / 3
+
+    def connect(self) -> None:
+        """Bring all sessions up."""
+        for number in range(self.options.peers):
+            source = self.source(number)
+            sock = socket.create_connection((self.options.router, self.options.port), 30, (source, 0))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.sendall(hello(self.options.asn, self.options.hold, source) + KEEPALIVE)
+            sock.setblocking(False)
+            self.peers.append(sock)
+            self.heard[sock] = b""
+            self.selector.register(sock, selectors.EVENT_READ)
+        while self.up < self.options.peers:
+            self.turn(1.0)
+
+    def source(self, number: int) -> str:
+        """Return the address of a peer, counted from the first one."""
+        (base,) = struct.unpack("!I", socket.inet_aton(self.options.source))
+        return socket.inet_ntoa(struct.pack("!I", base + number))
+
+    def turn(self, wait: float) -> None:
+        """Read, write and keep alive, for `wait` seconds at most."""
+        for key, events in self.selector.select(wait):
+            if key.fileobj is sys.stdin:
+                self.command(sys.stdin.readline())
+            elif isinstance(key.fileobj, socket.socket):
+                if events & selectors.EVENT_READ:
+                    self._read(key.fileobj)
+                if events & selectors.EVENT_WRITE and key.fileobj in self.output:
+                    self._write(key.fileobj)
+        if time.monotonic() > self.next_keepalive:
+            self.next_keepalive = time.monotonic() + self.options.hold / 3
+            for peer in self.peers:
+                if peer is not None and peer not in self.output:
+                    peer.send(KEEPALIVE)
+
+    def _read(self, sock: socket.socket) -> None:
+        data = sock.recv(1 << 16)
+        if not data:
+            raise SystemExit("the router closed a session")
+        if sock not in self.heard:
+            return
+        # Up to the first KEEPALIVE, which says that the session is up; nothing after it is of interest.
+        buffer = self.heard[sock] + data
+        while len(buffer) >= 19:
+            (length,) = struct.unpack_from("!H", buffer, 16)
+            if len(buffer) < length:
+                break
+            if buffer[18] == 3:
+                raise SystemExit(f"NOTIFICATION {buffer[19]}/{buffer[20]}")
+            if buffer[18] == 4:
+                self.up += 1
+                del self.heard[sock]
+                return
+            buffer = buffer[length:]
+        self.heard[sock] = buffer
+
+    def _write(self, sock: socket.socket) -> None:
+        view = self.output[sock]
+        view = view[sock.send(view[: 1 << 20]) :]
+        if view:
+            self.output[sock] = view
+            return
+        del self.output[sock]
+        self.selector.modify(sock, selectors.EVENT_READ)
+        if not self.output:
+            self.say("sent")
+
+    def queue(self, number: int, data: bytes) -> None:
+        """Send data to the router on a peer's session, as fast as it takes it."""
+        sock = self.peers[number]
+        if sock is not None:
+            self.output[sock] = memoryview(data)
+            self.selector.modify(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
+
+    def command(self, line: str) -> None:
+        """Obey a line of standard input."""
+        words = line.split() or ["quit"]
+        numbers = [number for number, peer in enumerate(self.peers) if peer is not None]
+        options = self.options
+        match words:
+            case ["load" | "withdraw" as what, first, count]:
+                data = [
+                    updates(options.asn, self.source(number), int(first), int(count), options.distinct)
+                    if what == "load"
+                    else withdrawals(int(first), int(count))
+                    for number in numbers
+                ]
+                self.say("begun")
+                for number, each in zip(numbers, data, strict=True):
+                    self.queue(number, each)
+            case ["one", number, first]:
+                data = [updates(options.asn, self.source(int(number)), int(first), 1, 0)]
+                self.say("begun")
+                self.queue(int(number), data[0])
+            case ["close", number]:
+                sock = self.peers[int(number)]
+                if sock is not None:
+                    self.selector.unregister(sock)
+                    self.output.pop(sock, None)
+                    self.peers[int(number)] = None
+                    self.say("begun")
+                    sock.close()
+            case _:
+                raise SystemExit(0)
+
+    def say(self, event: str) -> None:
+        """Tell whoever drives the generator."""
+        print(json.dumps({"event": event, "time": time.monotonic()}), flush=True)
+
+
+def main() -> None:
+    """Connect and obey."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--router", required=True)
+    parser.add_argument("--port", type=int, default=179)
+    parser.add_argument("--source", required=True, help="the first peer's address; the others follow it")
+    parser.add_argument("--peers", type=int, default=1)
+    parser.add_argument("--asn", type=int, default=65001)
+    parser.add_argument("--hold", type=int, default=90)
+    parser.add_argument("--distinct", type=int, default=0, help="so many attribute sets; 0: one, in full UPDATEs")
+    generator = Generator(parser.parse_args())
+    generator.connect()
+    generator.say("up")
+    generator.selector.register(sys.stdin, selectors.EVENT_READ)
+    while True:
+        generator.turn(0.5)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""No flow breaks: what established connections notice of nodes that leave, join, drain and die."""
