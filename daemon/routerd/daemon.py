@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from importlib.metadata import version as installed_version
 from itertools import islice
+from pathlib import Path
 from typing import TextIO
 
 import sdnotify
@@ -149,6 +150,8 @@ class Daemon:
             log.info("stopping", fib="flushed" if flush_on_exit else "left in place")
         finally:
             monitor.close()
+            with contextlib.suppress(OSError):
+                Path(self.config.api.socket).unlink()  # else the next start finds it, perhaps as another user
         if flush_on_exit:
             self._log_refusals(flush(self.config.fib.metric))
 

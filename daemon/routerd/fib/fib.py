@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from routerd.fib.groups import Groups
-from routerd.fib.model import Group, Members, Shape
+from routerd.fib.model import Group, Members, Shape, in_order
 from routerd.message import DeleteRoutes, Gateway, Operation, SetRoutes
 from routerd.route import Prefix
 
@@ -134,7 +134,7 @@ class Fib:
     def fail(self, gateways: Iterable[Gateway]) -> list[Operation]:
         """These gateways are dead: one operation each takes them out of every group, however many prefixes."""
         operations: list[Operation] = []
-        for gateway in gateways:
+        for gateway in in_order(gateways):
             if gateway not in self.groups.down:
                 self.groups.down.add(gateway)
                 operations += self.groups.lose(gateway)

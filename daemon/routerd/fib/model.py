@@ -13,6 +13,12 @@ Members = tuple[Gateway, ...]
 Legs = dict[Gateway, int]
 """What the kernel's group has: gateways that are not down, each with its weight."""
 
+
+def in_order(gateways: Iterable[Gateway]) -> list[Gateway]:
+    """Return gateways by address and interface: what is written must not depend on how a set is stored."""
+    return sorted(gateways, key=lambda gateway: (gateway.address, gateway.ifindex))
+
+
 WIDEST = 65535
 """The largest weight of a member; 256 before Linux 6.12."""
 LEAST_BUCKETS = 64
