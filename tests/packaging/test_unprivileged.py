@@ -7,25 +7,21 @@ import grp
 import shutil
 import signal
 import subprocess
-import sys
-import sysconfig
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-import routerd
 from routerd.api.models import StatusView
 from routerd.cli.client import ApiError, Client
 from tests.support import bgp
 from tests.support.netns import Namespace, namespace, needs_root, veth
+from tests.support.nobody import NOBODY, as_nobody, everybodys_python
 
 pytestmark = needs_root
 
 ROOT = Path(__file__).parents[2]
-NOBODY = 65534
 CAPABILITIES = ("net_admin", "net_bind_service")
 MASK = 1 << 12 | 1 << 10
 """The two as the kernel numbers them (linux/capability.h)."""
@@ -46,59 +42,26 @@ range = "10.0.0.0/24"
 group = "nodes"
 """
 
-# In mounts of its own, so that an ordinary user reaches a checkout wherever it lies, and an interpreter in a home
-# directory (`hidden` has no way in for others) at its own path, which its libraries are linked to. /proc/sys is
-# read-only as under ProtectKernelTunables and in a container: routerd can only verify the settings.
-SCRIPT = """
-set -e
-top=$1 prefix=$2 site=$3 package=$4 hidden=$5
-shift 5
-mount --bind "$site" "$top/site"
-mount --bind "$package" "$top/package/routerd"
-if [ -n "$hidden" ]; then
-    mount --bind "$prefix" "$top/prefix"
-    mount -t tmpfs -o mode=755 none "$hidden"
-    mkdir -p "$prefix"
-    mount --bind "$top/prefix" "$prefix"
-fi
-mount --bind /proc/sys /proc/sys
-mount -o remount,bind,ro /proc/sys
-cd /
-export PYTHONHOME="$prefix" PYTHONPATH="$top/package:$top/site" PYTHONDONTWRITEBYTECODE=1
-exec "$@"
-"""
-
 
 @pytest.fixture
 def top() -> Iterator[Path]:
     """A directory that everybody may enter, with a copy of the interpreter. /tmp may be mounted nosuid."""
-    path = Path(tempfile.mkdtemp(prefix="routerd-", dir="/var/tmp"))
-    try:
-        path.chmod(0o755)
-        for name in ("bin", "prefix", "site", "package/routerd"):
-            (path / name).mkdir(parents=True)
-        interpreter = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
-        shutil.copy(interpreter, path / "bin" / "python")
+    with everybodys_python() as path:
         (path / "run").mkdir(mode=0o750)
         shutil.chown(path / "run", NOBODY, NOBODY)
         config = CONFIG.format(socket=path / "run" / "routerd.sock", group=grp.getgrgid(NOBODY).gr_name)
         (path / "routerd.toml").write_text(config)
         (path / "routerd.toml").chmod(0o644)
         yield path
-    finally:
-        shutil.rmtree(path)
 
 
 @contextmanager
 def daemon(router: Namespace, top: Path, *privileges: str) -> Iterator[subprocess.Popen[str]]:
     """Run routerd as nobody, with `privileges` for setpriv; yield it once its API answers."""
     only = "-all," + ",".join(f"+{name}" for name in CAPABILITIES)
-    prefix = Path(sys.base_prefix).resolve()
-    hidden = next((str(p) for p in reversed((prefix, *prefix.parents)) if not p.stat().st_mode & 1), "")
-    places = (top, prefix, sysconfig.get_path("purelib"), routerd.__path__[0], hidden)
-    user = ("--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--bounding-set", only)
+    user = as_nobody(top, "--bounding-set", only, *privileges, writable_sysctls=False)
     python = (str(top / "bin" / "python"), "-m", "routerd", "run", "--config", str(top / "routerd.toml"))
-    command = ("sh", "-c", SCRIPT, "sh", *map(str, places), "setpriv", *user, *privileges, *python)
+    command = (*user, *python)
     with (top / "log").open("w") as log:
         process = router.spawn(*command, stdout=log, stderr=log)
     try:
