@@ -357,7 +357,9 @@ class Daemon:
     def status(self) -> StatusView:
         """Return the answer to `GET /v1/status`."""
         state = self.speaker.state
-        speaker = SpeakerView(running=state.running, pid=state.pid, restarts=state.restarts, reason=state.reason)
+        # One that cannot listen comes and goes; it does not count as running in between.
+        running = state.running and bool(state.listening)
+        speaker = SpeakerView(running=running, pid=state.pid, restarts=state.restarts, reason=state.reason)
         sysctls = self.sysctls.apply(manage=False)
         return health.status(self.router, __version__, speaker, sysctls, self.notes, now=time.monotonic())
 

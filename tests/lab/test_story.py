@@ -17,16 +17,8 @@ from pathlib import Path
 import pytest
 
 from routerd.lab.waiting import until
+from tests.support.nobody import as_nobody, everybodys_python
 
-NOBODY = 65534
-AS_NOBODY = [
-    "setpriv",
-    f"--reuid={NOBODY}",
-    f"--regid={NOBODY}",
-    "--clear-groups",
-    "env",
-    f"PYTHONPATH={':'.join(sys.path)}",
-]
 LAST = "✔ routerd stops and starts"
 DEADLINE = 100
 
@@ -92,14 +84,9 @@ def lab(*arguments: str, python: list[str] | None = None) -> Iterator[Run]:
         run.output.unlink()
 
 
-def _nobodys_python() -> list[str]:
-    """Return how an ordinary user runs this Python, or the system's: ours may lie in root's home."""
-    for python in (sys.executable, "/usr/bin/python3"):
-        command = [*AS_NOBODY, python]
-        trial = subprocess.run([*command, "-c", "import routerd.lab.command"], capture_output=True, check=False)
-        if trial.returncode == 0:
-            return command
-    pytest.skip("an ordinary user cannot run any Python that has routerd's dependencies")
+def nobodys_python(top: Path) -> list[str]:
+    """Return how an ordinary user runs this Python."""
+    return ["unshare", "--mount", *as_nobody(top, writable_sysctls=True), str(top / "bin" / "python")]
 
 
 def _host_links() -> set[str]:
@@ -108,12 +95,12 @@ def _host_links() -> set[str]:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_three_labs_at_once_as_root_with_gobgp_and_as_an_ordinary_user() -> None:
-    nobodys_python = _nobodys_python()
     gobgp = shutil.which("gobgpd") is not None
     with (
+        everybodys_python() as top,
         lab("--keep") as kept,
         lab("--speaker", "gobgp" if gobgp else "embedded") as other,
-        lab(python=nobodys_python) as unprivileged,
+        lab(python=nobodys_python(top)) as unprivileged,
     ):
         kept.wait_for("End it with Ctrl-C or SIGTERM.")
         commands = re.findall(r"^  (nsenter .* ip route show .*|.* status --socket .*)$", kept.text, re.MULTILINE)

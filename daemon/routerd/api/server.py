@@ -25,6 +25,7 @@ from routerd.api.models import (
 from routerd.route import Prefix, parse_prefix
 
 MODE = 0o660
+MAX_OFFSET = 2**31 - 1
 
 
 class Source(Protocol):
@@ -67,7 +68,7 @@ def application(source: Source) -> FastAPI:
 
     @app.get("/v1/routes")
     async def routes(
-        offset: Annotated[int, Query(ge=0)] = 0,
+        offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
         limit: Annotated[int, Query(ge=1, le=10000)] = 100,
         peer: str | None = None,
     ) -> RoutesView:
@@ -136,6 +137,8 @@ def bind(path: str, group: str) -> tuple[socket.socket, str]:
         listener.bind(path)
     finally:
         os.umask(previous)
+    # From now on it answers, if late: nobody else takes it for the socket of a dead process.
+    listener.listen()
     return listener, _hand_to_group(path, group)
 
 

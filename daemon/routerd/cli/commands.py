@@ -24,6 +24,9 @@ _POLL = 0.5
 
 Render = Callable[[Any], "RenderableType"]
 
+_NARROWEST = 120
+"""Columns that the widest table needs."""
+
 
 def _fail(error: ApiError) -> typer.Exit:
     typer.echo(f"routerd: {error}", err=True)
@@ -39,8 +42,9 @@ def _print(answer: Any, as_json: bool, name: str) -> None:
 
     from routerd.cli import render
 
-    # A pipe has no width; what reads it wants whole lines.
+    # A pipe has no width, and a terminal may be too narrow: a wrapped line is better than half an address.
     console = Console(width=None if sys.stdout.isatty() else 240)
+    console.width = max(console.width, _NARROWEST)
     draw: Render = getattr(render, name)
     console.print(draw(answer))
 
@@ -99,7 +103,7 @@ def routes(
     as_json: Json = False,
     peer: Annotated[str | None, typer.Option(help="Only what this peer announces (name or address).")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10000, help="How many to show.")] = 100,
-    offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
+    offset: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="How many to pass over.")] = 0,
 ) -> None:
     """The Loc-RIB, a row a prefix."""
     _ask(socket, as_json, "routes", "/v1/routes", offset=offset, limit=limit, peer=peer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,17 @@ def parse(text: str, name: str = "config") -> model.Config:
     try:
         config = model.Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError([_invalid(name, text, data, dict(e)) for e in error.errors()]) from error
+        errors = [dict(e) for e in error.errors() if not _is_other(e)]
+        raise ConfigError([_invalid(name, text, data, e) for e in errors]) from error
     problems = [_line(name, text, where, what) for where, what in contradictions(config)]
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _is_other(error: Mapping[str, Any]) -> bool:
+    """Tell whether an error says no more than that a value is not the one word that it could be as well."""
+    return error["type"] == "literal_error" and str(error["loc"][-1]).startswith("literal[")
 
 
 def _invalid(name: str, text: str, data: dict[str, Any], error: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -42,7 +42,8 @@ def built(topology: Topology) -> Iterator[Fabric]:
         fabric = Fabric(topology, switch, router, client, nodes)
         for member in (router, client, *nodes.values()):
             # The router cannot ask for an IPv6 neighbour while it still checks its link-local address for doubles.
-            member.sysctl("net.ipv6.conf.default.dad_transmits", "0")
+            for scope in ("all", "default"):
+                member.sysctl(f"net.ipv6.conf.{scope}.accept_dad", "0")
         for network in topology.networks:
             switch.ip(f"link add {network.name} type bridge mcast_snooping 0", f"link set {network.name} up")
             _cable(switch, router, network.attachment("router", ROUTER_HOST))
@@ -52,7 +53,8 @@ def built(topology: Topology) -> Iterator[Fabric]:
         _default_route(client, topology.client.attachment("client", CLIENT_HOST))
         for node in topology.nodes:
             _node(fabric, node)
-        until(lambda: ", ".join(_blocked_ports(switch)), 10, "the switch's ports forward")
+        everything = (switch, router, client, *nodes.values())
+        until(lambda: ", ".join(_starting(everything)), 10, "all cables are up")
         yield fabric
 
 
@@ -74,10 +76,11 @@ def _cable(switch: Namespace, member: Namespace, attachment: Attachment) -> None
     member.ip(f"link set {name} up", f"address add {v4} dev {name}", f"address add {v6} dev {name} nodad")
 
 
-def _blocked_ports(switch: Namespace) -> list[str]:
-    """The ports that do not forward yet: the kernel may take a second to see that a cable's other end is up."""
-    ports = json.loads(switch.run("ip", "-json", "-details", "link", "show", "type", "veth"))
-    return [p["ifname"] for p in ports if p["linkinfo"]["info_slave_data"]["state"] != "forwarding"]
+def _starting(namespaces: Iterable[Namespace]) -> list[str]:
+    """The cables that drop packets yet: the kernel may take a second to act on a carrier that it sees."""
+    show = ("ip", "-json", "link", "show", "type", "veth")
+    links = [(ns.name, link) for ns in namespaces for link in json.loads(ns.run(*show))]
+    return [f"{name} {link['ifname']}" for name, link in links if link["operstate"] != "UP"]
 
 
 def _default_route(member: Namespace, attachment: Attachment) -> None:

@@ -1,0 +1,351 @@
+"""The commands as an operator runs them: what they print, and with which exit code they end."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import ipaddress
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.daemon.harness import CLI, CONFIG, Routerd, announcement, becomes, cli, network, node, running
+from tests.support.bgp import end_of_rib
+from tests.support.netns import needs_root
+
+pytestmark = needs_root
+
+VIP = "172.16.1.1"
+MANY = 100_000
+ASKING = ("status", "peers", "groups", "routes")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Routerd]:
+    """A daemon with five peers, whose paths to one VIP win, lose and are rejected."""
+    said = (
+        announcement(0, VIP, "172.16.1.2"),
+        announcement(1, VIP),
+        announcement(2, VIP, as_path=[65001, 65009]),
+        announcement(3, VIP, med=50),
+        announcement(4, VIP, as_path=[65001, 65000]) + announcement(4, "10.99.0.0/16", "10.98.0.0/16"),
+    )
+    async with AsyncExitStack() as stack:
+        made = stack.enter_context(network())
+        daemon = stack.enter_context(running(made.router, tmp_path_factory.mktemp("daemon")))
+        for number, octets in enumerate(said):
+            client = await stack.enter_async_context(await made.establish(number, hold=0))
+            client.send(octets + end_of_rib())
+        await becomes(lambda: [daemon.count(n, "received") for n in range(5)], [2, 1, 1, 1, 3])
+        await made.has(VIP, 0, 1)
+        yield daemon
+
+
+def words(text: str) -> list[list[str]]:
+    """The words of each line, which say the same however wide a column is."""
+    return [line.split() for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("command", ASKING)
+def test_a_command_prints_a_table_or_what_the_api_answers(daemon: Routerd, command: str) -> None:
+    table = daemon.cli(command)
+    assert (table.returncode, table.stderr) == (0, "")
+    assert node(0) in table.stdout
+    done = daemon.cli(command, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert _timeless(json.loads(done.stdout)) == _timeless(daemon.get(f"/v1/{command}"))
+
+
+def _timeless(answer: Any) -> Any:
+    if isinstance(answer, dict):
+        return {key: _timeless(value) for key, value in answer.items() if not key.endswith("_seconds")}
+    return [_timeless(value) for value in answer] if isinstance(answer, list) else answer
+
+
+def test_status_says_that_all_is_well(daemon: Routerd) -> None:
+    shown = daemon.cli("status").stdout
+    assert "all is well" in shown
+    assert "5 of 5 established" in shown
+    assert "3 prefixes, 6 paths" in shown
+    assert re.search(r"FIB +2 routes, 2 groups, 2 nexthops, 0 refused, 0 drift mended", shown)
+    assert "as wanted (fib_multipath_hash_policy = 1)" in shown
+    assert "problem" not in shown
+
+
+def test_peers_counts_and_says_why(daemon: Routerd) -> None:
+    head, _, *rows = words(daemon.cli("peers").stdout)
+    assert " ".join(head) == "Peer AS State For Recv Acc Rej In FIB Stale Sent Reason"
+    found = {row[0]: " ".join(row[4:]) for row in rows}
+    assert found[node(0)] == "2 2 0 2 0 1"
+    assert found[node(2)] == "1 1 0 0 0 1"
+    why = "1 rejected: 1 the router's own AS is in AS_PATH; 2 rejected: 6 not in accept"
+    assert found[node(4)] == f"3 0 3 0 0 1 {why}"
+
+
+def test_routes_in_pages_and_by_peer(daemon: Routerd) -> None:
+    assert len(json.loads(daemon.cli("routes", "--json", "--limit", "1", "--offset", "1").stdout)["routes"]) == 1
+    assert "1 of 3 prefixes" in daemon.cli("routes", "--limit", "1").stdout
+    mine = daemon.cli("routes", "--peer", node(1)).stdout
+    assert VIP in mine
+    assert "172.16.1.2" not in mine
+    assert daemon.cli("routes", "--peer", "nobody").stdout == "no prefixes\n"
+
+
+@pytest.mark.parametrize("prefix", [VIP, f"{VIP}/32"])
+def test_route_tells_winners_losers_and_the_kernel(daemon: Routerd, prefix: str) -> None:
+    done = daemon.cli("route", prefix)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = {n: line for n in range(5) for line in done.stdout.splitlines() if re.match(rf"[>= ] +{node(n)} ", line)}
+    assert {lines[0][0], lines[1][0]} == {">", "="}
+    assert "8 oldest" in lines[0] + lines[1]
+    assert "65001 65009" in lines[2]
+    assert lines[2].rstrip().endswith("3 AS_PATH length")
+    assert lines[3].rstrip().endswith("5 MED")
+    assert lines[4].rstrip().endswith("rejected: 1 the router's own AS is in AS_PATH")
+    detail = daemon.get(f"/v1/routes/{VIP}/32")
+    legs = [f"{address} dev eth0 weight 1" for address in (node(0), node(1))]
+    assert f"routerd  group {detail['group_id']}: {', '.join(legs)}" in done.stdout
+    assert f"kernel   proto bgp metric 20 nhid {detail['group_id']}: {', '.join(legs)}" in done.stdout
+    assert json.loads(daemon.cli("route", prefix, "--json").stdout) == detail
+
+
+def test_route_of_what_is_rejected_everywhere(daemon: Routerd) -> None:
+    done = daemon.cli("route", "10.99.0.0/16")
+    assert done.returncode == 0
+    assert "rejected: 6 not in accept" in done.stdout
+    assert "kernel   has no route to it" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("prefix", "told"),
+    [
+        ("192.0.2.1", "nobody announces 192.0.2.1/32, and the kernel has no route to it"),
+        ("172.16.1.1/24", "172.16.1.1/24"),
+        ("nonsense", "write a prefix such as 172.16.1.1/32"),
+        ("fd00::1", "nobody announces fd00::1/128, and the kernel has no route to it"),
+    ],
+)
+def test_route_of_what_is_not_there(daemon: Routerd, prefix: str, told: str) -> None:
+    done = daemon.cli("route", prefix)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(rf"routerd: .*{re.escape(told)}.*\n", done.stderr)
+
+
+def test_groups_and_their_members(daemon: Routerd) -> None:
+    shown = daemon.cli("groups").stdout
+    assert re.search(rf"^ +\d+ +resilient +1024 +1 +{node(0)} dev eth0 weight 1", shown, re.MULTILINE)
+    assert shown.count(f"{node(1)} dev eth0 weight 1") == 1
+
+
+def test_version(daemon: Routerd) -> None:
+    done = daemon.cli("version")
+    assert done.returncode == 0
+    assert re.fullmatch(r"routerd \S+\ndaemon  \S+ \(ExaBGP \S+, Python \S+, Linux \S+\)\n", done.stdout)
+    assert json.loads(daemon.cli("version", "--json").stdout)["daemon"] == daemon.get("/v1/version")
+
+
+def test_the_socket_may_come_from_the_environment(daemon: Routerd) -> None:
+    done = subprocess.run(
+        [*CLI, "peers"], env=os.environ | {"ROUTERD_SOCKET": str(daemon.socket)}, capture_output=True, check=False
+    )
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("command", [*ASKING, "route"])
+def test_a_clear_line_when_routerd_is_not_running(tmp_path: Path, command: str) -> None:
+    path = tmp_path / "absent.sock"
+    for json_option in ((), ("--json",)):
+        done = cli(command, *((VIP,) if command == "route" else ()), "--socket", str(path), *json_option)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            f"routerd: routerd is not running: nobody listens on {path} (No such file or directory)\n"
+        )
+
+
+def test_version_when_routerd_is_not_running(tmp_path: Path) -> None:
+    done = cli("version", "--socket", str(tmp_path / "absent.sock"))
+    assert re.fullmatch(r"routerd \S+\n", done.stdout)
+    assert "routerd is not running" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("routes", "--limit", "0"),
+        ("routes", "--limit", "10001"),
+        ("routes", "--offset", "-1"),
+        ("routes", "--offset", "99999999999999999999"),
+        ("route",),
+        ("nothing",),
+        ("run",),
+        ("flush",),
+    ],
+)
+def test_wrong_use_is_told(arguments: tuple[str, ...]) -> None:
+    done = cli(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert "Usage: routerd" in done.stderr
+
+
+# --------------------------------------------------------------------------------------------------- watching
+
+
+class Terminal:
+    """A program on a terminal of its own, and what it has written there."""
+
+    def __init__(self, *command: str, columns: int = 160) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        self._child = subprocess.Popen(
+            ["setsid", "--ctty", *command],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=os.environ | {"TERM": "xterm-256color"},
+        )
+        os.close(slave)
+        os.set_blocking(self._master, False)
+        self._written = b""
+
+    def written(self) -> str:
+        with contextlib.suppress(BlockingIOError, OSError):  # EIO: the program has ended
+            while piece := os.read(self._master, 65536):
+                self._written += piece
+        return self._written.decode(errors="replace")
+
+    def press(self, key: bytes) -> None:
+        os.write(self._master, key)
+
+    def wait(self) -> int:
+        return self._child.wait(10)
+
+    def close(self) -> None:
+        self._child.kill()
+        self._child.wait()
+        os.close(self._master)
+
+
+@contextmanager
+def terminal(*command: str, columns: int = 160) -> Iterator[Terminal]:
+    made = Terminal(*command, columns=columns)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+async def test_watch_draws_again_and_again_and_ends_with_ctrl_c(daemon: Routerd) -> None:
+    with terminal(*CLI, "status", "--watch", "--socket", str(daemon.socket)) as screen:
+        await becomes(lambda: screen.written().count("all is well") >= 2, True)
+        assert node(4) in screen.written()
+        screen.press(b"\x03")
+        assert screen.wait() == 0
+        assert "\x1b[?1049l" in screen.written(), "it leaves the alternate screen"
+        assert "\x1b[?25h" in screen.written(), "it shows the cursor again"
+        assert "Traceback" not in screen.written()
+
+
+@pytest.mark.parametrize("command", ASKING)
+async def test_a_narrow_terminal_cuts_nothing_off(daemon: Routerd, command: str) -> None:
+    with terminal(*CLI, command, "--socket", str(daemon.socket), columns=80) as screen:
+        assert screen.wait() == 0
+        shown = re.sub(r"\x1b\[[0-9;]*m", "", screen.written())
+        assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+        assert f"{node(0)} " in shown
+
+
+async def test_watch_waits_for_a_daemon(tmp_path: Path) -> None:
+    with terminal(*CLI, "status", "--watch", "--socket", str(tmp_path / "absent.sock")) as screen:
+        await becomes(lambda: screen.written().count("routerd is not running") >= 2, True)
+        screen.press(b"\x03")
+        assert screen.wait() == 0
+
+
+# ------------------------------------------------------------------------------------------------------ other states
+
+
+async def test_nothing_accepted_is_told(tmp_path: Path) -> None:
+    config = re.sub(r"accept = .*\n", "", CONFIG)
+    with network() as made, running(made.router, tmp_path, config) as daemon:
+        async with await made.establish(0) as client:
+            client.send(announcement(0, VIP))
+            await becomes(lambda: daemon.count(0, "rejected"), 1)
+            done = daemon.cli("status")
+            assert done.returncode == 1
+            assert "1 problem(s)" in done.stdout
+            told = "nothing is accepted: peer group nodes has no accept list (RFC 8212)"
+            assert f"problem  peer {node(0)}: {told}" in done.stdout
+            assert 'add accept = ["172.16.0.0/16"]' in done.stdout
+            assert "(no accept policy); 1 rejected: 5 the peer group has no accept list" in done.stdout
+            assert json.loads(daemon.cli("status", "--json").stdout)["ok"] is False
+            assert daemon.cli("status", "--json").returncode == 1
+            assert made.route(VIP) == ""
+
+
+async def test_an_absent_peer_is_a_problem(tmp_path: Path) -> None:
+    absent = f'\n[[peers]]\nname = "k8s-w0"\naddress = "{node(7)}"\ngroup = "nodes"\n'
+    with network() as made, running(made.router, tmp_path, CONFIG + absent) as daemon:
+        done = daemon.cli("status")
+        assert done.returncode == 1
+        assert "problem  peer k8s-w0: has not dialled in" in done.stdout
+        assert daemon.cli("peers").returncode == 0
+
+
+async def test_no_peers_no_routes(tmp_path: Path) -> None:
+    config = re.sub(r"networks = .*\n", "", CONFIG)
+    with network() as made, running(made.router, tmp_path, config) as daemon:
+        shown = {command: daemon.cli(command) for command in ASKING}
+        assert [done.returncode for done in shown.values()] == [0, 0, 0, 0]
+        assert shown["peers"].stdout == "no peers: nothing is configured, and nobody has dialled in\n"
+        assert shown["groups"].stdout == "no nexthop groups: nothing is in the FIB\n"
+        assert shown["routes"].stdout == "no prefixes\n"
+
+
+# ---------------------------------------------------------------------------------------------------- many routes
+
+
+async def test_status_is_quick_with_many_routes(tmp_path: Path) -> None:
+    first = int(ipaddress.IPv4Address("172.20.0.0"))
+    prefixes = [str(ipaddress.IPv4Address(first + n)) for n in range(MANY)]
+    with network() as made, running(made.router, tmp_path) as daemon:
+        empty = _best_of_five(daemon)
+        async with await made.establish(0) as client:
+            for start in range(0, MANY, 800):
+                client.send(announcement(0, *prefixes[start : start + 800]))
+            await client.flushed()
+            await becomes(lambda: daemon.status()["fib"]["routes"], MANY, 30)
+            assert made.legs(prefixes[-1]) == {node(0)}
+            full = _best_of_five(daemon)
+            print(f"routerd status: {empty:.3f} s with no route, {full:.3f} s with {MANY}")
+            assert full < 1.0
+            assert full < 2 * empty + 0.1
+            shown = daemon.cli("status").stdout
+            assert f"{MANY} routes" in shown
+            piped = subprocess.run(
+                f"{' '.join(CLI)} routes --limit 10000 --socket {daemon.socket} | head -1",
+                shell=True, capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            assert piped.stderr == ""
+
+
+def _best_of_five(daemon: Routerd) -> float:
+    best = 60.0
+    for _ in range(5):
+        start = time.monotonic()
+        assert daemon.cli("status").returncode == 0
+        best = min(best, time.monotonic() - start)
+    return best
