@@ -1,8 +1,8 @@
 """A BGP load generator on raw sockets: many peers in one process, UPDATEs built beforehand.
 
-Run inside a node's namespace. It dials the router from one source address a peer, and then obeys lines on standard
-input: `load FIRST COUNT`, `withdraw FIRST COUNT`, `one PEER PREFIX`, `close PEER`, `quit`. Every answer is a JSON line
-with the monotonic time in seconds at which the work was handed to the kernel.
+Run inside a node's namespace. It dials the router from one source address a peer, and obeys lines on standard input:
+`load FIRST COUNT`, `withdraw FIRST COUNT`, `one PEER PREFIX`, `close PEER`, `quit`. Every answer is a JSON line with the
+monotonic time in seconds at which the work was handed to the kernel.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def hello(asn: int, hold: int, router_id: str) -> bytes:
 def attributes(asn: int, next_hop: str, med: int | None) -> bytes:
     """Return ORIGIN, AS_PATH, NEXT_HOP and perhaps MED."""
     path = struct.pack("!BBI", 2, 1, asn)
-    found = b"\x40\x01\x01\x00" + b"\x40\x02" + bytes([len(path)]) + path + b"\x40\x03\x04" + socket.inet_aton(next_hop)
+    found = (
+        b"\x40\x01\x01\x00" + b"\x40\x02" + bytes([len(path)]) + path + b"\x40\x03\x04" + socket.inet_aton(next_hop)
+    )
     return found if med is None else found + b"\x80\x04\x04" + struct.pack("!I", med)
 
 

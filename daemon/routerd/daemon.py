@@ -327,7 +327,7 @@ class Daemon:
         busy: dict[int, int] = {}
         for id in islice(ids, INSPECTED_AT_ONCE):
             with contextlib.suppress(OSError):  # it has gone meanwhile, and says so by its absence
-                busy[id] = sum(age < idle for _, _, age in lookup.buckets(id))
+                busy[id] = len(self.writer.flows(id, idle))
         return busy
 
     def _kernel_changed(self, reason: str) -> None:

@@ -93,6 +93,12 @@ def _peer_problems(router: Router, peer: Peer) -> Iterator[ProblemView]:
             what=f"nothing is accepted: peer group {peer.group_name} has no accept list (RFC 8212)",
             remedy=f'add accept = ["172.16.0.0/16"], or what its nodes announce, to [peer_groups.{peer.group_name}]',
         )
+    for hop, prefixes in _unreachable(router, peer).items():
+        yield ProblemView(
+            where=where,
+            what=f"{prefixes} prefixes are not in the FIB: nothing leads to their next hop {hop}",
+            remedy="the router needs an address on that network, or the peer group fewer families",
+        )
     for family in sorted(peer.unadvertisable):
         if peer.group.advertise:
             yield ProblemView(
@@ -100,6 +106,20 @@ def _peer_problems(router: Router, peer: Peer) -> Iterator[ProblemView]:
                 what=f"{family.label} cannot be advertised: the router has no {family.label} address on the link",
                 remedy=f"add an {family.label} address to the interface that holds the session",
             )
+
+
+def _unreachable(router: Router, peer: Peer) -> dict[str, int]:
+    """Count the peer's accepted prefixes by those of its next hops that nothing resolves."""
+    hops = [hop for hop in peer.hops if router.rib.nexthops.resolve(*hop, peer.packed) is None]
+    found: dict[str, int] = {}
+    if hops:
+        for paths in router.rib.loc_rib.sets():
+            for path in paths.paths:
+                attributes = path.attributes
+                if path.peer == peer.address and (attributes.next_hop, attributes.link_local) in hops:
+                    name = format_address(attributes.next_hop)
+                    found[name] = found.get(name, 0) + paths.users
+    return found
 
 
 def _refusals(router: Router) -> Iterator[ProblemView]:

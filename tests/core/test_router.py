@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -27,7 +28,7 @@ from routerd.message import (
 from routerd.route import Family, format_prefix, parse_address, parse_prefix
 from tests.support.core import CONFIG, LINKS, Simulation, opened, preserving, sequence
 
-A, B, C = "192.168.10.100", "192.168.10.101", "192.168.20.100"
+A, B, C, D = "192.168.10.100", "192.168.10.101", "192.168.20.100", "192.168.10.102"
 VIP = "172.16.1.1/32"
 
 
@@ -297,10 +298,13 @@ class TestRestart:
 
 
 class TestDrift:
-    @pytest.mark.parametrize("what", ["route", "nexthop", "group", "all routes", "link"])
+    @pytest.mark.parametrize(
+        "what", ["route", "nexthop", "group", "all routes", "link", "elsewhere", "exchanged", "timers", "type"]
+    )
     def test_it_is_found_and_mended(self, what: str) -> None:
         simulation = three_nodes(VIP, "172.16.1.2/32")
         kernel = simulation.kernel
+        before = (dict(kernel.nexthops), dict(kernel.groups), dict(kernel.routes))
         match what:
             case "route":
                 del kernel.routes[parse_prefix(VIP)]
@@ -310,6 +314,21 @@ class TestDrift:
                 kernel.delete(next(iter(kernel.groups)))
             case "all routes":
                 kernel.routes.clear()
+            case "elsewhere":
+                first, second, _ = kernel.nexthops
+                kernel.nexthops[first] = replace(kernel.nexthops[first], gateway=Gateway(parse_address(D), 2))
+                kernel.nexthops[second] = replace(kernel.nexthops[second], gateway=None)
+            case "exchanged":
+                first, second, _ = kernel.nexthops
+                one, other = kernel.nexthops[first].gateway, kernel.nexthops[second].gateway
+                kernel.nexthops[first] = replace(kernel.nexthops[first], gateway=other)
+                kernel.nexthops[second] = replace(kernel.nexthops[second], gateway=one)
+            case "timers":
+                (group,) = kernel.groups.values()
+                kernel.groups[group.id] = replace(group, idle_timer=3.0)
+            case "type":
+                (group,) = kernel.groups.values()
+                kernel.groups[group.id] = replace(group, buckets=0, idle_timer=0.0)
             case "link":
                 kernel.link_down(3)
                 up = simulation.router.rib.nexthops.interfaces[3]
@@ -320,6 +339,8 @@ class TestDrift:
         simulation.settle()
         assert simulation.fib() == {VIP: [A, B, C], "172.16.1.2/32": [A, B, C]}
         assert (simulation.router.drift_mended > 0) is (what != "link")
+        if what != "link":
+            assert (kernel.nexthops, kernel.groups, kernel.routes) == before
         simulation.forget()
         simulation.dump()
         assert simulation.operations == []

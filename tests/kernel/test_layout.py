@@ -18,19 +18,19 @@ pytestmark = needs_root
 
 def test_busy_buckets_keep_their_member_and_idle_ones_follow_the_weights() -> None:
     chance = random.Random(1)
-    buckets = [(i, 1 if i < 512 else 2, chance.choice([0.5, 500.0])) for i in range(1024)]
-    layout = lay_out(buckets, 120, [Member(1), Member(2), Member(3)])
+    buckets = [(1 if i < 512 else 2, chance.random() < 0.5) for i in range(1024)]
+    layout = lay_out(buckets, [Member(1), Member(2), Member(3)])
     assert layout is not None
-    assert all(layout[i] == owner for i, owner, idle in buckets if idle < 120)
+    assert all(layout[i] == owner for i, (owner, busy) in enumerate(buckets) if busy)
     assert layout.count(3) > 250
 
 
 def test_without_flows_there_is_nothing_to_continue() -> None:
-    assert lay_out([(0, 1, 500.0), (1, 1, 120.0)], 120, [Member(1)]) is None
+    assert lay_out([(1, False), (1, False)], [Member(1)]) is None
 
 
 def test_buckets_of_a_lost_member_go_to_the_others() -> None:
-    layout = lay_out([(i, i % 3 + 1, 0.0) for i in range(30)], 120, [Member(1), Member(2)])
+    layout = lay_out([(i % 3 + 1, True) for i in range(30)], [Member(1), Member(2)])
     assert layout is not None
     assert [layout[i] for i in range(30) if i % 3 < 2] == [i % 3 + 1 for i in range(30) if i % 3 < 2]
     assert set(layout) == {1, 2}

@@ -20,6 +20,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[router]": model.RouterSection,
     "[fib]": model.FibSection,
     "[api]": model.ApiSection,
+    "[liveness]": model.LivenessSection,
+    "[drain]": model.DrainSection,
     "[peer_groups.nodes]": model.PeerGroup,
     "[[peers]]": model.Peer,
     "[[dynamic_peers]]": model.DynamicPeers,

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from routerd.__main__ import app
 from routerd.config.load import load
-from routerd.config.model import FibSection
+from routerd.config.model import FibSection, LivenessSection
+from routerd.kernel.neighbour import settings
 from routerd.kernel.sysctl import wanted
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +86,9 @@ def test_watchdog_is_fed_in_time(service: configparser.SectionProxy) -> None:
 def test_sysctls_are_those_that_routerd_verifies(fib: FibSection) -> None:
     text = (ROOT / "systemd" / "sysctl.d" / "90-routerd.conf").read_text()
     lines = [line.split("=") for line in text.splitlines() if line and not line.startswith("#")]
-    assert {name.strip(): value.strip() for name, value in lines} == wanted(fib)
+    assert {name.strip(): value.strip() for name, value in lines} == wanted(fib) | {
+        name.replace("/", "."): value for name, value in settings(LivenessSection(), ["default"]).items()
+    }
 
 
 def test_five_tuple_in_the_comment() -> None:

@@ -14,18 +14,15 @@ from itertools import groupby
 
 from routerd.message import Member
 
-Bucket = tuple[int, int, float]
-"""Index, nexthop id, seconds idle, as `lookup.buckets` returns them."""
 
-
-def lay_out(buckets: Sequence[Bucket], idle_timer: float, members: Sequence[Member]) -> list[int] | None:
+def lay_out(buckets: Sequence[tuple[int, bool]], members: Sequence[Member]) -> list[int] | None:
     """Return the member of every bucket of a group that continues `buckets`; None if no flow is there to continue.
 
-    A bucket that carried traffic within `idle_timer` seconds keeps its member, if that is still one. The others
-    go where the weights of the members want them.
+    `buckets` are the nexthop id of each and whether it carries flows. Those that do keep their member, if that is
+    still one; the others go where the weights of the members want them.
     """
     weights = {member.id: member.weight for member in members}
-    kept = {index: owner for index, owner, idle in buckets if idle < idle_timer and owner in weights}
+    kept = {index: owner for index, (owner, busy) in enumerate(buckets) if busy and owner in weights}
     if not kept:
         return None
     total = sum(weights.values())

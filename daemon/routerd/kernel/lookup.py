@@ -28,6 +28,9 @@ _NESTED = 0x8000
 _REFUSING = (errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES)
 """How a lookup ends on a route of type unreachable, blackhole or prohibit."""
 
+Bucket = tuple[int, int, float]
+"""Index, nexthop id, seconds idle."""
+
 ABSENT = KernelRouteView(present=False, protocol="", metric=None, nexthop_id=None, members=[])
 
 
@@ -59,8 +62,8 @@ def gateway(nexthop: int) -> Gateway:
     return Gateway(Address(address), found.get_attr("NHA_OIF"))
 
 
-def buckets(group: int, nexthop: int | None = None) -> list[tuple[int, int, float]]:
-    """Return (index, nexthop id, seconds idle) of a resilient group's buckets, of one member's if given.
+def buckets(group: int, nexthop: int | None = None) -> list[Bucket]:
+    """Return the buckets of a resilient group, of one member if given.
 
     Raises OSError: ENOENT for an unknown group, EINVAL for one that is not resilient.
     """
@@ -68,7 +71,7 @@ def buckets(group: int, nexthop: int | None = None) -> list[tuple[int, int, floa
     if nexthop is not None:
         chosen = wire.attribute(_BUCKET_NH_ID, struct.pack("=I", nexthop))
         body += wire.attribute(_NHA_RES_BUCKET | _NESTED, chosen)
-    found: list[tuple[int, int, float]] = []
+    found: list[Bucket] = []
     for data, start, end in wire.dump(wire.RTM_GETNEXTHOPBUCKET, body):
         nested = wire.attributes(data, start + 8, end)[_NHA_RES_BUCKET]
         bucket = wire.attributes(nested, 0, len(nested))

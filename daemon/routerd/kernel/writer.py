@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Generic, TypeVar
@@ -15,6 +16,7 @@ from typing import Generic, TypeVar
 from routerd.kernel import batch, lookup, messages, wire
 from routerd.kernel.compat import CompatMode
 from routerd.kernel.layout import lay_out, steps
+from routerd.kernel.lookup import Bucket
 from routerd.message import (
     DeleteNexthop,
     DeleteRoutes,
@@ -32,6 +34,9 @@ _SEND_BUFFER = 1 << 20
 _RECEIVE_BUFFER = 8 << 20
 _ERROR_SIZE = 2304
 """What a refusal takes of the receive buffer, generously: every message of a send may be refused."""
+
+_WRITE_TIME = 0.03
+"""Seconds that the kernel and this process may disagree about when a group was written: ticks, and 1/100 s."""
 
 _STAND_IN, _PROBE_MEMBER, _PROBE_GROUP = 0x7FFFFFFD, 0x7FFFFFFE, 0x7FFFFFFF
 
@@ -80,6 +85,7 @@ class KernelWriter:
         self._routes: _Owned[Prefix] = _Owned()
         self._nexthops: _Owned[int] = _Owned()
         self._compat = CompatMode()
+        self._written: dict[int, float] = {}
         self.port: int = self._socket.getsockname()[0]
         self.supports_resilient, self.wide_weights = self._probe()
 
@@ -128,16 +134,30 @@ class KernelWriter:
                 text = f"nexthop id {operation.id} exists and is not routerd's"
             return [WriteFailed(operation, number, text)]
         self._nexthops.add((operation.id,))
+        if isinstance(operation, SetGroup):
+            self._written[operation.id] = time.monotonic()
         return []
+
+    def flows(self, group: int, idle_timer: float) -> list[Bucket]:
+        """Return the buckets of a resilient group that carried traffic within `idle_timer` seconds.
+
+        The kernel counts the idle time of a bucket that was never used from when it was given to its member; what
+        has been idle since the very moment of routerd's last write has not been used since. Raises OSError as
+        `lookup.buckets`.
+        """
+        found = lookup.buckets(group)
+        since = time.monotonic() - self._written.get(group, -idle_timer)
+        return [bucket for bucket in found if bucket[2] < idle_timer and abs(bucket[2] - since) > _WRITE_TIME]
 
     def _continue(self, group: SetGroup) -> bool:
         """Make a group with the buckets of another one, flows and all; False if there is nothing to continue."""
         try:
             found = lookup.buckets(group.like)
+            busy = {index for index, _, _ in self.flows(group.like, group.idle_timer)}
             gateway = lookup.gateway(group.members[0].id)
         except OSError:
             return False  # the other group, or the first member, is gone: there are no flows to keep
-        layout = lay_out(found, group.idle_timer, group.members)
+        layout = lay_out([(owner, index in busy) for index, owner, _ in found], group.members)
         if layout is None or len(found) != group.buckets or not (self.wide_weights or group.buckets <= 256):
             return False
         create = wire.NLM_F_CREATE | wire.NLM_F_EXCL
@@ -151,6 +171,7 @@ class KernelWriter:
             self._transmit([messages.delete_nexthop(group.id)])
             return False
         self._nexthops.add((group.id,))
+        self._written[group.id] = time.monotonic()
         return True
 
     def _flags(self, id_: int) -> int:
@@ -181,6 +202,7 @@ class KernelWriter:
         if refused and refused[0][0] != errno.ENOENT:
             return [WriteFailed(operation, *refused[0])]
         self._nexthops.remove((operation.id,))
+        self._written.pop(operation.id, None)
         return []
 
     def _transmit(self, requests: Sequence[bytes]) -> Refusals:
