@@ -1,7 +1,7 @@
 """A BGP load generator on raw sockets: many peers in one process, UPDATEs built beforehand.
 
 Run inside a node's namespace. It dials the router from one source address a peer, and obeys lines on standard input:
-`load FIRST COUNT`, `withdraw FIRST COUNT`, `one PEER PREFIX`, `close PEER`, `quit`. Every answer is a JSON line with the
+`load FIRST COUNT`, `withdraw FIRST COUNT`, `one PEER PREFIX`, `close PEER`, `quit`. Answers are JSON lines, with the
 monotonic time in seconds at which the work was handed to the kernel.
 """
 

@@ -69,6 +69,7 @@ class Router:
         self.failed_objects: dict[int, WriteFailed] = {}
         self.unusable: dict[Gateway, WriteFailed] = {}
         self._unlinked: set[Gateway] = set()
+        self._distrusted: set[Gateway] = set()
         self._moves_since: float | None = None
         self._adoption_ends: float | None = None
         self._twins_at: float | None = None
@@ -162,12 +163,15 @@ class Router:
         """Let gateways whose node is back into their groups again, once nothing of its last session is left."""
         if not self.fib.groups.down or self.busy:
             return []
-        alive = {
-            gateway
-            for peer in self.rib.peers.values()
-            if peer.session is not None or peer.deadline is not None
-            for gateway in self.rib.gateways_of(peer)
-        }
+        speaking, held = set[Gateway](), set[Gateway]()
+        for peer in self.rib.peers.values():
+            if peer.session is not None:
+                speaking |= self.rib.gateways_of(peer)
+            elif peer.deadline is not None:
+                held |= self.rib.gateways_of(peer)
+        # A node that was silent and lost its session has probably booted: it is back when it speaks BGP again.
+        self._distrusted -= speaking - self.silent
+        alive = speaking | (held - self._distrusted)
         barred = self.silent | self._unlinked | self.unusable.keys()
         operations = self.fib.restore(alive - barred)
         self.fib.forget(self.fib.groups.down - alive - barred)
@@ -190,6 +194,7 @@ class Router:
             self.silent.discard(gateway)
             return [*self._revive(), Event("neighbour answers again", fields)]
         self.silent.add(gateway)
+        self._distrusted.add(gateway)
         return [*self._program(self.fib.fail([gateway])), Event("neighbour is silent", fields, level="warning")]
 
     @staticmethod

@@ -63,7 +63,8 @@ def operation_line(operation: Operation) -> str:
         case SetNexthop(id=id, gateway=gateway):
             return f"nexthop {id} {format_address(gateway.address)} dev {gateway.ifindex}"
         case SetGroup(id=id, members=members):
-            return f"group {id} {' '.join(f'{m.id}*{m.weight}' for m in members)} buckets {operation.buckets}"
+            like = f" like {operation.like}" if operation.like else ""
+            return f"group {id} {' '.join(f'{m.id}*{m.weight}' for m in members)} buckets {operation.buckets}{like}"
         case SetRoutes(id=id, prefixes=prefixes):
             return f"routes to {id}: {' '.join(map(format_prefix, prefixes))}"
         case DeleteRoutes(prefixes=prefixes):
@@ -84,7 +85,7 @@ def replay(case: Path) -> str:
             )
     lines.append("--- the FIB at the end")
     for prefix, group in sorted(router.fib.routes.items()):
-        legs = " ".join(format_address(gateway.address) for gateway in group.live)
+        legs = " ".join(format_address(gateway.address) for gateway in group.legs)
         lines.append(f"{format_prefix(prefix)} nhid {group.id} {legs}")
     return "\n".join(lines) + "\n"
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from routerd.message import Advertise, Event, GracefulRestart, Interface, KernelObjects, SetNexthop, Settle
+from routerd.message import (
+    Advertise,
+    Event,
+    Gateway,
+    GracefulRestart,
+    Interface,
+    KernelObjects,
+    NeighbourState,
+    SetNexthop,
+    Settle,
+)
 from routerd.route import Attributes, Family, format_prefix, parse_address, parse_prefix
 from tests.support.core import CONFIG, LINKS, Simulation, preserving, sequence
 
@@ -228,3 +238,20 @@ def test_a_node_that_says_it_will_go_is_drained_and_not_cut_off() -> None:
     simulation.settle()
     [group] = simulation.kernel.groups.values()
     assert [member.weight for member in group.members] == [1, 1]
+
+
+def test_a_node_that_was_silent_and_lost_its_session_is_back_only_when_it_speaks() -> None:
+    simulation = nodes(A, B, graceful=preserving(60))
+    gateway = Gateway(parse_address(A), 2)
+    simulation.take(NeighbourState(gateway, alive=False))
+    assert simulation.fib() == {VIP: [B]}
+    simulation.take(NeighbourState(gateway, alive=True))
+    assert simulation.fib() == {VIP: [A, B]}
+    simulation.take(NeighbourState(gateway, alive=False))
+    simulation.down(A)
+    simulation.take(NeighbourState(gateway, alive=True))
+    simulation.settle()
+    assert simulation.fib() == {VIP: [B]}
+    simulation.up(A, graceful=preserving(60))
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A, B]}

@@ -129,9 +129,10 @@ async def test_openapi_describes_every_endpoint(daemon: Routerd) -> None:
     assert status == 200
     assert set(described["paths"]) == {
         "/v1/status", "/v1/peers", "/v1/groups", "/v1/routes", "/v1/routes/{prefix}", "/v1/version",
+        "/v1/peers/{peer}/drain",
     }  # fmt: skip
-    for path in described["paths"].values():
-        assert set(path) == {"get"}
+    for name, path in described["paths"].items():
+        assert set(path) == ({"get", "put", "delete"} if name.endswith("/drain") else {"get"})
         assert path["get"]["responses"]["200"]["content"]["application/json"]["schema"] != {}
     schemas = described["components"]["schemas"]
     assert set(schemas["PeerView"]["properties"]) == set(get_type_hints(models.PeerView))

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from routerd.fib.adopt import legs_of, own_groups, own_nexthops
+from routerd.fib.adopt import legs_of, own_groups, own_nexthops, timers_differ
 from routerd.fib.fib import Fib
 from routerd.fib.model import Group
 from routerd.message import (
     DeleteNexthop,
     DeleteRoutes,
+    KernelGroup,
     KernelObjects,
     Operation,
     RouteAudit,
@@ -34,26 +35,42 @@ def mend_objects(fib: Fib, dump: KernelObjects) -> Mended:
     operations: list[Operation] = []
     found, surplus = own_nexthops(dump.nexthops)
     lost = [gateway for gateway, id in groups.nexthops.items() if found.get(gateway) != id]
-    surplus += [id for gateway, id in found.items() if groups.nexthops.get(gateway) != id]
-    wrong += [f"nexthop {groups.nexthops[gateway]} was missing" for gateway in lost]
+    expected = set(groups.nexthops.values())  # under these ids something else may stand: it is replaced, not deleted
+    surplus = [id for id in (*surplus, *found.values()) if id not in expected]
+    wrong += [f"nexthop {groups.nexthops[gateway]} was missing, or led elsewhere" for gateway in lost]
     wrong += [f"nexthop {id} was not expected" for id in surplus]
     kernel = own_groups(dump.groups)
+    retimed: set[Group] = set()
     for group in groups:
-        legs = legs_of(kernel[group.id], found) if group.id in kernel else {}
+        there = kernel.get(group.id)
+        legs = legs_of(there, found) if there is not None else {}
         # What was made like another group has the weights of its layout until it is balanced.
         same = legs.keys() == group.legs.keys() if group.id in fib.rebalance else legs == group.legs
-        if not same:
+        if there is not None and there.buckets != group.buckets:
+            # The kernel changes neither type nor size: the group is made anew, and its routes come again.
+            wrong.append(f"group {group.id} had {there.buckets} buckets instead of {group.buckets}")
+            operations.append(DeleteNexthop(group.id))
+            group.legs = {}
+        elif not same:
             wrong.append(f"group {group.id} had {len(legs)} of {len(group.legs)} members, or other ones")
             group.legs = legs
+        elif there is not None and _is_retimed(fib, group, there):
+            wrong.append(f"group {group.id} had timers of {there.idle_timer:g} s and {there.unbalanced_timer:g} s")
+            retimed.add(group)
     # The objects come back before the groups that want them; on a link that is down the kernel refuses, and what
     # the RIB wants then is about to change anyway.
     operations += [SetNexthop(groups.nexthops[gateway], gateway) for gateway in lost]
     for group in groups:
-        operations += fib.rewritten(group, partial(groups.write, group))
+        operations += fib.rewritten(group, partial(groups.write, group, force=group in retimed))
     unknown = [id for id in kernel if id not in groups.by_id]
     wrong += [f"group {id} was not expected" for id in unknown]
     operations += [DeleteNexthop(id) for id in [*unknown, *surplus]]
     return wrong, operations
+
+
+def _is_retimed(fib: Fib, group: Group, there: KernelGroup) -> bool:
+    """Tell whether somebody changed the timers. Those of an adopted group change when it is balanced."""
+    return group.adapted and group.id not in fib.rebalance and timers_differ(fib, there)
 
 
 def mend_routes(fib: Fib, audit: RouteAudit) -> Mended:

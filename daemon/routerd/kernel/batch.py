@@ -10,7 +10,7 @@ from routerd.kernel import wire
 from routerd.route import IPV4_PREFIX_SIZE, Prefix
 
 _RTA_DST, _RTA_PRIORITY, _RTA_NH_ID = 1, 6, 30
-_RT_SCOPE_UNIVERSE = 0
+_RT_SCOPE_UNIVERSE, _RT_SCOPE_NOWHERE = 0, 255
 _U32 = 8
 
 _ROUTE = "=IHHII BBBBBBBBI HH{}s"
@@ -31,24 +31,19 @@ def set_routes(prefixes: Sequence[Prefix], nexthop: int, metric: int, owned: Con
     replace = wire.NLM_F_REQUEST | wire.NLM_F_CREATE | wire.NLM_F_REPLACE
     create = wire.NLM_F_REQUEST | wire.NLM_F_CREATE | wire.NLM_F_EXCL
     flags = [replace if prefix in owned else create for prefix in prefixes]
-    return _pack(wire.RTM_NEWROUTE, flags, prefixes, tail)
+    return _pack(wire.RTM_NEWROUTE, flags, _RT_SCOPE_UNIVERSE, prefixes, tail)
 
 
 def delete_routes(prefixes: Sequence[Prefix], metric: int) -> list[bytes]:
-    """Return a request for each prefix that deletes only a route of our protocol and metric."""
+    """Return a request for each prefix that deletes only a route of our protocol and metric, of any scope."""
     tail = struct.pack("=HHI", _U32, _RTA_PRIORITY, metric)
-    return _pack(wire.RTM_DELROUTE, [wire.NLM_F_REQUEST] * len(prefixes), prefixes, tail)
+    return _pack(wire.RTM_DELROUTE, [wire.NLM_F_REQUEST] * len(prefixes), _RT_SCOPE_NOWHERE, prefixes, tail)
 
 
-def _pack(kind: int, flags: list[int], prefixes: Sequence[Prefix], tail: bytes) -> list[bytes]:
+def _pack(kind: int, flags: list[int], scope: int, prefixes: Sequence[Prefix], tail: bytes) -> list[bytes]:
     ipv4, ipv6 = _IPV4.pack, _IPV6.pack
     size4, size6 = _IPV4.size + len(tail), _IPV6.size + len(tail)
-    table, protocol, scope, unicast = (
-        wire.RT_TABLE_MAIN,
-        wire.RTPROT_BGP,
-        _RT_SCOPE_UNIVERSE,
-        wire.RTN_UNICAST,
-    )
+    table, protocol, unicast = wire.RT_TABLE_MAIN, wire.RTPROT_BGP, wire.RTN_UNICAST
     messages: list[bytes] = []
     for index, prefix in enumerate(prefixes):
         if len(prefix) == IPV4_PREFIX_SIZE:
