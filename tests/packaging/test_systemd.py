@@ -86,7 +86,7 @@ def test_watchdog_is_fed_in_time(service: configparser.SectionProxy) -> None:
 def test_sysctls_are_those_that_routerd_verifies(fib: FibSection) -> None:
     text = (ROOT / "systemd" / "sysctl.d" / "90-routerd.conf").read_text()
     lines = [line.split("=") for line in text.splitlines() if line and not line.startswith("#")]
-    assert {name.strip(): value.strip() for name, value in lines} == wanted(fib) | {
+    assert {name.strip().lstrip("-"): value.strip() for name, value in lines} == wanted(fib) | {
         name.replace("/", "."): value for name, value in settings(LivenessSection(), ["default"]).items()
     }
 
