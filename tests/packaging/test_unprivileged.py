@@ -123,7 +123,7 @@ async def test_an_ordinary_user_with_two_capabilities(top: Path, way: str) -> No
         veth(router, "eth0", node, "eth0")
         router.address("eth0", "10.0.0.1/24", "fd00::1/64")
         node.address("eth0", "10.0.0.2/24", "fd00::2/64")
-        router.run("sysctl", "-q", "-p", str(ROOT / "systemd" / "sysctl.d" / "90-routerd.conf"))
+        router.run("sysctl", "-q", "-e", "-p", str(ROOT / "systemd" / "sysctl.d" / "90-routerd.conf"))
         with daemon(router, top, *WAYS[way]) as process:
             first = await status(process, top)
             child = first["speaker"]["pid"]

@@ -100,7 +100,7 @@ class FibSection(Model):
     metric: int = Field(default=20, ge=1, le=4294967295, strict=True)
     hash_policy: HashPolicy = "l4"
     groups: Literal["resilient", "hash-threshold"] = "resilient"
-    buckets: int = Field(default=1024, ge=1, le=65535, strict=True)
+    buckets: int = Field(default=1024, ge=1, le=16384, strict=True)
     bucket_budget: int = Field(default=1048576, ge=1024, le=268435456, strict=True)
     idle_timer: float = Field(default=120.0, gt=0, le=42949672)
     unbalanced_timer: float = Field(default=0.0, ge=0, le=42949672)
