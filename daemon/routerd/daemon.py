@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import platform
 import signal
 import time
 from collections import deque
 from collections.abc import Iterable
-from importlib.metadata import version as installed_version
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -17,22 +15,12 @@ from typing import TextIO
 import sdnotify
 import structlog
 
-from routerd import __version__, health, snapshot
+from routerd import snapshot
+from routerd.answers import Answers
 from routerd.api import server
-from routerd.api.models import (
-    DrainView,
-    GroupView,
-    PeerView,
-    ProblemView,
-    RouteDetailView,
-    RoutesView,
-    SpeakerView,
-    StatusView,
-    VersionView,
-)
+from routerd.api.models import ProblemView
 from routerd.config.model import Config
 from routerd.drains import Drains
-from routerd.kernel import lookup
 from routerd.kernel.audit import audit
 from routerd.kernel.dump import dump, objects
 from routerd.kernel.flush import flush
@@ -76,7 +64,6 @@ RESYNC_DELAY = 0.02
 """Seconds that notifications gather before the kernel is read again: a link that flaps sends several."""
 REREAD_DELAY = 1.0
 WATCHDOG_INTERVAL = 5.0
-DRAIN_INTERVAL = 1.0
 INSPECTED_AT_ONCE = 16
 """Groups whose buckets are read in one turn: each takes the kernel two milliseconds."""
 
@@ -103,9 +90,8 @@ class Daemon:
         )
         self.speaker = Speaker(config, log=log)
         self.sysctls = Sysctls(config.fib)
-        self.notes: list[ProblemView] = []
         self.drains = Drains(config.drain.state_file)
-        self._drain_progress: dict[str, int] = {}
+        self.answers = Answers(self.router, self.speaker, self.sysctls, self.drains, self._take)
         self._codecs: dict[str, tuple[int, UpdateDecoder, UpdateEncoder]] = {}
         self._wake = asyncio.Event()
         self._resync = asyncio.Event()
@@ -141,8 +127,8 @@ class Daemon:
                 group.create_task(self._housekeep())
                 group.create_task(self._reconcile())
                 group.create_task(self._watch_neighbours())
-                group.create_task(self._watch_drains())
-                group.create_task(server.serve(self, listener))
+                group.create_task(self.answers.watch_drains())
+                group.create_task(server.serve(self.answers, listener))
                 group.create_task(self._report())
                 await self._stop.wait()
                 raise StopRequested
@@ -232,17 +218,6 @@ class Daemon:
                 self._take(NeighbourState(gateway, alive=True))
             prober.probe(watched)
             await asyncio.sleep(liveness.interval)
-
-    async def _watch_drains(self) -> None:
-        """Count, now and then, the buckets that still lead to drained nodes."""
-        while True:
-            progress: dict[str, int] = {}
-            for peer in list(self.router.rib.peers.values()):
-                if snapshot.drain_of(self.router, peer):
-                    shared, _ = snapshot.drained_groups(self.router, peer)
-                    progress[peer.address] = await asyncio.to_thread(_count_buckets, shared)
-            self._drain_progress = progress
-            await asyncio.sleep(DRAIN_INTERVAL)
 
     async def _report(self) -> None:
         """Tell systemd that the daemon is ready once it listens, and from then on that it lives."""
@@ -345,80 +320,12 @@ class Daemon:
 
     def _note(self, where: str, what: str, remedy: str) -> None:
         log.warning(what, where=where, remedy=remedy)
-        self.notes.append(ProblemView(where=where, what=what, remedy=remedy))
+        self.answers.notes.append(ProblemView(where=where, what=what, remedy=remedy))
 
     @staticmethod
     def _log_refusals(failures: list[WriteFailed]) -> None:
         for failed in failures:
             log.error("kernel refused", operation=repr(failed.operation), errno=failed.errno, text=failed.text)
-
-    # ------------------------------------------------------------------------------------------ the API's source
-
-    def status(self) -> StatusView:
-        """Return the answer to `GET /v1/status`."""
-        state = self.speaker.state
-        # One that cannot listen comes and goes; it does not count as running in between.
-        running = state.running and bool(state.listening)
-        speaker = SpeakerView(running=running, pid=state.pid, restarts=state.restarts, reason=state.reason)
-        sysctls = self.sysctls.apply(manage=False)
-        return health.status(self.router, __version__, speaker, sysctls, self.notes, now=time.monotonic())
-
-    def peers(self) -> list[PeerView]:
-        """Return the answer to `GET /v1/peers`."""
-        return snapshot.peers(self.router, time.monotonic())
-
-    def groups(self) -> list[GroupView]:
-        """Return the answer to `GET /v1/groups`."""
-        return snapshot.groups(self.router)
-
-    def routes(self, offset: int, limit: int, peer: str | None) -> RoutesView:
-        """Return the answer to `GET /v1/routes`."""
-        return snapshot.routes(self.router, offset, limit, peer)
-
-    def route(self, prefix: Prefix) -> RouteDetailView | None:
-        """Return the answer to `GET /v1/routes/{prefix}`; asks the kernel."""
-        return snapshot.route(self.router, prefix, lookup.route(prefix))
-
-    def drain(self, peer: str, on: bool | None) -> DrainView | None:
-        """Return the answer to `/v1/peers/{peer}/drain`, after starting or ending the drain if `on` says so."""
-        found = next((p for p in self.router.rib.peers.values() if peer in (p.name, p.address)), None)
-        if found is None:
-            return None
-        if on is not None:
-            self.drains.mark(found.address, on=on)
-            self._take(Drain(found.address, on))
-            self._drain_progress.pop(found.address, None)
-            log.info("drain" if on else "undrain", peer=found.name)
-        shared, sole = snapshot.drained_groups(self.router, found)
-        if found.address not in self._drain_progress:
-            self._drain_progress[found.address] = _count_buckets(shared)
-        buckets, drain = self._drain_progress[found.address], snapshot.drain_of(self.router, found)
-        return DrainView(
-            name=found.name,
-            drain=drain,
-            buckets=buckets,
-            groups=len(shared),
-            sole=sole,
-            empty=bool(drain) and not buckets and not sole,
-        )
-
-    def version(self) -> VersionView:
-        """Return the answer to `GET /v1/version`."""
-        return VersionView(
-            routerd=__version__,
-            exabgp=installed_version("exabgp"),
-            python=platform.python_version(),
-            kernel=platform.release(),
-        )
-
-
-def _count_buckets(shared: Iterable[tuple[int, int]]) -> int:
-    """Count the buckets of groups that lead to nexthops; a group that has gone meanwhile has none."""
-    total = 0
-    for group, nexthop in shared:
-        with contextlib.suppress(OSError):
-            total += len(lookup.buckets(group, nexthop))
-    return total
 
 
 def _together(failures: Iterable[WriteFailed]) -> list[WriteFailed]:
