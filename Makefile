@@ -12,11 +12,12 @@ BIN := .venv/bin
 LOOSER := --implicit-reexport --no-strict-equality --no-warn-unused-ignores \
     --disable-error-code misc --disable-error-code arg-type --disable-error-code var-annotated
 
-.PHONY: help lab test lint format install uninstall clean
+.PHONY: help lab test soak lint format install uninstall clean
 
 help:
 	@echo "make lab        build a router, nodes and a client in network namespaces, and show what routerd does"
 	@echo "make test       install what the tests need, and run them (as root: all of them)"
+	@echo "make soak       the long tests: ten minutes of calm, a hundred kills, a thousand changes (as root)"
 	@echo "make lint       ruff, mypy and the import contracts"
 	@echo "make format     let ruff write the code anew"
 	@echo "make install    install to $(PREFIX), with the systemd unit (as root)"
@@ -31,6 +32,10 @@ test:
 	@.ci/setup test
 	@[[ $$(id -u) -eq 0 ]] || echo "make test: not root, so tests that need network namespaces are skipped" >&2
 	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest $(ARGS)
+
+soak:
+	@.ci/setup test
+	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -o python_files='soak_*.py' -s tests/soak $(ARGS)
 
 lint:
 	@.ci/setup lint
