@@ -17,7 +17,7 @@ FROM python:3.13-slim-bookworm
 
 RUN groupadd --gid 53179 routerd \
     && useradd --uid 53179 --gid routerd --home-dir / --no-create-home --shell /usr/sbin/nologin routerd \
-    && install -d -m 0750 -o routerd -g routerd /run/routerd
+    && install -d -m 0750 -o routerd -g routerd /run/routerd /var/lib/routerd
 COPY --from=build /opt/routerd /opt/routerd
 COPY config/routerd.toml /etc/routerd/routerd.toml
 

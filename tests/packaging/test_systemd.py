@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from routerd.__main__ import app
 from routerd.config.load import load
 from routerd.config.model import FibSection, LivenessSection
+from routerd.kernel import compat
 from routerd.kernel.neighbour import settings
-from routerd.kernel.sysctl import wanted
+from routerd.kernel.sysctl import PROC_SYS, wanted
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd" / "routerd.service"
@@ -72,6 +73,22 @@ def test_commands_exist(service: configparser.SectionProxy) -> None:
 def test_runtime_directory_holds_the_socket(service: configparser.SectionProxy) -> None:
     socket = Path(load(ROOT / "config" / "routerd.toml").api.socket)
     assert socket.parent == Path("/run", service["RuntimeDirectory"])
+
+
+def test_state_directory_holds_the_drains(service: configparser.SectionProxy) -> None:
+    file = Path(load(ROOT / "config" / "routerd.toml").drain.state_file)
+    assert file.parent == Path("/var/lib", service["StateDirectory"])
+
+
+def test_only_the_sysctls_that_routerd_sets_are_writable(service: configparser.SectionProxy) -> None:
+    assert service["ProtectKernelTunables"] == "yes"
+    writable = {Path(path.removeprefix("-")) for path in service["ReadWritePaths"].split()}
+    names = [
+        *(name.replace(".", "/") for name in wanted(FibSection(hash_policy="five-tuple"))),
+        *settings(LivenessSection(), ["eth0"]),
+    ]
+    written = [compat.PATH, *(PROC_SYS / name for name in names)]
+    assert {next((path for path in writable if path in file.parents), file) for file in written} == writable
 
 
 def test_watchdog_is_fed_in_time(service: configparser.SectionProxy) -> None:
