@@ -78,7 +78,11 @@ class Router:
 
     @property
     def busy(self) -> bool:
-        """Whether a Work message would find something to do."""
+        """Whether Work and Settle would find something to do."""
+        return self.fib.unfinished or self._purging
+
+    @property
+    def _purging(self) -> bool:
         return any(peer.adj_rib_in.purging for peer in self.rib.peers.values())
 
     @property
@@ -152,16 +156,16 @@ class Router:
         if self.fib.has_pending() or self._moves_since is not None:
             since = now if self._moves_since is None else self._moves_since
             # While a purge runs its prefixes come in slices, and they belong together.
-            together = not self.busy and (quiet or now - since >= MOVE_PATIENCE)
+            together = not self._purging and (quiet or now - since >= MOVE_PATIENCE)
             effects += self._program(self.fib.plan(now, quiet=together))
-            self._moves_since = since if self.fib.has_waiting() and not self.busy else None
+            self._moves_since = since if self.fib.has_waiting() and not self._purging else None
         if self._twins_at is None and self.fib.groups.twins():
             effects += self._look_at_twins(now)
         return effects
 
     def _revive(self) -> list[Effect]:
         """Let gateways whose node is back into their groups again, once nothing of its last session is left."""
-        if not self.fib.groups.down or self.busy:
+        if not self.fib.groups.down or self._purging:
             return []
         speaking, held = set[Gateway](), set[Gateway]()
         for peer in self.rib.peers.values():

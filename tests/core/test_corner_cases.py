@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from routerd.fib.fib import PARTINGS
 from routerd.message import (
     Advertise,
     Event,
@@ -12,6 +13,7 @@ from routerd.message import (
     Interface,
     KernelObjects,
     NeighbourState,
+    SetGroup,
     SetNexthop,
     Settle,
 )
@@ -255,3 +257,45 @@ def test_a_node_that_was_silent_and_lost_its_session_is_back_only_when_it_speaks
     simulation.up(A, graceful=preserving(60))
     simulation.settle()
     assert simulation.fib() == {VIP: [A, B]}
+
+
+def test_a_group_that_parts_into_many_does_so_bit_by_bit() -> None:
+    """Each group that is made like another one takes the kernel some milliseconds: a node's loss must not wait."""
+    vips = [f"172.16.1.{i}/32" for i in range(8)]
+    members = [(A,), (B,), (C,), (A, B), (A, C), (B, C), (A, B, C), (A, B, C)]
+    simulation = nodes(A, B, C)
+    for node in (A, B, C):
+        simulation.announce(node, *vips)
+    simulation.settle()
+    assert len(simulation.kernel.groups) == 1
+    simulation.forget()
+    for node in (A, B, C):
+        simulation.withdraw(node, *(vip for vip, some in zip(vips, members, strict=True) if node not in some))
+    simulation.take(Settle())
+    assert sum(operation.like > 0 for operation in simulation.operations_of(SetGroup)) == PARTINGS
+    assert simulation.router.busy
+    simulation.withdraw(C, vips[6])  # of those that are left, one changes once more, and one goes
+    for node in (B, C):
+        simulation.withdraw(node, vips[5])
+    while simulation.router.busy:
+        before = len(simulation.operations_of(SetGroup))
+        simulation.take(Settle(quiet=False))  # even while more input waits
+        assert len(simulation.operations_of(SetGroup)) <= before + PARTINGS + 1
+    simulation.settle()
+    assert simulation.fib() == simulation.rib()
+    assert vips[5] not in simulation.fib()
+
+
+def test_groups_made_like_others_stay_within_the_budget() -> None:
+    simulation = Simulation(f"{CONFIG}\n[fib]\nbuckets = 512\nbucket_budget = 2048\n")
+    vips = [f"172.16.1.{i}/32" for i in range(7)]
+    for node in (A, B, C):
+        simulation.up(node)
+        simulation.announce(node, *vips)
+    simulation.settle()
+    for number, node in enumerate((A, B, C)):
+        simulation.withdraw(node, *(vip for mask, vip in enumerate(vips, 1) if not mask >> number & 1))
+    simulation.settle()
+    assert simulation.fib() == simulation.rib()
+    assert len(simulation.kernel.groups) == len(vips)
+    assert sum(group.buckets for group in simulation.kernel.groups.values()) <= 2048

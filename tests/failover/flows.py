@@ -35,15 +35,20 @@ _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 class Flow:
     """One connection. `node` is who answered; it is alive while neither `broken` nor `ended`."""
 
-    def __init__(self, address: str, pause: tuple[float, float], life: float | None) -> None:
+    def __init__(self, address: str, pause: tuple[float, float], life: tuple[float, float] | None) -> None:
         self.node = ""
         self.broken = ""
         self.ended = False
         self.exchanges = 0
         self._address = address
         self._pause = pause
-        self._life = life
+        self._life = None if life is None else random.uniform(*life)
         self._local: tuple[Any, ...] = ()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it goes on."""
+        return not self.broken and not self.ended
 
     async def run(self, connected: asyncio.Event) -> None:
         """Connect, and exchange a line now and then until the life is over, the task is cancelled or it breaks."""
@@ -98,7 +103,7 @@ class _Client:
             print(json.dumps(answer), flush=True)
 
     async def open(
-        self, label: str, address: str, count: int, pause: tuple[float, float], life: float | None
+        self, label: str, address: str, count: int, pause: tuple[float, float], life: tuple[float, float] | None
     ) -> dict[str, Any]:
         """Open connections and answer once all have a node or failed."""
         made, waiting = self._flows.setdefault(label, []), []
@@ -115,7 +120,7 @@ class _Client:
         """Answer once every connection has made an exchange that began after now, has ended or is broken."""
         before = [(flow, flow.exchanges) for flow, _ in self._flows[label]]
         # The exchange that is under way may have begun before: two must end.
-        while any(flow.exchanges < count + 2 and not flow.broken and not flow.ended for flow, count in before):
+        while any(flow.alive and flow.exchanges < count + 2 for flow, count in before):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         return self._report(label)
 
@@ -155,17 +160,17 @@ class _Client:
             task.add_done_callback(self._one_shots.discard)
 
     async def _one_shot(self, address: str) -> None:
-        flow = Flow(address, (0, 0), 0)
+        flow = Flow(address, (0, 0), (0, 0))
         await flow.run(asyncio.Event())
         self._arrived[flow.node] += 1
 
     def _report(self, label: str) -> dict[str, Any]:
         flows = [flow for flow, _ in self._flows[label]]
         return {
-            "alive": Counter(flow.node for flow in flows if not flow.broken and not flow.ended),
+            "alive": Counter(flow.node for flow in flows if flow.alive),
             "broken": Counter(flow.node for flow in flows if flow.broken),
             "ended": Counter(flow.node for flow in flows if flow.ended),
-            "why": [flow.broken for flow in flows if flow.broken][:10],
+            "why": [flow.broken for flow in flows if flow.broken][:3],
         }
 
 
@@ -213,9 +218,9 @@ class Flows:
         count: int = 300,
         *,
         pause: tuple[float, float] = (0.2, 0.5),
-        life: float | None = None,
+        life: tuple[float, float] | None = None,
     ) -> Report:
-        """Open connections that exchange a line every `pause` (least, most) seconds, for `life` seconds."""
+        """Open connections that exchange a line every `pause` seconds and close after `life` (least, most)."""
         return Report(self._ask(do="open", label=label, address=address, count=count, pause=pause, life=life))
 
     def settle(self, label: str) -> Report:
@@ -252,7 +257,7 @@ class Flows:
 @contextmanager
 def client(namespace: Namespace) -> Iterator[Flows]:
     """Run the client in a namespace."""
-    command = namespace.command("setpriv", "--pdeathsig", "KILL", sys.executable, __file__, "client")
+    command = namespace.command("setpriv", "--pdeathsig", "KILL", sys.executable, "-P", __file__, "client")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         try:
             yield Flows(child)
@@ -262,7 +267,7 @@ def client(namespace: Namespace) -> Iterator[Flows]:
 
 def serve(namespace: Namespace, log: Path) -> Process:
     """Start a node's server and return it once it listens."""
-    process = Process(namespace, [sys.executable, __file__, "serve", namespace.name], log)
+    process = Process(namespace, [sys.executable, "-P", __file__, "serve", namespace.name], log)
 
     def listening() -> str:
         if not process.running:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from routerd.kernel import lookup
-from routerd.kernel.layout import lay_out, steps
+from routerd.kernel.layout import complete, lay_out, steps
 from routerd.kernel.writer import KernelWriter
 from routerd.message import Gateway, Member, SetGroup, SetNexthop
 from routerd.route import parse_address
@@ -52,6 +52,25 @@ def test_the_real_kernel_takes_on_any_layout(router: Namespace, kind: str) -> No
             assert not writer.write([SetGroup(50, members, 1024, 120.0, 0.0)])
         assert [owner for _, owner, _ in lookup.buckets(50)] == owners
         writer.close()
+
+
+@pytest.mark.parametrize("joining", [1, 5])
+def test_members_for_whom_no_bucket_is_free_are_in_the_group_all_the_same(router: Namespace, joining: int) -> None:
+    """Else the kernel's group would lack them until it is balanced: one whose others die would have no route."""
+    chance = random.Random(3)
+    owners = [chance.choice([1, 2, 3]) for _ in range(1024)]
+    members = [Member(id_) for id_ in range(1, 4 + joining)]
+    with router.enter():
+        writer = KernelWriter(20)
+        for id_ in (*range(1, 4 + joining), 99):
+            assert not writer.write([SetNexthop(id_, Gateway(parse_address(f"10.0.0.{id_ + 1}"), _link(router)))])
+        for some in (*steps(owners, 99), complete(owners, members, 65535)):
+            assert not writer.write([SetGroup(50, some, 1024, 120.0, 0.0)])
+        assert [owner for _, owner, _ in lookup.buckets(50)] == owners
+        writer.close()
+    (group,) = (found for found in router.ip_json("nexthop", "show") if found["id"] == 50)
+    assert {member["id"] for member in group["group"]} == {member.id for member in members}
+    assert complete(owners, members[:3], 65535) == ()
 
 
 def _link(router: Namespace) -> int:

@@ -152,10 +152,13 @@ class Simulation:
 
     def settle(self) -> None:
         """Let all background work finish, and the FIB follow."""
-        while self.router.busy:
-            self.take(Work())
+        while True:
+            while self.router.busy:
+                self.take(Work())
+                self.take(Settle())
             self.take(Settle())
-        self.take(Settle())
+            if not self.router.busy:
+                return
 
     def advance(self, seconds: float) -> None:
         """Let time pass, stopping at every timer on the way."""

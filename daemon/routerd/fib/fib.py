@@ -17,8 +17,11 @@ from functools import partial
 
 from routerd.fib.groups import Groups
 from routerd.fib.model import Group, Members, Shape, in_order
-from routerd.message import DeleteRoutes, Gateway, Operation, SetRoutes
+from routerd.message import DeleteRoutes, Gateway, Operation, SetGroup, SetRoutes
 from routerd.route import Prefix
+
+PARTINGS = 2
+"""Groups that are made like another one in one plan: each takes some ten milliseconds when it carries many flows."""
 
 
 class Fib:
@@ -36,6 +39,7 @@ class Fib:
         self._pending: dict[Prefix, Members] = {}
         self._waiting: dict[Prefix, Members] = {}
         self._held: dict[Prefix, Members] = {}
+        self._parting: dict[Prefix, Members] = {}
         self._unswept = True
 
     # ------------------------------------------------------------------------------------------ what is wanted
@@ -44,7 +48,7 @@ class Fib:
         """These prefixes shall go to these gateways; to none: they shall have no route."""
         wanted = dict.fromkeys(prefixes, members)
         self._pending.update(wanted)
-        for older in (self._held, self._waiting):
+        for older in (self._held, self._waiting, self._parting):
             if older:
                 for prefix in wanted:
                     older.pop(prefix, None)
@@ -54,7 +58,12 @@ class Fib:
 
     def has_pending(self) -> bool:
         """Tell whether `plan` may have something to do."""
-        return bool(self._pending or self._waiting or self._unswept)
+        return bool(self._pending or self._waiting or self._parting or self._unswept)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the last plan left a part of what was due to the next one."""
+        return bool(self._parting)
 
     def has_waiting(self) -> bool:
         """Tell whether prefixes wait for the rest of their group before they move."""
@@ -73,12 +82,14 @@ class Fib:
         """Return the operations for what is wanted, and take them as done.
 
         Unless `quiet`, prefixes that have a route keep their group for now: the others of the group may be about
-        to follow them, and then the group changes instead.
+        to follow them, and then the group changes instead. Of groups that are made like others only a few come at
+        once; the rest is left `unfinished`.
         """
         adds: dict[Members, list[Prefix]] = {}
         moves: dict[Group, dict[Members, list[Prefix]]] = {}
         deletes: list[Prefix] = []
-        pending, self._pending = self._pending, {}
+        parting, self._parting = self._parting, {}
+        pending, self._pending = parting | self._pending, {}
         if quiet and self._waiting:
             pending, self._waiting = self._waiting | pending, {}
         for prefix, members in pending.items():
@@ -91,7 +102,7 @@ class Fib:
             elif not members:
                 deletes.append(prefix)
             elif group.members != members or not group.adapted:
-                if quiet:
+                if quiet or prefix in parting:
                     moves.setdefault(group, {}).setdefault(members, []).append(prefix)
                 else:
                     self._waiting[prefix] = members
@@ -103,10 +114,16 @@ class Fib:
             if group.adapted and len(targets) == 1 and len(prefixes) == group.users:
                 operations += self.rewritten(group, partial(self.groups.replace, group, members))
                 del moves[group]
+        likes = 0
         for group, targets in moves.items():
             for members, prefixes in targets.items():
+                if likes == PARTINGS:
+                    self._parting.update(dict.fromkeys(prefixes, members))
+                    continue
                 gone += self._leave(prefixes)
-                operations += self._move(group, members, prefixes, now)
+                moved = self._move(group, members, prefixes, now)
+                likes += any(isinstance(operation, SetGroup) and operation.like for operation in moved)
+                operations += moved
         for members, prefixes in adds.items():
             found = self.groups.find(members)
             target, made = (found, []) if found is not None else self.groups.make(members)
@@ -125,7 +142,7 @@ class Fib:
             # Where only members leave, the buckets of the others are the same whenever the copy was made.
             found = self.groups.made_like(members, layout) if set(members) <= set(source.members) else None
         target, operations = (found, []) if found is not None else self.groups.make(members, layout)
-        if operations and layout is not None:
+        if operations and target.origin is not None:
             self.rebalance[target.id] = now + self.groups.shape.idle_timer
         return [*operations, *self._join(prefixes, target)]
 

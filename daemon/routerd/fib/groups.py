@@ -49,7 +49,12 @@ class Groups:
         return found
 
     def make(self, members: Members, like: Group | None = None) -> tuple[Group, list[Operation]]:
-        """Make a group; `like` another one, its buckets are laid out so that no flow changes its member."""
+        """Make a group; `like` another one, its buckets are laid out so that no flow changes its member.
+
+        That takes as many buckets as the other one has. Where the budget does not allow it, it is made anew.
+        """
+        if like is not None and not self.shape.affords(self.buckets + like.buckets):
+            like = None
         buckets = self.shape.buckets(self.buckets, len(members))
         group = Group(self.ids.new(), members, like.buckets if like is not None else buckets)
         if like is not None:

@@ -76,6 +76,10 @@ class Shape:
             size //= 2
         return max(size, members)
 
+    def affords(self, buckets: int) -> bool:
+        """Tell whether so many buckets in all are within the budget."""
+        return buckets <= self._budget
+
     def fits(self, buckets: int) -> bool:
         """Tell whether a group in the kernel is of the type that is wanted."""
         return bool(buckets) == self.resilient

@@ -56,6 +56,19 @@ def steps(layout: Sequence[int], stand_in: int) -> Iterator[tuple[Member, ...]]:
     yield _step(counts, gaining, stand_in, left)
 
 
+def complete(layout: Sequence[int], members: Sequence[Member], widest: int) -> tuple[Member, ...]:
+    """Return the members with weights that move no bucket, those included that the layout gives none.
+
+    Empty if each has one, or if weights up to `widest` cannot say it: they are in the group once it is balanced.
+    """
+    counts = Counter(layout)
+    absent = [member.id for member in members if member.id not in counts]
+    scale = widest // max(counts.values())
+    if not absent or scale <= 2 * len(absent):
+        return ()
+    return (*map(Member, absent), *(Member(id, scale * count) for id, count in counts.items()))
+
+
 def _step(counts: Counter[int], gaining: dict[int, int], stand_in: int, left: int) -> tuple[Member, ...]:
     counts.update(gaining)
     order = [id for id in counts if id not in gaining] + list(reversed(gaining))

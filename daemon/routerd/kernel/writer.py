@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from routerd.kernel import batch, lookup, messages, wire
 from routerd.kernel.compat import CompatMode
-from routerd.kernel.layout import lay_out, steps
+from routerd.kernel.layout import complete, lay_out, steps
 from routerd.kernel.lookup import Bucket
 from routerd.message import (
     DeleteNexthop,
@@ -37,6 +37,9 @@ _ERROR_SIZE = 2304
 
 _WRITE_TIME = 0.03
 """Seconds that the kernel and this process may disagree about when a group was written: ticks, and 1/100 s."""
+
+_WIDE, _NARROW = 65535, 256
+"""The largest weight of a member, from Linux 6.12 on and before."""
 
 _STAND_IN, _PROBE_MEMBER, _PROBE_GROUP = 0x7FFFFFFD, 0x7FFFFFFE, 0x7FFFFFFF
 
@@ -139,13 +142,17 @@ class KernelWriter:
         return []
 
     def flows(self, group: int, idle_timer: float) -> list[Bucket]:
-        """Return the buckets of a resilient group that carried traffic within `idle_timer` seconds.
-
-        The kernel counts the idle time of a bucket that was never used from when it was given to its member; what
-        has been idle since the very moment of routerd's last write has not been used since. Raises OSError as
+        """Return the buckets of a resilient group that carried traffic within `idle_timer` seconds. Raises OSError as
         `lookup.buckets`.
         """
-        found = lookup.buckets(group)
+        return self._used(lookup.buckets(group), group, idle_timer)
+
+    def _used(self, found: list[Bucket], group: int, idle_timer: float) -> list[Bucket]:
+        """Choose those of a group's buckets that carry flows.
+
+        The kernel counts the idle time of a bucket that was never used from when it was given to its member; what
+        has been idle since the very moment of routerd's last write has not been used since.
+        """
         since = time.monotonic() - self._written.get(group, -idle_timer)
         return [bucket for bucket in found if bucket[2] < idle_timer and abs(bucket[2] - since) > _WRITE_TIME]
 
@@ -153,7 +160,7 @@ class KernelWriter:
         """Make a group with the buckets of another one, flows and all; False if there is nothing to continue."""
         try:
             found = lookup.buckets(group.like)
-            busy = {index for index, _, _ in self.flows(group.like, group.idle_timer)}
+            busy = {index for index, _, _ in self._used(found, group.like, group.idle_timer)}
             gateway = lookup.gateway(group.members[0].id)
         except OSError:
             return False  # the other group, or the first member, is gone: there are no flows to keep
@@ -166,6 +173,8 @@ class KernelWriter:
         for members in steps(layout, _STAND_IN):
             requests.append(messages.set_group(replace(group, members=members), flags))
             flags = wire.NLM_F_CREATE | wire.NLM_F_REPLACE
+        if every := complete(layout, group.members, _WIDE if self.wide_weights else _NARROW):
+            requests.append(messages.set_group(replace(group, members=every), flags))
         refused = self._transmit([*requests, messages.delete_nexthop(_STAND_IN)])
         if refused:
             self._transmit([messages.delete_nexthop(group.id)])

@@ -1,0 +1,324 @@
+"""Drift: what others, or links that go down, change in the kernel is found, mended under the same ids, and told."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from routerd.kernel.dump import dump
+from routerd.message import KernelDump
+from routerd.route import parse_prefix
+from tests.daemon.harness import Network, Routerd, becomes, node, node6
+from tests.failover.agents import Agents, agents, configuration, logged, nexthops, own_routes, relearned, scratch
+from tests.failover.agents import wide_network as _wide_network
+from tests.failover.stream import stream
+from tests.support.netns import Namespace, needs_root
+
+pytestmark = [needs_root, pytest.mark.asyncio(loop_scope="module")]
+
+VIP, VIP2, VIP6 = "172.16.1.1", "172.16.1.2", "fd00:ac10::1"
+NODES = 3
+ELSEWHERE = "10.0.0.100"
+IDLE = 77
+
+
+@dataclass
+class Site:
+    """What the tests of this module share."""
+
+    net: Network
+    client: Namespace
+    routerd: Routerd
+    nodes: Agents
+
+    @property
+    def group(self) -> int:
+        """The group of the IPv4 VIPs."""
+        return self.net.nhid(VIP)
+
+    def nexthop(self, number: int) -> int:
+        """The object that leads to a node."""
+        return next(id_ for id_, (gateway, _, _) in nexthops(self.net).items() if gateway == node(number))
+
+    def members(self) -> str:
+        """The members of the group, as `ip nexthop` wants them."""
+        return "/".join(str(id_) for id_, _ in nexthops(self.net)[self.group][1])
+
+    def state(self) -> tuple[object, object]:
+        """What routerd has in the kernel."""
+        return nexthops(self.net), own_routes(self.net)
+
+    def found(self) -> list[str]:
+        """What the log says was wrong."""
+        return [entry["found"] for entry in logged(self.routerd, "drift mended")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    with _wide_network((VIP, VIP2, VIP6)) as (net, client):
+        net.nodes.sysctl(net__ipv6__conf__eth0__keep_addr_on_down=1)
+        options = configuration(f"audit_interval = 1\nidle_timer = {IDLE}")
+        routerd = Routerd(net.router, tmp_path_factory.mktemp("drift"), options)
+        try:
+            routerd.start()
+            async with agents(net, NODES) as nodes:
+                for agent in nodes:
+                    agent.announce(VIP, VIP2, VIP6)
+                await nodes.up()
+                await relearned(routerd, nodes)
+                yield Site(net, client, routerd, nodes)
+        finally:
+            routerd.kill()
+
+
+Damage = Callable[[Site], str]
+"""Does it, and returns a pattern of what the log should say."""
+
+
+def _a_route(site: Site) -> str:
+    site.net.router.ip("route", "delete", VIP, "proto", "bgp")
+    return "1 routes were missing"
+
+
+def _a_route_of_ipv6(site: Site) -> str:
+    site.net.router.ip("-6", "route", "delete", VIP6, "proto", "bgp")
+    return "1 routes were missing"
+
+
+def _a_route_leads_elsewhere(site: Site) -> str:
+    site.net.router.ip("route", "replace", VIP, "via", ELSEWHERE, "metric", "20", "proto", "bgp")
+    return "1 routes were changed"
+
+
+def flush_routes(net: Network) -> None:
+    """With nexthop_compat_mode on, `ip route flush` tells the kernel legs and nexthop id of each: it refuses both."""
+    net.router.sysctl(net__ipv4__nexthop_compat_mode=0)
+    net.router.ip("route", "flush", "proto", "bgp")
+    net.router.ip("-6", "route", "flush", "proto", "bgp")
+    net.router.sysctl(net__ipv4__nexthop_compat_mode=1)
+
+
+def _all_routes(site: Site) -> str:
+    flush_routes(site.net)
+    return r"(2|3) routes were missing"
+
+
+def _a_nexthop(site: Site) -> str:
+    gone = site.nexthop(1)
+    site.net.router.ip("nexthop", "delete", "id", str(gone))
+    return f"nexthop {gone} was missing.*group {site.group} had 2 of 3 members"
+
+
+def _a_nexthop_leads_elsewhere(site: Site) -> str:
+    changed = site.nexthop(1)
+    site.net.router.ip("nexthop", "replace", "id", str(changed), "via", ELSEWHERE, "dev", "eth0", "proto", "bgp")
+    return f"nexthop {changed} was missing, or led elsewhere"
+
+
+def _a_group(site: Site) -> str:
+    gone = site.group
+    site.net.router.ip("nexthop", "delete", "id", str(gone))
+    return f"group {gone} had 0 of 3 members"
+
+
+def _all_nexthops(site: Site) -> str:
+    group = site.group
+    site.net.router.ip("nexthop", "flush")
+    return f"group {group} had 0 of 3 members"
+
+
+def _replace(site: Site, *words: str) -> None:
+    site.net.router.ip("nexthop", "replace", "id", str(site.group), *words, "proto", "bgp")
+
+
+def _a_group_has_other_members(site: Site) -> str:
+    resilient = ("type", "resilient", "buckets", "1024", "idle_timer", str(IDLE))
+    _replace(site, "group", str(site.nexthop(0)), *resilient)
+    return f"group {site.group} had 1 of 3 members"
+
+
+def _a_group_has_other_weights(site: Site) -> str:
+    members = site.members().replace("/", ",7/", 1)
+    _replace(site, "group", members, "type", "resilient", "buckets", "1024", "idle_timer", str(IDLE))
+    return f"group {site.group} had 3 of 3 members, or other ones"
+
+
+def _a_group_has_other_timers(site: Site) -> str:
+    _replace(site, "group", site.members(), "type", "resilient", "buckets", "1024", "idle_timer", "3")
+    return f"group {site.group} had timers of 3 s and 0 s"
+
+
+def _a_group_is_of_another_type(site: Site) -> str:
+    group, members = site.group, site.members()
+    site.net.router.ip("nexthop", "delete", "id", str(group))
+    site.net.router.ip("nexthop", "add", "id", str(group), "group", members, "proto", "bgp")
+    for vip in (VIP, VIP2):
+        site.net.router.ip("route", "add", vip, "nhid", str(group), "metric", "20", "proto", "bgp")
+    return f"group {group} had (0 buckets instead of 1024|0 of 3 members)"
+
+
+def _what_looks_like_routerds(site: Site) -> str:
+    site.net.router.ip("nexthop", "add", "id", "4000", "via", ELSEWHERE, "dev", "eth0", "proto", "bgp")
+    site.net.router.ip("route", "add", "172.16.9.1", "nhid", "4000", "metric", "20", "proto", "bgp")
+    return "nexthop 4000 was not expected|1 routes were not expected"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _a_route,
+        _a_route_of_ipv6,
+        _a_route_leads_elsewhere,
+        _all_routes,
+        _a_nexthop,
+        _a_nexthop_leads_elsewhere,
+        _a_group,
+        _all_nexthops,
+        _a_group_has_other_members,
+        _a_group_has_other_weights,
+        _a_group_has_other_timers,
+        _a_group_is_of_another_type,
+        _what_looks_like_routerds,
+    ],
+    ids=lambda damage: damage.__name__.strip("_"),
+)
+async def test_it_is_mended_under_the_same_ids_counted_and_told(site: Site, damage: Damage) -> None:
+    before, mended, told = site.state(), site.routerd.status()["fib"]["drift_mended"], len(site.found())
+    pattern = damage(site)
+    started = time.monotonic()
+    await becomes(site.state, before, 5)
+    print(f"mended after {time.monotonic() - started:.2f} s: ", end="")
+    await becomes(lambda: re.search(pattern, "; ".join(site.found()[told:])))
+    print("; ".join(site.found()[told:]))
+    assert site.routerd.status()["fib"]["drift_mended"] > mended
+    assert site.routerd.status()["fib"]["refused"] == 0
+
+
+async def test_what_is_mended_is_not_found_again(site: Site) -> None:
+    before, mended = site.state(), site.routerd.status()["fib"]["drift_mended"]
+    await audited(site)
+    assert site.routerd.status()["fib"]["drift_mended"] == mended + 2
+    assert site.state() == before
+
+
+async def audited(site: Site) -> None:
+    """Wait for a whole audit: it removes a stray route, and counts two by the end."""
+    stray = ("172.16.200.1", "dev", "eth0", "metric", "20", "proto", "bgp")
+    for _ in range(2):  # the first one may have been found by an audit that was under way
+        site.net.router.ip("route", "add", *stray)
+        await becomes(lambda: site.net.route("172.16.200.1"), "")
+
+
+async def test_lost_notifications_are_made_up_for(site: Site, tmp_path: Path) -> None:
+    """ENOBUFS: while routerd does not read, others fill its buffer, and what matters comes last."""
+    before = site.state()
+    overruns = "netlink overrun"
+    site.routerd.signal(signal.SIGSTOP)
+    try:
+        add = [f"nexthop add id {id_} blackhole proto static" for id_ in range(10_000, 22_000)]
+        site.net.router.ip("-batch", scratch(tmp_path, "add", add))
+        remove = [f"nexthop delete id {id_}" for id_ in range(10_000, 22_000)]
+        site.net.router.ip("-batch", scratch(tmp_path, "remove", remove))
+        gone = site.nexthop(2)
+        site.net.router.ip("nexthop", "delete", "id", str(gone))
+    finally:
+        site.routerd.signal(signal.SIGCONT)
+    await becomes(lambda: [e for e in logged(site.routerd, "kernel changed") if overruns in e["reason"]])
+    await becomes(site.state, before, 5)
+    assert f"nexthop {gone} was missing" in "; ".join(site.found())
+
+
+def _watch(net: Network, done: Callable[[KernelDump], bool], seconds: float = 5.0) -> tuple[float, float]:
+    """Return when the router's interface had its carrier, and when the kernel's state was as wanted."""
+    carrier = 0.0
+    deadline = time.monotonic() + seconds
+    with net.router.enter():
+        while time.monotonic() < deadline:
+            found = dump(20)
+            up = next(interface.up for interface in found.interfaces if interface.name == "eth0")
+            carrier = (carrier or time.monotonic()) if up else 0.0
+            if up and done(found):
+                return carrier, time.monotonic()
+            time.sleep(0.001)
+    raise AssertionError(f"not within {seconds:g} s: {found.routes}")
+
+
+def _led(found: KernelDump, *vips: str) -> bool:
+    """Tell whether routes to these lead to a group of all nodes."""
+    groups = {group.id: len(group.members) for group in found.groups}
+    return all(groups.get(found.routes.get(parse_prefix(_host(vip)), 0)) == NODES for vip in vips)
+
+
+def _host(vip: str) -> str:
+    return f"{vip}/{128 if ':' in vip else 32}"
+
+
+async def test_the_far_end_goes_down_and_up(site: Site) -> None:
+    """The carrier goes; addresses stay. Everything is back within a second of the carrier. While all its members are
+    gone a prefix has no group, and so the groups may come back under other ids."""
+    before = own_routes(site.net)
+    for _ in range(3):
+        site.net.nodes.ip("link", "set", "eth0", "down")
+        await becomes(lambda: own_routes(site.net), {}, 5)
+        site.net.nodes.ip("link", "set", "eth0", "up")
+        carrier, back = _watch(site.net, lambda found: _led(found, VIP, VIP2, VIP6))
+        print(f"routes are back {back - carrier:.3f} s after the carrier")
+        assert back - carrier < 1.0
+    after = own_routes(site.net)
+    assert after.keys() == before.keys()
+    assert after[VIP] == after[VIP2]
+    await becomes(lambda: {vip: site.net.legs(vip) for vip in (VIP, VIP6)}, _all_legs())
+    assert [agent.losses for agent in site.nodes] == [0] * NODES
+
+
+def _all_legs() -> dict[str, set[str]]:
+    return {VIP: {node(n) for n in range(NODES)}, VIP6: {node6(n) for n in range(NODES)}}
+
+
+async def test_the_routers_interface_is_set_down_and_up(site: Site) -> None:
+    """IPv4 is back by itself. The router's IPv6 address has gone with the interface, and that is told; when somebody
+    adds it again, IPv6 is back as well."""
+    routes = own_routes(site.net)
+    site.net.router.ip("link", "set", "eth0", "down")
+    await becomes(lambda: own_routes(site.net), {}, 5)
+    site.net.router.ip("link", "set", "eth0", "up")
+    carrier, back = _watch(site.net, lambda found: _led(found, VIP, VIP2))
+    print(f"IPv4 is back {back - carrier:.3f} s after the carrier")
+    assert back - carrier < 1.0
+    await audited(site)
+    assert site.net.route(VIP6) == ""
+    problems = [problem["what"] for problem in site.routerd.status()["problems"]]
+    assert sum("nothing leads to their next hop" in what for what in problems) == NODES
+    site.net.router.ip("address", "add", "fd00::1/64", "dev", "eth0", "nodad")
+    started, back = _watch(site.net, lambda found: _led(found, VIP, VIP2, VIP6))
+    print(f"IPv6 is back {back - started:.3f} s after the address")
+    assert back - started < 1.0
+    await becomes(lambda: own_routes(site.net).keys(), routes.keys())
+    await becomes(lambda: {vip: site.net.legs(vip) for vip in (VIP, VIP6)}, _all_legs())
+    await becomes(site.routerd.problems, {})
+    assert [agent.losses for agent in site.nodes] == [0] * NODES
+
+
+async def test_an_audit_of_what_is_right_writes_nothing(site: Site) -> None:
+    """And the stream that the restarts are judged by does see a gap: here somebody makes one."""
+    state = site.state()
+    with stream(site.client, site.net.nodes, (VIP, VIP2, VIP6)) as finish:
+        await audited(site)
+        report = finish()
+    print(report)
+    assert (report.lost, report.unsent) == (0, 0)
+    assert site.state() == state
+    with stream(site.client, site.net.nodes, (VIP, VIP2, VIP6)) as finish:
+        for _ in range(3):
+            flush_routes(site.net)
+            await becomes(site.state, state)
+        report = finish()
+    print(report)
+    assert report.lost + report.unsent > 100

@@ -1,0 +1,24 @@
+"""A node that loads a great many prefixes holds up nothing that is urgent."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+from tests.failover.pressure import pressed
+from tests.support.netns import needs_root
+
+pytestmark = needs_root
+
+PREFIXES = 100_000
+
+
+async def test_a_load_holds_up_nothing_urgent(tmp_path: Path) -> None:
+    async with pressed(tmp_path, 20) as site:
+        figures = await site.load(PREFIXES, rounds=3)
+        print(figures)
+        assert [agent.losses for agent in site.nodes] == [0] * len(site.nodes)
+    assert len(figures.lost) >= 10
+    assert statistics.median(figures.lost) < 0.05
+    assert statistics.median(figures.api) < 0.2
+    assert max(figures.lost + figures.api) < 2.0

@@ -1,0 +1,1 @@
+"""Long tests: `make soak`. Their figures stand in docs/failover.md."""

@@ -1,0 +1,27 @@
+"""Half a million prefixes loaded, withdrawn and loaded again: what the other nodes and the API notice meanwhile."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+import pytest
+
+from tests.failover.pressure import HOLD, pressed, quantile
+from tests.support.netns import needs_root
+
+pytestmark = [needs_root, pytest.mark.timeout(900)]
+
+PREFIXES, ROUNDS = 500_000, 6
+
+
+async def test_a_load_holds_up_nothing_urgent(tmp_path: Path) -> None:
+    async with pressed(tmp_path, 20) as site:
+        figures = await site.load(PREFIXES, ROUNDS)
+        print(f"\n{figures}")
+        assert [agent.losses for agent in site.nodes] == [0] * len(site.nodes)
+    assert statistics.median(figures.lost) < 0.05
+    assert statistics.median(figures.api) < 0.2
+    # The kernel itself stands still for up to 0.4 s when its trie of routes doubles.
+    assert quantile(figures.lost, 0.95) < 0.2
+    assert max(figures.keepalives) < HOLD / 2
