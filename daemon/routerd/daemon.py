@@ -36,6 +36,7 @@ from routerd.message import (
     Event,
     Gateway,
     GroupActivity,
+    GroupMade,
     Input,
     InspectGroups,
     NeighbourState,
@@ -43,6 +44,7 @@ from routerd.message import (
     Resync,
     SessionDown,
     SessionUp,
+    SetGroup,
     SetRoutes,
     Settle,
     SpeakerDown,
@@ -283,6 +285,9 @@ class Daemon:
                 case Program(operations=operations):
                     for failed in _together(self.writer.write(operations)):
                         self._take(failed)
+                    for operation in operations:
+                        if isinstance(operation, SetGroup) and operation.like:
+                            self._take(GroupMade(operation.id, self.writer.took_over(operation.id)))
                 case Advertise(peer=peer):
                     if codec := self._codecs.get(peer):
                         self.speaker.send(peer, codec[0], codec[2].encode(effect))

@@ -233,6 +233,14 @@ class NeighbourState:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupMade:
+    """A group was made like another one; `flows` tells whether there were any for it to take over."""
+
+    id: int
+    flows: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """The operator drains a peer (by address), or ends it: no new flows go there, established ones live on."""
 
@@ -287,6 +295,7 @@ Input = (
     | KernelObjects
     | RouteAudit
     | NeighbourState
+    | GroupMade
     | Drain
 )
 

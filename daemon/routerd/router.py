@@ -20,6 +20,7 @@ from routerd.message import (
     Event,
     Gateway,
     GroupActivity,
+    GroupMade,
     Input,
     InspectGroups,
     KernelDump,
@@ -49,7 +50,8 @@ from routerd.route import Prefix, format_address
 MOVE_PATIENCE = 1.0
 """Seconds that prefixes wait at most for the rest of their group before they move alone."""
 TWIN_INTERVAL = 30.0
-"""Seconds between looks at groups that have the same members but may carry flows."""
+"""Seconds, at most, between looks at groups that have the same members but may carry flows: a shorter idle time tells
+sooner."""
 RETRY_FIRST, RETRY_LAST = 1.0, 60.0
 """Seconds until refused writes are tried again; doubled each time."""
 
@@ -128,6 +130,9 @@ class Router:
                 effects += self._audited(message, now)
             case NeighbourState(gateway=gateway, alive=alive):
                 effects += self._neighbour(gateway, alive=alive)
+            case GroupMade(id=id, flows=flows):
+                if not flows:  # nothing is in its buckets that would have to show itself first
+                    self.fib.rebalance.pop(id, None)
             case Drain(peer=peer, on=on):
                 (self.drained.add if on else self.drained.discard)(peer)
                 effects += self._drain()
@@ -262,7 +267,7 @@ class Router:
 
     def _look_at_twins(self, now: float) -> list[Effect]:
         twins = self.fib.groups.twins()
-        self._twins_at = now + TWIN_INTERVAL if twins else None
+        self._twins_at = now + min(TWIN_INTERVAL, max(1.0, self.config.fib.idle_timer)) if twins else None
         if not twins:
             return []
         if self.fib.groups.shape.resilient:

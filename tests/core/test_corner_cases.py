@@ -7,6 +7,7 @@ from dataclasses import replace
 from routerd.fib.fib import PARTINGS
 from routerd.message import (
     Advertise,
+    Drain,
     Event,
     Gateway,
     GracefulRestart,
@@ -15,6 +16,7 @@ from routerd.message import (
     NeighbourState,
     SetGroup,
     SetNexthop,
+    SetRoutes,
     Settle,
 )
 from routerd.route import Attributes, Family, format_prefix, parse_address, parse_prefix
@@ -273,7 +275,7 @@ def test_a_group_that_parts_into_many_does_so_bit_by_bit() -> None:
         simulation.withdraw(node, *(vip for vip, some in zip(vips, members, strict=True) if node not in some))
     simulation.take(Settle())
     assert sum(operation.like > 0 for operation in simulation.operations_of(SetGroup)) == PARTINGS
-    assert simulation.router.busy
+    assert simulation.router.fib.unfinished
     simulation.withdraw(C, vips[6])  # of those that are left, one changes once more, and one goes
     for node in (B, C):
         simulation.withdraw(node, vips[5])
@@ -299,3 +301,16 @@ def test_groups_made_like_others_stay_within_the_budget() -> None:
     assert simulation.fib() == simulation.rib()
     assert len(simulation.kernel.groups) == len(vips)
     assert sum(group.buckets for group in simulation.kernel.groups.values()) <= 2048
+
+
+def test_a_drain_that_outlives_a_restart_leaves_a_group_that_waits_for_its_nodes_alone() -> None:
+    simulation = nodes(A, B, C)
+    simulation.take(Drain(C, on=True))
+    simulation.settle()
+    simulation.restart()
+    simulation.take(Drain(C, on=True))
+    simulation.up(C)
+    simulation.announce(C, VIP)
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A, B, C]}
+    assert simulation.operations_of(SetRoutes) == []

@@ -36,6 +36,8 @@ LOADER = 60
 """The number of the node that loads."""
 HOLD = 9
 _RTMGRP_NEXTHOP = 1 << 31
+_STAND_IN = 1 << 30
+"""From here on are ids that the daemon uses for a moment, with the gateway of some node."""
 
 
 @dataclass
@@ -93,7 +95,7 @@ class NexthopWatch:
                 found = parse.nexthop(data, wire.HEADER.size, length)
                 if kind == wire.RTM_DELNEXTHOP:
                     self._deleted[found.id] = now
-                elif isinstance(found, KernelNexthop) and found.gateway is not None:
+                elif isinstance(found, KernelNexthop) and found.gateway is not None and found.id < _STAND_IN:
                     self._ids[found.gateway.address] = found.id
 
     def exists(self, number: int) -> int:
@@ -160,10 +162,10 @@ class Pressed:
         """Load prefixes, withdraw them and load them again, `rounds` times in all, and meanwhile end the sessions of
         the small nodes one after the other. In the end all is loaded and all nodes are up."""
         figures = Figures(prefixes * (2 * rounds - 1))
-        watch = NexthopWatch(self.net.router)
+        watch, over = NexthopWatch(self.net.router), asyncio.Event()
         tasks = [
-            asyncio.create_task(self._listen(figures.keepalives)),
-            asyncio.create_task(self._close_all(figures.lost, watch, pause)),
+            asyncio.create_task(self._listen(figures.keepalives, over)),
+            asyncio.create_task(self._close_all(figures.lost, watch, pause, over)),
         ]
         try:
             with asked(self.routerd) as figures.api:
@@ -174,9 +176,8 @@ class Pressed:
                     await asyncio.to_thread(until, partial(self._missing, wanted), 300, f"{what} {prefixes}")
                 figures.took = time.monotonic() - started
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            over.set()
+            await asyncio.gather(*tasks)
             watch.close()
         await self.nodes.up()
         await relearned(self.routerd, self.nodes, others={node(LOADER): prefixes})
@@ -187,10 +188,12 @@ class Pressed:
         return "" if found == wanted else f"{found} of {wanted} prefixes"
 
     def _of(self, address: str) -> int:
-        return next(p["totals"]["accepted"] for p in self.routerd.get("/v1/peers") if p["address"] == address)
+        return int(next(p["totals"]["accepted"] for p in self.routerd.get("/v1/peers") if p["address"] == address))
 
-    async def _close_all(self, took: list[float], watch: NexthopWatch, pause: float) -> None:
+    async def _close_all(self, took: list[float], watch: NexthopWatch, pause: float, over: asyncio.Event) -> None:
         for agent in itertools.cycle(self.nodes[1:]):  # the first one keeps the group alive, and listens
+            if over.is_set():
+                return
             await asyncio.sleep(pause)
             id_ = watch.exists(agent.number)
             if id_ and agent.connected:
@@ -199,12 +202,12 @@ class Pressed:
                 took.append(await asyncio.to_thread(watch.deleted, id_) - started)
                 agent.up()
 
-    async def _listen(self, gaps: list[float]) -> None:
+    async def _listen(self, gaps: list[float], over: asyncio.Event) -> None:
         """Note the time between the KEEPALIVEs that the first node hears."""
         heard = self.nodes[0].keepalives
         last = time.monotonic()
         count = heard()
-        while True:
+        while not over.is_set():
             await asyncio.sleep(0.02)
             if heard() != count:
                 count, now = heard(), time.monotonic()

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from tests.support.netns import Namespace
 
@@ -87,7 +88,7 @@ def receive() -> None:
     print("ready", flush=True)
     seen = bytearray(1 << 24)
     received = duplicates = 0
-    watched: list[object] = [sys.stdin, sock]
+    watched: list[Any] = [sys.stdin, sock]
     last = time.monotonic()
     while sys.stdin in watched or time.monotonic() - last < 0.5:
         ready, _, _ = select.select(watched, [], [], 0.1)

@@ -25,8 +25,16 @@ def test_busy_buckets_keep_their_member_and_idle_ones_follow_the_weights() -> No
     assert layout.count(3) > 250
 
 
-def test_without_flows_there_is_nothing_to_continue() -> None:
-    assert lay_out([(1, False), (1, False)], [Member(1)]) is None
+def test_idle_buckets_stay_too_where_the_weights_allow_it() -> None:
+    buckets = [(i // 342 + 1, False) for i in range(1024)]
+    layout = lay_out(buckets, [Member(1), Member(2)])
+    assert layout is not None
+    assert [layout[i] for i in range(684)] == [owner for owner, _ in buckets[:684]]
+    assert layout.count(1) == layout.count(2) == 512
+
+
+def test_without_a_common_member_there_is_nothing_to_continue() -> None:
+    assert lay_out([(1, True), (1, False)], [Member(2)]) is None
 
 
 def test_buckets_of_a_lost_member_go_to_the_others() -> None:

@@ -33,6 +33,7 @@ class Churn:
         self.nodes = nodes
         self.chance = random.Random(seed)
         self.changes = 0
+        self.over = False
 
     async def change(self) -> None:
         """Let one node do something."""
@@ -48,8 +49,8 @@ class Churn:
             agent.up()
 
     async def run(self) -> None:
-        """Go on for good."""
-        while True:
+        """Go on until it is over."""
+        while not self.over:
             await self.change()
             await asyncio.sleep(self.chance.random() * 0.02)
 
@@ -86,8 +87,8 @@ async def test_kills_under_churn(tmp_path: Path, seed: int) -> None:
                         await asyncio.sleep(churn.chance.random() * 0.2)
                         await asyncio.to_thread(routerd.start)
                     killed = time.monotonic() - started
-                    task.cancel()
-                    await asyncio.gather(task, return_exceptions=True)
+                    churn.over = True
+                    await task
                     await nodes.up()
                     await relearned(routerd, nodes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import TypeVar
 
 from routerd.config.load import parse
 from routerd.config.model import Config
@@ -13,6 +14,7 @@ from routerd.message import (
     Event,
     GracefulRestart,
     GroupActivity,
+    GroupMade,
     Input,
     InspectGroups,
     Interface,
@@ -24,6 +26,7 @@ from routerd.message import (
     Resync,
     SessionDown,
     SessionUp,
+    SetGroup,
     Settle,
     SpeakerDown,
     Update,
@@ -77,6 +80,7 @@ LINKS = (
 )
 
 BOTH = frozenset(Family)
+T = TypeVar("T", bound=Operation)
 
 
 def sequence(*asns: int) -> AsPath:
@@ -134,6 +138,9 @@ class Simulation:
                 self.operations += effect.operations
                 for failed in self.kernel.write(effect.operations):
                     self.take(failed)
+                for operation in effect.operations:
+                    if isinstance(operation, SetGroup) and operation.like:
+                        self.take(GroupMade(operation.id, operation.like in self.busy_groups))
             elif isinstance(effect, InspectGroups):
                 self.take(GroupActivity({id: int(id in self.busy_groups) for id in effect.ids}))
             elif isinstance(effect, Resync):
@@ -243,7 +250,7 @@ class Simulation:
         """Return the nexthop id of a prefix's route in the kernel."""
         return self.kernel.routes[parse_prefix(prefix)]
 
-    def operations_of(self, kind: type[Operation]) -> list[Operation]:
+    def operations_of(self, kind: type[T]) -> list[T]:
         """Return the operations of a kind asked for since the last call of `forget`."""
         return [operation for operation in self.operations if isinstance(operation, kind)]
 

@@ -2,7 +2,8 @@
 
 A route points at a group for as long as it lives, and so a change of members is a change of the group:
 
-- all prefixes of a group change to the same members: the group is replaced in place, no route is touched;
+- all prefixes of a group change to the same members: the group is replaced in place, no route is touched, unless
+  it was made like another one so recently that flows in it may not have sent anything since;
 - some of them do: those move to a group of these members that is made like the one they leave, the others stay;
 - a gateway fails: one nexthop object is deleted, and the kernel takes it out of every group.
 
@@ -111,7 +112,8 @@ class Fib:
         gone = self._leave(deletes)
         for group, targets in list(moves.items()):
             members, prefixes = next(iter(targets.items()))
-            if group.adapted and len(targets) == 1 and len(prefixes) == group.users:
+            whole = len(targets) == 1 and len(prefixes) == group.users
+            if group.adapted and whole and group.id not in self.rebalance:
                 operations += self.rewritten(group, partial(self.groups.replace, group, members))
                 del moves[group]
         likes = 0
@@ -187,8 +189,21 @@ class Fib:
     def _rewrite(self, changed: set[Gateway]) -> list[Operation]:
         operations: list[Operation] = []
         for group in [group for group in self.groups if not changed.isdisjoint(group.members)]:
-            operations += self.rewritten(group, partial(self.groups.write, group))
+            if group.id in self.rebalance and group.adapted and group.legs and not group.awaiting:
+                operations += self._remake(group)
+            else:
+                operations += self.rewritten(group, partial(self.groups.write, group))
         return operations
+
+    def _remake(self, group: Group) -> list[Operation]:
+        """Replace a group by one like it, for it was made so itself not long ago: buckets that were not used since
+        are free to move in the kernel's eyes, and may carry flows."""
+        target, operations = self.groups.make(group.members, group)
+        self.rebalance[target.id] = self.rebalance[group.id] + self.groups.shape.idle_timer
+        prefixes = self.users(group)
+        self._leave(prefixes)
+        self._unswept = True
+        return [*operations, *self._join(prefixes, target)]
 
     def rewritten(self, group: Group, write: Callable[[], list[Operation]]) -> list[Operation]:
         """Write a group; if the kernel did not have it before it has lost its routes, and they come again."""

@@ -36,9 +36,11 @@ class Groups:
         return max(self._by_members.get(members, ()), key=lambda group: group.users, default=None)
 
     def made_like(self, members: Members, source: Group) -> Group | None:
-        """Return a group of these members whose buckets agree with those of `source` as it is now."""
+        """Return a group of these members whose buckets agree with those of `source` as it is now: it was made like
+        it, and neither was written since."""
         origin = (source.id, source.version)
-        return next((group for group in self._by_members.get(members, ()) if group.origin == origin), None)
+        made = (group for group in self._by_members.get(members, ()) if group.origin == origin)
+        return next((group for group in made if group.version == 1), None)
 
     def twins(self) -> list[Group]:
         """Return the groups that have the same members as a larger one, which could take over their prefixes."""

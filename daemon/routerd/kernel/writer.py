@@ -36,7 +36,7 @@ _ERROR_SIZE = 2304
 """What a refusal takes of the receive buffer, generously: every message of a send may be refused."""
 
 _WRITE_TIME = 0.03
-"""Seconds that the kernel and this process may disagree about when a group was written: ticks, and 1/100 s."""
+"""Seconds that the kernel and this process may disagree about when a group was made: ticks, and 1/100 s."""
 
 _WIDE, _NARROW = 65535, 256
 """The largest weight of a member, from Linux 6.12 on and before."""
@@ -88,7 +88,8 @@ class KernelWriter:
         self._routes: _Owned[Prefix] = _Owned()
         self._nexthops: _Owned[int] = _Owned()
         self._compat = CompatMode()
-        self._written: dict[int, float] = {}
+        self._made: dict[int, float] = {}
+        self._inherited: dict[int, frozenset[int]] = {}
         self.port: int = self._socket.getsockname()[0]
         self.supports_resilient, self.wide_weights = self._probe()
 
@@ -136,10 +137,14 @@ class KernelWriter:
             if number == errno.EEXIST:
                 text = f"nexthop id {operation.id} exists and is not routerd's"
             return [WriteFailed(operation, number, text)]
+        if isinstance(operation, SetGroup) and not self.owns(operation.id):
+            self._made[operation.id] = time.monotonic()
         self._nexthops.add((operation.id,))
-        if isinstance(operation, SetGroup):
-            self._written[operation.id] = time.monotonic()
         return []
+
+    def took_over(self, group: int) -> bool:
+        """Tell whether a group that was made like another one took over flows."""
+        return bool(self._inherited.get(group))
 
     def flows(self, group: int, idle_timer: float) -> list[Bucket]:
         """Return the buckets of a resilient group that carried traffic within `idle_timer` seconds. Raises OSError as
@@ -150,20 +155,28 @@ class KernelWriter:
     def _used(self, found: list[Bucket], group: int, idle_timer: float) -> list[Bucket]:
         """Choose those of a group's buckets that carry flows.
 
-        The kernel counts the idle time of a bucket that was never used from when it was given to its member; what
-        has been idle since the very moment of routerd's last write has not been used since.
+        The kernel counts the idle time of a bucket that was never used from when it was given to its member: what
+        has been idle for as long as the group is there has not been used. But in a group that was made like another
+        one, a bucket that was in use there carries flows that may not have sent anything since.
         """
-        since = time.monotonic() - self._written.get(group, -idle_timer)
-        return [bucket for bucket in found if bucket[2] < idle_timer and abs(bucket[2] - since) > _WRITE_TIME]
+        age = time.monotonic() - self._made.get(group, -idle_timer)
+        inherited = self._inherited.get(group, frozenset()) if age < idle_timer else frozenset()
+        return [
+            bucket
+            for bucket in found
+            if bucket[0] in inherited or (bucket[2] < idle_timer and abs(bucket[2] - age) > _WRITE_TIME)
+        ]
 
     def _continue(self, group: SetGroup) -> bool:
-        """Make a group with the buckets of another one, flows and all; False if there is nothing to continue."""
+        """Make a group with the buckets of another one, flows and all; False if that cannot be."""
         try:
             found = lookup.buckets(group.like)
-            busy = {index for index, _, _ in self._used(found, group.like, group.idle_timer)}
+            busy = frozenset(index for index, _, _ in self._used(found, group.like, group.idle_timer))
             gateway = lookup.gateway(group.members[0].id)
         except OSError:
-            return False  # the other group, or the first member, is gone: there are no flows to keep
+            return False  # the other group, or the first member, is gone: there is nothing to continue
+        if not busy:
+            return False
         layout = lay_out([(owner, index in busy) for index, owner, _ in found], group.members)
         if layout is None or len(found) != group.buckets or not (self.wide_weights or group.buckets <= 256):
             return False
@@ -180,7 +193,8 @@ class KernelWriter:
             self._transmit([messages.delete_nexthop(group.id)])
             return False
         self._nexthops.add((group.id,))
-        self._written[group.id] = time.monotonic()
+        self._made[group.id] = time.monotonic()
+        self._inherited[group.id] = busy
         return True
 
     def _flags(self, id_: int) -> int:
@@ -211,7 +225,8 @@ class KernelWriter:
         if refused and refused[0][0] != errno.ENOENT:
             return [WriteFailed(operation, *refused[0])]
         self._nexthops.remove((operation.id,))
-        self._written.pop(operation.id, None)
+        self._made.pop(operation.id, None)
+        self._inherited.pop(operation.id, None)
         return []
 
     def _transmit(self, requests: Sequence[bytes]) -> Refusals:
