@@ -131,8 +131,8 @@ class Router:
             case NeighbourState(gateway=gateway, alive=alive):
                 effects += self._neighbour(gateway, alive=alive)
             case GroupMade(id=id, flows=flows):
-                if not flows:  # nothing is in its buckets that would have to show itself first
-                    self.fib.rebalance.pop(id, None)
+                if not flows:
+                    self.fib.made_afresh(id)
             case Drain(peer=peer, on=on):
                 (self.drained.add if on else self.drained.discard)(peer)
                 effects += self._drain()

@@ -180,12 +180,16 @@ def test_changes_come_quicker_than_flows_show_themselves(
         assert after.broken.keys() <= {leaver.name}, after
 
 
-def test_a_vip_follows_another_one_that_has_parted_before(site: Site, client: flows.Flows) -> None:
+@pytest.mark.parametrize("count", [0, 5])
+def test_a_vip_follows_another_one_that_has_parted_before(site: Site, client: flows.Flows, count: int) -> None:
     """The first one's group was made like the one that they shared, as it was then. Since then flows have begun in
     buckets that were idle, and must find the same member there."""
     leaver, *stayers = reversed(site.nodes)
     assert site.group(VIP4) == site.group(OTHER_VIP) == site.group(THIRD_VIP)
-    client.open("whole", VIP4, 5)
+    client.open("whole", VIP4, count)
+    until(
+        lambda: str(site.buckets(VIP4, IDLE)) if site.buckets(VIP4, IDLE).total() > count else "", 10, "idle buckets"
+    )
     leaver.withdraw(OTHER_VIP)
     site.wait_for(OTHER_VIP, stayers)
     before = client.open("following", THIRD_VIP)

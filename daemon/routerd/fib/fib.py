@@ -148,6 +148,13 @@ class Fib:
             self.rebalance[target.id] = now + self.groups.shape.idle_timer
         return [*operations, *self._join(prefixes, target)]
 
+    def made_afresh(self, id: int) -> None:
+        """There were no flows for this group to take over: nothing in it has to show itself first, and its buckets
+        are not those of the group that it was to be like."""
+        self.rebalance.pop(id, None)
+        if (group := self.groups.by_id.get(id)) is not None:
+            group.origin = None
+
     # ------------------------------------------------------------------------------------------ failover, drain
 
     def fail(self, gateways: Iterable[Gateway]) -> list[Operation]:
