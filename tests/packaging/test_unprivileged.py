@@ -15,6 +15,8 @@ import pytest
 
 from routerd.api.models import StatusView
 from routerd.cli.client import ApiError, Client
+from routerd.config.model import LivenessSection
+from routerd.kernel.neighbour import settings
 from tests.support import bgp
 from tests.support.netns import Namespace, namespace, needs_root, veth
 from tests.support.nobody import NOBODY, as_nobody, everybodys_python
@@ -124,6 +126,8 @@ async def test_an_ordinary_user_with_two_capabilities(top: Path, way: str) -> No
         router.address("eth0", "10.0.0.1/24", "fd00::1/64")
         node.address("eth0", "10.0.0.2/24", "fd00::2/64")
         router.run("sysctl", "-q", "-e", "-p", str(ROOT / "systemd" / "sysctl.d" / "90-routerd.conf"))
+        for name, value in settings(LivenessSection(), ["eth0"]).items():  # which routerd cannot write here
+            router.run("sysctl", "-qw", f"{name}={value}")
         with daemon(router, top, *WAYS[way]) as process:
             first = await status(process, top)
             child = first["speaker"]["pid"]
