@@ -115,7 +115,7 @@ class Router:
             case Work():
                 self._work()
             case SessionUp():
-                self._changed(self.rib.session_up(message, now))
+                self.rib.session_up(message, now)
             case SessionDown():
                 effects += self._session_down(message, now)
             case SpeakerDown(reason=reason):
@@ -217,10 +217,8 @@ class Router:
         peer = self.rib.peers.get(down.peer)
         current = peer is not None and peer.session is not None and peer.session.generation == down.generation
         gateways = self.rib.gateways_of(peer) if peer is not None and current else set()
-        self._changed(self.rib.session_down(down, now))
-        if peer is None or not current:
-            return []
-        if peer.deadline is not None:
+        self.rib.session_down(down, now)
+        if peer is None or not current or peer.deadline is not None:
             return []
         lost = gateways - self._healthy_gateways(peer)
         effects = self._program(self.fib.fail(lost)) if self.synchronised else []

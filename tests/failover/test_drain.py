@@ -31,12 +31,6 @@ def _config(directory: Path) -> str:
 
 
 @pytest.fixture
-def client(built: Site) -> Iterator[flows.Flows]:
-    with flows.client(built.fabric.client) as running:
-        yield running
-
-
-@pytest.fixture
 def site(built: Site) -> Site:
     """Three nodes share the VIPs fairly, and nothing is drained."""
     built.close_sessions()

@@ -35,12 +35,6 @@ def built() -> Iterator[Site]:
 
 
 @pytest.fixture
-def client(built: Site) -> Iterator[flows.Flows]:
-    with flows.client(built.fabric.client) as running:
-        yield running
-
-
-@pytest.fixture
 def site(built: Site) -> Site:
     """All nodes announce all VIPs, and all groups are balanced."""
     built.close_sessions()

@@ -1,5 +1,23 @@
 """Fixtures of the kernel room's tests."""
 
-from tests.support.netns import router
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from routerd.kernel.writer import KernelWriter
+from tests.support.netns import Namespace, router
 
 __all__ = ["router"]
+
+METRIC = 20
+
+
+@pytest.fixture
+def writer(router: Namespace) -> Iterator[KernelWriter]:
+    """A writer in the router's namespace, in which the test then runs."""
+    with router.enter():
+        made = KernelWriter(METRIC)
+        yield made
+        made.close()

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,15 +18,6 @@ from tests.support.netns import Namespace, needs_root
 pytestmark = needs_root
 METRIC = 20
 BGP = 186
-
-
-@pytest.fixture
-def writer(router: Namespace) -> Iterator[KernelWriter]:
-    """A writer in the router's namespace, in which the test then runs."""
-    with router.enter():
-        made = KernelWriter(METRIC)
-        yield made
-        made.close()
 
 
 def test_dump_is_what_was_written(writer: KernelWriter) -> None:

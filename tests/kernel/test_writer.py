@@ -2,7 +2,6 @@
 
 import errno
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,15 +14,6 @@ from tests.support.netns import Namespace, needs_root
 
 pytestmark = needs_root
 METRIC = 20
-
-
-@pytest.fixture
-def writer(router: Namespace) -> Iterator[KernelWriter]:
-    """A writer in the router's namespace, in which the test then runs."""
-    with router.enter():
-        made = KernelWriter(METRIC)
-        yield made
-        made.close()
 
 
 def two_nodes(writer: KernelWriter) -> None:

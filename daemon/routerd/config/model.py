@@ -125,11 +125,6 @@ class LivenessSection(Model):
     retransmit: float = Field(default=0.1, ge=0.02, le=10)
     retries: int = Field(default=5, ge=1, le=20, strict=True)
 
-    @property
-    def worst_case(self) -> float:
-        """Seconds from a node's last frame until it is out of the FIB, at most."""
-        return self.interval + self.retransmit * self.retries
-
 
 class DrainSection(Model):
     """`[drain]`: where the operator's drains are kept over a restart; an empty path keeps them in memory only."""

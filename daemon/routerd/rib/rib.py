@@ -1,6 +1,6 @@
 """The RIB: peers, what they announce, the Loc-RIB, and what peers are told of it.
 
-Every method returns the path-set changes that it caused; the router hands them to the FIB. What is to be said
+A method that changes path sets at once returns the changes; the router hands them to the FIB. What is to be said
 to peers and to people is collected in `effects` as it comes up.
 """
 
@@ -81,15 +81,14 @@ class Rib:
 
     # ------------------------------------------------------------------------------------------ sessions
 
-    def session_up(self, up: SessionUp, now: float) -> list[Change]:
+    def session_up(self, up: SessionUp, now: float) -> None:
         """A session is established: judge what is left of the last one, and tell the peer what it shall hear."""
         peer = self._peer(up.peer, now)
         if peer is None:
             self.effects.append(CloseSession(up.peer, 6, 3, "no peer or range holds this address"))
-            return []
-        changes: list[Change] = []
+            return
         if peer.session is not None:
-            changes = self.session_down(SessionDown(up.peer, peer.session.generation, "replaced"), now)
+            self.session_down(SessionDown(up.peer, peer.session.generation, "replaced"), now)
         peer.begin(up, now)
         graceful = up.received.graceful_restart
         if not peer.router_restarted:
@@ -104,17 +103,16 @@ class Rib:
             )
         )
         self._start_export(peer, up, peer.pending_eor)
-        return changes
 
-    def session_down(self, down: SessionDown, now: float) -> list[Change]:
+    def session_down(self, down: SessionDown, now: float) -> None:
         """A session ended: keep its paths as stale ones where graceful restart says so, else let them go."""
         peer = self.peers.get(down.peer)
         if peer is None:
-            return []
+            return
         if peer.session is None or down.generation != peer.session.generation:
             if peer.session is None:
                 peer.reason = down.reason
-            return []
+            return
         graceful = peer.session.received.graceful_restart
         peer.end(down.reason, now)
         self._exporters.pop(peer.address, None)
@@ -132,7 +130,6 @@ class Rib:
                 level="warning",
             )
         )
-        return []
 
     def speaker_down(self, reason: str, now: float) -> None:
         """The ExaBGP child died: the router's own restart, for which no node is to blame. All paths wait as stale
