@@ -317,6 +317,7 @@ class Daemon:
     def _neighbour_silent(self, gateway: Gateway) -> None:
         if self.config.liveness.method != "off" and gateway in self.router.watched:
             self._take(NeighbourState(gateway, alive=False))
+            self._wake.set()
 
     def _read_kernel(self) -> None:
         found = dump(self.config.fib.metric)

@@ -194,13 +194,15 @@ class Interface:
 @dataclass(frozen=True, slots=True)
 class KernelDump:
     """The kernel's state, read in one go. `routes` maps routerd's own prefixes to their nexthop id (0: a route
-    of protocol bgp and our metric without one)."""
+    of protocol bgp and our metric without one). `shadows` are ids of nexthop objects that only the kernel's edge
+    knows of: its second ones for members that are alone in their group."""
 
     interfaces: tuple[Interface, ...]
     nexthops: tuple[KernelNexthop, ...]
     groups: tuple[KernelGroup, ...]
     routes: dict[Prefix, int]
     foreign: tuple[ForeignRoute, ...]
+    shadows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

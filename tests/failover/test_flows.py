@@ -195,6 +195,35 @@ def test_a_vip_follows_another_one_that_has_parted_before(site: Site, client: fl
     assert not client.settle("whole").broken
 
 
+@pytest.mark.parametrize("vip", VIPS.values(), ids=VIPS.keys())
+@pytest.mark.parametrize("leave", [_withdraw, _notify], ids=["withdraw", "notification"])
+def test_a_node_joins_another_one_that_was_alone(
+    site: Site, client: flows.Flows, vip: str, leave: Callable[[Site, Node], None]
+) -> None:
+    """The kernel sends IPv4 flows past the buckets of a group that has one leg, so that none looks used."""
+    alone, *others = site.nodes
+    for node in others:
+        leave(site, node)
+    site.wait_for(vip, [alone])
+    before = client.open("alone", vip)
+    assert before.alive == {alone.name: 300}
+    time.sleep(2 * IDLE)  # longer than it takes until the kernel thinks that a bucket is idle
+    if others[0].connected:
+        others[0].announce(vip)
+    else:
+        others[0].up(*ALL)
+    site.wait_for(vip, [alone, others[0]])
+    after = client.settle("alone")
+    print(after)
+    assert not after.broken, after
+    until(lambda: "" if site.buckets(vip)[others[0].name] > 50 else str(site.buckets(vip)), 10, "a share")
+    fresh = client.open("fresh", vip)
+    assert fresh.alive[others[0].name] > 10, fresh
+    assert not client.settle("alone").broken
+    for label in ("alone", "fresh"):
+        client.close(label)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_node_that_stays_keeps_its_flows_whatever_the_others_do(site: Site, client: flows.Flows, seed: int) -> None:
     """VIPs are withdrawn and announced, sessions end, nodes fall silent and are drained, all at random."""

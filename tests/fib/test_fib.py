@@ -90,6 +90,8 @@ def test_a_failure_is_one_operation_and_what_follows_in_the_rib_is_none() -> Non
     fib = filled()
     assert fib.fail([A]) == [DeleteNexthop(2)]
     assert fib.fail([A]) == []
+    # The kernel has to be told again to keep track of the flows of a member that is alone.
+    assert planned(fib) == [SetGroup(1, (Member(3),), 1024, 120.0, 0.0)]
     fib.want([P, Q], (B,))
     assert planned(fib) == []
     fib.forget([A])

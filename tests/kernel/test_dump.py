@@ -23,7 +23,7 @@ BGP = 186
 def test_dump_is_what_was_written(writer: KernelWriter) -> None:
     nexthops = {1: gateway("10.0.0.2"), 2: gateway("fd01::2", "eth1"), 3: gateway("fe80::2")}
     groups = [
-        SetGroup(10, (Member(1, 5),), buckets=1024, idle_timer=120, unbalanced_timer=0.5),
+        SetGroup(10, (Member(1),), buckets=1024, idle_timer=120, unbalanced_timer=0.5),
         SetGroup(11, (Member(2, 1), Member(3, 200))),
     ]
     routes = dict.fromkeys(many(5), 10) | dict.fromkeys(prefixes("0.0.0.0/0", "::/0", "2001:db8::/48"), 11)

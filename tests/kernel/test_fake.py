@@ -48,7 +48,7 @@ SCENARIOS: dict[str, Steps] = {
     "replaced in place": (
         *NODES,
         lambda: SetNexthop(1, gateway("10.0.0.3")),
-        lambda: SetGroup(10, (Member(2, 9),), 64, 3.0),
+        lambda: SetGroup(10, (Member(2),), 64, 3.0),
         lambda: SetRoutes(12, ROUTES4),
     ),
     "member deleted": (*NODES, lambda: DeleteNexthop(2)),

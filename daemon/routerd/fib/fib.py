@@ -23,6 +23,8 @@ from routerd.route import Prefix
 
 PARTINGS = 2
 """Groups that are made like another one in one plan: each takes some ten milliseconds when it carries many flows."""
+LONE = 16
+"""Groups that are written again in one plan because they have a single member left."""
 
 
 class Fib:
@@ -59,12 +61,12 @@ class Fib:
 
     def has_pending(self) -> bool:
         """Tell whether `plan` may have something to do."""
-        return bool(self._pending or self._waiting or self._parting or self._unswept)
+        return bool(self._pending or self._waiting or self._unswept) or self.unfinished
 
     @property
     def unfinished(self) -> bool:
         """Whether the last plan left a part of what was due to the next one."""
-        return bool(self._parting)
+        return bool(self._parting or self.groups.lone)
 
     def has_waiting(self) -> bool:
         """Tell whether prefixes wait for the rest of their group before they move."""
@@ -133,7 +135,7 @@ class Fib:
         gone = [prefix for prefix in gone if prefix not in self.routes or not self.routes[prefix].legs]
         if gone:
             operations.append(DeleteRoutes(tuple(gone)))
-        return operations + self.sweep()
+        return operations + self.groups.write_lone(LONE) + self.sweep()
 
     def _move(self, source: Group, members: Members, prefixes: list[Prefix], now: float) -> list[Operation]:
         """Part prefixes from the others of their group, along with the buckets that their flows use."""

@@ -10,7 +10,11 @@ from routerd.message import DeleteNexthop, Gateway, Member, Operation, SetGroup,
 
 
 class Groups:
-    """The objects that routerd has in the kernel. `down` gateways are in no group, `draining` ones get no flow."""
+    """The objects that routerd has in the kernel. `down` gateways are in no group, `draining` ones get no flow.
+
+    `lone` are resilient groups that lost all members but one with those members' nexthop objects. They are to be
+    written again, for the kernel keeps track of a lone member's flows only if it is told to.
+    """
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
@@ -19,6 +23,7 @@ class Groups:
         self.by_id: dict[int, Group] = {}
         self.down: set[Gateway] = set()
         self.draining: set[Gateway] = set()
+        self.lone: set[int] = set()
         self.buckets = 0
         self._by_members: dict[Members, list[Group]] = {}
         self._shared: set[Members] = set()
@@ -103,7 +108,19 @@ class Groups:
             if gateway in group.legs:
                 del group.legs[gateway]
                 group.version += 1
+                if group.buckets and len(group.legs) == 1:
+                    self.lone.add(group.id)
         return [DeleteNexthop(id)]
+
+    def write_lone(self, limit: int) -> list[Operation]:
+        """Write up to `limit` of the `lone` groups again."""
+        operations: list[Operation] = []
+        for id in sorted(self.lone)[:limit]:
+            self.lone.discard(id)
+            group = self.by_id.get(id)
+            if group is not None and len(group.legs) == 1:
+                operations += self.write(group, force=True)
+        return operations
 
     def add(self, group: Group) -> None:
         """Enter a group."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from socket import AF_INET, AF_INET6
 
 from routerd.kernel import parse, wire
+from routerd.kernel.shadow import hide
 from routerd.message import ForeignRoute, Interface, KernelDump, KernelGroup, KernelNexthop, KernelObjects
 from routerd.route import Address, Prefix
 
@@ -47,13 +48,14 @@ def dump(metric: int) -> KernelDump:
     others: list[parse.Route] = []
     for family in (AF_INET, AF_INET6):
         _read_routes(family, metric, routes, others)
-    nexthops, groups = _nexthops()
-    return KernelDump(_interfaces(), nexthops, groups, routes, tuple(_foreign(others, nexthops, groups)))
+    nexthops, groups, shadows = _nexthops()
+    foreign = tuple(_foreign(others, nexthops, groups))
+    return KernelDump(_interfaces(), nexthops, groups, routes, foreign, shadows)
 
 
 def objects() -> KernelObjects:
     """Read all but the routes: a few milliseconds, for when a link or a nexthop has changed. Raises as `dump`."""
-    nexthops, groups = _nexthops()
+    nexthops, groups, _ = _nexthops()
     return KernelObjects(_interfaces(), nexthops, groups)
 
 
@@ -119,13 +121,15 @@ def _interfaces() -> tuple[Interface, ...]:
     )
 
 
-def _nexthops() -> tuple[tuple[KernelNexthop, ...], tuple[KernelGroup, ...]]:
+def _nexthops() -> tuple[tuple[KernelNexthop, ...], tuple[KernelGroup, ...], tuple[int, ...]]:
     for _ in range(_ATTEMPTS):
         try:
             messages = list(wire.dump(wire.RTM_GETNEXTHOP, bytes(8), consistent=True))
         except wire.DumpInterruptedError:
             continue
         found = [parse.nexthop(*message) for message in messages]
-        singles = tuple(entry for entry in found if isinstance(entry, KernelNexthop))
-        return singles, tuple(entry for entry in found if isinstance(entry, KernelGroup))
+        return hide(
+            [entry for entry in found if isinstance(entry, KernelNexthop)],
+            [entry for entry in found if isinstance(entry, KernelGroup)],
+        )
     raise wire.DumpInterruptedError(errno.EINTR, f"nexthops changed during each of {_ATTEMPTS} dumps")

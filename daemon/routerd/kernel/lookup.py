@@ -11,7 +11,8 @@ from typing import Any
 from routerd.api.models import GroupMemberView, KernelRouteView
 from routerd.kernel import messages, wire
 from routerd.kernel.dump import main_table
-from routerd.message import Gateway, Member
+from routerd.kernel.shadow import lone, owner
+from routerd.message import Member
 from routerd.route import IPV4_PREFIX_SIZE, Address, Prefix, format_address
 
 _PROTOCOLS = {
@@ -53,15 +54,6 @@ def route(prefix: Prefix) -> KernelRouteView:
     )
 
 
-def gateway(nexthop: int) -> Gateway:
-    """Return where a nexthop object leads. Raises OSError: ENOENT for an unknown one, EINVAL for one without."""
-    found = messages.decode(wire.query(messages.get_nexthop(nexthop)))
-    address = found.get_attr("NHA_GATEWAY")
-    if address is None:
-        raise OSError(errno.EINVAL, f"nexthop {nexthop} has no gateway")
-    return Gateway(Address(address), found.get_attr("NHA_OIF"))
-
-
 def buckets(group: int, nexthop: int | None = None) -> list[Bucket]:
     """Return the buckets of a resilient group, of one member if given.
 
@@ -77,8 +69,8 @@ def buckets(group: int, nexthop: int | None = None) -> list[Bucket]:
         bucket = wire.attributes(nested, 0, len(nested))
         (index,) = struct.unpack("=H", bucket[_BUCKET_INDEX])
         (idle,) = struct.unpack("=Q", bucket[_BUCKET_IDLE_TIME])
-        (owner,) = struct.unpack("=I", bucket[_BUCKET_NH_ID])
-        found.append((index, owner, idle / messages.TICKS))
+        (holder,) = struct.unpack("=I", bucket[_BUCKET_NH_ID])
+        found.append((index, owner(holder), idle / messages.TICKS))
     return found
 
 
@@ -117,8 +109,7 @@ def _find(prefix: Prefix) -> Any:
 
 def _members(nexthop: int) -> Iterator[GroupMemberView]:
     found = messages.decode(wire.query(messages.get_nexthop(nexthop)))
-    group = found.get_attr("NHA_GROUP") or (Member(nexthop),)
-    for member in group:
+    for member in lone(found.get_attr("NHA_GROUP") or (Member(nexthop),)):
         single = messages.decode(wire.query(messages.get_nexthop(member.id)))
         gateway = single.get_attr("NHA_GATEWAY")
         text = format_address(Address(gateway)) if gateway else ""

@@ -11,15 +11,17 @@ import socket
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Generic, TypeVar
 
 from routerd.kernel import batch, lookup, messages, wire
 from routerd.kernel.compat import CompatMode
 from routerd.kernel.layout import complete, lay_out, steps
 from routerd.kernel.lookup import Bucket
+from routerd.kernel.owned import Owned
+from routerd.kernel.shadow import beside_shadow, shadow
 from routerd.message import (
     DeleteNexthop,
     DeleteRoutes,
+    Gateway,
     KernelDump,
     Member,
     Operation,
@@ -46,31 +48,6 @@ _STAND_IN, _PROBE_MEMBER, _PROBE_GROUP = 0x7FFFFFFD, 0x7FFFFFFE, 0x7FFFFFFF
 Refusals = dict[int, tuple[int, str]]
 """Sequence number -> errno and text of the messages that the kernel refused."""
 
-T = TypeVar("T")
-
-
-class _Owned(Generic[T]):
-    """What is known to be ours. What was made since the last dump stays so: the new dump may be older than it.
-
-    What others then take away and make theirs is therefore mistaken for ours for up to two dumps.
-    """
-
-    def __init__(self) -> None:
-        self.known: set[T] = set()
-        self._recent: set[T] = set()
-
-    def adopt(self, found: Iterable[T]) -> None:
-        self.known = self._recent.union(found)
-        self._recent = set()
-
-    def add(self, made: Iterable[T]) -> None:
-        self.known.update(made)
-        self._recent.update(made)
-
-    def remove(self, gone: Iterable[T]) -> None:
-        self.known.difference_update(gone)
-        self._recent.difference_update(gone)
-
 
 class KernelWriter:
     """Writes to the network namespace in which it was made. Synchronous; OSError only if netlink itself fails.
@@ -85,8 +62,9 @@ class KernelWriter:
         send = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 32
         receive = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         self._burst = max(1, min(send // batch.LARGEST, receive // _ERROR_SIZE))
-        self._routes: _Owned[Prefix] = _Owned()
-        self._nexthops: _Owned[int] = _Owned()
+        self._routes: Owned[Prefix] = Owned()
+        self._nexthops: Owned[int] = Owned()
+        self._gateways: dict[int, Gateway] = {}
         self._compat = CompatMode()
         self._made: dict[int, float] = {}
         self._inherited: dict[int, frozenset[int]] = {}
@@ -101,7 +79,8 @@ class KernelWriter:
     def adopt(self, dump: KernelDump) -> None:
         """Learn from a dump what is ours. Call it with the first dump before any write, and with every later one."""
         self._routes.adopt(dump.routes)
-        self._nexthops.adopt(own_nexthops(dump))
+        self._nexthops.adopt([*own_nexthops(dump), *dump.shadows])
+        self._gateways.update((nexthop.id, nexthop.gateway) for nexthop in dump.nexthops if nexthop.gateway)
 
     def owns(self, id_: int) -> bool:
         """Tell whether a nexthop or group is ours."""
@@ -124,12 +103,24 @@ class KernelWriter:
             case DeleteNexthop():
                 return self._delete_nexthop(operation)
             case SetNexthop():
-                request = messages.set_nexthop(operation.id, operation.gateway, self._flags(operation.id))
+                self._gateways[operation.id] = operation.gateway
+                return self._make(
+                    operation, messages.set_nexthop(operation.id, operation.gateway, self._flags(operation))
+                )
             case SetGroup():
-                if operation.like and self._continue(operation):
-                    return []
-                members = operation.members if self.wide_weights else messages.narrow(operation.members)
-                request = messages.set_group(replace(operation, members=members), self._flags(operation.id))
+                return [] if operation.like and self._continue(operation) else self._set_group(operation)
+
+    def _set_group(self, operation: SetGroup) -> list[WriteFailed]:
+        members = operation.members if self.wide_weights else messages.narrow(operation.members)
+        group = replace(operation, members=members)
+        failures = self._make(operation, messages.set_group(self._tracked(group), self._flags(operation)))
+        if failures and len(members) == 1 and self.owns(shadow(members[0].id)):
+            # Perhaps somebody has deleted it.
+            self._nexthops.remove((shadow(members[0].id),))
+            failures = self._make(operation, messages.set_group(self._tracked(group), self._flags(operation)))
+        return failures
+
+    def _make(self, operation: SetNexthop | SetGroup, request: bytes) -> list[WriteFailed]:
         with self._compat.off():
             refusals = self._transmit([request])
         if refusals:
@@ -172,22 +163,23 @@ class KernelWriter:
         try:
             found = lookup.buckets(group.like)
             busy = frozenset(index for index, _, _ in self._used(found, group.like, group.idle_timer))
-            gateway = lookup.gateway(group.members[0].id)
         except OSError:
-            return False  # the other group, or the first member, is gone: there is nothing to continue
+            return False  # the other group is gone: there is nothing to continue
         if not busy:
             return False
         layout = lay_out([(owner, index in busy) for index, owner, _ in found], group.members)
         if layout is None or len(found) != group.buckets or not (self.wide_weights or group.buckets <= 256):
             return False
         create = wire.NLM_F_CREATE | wire.NLM_F_EXCL
-        requests = [messages.set_nexthop(_STAND_IN, gateway, create)]
+        requests = [messages.set_nexthop(_STAND_IN, self._gateways[group.members[0].id], create)]
         flags = create
         for members in steps(layout, _STAND_IN):
             requests.append(messages.set_group(replace(group, members=members), flags))
             flags = wire.NLM_F_CREATE | wire.NLM_F_REPLACE
         if every := complete(layout, group.members, _WIDE if self.wide_weights else _NARROW):
             requests.append(messages.set_group(replace(group, members=every), flags))
+        elif len(group.members) == 1:
+            requests.append(messages.set_group(self._tracked(group), flags))
         refused = self._transmit([*requests, messages.delete_nexthop(_STAND_IN)])
         if refused:
             self._transmit([messages.delete_nexthop(group.id)])
@@ -197,8 +189,22 @@ class KernelWriter:
         self._inherited[group.id] = busy
         return True
 
-    def _flags(self, id_: int) -> int:
-        return wire.NLM_F_CREATE | (wire.NLM_F_REPLACE if self.owns(id_) else wire.NLM_F_EXCL)
+    def _tracked(self, group: SetGroup) -> SetGroup:
+        """Return the group as the kernel keeps track of its flows: see `kernel.shadow`."""
+        if not group.buckets or len(group.members) != 1:
+            return group
+        id_ = group.members[0].id
+        gateway = self._gateways.get(id_)
+        if gateway is None or len(gateway.address) != 4:
+            return group
+        if not self.owns(shadow(id_)):
+            if self._transmit([messages.set_nexthop(shadow(id_), gateway, wire.NLM_F_CREATE | wire.NLM_F_EXCL)]):
+                return group
+            self._nexthops.add((shadow(id_),))
+        return beside_shadow(group, _WIDE if self.wide_weights else _NARROW)
+
+    def _flags(self, operation: SetNexthop | SetGroup) -> int:
+        return wire.NLM_F_CREATE | (wire.NLM_F_REPLACE if self.owns(operation.id) else wire.NLM_F_EXCL)
 
     def _set_routes(self, operation: SetRoutes) -> list[WriteFailed]:
         prefixes = operation.prefixes
@@ -221,10 +227,14 @@ class KernelWriter:
     def _delete_nexthop(self, operation: DeleteNexthop) -> list[WriteFailed]:
         if not self.owns(operation.id):
             return []
-        refused = self._transmit([messages.delete_nexthop(operation.id)])
-        if refused and refused[0][0] != errno.ENOENT:
-            return [WriteFailed(operation, *refused[0])]
-        self._nexthops.remove((operation.id,))
+        # The shadow goes first: it must not be what is left of a group.
+        gone = [id_ for id_ in (shadow(operation.id), operation.id) if self.owns(id_)]
+        refused = self._transmit([messages.delete_nexthop(id_) for id_ in gone])
+        for number, text in refused.values():
+            if number != errno.ENOENT:
+                return [WriteFailed(operation, number, text)]
+        self._nexthops.remove(gone)
+        self._gateways.pop(operation.id, None)
         self._made.pop(operation.id, None)
         self._inherited.pop(operation.id, None)
         return []
