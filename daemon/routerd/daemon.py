@@ -22,6 +22,7 @@ from routerd.api.models import ProblemView
 from routerd.config.model import Config
 from routerd.drains import Drains
 from routerd.kernel.audit import audit
+from routerd.kernel.backlog import Backlog
 from routerd.kernel.dump import dump, objects
 from routerd.kernel.flush import flush
 from routerd.kernel.monitor import Monitor
@@ -36,7 +37,6 @@ from routerd.message import (
     Event,
     Gateway,
     GroupActivity,
-    GroupMade,
     Input,
     InspectGroups,
     NeighbourState,
@@ -44,8 +44,6 @@ from routerd.message import (
     Resync,
     SessionDown,
     SessionUp,
-    SetGroup,
-    SetRoutes,
     Settle,
     SpeakerDown,
     Update,
@@ -53,7 +51,6 @@ from routerd.message import (
     WriteFailed,
 )
 from routerd.recording import Recorder
-from routerd.route import Prefix
 from routerd.router import Router
 from routerd.session.encode import UpdateEncoder
 from routerd.session.frames import RawUpdate
@@ -90,6 +87,7 @@ class Daemon:
             resilient=self.writer.supports_resilient,
             widest=65535 if self.writer.wide_weights else 256,
         )
+        self._backlog = Backlog(self.writer)
         self.speaker = Speaker(config, log=log)
         self.sysctls = Sysctls(config.fib)
         self.drains = Drains(config.drain.state_file)
@@ -140,6 +138,8 @@ class Daemon:
             monitor.close()
             with contextlib.suppress(OSError):
                 Path(self.config.api.socket).unlink()  # else the next start finds it, perhaps as another user
+        while self._backlog:
+            self._write()
         if flush_on_exit:
             self._log_refusals(flush(self.config.fib.metric))
 
@@ -155,14 +155,17 @@ class Daemon:
                 if time.monotonic() - started > SLICE:
                     self._take(Settle(quiet=False))
                     await asyncio.sleep(0)
+                    await self._write_all()
                     started = time.monotonic()
             self._take(Settle(quiet=not more))
             self._wake.set()
             await asyncio.sleep(0)
+            await self._write_all()
 
     async def _housekeep(self) -> None:
         """Do what can wait, slice by slice, and what is due by the clock."""
         while True:
+            await self._write_all()
             if self.router.busy:
                 self._take(Work())
                 self._take(Settle(quiet=not self._more_input))
@@ -185,6 +188,7 @@ class Daemon:
                     await self._resync.wait()
                 await asyncio.sleep(RESYNC_DELAY)
                 self._resync.clear()
+                await self._write_all()
                 self._take(objects())
             except TimeoutError:
                 next_audit = time.monotonic() + self.config.fib.audit_interval
@@ -197,9 +201,11 @@ class Daemon:
             self._wake.set()
 
     async def _audit(self) -> None:
+        await self._write_all()
         compared, found = await audit(self.router.fib.expected(), self.config.fib.metric)
         self.writer.adopt(found)
         self._take(compared)
+        await self._write_all()
         self._take(objects())
 
     async def _watch_neighbours(self) -> None:
@@ -272,6 +278,10 @@ class Daemon:
         self._inbox.append(message)
         if len(self._inbox) > 1:
             return  # from within an effect
+        self._handle()
+        self._write()
+
+    def _handle(self) -> None:
         while self._inbox:
             now = time.monotonic()
             if self._recorder is not None:
@@ -279,15 +289,29 @@ class Daemon:
             self._execute(self.router.handle(self._inbox[0], now))
             self._inbox.popleft()
 
+    def _write(self) -> None:
+        """Write a slice of what waits; what is left wakes the housekeeper."""
+        self._inbox.extend(self._backlog.write(SLICE))
+        self._handle()
+        if self._backlog:
+            self._wake.set()
+
+    async def _write_all(self) -> None:
+        """Write all that waits, slice by slice; nodes that are lost meanwhile do not wait for the end."""
+        while self._backlog:
+            self._write()
+            await asyncio.sleep(0)
+            for message in self.speaker.lost():
+                self._hear(message)
+
     def _execute(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             match effect:
-                case Program(operations=operations):
-                    for failed in _together(self.writer.write(operations)):
+                case Program(operations=operations, urgent=True):
+                    for failed in self._backlog.jump(operations):
                         self._take(failed)
-                    for operation in operations:
-                        if isinstance(operation, SetGroup) and operation.like:
-                            self._take(GroupMade(operation.id, self.writer.took_over(operation.id)))
+                case Program(operations=operations):
+                    self._backlog.add(operations)
                 case Advertise(peer=peer):
                     if codec := self._codecs.get(peer):
                         self.speaker.send(peer, codec[0], codec[2].encode(effect))
@@ -317,7 +341,7 @@ class Daemon:
     def _neighbour_silent(self, gateway: Gateway) -> None:
         if self.config.liveness.method != "off" and gateway in self.router.watched:
             self._take(NeighbourState(gateway, alive=False))
-            self._wake.set()
+            self._wake.set()  # for what failover left to be done later
 
     def _read_kernel(self) -> None:
         found = dump(self.config.fib.metric)
@@ -332,18 +356,3 @@ class Daemon:
     def _log_refusals(failures: list[WriteFailed]) -> None:
         for failed in failures:
             log.error("kernel refused", operation=repr(failed.operation), errno=failed.errno, text=failed.text)
-
-
-def _together(failures: Iterable[WriteFailed]) -> list[WriteFailed]:
-    """Join refusals of single routes that have the same cause: a full table refuses thousands alike."""
-    joined: dict[tuple[int, int, str], list[Prefix]] = {}
-    result: list[WriteFailed] = []
-    for failed in failures:
-        if isinstance(failed.operation, SetRoutes):
-            key = (failed.operation.id, failed.errno, failed.text)
-            joined.setdefault(key, []).extend(failed.operation.prefixes)
-        else:
-            result.append(failed)
-    for (id, errno, text), prefixes in joined.items():
-        result.append(WriteFailed(SetRoutes(id, tuple(prefixes)), errno, text))
-    return result

@@ -358,9 +358,11 @@ Operation = SetNexthop | DeleteNexthop | SetGroup | SetRoutes | DeleteRoutes
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Write these operations to the kernel, in order."""
+    """Write these operations to the kernel, in order, after all earlier ones. `urgent` ones go before whatever is not
+    written yet: they only delete nexthop objects, and what waits must forget those."""
 
     operations: tuple[Operation, ...]
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,11 +204,16 @@ class Router:
             return [*self._revive(), Event("neighbour answers again", fields)]
         self.silent.add(gateway)
         self._distrusted.add(gateway)
-        return [*self._program(self.fib.fail([gateway])), Event("neighbour is silent", fields, level="warning")]
+        return [*self._fail([gateway]), Event("neighbour is silent", fields, level="warning")]
 
     @staticmethod
     def _program(operations: Sequence[Operation]) -> list[Effect]:
         return [Program(tuple(operations))] if operations else []
+
+    def _fail(self, gateways: Iterable[Gateway]) -> list[Effect]:
+        """Take gateways out of every group before all else that is to be written."""
+        operations = self.fib.fail(gateways)
+        return [Program(tuple(operations), urgent=True)] if operations else []
 
     # ------------------------------------------------------------------------------------------ sessions
 
@@ -221,7 +226,7 @@ class Router:
         if peer is None or not current or peer.deadline is not None:
             return []
         lost = gateways - self._healthy_gateways(peer)
-        effects = self._program(self.fib.fail(lost)) if self.synchronised else []
+        effects = self._fail(lost) if self.synchronised else []
         self.fib.settle(lost)
         return effects
 
@@ -251,7 +256,7 @@ class Router:
                 gateways = self.rib.gateways_of(peer)
                 self.rib.expire(peer)
                 if peer.session is None:
-                    effects += self._program(self.fib.fail(gateways - self._healthy_gateways(peer)))
+                    effects += self._fail(gateways - self._healthy_gateways(peer))
         if self._adoption_ends is not None and now >= self._adoption_ends:
             self._adoption_ends = None
             self.fib.settle(self.fib.awaited())
@@ -296,7 +301,7 @@ class Router:
         up = {interface.index for interface in dump.interfaces if interface.up}
         known = self.fib.groups.nexthops.keys() | self.fib.groups.down
         self._unlinked = {gateway for gateway in known if gateway.ifindex not in up}
-        effects = self._program(self.fib.fail(self._unlinked))
+        effects = self._fail(self._unlinked)
         effects += self._revive()
         retrying = bool(self.failed_objects or self.unusable)
         self.failed_objects.clear()
@@ -355,6 +360,8 @@ class Router:
         if isinstance(operation, SetRoutes | DeleteRoutes):
             fields["prefixes"] = len(operation.prefixes)
             if isinstance(operation, SetRoutes):
+                if self.fib.is_lost(operation.id, self.unusable.keys()):
+                    return []  # failover took the last member while the routes waited to be written
                 self.fib.refuse(operation.id, operation.prefixes, failed.errno, failed.text)
         elif isinstance(operation, SetNexthop):
             # Without it the groups that want it can be written: one bad next hop must not cost the others anything.

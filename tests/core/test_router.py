@@ -476,13 +476,17 @@ class TestSessions:
         assert [event.name for event in simulation.events if isinstance(event, Event)] == ["peer up", "peer down"]
 
 
+@pytest.mark.parametrize("slow", [False, True], ids=["at-once", "slowly"])
 @pytest.mark.parametrize("seed", range(40))
-def test_whatever_the_nodes_do_the_kernel_ends_equal_to_the_rib(seed: int) -> None:
+def test_whatever_the_nodes_do_the_kernel_ends_equal_to_the_rib(seed: int, slow: bool) -> None:
     chance = random.Random(seed)
     nodes = [f"192.168.10.{i}" for i in range(1, 7)]
     vips = [f"172.16.0.{i}/32" for i in range(24)]
     simulation = Simulation()
+    simulation.slow = slow
     for _ in range(400):
+        for _ in range(chance.randint(0, 4) if slow else 0):
+            simulation.write_some()
         node = chance.choice(nodes)
         some = chance.sample(vips, chance.randint(1, len(vips)))
         action = chance.random()
@@ -517,6 +521,7 @@ def test_whatever_the_nodes_do_the_kernel_ends_equal_to_the_rib(seed: int) -> No
         if chance.random() < 0.6:
             simulation.take(Settle(quiet=chance.random() < 0.5))
         simulation.now += chance.random()
+    simulation.slow = False
     simulation.kernel.interfaces[2] = LINKS[0]
     simulation.dump()
     for node in nodes:

@@ -42,9 +42,9 @@ _STAND_IN = 1 << 30
 
 @dataclass
 class Figures:
-    """What was measured during a load, in seconds."""
+    """What was measured while prefixes were loaded, or withdrawn, in seconds."""
 
-    prefixes: int
+    prefixes: int = 0
     took: float = 0.0
     lost: list[float] = field(default_factory=list)
     """From the end of a node's session to the end of its nexthop object."""
@@ -54,8 +54,19 @@ class Figures:
 
     def __str__(self) -> str:
         rows = (("node's loss", self.lost), ("API", self.api), ("keepalive gap", self.keepalives))
-        lines = [f"{self.prefixes} prefixes in {self.took:.1f} s ({self.prefixes / self.took:.0f}/s)"]
+        lines = [f"{self.prefixes} prefixes in {self.took:.1f} s ({self.prefixes / max(self.took, 0.001):.0f}/s)"]
         return "\n".join(lines + [f"  {name}: {spread(values)}" for name, values in rows])
+
+
+@dataclass
+class Pressure:
+    """The figures of the loads, and of the withdrawals between them."""
+
+    loads: Figures = field(default_factory=Figures)
+    withdrawals: Figures = field(default_factory=Figures)
+
+    def __str__(self) -> str:
+        return f"loaded: {self.loads}\nwithdrawn: {self.withdrawals}"
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -142,6 +153,7 @@ class Pressed:
     def __init__(self, net: Network, routerd: Routerd, nodes: Agents, generator: subprocess.Popen[str]) -> None:
         self.net, self.routerd, self.nodes = net, routerd, nodes
         self._generator = generator
+        self._victims = itertools.cycle(nodes[1:])  # the first one keeps the group alive, and listens
 
     def command(self, line: str) -> None:
         """Tell the generator what to do."""
@@ -158,30 +170,40 @@ class Pressed:
                 return float(said["time"])
         raise AssertionError(f"the generator ended with {self._generator.wait()}")
 
-    async def load(self, prefixes: int, rounds: int = 1, pause: float = 0.05) -> Figures:
+    async def load(self, prefixes: int, rounds: int = 1, pause: float = 0.05) -> Pressure:
         """Load prefixes, withdraw them and load them again, `rounds` times in all, and meanwhile end the sessions of
         the small nodes one after the other. In the end all is loaded and all nodes are up."""
-        figures = Figures(prefixes * (2 * rounds - 1))
-        watch, over = NexthopWatch(self.net.router), asyncio.Event()
+        pressure, watch = Pressure(), NexthopWatch(self.net.router)
+        try:
+            for number in range(2 * rounds - 1):
+                if number % 2 == 0:
+                    await self._measure(pressure.loads, ("load", prefixes, prefixes), watch, pause)
+                else:
+                    await self._measure(pressure.withdrawals, ("withdraw", prefixes, 0), watch, pause)
+        finally:
+            watch.close()
+        await self.nodes.up()
+        await relearned(self.routerd, self.nodes, others={node(LOADER): prefixes})
+        return pressure
+
+    async def _measure(self, figures: Figures, deed: tuple[str, int, int], watch: NexthopWatch, pause: float) -> None:
+        """Do one thing to so many prefixes, until so many are there, and add what it is like meanwhile."""
+        (what, prefixes, wanted), over = deed, asyncio.Event()
         tasks = [
             asyncio.create_task(self._listen(figures.keepalives, over)),
             asyncio.create_task(self._close_all(figures.lost, watch, pause, over)),
         ]
         try:
-            with asked(self.routerd) as figures.api:
+            with asked(self.routerd) as answers:
                 started = time.monotonic()
-                for number in range(2 * rounds - 1):
-                    what, wanted = ("load", prefixes) if number % 2 == 0 else ("withdraw", 0)
-                    self.command(f"{what} 0 {prefixes}")
-                    await asyncio.to_thread(until, partial(self._missing, wanted), 300, f"{what} {prefixes}")
-                figures.took = time.monotonic() - started
+                self.command(f"{what} 0 {prefixes}")
+                await asyncio.to_thread(until, partial(self._missing, wanted), 300, f"{what} {prefixes}")
+                figures.took += time.monotonic() - started
         finally:
             over.set()
             await asyncio.gather(*tasks)
-            watch.close()
-        await self.nodes.up()
-        await relearned(self.routerd, self.nodes, others={node(LOADER): prefixes})
-        return figures
+        figures.api += answers
+        figures.prefixes += prefixes
 
     def _missing(self, wanted: int) -> str:
         found = self._of(node(LOADER))
@@ -191,7 +213,7 @@ class Pressed:
         return int(next(p["totals"]["accepted"] for p in self.routerd.get("/v1/peers") if p["address"] == address))
 
     async def _close_all(self, took: list[float], watch: NexthopWatch, pause: float, over: asyncio.Event) -> None:
-        for agent in itertools.cycle(self.nodes[1:]):  # the first one keeps the group alive, and listens
+        for agent in self._victims:
             if over.is_set():
                 return
             await asyncio.sleep(pause)

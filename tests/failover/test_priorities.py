@@ -15,10 +15,11 @@ PREFIXES = 100_000
 
 async def test_a_load_holds_up_nothing_urgent(tmp_path: Path) -> None:
     async with pressed(tmp_path, 20) as site:
-        figures = await site.load(PREFIXES, rounds=3)
-        print(figures)
+        pressure = await site.load(PREFIXES, rounds=3)
+        print(f"\n{pressure}")
         assert [agent.losses for agent in site.nodes] == [0] * len(site.nodes)
-    assert len(figures.lost) >= 10
-    assert statistics.median(figures.lost) < 0.05
-    assert statistics.median(figures.api) < 0.2
-    assert max(figures.lost + figures.api) < 2.0
+    loads = pressure.loads
+    assert len(loads.lost) >= 5
+    assert statistics.median(loads.lost) < 0.05
+    assert statistics.median(loads.api) < 0.2
+    assert max(loads.lost + loads.api) < 2.0

@@ -17,11 +17,13 @@ PREFIXES, ROUNDS = 500_000, 6
 
 async def test_a_load_holds_up_nothing_urgent(tmp_path: Path) -> None:
     async with pressed(tmp_path, 20) as site:
-        figures = await site.load(PREFIXES, ROUNDS)
-        print(f"\n{figures}")
+        pressure = await site.load(PREFIXES, ROUNDS)
+        print(f"\n{pressure}")
         assert [agent.losses for agent in site.nodes] == [0] * len(site.nodes)
-    assert statistics.median(figures.lost) < 0.05
-    assert statistics.median(figures.api) < 0.2
-    # The kernel itself stands still for up to 0.4 s when its trie of routes doubles.
-    assert quantile(figures.lost, 0.95) < 0.2
-    assert max(figures.keepalives) < HOLD / 2
+    for figures in (pressure.loads, pressure.withdrawals):
+        # The kernel itself stands still for tenths of a second when its trie of routes grows or shrinks.
+        assert statistics.median(figures.lost) < 0.05
+        assert statistics.median(figures.api) < 0.2
+    assert quantile(pressure.loads.lost, 0.9) < 0.05
+    assert quantile(pressure.loads.api, 0.95) < 0.2
+    assert max(pressure.loads.keepalives) < HOLD / 2

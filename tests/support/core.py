@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Sequence
 from typing import TypeVar
 
 from routerd.config.load import parse
 from routerd.config.model import Config
 from routerd.kernel.audit import compare
+from routerd.kernel.backlog import Backlog
 from routerd.kernel.fake import FakeKernel
 from routerd.message import (
     Effect,
     Event,
     GracefulRestart,
     GroupActivity,
-    GroupMade,
     Input,
     InspectGroups,
     Interface,
@@ -98,8 +100,24 @@ def preserving(seconds: int = 15, *, notification: bool = False) -> GracefulRest
     return GracefulRestart(False, notification, seconds, dict.fromkeys(Family, True))
 
 
+class _Writer:
+    """The kernel in memory, in which groups take over flows as the test says."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+
+    def write(self, operations: Sequence[Operation]) -> list[WriteFailed]:
+        return self._simulation.kernel.write(operations)
+
+    def took_over(self, group: int) -> bool:
+        return self._simulation.likes.get(group) in self._simulation.busy_groups
+
+
 class Simulation:
-    """A router, its kernel, and the nodes that the test speaks for. `now` is seconds; nothing else moves it."""
+    """A router, its kernel, and the nodes that the test speaks for. `now` is seconds; nothing else moves it.
+
+    While it is `slow` nothing is written but what is urgent; `write_some` writes a little, `write_out` the rest.
+    """
 
     def __init__(self, config: Config | str = CONFIG, kernel: FakeKernel | None = None) -> None:
         self.config = parse(config) if isinstance(config, str) else config
@@ -111,12 +129,16 @@ class Simulation:
         self.effects: list[Effect] = []
         self.operations: list[Operation] = []
         self.busy_groups: set[int] = set()
+        self.slow = False
+        self.likes: dict[int, int] = {}
         self._inbox: deque[Input] = deque()
+        self._resync = False
         self.restart()
 
     def restart(self) -> None:
         """Start a new router on the kernel as it is."""
         self.router = Router(self.config, self.now)
+        self.backlog = Backlog(_Writer(self), portion=3)
         self.sessions.clear()
         self.dump()
 
@@ -127,29 +149,49 @@ class Simulation:
         self._inbox.append(message)
         if len(self._inbox) > 1:
             return  # from within an effect
+        self._handle()
+        if not self.slow:
+            self.write_out()
+        if self._resync:
+            self._resync = False
+            self.dump()
+
+    def _handle(self) -> None:
         while self._inbox:
             self._execute(self.router.handle(self._inbox[0], self.now))
             self._inbox.popleft()
+
+    def write_out(self) -> None:
+        """Write all that waits."""
+        while self.backlog:
+            self._inbox.extend(self.backlog.write(math.inf))
+            self._handle()
+
+    def write_some(self) -> None:
+        """Write one portion of what waits."""
+        self._inbox.extend(self.backlog.write(0))
+        self._handle()
 
     def _execute(self, effects: list[Effect]) -> None:
         self.effects += effects
         for effect in effects:
             if isinstance(effect, Program):
                 self.operations += effect.operations
-                for failed in self.kernel.write(effect.operations):
-                    self.take(failed)
-                for operation in effect.operations:
-                    if isinstance(operation, SetGroup) and operation.like:
-                        self.take(GroupMade(operation.id, operation.like in self.busy_groups))
+                self.likes |= {each.id: each.like for each in effect.operations if isinstance(each, SetGroup)}
+                if effect.urgent:
+                    self._inbox.extend(self.backlog.jump(effect.operations))
+                else:
+                    self.backlog.add(effect.operations)
             elif isinstance(effect, InspectGroups):
                 self.take(GroupActivity({id: int(id in self.busy_groups) for id in effect.ids}))
             elif isinstance(effect, Resync):
-                self.dump()
+                self._resync = True
             elif isinstance(effect, Event):
                 self.events.append(effect)
 
     def dump(self) -> None:
-        """Read the kernel: all of it at first, later as the daemon does, objects and routes apart."""
+        """Write all, and read the kernel: all of it at first, later objects and routes apart, as the daemon does."""
+        self.write_out()
         found = self.kernel.dump()
         if not self.router.synchronised:
             self.take(found)

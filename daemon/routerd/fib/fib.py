@@ -13,7 +13,7 @@ flows of a resilient group between nodes, so they stay apart until one of them c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 from routerd.fib.groups import Groups
@@ -242,6 +242,11 @@ class Fib:
         return {gateway for group in self.groups for gateway in group.awaiting}
 
     # ------------------------------------------------------------------------------------------ refusals, twins
+
+    def is_lost(self, id: int, unusable: Collection[Gateway]) -> bool:
+        """Tell whether a group has no member left that once was usable: the kernel has neither it nor its routes."""
+        group = self.groups.by_id.get(id)
+        return group is not None and not group.legs and not any(member in unusable for member in group.members)
 
     def refuse(self, id: int, prefixes: Iterable[Prefix], errno: int, text: str) -> None:
         """The kernel would not point these routes at a group. What has happened to them since counts, not this."""

@@ -174,6 +174,13 @@ class Speaker:
             elif not more:
                 await self._input()
 
+    def lost(self) -> list[Message]:
+        """Return the sessions that have ended since the last batch: for a consumer that is busy with it."""
+        messages: list[Message] = []
+        for each in self._channel.read_urgent() if self._channel is not None else ():
+            self._down(each, messages)
+        return messages
+
     async def _input(self) -> None:
         if self._channel is None or (self._channel.ended and self._outcome is None):
             await self._wake.wait()
@@ -186,9 +193,7 @@ class Speaker:
         channel = self._channel
         if channel is None:
             return [], False
-        messages: list[Message] = []
-        for each in channel.read_urgent():
-            self._down(each, messages)
+        messages = self.lost()
         self._translate(channel.read(), messages)
         if channel.ended and self._outcome is not None:
             messages.append(self._child_ended())
