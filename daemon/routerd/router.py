@@ -302,10 +302,11 @@ class Router:
         known = self.fib.groups.nexthops.keys() | self.fib.groups.down
         self._unlinked = {gateway for gateway in known if gateway.ifindex not in up}
         effects = self._fail(self._unlinked)
-        effects += self._revive()
         retrying = bool(self.failed_objects or self.unusable)
         self.failed_objects.clear()
+        # Compare before anything is revived: the dump is older than that.
         effects += self._mended(mend_objects(self.fib, dump), drift=not retrying)
+        effects += self._revive()
         self._changed(changes)
         self._want(different)
         self._retry_refused()
