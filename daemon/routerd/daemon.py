@@ -303,6 +303,7 @@ class Daemon:
             await asyncio.sleep(0)
             for message in self.speaker.lost():
                 self._hear(message)
+                self._wake.set()  # its paths are to be purged
 
     def _execute(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
