@@ -52,10 +52,10 @@ from routerd.message import (
 )
 from routerd.recording import Recorder
 from routerd.router import Router
-from routerd.session.encode import UpdateEncoder
+from routerd.session.codecs import Codecs
 from routerd.session.frames import RawUpdate
 from routerd.session.speaker import Speaker
-from routerd.session.update import UpdateDecoder, UpdateError
+from routerd.session.update import UpdateError
 
 SLICE = 0.005
 """Seconds that the core works at a stretch before everything else gets its turn."""
@@ -92,7 +92,7 @@ class Daemon:
         self.sysctls = Sysctls(config.fib)
         self.drains = Drains(config.drain.state_file)
         self.answers = Answers(self.router, self.speaker, self.sysctls, self.drains, self._take)
-        self._codecs: dict[str, tuple[int, UpdateDecoder, UpdateEncoder]] = {}
+        self._codecs = Codecs()
         self._wake = asyncio.Event()
         self._resync = asyncio.Event()
         self._stop = asyncio.Event()
@@ -243,31 +243,23 @@ class Daemon:
     # ------------------------------------------------------------------------------------------ messages
 
     def _hear(self, message: Input | RawUpdate) -> None:
-        """Decode what is still raw, and keep one codec a session."""
+        """Decode what is still raw, and hand it over."""
         if isinstance(message, RawUpdate):
             decoded = self._decode(message)
-            if decoded is None:
-                return
-            message = decoded
-        elif isinstance(message, SessionUp):
-            external = message.received.asn != message.sent.asn
-            self._codecs[message.peer] = (
-                message.generation,
-                UpdateDecoder(message.peer, message.generation, message.received, message.sent, external=external),
-                UpdateEncoder(message.received, message.sent, external=external),
-            )
+            if decoded is not None:
+                self._take(decoded)
+            return
+        if isinstance(message, SessionUp):
+            self._codecs.up(message)
         self._take(message)
         if isinstance(message, SpeakerDown):
             self._codecs.clear()
-        if isinstance(message, SessionDown) and self._codecs.get(message.peer, (0,))[0] == message.generation:
-            del self._codecs[message.peer]
+        if isinstance(message, SessionDown):
+            self._codecs.down(message.peer, message.generation)
 
     def _decode(self, raw: RawUpdate) -> Update | None:
-        codec = self._codecs.get(raw.peer)
-        if codec is None or codec[0] != raw.generation:
-            return None  # of a session that is over
         try:
-            return codec[1].decode(raw.body)
+            return self._codecs.decode(raw)
         except UpdateError as error:
             log.warning("session reset", peer=raw.peer, code=error.code, subcode=error.subcode, reason=str(error))
             self.speaker.close(raw.peer, raw.generation, error.code, error.subcode, str(error))
@@ -314,12 +306,12 @@ class Daemon:
                 case Program(operations=operations):
                     self._backlog.add(operations)
                 case Advertise(peer=peer):
-                    if codec := self._codecs.get(peer):
-                        self.speaker.send(peer, codec[0], codec[2].encode(effect))
+                    if generation := self._codecs.generation(peer):
+                        self.speaker.send(peer, generation, self._codecs.encode(effect))
                 case CloseSession(peer=peer, code=code, subcode=subcode, reason=reason):
                     log.warning("session closed", peer=peer, reason=reason)
-                    if codec := self._codecs.get(peer):
-                        self.speaker.close(peer, codec[0], code, subcode, reason)
+                    if generation := self._codecs.generation(peer):
+                        self.speaker.close(peer, generation, code, subcode, reason)
                 case InspectGroups(ids=ids):
                     self._take(GroupActivity(self._activity(ids)))
                 case Resync(reason=reason):

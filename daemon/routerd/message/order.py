@@ -1,0 +1,29 @@
+"""What the operator and the daemon itself tell the core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """The operator drains a peer (by address), or ends it: no new flows go there, established ones live on."""
+
+    peer: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The end of a batch of messages: bring the FIB in line.
+
+    `quiet` tells that no more input waits; only then do prefixes move between groups, so that a set of prefixes
+    that changes its members together is seen as one and its group is replaced in place.
+    """
+
+    quiet: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Do a bounded part of what can wait: purges after a lost session, in slices of a few milliseconds."""
