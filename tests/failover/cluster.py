@@ -383,7 +383,7 @@ class Site:
 
     @contextmanager
     def route_messages(self) -> Iterator[Callable[[], list[str]]]:
-        """Listen to `ip monitor route`; what is yielded returns the lines that came so far."""
+        """Listen to `ip monitor route`; what is yielded returns the lines that came so far, without those of legs."""
         said = self.directory / "monitor.log"
         said.unlink(missing_ok=True)
         monitor = Process(self.router, ["ip", "monitor", "route"], said)
@@ -399,7 +399,7 @@ class Site:
                 return "" if f"Deleted blackhole {mark}" in said.read_text() else "not yet"
 
             until(heard, 5, "ip monitor says what was done")
-            return [line for line in said.read_text().splitlines() if " 192.0.2." not in line]
+            return [line for line in said.read_text().splitlines() if " 192.0.2." not in line and line[0] != "\t"]
 
         try:
             lines()  # it listens

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from routerd.kernel import lookup, messages, wire
 from routerd.kernel.dump import dump, objects
 from routerd.kernel.flush import flush
@@ -45,8 +47,12 @@ def test_a_lone_member_has_a_shadow_that_holds_no_bucket(router: Namespace, writ
     assert [group.members for group in found.groups] == [(Member(1),)]
     assert [member["nexthop_id"] for member in lookup.route(VIP[0])["members"]] == [1]
 
-    writer.write([BOTH])
+    # Another group has it as well: it goes with the last one.
+    writer.write([replace(LONE, id=11), BOTH])
     assert legs() == [(1, 1), (2, 1)]
+    assert ids(router) == [1, 2, 10, 11, shadow(1)]
+    writer.write([DeleteNexthop(11)])
+    assert ids(router) == [1, 2, 10]
 
 
 def test_it_goes_with_its_member_and_the_route_too(router: Namespace, writer: KernelWriter) -> None:
@@ -78,7 +84,9 @@ def test_a_new_writer_adopts_it(router: Namespace, writer: KernelWriter) -> None
     write(writer, LONE)
     later = KernelWriter(METRIC)
     later.adopt(dump(METRIC))
-    later.write([BOTH, LONE])
+    later.write([BOTH])
+    assert ids(router) == [1, 2, 10]
+    later.write([LONE])
     assert legs() == [(shadow(1), 1), (1, 65535)]
     later.write([DeleteNexthop(1)])
     later.close()

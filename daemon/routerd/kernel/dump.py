@@ -121,7 +121,7 @@ def _interfaces() -> tuple[Interface, ...]:
     )
 
 
-def _nexthops() -> tuple[tuple[KernelNexthop, ...], tuple[KernelGroup, ...], tuple[int, ...]]:
+def _nexthops() -> tuple[tuple[KernelNexthop, ...], tuple[KernelGroup, ...], dict[int, int]]:
     for _ in range(_ATTEMPTS):
         try:
             messages = list(wire.dump(wire.RTM_GETNEXTHOP, bytes(8), consistent=True))

@@ -45,23 +45,18 @@ def lone(members: tuple[Member, ...]) -> tuple[Member, ...]:
 
 def hide(
     nexthops: Iterable[KernelNexthop], groups: Iterable[KernelGroup]
-) -> tuple[tuple[KernelNexthop, ...], tuple[KernelGroup, ...], tuple[int, ...]]:
-    """Return nexthops and groups without shadows, and the ids of the shadows.
+) -> tuple[tuple[KernelNexthop, ...], tuple[KernelGroup, ...], dict[int, int]]:
+    """Return nexthops and groups without shadows, and the shadows by group.
 
-    A lone member that has lost its shadow keeps the weight that it had beside it, which is not what the model wants.
+    A shadow that no group has is shown: it is of no use. A lone member that has lost its shadow keeps the weight that
+    it had beside it, which is not what the model wants.
     """
-    found = {nexthop.id: nexthop for nexthop in nexthops}
-    shadows = {id for id in found if _is_shadow(id, found)}
-    shown = tuple(nexthop for id, nexthop in found.items() if id not in shadows)
-    return shown, tuple(replace(group, members=lone(group.members)) for group in groups), tuple(shadows)
-
-
-def _is_shadow(id: int, found: dict[int, KernelNexthop]) -> bool:
-    """The id alone proves nothing: a shadow is routerd's, and leads where its owner does."""
-    original = found.get(owner(id))
-    return (
-        original is not None
-        and owner(id) != id
-        and found[id].protocol == original.protocol == wire.RTPROT_BGP
-        and found[id].gateway == original.gateway
-    )
+    groups = tuple(groups)
+    shown = tuple(replace(group, members=lone(group.members)) for group in groups)
+    shadows = {
+        group.id: group.members[0].id
+        for group, alone in zip(groups, shown, strict=True)
+        if group.protocol == wire.RTPROT_BGP and alone.members != group.members
+    }
+    hidden = set(shadows.values())
+    return tuple(nexthop for nexthop in nexthops if nexthop.id not in hidden), shown, shadows

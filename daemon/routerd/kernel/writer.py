@@ -65,6 +65,7 @@ class KernelWriter:
         self._routes: Owned[Prefix] = Owned()
         self._nexthops: Owned[int] = Owned()
         self._gateways: dict[int, Gateway] = {}
+        self._shadows: dict[int, int] = {}
         self._compat = CompatMode()
         self._made: dict[int, float] = {}
         self._inherited: dict[int, frozenset[int]] = {}
@@ -79,7 +80,8 @@ class KernelWriter:
     def adopt(self, dump: KernelDump) -> None:
         """Learn from a dump what is ours. Call it with the first dump before any write, and with every later one."""
         self._routes.adopt(dump.routes)
-        self._nexthops.adopt([*own_nexthops(dump), *dump.shadows])
+        self._nexthops.adopt([*own_nexthops(dump), *dump.shadows.values()])
+        self._shadows = self._shadows or dict(dump.shadows)
         self._gateways.update((nexthop.id, nexthop.gateway) for nexthop in dump.nexthops if nexthop.gateway)
 
     def owns(self, id_: int) -> bool:
@@ -113,12 +115,33 @@ class KernelWriter:
     def _set_group(self, operation: SetGroup) -> list[WriteFailed]:
         members = operation.members if self.wide_weights else messages.narrow(operation.members)
         group = replace(operation, members=members)
-        failures = self._make(operation, messages.set_group(self._tracked(group), self._flags(operation)))
-        if failures and len(members) == 1 and self.owns(shadow(members[0].id)):
-            # Perhaps somebody has deleted it.
-            self._nexthops.remove((shadow(members[0].id),))
-            failures = self._make(operation, messages.set_group(self._tracked(group), self._flags(operation)))
+        failures: list[WriteFailed] = []
+        for _ in range(2):
+            tracked = self._tracked(group)
+            failures = self._make(operation, messages.set_group(tracked, self._flags(operation)))
+            spare = tracked.members[0].id if tracked is not group else 0
+            if not failures:
+                self._note_shadow(group.id, spare)
+            if not failures or not spare:
+                break
+            # Perhaps somebody has deleted the shadow: then the second try makes it again.
+            self._nexthops.remove((spare,))
+            self._sweep_shadow(spare)
         return failures
+
+    def _note_shadow(self, group: int, id_: int) -> None:
+        """A group has this shadow now, or none (0): delete the one that it had if no other group has it."""
+        before = self._shadows.pop(group, 0)
+        if id_:
+            self._shadows[group] = id_
+        if before:
+            self._sweep_shadow(before)
+
+    def _sweep_shadow(self, id_: int) -> None:
+        """Delete a shadow that no group has."""
+        if id_ not in self._shadows.values():
+            self._transmit([messages.delete_nexthop(id_)])
+            self._nexthops.remove((id_,))
 
     def _make(self, operation: SetNexthop | SetGroup, request: bytes) -> list[WriteFailed]:
         with self._compat.off():
@@ -165,21 +188,22 @@ class KernelWriter:
             busy = frozenset(index for index, _, _ in self._used(found, group.like, group.idle_timer))
         except OSError:
             return False  # the other group is gone: there is nothing to continue
-        if not busy:
+        gateway = self._gateways.get(group.members[0].id)
+        if not busy or gateway is None:
             return False
         layout = lay_out([(owner, index in busy) for index, owner, _ in found], group.members)
         if layout is None or len(found) != group.buckets or not (self.wide_weights or group.buckets <= 256):
             return False
-        create = wire.NLM_F_CREATE | wire.NLM_F_EXCL
-        requests = [messages.set_nexthop(_STAND_IN, self._gateways[group.members[0].id], create)]
-        flags = create
+        create = flags = wire.NLM_F_CREATE | wire.NLM_F_EXCL
+        requests = [messages.set_nexthop(_STAND_IN, gateway, create)]
         for members in steps(layout, _STAND_IN):
             requests.append(messages.set_group(replace(group, members=members), flags))
             flags = wire.NLM_F_CREATE | wire.NLM_F_REPLACE
+        tracked = self._tracked(group)
         if every := complete(layout, group.members, _WIDE if self.wide_weights else _NARROW):
             requests.append(messages.set_group(replace(group, members=every), flags))
-        elif len(group.members) == 1:
-            requests.append(messages.set_group(self._tracked(group), flags))
+        elif tracked is not group:
+            requests.append(messages.set_group(tracked, flags))
         refused = self._transmit([*requests, messages.delete_nexthop(_STAND_IN)])
         if refused:
             self._transmit([messages.delete_nexthop(group.id)])
@@ -187,6 +211,7 @@ class KernelWriter:
         self._nexthops.add((group.id,))
         self._made[group.id] = time.monotonic()
         self._inherited[group.id] = busy
+        self._note_shadow(group.id, tracked.members[0].id if tracked is not group else 0)
         return True
 
     def _tracked(self, group: SetGroup) -> SetGroup:
@@ -234,6 +259,8 @@ class KernelWriter:
             if number != errno.ENOENT:
                 return [WriteFailed(operation, number, text)]
         self._nexthops.remove(gone)
+        self._shadows = {group: id_ for group, id_ in self._shadows.items() if id_ not in gone}
+        self._note_shadow(operation.id, 0)
         self._gateways.pop(operation.id, None)
         self._made.pop(operation.id, None)
         self._inherited.pop(operation.id, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from routerd.message.operation import Gateway, Member, Operation
 from routerd.route import Address, Prefix
@@ -61,15 +61,15 @@ class Interface:
 @dataclass(frozen=True, slots=True)
 class KernelDump:
     """The kernel's state, read in one go. `routes` maps routerd's own prefixes to their nexthop id (0: a route
-    of protocol bgp and our metric without one). `shadows` are ids of nexthop objects that only the kernel's edge
-    knows of: its second ones for members that are alone in their group."""
+    of protocol bgp and our metric without one). `shadows` maps groups to nexthop objects that only the kernel's
+    edge knows of: the second one of a member that is alone."""
 
     interfaces: tuple[Interface, ...]
     nexthops: tuple[KernelNexthop, ...]
     groups: tuple[KernelGroup, ...]
     routes: dict[Prefix, int]
     foreign: tuple[ForeignRoute, ...]
-    shadows: tuple[int, ...] = ()
+    shadows: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
