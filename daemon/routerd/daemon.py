@@ -87,7 +87,7 @@ class Daemon:
             resilient=self.writer.supports_resilient,
             widest=65535 if self.writer.wide_weights else 256,
         )
-        self._backlog = Backlog(self.writer)
+        self._backlog = Backlog(self.writer.write, self.writer.buckets.took_over)
         self.speaker = Speaker(config, log=log)
         self.sysctls = Sysctls(config.fib)
         self.drains = Drains(config.drain.state_file)
@@ -324,7 +324,7 @@ class Daemon:
         busy: dict[int, int] = {}
         for id in islice(ids, INSPECTED_AT_ONCE):
             with contextlib.suppress(OSError):  # it has gone meanwhile, and says so by its absence
-                busy[id] = len(self.writer.flows(id, idle))
+                busy[id] = len(self.writer.buckets.flows(id, idle))
         return busy
 
     def _kernel_changed(self, reason: str) -> None:

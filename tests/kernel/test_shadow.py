@@ -76,7 +76,7 @@ def test_a_group_made_like_another_one_has_it_too(router: Namespace, writer: Ker
     for port in range(200):
         router.run("ip", "route", "get", "172.16.1.1", "ipproto", "tcp", "sport", str(1000 + port))
     writer.write([SetGroup(11, (Member(2),), buckets=128, idle_timer=60.0, like=10)])
-    assert writer.took_over(11)
+    assert writer.buckets.took_over(11)
     assert legs(11) == [(shadow(2), 1), (2, 65535)]
 
 

@@ -100,19 +100,6 @@ def preserving(seconds: int = 15, *, notification: bool = False) -> GracefulRest
     return GracefulRestart(False, notification, seconds, dict.fromkeys(Family, True))
 
 
-class _Writer:
-    """The kernel in memory, in which groups take over flows as the test says."""
-
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
-
-    def write(self, operations: Sequence[Operation]) -> list[WriteFailed]:
-        return self._simulation.kernel.write(operations)
-
-    def took_over(self, group: int) -> bool:
-        return self._simulation.likes.get(group) in self._simulation.busy_groups
-
-
 class Simulation:
     """A router, its kernel, and the nodes that the test speaks for. `now` is seconds; nothing else moves it.
 
@@ -138,7 +125,7 @@ class Simulation:
     def restart(self) -> None:
         """Start a new router on the kernel as it is."""
         self.router = Router(self.config, self.now)
-        self.backlog = Backlog(_Writer(self), portion=3)
+        self.backlog = Backlog(self._write, self._took_over, portion=3)
         self.sessions.clear()
         self.dump()
 
@@ -160,6 +147,12 @@ class Simulation:
         while self._inbox:
             self._execute(self.router.handle(self._inbox[0], self.now))
             self._inbox.popleft()
+
+    def _write(self, operations: Sequence[Operation]) -> list[WriteFailed]:
+        return self.kernel.write(operations)
+
+    def _took_over(self, group: int) -> bool:
+        return self.likes.get(group) in self.busy_groups
 
     def write_out(self) -> None:
         """Write all that waits."""

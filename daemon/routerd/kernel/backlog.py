@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from routerd.message import (
     DeleteNexthop,
@@ -31,23 +30,23 @@ SLOW = 0.005
 small, and grow again."""
 
 
-class Writer(Protocol):
-    """The kernel's writer, or a stand-in."""
-
-    def write(self, operations: Sequence[Operation]) -> list[WriteFailed]:
-        """Carry out operations in order; return the refused ones."""
-
-    def took_over(self, group: int) -> bool:
-        """Tell whether a group that was made like another one took over flows."""
-
-
 class Backlog:
-    """Operations that are not written yet. False when empty."""
+    """Operations that are not written yet; False when empty.
+
+    `write` carries operations out in order and returns the refused ones; `took_over` tells whether a group that was
+    made like another one took over flows.
+    """
 
     def __init__(
-        self, writer: Writer, *, portion: int = PORTION, clock: Callable[[], float] = time.monotonic
+        self,
+        write: Callable[[Sequence[Operation]], list[WriteFailed]],
+        took_over: Callable[[int], bool],
+        *,
+        portion: int = PORTION,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._writer = writer
+        self._write = write
+        self._took_over = took_over
         self._portion = self._size = portion
         self._clock = clock
         self._waiting: deque[Operation] = deque()
@@ -69,9 +68,9 @@ class Backlog:
         made: list[GroupMade] = []
         while self._waiting:
             operation, started = self._next(), now
-            failures += self._writer.write([operation])
+            failures += self._write([operation])
             if isinstance(operation, SetGroup) and operation.like:
-                made.append(GroupMade(operation.id, self._writer.took_over(operation.id)))
+                made.append(GroupMade(operation.id, self._took_over(operation.id)))
             now = self._clock()
             self._size = min(4 * self._size, self._portion) if now - started < SLOW else 1 + self._size // 16
             if now >= end:
@@ -80,7 +79,7 @@ class Backlog:
 
     def jump(self, operations: Sequence[Operation]) -> list[WriteFailed]:
         """Delete nexthop objects at once, and forget them in all that waits, as the kernel does in its groups."""
-        failures = self._writer.write(operations)
+        failures = self._write(operations)
         if self._waiting:
             gone = {operation.id for operation in operations if isinstance(operation, DeleteNexthop)}
             first = self._waiting[0]

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import errno
 import socket
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from routerd.kernel import batch, lookup, messages, wire
+from routerd.kernel.buckets import Buckets
 from routerd.kernel.compat import CompatMode
 from routerd.kernel.layout import complete, lay_out, steps
-from routerd.kernel.lookup import Bucket
 from routerd.kernel.owned import Owned
 from routerd.kernel.shadow import beside_shadow, shadow
 from routerd.message import (
@@ -37,9 +36,6 @@ _RECEIVE_BUFFER = 8 << 20
 _ERROR_SIZE = 2304
 """What a refusal takes of the receive buffer, generously: every message of a send may be refused."""
 
-_WRITE_TIME = 0.03
-"""Seconds that the kernel and this process may disagree about when a group was made: ticks, and 1/100 s."""
-
 _WIDE, _NARROW = 65535, 256
 """The largest weight of a member, from Linux 6.12 on and before."""
 
@@ -52,8 +48,9 @@ Refusals = dict[int, tuple[int, str]]
 class KernelWriter:
     """Writes to the network namespace in which it was made. Synchronous; OSError only if netlink itself fails.
 
-    `metric` is the priority of every route. Attributes: `port` is the netlink port id (for the monitor's filter),
-    `supports_resilient` and `wide_weights` (16 bits, Linux 6.12) tell what the kernel can, as tried out.
+    `metric` is the priority of every route. Attributes: `port` is the netlink port id (for the monitor's filter);
+    `buckets` knows which ones carry flows; `supports_resilient` and `wide_weights` (16 bits, Linux 6.12) tell what
+    the kernel can, as tried out.
     """
 
     def __init__(self, metric: int) -> None:
@@ -67,8 +64,7 @@ class KernelWriter:
         self._gateways: dict[int, Gateway] = {}
         self._shadows: dict[int, int] = {}
         self._compat = CompatMode()
-        self._made: dict[int, float] = {}
-        self._inherited: dict[int, frozenset[int]] = {}
+        self.buckets = Buckets()
         self.port: int = self._socket.getsockname()[0]
         self.supports_resilient, self.wide_weights = self._probe()
 
@@ -152,40 +148,15 @@ class KernelWriter:
                 text = f"nexthop id {operation.id} exists and is not routerd's"
             return [WriteFailed(operation, number, text)]
         if isinstance(operation, SetGroup) and not self.owns(operation.id):
-            self._made[operation.id] = time.monotonic()
+            self.buckets.made(operation.id)
         self._nexthops.add((operation.id,))
         return []
-
-    def took_over(self, group: int) -> bool:
-        """Tell whether a group that was made like another one took over flows."""
-        return bool(self._inherited.get(group))
-
-    def flows(self, group: int, idle_timer: float) -> list[Bucket]:
-        """Return the buckets of a resilient group that carried traffic within `idle_timer` seconds. Raises OSError as
-        `lookup.buckets`.
-        """
-        return self._used(lookup.buckets(group), group, idle_timer)
-
-    def _used(self, found: list[Bucket], group: int, idle_timer: float) -> list[Bucket]:
-        """Choose those of a group's buckets that carry flows.
-
-        The kernel counts the idle time of a bucket that was never used from when it was given to its member: what
-        has been idle for as long as the group is there has not been used. But in a group that was made like another
-        one, a bucket that was in use there carries flows that may not have sent anything since.
-        """
-        age = time.monotonic() - self._made.get(group, -idle_timer)
-        inherited = self._inherited.get(group, frozenset()) if age < idle_timer else frozenset()
-        return [
-            bucket
-            for bucket in found
-            if bucket[0] in inherited or (bucket[2] < idle_timer and abs(bucket[2] - age) > _WRITE_TIME)
-        ]
 
     def _continue(self, group: SetGroup) -> bool:
         """Make a group with the buckets of another one, flows and all; False if that cannot be."""
         try:
             found = lookup.buckets(group.like)
-            busy = frozenset(index for index, _, _ in self._used(found, group.like, group.idle_timer))
+            busy = frozenset(index for index, _, _ in self.buckets.used(found, group.like, group.idle_timer))
         except OSError:
             return False  # the other group is gone: there is nothing to continue
         gateway = self._gateways.get(group.members[0].id)
@@ -209,8 +180,7 @@ class KernelWriter:
             self._transmit([messages.delete_nexthop(group.id)])
             return False
         self._nexthops.add((group.id,))
-        self._made[group.id] = time.monotonic()
-        self._inherited[group.id] = busy
+        self.buckets.made(group.id, busy)
         self._note_shadow(group.id, tracked.members[0].id if tracked is not group else 0)
         return True
 
@@ -262,8 +232,7 @@ class KernelWriter:
         self._shadows = {group: id_ for group, id_ in self._shadows.items() if id_ not in gone}
         self._note_shadow(operation.id, 0)
         self._gateways.pop(operation.id, None)
-        self._made.pop(operation.id, None)
-        self._inherited.pop(operation.id, None)
+        self.buckets.gone(operation.id)
         return []
 
     def _transmit(self, requests: Sequence[bytes]) -> Refusals:
