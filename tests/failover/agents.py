@@ -93,7 +93,7 @@ class Agent:
             if notify:
                 client.send(bgp.notification(6, 2))
                 with suppress(TimeoutError):
-                    await client.flushed(1.0)
+                    await client.flushed(10.0)
             await client.close()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)

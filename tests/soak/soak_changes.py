@@ -50,6 +50,9 @@ class Story:
         elif agent in self.away:
             what = "join or leave"
         self.count[what] += 1
+        if what in ("join or leave", "flap") and agent not in self.away:
+            # A node whose session is not up yet cannot say that it leaves: what it has announced is held as stale.
+            await becomes(lambda: agent.connected and self._state(agent), "established")
         if what == "join or leave":
             await self._session(agent)
         elif what == "flap":
@@ -66,6 +69,11 @@ class Story:
             await asyncio.to_thread(Client(str(self.routerd.socket)).request, method, path)
         else:
             self._silence(agent)
+
+    def _state(self, agent: Agent) -> str:
+        """Return how the router sees a node's session."""
+        peers = {peer["address"]: peer["state"] for peer in self.routerd.get("/v1/peers")}
+        return str(peers.get(node(agent.number), "unknown"))
 
     async def _session(self, agent: Agent) -> None:
         self.away ^= {agent}
