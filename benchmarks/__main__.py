@@ -44,6 +44,9 @@ def main() -> int:
         return 1
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    if options.write and options.scale != 1.0:
+        print("only figures of full scale are written down", file=sys.stderr)
+        return 1
     wanted = [work for work in WORKS if work.name in options.works]
     try:
         results, failures = runner.run(wanted, options.contenders, options.runs, Scale(options.scale))
@@ -53,16 +56,16 @@ def main() -> int:
     except (BenchError, LabError) as error:
         print(f"failed: {error}", file=sys.stderr)
         return 1
+    if options.scale != 1.0:
+        print(f"Counts are {options.scale:g} of what the table says: its figures say nothing about the targets.")
     print(report.text(FIGURES, results))
+    # Before anything is written: what was recorded is not to be compared with itself.
+    regressions = check.regressions(FIGURES, record.load().results, results) if options.check else []
     found = record.Record(record.machine(), options.runs, results)
     if options.json is not None:
         record.save(found, options.json)
     if options.write:
-        if options.scale != 1.0:
-            print("only figures of full scale are written down", file=sys.stderr)
-            return 1
         document.write(FIGURES, record.merged(found))
-    regressions = check.regressions(FIGURES, record.load().results, results) if options.check else []
     for line in regressions + failures:
         print(line, file=sys.stderr)
     if options.check and not regressions:

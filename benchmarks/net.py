@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import ipaddress
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,16 @@ class Site:
 
     router: Namespace
     nodes: Namespace
+
+    def introduce(self, first: int, count: int) -> None:
+        """Tell the router the nodes' link-layer address, as entries that the neighbour table's limit does not count.
+
+        The limit, 1,024 by default, holds for all namespaces of the machine together, and only the machine's operator
+        can raise it. An entry that was learned from outside is beyond it.
+        """
+        (link,) = json.loads(self.nodes.run("ip", "-j", "link", "show", "eth0"))
+        state = f"lladdr {link['address']} dev eth0 nud reachable extern_learn"
+        self.router.ip(*(f"neighbour replace {node(number)} {state}" for number in range(first, first + count)))
 
 
 @contextmanager

@@ -19,6 +19,8 @@ SETTLE = 0.5
 """Seconds between a work and the next one on the same daemon."""
 _QUIET = 0.05
 """Seconds of CPU time in half a second that a daemon may use when it has nothing to do."""
+_MANY = 250
+"""Peers, from which on the machine's neighbour table may be too small."""
 Values = dict[str, list[float]]
 """What a work measured: figure -> values, in seconds, bytes or shares."""
 
@@ -42,6 +44,8 @@ class Stage:
         self, count: int, *options: str, module: str = "generator", first: int = 0, asn: int = NODE_AS
     ) -> Peers:
         """Start peers, from node `first` on; they dial in at once. `options` go to their command line."""
+        if count > _MANY:
+            self.site.introduce(first, count)
         where = ("--source", node(first), "--peers", str(count), "--asn", str(asn))
         hold = ("--hold", str(self.contender.settings.hold))
         peers = Peers(self.site.nodes, module, *where, *hold, *options, check=self.contender.check)
