@@ -2,6 +2,7 @@
 #
 #   make test ARGS="tests/rib -k med"     arguments for pytest
 #   make lab ARGS="--keep"                arguments for routerd lab
+#   make bench ARGS="--works load-1"      arguments for python -m benchmarks
 #   make install PREFIX=/opt/routerd      as root: docs/install.md
 
 SHELL := /bin/bash
@@ -12,12 +13,14 @@ BIN := .venv/bin
 LOOSER := --implicit-reexport --no-strict-equality --no-warn-unused-ignores \
     --disable-error-code misc --disable-error-code arg-type --disable-error-code var-annotated
 
-.PHONY: help lab test soak lint format install uninstall clean
+.PHONY: help lab test soak bench bench-check lint format install uninstall clean
 
 help:
 	@echo "make lab        build a router, nodes and a client in network namespaces, and show what routerd does"
 	@echo "make test       install what the tests need, and run them (as root: all of them)"
 	@echo "make soak       the long tests: ten minutes of calm, a hundred kills, a thousand changes (as root)"
+	@echo "make bench      routerd, FRR and BIRD side by side, some twenty minutes (as root): docs/benchmarks.md"
+	@echo "make bench-check  the same, and whether routerd became slower than the recorded ratios say"
 	@echo "make lint       ruff, mypy and the import contracts"
 	@echo "make format     let ruff write the code anew"
 	@echo "make install    install to $(PREFIX), with the systemd unit (as root)"
@@ -37,11 +40,20 @@ soak:
 	@.ci/setup test
 	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -o python_files='soak_*.py' -s tests/soak $(ARGS)
 
+bench:
+	@.ci/setup test
+	@PYTHONPATH=daemon:. $(BIN)/python -m benchmarks $(ARGS)
+
+bench-check:
+	@.ci/setup test
+	@PYTHONPATH=daemon:. $(BIN)/python -m benchmarks --check $(ARGS)
+
 lint:
 	@.ci/setup lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy -p routerd
+	$(BIN)/mypy -p benchmarks
 	$(BIN)/mypy -p tests $(LOOSER)
 	$(BIN)/lint-imports
 
@@ -58,4 +70,4 @@ uninstall:
 
 clean:
 	rm -rf .venv build dist daemon/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find daemon tests -type d -name __pycache__ -prune -exec rm -rf {} +
+	find benchmarks daemon tests -type d -name __pycache__ -prune -exec rm -rf {} +

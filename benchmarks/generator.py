@@ -1,8 +1,15 @@
 """A BGP load generator on raw sockets: many peers in one process, UPDATEs built beforehand.
 
 Run inside a node's namespace. It dials the router from one source address a peer, and obeys lines on standard input:
-`load FIRST COUNT`, `withdraw FIRST COUNT`, `one PEER PREFIX`, `close PEER`, `quit`. Answers are JSON lines, with the
-monotonic time in seconds at which the work was handed to the kernel.
+
+    load FIRST COUNT [PEER]    announce host routes, from all peers or from one: `begun`, then `sent`
+    withdraw FIRST COUNT       withdraw them: `begun`, then `sent`
+    one PEER PREFIX            announce one host route: `begun`
+    close PEER, open PEER      end a session (`begun`), bring it up again (`up`)
+    quit
+
+Host routes and peers are numbers, counted from 0. Answers are JSON lines, with the monotonic time in seconds: `begun`
+is when the first byte was about to be handed to the kernel, `sent` when it had taken the last one.
 """
 
 from __future__ import annotations
@@ -19,6 +26,8 @@ from collections.abc import Iterator
 MARKER = b"\xff" * 16
 KEEPALIVE = MARKER + struct.pack("!HB", 19, 4)
 NLRI_ROOM = 4000
+AHEAD = 6
+"""Sessions that are being set up at the same time."""
 
 
 def message(kind: int, body: bytes) -> bytes:
@@ -88,16 +97,23 @@ class Generator:
     def connect(self) -> None:
         """Bring all sessions up."""
         for number in range(self.options.peers):
-            source = self.source(number)
-            sock = socket.create_connection((self.options.router, self.options.port), 30, (source, 0))
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.sendall(hello(self.options.asn, self.options.hold, source) + KEEPALIVE)
-            sock.setblocking(False)
-            self.peers.append(sock)
-            self.heard[sock] = b""
-            self.selector.register(sock, selectors.EVENT_READ)
+            self.peers.append(self.dial(number))
+            # No more than a modest listen backlog (8 in BIRD) takes: a SYN that is dropped costs a second.
+            while len(self.peers) - self.up > AHEAD:
+                self.turn(1.0)
         while self.up < self.options.peers:
             self.turn(1.0)
+
+    def dial(self, number: int) -> socket.socket:
+        """Open a peer's connection and say OPEN; `up` grows once the router has answered."""
+        source = self.source(number)
+        sock = socket.create_connection((self.options.router, self.options.port), 30, (source, 0))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(hello(self.options.asn, self.options.hold, source) + KEEPALIVE)
+        sock.setblocking(False)
+        self.heard[sock] = b""
+        self.selector.register(sock, selectors.EVENT_READ)
+        return sock
 
     def source(self, number: int) -> str:
         """Return the address of a peer, counted from the first one."""
@@ -107,9 +123,9 @@ class Generator:
     def turn(self, wait: float) -> None:
         """Read, write and keep alive, for `wait` seconds at most."""
         for key, events in self.selector.select(wait):
-            if key.fileobj is sys.stdin:
+            if key.data == "commands":
                 self.command(sys.stdin.readline())
-            elif isinstance(key.fileobj, socket.socket):
+            elif isinstance(key.fileobj, socket.socket) and key.fileobj.fileno() >= 0:  # not closed by a command
                 if events & selectors.EVENT_READ:
                     self._read(key.fileobj)
                 if events & selectors.EVENT_WRITE and key.fileobj in self.output:
@@ -124,6 +140,9 @@ class Generator:
         data = sock.recv(1 << 16)
         if not data:
             raise SystemExit("the router closed a session")
+        self._greet(sock, data)
+
+    def _greet(self, sock: socket.socket, data: bytes) -> None:
         if sock not in self.heard:
             return
         # Up to the first KEEPALIVE, which says that the session is up; nothing after it is of interest.
@@ -152,6 +171,19 @@ class Generator:
         if not self.output:
             self.say("sent")
 
+    def table(self, what: str, number: int, first: int, count: int) -> bytes:
+        """Return the UPDATEs of a peer. All have the same prefixes, unless they are to lie apart."""
+        first += number * count if self.options.apart else 0
+        if what == "withdraw":
+            return withdrawals(first, count)
+        return updates(self.options.asn, self.source(number), first, count, self.options.distinct)
+
+    def start(self, data: dict[int, bytes]) -> None:
+        """Say that the work begins, and send."""
+        self.say("begun")
+        for number, each in data.items():
+            self.queue(number, each)
+
     def queue(self, number: int, data: bytes) -> None:
         """Send data to the router on a peer's session, as fast as it takes it."""
         sock = self.peers[number]
@@ -165,38 +197,49 @@ class Generator:
         numbers = [number for number, peer in enumerate(self.peers) if peer is not None]
         options = self.options
         match words:
-            case ["load" | "withdraw" as what, first, count]:
-                data = [
-                    updates(options.asn, self.source(number), int(first), int(count), options.distinct)
-                    if what == "load"
-                    else withdrawals(int(first), int(count))
-                    for number in numbers
-                ]
-                self.say("begun")
-                for number, each in zip(numbers, data, strict=True):
-                    self.queue(number, each)
+            case ["load" | "withdraw" as what, first, count, *only]:
+                numbers = [int(each) for each in only] or numbers
+                self.start({number: self.table(what, number, int(first), int(count)) for number in numbers})
             case ["one", number, first]:
-                data = [updates(options.asn, self.source(int(number)), int(first), 1, 0)]
-                self.say("begun")
-                self.queue(int(number), data[0])
-            case ["close", number]:
+                data = updates(options.asn, self.source(int(number)), int(first), 1, 0)
                 sock = self.peers[int(number)]
+                if sock is not None:
+                    started = time.monotonic()
+                    sock.send(data)
+                    self.say("begun", started)
+            case ["close", number]:
+                sock, self.peers[int(number)] = self.peers[int(number)], None
                 if sock is not None:
                     self.selector.unregister(sock)
                     self.output.pop(sock, None)
-                    self.peers[int(number)] = None
-                    self.say("begun")
+                    self.up -= 1
+                    started = time.monotonic()
                     sock.close()
+                    self.say("begun", started)
+            case ["open", number]:
+                wanted = self.up + 1
+                self.peers[int(number)] = self.dial(int(number))
+                while self.up < wanted:
+                    self.turn(1.0)
+                self.say("up")
             case _:
                 raise SystemExit(0)
 
-    def say(self, event: str) -> None:
+    def say(self, event: str, at: float | None = None) -> None:
         """Tell whoever drives the generator."""
-        print(json.dumps({"event": event, "time": time.monotonic()}), flush=True)
+        print(json.dumps({"event": event, "time": time.monotonic() if at is None else at}), flush=True)
+
+    def run(self) -> None:
+        """Connect, and obey for ever."""
+        self.connect()
+        self.say("up")
+        self.selector.register(sys.stdin, selectors.EVENT_READ, "commands")
+        while True:
+            self.turn(0.5)
 
 
-def main() -> None:
-    """Connect and obey."""
+def arguments() -> argparse.ArgumentParser:
+    """Return what a process full of peers takes on its command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--router", required=True)
     parser.add_argument("--port", type=int, default=179)
@@ -205,13 +248,9 @@ def main() -> None:
     parser.add_argument("--asn", type=int, default=65001)
     parser.add_argument("--hold", type=int, default=90)
     parser.add_argument("--distinct", type=int, default=0, help="so many attribute sets; 0: one, in full UPDATEs")
-    generator = Generator(parser.parse_args())
-    generator.connect()
-    generator.say("up")
-    generator.selector.register(sys.stdin, selectors.EVENT_READ)
-    while True:
-        generator.turn(0.5)
+    parser.add_argument("--apart", action="store_true", help="peers do not share prefixes: each has the next ones")
+    return parser
 
 
 if __name__ == "__main__":
-    main()
+    Generator(arguments().parse_args()).run()

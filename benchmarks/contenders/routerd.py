@@ -1,0 +1,65 @@
+"""routerd, with the defaults of its configuration reference: resilient groups, liveness, sysctls."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import ClassVar
+
+from benchmarks.contenders.contender import Contender, Settings
+from benchmarks.net import METRIC, MOST_NODES, NETWORK, PREFIXES, ROUTER, ROUTER_AS
+
+
+def configuration(settings: Settings, socket: str) -> str:
+    """Return routerd.toml."""
+    return f"""\
+[router]
+asn = {ROUTER_AS}
+router_id = "{ROUTER}"
+listen = ["{ROUTER}"]
+
+[fib]
+max_paths = 64
+metric = {METRIC}
+
+[drain]
+state_file = ""
+
+[api]
+socket = "{socket}"
+group = "root"
+
+[peer_groups.nodes]
+families = ["ipv4"]
+hold_time = {settings.hold}
+accept = ["{PREFIXES}"]
+{'advertise = ["learned"]' if settings.advertise else ""}
+
+[[dynamic_peers]]
+range = "{NETWORK}"
+group = "nodes"
+limit = {MOST_NODES}
+"""
+
+
+class Routerd(Contender):
+    """The daemon and its child, which speaks BGP."""
+
+    name: ClassVar[str] = "routerd"
+    programs: ClassVar[tuple[str, ...]] = (sys.executable,)
+
+    @classmethod
+    def version(cls) -> str:
+        return f"routerd {version('routerd')} (Python {sys.version.split()[0]})"
+
+    def launch(self) -> None:
+        config = self.directory / "routerd.toml"
+        config.write_text(configuration(self.settings, self._socket))
+        self.run(sys.executable, "-m", "routerd", "run", "--config", str(config), "--log-level", "warning")
+
+    def status_command(self) -> list[str]:
+        return [sys.executable, "-m", "routerd", "status", "--socket", self._socket]
+
+    @property
+    def _socket(self) -> str:
+        return str(self.directory / "routerd.sock")

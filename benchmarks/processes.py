@@ -1,0 +1,61 @@
+"""Memory and CPU time of running processes, from /proc."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def family(roots: Iterable[int]) -> list[int]:
+    """Return these processes and all their descendants that live."""
+    found: list[int] = []
+    waiting = list(roots)
+    while waiting:
+        pid = waiting.pop()
+        found.append(pid)
+        for task in _tasks(pid):
+            with contextlib.suppress(OSError):  # it ended in the meantime
+                waiting.extend(map(int, (task / "children").read_text().split()))
+    return found
+
+
+def memory(pids: Iterable[int]) -> float:
+    """Return the proportional set size of processes together, in bytes: what they share counts once."""
+    return 1024.0 * sum(_kibibytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss") for pid in pids)
+
+
+def peak(pids: Iterable[int]) -> float:
+    """Return the sum of the largest resident sets that the processes ever had, in bytes."""
+    return 1024.0 * sum(_kibibytes(Path(f"/proc/{pid}/status"), "VmHWM") for pid in pids)
+
+
+def cpu(pids: Iterable[int]) -> float:
+    """Return the time that the processes have been on a CPU, in seconds: the first field of schedstat."""
+    total = 0
+    for pid in pids:
+        for task in _tasks(pid):
+            with contextlib.suppress(OSError):  # a thread that ended
+                total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+def kill(pid: int) -> None:
+    """Kill a process that may have ended already."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _tasks(pid: int) -> list[Path]:
+    try:
+        return list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []
+
+
+def _kibibytes(file: Path, name: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+) kB", file.read_text(), re.MULTILINE)
+    return int(found[1]) if found else 0

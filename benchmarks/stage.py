@@ -1,0 +1,100 @@
+"""One daemon in fresh namespaces with its peers: what every work begins with."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import processes
+from benchmarks.contenders import Contender, Settings
+from benchmarks.fib import Fib
+from benchmarks.net import NODE_AS, Site, node, site
+from benchmarks.peers import Peers
+
+SETTLE = 0.5
+"""Seconds between a work and the next one on the same daemon."""
+_QUIET = 0.05
+"""Seconds of CPU time in half a second that a daemon may use when it has nothing to do."""
+_MANY = 250
+"""Peers, from which on the machine's neighbour table may be too small."""
+Values = dict[str, list[float]]
+"""What a work measured: figure -> values, in seconds, bytes or shares."""
+
+
+@dataclass
+class Stage:
+    """A running daemon, the FIB that it fills, and the peers that were asked for (first process of several)."""
+
+    contender: Contender
+    site: Site
+    fib: Fib
+    stack: ExitStack
+    processes: list[Peers] = field(default_factory=list)
+
+    @property
+    def peers(self) -> Peers:
+        """The first process full of peers."""
+        return self.processes[0]
+
+    def connect(
+        self, count: int, *options: str, module: str = "generator", first: int = 0, asn: int = NODE_AS
+    ) -> Peers:
+        """Start peers, from node `first` on; they dial in at once. `options` go to their command line."""
+        if count > _MANY:
+            self.site.introduce(first, count)
+        where = ("--source", node(first), "--peers", str(count), "--asn", str(asn))
+        hold = ("--hold", str(self.contender.settings.hold))
+        peers = Peers(self.site.nodes, module, *where, *hold, *options, check=self.contender.check)
+        self.stack.callback(peers.kill)
+        self.processes.append(peers)
+        return peers
+
+    def ready(self, count: int, *options: str) -> Peers:
+        """Start peers, and wait until their sessions are up."""
+        peers = self.connect(count, *options)
+        peers.heard("up")
+        time.sleep(SETTLE)
+        return peers
+
+    def load(self, routes: int, legs: int = 1, command: str = "", *, total: int = 0) -> float:
+        """Have all peers announce, and return the seconds until the FIB is complete.
+
+        `routes` is of one peer; `total` of all together, if they lie apart.
+        """
+        begun = self.peers.do(command or f"load 0 {routes}")
+        return self.fib.loaded(total or routes, legs, self.contender.check) - begun
+
+    def quiet(self) -> None:
+        """Wait until the daemon has digested what it was sent."""
+        before = -1.0
+        while (now := processes.cpu(self.contender.pids())) - before > _QUIET:
+            before = now
+            time.sleep(0.5)
+
+    def lose(self, number: int, routes: int) -> float:
+        """Close a peer's connection, and return the seconds until no route leads to it."""
+        begun = self.peers.do(f"close {number}")
+        return self.fib.without(node(number), routes, self.contender.check) - begun
+
+
+@contextmanager
+def stage(kind: type[Contender], settings: Settings | None = None) -> Iterator[Stage]:
+    """Start a daemon in namespaces of its own; at the end everything is taken away."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="routerd-bench-")))
+        directory.chmod(0o711)  # FRR's own user passes through
+        own = directory / kind.name
+        own.mkdir()
+        place = stack.enter_context(site())
+        # The kernel takes namespaces down in the background: so the routes go before, or the next run would notice.
+        stack.callback(place.router.attempt, "ip", "link", "set", "eth0", "down")
+        contender = kind(place.router, own, settings or Settings())
+        stack.callback(contender.kill)
+        fib = Fib(place.router)
+        stack.callback(fib.close)
+        contender.start()
+        yield Stage(contender, place, fib, stack)

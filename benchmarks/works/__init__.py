@@ -1,0 +1,12 @@
+"""All works, in the order in which they are run and shown."""
+
+from __future__ import annotations
+
+from benchmarks.figures import Figure
+from benchmarks.works import announce, idle, loads, losses, updates
+from benchmarks.works.work import Scale, Work
+
+WORKS: tuple[Work, ...] = (*loads.WORKS, *losses.WORKS, *updates.WORKS, *idle.WORKS, *announce.WORKS)
+FIGURES: dict[str, Figure] = {figure.key: figure for work in WORKS for figure in work.figures}
+
+__all__ = ["FIGURES", "WORKS", "Scale", "Work"]

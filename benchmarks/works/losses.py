@@ -1,0 +1,75 @@
+"""Peers that are lost: from the end of the connection until no route leads to the peer any more."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from benchmarks.contenders import Contender
+from benchmarks.figures import ROUTERD, Figure, Target
+from benchmarks.stage import SETTLE, Values, stage
+from benchmarks.works.loads import LOSS
+from benchmarks.works.work import Scale, Work
+
+_LOSSES = 3
+
+
+def _fifty(kind: type[Contender], scale: Scale) -> Values:
+    """Fifty peers with the same prefixes, of which three are lost one after the other."""
+    routes = scale.of(100_000)
+    with stage(kind) as on:
+        on.ready(50)
+        on.contender.pause_kernel()
+        on.peers.do(f"load 0 {routes}")
+        on.peers.heard("sent")
+        on.quiet()
+        on.contender.resume_kernel()
+        on.fib.loaded(routes, 50, on.contender.check)
+        on.quiet()
+        took = []
+        for number in range(49, 49 - _LOSSES, -1):
+            took.append(on.lose(number, routes))
+            on.fib.loaded(routes, number, on.contender.check)
+            on.quiet()
+        return {"loss-50": took}
+
+
+def _three(kind: type[Contender], scale: Scale, routes: int, key: str) -> Values:
+    """Three peers, of which one is lost, comes back, and is lost again."""
+    routes = scale.of(routes)
+    with stage(kind) as on:
+        on.ready(3)
+        on.load(routes, 3)
+        took = []
+        for round_ in range(_LOSSES):
+            if round_:
+                on.peers.command("open 2")
+                on.peers.heard("up")
+                on.load(routes, 3, f"load 0 {routes} 2")
+            time.sleep(2 * SETTLE)
+            took.append(on.lose(2, routes))
+        return {key: took}
+
+
+_FLAT = Target(absolute=0.005)
+
+WORKS = (
+    Work(
+        "loss-50",
+        (Figure("loss-50", "lose 1 of 50 peers, 100,000 prefixes", target=LOSS),),
+        _fifty,
+        runs=1,
+    ),
+    Work(
+        "loss-1k",
+        (Figure("loss-1k", "lose 1 of 3 peers, 1,000 prefixes", target=_FLAT),),
+        partial(_three, routes=1_000, key="loss-1k"),
+    ),
+    Work(
+        "loss-1m",
+        (Figure("loss-1m", "lose 1 of 3 peers, 1,000,000 prefixes", target=_FLAT),),
+        partial(_three, routes=1_000_000, key="loss-1m"),
+        contenders=(ROUTERD,),
+        runs=1,
+    ),
+)
