@@ -79,7 +79,7 @@ def _count(router: Router) -> defaultdict[str, Counts]:
             rows[family_of(prefix)]["stale"] += 1
         for family, row in rows.items():
             row["received"] = row["accepted"] + row["rejected"]
-            row["advertised"] = len(peer.advertised[family])
+            row["advertised"] = router.rib.adj_ribs_out.count(peer.address, family)
     return found
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
-from routerd.rib.peer import Peer
+from routerd.config.model import PeerGroup
 from routerd.route import (
     LOCAL,
     Address,
     Attributes,
     Family,
     Path,
-    Prefix,
     SegmentType,
     Unknown,
-    family_of,
     parse_prefix,
 )
 
@@ -23,52 +19,56 @@ NO_EXPORT, NO_ADVERTISE, NO_EXPORT_SUBCONFED = 0xFFFFFF01, 0xFFFFFF02, 0xFFFFFF0
 _PARTIAL = 0x20
 _MEMO_LIMIT = 65536
 
+Told = tuple[Attributes, str]
+"""What is told of a prefix, and the peer that it was learned from: it does not hear its own. Empty: from no peer."""
+
 
 class Exporter:
-    """Turns best paths into what one peer shall hear. `next_hops` are the router's addresses on the peer's link."""
+    """Turns best paths into what peers of a kind shall hear. `next_hops` are the router's addresses on their link."""
 
-    def __init__(self, peer: Peer, asn: int, next_hops: dict[Family, Address]) -> None:
-        self._peer = peer
+    def __init__(self, group: PeerGroup, asn: int, *, external: bool, next_hops: dict[Family, Address]) -> None:
+        self._advertise = group.advertise
         self._asn = asn
-        self.next_hops = next_hops
+        self._external = external
+        self._next_hops = next_hops
         self._memo: dict[Path, Attributes] = {}
+        self.defaults = {
+            DEFAULT_ROUTES[family]: (self._originated(next_hop), "")
+            for family, next_hop in next_hops.items()
+            if "default" in self._advertise
+        }
+        """What is told of default routes, whatever the Loc-RIB has."""
 
-    def attributes(self, path: Path | None, prefix: Prefix) -> Attributes | None:
-        """Return what the peer is told of a prefix whose best path is `path`, None when it is to hear nothing."""
-        family, told = family_of(prefix), self._peer.group.advertise
-        next_hop = self.next_hops.get(family)
-        if next_hop is None:
-            return None
-        if prefix == DEFAULT_ROUTES[family] and "default" in told:
-            return self._originated(next_hop)
-        if path is None or not self._allowed(path):
+    def told(self, path: Path | None, family: Family) -> Told | None:
+        """Return what is told of prefixes of a family whose best path is `path`, None when it is nothing."""
+        next_hop = self._next_hops.get(family)
+        if next_hop is None or path is None or not self._allowed(path):
             return None
         if path.peer == LOCAL:
-            return self._originated(next_hop)
+            return self._originated(next_hop), ""
         if path not in self._memo:
             if len(self._memo) >= _MEMO_LIMIT:
                 self._memo.clear()
             self._memo[path] = self._rewrite(path, next_hop)
-        return self._memo[path]
+        return self._memo[path], path.peer
 
     def _originated(self, next_hop: Address) -> Attributes:
         return Attributes(as_path=self._prepend(()), next_hop=next_hop)
 
     def _allowed(self, path: Path) -> bool:
-        told = self._peer.group.advertise
         if path.peer == LOCAL:
-            return "networks" in told
-        if "learned" not in told or path.peer == self._peer.address:
+            return "networks" in self._advertise
+        if "learned" not in self._advertise:
             return False
-        if not path.external and not self._peer.external:
+        if not path.external and not self._external:
             return False  # RFC 4271 section 9.2: iBGP is not told what iBGP told
-        barred = {NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED} if self._peer.external else {NO_ADVERTISE}
+        barred = {NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED} if self._external else {NO_ADVERTISE}
         return barred.isdisjoint(path.attributes.communities)
 
     def _prepend(
         self, as_path: tuple[tuple[SegmentType, tuple[int, ...]], ...]
     ) -> tuple[tuple[SegmentType, tuple[int, ...]], ...]:
-        if not self._peer.external:
+        if not self._external:
             return as_path
         if as_path and as_path[0][0] is SegmentType.SEQUENCE and len(as_path[0][1]) < 255:
             return ((SegmentType.SEQUENCE, (self._asn, *as_path[0][1])), *as_path[1:])
@@ -81,8 +81,8 @@ class Exporter:
             origin=heard.origin,
             as_path=self._prepend(heard.as_path),
             next_hop=next_hop,
-            med=None if self._peer.external else heard.med,
-            local_pref=None if self._peer.external else heard.local_pref,
+            med=None if self._external else heard.med,
+            local_pref=None if self._external else heard.local_pref,
             atomic_aggregate=heard.atomic_aggregate,
             aggregator=heard.aggregator,
             communities=heard.communities,
@@ -90,26 +90,3 @@ class Exporter:
             large_communities=heard.large_communities,
             unknown=tuple(Unknown(u.flags | _PARTIAL, u.code, u.value) for u in heard.unknown),
         )
-
-
-def changes(
-    peer: Peer, exporter: Exporter, bests: Iterable[tuple[Path | None, Iterable[Prefix]]]
-) -> tuple[list[Prefix], dict[Attributes, list[Prefix]]]:
-    """Bring `peer.advertised` in line with new best paths; return what to withdraw and what to announce."""
-    withdrawn: list[Prefix] = []
-    announced: dict[Attributes, list[Prefix]] = {}
-    for path, prefix in _each(bests):
-        told, before = exporter.attributes(path, prefix), peer.advertised[family_of(prefix)]
-        if told is None:
-            if before.pop(prefix, None) is not None:
-                withdrawn.append(prefix)
-        elif before.get(prefix) != told:
-            before[prefix] = told
-            announced.setdefault(told, []).append(prefix)
-    return withdrawn, announced
-
-
-def _each(bests: Iterable[tuple[Path | None, Iterable[Prefix]]]) -> Iterator[tuple[Path | None, Prefix]]:
-    for path, prefixes in bests:
-        for prefix in prefixes:
-            yield path, prefix

@@ -6,13 +6,13 @@ from routerd.config.model import PeerGroup
 from routerd.message import SessionUp
 from routerd.rib.adj_rib_in import AdjRibIn
 from routerd.rib.policy import PrefixFilter, Reject
-from routerd.route import Address, Attributes, Family, Path, Prefix, parse_address
+from routerd.route import Address, Attributes, Family, Path, parse_address
 
 _PATHS = 65536
 
 
 class Peer:
-    """A peer's session, announcements and what it was told. Times are monotonic seconds."""
+    """A peer's session and announcements. Times are monotonic seconds."""
 
     def __init__(self, address: str, name: str, group_name: str, group: PeerGroup, now: float) -> None:
         self.address = address
@@ -29,7 +29,6 @@ class Peer:
         self.last_fault = ""
         self.adj_rib_in = AdjRibIn()
         self.filter = PrefixFilter(group, ())
-        self.advertised: dict[Family, dict[Prefix, Attributes]] = {family: {} for family in Family}
         self.unadvertisable: frozenset[Family] = frozenset()
         self.pending_eor: frozenset[Family] = frozenset()
         self.deadline: float | None = None
@@ -73,10 +72,9 @@ class Peer:
         self.pending_eor = up.received.families & up.sent.families
 
     def end(self, reason: str, now: float) -> None:
-        """The session is over: all that it announced is stale, and what it was told is forgotten."""
+        """The session is over: all that it announced is stale."""
         self.session, self.since, self.reason = None, now, reason
         self.shutting_down = False
-        self.advertised = {family: {} for family in Family}
         self.adj_rib_in.mark_stale()
         self.pending_eor = frozenset()
 

@@ -6,11 +6,8 @@ to peers and to people is collected in `effects` as it comes up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from routerd.config.model import Config
 from routerd.message import (
-    Advertise,
     CloseSession,
     Effect,
     Event,
@@ -23,13 +20,15 @@ from routerd.message import (
     Update,
 )
 from routerd.rib import export
+from routerd.rib.adj_rib_out import AdjRibsOut
 from routerd.rib.decision import Decision, Options, decide
 from routerd.rib.graceful_restart import retains, unretained
 from routerd.rib.loc_rib import Change, LocRib, PathSet
 from routerd.rib.nexthop import NexthopTable, Resolution
 from routerd.rib.peer import Peer
 from routerd.rib.policy import PrefixFilter, Reject, check_attributes
-from routerd.route import LOCAL, Attributes, Family, Path, Prefix, parse_address, parse_prefix
+from routerd.rib.update_group import Bests
+from routerd.route import LOCAL, Address, Attributes, Family, Path, Prefix, parse_address, parse_prefix
 
 PURGE_SLICE = 4096
 FORGET_AFTER = 3600.0
@@ -49,7 +48,7 @@ class Rib:
         fib = config.fib
         self._options = Options(fib.max_paths, fib.multipath_relax, fib.ignore_origin, fib.always_compare_med)
         self.loc_rib = LocRib(self._decide)
-        self._exporters: dict[str, export.Exporter] = {}
+        self.adj_ribs_out = AdjRibsOut(config.router.asn, self._bests)
         self._router_id = parse_address(config.router.router_id)
         self._local = Path(LOCAL, Attributes(), now, self._router_id)
         for peer in config.peers:
@@ -102,7 +101,7 @@ class Rib:
                 {"peer": peer.name, "address": up.peer, "asn": up.received.asn, "group": peer.group_name},
             )
         )
-        self._start_export(peer, up, peer.pending_eor)
+        self.effects.append(self.adj_ribs_out.start(peer, self._next_hops(peer, up)))
 
     def session_down(self, down: SessionDown, now: float) -> None:
         """A session ended: keep its paths as stale ones where graceful restart says so, else let them go."""
@@ -115,7 +114,7 @@ class Rib:
             return
         graceful = peer.session.received.graceful_restart
         peer.end(down.reason, now)
-        self._exporters.pop(peer.address, None)
+        self.adj_ribs_out.stop(peer.address)
         peer.deadline = None
         if retains(down, graceful, peer.group.graceful_restart) and graceful is not None:
             peer.deadline = now + min(graceful.time, peer.group.stale_time)
@@ -139,7 +138,7 @@ class Rib:
         for peer in self.peers.values():
             if peer.session is not None:
                 peer.end(reason, now)
-                self._exporters.pop(peer.address, None)
+                self.adj_ribs_out.stop(peer.address)
                 peer.router_restarted = True
                 peer.deadline = now + peer.group.stale_time
 
@@ -280,63 +279,43 @@ class Rib:
 
     # ------------------------------------------------------------------------------------------ export
 
-    def _start_export(self, peer: Peer, up: SessionUp, families: frozenset[Family]) -> None:
-        self._exporters[peer.address] = self._exporter(peer, up)
-        self._advertise(peer, self._all_best(peer), end_of_rib=tuple(sorted(families)))
-
-    def _exporter(self, peer: Peer, up: SessionUp) -> export.Exporter:
+    def _next_hops(self, peer: Peer, up: SessionUp) -> dict[Family, Address]:
+        """The router's own addresses on a peer's link, by the families that were negotiated."""
         local, families = parse_address(up.local), up.received.families & up.sent.families
         found = {f: self.nexthops.address_beside(local, 4 if f is Family.IPV4 else 16) for f in families}
         next_hops = {family: address for family, address in found.items() if address is not None}
         peer.unadvertisable = families - next_hops.keys()
-        return export.Exporter(peer, self.config.router.asn, next_hops)
+        return next_hops
 
     def _renew_exports(self) -> None:
         """The router's addresses changed: where that gives other next hops, say so to the peers."""
         for peer in self.peers.values():
             if peer.session is not None:
-                exporter = self._exporter(peer, peer.session)
-                if exporter.next_hops != self._exporters[peer.address].next_hops:
-                    self._exporters[peer.address] = exporter
-                    self._advertise(peer, self._all_best(peer))
+                told = self.adj_ribs_out.move(peer, self._next_hops(peer, peer.session))
+                if told is not None:
+                    self.effects.append(told)
 
-    def _all_best(self, peer: Peer) -> Iterable[tuple[Path | None, Iterable[Prefix]]]:
+    def _bests(self, peer: Peer) -> Bests:
         yield self._local, self.networks
         if "default" in peer.group.advertise:
-            yield self._local, export.DEFAULT_ROUTES.values()
+            yield None, export.DEFAULT_ROUTES.values()
         if "learned" in peer.group.advertise:
+            users: dict[PathSet, list[Prefix]] = {}
             for prefix, paths in self.loc_rib.table.items():
-                yield self.loc_rib.decision(paths).best, (prefix,)
+                users.setdefault(paths, []).append(prefix)
+            for paths, prefixes in users.items():
+                yield self.loc_rib.decision(paths).best, prefixes
 
     def export(self, changes: list[Change]) -> None:
         """Tell the peers that hear learned routes about new best paths."""
-        listeners = [
-            peer for peer in self.peers.values() if peer.session is not None and "learned" in peer.group.advertise
-        ]
-        if not listeners:
-            return
-        bests = [(self.loc_rib.decision(new).best, prefixes) for _, new, prefixes in changes]
-        for peer in listeners:
-            self._advertise(peer, bests)
-
-    def _advertise(
-        self,
-        peer: Peer,
-        bests: Iterable[tuple[Path | None, Iterable[Prefix]]],
-        end_of_rib: tuple[Family, ...] = (),
-    ) -> None:
-        withdrawn, announced = export.changes(peer, self._exporters[peer.address], bests)
-        if withdrawn or announced or end_of_rib:
-            paired = tuple((attributes, tuple(prefixes)) for attributes, prefixes in announced.items())
-            self.effects.append(Advertise(peer.address, tuple(withdrawn), paired, end_of_rib))
+        listeners = {name for name, group in self.config.peer_groups.items() if "learned" in group.advertise}
+        if listeners:
+            bests = ((self.loc_rib.decision(new).best, prefixes) for _, new, prefixes in changes)
+            self.effects += self.adj_ribs_out.change(bests, listeners)
 
     def refresh(self, refresh: RouteRefresh) -> None:
         """Answer a ROUTE-REFRESH: announce the family again (RFC 2918 section 4)."""
         peer = self.peers.get(refresh.peer)
         if peer is None or peer.session is None or peer.session.generation != refresh.generation:
             return
-        again: dict[Attributes, list[Prefix]] = {}
-        for prefix, attributes in peer.advertised[refresh.family].items():
-            again.setdefault(attributes, []).append(prefix)
-        paired = tuple((attributes, tuple(prefixes)) for attributes, prefixes in again.items())
-        self.effects.append(Advertise(peer.address, (), paired))
+        self.effects.append(self.adj_ribs_out.again(peer.address, refresh.family))

@@ -7,12 +7,16 @@ from routerd.session.encode import UpdateEncoder
 from routerd.session.frames import RawUpdate
 from routerd.session.update import UpdateDecoder
 
+_REMEMBERED = 4
+"""Kinds of peers among whom the same routes are sent in turn."""
+
 
 class Codecs:
     """A decoder and an encoder for every peer with a session."""
 
     def __init__(self) -> None:
         self._codecs: dict[str, tuple[int, UpdateDecoder, UpdateEncoder]] = {}
+        self._encoded: list[tuple[tuple[object, ...], Advertise, bytes]] = []
 
     def up(self, up: SessionUp) -> None:
         """A session came up."""
@@ -44,5 +48,19 @@ class Codecs:
         return codec[1].decode(raw.body)
 
     def encode(self, advertise: Advertise) -> bytes:
-        """Return whole BGP messages for a peer that has a session."""
-        return self._codecs[advertise.peer][2].encode(advertise)
+        """Return whole BGP messages for a peer that has a session.
+
+        Peers of an update group are given the same tuples one after the other: what was encoded last serves again.
+        """
+        encoder = self._codecs[advertise.peer][2]
+        for kind, before, octets in self._encoded:
+            if kind == encoder.kind and _same(before, advertise):
+                return octets + encoder.ends(advertise)
+        octets = encoder.routes(advertise)
+        self._encoded = [*self._encoded[1 - _REMEMBERED :], (encoder.kind, advertise, octets)]
+        return octets + encoder.ends(advertise)
+
+
+def _same(one: Advertise, other: Advertise) -> bool:
+    """Tell whether two effects carry the same routes; they are too long to compare."""
+    return one.withdrawn is other.withdrawn and one.announced is other.announced

@@ -45,6 +45,8 @@ class UpdateEncoder:
         self._room = (_MAX_EXTENDED_MESSAGE if extended else _MAX_MESSAGE) - _FIXED
         four_octet_as = open_received.four_octet_as and open_sent.four_octet_as
         self._attributes = attribute_encoder(four_octet_as=four_octet_as, external=external)
+        self.kind = (self._families, self._room, four_octet_as, external)
+        """Encoders of the same kind make the same octets."""
 
     def encode(self, change: Advertise) -> bytes:
         """Return whole messages, header included: withdrawals, announcements, then End-of-RIB markers.
@@ -52,14 +54,21 @@ class UpdateEncoder:
         Families that were not negotiated are left out. A route whose attributes do not fit into a message is
         withdrawn instead (RFC 8654 section 4).
         """
+        return self.routes(change) + self.ends(change)
+
+    def routes(self, change: Advertise) -> bytes:
+        """Return the withdrawals and announcements alone."""
         messages: list[bytes] = []
         for family, prefixes in self._by_family(change.withdrawn):
             messages += self._withdraw(family, prefixes)
         for attributes, announced in change.announced:
             for family, prefixes in self._by_family(announced):
                 messages += self._announce(family, attributes, prefixes)
-        messages += [_end_of_rib(family) for family in change.end_of_rib if family in self._families]
         return b"".join(messages)
+
+    def ends(self, change: Advertise) -> bytes:
+        """Return the End-of-RIB markers alone."""
+        return b"".join(_end_of_rib(family) for family in change.end_of_rib if family in self._families)
 
     def _by_family(self, prefixes: tuple[Prefix, ...]) -> Iterator[tuple[Family, tuple[Prefix, ...]]]:
         """Yield the prefixes of each negotiated family that there are any of."""
