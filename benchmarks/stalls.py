@@ -18,7 +18,7 @@ from tests.support.netns import namespace, veth
 
 from routerd.kernel import batch, messages, wire
 from routerd.message import Gateway
-from routerd.route import parse_address
+from routerd.route import Prefix, parse_address
 
 PAUSE = 0.005
 CREATE = wire.NLM_F_CREATE | wire.NLM_F_EXCL
@@ -73,7 +73,7 @@ def main(routes: int) -> None:
         node.address("eth0", "10.0.0.2/24")
         with router.enter():
             gateway = Gateway(parse_address("10.0.0.2"), int(router.ip_json("link", "show", "eth0")[0]["ifindex"]))
-            prefixes = [b"\x20" + (FIRST + index).to_bytes(4, "big") for index in range(routes)]
+            prefixes = [Prefix(b"\x20" + (FIRST + index).to_bytes(4, "big")) for index in range(routes)]
             with wire.open_socket() as socket:
                 socket.send(messages.set_nexthop(HOP, gateway, CREATE))
             print(f"{routes} routes added: {write(batch.set_routes(prefixes, HOP, METRIC, ()), gateway)}")
