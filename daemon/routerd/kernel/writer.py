@@ -111,17 +111,16 @@ class KernelWriter:
     def _set_group(self, operation: SetGroup) -> list[WriteFailed]:
         members = operation.members if self.wide_weights else messages.narrow(operation.members)
         group = replace(operation, members=members)
-        failures: list[WriteFailed] = []
-        for _ in range(2):
-            tracked = self._tracked(group)
+        tracked = self._tracked(group)
+        failures = self._make(operation, messages.set_group(tracked, self._flags(operation)))
+        if failures and tracked is not group:
+            # Perhaps somebody has deleted the shadow.
+            self._transmit([self._new_shadow(members[0].id)])
             failures = self._make(operation, messages.set_group(tracked, self._flags(operation)))
-            spare = tracked.members[0].id if tracked is not group else 0
-            if not failures:
-                self._note_shadow(group.id, spare)
-            if not failures or not spare:
-                break
-            # Perhaps somebody has deleted the shadow: then the second try makes it again.
-            self._nexthops.remove((spare,))
+        spare = tracked.members[0].id if tracked is not group else 0
+        if not failures:
+            self._note_shadow(group.id, spare)
+        elif spare:
             self._sweep_shadow(spare)
         return failures
 
@@ -193,10 +192,13 @@ class KernelWriter:
         if gateway is None or len(gateway.address) != 4:
             return group
         if not self.owns(shadow(id_)):
-            if self._transmit([messages.set_nexthop(shadow(id_), gateway, wire.NLM_F_CREATE | wire.NLM_F_EXCL)]):
+            if self._transmit([self._new_shadow(id_)]):
                 return group
             self._nexthops.add((shadow(id_),))
         return beside_shadow(group, _WIDE if self.wide_weights else _NARROW)
+
+    def _new_shadow(self, id_: int) -> bytes:
+        return messages.set_nexthop(shadow(id_), self._gateways[id_], wire.NLM_F_CREATE | wire.NLM_F_EXCL)
 
     def _flags(self, operation: SetNexthop | SetGroup) -> int:
         return wire.NLM_F_CREATE | (wire.NLM_F_REPLACE if self.owns(operation.id) else wire.NLM_F_EXCL)
