@@ -250,6 +250,8 @@ class Daemon:
                 self._take(decoded)
             return
         if isinstance(message, SessionUp):
+            if not self.speaker.is_up(message.generation):
+                return
             self._codecs.up(message)
         self._take(message)
         if isinstance(message, SpeakerDown):

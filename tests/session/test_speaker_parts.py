@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.config.model import Config
-from routerd.message import GracefulRestart, Notification
+from routerd.message import GracefulRestart, Notification, SessionDown, SessionUp
 from routerd.route import Family, parse_address
 from routerd.session import frames
+from routerd.session.channel import Channel
 from routerd.session.exabgp import contract
 from routerd.session.open import decode_open
+from routerd.session.speaker import Speaker
 from routerd.session.text import neighbor_text, speaker_text
 from tests.support import bgp
 
@@ -193,3 +197,24 @@ def test_open_decoder_raises_nothing_but_value_errors(body: bytes) -> None:
         decode_open(body)
     except ValueError as error:
         assert str(error)  # noqa: PT017 (it may also decode)
+
+
+async def test_a_session_may_end_while_the_batch_that_began_it_is_taken_in() -> None:
+    speaker, channel = Speaker(CONFIG, log=structlog.get_logger()), Channel()
+    speaker._channel = channel
+    stream, urgent = channel.child_ends
+    opened = struct.pack("!BHHIB", 4, 65001, 9, 1, 0)
+    stream.send(
+        frames.frame(frames.Kind.UP, 7, frames.pack_up(frames.Up("10.0.0.2", "10.0.0.1", False, opened, opened)))
+    )
+    messages, _ = await anext(speaker.batches())
+    assert [type(message) for message in messages] == [SessionUp]
+    assert speaker.is_up(7)
+    assert speaker.lost() == []
+    down = frames.frame(frames.Kind.DOWN, 7, frames.pack_down(frames.Down("10.0.0.2", "connection lost", None)))
+    urgent.send(down)
+    assert speaker.lost() == [SessionDown("10.0.0.2", 7, "connection lost", None)]
+    assert not speaker.is_up(7)
+    stream.send(down)
+    assert speaker.lost() == []
+    channel.close()

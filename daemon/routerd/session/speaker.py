@@ -181,6 +181,10 @@ class Speaker:
             self._down(each, messages)
         return messages
 
+    def is_up(self, generation: int) -> bool:
+        """Tell whether a session has not ended yet: `lost` may say so before its SessionUp has been taken in."""
+        return generation in self._peers
+
     async def _input(self) -> None:
         if self._channel is None or (self._channel.ended and self._outcome is None):
             await self._wake.wait()
