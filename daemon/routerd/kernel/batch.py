@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from socket import AF_INET, AF_INET6
+from typing import NamedTuple
 
 from routerd.kernel import wire
 from routerd.route import IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE, Prefix
@@ -27,6 +28,15 @@ LARGEST = _HEAD.size + 16 + 2 * _U32
 """The size of the largest message that this module makes."""
 
 
+class _Form(NamedTuple):
+    """What requests of one kind have in common; `tail` are the attributes behind RTA_DST."""
+
+    kind: int
+    flags: int
+    scope: int
+    tail: bytes
+
+
 def set_routes(prefixes: Sequence[Prefix], nexthop: int, metric: int, owned: set[Prefix]) -> bytes:
     """Return a request for each prefix, its sequence number its index in `prefixes`.
 
@@ -34,46 +44,42 @@ def set_routes(prefixes: Sequence[Prefix], nexthop: int, metric: int, owned: set
     all others must be new (CREATE|EXCL).
     """
     tail = struct.pack("=HHIHHI", _U32, _RTA_PRIORITY, metric, _U32, _RTA_NH_ID, nexthop)
-    create, every = wire.NLM_F_CREATE | wire.NLM_F_EXCL, range(len(prefixes))
+    create = _Form(wire.RTM_NEWROUTE, wire.NLM_F_CREATE | wire.NLM_F_EXCL, _RT_SCOPE_UNIVERSE, tail)
+    every = range(len(prefixes))
     if owned.isdisjoint(prefixes):
-        return _pack(wire.RTM_NEWROUTE, create, _RT_SCOPE_UNIVERSE, prefixes, every, tail)
-    replace = wire.NLM_F_CREATE | wire.NLM_F_REPLACE
+        return _pack(create, prefixes, every)
+    replace = create._replace(flags=wire.NLM_F_CREATE | wire.NLM_F_REPLACE)
     new = [index for index in every if prefixes[index] not in owned]
     old = [index for index in every if prefixes[index] in owned]
-    return b"".join(
-        _pack(wire.RTM_NEWROUTE, flags, _RT_SCOPE_UNIVERSE, prefixes, chosen, tail)
-        for flags, chosen in ((create, new), (replace, old))
-    )
+    return _pack(create, prefixes, new) + _pack(replace, prefixes, old)
 
 
 def delete_routes(prefixes: Sequence[Prefix], metric: int) -> bytes:
     """Return a request for each prefix that deletes only a route of our protocol and metric, of any scope."""
     tail = struct.pack("=HHI", _U32, _RTA_PRIORITY, metric)
-    return _pack(wire.RTM_DELROUTE, 0, _RT_SCOPE_NOWHERE, prefixes, range(len(prefixes)), tail)
+    return _pack(_Form(wire.RTM_DELROUTE, 0, _RT_SCOPE_NOWHERE, tail), prefixes, range(len(prefixes)))
 
 
-def _pack(kind: int, flags: int, scope: int, prefixes: Sequence[Prefix], chosen: Sequence[int], tail: bytes) -> bytes:
+def _pack(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int]) -> bytes:
     """Return the requests for the prefixes with the chosen indices, family by family."""
     sizes = set(map(len, prefixes))
     if len(sizes) > 1:
         parts = ([index for index in chosen if len(prefixes[index]) == size] for size in sizes)
-        return b"".join(_alike(kind, flags, scope, prefixes, part, tail) for part in parts)
-    return _alike(kind, flags, scope, prefixes, chosen, tail)
+        return b"".join(_alike(form, prefixes, part) for part in parts)
+    return _alike(form, prefixes, chosen)
 
 
-def _alike(
-    kind: int, flags: int, scope: int, prefixes: Sequence[Prefix], chosen: Sequence[int], tail: bytes
-) -> bytes:
+def _alike(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int]) -> bytes:
     if not chosen:
         return b""
     width = len(prefixes[chosen[0]])
-    size = _HEAD.size + width - 1 + len(tail)
+    size = _HEAD.size + width - 1 + len(form.tail)
     head = _HEAD.pack(
-        size, kind, wire.NLM_F_REQUEST | flags, 0, 0,
-        _FAMILIES[width], 0, 0, 0, wire.RT_TABLE_MAIN, wire.RTPROT_BGP, scope, wire.RTN_UNICAST, 0,
+        size, form.kind, wire.NLM_F_REQUEST | form.flags, 0, 0,
+        _FAMILIES[width], 0, 0, 0, wire.RT_TABLE_MAIN, wire.RTPROT_BGP, form.scope, wire.RTN_UNICAST, 0,
         width + 3, _RTA_DST,
     )  # fmt: skip
-    messages = bytearray((head + bytes(width - 1) + tail) * len(chosen))
+    messages = bytearray((head + bytes(width - 1) + form.tail) * len(chosen))
     numbers = struct.pack(f"={len(chosen)}I", *chosen)
     for octet in range(4):
         messages[_SEQUENCE + octet :: size] = numbers[octet::4]
