@@ -273,7 +273,8 @@ class Daemon:
         if len(self._inbox) > 1:
             return  # from within an effect
         self._handle()
-        self._write()
+        if self._backlog:
+            self._write()
 
     def _handle(self) -> None:
         while self._inbox:

@@ -86,6 +86,8 @@ class Origin(IntEnum):
     EGP = 1
     INCOMPLETE = 2
 
+    __hash__ = int.__hash__  # an Enum's own is slow, and hashes of attributes are often asked for
+
 
 class SegmentType(IntEnum):
     """AS_PATH segment types (RFC 4271 section 4.3, RFC 5065 for confederations)."""
@@ -94,6 +96,8 @@ class SegmentType(IntEnum):
     SEQUENCE = 2
     CONFED_SEQUENCE = 3
     CONFED_SET = 4
+
+    __hash__ = int.__hash__
 
 
 AsPath = tuple[tuple[SegmentType, tuple[int, ...]], ...]

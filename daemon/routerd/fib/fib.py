@@ -13,7 +13,7 @@ flows of a resilient group between nodes, so they stay apart until one of them c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 
 from routerd.fib.groups import Groups
@@ -91,24 +91,19 @@ class Fib:
         adds: dict[Members, list[Prefix]] = {}
         moves: dict[Group, dict[Members, list[Prefix]]] = {}
         deletes: list[Prefix] = []
-        parting, self._parting = self._parting, {}
-        pending, self._pending = parting | self._pending, {}
-        if quiet and self._waiting:
-            pending, self._waiting = self._waiting | pending, {}
-        for prefix, members in pending.items():
-            group = self.routes.get(prefix)
+        for group, members, prefixes, due in self._runs(quiet=quiet):
             if group is None:
                 if members:
-                    adds.setdefault(members, []).append(prefix)
+                    adds.setdefault(members, []).extend(prefixes)
             elif group.awaiting:
-                self._held[prefix] = members
+                self._held.update(dict.fromkeys(prefixes, members))
             elif not members:
-                deletes.append(prefix)
+                deletes += prefixes
             elif group.members != members or not group.adapted:
-                if quiet or prefix in parting:
-                    moves.setdefault(group, {}).setdefault(members, []).append(prefix)
+                if due:
+                    moves.setdefault(group, {}).setdefault(members, []).extend(prefixes)
                 else:
-                    self._waiting[prefix] = members
+                    self._waiting.update(dict.fromkeys(prefixes, members))
 
         operations: list[Operation] = []
         gone = self._leave(deletes)
@@ -136,6 +131,27 @@ class Fib:
         if gone:
             operations.append(DeleteRoutes(tuple(gone)))
         return operations + self.groups.write_lone(LONE) + self.sweep()
+
+    def _runs(self, *, quiet: bool) -> Iterator[tuple[Group | None, Members, list[Prefix], bool]]:
+        """Take what is pending, in runs of prefixes that leave the same group for the same members. `due` are those
+        that may move now."""
+        parting, self._parting = self._parting, {}
+        pending, self._pending = self._pending, {}
+        if quiet:
+            pending, self._waiting = self._waiting | parting | pending, {}
+        elif parting:
+            pending = parting | pending
+        run: list[Prefix] = []
+        last: Group | None = None
+        wanted: Members = ()
+        for prefix, members, group in zip(pending, pending.values(), map(self.routes.get, pending), strict=True):
+            if group is not last or members is not wanted or parting:
+                if run:
+                    yield last, wanted, run, quiet or run[0] in parting
+                last, wanted, run = group, members, []
+            run.append(prefix)
+        if run:
+            yield last, wanted, run, quiet or run[0] in parting
 
     def _move(self, source: Group, members: Members, prefixes: list[Prefix], now: float) -> list[Operation]:
         """Part prefixes from the others of their group, along with the buckets that their flows use."""

@@ -1,59 +1,90 @@
-"""Route messages by the ten thousand, packed with struct: the hot path of the writer."""
+"""Route messages by the ten thousand: the hot path of the writer.
+
+The messages of one operation differ in a few bytes. So one is repeated, and what differs is laid over the copies
+column by column: each column is one step of the interpreter, however many messages there are.
+"""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from socket import AF_INET, AF_INET6
+from typing import NamedTuple
 
 from routerd.kernel import wire
-from routerd.route import IPV4_PREFIX_SIZE, Prefix
+from routerd.route import IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE, Prefix
 
 _RTA_DST, _RTA_PRIORITY, _RTA_NH_ID = 1, 6, 30
 _RT_SCOPE_UNIVERSE, _RT_SCOPE_NOWHERE = 0, 255
 _U32 = 8
+_FAMILIES = {IPV4_PREFIX_SIZE: AF_INET, IPV6_PREFIX_SIZE: AF_INET6}
+"""By the size of a `Prefix`."""
 
-_ROUTE = "=IHHII BBBBBBBBI HH{}s"
-"""struct nlmsghdr, struct rtmsg, RTA_DST; the other attributes follow as one piece of bytes."""
-_IPV4 = struct.Struct(_ROUTE.format(4))
-_IPV6 = struct.Struct(_ROUTE.format(16))
-LARGEST = _IPV6.size + 2 * _U32
+_HEAD = struct.Struct("=IHHII BBBBBBBBI HH")
+"""struct nlmsghdr, struct rtmsg, the header of RTA_DST; then come the address and the other attributes."""
+_SEQUENCE, _LENGTH = 8, 17
+"""Where the head has the sequence number (u32) and the prefix length."""
+LARGEST = _HEAD.size + 16 + 2 * _U32
 """The size of the largest message that this module makes."""
 
 
-def set_routes(prefixes: Sequence[Prefix], nexthop: int, metric: int, owned: Container[Prefix]) -> list[bytes]:
+class _Form(NamedTuple):
+    """What requests of one kind have in common; `tail` are the attributes behind RTA_DST."""
+
+    kind: int
+    flags: int
+    scope: int
+    tail: bytes
+
+
+def set_routes(prefixes: Sequence[Prefix], nexthop: int, metric: int, owned: set[Prefix]) -> bytes:
     """Return a request for each prefix, its sequence number its index in `prefixes`.
 
     CREATE|REPLACE would overwrite a foreign route of equal metric, so that only routes in `owned` are replaced;
     all others must be new (CREATE|EXCL).
     """
     tail = struct.pack("=HHIHHI", _U32, _RTA_PRIORITY, metric, _U32, _RTA_NH_ID, nexthop)
-    replace = wire.NLM_F_REQUEST | wire.NLM_F_CREATE | wire.NLM_F_REPLACE
-    create = wire.NLM_F_REQUEST | wire.NLM_F_CREATE | wire.NLM_F_EXCL
-    flags = [replace if prefix in owned else create for prefix in prefixes]
-    return _pack(wire.RTM_NEWROUTE, flags, _RT_SCOPE_UNIVERSE, prefixes, tail)
+    create = _Form(wire.RTM_NEWROUTE, wire.NLM_F_CREATE | wire.NLM_F_EXCL, _RT_SCOPE_UNIVERSE, tail)
+    every = range(len(prefixes))
+    if owned.isdisjoint(prefixes):
+        return _pack(create, prefixes, every)
+    replace = create._replace(flags=wire.NLM_F_CREATE | wire.NLM_F_REPLACE)
+    new = [index for index in every if prefixes[index] not in owned]
+    old = [index for index in every if prefixes[index] in owned]
+    return _pack(create, prefixes, new) + _pack(replace, prefixes, old)
 
 
-def delete_routes(prefixes: Sequence[Prefix], metric: int) -> list[bytes]:
+def delete_routes(prefixes: Sequence[Prefix], metric: int) -> bytes:
     """Return a request for each prefix that deletes only a route of our protocol and metric, of any scope."""
     tail = struct.pack("=HHI", _U32, _RTA_PRIORITY, metric)
-    return _pack(wire.RTM_DELROUTE, [wire.NLM_F_REQUEST] * len(prefixes), _RT_SCOPE_NOWHERE, prefixes, tail)
+    return _pack(_Form(wire.RTM_DELROUTE, 0, _RT_SCOPE_NOWHERE, tail), prefixes, range(len(prefixes)))
 
 
-def _pack(kind: int, flags: list[int], scope: int, prefixes: Sequence[Prefix], tail: bytes) -> list[bytes]:
-    ipv4, ipv6 = _IPV4.pack, _IPV6.pack
-    size4, size6 = _IPV4.size + len(tail), _IPV6.size + len(tail)
-    table, protocol, unicast = wire.RT_TABLE_MAIN, wire.RTPROT_BGP, wire.RTN_UNICAST
-    messages: list[bytes] = []
-    for index, prefix in enumerate(prefixes):
-        if len(prefix) == IPV4_PREFIX_SIZE:
-            messages.append(
-                ipv4(size4, kind, flags[index], index, 0, AF_INET, prefix[0], 0, 0, table, protocol, scope, unicast,
-                     0, 8, _RTA_DST, prefix[1:]) + tail
-            )  # fmt: skip
-        else:
-            messages.append(
-                ipv6(size6, kind, flags[index], index, 0, AF_INET6, prefix[0], 0, 0, table, protocol, scope, unicast,
-                     0, 20, _RTA_DST, prefix[1:]) + tail
-            )  # fmt: skip
-    return messages
+def _pack(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int]) -> bytes:
+    """Return the requests for the prefixes with the chosen indices, family by family."""
+    sizes = set(map(len, prefixes))
+    if len(sizes) > 1:
+        parts = ([index for index in chosen if len(prefixes[index]) == size] for size in sizes)
+        return b"".join(_alike(form, prefixes, part) for part in parts)
+    return _alike(form, prefixes, chosen)
+
+
+def _alike(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int]) -> bytes:
+    if not chosen:
+        return b""
+    width = len(prefixes[chosen[0]])
+    size = _HEAD.size + width - 1 + len(form.tail)
+    head = _HEAD.pack(
+        size, form.kind, wire.NLM_F_REQUEST | form.flags, 0, 0,
+        _FAMILIES[width], 0, 0, 0, wire.RT_TABLE_MAIN, wire.RTPROT_BGP, form.scope, wire.RTN_UNICAST, 0,
+        width + 3, _RTA_DST,
+    )  # fmt: skip
+    messages = bytearray((head + bytes(width - 1) + form.tail) * len(chosen))
+    numbers = struct.pack(f"={len(chosen)}I", *chosen)
+    for octet in range(4):
+        messages[_SEQUENCE + octet :: size] = numbers[octet::4]
+    packed = b"".join([prefixes[index] for index in chosen])
+    messages[_LENGTH::size] = packed[::width]
+    for octet in range(1, width):
+        messages[_HEAD.size + octet - 1 :: size] = packed[octet::width]
+    return bytes(messages)

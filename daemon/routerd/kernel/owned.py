@@ -15,17 +15,23 @@ class Owned(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self.known: set[T] = set()
+        self._found: set[T] = set()
         self._recent: set[T] = set()
 
+    def __contains__(self, each: object) -> bool:
+        return each in self._recent or each in self._found
+
+    def among(self, candidates: Iterable[T]) -> set[T]:
+        """Return those that are ours."""
+        return self._recent.intersection(candidates) | self._found.intersection(candidates)
+
     def adopt(self, found: Iterable[T]) -> None:
-        self.known = self._recent.union(found)
+        self._found = self._recent.union(found)
         self._recent = set()
 
     def add(self, made: Iterable[T]) -> None:
-        self.known.update(made)
         self._recent.update(made)
 
     def remove(self, gone: Iterable[T]) -> None:
-        self.known.difference_update(gone)
+        self._found.difference_update(gone)
         self._recent.difference_update(gone)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from routerd.kernel import batch, lookup, messages, wire
@@ -82,7 +82,7 @@ class KernelWriter:
 
     def owns(self, id_: int) -> bool:
         """Tell whether a nexthop or group is ours."""
-        return id_ in self._nexthops.known
+        return id_ in self._nexthops
 
     def write(self, operations: Sequence[Operation]) -> list[WriteFailed]:
         """Carry out `operations` in order and return the refused ones, a SetRoutes or DeleteRoutes per prefix.
@@ -205,7 +205,10 @@ class KernelWriter:
 
     def _set_routes(self, operation: SetRoutes) -> list[WriteFailed]:
         prefixes = operation.prefixes
-        refused = self._transmit(batch.set_routes(prefixes, operation.id, self._metric, self._routes.known))
+        refused: Refusals = {}
+        for start, some in self._bursts(prefixes):
+            sent = self._send(batch.set_routes(some, operation.id, self._metric, self._routes.among(some)))
+            refused.update((start + index, why) for index, why in sent.items())
         self._routes.add(_without(prefixes, refused))
         failures = []
         for index, (number, text) in refused.items():
@@ -216,8 +219,10 @@ class KernelWriter:
 
     def _delete_routes(self, operation: DeleteRoutes) -> list[WriteFailed]:
         prefixes = operation.prefixes
-        refused = self._transmit(batch.delete_routes(prefixes, self._metric))
-        refused = {index: why for index, why in refused.items() if why[0] != errno.ESRCH}
+        refused: Refusals = {}
+        for start, some in self._bursts(prefixes):
+            sent = self._send(batch.delete_routes(some, self._metric))
+            refused.update((start + index, why) for index, why in sent.items() if why[0] != errno.ESRCH)
         self._routes.remove(_without(prefixes, refused))
         return [WriteFailed(DeleteRoutes((prefixes[index],)), *why) for index, why in refused.items()]
 
@@ -237,22 +242,29 @@ class KernelWriter:
         self.buckets.gone(operation.id)
         return []
 
+    def _bursts(self, prefixes: tuple[Prefix, ...]) -> Iterator[tuple[int, tuple[Prefix, ...]]]:
+        """Yield as many prefixes as one send may have, and the index of the first of them."""
+        for start in range(0, len(prefixes), self._burst):
+            yield start, prefixes[start : start + self._burst]
+
     def _transmit(self, requests: Sequence[bytes]) -> Refusals:
+        """Send requests that are few."""
+        return self._send(b"".join(requests)) if requests else {}
+
+    def _send(self, requests: bytes) -> Refusals:
         """Send requests without asking for ACKs. The kernel has done them all when send() returns.
 
-        Whatever it refused waits in the receive buffer then, which is why a send is no larger than that.
+        Whatever it refused waits in the receive buffer then, which is why a send has no more than `_burst`.
         """
         refused: Refusals = {}
-        for start in range(0, len(requests), self._burst):
-            self._socket.send(b"".join(requests[start : start + self._burst]))
-            while True:
-                try:
-                    data = self._socket.recv(4096, socket.MSG_DONTWAIT)
-                except BlockingIOError:
-                    break
-                sequence, number, text = wire.error(data)
-                refused[sequence] = (number, text)
-        return refused
+        self._socket.send(requests)
+        while True:
+            try:
+                data = self._socket.recv(4096, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return refused
+            sequence, number, text = wire.error(data)
+            refused[sequence] = (number, text)
 
     def _probe(self) -> tuple[bool, bool]:
         """Try a resilient group and a weight of more than eight bits on a blackhole, and leave nothing behind."""

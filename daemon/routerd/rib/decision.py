@@ -115,6 +115,8 @@ def decide(paths: Iterable[Path], options: Options, resolve: Resolve) -> Decisio
         left.append(path)
     if not left:
         return Decision(None, (), lost, ())
+    if len(left) == 1:
+        return Decision(left[0], tuple(left), lost, tuple(gateways.values()))
 
     left = _keep(left, Step.LOCAL_PREFERENCE, lambda path: -_local_pref(path), lost)
     left = _keep(left, Step.LOCAL_ORIGIN, lambda path: path.peer != LOCAL, lost)

@@ -81,33 +81,37 @@ class LocRib:
         return self._change(peer, peer, None, prefixes)
 
     def _change(self, key: Path | str, peer: str, path: Path | None, prefixes: Iterable[Prefix]) -> list[Change]:
-        table, empty = self.table, self.empty
-        changes: dict[PathSet, Change] = {}
-        for prefix in prefixes:
-            old = table.get(prefix, empty)
-            change = changes.get(old)
-            if change is None:
-                new = old.successors.get(key)
-                if new is None or not new.users:  # a set out of use is no longer the interned one
-                    new = self._successor(old, peer, path)
-                    if len(old.successors) >= _REMEMBERED:
-                        old.successors.clear()
-                    old.successors[key] = new
-                change = changes[old] = (old, new, [])
-            new = change[1]
-            if new is not old:
-                if new is empty:
+        table, changes = self.table, list[Change]()
+        for old, moved in self._by_set(prefixes).items():
+            new = old.successors.get(key)
+            if new is None or not new.users:  # a set out of use is no longer the interned one
+                new = self._successor(old, peer, path)
+                if len(old.successors) >= _REMEMBERED:
+                    old.successors.clear()
+                old.successors[key] = new
+            if new is old:
+                continue
+            if new is self.empty:
+                for prefix in moved:
                     del table[prefix]
-                else:
-                    table[prefix] = new
-                change[2].append(prefix)
-        result = [change for change in changes.values() if change[2]]
-        for _, new, moved in result:
-            if new is not self.empty:
+            else:
+                table.update(dict.fromkeys(moved, new))
                 new.users += len(moved)
-        for old, _, moved in result:
+            changes.append((old, new, moved))
+        for old, _, moved in changes:
             self._release(old, len(moved))
-        return result
+        return changes
+
+    def _by_set(self, prefixes: Iterable[Prefix]) -> dict[PathSet, list[Prefix]]:
+        """Part prefixes by the path set that they have now. Those of an UPDATE nearly always have the same."""
+        each_once = dict.fromkeys(prefixes)
+        found = set(map(self.table.get, each_once))
+        if len(found) == 1:
+            return {found.pop() or self.empty: list(each_once)}
+        parted: dict[PathSet, list[Prefix]] = {}
+        for prefix in each_once:
+            parted.setdefault(self.table.get(prefix, self.empty), []).append(prefix)
+        return parted
 
     def _successor(self, old: PathSet, peer: str, path: Path | None) -> PathSet:
         kept = tuple(p for p in old.paths if p.peer != peer)

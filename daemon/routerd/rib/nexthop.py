@@ -33,6 +33,10 @@ class NexthopTable:
         self._connected: list[tuple[Prefix, int]] = []
         self._routed: list[tuple[Prefix, Gateway, int]] = []
         self._memo: dict[tuple[Address, Address | None, Address], Resolution | None] = {}
+        self.addresses: frozenset[Address] = frozenset()
+        """The router's own addresses, link-local ones excepted."""
+        self.networks: frozenset[Prefix] = frozenset()
+        """The router's connected networks, link-local ones excepted."""
 
     def update(self, interfaces: tuple[Interface, ...], foreign: tuple[ForeignRoute, ...] | None) -> bool:
         """Take over a new dump; tell whether any resolution may differ now."""
@@ -54,17 +58,9 @@ class NexthopTable:
         self.interfaces = by_index
         self._connected, self._routed = new_connected, new_routed
         self._memo.clear()
+        self.addresses = frozenset(a for i in interfaces for a in i.addresses if a[:2] != _LINK_LOCAL)
+        self.networks = frozenset(n for i in interfaces for n in i.networks if n[1:3] != _LINK_LOCAL)
         return changed
-
-    @property
-    def addresses(self) -> frozenset[Address]:
-        """The router's own addresses, link-local ones excepted."""
-        return frozenset(a for i in self.interfaces.values() for a in i.addresses if a[:2] != _LINK_LOCAL)
-
-    @property
-    def networks(self) -> frozenset[Prefix]:
-        """The router's connected networks, link-local ones excepted."""
-        return frozenset(n for i in self.interfaces.values() for n in i.networks if n[1:3] != _LINK_LOCAL)
 
     def resolve(self, next_hop: Address, link_local: Address | None, peer: Address) -> Resolution | None:
         """Resolve a next hop announced by the peer at `peer`; None when nothing leads there.

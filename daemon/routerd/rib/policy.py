@@ -127,16 +127,18 @@ class PrefixFilter:
         if not prefixes:
             return [], []
         memo, size = self._memo, self._key[len(prefixes[0])]
+        examples = {prefix[:size]: prefix for prefix in prefixes}
+        if len(memo) >= _MEMO_LIMIT:
+            memo.clear()
+        for key, prefix in examples.items():
+            if key not in memo:
+                memo[key] = self.check(prefix)
+        if not any(map(memo.__getitem__, examples)):
+            return prefixes, []
         rejected: list[tuple[Prefix, Reject]] = []
         accepted: list[Prefix] = []
         for prefix in prefixes:
-            verdict = memo.get(prefix[:size])
-            if verdict is None:
-                verdict = self.check(prefix)
-                if len(memo) >= _MEMO_LIMIT:
-                    memo.clear()
-                memo[prefix[:size]] = verdict
-            if verdict:
+            if verdict := memo[prefix[:size]]:
                 rejected.append((prefix, verdict))
             else:
                 accepted.append(prefix)
