@@ -278,7 +278,7 @@ class Fib:
         idle = set(ids)
         keepers = {group: self.groups.find(group.members) for group in self.groups.twins() if group.id in idle}
         moves: dict[Group, list[Prefix]] = {}
-        for prefix, group in self.routes.items():
+        for prefix, group in self.routes.items() if keepers else ():
             keeper = keepers.get(group)
             if keeper is not None and keeper is not group:
                 moves.setdefault(keeper, []).append(prefix)
