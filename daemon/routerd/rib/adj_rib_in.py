@@ -54,12 +54,14 @@ class AdjRibIn:
     def mark_stale(self) -> None:
         """The session ended: nothing is certain any more. Rejected announcements end with it, and what was stale
         already goes (RFC 4724 section 4.2, consecutive restarts)."""
-        self._chosen, self._all = list(self.stale), False
+        self._chosen, self._all = [], False
         if self.stale:
+            self._chosen = list(self.stale)
             self.stale.update(self.accepted)
+            self.accepted = {}
         else:
-            self.stale = self.accepted
-        self.accepted = {}
+            # Failover waits: to free a large table takes milliseconds, even if it has become empty.
+            self.stale, self.accepted = self.accepted, self.stale
         self.rejected.clear()
 
     def purge(self, family: Family | None = None) -> None:
@@ -77,7 +79,10 @@ class AdjRibIn:
         if self._all:
             count = min(limit, len(self.stale))
             self._all = count < len(self.stale)
-            return [self.stale.popitem()[0] for _ in range(count)]
+            purged = [self.stale.popitem()[0] for _ in range(count)]
+            if not self.stale:
+                self.stale = {}  # an empty table keeps its size
+            return purged
         chosen, self._chosen = self._chosen[-limit:], self._chosen[:-limit]
         return [prefix for prefix in chosen if self.stale.pop(prefix, None) is not None]
 
