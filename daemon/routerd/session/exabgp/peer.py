@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ SEND_HOLD_TIME = 480.0
 _OPEN = 1
 _UPDATE = 2
 _NOTIFICATION = 3
+_KEEPALIVE = 4
 _REFRESH = 5
 _EMPTY = Update([], b"")
 
@@ -38,6 +40,8 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
         self.received_open = b""
         self.sent_open = b""
         self.notification: message.Notification | None = None
+        self.kept_alive = 0
+        """When the last KEEPALIVE went out, in whole seconds of the wall clock like all of ExaBGP's timers."""
 
     def read_message(self) -> Iterator[Any]:
         """Yield NOPs while nothing comes, then one message; a run of UPDATEs goes up as frames and counts as one."""
@@ -101,6 +105,8 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
             self.sent_open = said.message(negotiated)[19:]
         elif said.ID == _NOTIFICATION:
             self.notification = message.Notification(True, said.code, said.subcode, said.data)
+        elif said.ID == _KEEPALIVE:
+            self.kept_alive = int(time.time())
         yield from super().write(said, negotiated)
 
     def validate_open(self) -> None:
@@ -125,6 +131,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         self.address: str = neighbor["peer-address"].top()
         # the R bit belongs into the first OPEN of this process alone (RFC 4724 section 4.1)
         self._restarted = self.address not in reactor.met
+        self._unfinished = False  # it was between two steps, or may have read more than it has looked at
 
     @property
     def busy(self) -> bool:
@@ -132,6 +139,18 @@ class Peer(ExaPeer):  # type: ignore[misc]
         if self.stopping():
             return True
         return self.proto is not None and (not self.established() or self.proto.connection.unsent > 0)
+
+    @property
+    def due(self) -> float:
+        """When the session wants a turn though its socket is silent, in seconds of the wall clock."""
+        if self.busy:
+            return 0.0
+        if self.proto is None:
+            return math.inf
+        hold = self.proto.negotiated.holdtime
+        if self._unfinished or not hold:
+            return 0.0 if self._unfinished else math.inf
+        return float(min(self.proto.kept_alive + hold.keepalive(), self.recv_timer.last_read + hold))
 
     def run(self) -> Any:
         """Give the session a turn."""
@@ -142,7 +161,9 @@ class Peer(ExaPeer):  # type: ignore[misc]
         if connection.stalled > max(SEND_HOLD_TIME, 2.0 * self.proto.negotiated.holdtime):
             self.cease(Notify(8, 0, b""))
             return ACTION.LATER
-        return super().run()
+        action = super().run()
+        self._unfinished = action == ACTION.NOW
+        return action
 
     def handle_connection(self, connection: Any) -> None:
         """Take a connection in place of the one that stands.

@@ -23,7 +23,7 @@ from routerd.session.frames import Frame, Kind, unpack
 from routerd.session.text import neighbor_text, speaker_text
 
 SWEEP = 0.25
-"""Seconds between two turns of a silent peer: its timers run in whole seconds."""
+"""Seconds between two looks at the timers of silent peers, which run in whole seconds."""
 
 _BUSY = 10
 """Milliseconds that the reactor sleeps at most while a peer is between two steps."""
@@ -176,7 +176,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
             self._poller.unregister(fd)
 
     def active_peers(self) -> set[str]:
-        """Return the peers to run now: those whose socket has something, busy ones, and now and then all."""
+        """Return the peers to run now: those whose socket has something, busy ones, and those with a timer due."""
         peers = self._peers
         self._watched = {name: peer for name, peer in self._watched.items() if peers.get(name) is peer and peer.busy}
         ready, self._ready = self._ready, set()
@@ -184,7 +184,8 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP
             Connection.expire(now)
-            return {name for name, peer in self._peers.items() if peer.proto is not None or peer.stopping()}
+            wall = time.time()
+            ready.update(name for name, peer in self._peers.items() if peer.due <= wall)
         ready.update(self._watched)
         return ready & self._peers.keys()
 
