@@ -13,11 +13,11 @@ flows of a resilient group between nodes, so they stay apart until one of them c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 from routerd.fib.groups import Groups
-from routerd.fib.model import Group, Members, Shape, in_order
+from routerd.fib.model import Group, Members, Shape, in_order, runs
 from routerd.message import DeleteRoutes, Gateway, Operation, SetGroup, SetRoutes
 from routerd.route import Prefix
 
@@ -91,7 +91,11 @@ class Fib:
         adds: dict[Members, list[Prefix]] = {}
         moves: dict[Group, dict[Members, list[Prefix]]] = {}
         deletes: list[Prefix] = []
-        for group, members, prefixes, due in self._runs(quiet=quiet):
+        parting, self._parting = self._parting, {}
+        pending, self._pending = self._pending, {}
+        if quiet and self._waiting:
+            pending, self._waiting = self._waiting | pending, {}
+        for group, members, prefixes, due in (*runs(parting, self.routes, True), *runs(pending, self.routes, quiet)):
             if group is None:
                 if members:
                     adds.setdefault(members, []).extend(prefixes)
@@ -131,27 +135,6 @@ class Fib:
         if gone:
             operations.append(DeleteRoutes(tuple(gone)))
         return operations + self.groups.write_lone(LONE) + self.sweep()
-
-    def _runs(self, *, quiet: bool) -> Iterator[tuple[Group | None, Members, list[Prefix], bool]]:
-        """Take what is pending, in runs of prefixes that leave the same group for the same members. `due` are those
-        that may move now."""
-        parting, self._parting = self._parting, {}
-        pending, self._pending = self._pending, {}
-        if quiet:
-            pending, self._waiting = self._waiting | parting | pending, {}
-        elif parting:
-            pending = parting | pending
-        run: list[Prefix] = []
-        last: Group | None = None
-        wanted: Members = ()
-        for prefix, members, group in zip(pending, pending.values(), map(self.routes.get, pending), strict=True):
-            if group is not last or members is not wanted or parting:
-                if run:
-                    yield last, wanted, run, quiet or run[0] in parting
-                last, wanted, run = group, members, []
-            run.append(prefix)
-        if run:
-            yield last, wanted, run, quiet or run[0] in parting
 
     def _move(self, source: Group, members: Members, prefixes: list[Prefix], now: float) -> list[Operation]:
         """Part prefixes from the others of their group, along with the buckets that their flows use."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from routerd.config.model import FibSection
 from routerd.message import Gateway
+from routerd.route import Prefix
 
 Members = tuple[Gateway, ...]
 """The gateways that the RIB wants in a group, each once, in address order."""
@@ -49,6 +50,23 @@ class Group:
 
     def __repr__(self) -> str:
         return f"Group(id={self.id}, members={len(self.members)}, legs={len(self.legs)}, users={self.users})"
+
+
+def runs(
+    wanted: dict[Prefix, Members], routes: dict[Prefix, Group], due: bool
+) -> Iterator[tuple[Group | None, Members, list[Prefix], bool]]:
+    """Yield what is wanted in runs of prefixes that leave the same group for the same members, `due` with each."""
+    run: list[Prefix] = []
+    left: Group | None = None
+    joined: Members = ()
+    for prefix, members, group in zip(wanted, wanted.values(), map(routes.get, wanted), strict=True):
+        if run and (group is not left or members is not joined):
+            yield left, joined, run, due
+            run = []
+        left, joined = group, members
+        run.append(prefix)
+    if run:
+        yield left, joined, run, due
 
 
 class Shape:
