@@ -97,6 +97,7 @@ class Daemon:
         self._resync = asyncio.Event()
         self._stop = asyncio.Event()
         self._more_input = False
+        self._inspected: tuple[int, ...] = ()
         self._inbox: deque[Input] = deque()
 
     async def run(self, *, flush_on_exit: bool = False) -> None:
@@ -273,7 +274,7 @@ class Daemon:
         if len(self._inbox) > 1:
             return  # from within an effect
         self._handle()
-        if self._backlog:
+        if self._backlog or self._inspected:
             self._write()
 
     def _handle(self) -> None:
@@ -285,15 +286,18 @@ class Daemon:
             self._inbox.popleft()
 
     def _write(self) -> None:
-        """Write a slice of what waits; what is left wakes the housekeeper."""
+        """Write a slice of what waits, and look at groups once they are made; what is left wakes the housekeeper."""
         self._inbox.extend(self._backlog.write(SLICE))
+        if self._inspected and not self._backlog:
+            self._inbox.append(GroupActivity(self._activity(self._inspected)))
+            self._inspected = ()
         self._handle()
-        if self._backlog:
+        if self._backlog or self._inspected:
             self._wake.set()
 
     async def _write_all(self) -> None:
         """Write all that waits, slice by slice; nodes that are lost meanwhile do not wait for the end."""
-        while self._backlog:
+        while self._backlog or self._inspected:
             self._write()
             await asyncio.sleep(0)
             for message in self.speaker.lost():
@@ -316,7 +320,7 @@ class Daemon:
                     if generation := self._codecs.generation(peer):
                         self.speaker.close(peer, generation, code, subcode, reason)
                 case InspectGroups(ids=ids):
-                    self._take(GroupActivity(self._activity(ids)))
+                    self._inspected = ids
                 case Resync(reason=reason):
                     self._kernel_changed(reason)
                 case Event(name=name, fields=fields, level=level):

@@ -125,8 +125,8 @@ def next_hops(router: Namespace, address: str) -> set[str]:
     legs: list[dict[str, Any]] = route.get("nexthops", [route])
     if "nhid" in route and "gateway" not in legs[0]:  # net.ipv4.nexthop_compat_mode is 0
         objects = {o["id"]: o for o in json.loads(router.run("ip", "-j", "nexthop", "show"))}
-        members = objects[route["nhid"]].get("group", [{"id": route["nhid"]}])
-        legs = [objects[member["id"]] for member in members]
+        members = objects.get(route["nhid"], {}).get("group", [{"id": route["nhid"]}])
+        legs = [objects.get(member["id"], {}) for member in members]  # what has gone since has no gateway
     return {leg["gateway"] for leg in legs if "gateway" in leg}
 
 
