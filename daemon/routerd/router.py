@@ -161,12 +161,21 @@ class Router:
         if self.fib.has_pending() or self._moves_since is not None:
             since = now if self._moves_since is None else self._moves_since
             # While a purge runs its prefixes come in slices, and they belong together.
+            quiet = quiet and not self._introducing(now)
             together = not self._purging and (quiet or now - since >= MOVE_PATIENCE)
             effects += self._program(self.fib.plan(now, quiet=together))
             self._moves_since = since if self.fib.has_waiting() and not self._purging else None
         if self._twins_at is None and self.fib.groups.twins():
             effects += self._look_at_twins(now)
         return effects
+
+    def _introducing(self, now: float) -> bool:
+        """Tell whether a node that has just come is still saying what it announces: speakers send an UPDATE for each
+        prefix, and those that share a group now shall share one afterwards."""
+        return any(
+            peer.session is not None and peer.pending_eor and now - peer.since < MOVE_PATIENCE
+            for peer in self.rib.peers.values()
+        )
 
     def _revive(self) -> list[Effect]:
         """Let gateways whose node is back into their groups again, once nothing of its last session is left."""

@@ -20,6 +20,7 @@ from routerd.message import (
     Settle,
 )
 from routerd.route import Attributes, Family, format_prefix, parse_address, parse_prefix
+from routerd.router import MOVE_PATIENCE
 from tests.support.core import CONFIG, LINKS, Simulation, preserving, sequence
 
 A, B, C = "192.168.10.100", "192.168.10.101", "192.168.20.100"
@@ -268,7 +269,7 @@ def test_a_group_that_parts_into_many_does_so_bit_by_bit() -> None:
     simulation = nodes(A, B, C)
     for node in (A, B, C):
         simulation.announce(node, *vips)
-    simulation.settle()
+    simulation.advance(MOVE_PATIENCE)
     assert len(simulation.kernel.groups) == 1
     simulation.forget()
     for node in (A, B, C):

@@ -534,3 +534,30 @@ def test_whatever_the_nodes_do_the_kernel_ends_equal_to_the_rib(seed: int, slow:
     used = set(simulation.kernel.routes.values())
     assert set(simulation.kernel.groups) == used
     assert simulation.router.fib.installed == len(simulation.kernel.routes)
+
+
+def test_the_first_announcements_of_a_node_move_together() -> None:
+    """Speakers send an UPDATE for each prefix. Prefixes that share a group wait for each other, until the node has
+    said all, or for a second."""
+    vips = (VIP, "172.16.1.2/32")
+    simulation = Simulation()
+    for node in (A, B):
+        simulation.up(node)
+        for vip in vips:
+            simulation.announce(node, vip)
+            simulation.take(Settle())
+        simulation.end_of_rib(node)
+        simulation.take(Settle())
+    assert simulation.fib() == {vip: [A, B] for vip in vips}
+    assert len(simulation.kernel.groups) == 1
+    assert not any(operation.like for operation in simulation.operations_of(SetGroup))
+    simulation.up(C)
+    simulation.announce(C, VIP)  # and never an End-of-RIB
+    simulation.take(Settle())
+    assert simulation.fib() == {vip: [A, B] for vip in vips}
+    simulation.now += 1.0
+    simulation.take(Settle())
+    assert simulation.fib() == {VIP: [A, B, C], vips[1]: [A, B]}
+    simulation.withdraw(C, VIP)
+    simulation.take(Settle())
+    assert simulation.fib() == {vip: [A, B] for vip in vips}

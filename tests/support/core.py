@@ -45,7 +45,7 @@ from routerd.route import (
     parse_address,
     parse_prefix,
 )
-from routerd.router import Router
+from routerd.router import MOVE_PATIENCE, Router
 
 CONFIG = """
 [router]
@@ -199,7 +199,9 @@ class Simulation:
                 self.take(Work())
                 self.take(Settle())
             self.take(Settle())
-            if not self.router.busy:
+            if self.router.fib.has_waiting():
+                self.now += MOVE_PATIENCE  # a node that has just come may still say more
+            elif not self.router.busy:
                 return
 
     def advance(self, seconds: float) -> None:
