@@ -13,7 +13,7 @@ class Groups:
     """The objects that routerd has in the kernel. `down` gateways are in no group, `draining` ones get no flow.
 
     `lone` are resilient groups that lost all members but one with those members' nexthop objects. They are to be
-    written again, for the kernel keeps track of a lone member's flows only if it is told to.
+    written again, for the kernel keeps track of a lone IPv4 member's flows only if it is told to.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -108,7 +108,7 @@ class Groups:
             if gateway in group.legs:
                 del group.legs[gateway]
                 group.version += 1
-                if group.buckets and len(group.legs) == 1:
+                if group.buckets and len(group.legs) == 1 and len(gateway.address) == 4:
                     self.lone.add(group.id)
         return [DeleteNexthop(id)]
 

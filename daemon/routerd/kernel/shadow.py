@@ -36,11 +36,14 @@ def beside_shadow(group: SetGroup, widest: int) -> SetGroup:
     return replace(group, members=(Member(shadow(member.id)), Member(member.id, widest)))
 
 
+def shadow_in(members: tuple[Member, ...]) -> int:
+    """Return the id of the shadow among the members of a group, 0 if none of them is one."""
+    return members[0].id if len(members) == 2 and members[0].id == shadow(members[1].id) else 0
+
+
 def lone(members: tuple[Member, ...]) -> tuple[Member, ...]:
     """Return the members of a group as the model has them: the one that stands beside its shadow is alone."""
-    if len(members) == 2 and members[0].id == shadow(members[1].id):
-        return (Member(members[1].id),)
-    return members
+    return (Member(members[1].id),) if shadow_in(members) else members
 
 
 def hide(
@@ -54,9 +57,7 @@ def hide(
     groups = tuple(groups)
     shown = tuple(replace(group, members=lone(group.members)) for group in groups)
     shadows = {
-        group.id: group.members[0].id
-        for group, alone in zip(groups, shown, strict=True)
-        if group.protocol == wire.RTPROT_BGP and alone.members != group.members
+        group.id: id for group in groups if group.protocol == wire.RTPROT_BGP and (id := shadow_in(group.members))
     }
     hidden = set(shadows.values())
     return tuple(nexthop for nexthop in nexthops if nexthop.id not in hidden), shown, shadows

@@ -16,7 +16,7 @@ from routerd.kernel.buckets import Buckets
 from routerd.kernel.compat import CompatMode
 from routerd.kernel.layout import complete, lay_out, steps
 from routerd.kernel.owned import Owned
-from routerd.kernel.shadow import beside_shadow, shadow
+from routerd.kernel.shadow import beside_shadow, shadow, shadow_in
 from routerd.message import (
     DeleteNexthop,
     DeleteRoutes,
@@ -117,11 +117,10 @@ class KernelWriter:
             # Perhaps somebody has deleted the shadow.
             self._transmit([self._new_shadow(members[0].id)])
             failures = self._make(operation, messages.set_group(tracked, self._flags(operation)))
-        spare = tracked.members[0].id if tracked is not group else 0
         if not failures:
-            self._note_shadow(group.id, spare)
-        elif spare:
-            self._sweep_shadow(spare)
+            self._note_shadow(group.id, shadow_in(tracked.members))
+        elif tracked is not group:
+            self._sweep_shadow(shadow_in(tracked.members))
         return failures
 
     def _note_shadow(self, group: int, id_: int) -> None:
@@ -180,7 +179,7 @@ class KernelWriter:
             return False
         self._nexthops.add((group.id,))
         self.buckets.made(group.id, busy)
-        self._note_shadow(group.id, tracked.members[0].id if tracked is not group else 0)
+        self._note_shadow(group.id, shadow_in(tracked.members))
         return True
 
     def _tracked(self, group: SetGroup) -> SetGroup:

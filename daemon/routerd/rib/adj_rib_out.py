@@ -7,8 +7,8 @@ from collections.abc import Callable
 from routerd.message import Advertise
 from routerd.rib.export import Exporter
 from routerd.rib.peer import Peer
-from routerd.rib.update_group import Bests, UpdateGroup, paired
-from routerd.route import Address, Attributes, Family, Prefix
+from routerd.rib.update_group import Bests, UpdateGroup, by_attributes
+from routerd.route import Address, Family, family_of
 
 Key = tuple[str, bool, tuple[tuple[Family, Address], ...]]
 """Peer group, eBGP or not, and the router's address by family: peers with the same key hear the same."""
@@ -46,30 +46,26 @@ class AdjRibsOut:
         self.stop(peer.address)
         after = self._join(peer, next_hops).heard(peer.address)
         withdrawn = tuple(prefix for prefix in before if prefix not in after)
-        announced: dict[Attributes, list[Prefix]] = {}
-        for prefix, attributes in after.items():
-            if before.get(prefix) != attributes:
-                announced.setdefault(attributes, []).append(prefix)
-        return Advertise(peer.address, withdrawn, paired(announced))
+        changed = {prefix: attributes for prefix, attributes in after.items() if before.get(prefix) != attributes}
+        return Advertise(peer.address, withdrawn, by_attributes(changed))
 
-    def change(self, bests: Bests, listeners: set[str]) -> list[Advertise]:
-        """Learned routes have other best paths: tell the peers of these peer groups."""
-        bests = list(bests)
+    def change(self, bests: Bests) -> list[Advertise]:
+        """Learned routes have other best paths: tell the peers that hear of them."""
+        groups = [group for group in self._groups.values() if group.learned]
+        bests = list(bests) if groups else ()
         told: list[Advertise] = []
-        for (name, *_), group in self._groups.items():
-            if name in listeners:
-                difference = group.take(bests)
-                for peer in group.members:
-                    withdrawn, announced = difference.heard_by(peer)
-                    if withdrawn or announced:
-                        told.append(Advertise(peer, withdrawn, announced))
+        for group in groups:
+            difference = group.take(bests)
+            for peer in group.members:
+                withdrawn, announced = difference.heard_by(peer)
+                if withdrawn or announced:
+                    told.append(Advertise(peer, withdrawn, announced))
         return told
 
     def again(self, peer: str, family: Family) -> Advertise:
         """Return a family anew, as a ROUTE-REFRESH asks for it."""
-        width = 5 if family is Family.IPV4 else 17
         announced = (
-            (attributes, tuple(prefix for prefix in prefixes if len(prefix) == width))
+            (attributes, tuple(prefix for prefix in prefixes if family_of(prefix) is family))
             for attributes, prefixes in self._groups[self._of[peer]].whole(peer)
         )
         return Advertise(peer, (), tuple(pair for pair in announced if pair[1]))

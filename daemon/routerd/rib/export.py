@@ -28,6 +28,7 @@ class Exporter:
 
     def __init__(self, group: PeerGroup, asn: int, *, external: bool, next_hops: dict[Family, Address]) -> None:
         self._advertise = group.advertise
+        self.learned = "learned" in group.advertise
         self._asn = asn
         self._external = external
         self._next_hops = next_hops
@@ -58,7 +59,7 @@ class Exporter:
     def _allowed(self, path: Path) -> bool:
         if path.peer == LOCAL:
             return "networks" in self._advertise
-        if "learned" not in self._advertise:
+        if not self.learned:
             return False
         if not path.external and not self._external:
             return False  # RFC 4271 section 9.2: iBGP is not told what iBGP told

@@ -308,10 +308,8 @@ class Rib:
 
     def export(self, changes: list[Change]) -> None:
         """Tell the peers that hear learned routes about new best paths."""
-        listeners = {name for name, group in self.config.peer_groups.items() if "learned" in group.advertise}
-        if listeners:
-            bests = ((self.loc_rib.decision(new).best, prefixes) for _, new, prefixes in changes)
-            self.effects += self.adj_ribs_out.change(bests, listeners)
+        bests = ((self.loc_rib.decision(new).best, prefixes) for _, new, prefixes in changes)
+        self.effects += self.adj_ribs_out.change(bests)
 
     def refresh(self, refresh: RouteRefresh) -> None:
         """Answer a ROUTE-REFRESH: announce the family again (RFC 2918 section 4)."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property
 
 from routerd.rib.export import Exporter, Told
 from routerd.route import Attributes, Family, Path, Prefix, family_of
@@ -22,30 +23,34 @@ class Difference:
     def __init__(self, moves: list[tuple[Prefix, Told | None, Told | None]]) -> None:
         self._moves = moves
         self._sources = {told[1] for _, *both in moves for told in both if told is not None}
-        self._shared = self._heard_by("")
+
+    @cached_property
+    def _shared(self) -> tuple[tuple[Prefix, ...], Announced]:
+        return self._heard_by(None)
 
     def heard_by(self, peer: str) -> tuple[tuple[Prefix, ...], Announced]:
         """Return what a member is to withdraw and to hear."""
         return self._heard_by(peer) if peer in self._sources else self._shared
 
-    def _heard_by(self, peer: str) -> tuple[tuple[Prefix, ...], Announced]:
+    def _heard_by(self, peer: str | None) -> tuple[tuple[Prefix, ...], Announced]:
         withdrawn: list[Prefix] = []
         announced: dict[Attributes, list[Prefix]] = {}
         for prefix, before, after in self._moves:
-            heard = before is not None and (not peer or before[1] != peer)
-            if after is None or (peer and after[1] == peer):
-                if heard:
+            heard = None if before is None or before[1] == peer else before[0]
+            if after is None or after[1] == peer:
+                if heard is not None:
                     withdrawn.append(prefix)
-            elif not heard or before is None or before[0] != after[0]:
+            elif heard != after[0]:
                 announced.setdefault(after[0], []).append(prefix)
-        return tuple(withdrawn), paired(announced)
+        return tuple(withdrawn), _paired(announced)
 
 
 class UpdateGroup:
-    """Peers that hear the same, `members`, and what that is: their Adj-RIB-Out."""
+    """Peers that hear the same, `members`, and what that is: their Adj-RIB-Out. `learned`: routes of peers, too."""
 
     def __init__(self, exporter: Exporter) -> None:
         self.members: dict[str, None] = {}
+        self.learned = exporter.learned
         self._exporter = exporter
         self._told: dict[Prefix, Told] = {}
         self._counts: Counter[tuple[str, Family]] = Counter()
@@ -83,9 +88,9 @@ class UpdateGroup:
     def whole(self, peer: str) -> Announced:
         """Return all that a member hears; the same tuple for all that announce nothing themselves."""
         if any(self._counts[peer, family] for family in Family):
-            return paired(_by_attributes(self.heard(peer)))
+            return by_attributes(self.heard(peer))
         if self._whole is None:
-            self._whole = paired(_by_attributes(self.heard(peer)))
+            self._whole = by_attributes(self.heard(peer))
         return self._whole
 
     def heard(self, peer: str) -> dict[Prefix, Attributes]:
@@ -97,13 +102,13 @@ class UpdateGroup:
         return sum(count for (source, each), count in self._counts.items() if each is family and source != peer)
 
 
-def paired(announced: dict[Attributes, list[Prefix]]) -> Announced:
+def by_attributes(heard: dict[Prefix, Attributes]) -> Announced:
     """Return announcements as messages carry them."""
-    return tuple((attributes, tuple(prefixes)) for attributes, prefixes in announced.items())
-
-
-def _by_attributes(heard: dict[Prefix, Attributes]) -> dict[Attributes, list[Prefix]]:
     found: dict[Attributes, list[Prefix]] = {}
     for prefix, attributes in heard.items():
         found.setdefault(attributes, []).append(prefix)
-    return found
+    return _paired(found)
+
+
+def _paired(announced: dict[Attributes, list[Prefix]]) -> Announced:
+    return tuple((attributes, tuple(prefixes)) for attributes, prefixes in announced.items())

@@ -147,9 +147,11 @@ class Peer(ExaPeer):  # type: ignore[misc]
             return 0.0
         if self.proto is None:
             return math.inf
+        if self._unfinished:
+            return 0.0
         hold = self.proto.negotiated.holdtime
-        if self._unfinished or not hold:
-            return 0.0 if self._unfinished else math.inf
+        if not hold:
+            return math.inf
         return float(min(self.proto.kept_alive + hold.keepalive(), self.recv_timer.last_read + hold))
 
     def run(self) -> Any:
