@@ -17,6 +17,8 @@ from benchmarks.peers import Peers
 
 SETTLE = 0.5
 """Seconds between a work and the next one on the same daemon."""
+ESTABLISHED = 1.5
+"""Seconds that sessions are up when a work begins: what a daemon does or leaves at first is past."""
 _QUIET = 0.05
 """Seconds of CPU time in half a second that a daemon may use when it has nothing to do."""
 _MANY = 250
@@ -57,7 +59,7 @@ class Stage:
         """Start peers, and wait until their sessions are up."""
         peers = self.connect(count, *options)
         peers.heard("up")
-        time.sleep(SETTLE)
+        time.sleep(ESTABLISHED)
         return peers
 
     def load(self, routes: int, legs: int = 1, command: str = "", *, total: int = 0) -> float:

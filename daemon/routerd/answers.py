@@ -38,13 +38,21 @@ log = structlog.get_logger()
 
 
 class Answers:
-    """Answers from the core and from what surrounds it. `take` hands a message to the core.
+    """Answers from the core and from what surrounds it. `take` hands a message to the core, `unwritten` says how much
+    waits to be written to the kernel.
 
     `notes` are problems that the composition root knows of itself.
     """
 
     def __init__(
-        self, router: Router, speaker: Speaker, sysctls: Sysctls, drains: Drains, take: Callable[[Input], None]
+        self,
+        router: Router,
+        speaker: Speaker,
+        sysctls: Sysctls,
+        drains: Drains,
+        *,
+        take: Callable[[Input], None],
+        unwritten: Callable[[], int],
     ) -> None:
         self.notes: list[ProblemView] = []
         self._router = router
@@ -52,6 +60,7 @@ class Answers:
         self._sysctls = sysctls
         self._drains = drains
         self._take = take
+        self._unwritten = unwritten
         self._buckets: dict[str, int] = {}
 
     def status(self) -> StatusView:
@@ -61,7 +70,8 @@ class Answers:
         running = state.running and bool(state.listening)
         speaker = SpeakerView(running=running, pid=state.pid, restarts=state.restarts, reason=state.reason)
         sysctls = self._sysctls.apply(manage=False)
-        return health.status(self._router, __version__, speaker, sysctls, self.notes, now=time.monotonic())
+        now, unwritten = time.monotonic(), self._unwritten()
+        return health.status(self._router, __version__, speaker, sysctls, self.notes, unwritten=unwritten, now=now)
 
     def peers(self) -> list[PeerView]:
         """Return the answer to `GET /v1/peers`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ from routerd.config.model import Config
 from routerd.drains import Drains
 from routerd.kernel.audit import audit
 from routerd.kernel.backlog import Backlog
+from routerd.kernel.bulk import Bulk
 from routerd.kernel.dump import dump, objects
 from routerd.kernel.flush import flush
 from routerd.kernel.monitor import Monitor
@@ -59,6 +61,11 @@ from routerd.session.update import UpdateError
 
 SLICE = 0.005
 """Seconds that the core works at a stretch before everything else gets its turn."""
+AHEAD = 32768
+"""Routes that may wait to be written while more are taken in: 60 ms of the kernel's time."""
+SWITCH_INTERVAL = 0.0005
+"""Seconds that the core keeps the interpreter from the thread that writes routes: Python's own 5 ms are half of what
+the kernel takes for the routes that it is handed at once."""
 RESYNC_DELAY = 0.02
 """Seconds that notifications gather before the kernel is read again: a link that flaps sends several."""
 REREAD_DELAY = 1.0
@@ -87,15 +94,21 @@ class Daemon:
             resilient=self.writer.supports_resilient,
             widest=65535 if self.writer.wide_weights else 256,
         )
-        self._backlog = Backlog(self.writer.write, self.writer.buckets.took_over)
+        loop = asyncio.get_running_loop()
+        self._bulk = Bulk(self.writer, lambda: loop.call_soon_threadsafe(self._unwritten.set))
+        self._backlog = Backlog(self.writer.write, self.writer.buckets.took_over, self._bulk)
         self.speaker = Speaker(config, log=log)
         self.sysctls = Sysctls(config.fib)
         self.drains = Drains(config.drain.state_file)
-        self.answers = Answers(self.router, self.speaker, self.sysctls, self.drains, self._take)
+        surroundings = self.speaker, self.sysctls, self.drains
+        self.answers = Answers(self.router, *surroundings, take=self._take, unwritten=lambda: len(self._backlog))
         self._codecs = Codecs()
         self._wake = asyncio.Event()
         self._resync = asyncio.Event()
         self._stop = asyncio.Event()
+        self._unwritten = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._ahead = AHEAD
         self._more_input = False
         self._inspected: tuple[int, ...] = ()
         self._inbox: deque[Input] = deque()
@@ -121,9 +134,12 @@ class Daemon:
         self._read_kernel()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        sys.setswitchinterval(SWITCH_INTERVAL)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.speaker.run())
+                group.create_task(self._write_out())
+                group.create_task(self._fail_over())
                 group.create_task(self._listen())
                 group.create_task(self._housekeep())
                 group.create_task(self._reconcile())
@@ -140,11 +156,30 @@ class Daemon:
             with contextlib.suppress(OSError):
                 Path(self.config.api.socket).unlink()  # else the next start finds it, perhaps as another user
         while self._backlog:
+            self._bulk.wait()
             self._write()
+        self._bulk.close()
         if flush_on_exit:
             self._log_refusals(flush(self.config.fib.metric))
 
     # ------------------------------------------------------------------------------------------ tasks
+
+    async def _write_out(self) -> None:
+        """Write what waits, whenever the event loop and the kernel have time for it."""
+        while True:
+            await self._unwritten.wait()
+            self._unwritten.clear()
+            self._write()
+            await asyncio.sleep(0)
+
+    async def _fail_over(self) -> None:
+        """Take in that nodes are lost, however much was said before that."""
+        while True:
+            await self.speaker.ended.wait()
+            self.speaker.ended.clear()
+            for message in self.speaker.lost():
+                self._hear(message)
+                self._wake.set()  # its paths are to be purged
 
     async def _listen(self) -> None:
         """Feed the core what the speaker says, in slices."""
@@ -155,22 +190,19 @@ class Daemon:
                 self._hear(message)
                 if time.monotonic() - started > SLICE:
                     self._take(Settle(quiet=False))
-                    await asyncio.sleep(0)
-                    await self._write_all()
+                    await self._room()
                     started = time.monotonic()
             self._take(Settle(quiet=not more))
             self._wake.set()
-            await asyncio.sleep(0)
-            await self._write_all()
+            await self._room()
 
     async def _housekeep(self) -> None:
         """Do what can wait, slice by slice, and what is due by the clock."""
         while True:
-            await self._write_all()
+            await self._room()
             if self.router.busy:
                 self._take(Work())
                 self._take(Settle(quiet=not self._more_input))
-                await asyncio.sleep(0)
                 continue
             due = self.router.timer
             self._wake.clear()
@@ -189,7 +221,7 @@ class Daemon:
                     await self._resync.wait()
                 await asyncio.sleep(RESYNC_DELAY)
                 self._resync.clear()
-                await self._write_all()
+                await self._written()
                 self._take(objects())
             except TimeoutError:
                 next_audit = time.monotonic() + self.config.fib.audit_interval
@@ -202,11 +234,11 @@ class Daemon:
             self._wake.set()
 
     async def _audit(self) -> None:
-        await self._write_all()
+        await self._written()
         compared, found = await audit(self.router.fib.expected(), self.config.fib.metric)
         self.writer.adopt(found)
         self._take(compared)
-        await self._write_all()
+        await self._written()
         self._take(objects())
 
     async def _watch_neighbours(self) -> None:
@@ -286,23 +318,30 @@ class Daemon:
             self._inbox.popleft()
 
     def _write(self) -> None:
-        """Write a slice of what waits, and look at groups once they are made; what is left wakes the housekeeper."""
+        """Write a slice of what waits, and look at groups once they are made."""
         self._inbox.extend(self._backlog.write(SLICE))
         if self._inspected and not self._backlog:
             self._inbox.append(GroupActivity(self._activity(self._inspected)))
             self._inspected = ()
         self._handle()
-        if self._backlog or self._inspected:
-            self._wake.set()
+        self._progress.set()
+        if (self._backlog or self._inspected) and not self._backlog.held_up:
+            self._unwritten.set()
 
-    async def _write_all(self) -> None:
-        """Write all that waits, slice by slice; nodes that are lost meanwhile do not wait for the end."""
-        while self._backlog or self._inspected:
-            self._write()
-            await asyncio.sleep(0)
-            for message in self.speaker.lost():
-                self._hear(message)
-                self._wake.set()  # its paths are to be purged
+    async def _room(self) -> None:
+        """Let others have their turn, and wait until few enough routes wait to be written."""
+        await asyncio.sleep(0)
+        while len(self._backlog) > self._ahead or self._inspected:
+            self._progress.clear()
+            await self._progress.wait()
+
+    async def _written(self) -> None:
+        """Wait until all is written; nothing more is taken in meanwhile."""
+        self._ahead = 0
+        try:
+            await self._room()
+        finally:
+            self._ahead = AHEAD
 
     def _execute(self, effects: Iterable[Effect]) -> None:
         for effect in effects:

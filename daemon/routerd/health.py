@@ -20,9 +20,11 @@ def status(
     sysctls: list[SysctlView],
     notes: list[ProblemView],
     *,
+    unwritten: int,
     now: float,
 ) -> StatusView:
-    """Return the whole screen. `notes` are problems that the composition root knows of itself."""
+    """Return the whole screen. `notes` are problems that the composition root knows of itself, `unwritten` is how
+    much waits to be written to the kernel."""
     problems = [*notes, *_problems(router, speaker, sysctls, now)]
     sets = list(router.rib.loc_rib.sets())
     return StatusView(
@@ -35,7 +37,7 @@ def status(
         peers=snapshot.peers(router, now),
         prefixes=len(router.rib.loc_rib.table),
         paths=sum(paths.users * len(paths.paths) for paths in sets),
-        fib=snapshot.fib(router),
+        fib=snapshot.fib(router, unwritten),
         groups=snapshot.groups(router),
         sysctls=sysctls,
         problems=problems,

@@ -49,6 +49,8 @@ from routerd.route import Prefix, format_address
 
 MOVE_PATIENCE = 1.0
 """Seconds that prefixes wait at most for the rest of their group before they move alone."""
+INTRODUCTION_PAUSE = 0.1
+"""Seconds without an UPDATE, after which a node that has just come has said what it announces, or at least a part."""
 TWIN_INTERVAL = 30.0
 """Seconds, at most, between looks at groups that have the same members but may carry flows: a shorter idle time tells
 sooner."""
@@ -73,6 +75,7 @@ class Router:
         self._unlinked: set[Gateway] = set()
         self._distrusted: set[Gateway] = set()
         self._moves_since: float | None = None
+        self._introduced_at: float | None = None
         self._adoption_ends: float | None = None
         self._twins_at: float | None = None
         self._retry_at: float | None = None
@@ -98,7 +101,8 @@ class Router:
         deadlines = [peer.deadline for peer in self.rib.peers.values()]
         if self._moves_since is not None:
             deadlines.append(self._moves_since + MOVE_PATIENCE)
-        deadlines += [self._adoption_ends, self._twins_at, self._retry_at, *self.fib.rebalance.values()]
+        deadlines += [self._introduced_at, self._adoption_ends, self._twins_at, self._retry_at]
+        deadlines += self.fib.rebalance.values()
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def handle(self, message: Input, now: float) -> list[Effect]:
@@ -160,22 +164,26 @@ class Router:
         effects = self._revive() + self._drain()
         if self.fib.has_pending() or self._moves_since is not None:
             since = now if self._moves_since is None else self._moves_since
+            introduced_at = self._introduction_ends(now)
+            quiet = quiet and introduced_at is None
             # While a purge runs its prefixes come in slices, and they belong together.
-            quiet = quiet and not self._introducing(now)
             together = not self._purging and (quiet or now - since >= MOVE_PATIENCE)
             effects += self._program(self.fib.plan(now, quiet=together))
             self._moves_since = since if self.fib.has_waiting() and not self._purging else None
+            self._introduced_at = introduced_at if self._moves_since is not None else None
         if self._twins_at is None and self.fib.groups.twins():
             effects += self._look_at_twins(now)
         return effects
 
-    def _introducing(self, now: float) -> bool:
-        """Tell whether a node that has just come is still saying what it announces: speakers send an UPDATE for each
-        prefix, and those that share a group now shall share one afterwards."""
-        return any(
-            peer.session is not None and peer.pending_eor and now - peer.since < MOVE_PATIENCE
+    def _introduction_ends(self, now: float) -> float | None:
+        """When nodes that have just come will have said what they announce; None if there are no such nodes. Speakers
+        send an UPDATE for each prefix, and prefixes that share a group now shall share one afterwards."""
+        ends = [
+            min(peer.since + MOVE_PATIENCE, peer.heard + INTRODUCTION_PAUSE)
             for peer in self.rib.peers.values()
-        )
+            if peer.session is not None and peer.pending_eor and peer.heard is not None
+        ]
+        return max((end for end in ends if end > now), default=None)
 
     def _revive(self) -> list[Effect]:
         """Let gateways whose node is back into their groups again, once nothing of its last session is left."""

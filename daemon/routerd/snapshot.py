@@ -198,13 +198,14 @@ def _members(router: Router, group: Group, owners: dict[Gateway, list[str]]) -> 
     ]
 
 
-def fib(router: Router) -> FibView:
+def fib(router: Router, unwritten: int) -> FibView:
     """Return the kernel's side in numbers."""
     return FibView(
         synchronised=router.synchronised,
         routes=router.fib.installed,
         nexthops=len(router.fib.groups.nexthops),
         groups=sum(1 for group in router.fib.groups if group.legs),
+        unwritten=unwritten,
         refused=len(router.fib.refused) + len(router.failed_objects) + len(router.unusable),
         drift_mended=router.drift_mended,
     )

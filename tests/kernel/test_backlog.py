@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from routerd.kernel.backlog import Backlog
+from routerd.kernel.backlog import Backlog, Routes
 from routerd.message import (
     DeleteNexthop,
     DeleteRoutes,
@@ -48,6 +49,28 @@ class Kernel:
         return [len(each.prefixes) for each in self.written if isinstance(each, SetRoutes | DeleteRoutes)]
 
 
+class Thread:
+    """Stands for the thread: takes up to two operations, and ends one when told so."""
+
+    def __init__(self) -> None:
+        self.begun: list[Routes] = []
+        self.done = False
+
+    def __len__(self) -> int:
+        return sum(len(each.prefixes) for each in self.begun)
+
+    def takes(self, operation: Operation) -> bool:
+        return isinstance(operation, Routes) and len(self.begun) < 2
+
+    def start(self, operation: Routes) -> None:
+        self.begun.append(operation)
+
+    def finish(self) -> list[WriteFailed]:
+        self.done = False
+        ended = self.begun.pop(0)
+        return [WriteFailed(replace(ended, prefixes=ended.prefixes[:1]), 28, "full")]
+
+
 def test_routes_go_out_in_portions_and_in_order() -> None:
     kernel = Kernel()
     kernel.backlog.add([SetGroup(5, (Member(1),)), SetRoutes(5, ROUTES), DeleteRoutes(ROUTES[:3])])
@@ -58,17 +81,6 @@ def test_routes_go_out_in_portions_and_in_order() -> None:
     assert not kernel.backlog
     assert kernel.sizes() == [8, 8, 4, 3]
     assert tuple(p for each in kernel.written if isinstance(each, SetRoutes) for p in each.prefixes) == ROUTES
-
-
-def test_portions_are_small_while_the_kernel_is_slow() -> None:
-    kernel = Kernel()
-    kernel.backlog.add([SetRoutes(5, ROUTES)])
-    kernel.pace = 0.02
-    for _ in range(3):
-        kernel.backlog.write(0.0)
-    kernel.pace = 0.001
-    kernel.backlog.write(1.0)
-    assert kernel.sizes() == [8, 1, 1, 1, 4, 5]
 
 
 def test_what_the_core_should_know_comes_back() -> None:
@@ -125,3 +137,47 @@ def test_a_half_written_operation_that_is_forgotten_leaves_nothing_behind() -> N
     kernel.backlog.write(1.0)
     assert kernel.sizes() == [8, 8, 8, 4]
     assert SetNexthop not in map(type, kernel.written)
+
+
+def test_many_routes_go_to_the_thread_and_the_rest_keeps_its_place() -> None:
+    kernel, thread = Kernel(), Thread()
+    kernel.backlog = Backlog(kernel.write, lambda _: False, thread, portion=4, many=8, clock=lambda: kernel.now)
+    few, many = SetRoutes(5, ROUTES[:3]), SetRoutes(5, ROUTES[3:])
+    kernel.backlog.add(
+        [SetGroup(5, (Member(1),)), few, many, SetRoutes(5, ROUTES[:2]), SetGroup(6, (Member(1),)), few]
+    )
+    assert kernel.backlog.write(1.0) == []
+    assert kernel.written == [SetGroup(5, (Member(1),)), few]  # at once: to hand three routes over costs more
+    assert [each.prefixes for each in thread.begun] == [ROUTES[3:11], ROUTES[11:19]]
+    assert (len(kernel.backlog), kernel.backlog.held_up) == (17 + 2 + 1 + 3, True)
+
+    kernel.backlog.jump([DeleteNexthop(9)])
+    assert kernel.written[-1] == DeleteNexthop(9)  # failover waits for nothing
+    assert kernel.backlog.write(1.0) == []
+    assert len(kernel.written) == 3
+
+    thread.done = True
+    assert kernel.backlog.write(1.0) == [WriteFailed(SetRoutes(5, ROUTES[3:4]), 28, "full")]
+    assert [each.prefixes for each in thread.begun] == [ROUTES[11:19], ROUTES[19:]]
+    for left in (ROUTES[19:], ROUTES[:2]):
+        thread.done = True
+        kernel.backlog.write(1.0)
+        assert thread.begun[0].prefixes == left  # few as well: what is begun comes before it
+    assert len(kernel.written) == 3
+    thread.done = True
+    kernel.backlog.write(1.0)
+    assert kernel.written[3:] == [SetGroup(6, (Member(1),)), few]
+    assert (len(kernel.backlog), kernel.backlog.held_up) == (0, False)
+
+
+def test_failover_forgets_what_is_lost_behind_routes_that_are_being_written() -> None:
+    kernel, thread = Kernel(), Thread()
+    kernel.backlog = Backlog(kernel.write, lambda _: False, thread, portion=4, many=8, clock=lambda: kernel.now)
+    kernel.backlog.add([SetRoutes(5, ROUTES), SetGroup(6, (Member(1), Member(2)))])
+    kernel.backlog.write(1.0)
+    kernel.backlog.jump([DeleteNexthop(5), DeleteNexthop(1)])
+    assert len(kernel.backlog) == 16 + 1  # what has been begun goes on, and is refused
+    while kernel.backlog:
+        thread.done = bool(thread.begun)
+        kernel.backlog.write(1.0)
+    assert kernel.written == [DeleteNexthop(5), DeleteNexthop(1), SetGroup(6, (Member(2),))]

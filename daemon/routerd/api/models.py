@@ -107,6 +107,8 @@ class FibView(TypedDict):
     routes: int
     nexthops: int
     groups: int
+    unwritten: int
+    """Routes, and other operations, that are decided and wait to be written."""
     refused: int
     """Writes that the kernel refuses now."""
     drift_mended: int

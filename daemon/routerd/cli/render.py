@@ -51,13 +51,14 @@ def status(view: StatusView) -> RenderableType:
         f"[bold]routerd[/] {view['version']}  AS{view['asn']}  router id {view['router_id']}  "
         f"up {duration(view['uptime_seconds'])}  {verdict}"
     )
+    writing = f", {fib['unwritten']} being written" if fib["unwritten"] else ""
     running = f"pid {speaker['pid']}" if speaker["running"] else "[red]not running[/]"
     facts = Text.from_markup(
         f"speaker  ExaBGP {running}, {speaker['restarts']} restarts\n"
         f"peers    {up} of {len(view['peers'])} established\n"
         f"RIB      {view['prefixes']} prefixes, {view['paths']} paths\n"
         f"FIB      {fib['routes']} routes, {fib['groups']} groups, {fib['nexthops']} nexthops, "
-        f"{fib['refused']} refused, {fib['drift_mended']} drift mended\n"
+        f"{fib['refused']} refused, {fib['drift_mended']} drift mended{writing}\n"
         f"sysctl   {_sysctls(view)}"
     )
     parts: list[RenderableType] = [head, facts, Text(), peers(view["peers"]), Text()]

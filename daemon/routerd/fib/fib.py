@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
+from itertools import repeat
+from typing import Any
 
 from routerd.fib.groups import Groups
 from routerd.fib.model import Group, Members, Shape, in_order, runs
@@ -47,17 +49,13 @@ class Fib:
 
     # ------------------------------------------------------------------------------------------ what is wanted
 
-    def want(self, prefixes: Iterable[Prefix], members: Members) -> None:
+    def want(self, prefixes: Collection[Prefix], members: Members) -> None:
         """These prefixes shall go to these gateways; to none: they shall have no route."""
-        wanted = dict.fromkeys(prefixes, members)
-        self._pending.update(wanted)
-        for older in (self._held, self._waiting, self._parting):
-            if older:
-                for prefix in wanted:
-                    older.pop(prefix, None)
-        if self.refused and not members:
-            for prefix in wanted:
-                self.refused.pop(prefix, None)
+        self._pending.update(zip(prefixes, repeat(members)))
+        for older in (self._held, self._parting):
+            _forget(older, prefixes)
+        if not members:
+            _forget(self.refused, prefixes)
 
     def has_pending(self) -> bool:
         """Tell whether `plan` may have something to do."""
@@ -96,18 +94,20 @@ class Fib:
         if quiet and self._waiting:
             pending, self._waiting = self._waiting | pending, {}
         for group, members, prefixes, due in (*runs(parting, self.routes, True), *runs(pending, self.routes, quiet)):
+            moving = bool(members) and group is not None and (group.members != members or not group.adapted)
+            if moving and not due and group is not None and not group.awaiting:
+                self._waiting.update(zip(prefixes, repeat(members)))
+                continue
+            _forget(self._waiting, prefixes)
             if group is None:
                 if members:
                     adds.setdefault(members, []).extend(prefixes)
             elif group.awaiting:
-                self._held.update(dict.fromkeys(prefixes, members))
+                self._held.update(zip(prefixes, repeat(members)))
             elif not members:
                 deletes += prefixes
-            elif group.members != members or not group.adapted:
-                if due:
-                    moves.setdefault(group, {}).setdefault(members, []).extend(prefixes)
-                else:
-                    self._waiting.update(dict.fromkeys(prefixes, members))
+            elif moving:
+                moves.setdefault(group, {}).setdefault(members, []).extend(prefixes)
 
         operations: list[Operation] = []
         gone = self._leave(deletes)
@@ -121,7 +121,7 @@ class Fib:
         for group, targets in moves.items():
             for members, prefixes in targets.items():
                 if likes == PARTINGS:
-                    self._parting.update(dict.fromkeys(prefixes, members))
+                    self._parting.update(zip(prefixes, repeat(members)))
                     continue
                 gone += self._leave(prefixes)
                 moved = self._move(group, members, prefixes, now)
@@ -279,11 +279,9 @@ class Fib:
 
     def _join(self, prefixes: list[Prefix], group: Group) -> list[Operation]:
         before = len(self.routes)
-        self.routes.update(dict.fromkeys(prefixes, group))
+        self.routes.update(zip(prefixes, repeat(group)))
         group.users += len(self.routes) - before
-        if self.refused:
-            for prefix in prefixes:
-                self.refused.pop(prefix, None)
+        _forget(self.refused, prefixes)
         return [SetRoutes(group.id, tuple(prefixes))] if group.legs and prefixes else []
 
     def _leave(self, prefixes: Iterable[Prefix]) -> list[Prefix]:
@@ -303,3 +301,10 @@ class Fib:
         for id in [id for id in self.rebalance if id not in self.groups.by_id]:
             del self.rebalance[id]
         return operations
+
+
+def _forget(table: dict[Prefix, Any], prefixes: Iterable[Prefix]) -> None:
+    """Take prefixes out of a table that may not have them, and mostly is empty."""
+    if table:
+        for prefix in prefixes:
+            table.pop(prefix, None)

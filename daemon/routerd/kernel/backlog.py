@@ -1,7 +1,8 @@
 """What waits to be written: operations in order, a little at a time, and failover past all of them.
 
-The kernel takes milliseconds for thousands of routes, and now and then tenths of a second for a single one, when its
-trie of routes grows. So nothing urgent may stand behind more than one small portion of routes.
+Routes by the thousand go to a thread (see `kernel.bulk`), and other operations wait until they are written. A few
+routes, and all else, are written here and now: to hand them over costs more. Failover waits for neither, for between
+any two messages of one program the kernel takes those of another.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from routerd.message import (
     DeleteNexthop,
@@ -24,56 +26,91 @@ from routerd.message import (
 from routerd.route import Prefix
 
 PORTION = 256
-"""Routes that are written at a stretch: a third of a millisecond."""
-SLOW = 0.005
-"""Seconds. A portion that takes longer has met a change of the trie, and more of these are near: the next ones are
-small, and grow again."""
+"""Routes that are written at a stretch: half a millisecond."""
+MANY = 4096
+"""Routes that the thread writes at a stretch: ten milliseconds."""
+
+
+Routes = SetRoutes | DeleteRoutes
+
+
+class Background(Protocol):
+    """Writes routes while others work; `kernel.bulk.Bulk`. Its length is the number of routes that it has."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def done(self) -> bool:
+        """Whether `finish` would return at once."""
+
+    def takes(self, operation: Operation) -> bool:
+        """Tell whether this can be begun before what was begun is written."""
+
+    def start(self, operation: Routes) -> None:
+        """Begin to write."""
+
+    def finish(self) -> list[WriteFailed]:
+        """Wait until the first operation that was begun is written, and return what was refused."""
 
 
 class Backlog:
-    """Operations that are not written yet; False when empty.
+    """Operations that are not written yet; the length is the number of routes among them, any other counts one.
 
     `write` carries operations out in order and returns the refused ones; `took_over` tells whether a group that was
-    made like another one took over flows.
+    made like another one took over flows. Without `bulk` everything is written here and now.
     """
 
     def __init__(
         self,
         write: Callable[[Sequence[Operation]], list[WriteFailed]],
         took_over: Callable[[int], bool],
+        bulk: Background | None = None,
         *,
         portion: int = PORTION,
+        many: int = MANY,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._write = write
         self._took_over = took_over
-        self._portion = self._size = portion
+        self._bulk = bulk
+        self._portion = portion
+        self._many = many
         self._clock = clock
         self._waiting: deque[Operation] = deque()
-        self._written = 0
-        """How many prefixes of the first operation have been written."""
+        self._length = 0
+        self._begun = 0
+        """How many prefixes of the first operation are no longer waiting."""
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+    def __len__(self) -> int:
+        return self._length + (len(self._bulk) if self._bulk is not None else 0)
+
+    @property
+    def held_up(self) -> bool:
+        """Whether `write` would do nothing before what is being written in the background is written."""
+        return self._bulk is not None and len(self._bulk) > 0 and not self._bulk.done and self._next() is None
 
     def add(self, operations: Iterable[Operation]) -> None:
         """Have these written after all that waits."""
-        self._waiting.extend(operations)
+        for operation in operations:
+            self._waiting.append(operation)
+            self._length += _length(operation)
 
     def write(self, seconds: float) -> list[WriteFailed | GroupMade]:
-        """Write until `seconds` have passed or nothing waits; return what the core should know of it."""
-        now = self._clock()
-        end = now + seconds
+        """Write until `seconds` have passed or nothing can be written now; return what the core should know of it."""
+        end = self._clock() + seconds
         failures: list[WriteFailed] = []
         made: list[GroupMade] = []
-        while self._waiting:
-            operation, started = self._next(), now
-            failures += self._write([operation])
-            if isinstance(operation, SetGroup) and operation.like:
-                made.append(GroupMade(operation.id, self._took_over(operation.id)))
-            now = self._clock()
-            self._size = min(4 * self._size, self._portion) if now - started < SLOW else 1 + self._size // 16
-            if now >= end:
+        while self._bulk is not None and self._bulk.done:
+            failures += self._bulk.finish()
+        while (operation := self._next()) is not None:
+            if self._bulk is not None and isinstance(operation, Routes) and (self._bulk or self._are_many(operation)):
+                self._bulk.start(operation)
+            else:
+                failures += self._write([operation])
+                if isinstance(operation, SetGroup) and operation.like:
+                    made.append(GroupMade(operation.id, self._took_over(operation.id)))
+            self._remove(operation)
+            if self._clock() >= end:
                 break
         return [*_together(failures), *made]
 
@@ -85,20 +122,35 @@ class Backlog:
             first = self._waiting[0]
             self._waiting = deque(kept for each in self._waiting if (kept := _without(each, gone)) is not None)
             if not self._waiting or self._waiting[0] is not first:
-                self._written = 0
+                self._begun = 0
+            self._length = sum(map(_length, self._waiting)) - self._begun
         return failures
 
-    def _next(self) -> Operation:
+    def _next(self) -> Operation | None:
+        """Return a piece of the first operation, or all of it; None if nothing can be written now."""
+        if not self._waiting:
+            return None
         operation = self._waiting[0]
-        if isinstance(operation, SetRoutes | DeleteRoutes):
-            start, end = self._written, self._written + self._size
-            if end < len(operation.prefixes):
-                self._written = end
-                return replace(operation, prefixes=operation.prefixes[start:end])
-            operation = replace(operation, prefixes=operation.prefixes[start:])
-        self._waiting.popleft()
-        self._written = 0
-        return operation
+        if isinstance(operation, Routes):
+            size = self._portion if self._bulk is None else self._many
+            operation = replace(operation, prefixes=operation.prefixes[self._begun : self._begun + size])
+        return None if self._bulk and not self._bulk.takes(operation) else operation
+
+    def _are_many(self, operation: Operation) -> bool:
+        return _length(operation) > self._portion
+
+    def _remove(self, piece: Operation) -> None:
+        """Take a piece out of what waits."""
+        length = _length(piece)
+        self._length -= length
+        self._begun += length
+        if self._begun == _length(self._waiting[0]):
+            self._waiting.popleft()
+            self._begun = 0
+
+
+def _length(operation: Operation) -> int:
+    return len(operation.prefixes) if isinstance(operation, Routes) else 1
 
 
 def _without(operation: Operation, gone: set[int]) -> Operation | None:

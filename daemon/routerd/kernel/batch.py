@@ -40,13 +40,13 @@ class _Form(NamedTuple):
 def set_routes(prefixes: Sequence[Prefix], nexthop: int, metric: int, owned: set[Prefix]) -> bytes:
     """Return a request for each prefix, its sequence number its index in `prefixes`.
 
-    CREATE|REPLACE would overwrite a foreign route of equal metric, so that only routes in `owned` are replaced;
-    all others must be new (CREATE|EXCL).
+    CREATE|REPLACE would overwrite a foreign route of equal metric, so that only those prefixes that are `owned` are
+    replaced; all others must be new (CREATE|EXCL).
     """
     tail = struct.pack("=HHIHHI", _U32, _RTA_PRIORITY, metric, _U32, _RTA_NH_ID, nexthop)
     create = _Form(wire.RTM_NEWROUTE, wire.NLM_F_CREATE | wire.NLM_F_EXCL, _RT_SCOPE_UNIVERSE, tail)
     every = range(len(prefixes))
-    if owned.isdisjoint(prefixes):
+    if not owned:
         return _pack(create, prefixes, every)
     replace = create._replace(flags=wire.NLM_F_CREATE | wire.NLM_F_REPLACE)
     new = [index for index in every if prefixes[index] not in owned]

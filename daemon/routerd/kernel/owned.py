@@ -23,7 +23,8 @@ class Owned(Generic[T]):
 
     def among(self, candidates: Iterable[T]) -> set[T]:
         """Return those that are ours."""
-        return self._recent.intersection(candidates) | self._found.intersection(candidates)
+        found = self._recent.intersection(candidates)
+        return found | self._found.intersection(candidates) if self._found else found
 
     def adopt(self, found: Iterable[T]) -> None:
         self._found = self._recent.union(found)

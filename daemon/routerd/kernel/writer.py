@@ -7,7 +7,6 @@ or the same id, is never replaced: what is not known to be ours is created with 
 from __future__ import annotations
 
 import errno
-import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from routerd.kernel.buckets import Buckets
 from routerd.kernel.compat import CompatMode
 from routerd.kernel.layout import complete, lay_out, steps
 from routerd.kernel.owned import Owned
+from routerd.kernel.requests import Refusals, Requests
 from routerd.kernel.shadow import beside_shadow, shadow, shadow_in
 from routerd.message import (
     DeleteNexthop,
@@ -31,18 +31,10 @@ from routerd.message import (
 )
 from routerd.route import Prefix
 
-_SEND_BUFFER = 1 << 20
-_RECEIVE_BUFFER = 8 << 20
-_ERROR_SIZE = 2304
-"""What a refusal takes of the receive buffer, generously: every message of a send may be refused."""
-
 _WIDE, _NARROW = 65535, 256
 """The largest weight of a member, from Linux 6.12 on and before."""
 
 _STAND_IN, _PROBE_MEMBER, _PROBE_GROUP = 0x7FFFFFFD, 0x7FFFFFFE, 0x7FFFFFFF
-
-Refusals = dict[int, tuple[int, str]]
-"""Sequence number -> errno and text of the messages that the kernel refused."""
 
 
 class KernelWriter:
@@ -55,22 +47,19 @@ class KernelWriter:
 
     def __init__(self, metric: int) -> None:
         self._metric = metric
-        self._socket = wire.open_socket(send_buffer=_SEND_BUFFER, receive_buffer=_RECEIVE_BUFFER)
-        send = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 32
-        receive = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-        self._burst = max(1, min(send // batch.LARGEST, receive // _ERROR_SIZE))
+        self._requests = Requests()
         self._routes: Owned[Prefix] = Owned()
         self._nexthops: Owned[int] = Owned()
         self._gateways: dict[int, Gateway] = {}
         self._shadows: dict[int, int] = {}
         self._compat = CompatMode()
         self.buckets = Buckets()
-        self.port: int = self._socket.getsockname()[0]
+        self.port = self._requests.port
         self.supports_resilient, self.wide_weights = self._probe()
 
     def close(self) -> None:
         """Close the socket; what was written stays."""
-        self._socket.close()
+        self._requests.close()
         self._compat.close()
 
     def adopt(self, dump: KernelDump) -> None:
@@ -94,10 +83,8 @@ class KernelWriter:
 
     def _carry_out(self, operation: Operation) -> list[WriteFailed]:
         match operation:
-            case SetRoutes():
-                return self._set_routes(operation)
-            case DeleteRoutes():
-                return self._delete_routes(operation)
+            case SetRoutes() | DeleteRoutes():
+                return self.written(operation, self._requests.exchange(self.encode(operation, self._requests.burst)))
             case DeleteNexthop():
                 return self._delete_nexthop(operation)
             case SetNexthop():
@@ -115,7 +102,7 @@ class KernelWriter:
         failures = self._make(operation, messages.set_group(tracked, self._flags(operation)))
         if failures and tracked is not group:
             # Perhaps somebody has deleted the shadow.
-            self._transmit([self._new_shadow(members[0].id)])
+            self._requests.transmit([self._new_shadow(members[0].id)])
             failures = self._make(operation, messages.set_group(tracked, self._flags(operation)))
         if not failures:
             self._note_shadow(group.id, shadow_in(tracked.members))
@@ -134,12 +121,12 @@ class KernelWriter:
     def _sweep_shadow(self, id_: int) -> None:
         """Delete a shadow that no group has."""
         if id_ not in self._shadows.values():
-            self._transmit([messages.delete_nexthop(id_)])
+            self._requests.transmit([messages.delete_nexthop(id_)])
             self._nexthops.remove((id_,))
 
     def _make(self, operation: SetNexthop | SetGroup, request: bytes) -> list[WriteFailed]:
         with self._compat.off():
-            refusals = self._transmit([request])
+            refusals = self._requests.transmit([request])
         if refusals:
             number, text = refusals[0]
             if number == errno.EEXIST:
@@ -173,9 +160,9 @@ class KernelWriter:
             requests.append(messages.set_group(replace(group, members=every), flags))
         elif tracked is not group:
             requests.append(messages.set_group(tracked, flags))
-        refused = self._transmit([*requests, messages.delete_nexthop(_STAND_IN)])
+        refused = self._requests.transmit([*requests, messages.delete_nexthop(_STAND_IN)])
         if refused:
-            self._transmit([messages.delete_nexthop(group.id)])
+            self._requests.transmit([messages.delete_nexthop(group.id)])
             return False
         self._nexthops.add((group.id,))
         self.buckets.made(group.id, busy)
@@ -191,7 +178,7 @@ class KernelWriter:
         if gateway is None or len(gateway.address) != 4:
             return group
         if not self.owns(shadow(id_)):
-            if self._transmit([self._new_shadow(id_)]):
+            if self._requests.transmit([self._new_shadow(id_)]):
                 return group
             self._nexthops.add((shadow(id_),))
         return beside_shadow(group, _WIDE if self.wide_weights else _NARROW)
@@ -202,35 +189,39 @@ class KernelWriter:
     def _flags(self, operation: SetNexthop | SetGroup) -> int:
         return wire.NLM_F_CREATE | (wire.NLM_F_REPLACE if self.owns(operation.id) else wire.NLM_F_EXCL)
 
-    def _set_routes(self, operation: SetRoutes) -> list[WriteFailed]:
-        prefixes = operation.prefixes
-        refused: Refusals = {}
-        for start, some in self._bursts(prefixes):
-            sent = self._send(batch.set_routes(some, operation.id, self._metric, self._routes.among(some)))
-            refused.update((start + index, why) for index, why in sent.items())
-        self._routes.add(_without(prefixes, refused))
-        failures = []
-        for index, (number, text) in refused.items():
-            if number == errno.EEXIST:
-                text = f"a foreign route to this prefix with metric {self._metric} exists"  # noqa: PLW2901
-            failures.append(WriteFailed(SetRoutes(operation.id, (prefixes[index],)), number, text))
-        return failures
+    def encode(self, operation: SetRoutes | DeleteRoutes, burst: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the requests that write routes, `burst` at a time, each with the index of its first prefix."""
+        for start in range(0, len(operation.prefixes), burst):
+            some = operation.prefixes[start : start + burst]
+            if isinstance(operation, SetRoutes):
+                yield start, batch.set_routes(some, operation.id, self._metric, self._routes.among(some))
+            else:
+                yield start, batch.delete_routes(some, self._metric)
 
-    def _delete_routes(self, operation: DeleteRoutes) -> list[WriteFailed]:
+    def written(self, operation: SetRoutes | DeleteRoutes, refused: Refusals) -> list[WriteFailed]:
+        """Note that what `encode` returned was sent; return what was refused, an operation per prefix."""
         prefixes = operation.prefixes
-        refused: Refusals = {}
-        for start, some in self._bursts(prefixes):
-            sent = self._send(batch.delete_routes(some, self._metric))
-            refused.update((start + index, why) for index, why in sent.items() if why[0] != errno.ESRCH)
+        if isinstance(operation, SetRoutes):
+            self._routes.add(_without(prefixes, refused))
+            return [
+                WriteFailed(SetRoutes(operation.id, (prefixes[index],)), number, self._why(number, text))
+                for index, (number, text) in refused.items()
+            ]
+        refused = {index: why for index, why in refused.items() if why[0] != errno.ESRCH}
         self._routes.remove(_without(prefixes, refused))
         return [WriteFailed(DeleteRoutes((prefixes[index],)), *why) for index, why in refused.items()]
+
+    def _why(self, number: int, text: str) -> str:
+        if number == errno.EEXIST:
+            return f"a foreign route to this prefix with metric {self._metric} exists"
+        return text
 
     def _delete_nexthop(self, operation: DeleteNexthop) -> list[WriteFailed]:
         if not self.owns(operation.id):
             return []
         # The shadow goes first: it must not be what is left of a group.
         gone = [id_ for id_ in (shadow(operation.id), operation.id) if self.owns(id_)]
-        refused = self._transmit([messages.delete_nexthop(id_) for id_ in gone])
+        refused = self._requests.transmit([messages.delete_nexthop(id_) for id_ in gone])
         for number, text in refused.values():
             if number != errno.ENOENT:
                 return [WriteFailed(operation, number, text)]
@@ -241,43 +232,19 @@ class KernelWriter:
         self.buckets.gone(operation.id)
         return []
 
-    def _bursts(self, prefixes: tuple[Prefix, ...]) -> Iterator[tuple[int, tuple[Prefix, ...]]]:
-        """Yield as many prefixes as one send may have, and the index of the first of them."""
-        for start in range(0, len(prefixes), self._burst):
-            yield start, prefixes[start : start + self._burst]
-
-    def _transmit(self, requests: Sequence[bytes]) -> Refusals:
-        """Send requests that are few."""
-        return self._send(b"".join(requests)) if requests else {}
-
-    def _send(self, requests: bytes) -> Refusals:
-        """Send requests without asking for ACKs. The kernel has done them all when send() returns.
-
-        Whatever it refused waits in the receive buffer then, which is why a send has no more than `_burst`.
-        """
-        refused: Refusals = {}
-        self._socket.send(requests)
-        while True:
-            try:
-                data = self._socket.recv(4096, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return refused
-            sequence, number, text = wire.error(data)
-            refused[sequence] = (number, text)
-
     def _probe(self) -> tuple[bool, bool]:
         """Try a resilient group and a weight of more than eight bits on a blackhole, and leave nothing behind."""
         create = wire.NLM_F_CREATE | wire.NLM_F_EXCL
-        if refused := self._transmit([messages.set_nexthop(_PROBE_MEMBER, None, create)]):
+        if refused := self._requests.transmit([messages.set_nexthop(_PROBE_MEMBER, None, create)]):
             raise OSError(refused[0][0], f"cannot make nexthop objects: {refused[0][1]}")
         resilient, wide = (
-            not self._transmit([messages.set_group(group, create), messages.delete_nexthop(_PROBE_GROUP)])
+            not self._requests.transmit([messages.set_group(group, create), messages.delete_nexthop(_PROBE_GROUP)])
             for group in (
                 SetGroup(_PROBE_GROUP, (Member(_PROBE_MEMBER),), buckets=1),
                 SetGroup(_PROBE_GROUP, (Member(_PROBE_MEMBER, 257),)),
             )
         )
-        self._transmit([messages.delete_nexthop(_PROBE_MEMBER)])
+        self._requests.transmit([messages.delete_nexthop(_PROBE_MEMBER)])
         return resilient, wide
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import repeat
 
 from routerd.rib.policy import Reject
 from routerd.route import Family, Path, Prefix, family_of
@@ -28,7 +29,7 @@ class AdjRibIn:
         """Take over accepted announcements."""
         self._forget(self.stale, prefixes)
         self._forget(self.rejected, prefixes)
-        self.accepted.update(dict.fromkeys(prefixes, path))
+        self.accepted.update(zip(prefixes, repeat(path)))
 
     def reject(self, path: Path, rejected: Iterable[tuple[Prefix, Reject]]) -> list[Prefix]:
         """Take over rejected announcements; return those that replace an accepted one."""

@@ -7,6 +7,7 @@ announces path P" are computed once a set and remembered with it. A prefix costs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 
 from routerd.rib.decision import Decision
 from routerd.route import Path, Prefix
@@ -95,7 +96,7 @@ class LocRib:
                 for prefix in moved:
                     del table[prefix]
             else:
-                table.update(dict.fromkeys(moved, new))
+                table.update(zip(moved, repeat(new)))
                 new.users += len(moved)
             changes.append((old, new, moved))
         for old, _, moved in changes:

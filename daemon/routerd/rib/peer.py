@@ -12,7 +12,7 @@ _PATHS = 65536
 
 
 class Peer:
-    """A peer's session and announcements. Times are monotonic seconds."""
+    """A peer's session and announcements. Times are monotonic seconds, `heard` that of its last UPDATE."""
 
     def __init__(self, address: str, name: str, group_name: str, group: PeerGroup, now: float) -> None:
         self.address = address
@@ -23,6 +23,7 @@ class Peer:
         self.session: SessionUp | None = None
         self.last: SessionUp | None = None
         self.since = now
+        self.heard: float | None = None
         self.sessions = 0
         self.reason = ""
         self.faults = 0
@@ -67,7 +68,7 @@ class Peer:
         ):
             self._paths.clear()
         self.session = self.last = up
-        self.since, self.reason = now, ""
+        self.since, self.reason, self.heard = now, "", None
         self.sessions += 1
         self.pending_eor = up.received.families & up.sent.families
 

@@ -182,6 +182,7 @@ class Rib:
         peer = self.peers.get(update.peer)
         if peer is None or peer.session is None or peer.session.generation != update.generation:
             return []
+        peer.heard = now
         if update.faults:
             self._note_faults(peer, update)
         changes: list[Change] = []

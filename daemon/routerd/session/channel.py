@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+from collections.abc import Callable
 
 from routerd.session.frames import Frame, Splitter
 
@@ -52,17 +53,25 @@ class Channel:
         self.ended = not data
         return self._splitter.feed(data)
 
+    def watch_urgent(self, came: Callable[[], None]) -> None:
+        """Have `came` called, on the running event loop, whenever there are urgent frames to be read."""
+        asyncio.get_running_loop().add_reader(self._urgent, came)
+
     def read_urgent(self) -> list[Frame]:
-        """Return the urgent frames that have come."""
+        """Return the urgent frames that have come; none after the child's end."""
         frames: list[Frame] = []
         while not self.ended:
             try:
                 data = self._urgent.recv(_URGENT_SIZE)
-            except (BlockingIOError, ConnectionResetError):
-                break
+            except BlockingIOError:
+                return frames
+            except ConnectionResetError:
+                data = b""
             if not data:
                 break
             frames += Splitter().feed(data)
+        if not self._closed:
+            asyncio.get_running_loop().remove_reader(self._urgent)  # it would be readable for ever
         return frames
 
     def waits(self) -> bool:
@@ -76,14 +85,12 @@ class Channel:
     async def readable(self, wake: asyncio.Event) -> None:
         """Wait until input comes, or until somebody else sets `wake`."""
         loop = asyncio.get_running_loop()
-        watched = [] if self.ended or self._closed else [self._stream, self._urgent]
-        for end in watched:
-            loop.add_reader(end, wake.set)
+        loop.add_reader(self._stream, wake.set)
         try:
             await wake.wait()
         finally:
-            for end in watched:
-                loop.remove_reader(end)
+            if not self._closed:
+                loop.remove_reader(self._stream)
 
     def write(self, data: bytes) -> None:
         """Send a frame, now or as soon as the child reads; BufferError when it has stopped reading."""
@@ -116,7 +123,10 @@ class Channel:
     def close(self) -> None:
         """Close everything; the child takes that as the order to stop."""
         if not self._closed:
-            asyncio.get_running_loop().remove_writer(self._stream)
+            loop = asyncio.get_running_loop()
+            loop.remove_writer(self._stream)
+            loop.remove_reader(self._stream)
+            loop.remove_reader(self._urgent)
         self._closed = self.ended = True
         self.close_child_ends()
         self._stream.close()

@@ -71,6 +71,8 @@ class Speaker:
         self._outcome: str | None = None
         self.ready = asyncio.Event()
         """Set once a child listens on all the places of the configuration."""
+        self.ended = asyncio.Event()
+        """Set when sessions end, for whoever calls `lost` and then clears it."""
         self.notify_on_stop = False
         """Whether a stop says Cease/2 to all peers. Without it, graceful-restart helpers keep our routes."""
 
@@ -126,6 +128,11 @@ class Speaker:
         configuration = self._config.model_dump_json(exclude_none=True).encode()
         channel.write(frame(Kind.CONFIGURE, self._generation, configuration))
         self._channel = channel
+        channel.watch_urgent(self._urgent_came)
+        self._wake.set()
+
+    def _urgent_came(self) -> None:
+        self.ended.set()
         self._wake.set()
 
     async def _watch(self, channel: Channel) -> None:

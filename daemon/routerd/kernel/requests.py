@@ -1,0 +1,57 @@
+"""A socket for requests without acknowledgements: the kernel answers those alone that it refuses."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Sequence
+
+from routerd.kernel import batch, wire
+
+_SEND_BUFFER = 1 << 20
+_RECEIVE_BUFFER = 8 << 20
+_ERROR_SIZE = 2304
+"""What a refusal takes of the receive buffer, generously: every message of a send may be refused."""
+
+Refusals = dict[int, tuple[int, str]]
+"""Sequence number -> errno and text of the messages that the kernel refused."""
+
+
+class Requests:
+    """One user at a time. `burst` is how many messages one send may have, `port` the netlink port id."""
+
+    def __init__(self) -> None:
+        self._socket = wire.open_socket(send_buffer=_SEND_BUFFER, receive_buffer=_RECEIVE_BUFFER)
+        send = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 32
+        receive = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        self.burst = max(1, min(send // batch.LARGEST, receive // _ERROR_SIZE))
+        self.port: int = self._socket.getsockname()[0]
+
+    def close(self) -> None:
+        """Close the socket; what was written stays."""
+        self._socket.close()
+
+    def transmit(self, requests: Sequence[bytes]) -> Refusals:
+        """Send requests that are few."""
+        return self.send(b"".join(requests)) if requests else {}
+
+    def exchange(self, bursts: Iterable[tuple[int, bytes]]) -> Refusals:
+        """Send one burst after the other, each with the number that the sequence numbers in it are counted from."""
+        refused: Refusals = {}
+        for first, requests in bursts:
+            refused.update((first + index, why) for index, why in self.send(requests).items())
+        return refused
+
+    def send(self, requests: bytes) -> Refusals:
+        """Send no more than a burst. The kernel has done it all when send() returns.
+
+        Whatever it refused waits in the receive buffer then.
+        """
+        refused: Refusals = {}
+        self._socket.send(requests)
+        while True:
+            try:
+                data = self._socket.recv(4096, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return refused
+            sequence, number, text = wire.error(data)
+            refused[sequence] = (number, text)
