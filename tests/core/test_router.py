@@ -26,6 +26,7 @@ from routerd.message import (
     Update,
 )
 from routerd.route import Family, format_prefix, parse_address, parse_prefix
+from routerd.router import INTRODUCTION_PAUSE, MOVE_PATIENCE
 from tests.support.core import CONFIG, LINKS, Simulation, opened, preserving, sequence
 
 A, B, C, D = "192.168.10.100", "192.168.10.101", "192.168.20.100", "192.168.10.102"
@@ -538,7 +539,7 @@ def test_whatever_the_nodes_do_the_kernel_ends_equal_to_the_rib(seed: int, slow:
 
 def test_the_first_announcements_of_a_node_move_together() -> None:
     """Speakers send an UPDATE for each prefix. Prefixes that share a group wait for each other, until the node has
-    said all, or for a second."""
+    said all, has paused, or for a second."""
     vips = (VIP, "172.16.1.2/32")
     simulation = Simulation()
     for node in (A, B):
@@ -552,12 +553,19 @@ def test_the_first_announcements_of_a_node_move_together() -> None:
     assert len(simulation.kernel.groups) == 1
     assert not any(operation.like for operation in simulation.operations_of(SetGroup))
     simulation.up(C)
-    simulation.announce(C, VIP)  # and never an End-of-RIB
-    simulation.take(Settle())
-    assert simulation.fib() == {vip: [A, B] for vip in vips}
-    simulation.now += 1.0
+    begun = simulation.now
+    while simulation.now < begun + MOVE_PATIENCE:  # without a pause, and without an End-of-RIB
+        simulation.announce(C, VIP)
+        simulation.take(Settle())
+        assert simulation.fib() == {vip: [A, B] for vip in vips}
+        simulation.now = min(simulation.router.timer or 0.0, simulation.now + INTRODUCTION_PAUSE / 2)
     simulation.take(Settle())
     assert simulation.fib() == {VIP: [A, B, C], vips[1]: [A, B]}
+    simulation.up(D)
+    simulation.announce(D, VIP)
+    simulation.advance(INTRODUCTION_PAUSE)
+    assert simulation.fib() == {VIP: [A, B, D, C], vips[1]: [A, B]}
+    simulation.withdraw(D, VIP)
     simulation.withdraw(C, VIP)
-    simulation.take(Settle())
+    simulation.advance(INTRODUCTION_PAUSE)
     assert simulation.fib() == {vip: [A, B] for vip in vips}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 import subprocess
 import sys
@@ -202,6 +203,7 @@ def test_open_decoder_raises_nothing_but_value_errors(body: bytes) -> None:
 async def test_a_session_may_end_while_the_batch_that_began_it_is_taken_in() -> None:
     speaker, channel = Speaker(CONFIG, log=structlog.get_logger()), Channel()
     speaker._channel = channel
+    channel.watch_urgent(speaker._urgent_came)
     stream, urgent = channel.child_ends
     opened = struct.pack("!BHHIB", 4, 65001, 9, 1, 0)
     stream.send(
@@ -213,6 +215,7 @@ async def test_a_session_may_end_while_the_batch_that_began_it_is_taken_in() -> 
     assert speaker.lost() == []
     down = frames.frame(frames.Kind.DOWN, 7, frames.pack_down(frames.Down("10.0.0.2", "connection lost", None)))
     urgent.send(down)
+    await asyncio.wait_for(speaker.ended.wait(), 5)  # whatever the consumer of the batches does
     assert speaker.lost() == [SessionDown("10.0.0.2", 7, "connection lost", None)]
     assert not speaker.is_up(7)
     stream.send(down)
