@@ -13,6 +13,8 @@ from tests.support.netns import needs_root
 pytestmark = [needs_root, pytest.mark.timeout(900)]
 
 PREFIXES, ROUNDS = 500_000, 6
+STALLS = 3
+"""Times that the kernel's trie of routes is doubled, at 131,072 and more, while so many prefixes are loaded."""
 
 
 async def test_a_load_holds_up_nothing_urgent(tmp_path: Path) -> None:
@@ -24,6 +26,6 @@ async def test_a_load_holds_up_nothing_urgent(tmp_path: Path) -> None:
         # The kernel itself stands still for tenths of a second when its trie of routes grows or shrinks.
         assert statistics.median(figures.lost) < 0.05
         assert statistics.median(figures.api) < 0.2
-    assert quantile(pressure.loads.lost, 0.9) < 0.05
+    assert sum(lost > 0.05 for lost in pressure.loads.lost) <= STALLS * ROUNDS
     assert quantile(pressure.loads.api, 0.95) < 0.2
     assert max(pressure.loads.keepalives) < HOLD / 2

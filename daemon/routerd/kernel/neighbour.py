@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from routerd.config.model import LivenessSection
 from routerd.kernel import wire
+from routerd.kernel.requests import Refusals, Requests
 from routerd.message import Gateway
 from routerd.route import Address
 
@@ -24,21 +26,21 @@ NDMSG = struct.Struct("=B3xiHBB")
 """struct ndmsg: family, interface index, state, flags, type."""
 
 
-def _request(kind: int, netlink_flags: int, gateway: Gateway, state: int, flags: int) -> bytes:
+def _request(kind: int, netlink_flags: int, gateway: Gateway, state: int, flags: int, *, sequence: int = 0) -> bytes:
     family = socket.AF_INET if len(gateway.address) == 4 else socket.AF_INET6
     body = NDMSG.pack(family, gateway.ifindex, state, flags, 0) + wire.attribute(_NDA_DST, gateway.address)
-    return wire.request(kind, netlink_flags, body)
+    return wire.request(kind, netlink_flags, body, sequence)
 
 
 class Prober:
     """Sends probes in the network namespace in which it was made."""
 
     def __init__(self) -> None:
-        self._socket = wire.open_socket()
+        self._requests = Requests()
 
     def close(self) -> None:
         """Close the socket."""
-        self._socket.close()
+        self._requests.close()
 
     def probe(self, gateways: Iterable[Gateway]) -> None:
         """Make the kernel verify that these neighbours answer; what it finds out comes by notification.
@@ -46,22 +48,24 @@ class Prober:
         An entry that is being probed already goes on being probed. One that does not exist, or has failed, is
         resolved anew.
         """
-        for gateway in gateways:
-            if not self._send(_request(RTM_NEWNEIGH, wire.NLM_F_REPLACE, gateway, NUD_PROBE, 0)):
-                self._send(_request(RTM_NEWNEIGH, wire.NLM_F_CREATE | wire.NLM_F_REPLACE, gateway, 0, _NTF_USE))
+        every = list(gateways)
+        unknown = [every[number] for number in self._send(every, wire.NLM_F_REPLACE, NUD_PROBE, 0)]
+        self._send(unknown, wire.NLM_F_CREATE | wire.NLM_F_REPLACE, 0, _NTF_USE)
 
     def answering(self, gateways: Iterable[Gateway]) -> list[Gateway]:
         """Return those of these neighbours that answer now."""
         return [gateway for gateway in gateways if _state(gateway) & (NUD_REACHABLE | NUD_PERMANENT)]
 
-    def _send(self, request: bytes) -> bool:
-        """Send a request without asking for an ACK; tell whether the kernel took it."""
-        self._socket.send(request)
-        try:
-            self._socket.recv(4096, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return True
-        return False
+    def _send(self, gateways: Sequence[Gateway], netlink_flags: int, state: int, flags: int) -> Refusals:
+        """Send a request for each neighbour; return the refused ones by its index."""
+
+        def bursts() -> Iterator[tuple[int, bytes]]:
+            for start in range(0, len(gateways), self._requests.burst):
+                some = enumerate(gateways[start : start + self._requests.burst])
+                yield start, b"".join(request(gateway, sequence=number) for number, gateway in some)
+
+        request = partial(_request, RTM_NEWNEIGH, netlink_flags, state=state, flags=flags)
+        return self._requests.exchange(bursts())
 
 
 def _state(gateway: Gateway) -> int:
