@@ -21,8 +21,8 @@ def run(works: Sequence[Work], contenders: Sequence[str], runs: int, scale: Scal
     values: dict[str, dict[str, list[float]]] = {}
     failures: list[str] = []
     for work in works:
-        taking_part = [name for name in contenders if name in work.contenders]
-        for number in range(min(runs, work.runs or runs)):
+        taking_part = list(contenders)
+        for number in range(runs):
             for name in list(taking_part):
                 started = time.monotonic()
                 try:

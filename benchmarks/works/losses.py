@@ -6,16 +6,14 @@ import time
 from functools import partial
 
 from benchmarks.contenders import Contender
-from benchmarks.figures import ROUTERD, Figure, Target
+from benchmarks.figures import Figure, Target
 from benchmarks.stage import SETTLE, Values, stage
 from benchmarks.works.loads import LOSS
 from benchmarks.works.work import Scale, Work
 
-_LOSSES = 3
-
 
 def _fifty(kind: type[Contender], scale: Scale) -> Values:
-    """Fifty peers with the same prefixes, of which three are lost one after the other."""
+    """Fifty peers with the same prefixes, of which one is lost."""
     routes = scale.of(100_000)
     with stage(kind) as on:
         on.ready(50)
@@ -26,22 +24,17 @@ def _fifty(kind: type[Contender], scale: Scale) -> Values:
         on.contender.resume_kernel()
         on.fib.loaded(routes, 50, on.contender.check)
         on.quiet()
-        took = []
-        for number in range(49, 49 - _LOSSES, -1):
-            took.append(on.lose(number, routes))
-            on.fib.loaded(routes, number, on.contender.check)
-            on.quiet()
-        return {"loss-50": took}
+        return {"loss-50": [on.lose(49, routes)]}
 
 
-def _three(kind: type[Contender], scale: Scale, routes: int, key: str) -> Values:
-    """Three peers, of which one is lost, comes back, and is lost again."""
+def _three(kind: type[Contender], scale: Scale, routes: int, key: str, losses: int = 1) -> Values:
+    """Three peers, of which one is lost, and perhaps comes back and is lost again."""
     routes = scale.of(routes)
     with stage(kind) as on:
         on.ready(3)
         on.load(routes, 3)
         took = []
-        for round_ in range(_LOSSES):
+        for round_ in range(losses):
             if round_:
                 on.peers.command("open 2")
                 on.peers.heard("up")
@@ -58,18 +51,15 @@ WORKS = (
         "loss-50",
         (Figure("loss-50", "lose 1 of 50 peers, 100,000 prefixes", target=LOSS),),
         _fifty,
-        runs=1,
     ),
     Work(
         "loss-1k",
         (Figure("loss-1k", "lose 1 of 3 peers, 1,000 prefixes", target=_FLAT),),
-        partial(_three, routes=1_000, key="loss-1k"),
+        partial(_three, routes=1_000, key="loss-1k", losses=3),
     ),
     Work(
         "loss-1m",
         (Figure("loss-1m", "lose 1 of 3 peers, 1,000,000 prefixes", target=_FLAT),),
         partial(_three, routes=1_000_000, key="loss-1m"),
-        contenders=(ROUTERD,),
-        runs=1,
     ),
 )

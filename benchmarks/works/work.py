@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.contenders import KINDS, Contender
+from benchmarks.contenders import Contender
 from benchmarks.figures import Figure
 from benchmarks.stage import Values
 
@@ -23,10 +23,8 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A scenario: `run` measures one daemon once. `runs` bounds how often that is done, 0: as often as asked for."""
+    """A scenario: `run` measures one daemon once."""
 
     name: str
     figures: tuple[Figure, ...]
     run: Callable[[type[Contender], Scale], Values]
-    contenders: tuple[str, ...] = tuple(KINDS)
-    runs: int = 0

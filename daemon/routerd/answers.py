@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib.metadata import version as installed_version
 
 import structlog
@@ -24,9 +24,10 @@ from routerd.api.models import (
     VersionView,
 )
 from routerd.drains import Drains
+from routerd.engine import Engine
 from routerd.kernel import lookup
 from routerd.kernel.sysctl import Sysctls
-from routerd.message import Drain, Input
+from routerd.message import Drain
 from routerd.route import Prefix
 from routerd.router import Router
 from routerd.session.speaker import Speaker
@@ -38,29 +39,15 @@ log = structlog.get_logger()
 
 
 class Answers:
-    """Answers from the core and from what surrounds it. `take` hands a message to the core, `unwritten` says how much
-    waits to be written to the kernel.
+    """Answers from the core and from what surrounds it. `notes` are problems that the composition root knows of."""
 
-    `notes` are problems that the composition root knows of itself.
-    """
-
-    def __init__(
-        self,
-        router: Router,
-        speaker: Speaker,
-        sysctls: Sysctls,
-        drains: Drains,
-        *,
-        take: Callable[[Input], None],
-        unwritten: Callable[[], int],
-    ) -> None:
+    def __init__(self, router: Router, engine: Engine, speaker: Speaker, sysctls: Sysctls, drains: Drains) -> None:
         self.notes: list[ProblemView] = []
         self._router = router
+        self._engine = engine
         self._speaker = speaker
         self._sysctls = sysctls
         self._drains = drains
-        self._take = take
-        self._unwritten = unwritten
         self._buckets: dict[str, int] = {}
 
     def status(self) -> StatusView:
@@ -70,7 +57,7 @@ class Answers:
         running = state.running and bool(state.listening)
         speaker = SpeakerView(running=running, pid=state.pid, restarts=state.restarts, reason=state.reason)
         sysctls = self._sysctls.apply(manage=False)
-        now, unwritten = time.monotonic(), self._unwritten()
+        now, unwritten = time.monotonic(), self._engine.unwritten
         return health.status(self._router, __version__, speaker, sysctls, self.notes, unwritten=unwritten, now=now)
 
     def peers(self) -> list[PeerView]:
@@ -96,7 +83,7 @@ class Answers:
             return None
         if on is not None:
             self._drains.mark(found.address, on=on)
-            self._take(Drain(found.address, on))
+            self._engine.take(Drain(found.address, on))
             self._buckets.pop(found.address, None)
             log.info("drain" if on else "undrain", peer=found.name)
         shared, sole = snapshot.drained_groups(self._router, found)

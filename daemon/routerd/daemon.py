@@ -1,4 +1,4 @@
-"""The composition root: it joins the rooms, carries out effects, and decides nothing."""
+"""The composition root: it joins the rooms, runs their tasks, and decides nothing."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import contextlib
 import signal
 import sys
 import time
-from collections import deque
-from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -22,47 +19,19 @@ from routerd.api import server
 from routerd.api.models import ProblemView
 from routerd.config.model import Config
 from routerd.drains import Drains
+from routerd.engine import SLICE, Engine
 from routerd.kernel.audit import audit
-from routerd.kernel.backlog import Backlog
-from routerd.kernel.bulk import Bulk
 from routerd.kernel.dump import dump, objects
 from routerd.kernel.flush import flush
 from routerd.kernel.monitor import Monitor
 from routerd.kernel.neighbour import Prober, settings
 from routerd.kernel.sysctl import Sysctls
 from routerd.kernel.writer import KernelWriter
-from routerd.message import (
-    Advertise,
-    CloseSession,
-    Drain,
-    Effect,
-    Event,
-    Gateway,
-    GroupActivity,
-    Input,
-    InspectGroups,
-    NeighbourState,
-    Program,
-    Resync,
-    SessionDown,
-    SessionUp,
-    Settle,
-    SpeakerDown,
-    Update,
-    Work,
-    WriteFailed,
-)
+from routerd.message import Drain, Gateway, NeighbourState, Settle, Work, WriteFailed
 from routerd.recording import Recorder
 from routerd.router import Router
-from routerd.session.codecs import Codecs
-from routerd.session.frames import RawUpdate
 from routerd.session.speaker import Speaker
-from routerd.session.update import UpdateError
 
-SLICE = 0.005
-"""Seconds that the core works at a stretch before everything else gets its turn."""
-AHEAD = 32768
-"""Routes that may wait to be written while more are taken in: 60 ms of the kernel's time."""
 SWITCH_INTERVAL = 0.0005
 """Seconds that the core keeps the interpreter from the thread that writes routes: Python's own 5 ms are half of what
 the kernel takes for the routes that it is handed at once."""
@@ -70,8 +39,6 @@ RESYNC_DELAY = 0.02
 """Seconds that notifications gather before the kernel is read again: a link that flaps sends several."""
 REREAD_DELAY = 1.0
 WATCHDOG_INTERVAL = 5.0
-INSPECTED_AT_ONCE = 16
-"""Groups whose buckets are read in one turn: each takes the kernel two milliseconds."""
 
 log = structlog.get_logger()
 
@@ -86,7 +53,6 @@ class Daemon:
     def __init__(self, config: Config, record: TextIO | None = None) -> None:
         self.config = config
         started = time.monotonic()
-        self._recorder = None if record is None else Recorder(record, config, started)
         self.writer = KernelWriter(config.fib.metric)
         self.router = Router(
             config,
@@ -94,24 +60,15 @@ class Daemon:
             resilient=self.writer.supports_resilient,
             widest=65535 if self.writer.wide_weights else 256,
         )
-        loop = asyncio.get_running_loop()
-        self._bulk = Bulk(self.writer, lambda: loop.call_soon_threadsafe(self._unwritten.set))
-        self._backlog = Backlog(self.writer.write, self.writer.buckets.took_over, self._bulk)
         self.speaker = Speaker(config, log=log)
+        self.engine = Engine(config, self.router, self.writer, self.speaker)
+        if record is not None:
+            self.engine.recorder = Recorder(record, config, started)
         self.sysctls = Sysctls(config.fib)
         self.drains = Drains(config.drain.state_file)
-        surroundings = self.speaker, self.sysctls, self.drains
-        self.answers = Answers(self.router, *surroundings, take=self._take, unwritten=lambda: len(self._backlog))
-        self._codecs = Codecs()
-        self._wake = asyncio.Event()
-        self._resync = asyncio.Event()
+        self.answers = Answers(self.router, self.engine, self.speaker, self.sysctls, self.drains)
         self._stop = asyncio.Event()
-        self._unwritten = asyncio.Event()
-        self._progress = asyncio.Event()
-        self._ahead = AHEAD
         self._more_input = False
-        self._inspected: tuple[int, ...] = ()
-        self._inbox: deque[Input] = deque()
 
     async def run(self, *, flush_on_exit: bool = False) -> None:
         """Run until SIGTERM or SIGINT. The FIB stays as it is, unless `flush_on_exit`."""
@@ -127,9 +84,9 @@ class Daemon:
         for sysctl in self.sysctls.apply(self.config.fib.manage_sysctls):
             log.info("sysctl", **sysctl)
         for peer in self.drains.peers:
-            self._take(Drain(peer, True))
+            self.engine.take(Drain(peer, True))
         # Before the first dump, so that what changes after it does not go unheard.
-        monitor = Monitor(self.writer.port, self.writer.owns, self._kernel_changed, self._neighbour_silent)
+        monitor = Monitor(self.writer.port, self.writer.owns, self.engine.kernel_changed, self._neighbour_silent)
         monitor.start()
         self._read_kernel()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -138,7 +95,7 @@ class Daemon:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.speaker.run())
-                group.create_task(self._write_out())
+                group.create_task(self.engine.write_out())
                 group.create_task(self._fail_over())
                 group.create_task(self._listen())
                 group.create_task(self._housekeep())
@@ -155,22 +112,11 @@ class Daemon:
             monitor.close()
             with contextlib.suppress(OSError):
                 Path(self.config.api.socket).unlink()  # else the next start finds it, perhaps as another user
-        while self._backlog:
-            self._bulk.wait()
-            self._write()
-        self._bulk.close()
+        self.engine.finish()
         if flush_on_exit:
             self._log_refusals(flush(self.config.fib.metric))
 
     # ------------------------------------------------------------------------------------------ tasks
-
-    async def _write_out(self) -> None:
-        """Write what waits, whenever the event loop and the kernel have time for it."""
-        while True:
-            await self._unwritten.wait()
-            self._unwritten.clear()
-            self._write()
-            await asyncio.sleep(0)
 
     async def _fail_over(self) -> None:
         """Take in that nodes are lost, however much was said before that."""
@@ -178,8 +124,8 @@ class Daemon:
             await self.speaker.ended.wait()
             self.speaker.ended.clear()
             for message in self.speaker.lost():
-                self._hear(message)
-                self._wake.set()  # its paths are to be purged
+                self.engine.hear(message)
+                self.engine.wake.set()  # its paths are to be purged
 
     async def _listen(self) -> None:
         """Feed the core what the speaker says, in slices."""
@@ -187,30 +133,30 @@ class Daemon:
             self._more_input = more
             started = time.monotonic()
             for message in messages:
-                self._hear(message)
+                self.engine.hear(message)
                 if time.monotonic() - started > SLICE:
-                    self._take(Settle(quiet=False))
-                    await self._room()
+                    self.engine.take(Settle(quiet=False))
+                    await self.engine.room()
                     started = time.monotonic()
-            self._take(Settle(quiet=not more))
-            self._wake.set()
-            await self._room()
+            self.engine.take(Settle(quiet=not more))
+            self.engine.wake.set()
+            await self.engine.room()
 
     async def _housekeep(self) -> None:
         """Do what can wait, slice by slice, and what is due by the clock."""
         while True:
-            await self._room()
+            await self.engine.room()
             if self.router.busy:
-                self._take(Work())
-                self._take(Settle(quiet=not self._more_input))
+                self.engine.take(Work())
+                self.engine.take(Settle(quiet=not self._more_input))
                 continue
             due = self.router.timer
-            self._wake.clear()
+            self.engine.wake.clear()
             try:
                 async with asyncio.timeout(None if due is None else max(0.0, due - time.monotonic())):
-                    await self._wake.wait()
+                    await self.engine.wake.wait()
             except TimeoutError:
-                self._take(Settle(quiet=not self._more_input))
+                self.engine.take(Settle(quiet=not self._more_input))
 
     async def _reconcile(self) -> None:
         """Read the kernel again when something changed there, and now and then in any case."""
@@ -218,11 +164,11 @@ class Daemon:
         while True:
             try:
                 async with asyncio.timeout(max(0.0, next_audit - time.monotonic())):
-                    await self._resync.wait()
+                    await self.engine.resync.wait()
                 await asyncio.sleep(RESYNC_DELAY)
-                self._resync.clear()
-                await self._written()
-                self._take(objects())
+                self.engine.resync.clear()
+                await self.engine.written()
+                self.engine.take(objects())
             except TimeoutError:
                 next_audit = time.monotonic() + self.config.fib.audit_interval
                 await self._audit()
@@ -230,16 +176,16 @@ class Daemon:
                 # The tables change faster than they can be read, or memory is short: both pass.
                 log.warning("the kernel could not be read", reason=str(error), again_in=REREAD_DELAY)
                 await asyncio.sleep(REREAD_DELAY)
-                self._resync.set()
-            self._wake.set()
+                self.engine.resync.set()
+            self.engine.wake.set()
 
     async def _audit(self) -> None:
-        await self._written()
+        await self.engine.written()
         compared, found = await audit(self.router.fib.expected(), self.config.fib.metric)
         self.writer.adopt(found)
-        self._take(compared)
-        await self._written()
-        self._take(objects())
+        self.engine.take(compared)
+        await self.engine.written()
+        self.engine.take(objects())
 
     async def _watch_neighbours(self) -> None:
         """Have the kernel verify, again and again, that the nodes' link layer answers."""
@@ -256,7 +202,7 @@ class Daemon:
                 self.sysctls.require(settings(liveness, sorted(names)))
                 self.sysctls.apply(self.config.fib.manage_sysctls)
             for gateway in prober.answering(self.router.silent):
-                self._take(NeighbourState(gateway, alive=True))
+                self.engine.take(NeighbourState(gateway, alive=True))
             prober.probe(watched)
             await asyncio.sleep(liveness.interval)
 
@@ -275,117 +221,15 @@ class Daemon:
 
     # ------------------------------------------------------------------------------------------ messages
 
-    def _hear(self, message: Input | RawUpdate) -> None:
-        """Decode what is still raw, and hand it over."""
-        if isinstance(message, RawUpdate):
-            decoded = self._decode(message)
-            if decoded is not None:
-                self._take(decoded)
-            return
-        if isinstance(message, SessionUp):
-            if not self.speaker.is_up(message.generation):
-                return
-            self._codecs.up(message)
-        self._take(message)
-        if isinstance(message, SpeakerDown):
-            self._codecs.clear()
-        if isinstance(message, SessionDown):
-            self._codecs.down(message.peer, message.generation)
-
-    def _decode(self, raw: RawUpdate) -> Update | None:
-        try:
-            return self._codecs.decode(raw)
-        except UpdateError as error:
-            log.warning("session reset", peer=raw.peer, code=error.code, subcode=error.subcode, reason=str(error))
-            self.speaker.close(raw.peer, raw.generation, error.code, error.subcode, str(error))
-            return None
-
-    def _take(self, message: Input) -> None:
-        """Hand a message to the core and carry out what comes of it; what that brings is handed over afterwards."""
-        self._inbox.append(message)
-        if len(self._inbox) > 1:
-            return  # from within an effect
-        self._handle()
-        if self._backlog or self._inspected:
-            self._write()
-
-    def _handle(self) -> None:
-        while self._inbox:
-            now = time.monotonic()
-            if self._recorder is not None:
-                self._recorder.take(self._inbox[0], now)
-            self._execute(self.router.handle(self._inbox[0], now))
-            self._inbox.popleft()
-
-    def _write(self) -> None:
-        """Write a slice of what waits, and look at groups once they are made."""
-        self._inbox.extend(self._backlog.write(SLICE))
-        if self._inspected and not self._backlog:
-            self._inbox.append(GroupActivity(self._activity(self._inspected)))
-            self._inspected = ()
-        self._handle()
-        self._progress.set()
-        if (self._backlog or self._inspected) and not self._backlog.held_up:
-            self._unwritten.set()
-
-    async def _room(self) -> None:
-        """Let others have their turn, and wait until few enough routes wait to be written."""
-        await asyncio.sleep(0)
-        while len(self._backlog) > self._ahead or self._inspected:
-            self._progress.clear()
-            await self._progress.wait()
-
-    async def _written(self) -> None:
-        """Wait until all is written; nothing more is taken in meanwhile."""
-        self._ahead = 0
-        try:
-            await self._room()
-        finally:
-            self._ahead = AHEAD
-
-    def _execute(self, effects: Iterable[Effect]) -> None:
-        for effect in effects:
-            match effect:
-                case Program(operations=operations, urgent=True):
-                    for failed in self._backlog.jump(operations):
-                        self._take(failed)
-                case Program(operations=operations):
-                    self._backlog.add(operations)
-                case Advertise(peer=peer):
-                    if generation := self._codecs.generation(peer):
-                        self.speaker.send(peer, generation, self._codecs.encode(effect))
-                case CloseSession(peer=peer, code=code, subcode=subcode, reason=reason):
-                    log.warning("session closed", peer=peer, reason=reason)
-                    if generation := self._codecs.generation(peer):
-                        self.speaker.close(peer, generation, code, subcode, reason)
-                case InspectGroups(ids=ids):
-                    self._inspected = ids
-                case Resync(reason=reason):
-                    self._kernel_changed(reason)
-                case Event(name=name, fields=fields, level=level):
-                    getattr(log, level)(name, **fields)
-
-    def _activity(self, ids: Iterable[int]) -> dict[int, int]:
-        idle = self.config.fib.idle_timer
-        busy: dict[int, int] = {}
-        for id in islice(ids, INSPECTED_AT_ONCE):
-            with contextlib.suppress(OSError):  # it has gone meanwhile, and says so by its absence
-                busy[id] = len(self.writer.buckets.flows(id, idle))
-        return busy
-
-    def _kernel_changed(self, reason: str) -> None:
-        log.info("kernel changed", reason=reason)
-        self._resync.set()
-
     def _neighbour_silent(self, gateway: Gateway) -> None:
         if self.config.liveness.method != "off" and gateway in self.router.watched:
-            self._take(NeighbourState(gateway, alive=False))
-            self._wake.set()  # for what failover left to be done later
+            self.engine.take(NeighbourState(gateway, alive=False))
+            self.engine.wake.set()  # for what failover left to be done later
 
     def _read_kernel(self) -> None:
         found = dump(self.config.fib.metric)
         self.writer.adopt(found)
-        self._take(found)
+        self.engine.take(found)
 
     def _note(self, where: str, what: str, remedy: str) -> None:
         log.warning(what, where=where, remedy=remedy)
