@@ -27,7 +27,7 @@ from routerd.kernel.monitor import Monitor
 from routerd.kernel.neighbour import Prober, settings
 from routerd.kernel.sysctl import Sysctls
 from routerd.kernel.writer import KernelWriter
-from routerd.message import Drain, Gateway, NeighbourState, Settle, Work, WriteFailed
+from routerd.message import Drain, Gateway, KernelObjects, NeighbourState, RouteAudit, Settle, Work, WriteFailed
 from routerd.recording import Recorder
 from routerd.router import Router
 from routerd.session.speaker import Speaker
@@ -123,9 +123,12 @@ class Daemon:
         while True:
             await self.speaker.ended.wait()
             self.speaker.ended.clear()
-            for message in self.speaker.lost():
+            lost = self.speaker.lost()
+            for message in lost:
                 self.engine.hear(message)
-                self.engine.wake.set()  # its paths are to be purged
+            if lost:
+                self.engine.take(Settle(quiet=not self._more_input))
+                self.engine.wake.set()  # their paths are to be purged
 
     async def _listen(self) -> None:
         """Feed the core what the speaker says, in slices."""
@@ -162,30 +165,41 @@ class Daemon:
         """Read the kernel again when something changed there, and now and then in any case."""
         next_audit = time.monotonic() + self.config.fib.audit_interval
         while True:
+            changed = await self._change_before(next_audit)
             try:
-                async with asyncio.timeout(max(0.0, next_audit - time.monotonic())):
-                    await self.engine.resync.wait()
-                await asyncio.sleep(RESYNC_DELAY)
-                self.engine.resync.clear()
-                await self.engine.written()
-                self.engine.take(objects())
-            except TimeoutError:
-                next_audit = time.monotonic() + self.config.fib.audit_interval
-                await self._audit()
+                found = await (self._objects() if changed else self._routes())
             except OSError as error:
                 # The tables change faster than they can be read, or memory is short: both pass.
                 log.warning("the kernel could not be read", reason=str(error), again_in=REREAD_DELAY)
                 await asyncio.sleep(REREAD_DELAY)
                 self.engine.resync.set()
+                continue
+            if not changed:
+                next_audit = time.monotonic() + self.config.fib.audit_interval
+                self.engine.resync.set()  # the objects, too
+            self.engine.take(found)
             self.engine.wake.set()
 
-    async def _audit(self) -> None:
+    async def _change_before(self, deadline: float) -> bool:
+        """Wait until something changes in the kernel; False if nothing does."""
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                await self.engine.resync.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _objects(self) -> KernelObjects:
+        await asyncio.sleep(RESYNC_DELAY)
+        self.engine.resync.clear()
+        await self.engine.written()
+        return objects()
+
+    async def _routes(self) -> RouteAudit:
         await self.engine.written()
         compared, found = await audit(self.router.fib.expected(), self.config.fib.metric)
         self.writer.adopt(found)
-        self.engine.take(compared)
-        await self.engine.written()
-        self.engine.take(objects())
+        return compared
 
     async def _watch_neighbours(self) -> None:
         """Have the kernel verify, again and again, that the nodes' link layer answers."""

@@ -75,6 +75,7 @@ class Engine:
         self._unwritten = asyncio.Event()
         self._progress = asyncio.Event()
         self._ahead = AHEAD
+        self._broken: Exception | None = None
 
     @property
     def unwritten(self) -> int:
@@ -113,9 +114,15 @@ class Engine:
         self._inbox.append(message)
         if len(self._inbox) > 1:
             return  # from within an effect
-        self._handle()
-        if self._backlog or self._inspected:
-            self._write()
+        try:
+            self._handle()
+            if self._backlog or self._inspected:
+                self._write()
+        except Exception as error:
+            # Whoever handed the message over may live with it: but what was to be done is half done.
+            self._broken = error
+            self._unwritten.set()
+            raise
 
     def _handle(self) -> None:
         while self._inbox:
@@ -155,10 +162,12 @@ class Engine:
     # ------------------------------------------------------------------------------------------ writing
 
     async def write_out(self) -> None:
-        """Write what waits, whenever the event loop and the kernel have time for it."""
+        """Write what waits, whenever the event loop and the kernel have time for it; raise what broke the engine."""
         while True:
             await self._unwritten.wait()
             self._unwritten.clear()
+            if self._broken is not None:
+                raise self._broken
             self._write()
             await asyncio.sleep(0)
 
@@ -186,12 +195,15 @@ class Engine:
 
     def _write(self) -> None:
         """Write a slice of what waits, and look at groups once they are made."""
-        self._inbox.extend(self._backlog.write(SLICE))
+        told = self._backlog.write(SLICE)
+        self._inbox.extend(told)
         if self._inspected and not self._backlog:
             self._inbox.append(GroupActivity(self._activity(self._inspected)))
             self._inspected = ()
         self._handle()
         self._progress.set()
+        if told:
+            self.wake.set()  # the core may want to try again later
         if (self._backlog or self._inspected) and not self._backlog.held_up:
             self._unwritten.set()
 

@@ -20,6 +20,7 @@ from routerd.message import (
     Event,
     Gateway,
     GroupActivity,
+    GroupLost,
     GroupMade,
     Input,
     InspectGroups,
@@ -137,6 +138,8 @@ class Router:
             case GroupMade(id=id, flows=flows):
                 if not flows:
                     self.fib.made_afresh(id)
+            case GroupLost(id=id):
+                effects += self._program(self.fib.resend(id))
             case Drain(peer=peer, on=on):
                 (self.drained.add if on else self.drained.discard)(peer)
                 effects += self._drain()

@@ -262,6 +262,33 @@ def test_a_node_that_was_silent_and_lost_its_session_is_back_only_when_it_speaks
     assert simulation.fib() == {VIP: [A, B]}
 
 
+def test_a_group_that_goes_while_its_change_waits_gets_its_routes_back() -> None:
+    """The kernel deletes a group with its last member, and the routes with it: the model still has a second one."""
+    simulation = nodes(A)
+    simulation.up(B)
+    simulation.slow = True
+    simulation.announce(B, VIP)
+    simulation.advance(MOVE_PATIENCE)
+    assert len(simulation.backlog) > 0  # the group has A alone in the kernel
+    simulation.down(A)
+    simulation.write_out()
+    assert simulation.fib() == {VIP: [B]}
+
+
+def test_routes_that_are_forgotten_with_their_group_come_again_with_it() -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    simulation.up(B)
+    simulation.slow = True
+    simulation.announce(A, VIP)
+    simulation.take(Settle())
+    simulation.announce(B, VIP)
+    simulation.advance(MOVE_PATIENCE)  # the group and its route wait, and that B joins it
+    simulation.down(A)
+    simulation.write_out()
+    assert simulation.fib() == {VIP: [B]}
+
+
 def test_a_group_that_parts_into_many_does_so_bit_by_bit() -> None:
     """Each group that is made like another one takes the kernel some milliseconds: a node's loss must not wait."""
     vips = [f"172.16.1.{i}/32" for i in range(8)]

@@ -112,6 +112,34 @@ async def test_a_refused_route_is_told_and_tried_again(
     assert daemon.cli("status").returncode == 0
 
 
+async def test_one_refused_route_of_many_is_tried_again(
+    network: Network, foreign: Kernel, daemon: Routerd, clients: list[Client]
+) -> None:
+    """Many are written in the background: the core hears of the refusal when all else is at rest."""
+    daemon.start()
+    await announce(network, clients, TAKEN, *(f"172.16.{number >> 8}.{number & 255}" for number in range(5120, 8192)))
+    await becomes(lambda: set(daemon.problems()), {f"route {TAKEN}/32"})
+    network.router.ip("route", "del", TAKEN, "proto", "static")
+    await network.has(TAKEN, 0)  # long before the audit
+
+
+async def test_a_node_that_comes_and_goes_does_not_hold_up_what_waited_for_it(
+    network: Network, daemon: Routerd, clients: list[Client]
+) -> None:
+    daemon.start()
+    await announce(network, clients, "172.16.1.1")
+    await network.has("172.16.1.1", 0)
+    daemon.kill()
+    daemon.start()
+    await announce(network, clients, "172.16.1.1", number=1)
+    await becomes(lambda: daemon.peer(1)["totals"]["accepted"], 1)
+    assert network.legs("172.16.1.1") == {node(0)}  # whose node has not spoken yet
+    client = await network.establish(0)
+    await becomes(lambda: daemon.peer(0)["state"], "established")
+    await client.close()
+    await network.has("172.16.1.1", 1)
+
+
 async def test_a_restart_writes_nothing_but_what_has_changed(
     network: Network, foreign: Kernel, daemon: Routerd, clients: list[Client], tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from routerd.message import (
     DeleteNexthop,
     DeleteRoutes,
     Gateway,
+    GroupLost,
     GroupMade,
     Member,
     Operation,
@@ -34,7 +35,7 @@ class Kernel:
         self.written: list[Operation] = []
         self.backlog = Backlog(self.write, lambda group: group == 7, portion=8, clock=lambda: self.now)
 
-    def write(self, operations: Sequence[Operation]) -> list[WriteFailed]:
+    def write(self, operations: Sequence[Operation]) -> list[WriteFailed | GroupLost]:
         self.now += self.pace
         self.written += operations
         routes = [each for each in operations if isinstance(each, SetRoutes)]

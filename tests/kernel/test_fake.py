@@ -12,6 +12,7 @@ from routerd.message import (
     DeleteNexthop,
     DeleteRoutes,
     Gateway,
+    GroupLost,
     KernelDump,
     Member,
     Operation,
@@ -54,6 +55,20 @@ SCENARIOS: dict[str, Steps] = {
     "member deleted": (*NODES, lambda: DeleteNexthop(2)),
     "group deleted": (*NODES, lambda: DeleteNexthop(11), lambda: DeleteRoutes(ROUTES4[:1])),
     "everything deleted": (*NODES, *((lambda id_=id_: DeleteNexthop(id_)) for id_ in (1, 2, 3, 4))),
+    "a group that went with its last member": (
+        *NODES,
+        lambda: DeleteNexthop(2),
+        lambda: SetNexthop(2, gateway("10.0.1.2", "eth1")),
+        lambda: SetGroup(12, (Member(2),), known=True),
+        lambda: SetRoutes(12, ROUTES4),
+        lambda: SetGroup(12, (Member(2), Member(1)), known=True),
+        lambda: DeleteNexthop(2),
+        lambda: DeleteNexthop(1),
+        lambda: SetNexthop(1, gateway("10.0.0.2")),
+        lambda: SetGroup(12, (Member(1),)),
+        lambda: DeleteNexthop(12),
+        lambda: SetGroup(12, (Member(1),), known=True),
+    ),
     "gone already": (lambda: DeleteNexthop(1), lambda: DeleteRoutes(ROUTES4 + ROUTES6)),
     "bad nexthops": (
         *NODES,
@@ -96,8 +111,8 @@ def twins(router: Namespace) -> tuple[KernelWriter, FakeKernel]:
     return KernelWriter(20), fake
 
 
-def brief(failures: list[WriteFailed]) -> list[tuple[Operation, int]]:
-    return [(failure.operation, failure.errno) for failure in failures]
+def brief(failures: list[WriteFailed | GroupLost]) -> list[GroupLost | tuple[Operation, int]]:
+    return [told if isinstance(told, GroupLost) else (told.operation, told.errno) for told in failures]
 
 
 def ordered(state: KernelDump) -> tuple[object, ...]:

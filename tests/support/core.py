@@ -17,6 +17,7 @@ from routerd.message import (
     Event,
     GracefulRestart,
     GroupActivity,
+    GroupLost,
     Input,
     InspectGroups,
     Interface,
@@ -148,7 +149,7 @@ class Simulation:
             self._execute(self.router.handle(self._inbox[0], self.now))
             self._inbox.popleft()
 
-    def _write(self, operations: Sequence[Operation]) -> list[WriteFailed]:
+    def _write(self, operations: Sequence[Operation]) -> list[WriteFailed | GroupLost]:
         return self.kernel.write(operations)
 
     def _took_over(self, group: int) -> bool:

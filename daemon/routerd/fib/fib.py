@@ -213,6 +213,11 @@ class Fib:
         self._unswept = True
         return [*operations, *self._join(prefixes, target)]
 
+    def resend(self, id: int) -> list[Operation]:
+        """The kernel has lost the routes of this group, and has the group."""
+        group = self.groups.by_id.get(id)
+        return [SetRoutes(id, tuple(self.users(group)))] if group is not None and group.legs and group.users else []
+
     def rewritten(self, group: Group, write: Callable[[], list[Operation]]) -> list[Operation]:
         """Write a group; if the kernel did not have it before it has lost its routes, and they come again."""
         was_gone = not group.legs
@@ -243,9 +248,10 @@ class Fib:
     # ------------------------------------------------------------------------------------------ refusals, twins
 
     def is_lost(self, id: int, unusable: Collection[Gateway]) -> bool:
-        """Tell whether a group has no member left that once was usable: the kernel has neither it nor its routes."""
+        """Tell whether a group is no more, or has no member left that once was usable: the kernel has neither it nor
+        its routes."""
         group = self.groups.by_id.get(id)
-        return group is not None and not group.legs and not any(member in unusable for member in group.members)
+        return group is None or (not group.legs and not any(member in unusable for member in group.members))
 
     def refuse(self, id: int, prefixes: Iterable[Prefix], errno: int, text: str) -> None:
         """The kernel would not point these routes at a group. What has happened to them since counts, not this."""

@@ -83,6 +83,7 @@ class Groups:
         legs = self.shape.weigh(alive, self.draining, group.buckets)
         if legs == group.legs and not force:
             return []
+        known = bool(group.legs)
         group.legs = legs
         group.version += 1
         if not legs:
@@ -96,7 +97,7 @@ class Groups:
         ordered = sorted(legs.items(), key=lambda leg: leg[1])
         members = tuple(Member(self.nexthops[gateway], weight) for gateway, weight in ordered)
         timers = (self.shape.idle_timer, self.shape.unbalanced_timer) if group.buckets else (0.0, 0.0)
-        return [*operations, SetGroup(group.id, members, group.buckets, *timers, like)]
+        return [*operations, SetGroup(group.id, members, group.buckets, *timers, like, known)]
 
     def lose(self, gateway: Gateway) -> list[Operation]:
         """Delete the nexthop object of a gateway: the kernel takes it out of every group."""

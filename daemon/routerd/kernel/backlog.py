@@ -16,6 +16,7 @@ from typing import Protocol
 from routerd.message import (
     DeleteNexthop,
     DeleteRoutes,
+    GroupLost,
     GroupMade,
     Operation,
     SetGroup,
@@ -62,7 +63,7 @@ class Backlog:
 
     def __init__(
         self,
-        write: Callable[[Sequence[Operation]], list[WriteFailed]],
+        write: Callable[[Sequence[Operation]], list[WriteFailed | GroupLost]],
         took_over: Callable[[int], bool],
         bulk: Background | None = None,
         *,
@@ -95,10 +96,10 @@ class Backlog:
             self._waiting.append(operation)
             self._length += _length(operation)
 
-    def write(self, seconds: float) -> list[WriteFailed | GroupMade]:
+    def write(self, seconds: float) -> list[WriteFailed | GroupLost | GroupMade]:
         """Write until `seconds` have passed or nothing can be written now; return what the core should know of it."""
         end = self._clock() + seconds
-        failures: list[WriteFailed] = []
+        failures: list[WriteFailed | GroupLost] = []
         made: list[GroupMade] = []
         while self._bulk is not None and self._bulk.done:
             failures += self._bulk.finish()
@@ -114,7 +115,7 @@ class Backlog:
                 break
         return [*_together(failures), *made]
 
-    def jump(self, operations: Sequence[Operation]) -> list[WriteFailed]:
+    def jump(self, operations: Sequence[Operation]) -> list[WriteFailed | GroupLost]:
         """Delete nexthop objects at once, and forget them in all that waits, as the kernel does in its groups."""
         failures = self._write(operations)
         if self._waiting:
@@ -168,12 +169,12 @@ def _without(operation: Operation, gone: set[int]) -> Operation | None:
     return operation
 
 
-def _together(failures: Iterable[WriteFailed]) -> list[WriteFailed]:
+def _together(failures: Iterable[WriteFailed | GroupLost]) -> list[WriteFailed | GroupLost]:
     """Join refusals of single routes that have the same cause: a full table refuses thousands alike."""
     joined: dict[tuple[int, int, str], list[Prefix]] = {}
-    result: list[WriteFailed] = []
+    result: list[WriteFailed | GroupLost] = []
     for failed in failures:
-        if isinstance(failed.operation, SetRoutes):
+        if isinstance(failed, WriteFailed) and isinstance(failed.operation, SetRoutes):
             key = (failed.operation.id, failed.errno, failed.text)
             joined.setdefault(key, []).extend(failed.operation.prefixes)
         else:

@@ -17,6 +17,7 @@ from routerd.message import (
     DeleteRoutes,
     ForeignRoute,
     Gateway,
+    GroupLost,
     Interface,
     KernelDump,
     KernelGroup,
@@ -69,14 +70,17 @@ class FakeKernel:
         entry = self.nexthops.get(id_) or self.groups.get(id_)
         return entry is not None and entry.protocol == RTPROT_BGP
 
-    def write(self, operations: Sequence[Operation]) -> list[WriteFailed]:
-        """Carry out operations in order; return the refused ones, routes one by one."""
+    def write(self, operations: Sequence[Operation]) -> list[WriteFailed | GroupLost]:
+        """Carry out operations in order; return the refused ones, routes one by one, and groups that were gone."""
         self.writes += operations
-        failures: list[WriteFailed] = []
+        failures: list[WriteFailed | GroupLost] = []
         for operation in operations:
             for part in _parts(operation):
+                lost = isinstance(part, SetGroup) and part.known and part.id not in self.groups
                 if number := self._carry_out(part):
                     failures.append(WriteFailed(part, number, os.strerror(number)))
+                elif lost and isinstance(part, SetGroup):
+                    failures.append(GroupLost(part.id))
         return failures
 
     def link_down(self, index: int) -> None:

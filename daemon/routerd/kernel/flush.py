@@ -18,6 +18,6 @@ def flush(metric: int) -> list[WriteFailed]:
     writer = KernelWriter(metric)
     try:
         writer.adopt(found)
-        return writer.write(operations)
+        return [failed for failed in writer.write(operations) if isinstance(failed, WriteFailed)]
     finally:
         writer.close()

@@ -21,6 +21,7 @@ from routerd.message import (
     DeleteNexthop,
     DeleteRoutes,
     Gateway,
+    GroupLost,
     KernelDump,
     Member,
     Operation,
@@ -73,15 +74,16 @@ class KernelWriter:
         """Tell whether a nexthop or group is ours."""
         return id_ in self._nexthops
 
-    def write(self, operations: Sequence[Operation]) -> list[WriteFailed]:
-        """Carry out `operations` in order and return the refused ones, a SetRoutes or DeleteRoutes per prefix.
+    def write(self, operations: Sequence[Operation]) -> list[WriteFailed | GroupLost]:
+        """Carry out `operations` in order and return the refused ones, a SetRoutes or DeleteRoutes per prefix, and
+        the groups that were found to be gone.
 
         A refusal does not stop the others. Prefixes of one operation must differ. Deleting what is gone, or a
         nexthop that is not ours, is no refusal: there is nothing to do.
         """
         return [failure for operation in operations for failure in self._carry_out(operation)]
 
-    def _carry_out(self, operation: Operation) -> list[WriteFailed]:
+    def _carry_out(self, operation: Operation) -> Sequence[WriteFailed | GroupLost]:
         match operation:
             case SetRoutes() | DeleteRoutes():
                 return self.written(operation, self._requests.exchange(self.encode(operation, self._requests.burst)))
@@ -95,18 +97,23 @@ class KernelWriter:
             case SetGroup():
                 return [] if operation.like and self._continue(operation) else self._set_group(operation)
 
-    def _set_group(self, operation: SetGroup) -> list[WriteFailed]:
+    def _set_group(self, operation: SetGroup) -> Sequence[WriteFailed | GroupLost]:
         members = operation.members if self.wide_weights else messages.narrow(operation.members)
         group = replace(operation, members=members)
+        there = self.owns(group.id)
         tracked = self._tracked(group)
         failures = self._make(operation, messages.set_group(tracked, self._flags(operation)))
         if failures and tracked is not group:
             # Perhaps somebody has deleted the shadow.
             self._requests.transmit([self._new_shadow(members[0].id)])
             failures = self._make(operation, messages.set_group(tracked, self._flags(operation)))
+        if failures and failures[0].errno == errno.ENOENT and self.owns(group.id):
+            self._nexthops.remove((group.id,))
+            return self._set_group(operation)
         if not failures:
             self._note_shadow(group.id, shadow_in(tracked.members))
-        elif tracked is not group:
+            return [GroupLost(group.id)] if operation.known and not there else []
+        if tracked is not group:
             self._sweep_shadow(shadow_in(tracked.members))
         return failures
 
@@ -187,7 +194,10 @@ class KernelWriter:
         return messages.set_nexthop(shadow(id_), self._gateways[id_], wire.NLM_F_CREATE | wire.NLM_F_EXCL)
 
     def _flags(self, operation: SetNexthop | SetGroup) -> int:
-        return wire.NLM_F_CREATE | (wire.NLM_F_REPLACE if self.owns(operation.id) else wire.NLM_F_EXCL)
+        if not self.owns(operation.id):
+            return wire.NLM_F_CREATE | wire.NLM_F_EXCL
+        known = isinstance(operation, SetGroup) and operation.known
+        return wire.NLM_F_REPLACE if known else wire.NLM_F_CREATE | wire.NLM_F_REPLACE
 
     def encode(self, operation: SetRoutes | DeleteRoutes, burst: int) -> Iterator[tuple[int, bytes]]:
         """Yield the requests that write routes, `burst` at a time, each with the index of its first prefix."""

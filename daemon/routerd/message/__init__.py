@@ -10,6 +10,7 @@ from routerd.message.effect import Advertise, CloseSession, Effect, Event, Inspe
 from routerd.message.kernel import (
     ForeignRoute,
     GroupActivity,
+    GroupLost,
     GroupMade,
     Interface,
     KernelDump,
@@ -56,6 +57,7 @@ __all__ = [
     "Gateway",
     "GracefulRestart",
     "GroupActivity",
+    "GroupLost",
     "GroupMade",
     "Input",
     "InspectGroups",
@@ -100,5 +102,6 @@ Input = (
     | RouteAudit
     | NeighbourState
     | GroupMade
+    | GroupLost
     | Drain
 )

@@ -110,6 +110,14 @@ class GroupMade:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupLost:
+    """A group that was to be changed was gone, and its routes with it: the kernel deletes both with the last member.
+    Now the group is there again, and its routes are not."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class GroupActivity:
     """How many buckets of each resilient group carried traffic within its idle timer, as asked by InspectGroups.
     A group that no longer exists is absent."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from routerd.route import Address, Prefix
 
@@ -43,7 +43,8 @@ class SetGroup:
     """Create a group, or replace its members in place. `buckets` 0 makes a hash-threshold group.
 
     `idle_timer` and `unbalanced_timer` are seconds; kernel doc: networking/nexthop-group-resilient. A group made
-    `like` another one starts with its buckets as they are now: prefixes that move there keep their flows.
+    `like` another one starts with its buckets as they are now: prefixes that move there keep their flows. If one
+    that should be `known` to the kernel turns out to be gone it is made again, and a GroupLost says so.
     """
 
     id: int
@@ -52,6 +53,7 @@ class SetGroup:
     idle_timer: float = 0.0
     unbalanced_timer: float = 0.0
     like: int = 0
+    known: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

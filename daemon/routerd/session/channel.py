@@ -57,6 +57,11 @@ class Channel:
         """Have `came` called, on the running event loop, whenever there are urgent frames to be read."""
         asyncio.get_running_loop().add_reader(self._urgent, came)
 
+    def ignore_urgent(self) -> None:
+        """Undo `watch_urgent`."""
+        if not self._closed:
+            asyncio.get_running_loop().remove_reader(self._urgent)
+
     def read_urgent(self) -> list[Frame]:
         """Return the urgent frames that have come; none after the child's end."""
         frames: list[Frame] = []
@@ -70,8 +75,7 @@ class Channel:
             if not data:
                 break
             frames += Splitter().feed(data)
-        if not self._closed:
-            asyncio.get_running_loop().remove_reader(self._urgent)  # it would be readable for ever
+        self.ignore_urgent()  # it would be readable for ever
         return frames
 
     def waits(self) -> bool:

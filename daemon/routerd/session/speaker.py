@@ -153,6 +153,7 @@ class Speaker:
     async def _stop(self, channel: Channel) -> None:
         process = self._process
         assert process is not None
+        channel.ignore_urgent()  # nobody reads any more
         try:
             channel.write(frame(Kind.STOP, 0, b"\1" if self.notify_on_stop else b"\0"))
         except BufferError:
