@@ -8,12 +8,29 @@ import pytest
 from routerd.kernel.dump import dump
 from routerd.kernel.messages import narrow
 from routerd.kernel.writer import KernelWriter
-from routerd.message import DeleteNexthop, DeleteRoutes, Member, Operation, SetGroup, SetNexthop, SetRoutes
+from routerd.message import (
+    DeleteNexthop,
+    DeleteRoutes,
+    Member,
+    Operation,
+    SetGroup,
+    SetNexthop,
+    SetRoutes,
+    WriteFailed,
+)
 from tests.kernel.scenario import gateway, many, prefixes
 from tests.support.netns import Namespace, needs_root
 
 pytestmark = needs_root
 METRIC = 20
+
+
+def refused(writer: KernelWriter, *operations: Operation) -> list[WriteFailed]:
+    """Write, and return what was refused, which is all there is to be told."""
+    told = writer.write(operations)
+    failures = [each for each in told if isinstance(each, WriteFailed)]
+    assert failures == told
+    return failures
 
 
 def two_nodes(writer: KernelWriter) -> None:
@@ -92,7 +109,7 @@ def test_foreign_routes_stay(router: Namespace, writer: KernelWriter) -> None:
     router.ip("-6", "route", "add", "2001:db8::/32", "via", "fd00::9", "metric", str(METRIC))
     before = router.ip("route"), router.ip("-6", "route")
 
-    failures = writer.write([SetRoutes(10, many(4)), SetRoutes(11, prefixes("2001:db8::/32"))])
+    failures = refused(writer, SetRoutes(10, many(4)), SetRoutes(11, prefixes("2001:db8::/32")))
     assert [(failure.operation, failure.errno) for failure in failures] == [
         (SetRoutes(10, prefixes("172.16.0.1/32")), errno.EEXIST),
         (SetRoutes(11, prefixes("2001:db8::/32")), errno.EEXIST),
@@ -107,7 +124,7 @@ def test_foreign_routes_stay(router: Namespace, writer: KernelWriter) -> None:
 def test_foreign_nexthops_stay(router: Namespace, writer: KernelWriter) -> None:
     router.ip("nexthop", "add", "id", "1", "via", "10.0.0.9", "dev", "eth0")
     before = router.ip("nexthop")
-    (failure,) = writer.write([SetNexthop(1, gateway("10.0.0.2")), DeleteNexthop(1)])
+    (failure,) = refused(writer, SetNexthop(1, gateway("10.0.0.2")), DeleteNexthop(1))
     assert failure.errno == errno.EEXIST
     assert "not routerd's" in failure.text
     assert router.ip("nexthop") == before
@@ -116,7 +133,7 @@ def test_foreign_nexthops_stay(router: Namespace, writer: KernelWriter) -> None:
 def test_each_refused_prefix_is_reported(writer: KernelWriter) -> None:
     two_nodes(writer)
     mixed = prefixes("172.16.1.1/32", "2001:db8::1/128", "172.16.1.2/32")
-    (failure,) = writer.write([SetRoutes(10, mixed)])
+    (failure,) = refused(writer, SetRoutes(10, mixed))
     assert failure.operation == SetRoutes(10, mixed[1:2])
     assert failure.errno == errno.EINVAL
     assert failure.text
@@ -124,7 +141,7 @@ def test_each_refused_prefix_is_reported(writer: KernelWriter) -> None:
 
 
 def test_no_refusal_of_a_large_batch_is_lost(writer: KernelWriter) -> None:
-    failures = writer.write([SetRoutes(99, many(20_000))])
+    failures = refused(writer, SetRoutes(99, many(20_000)))
     assert [failure.operation.prefixes[0] for failure in failures] == list(many(20_000))  # type: ignore[union-attr]
     assert {(failure.errno, failure.text) for failure in failures} == {(errno.EINVAL, "Nexthop id does not exist")}
 
@@ -138,7 +155,7 @@ def test_refused_nexthops_and_groups(writer: KernelWriter) -> None:
         SetGroup(10, (Member(1),), buckets=64, idle_timer=2.5),
         SetGroup(23, (Member(1),)),
     ]
-    failures = writer.write(operations)
+    failures = refused(writer, *operations)
     assert [(failure.operation, failure.errno) for failure in failures] == [
         (operations[0], errno.ENETUNREACH),
         (operations[1], errno.EHOSTUNREACH),
