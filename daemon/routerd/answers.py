@@ -29,7 +29,6 @@ from routerd.kernel import lookup
 from routerd.kernel.sysctl import Sysctls
 from routerd.message import Drain
 from routerd.route import Prefix
-from routerd.router import Router
 from routerd.session.speaker import Speaker
 
 DRAIN_INTERVAL = 1.0
@@ -41,9 +40,9 @@ log = structlog.get_logger()
 class Answers:
     """Answers from the core and from what surrounds it. `notes` are problems that the composition root knows of."""
 
-    def __init__(self, router: Router, engine: Engine, speaker: Speaker, sysctls: Sysctls, drains: Drains) -> None:
+    def __init__(self, engine: Engine, speaker: Speaker, sysctls: Sysctls, drains: Drains) -> None:
         self.notes: list[ProblemView] = []
-        self._router = router
+        self._router = engine.router
         self._engine = engine
         self._speaker = speaker
         self._sysctls = sysctls

@@ -66,7 +66,7 @@ class Daemon:
             self.engine.recorder = Recorder(record, config, started)
         self.sysctls = Sysctls(config.fib)
         self.drains = Drains(config.drain.state_file)
-        self.answers = Answers(self.router, self.engine, self.speaker, self.sysctls, self.drains)
+        self.answers = Answers(self.engine, self.speaker, self.sysctls, self.drains)
         self._stop = asyncio.Event()
         self._more_input = False
 

@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NewType
+from typing import Any, NewType
 
 Prefix = NewType("Prefix", bytes)
 """A prefix: its length in bits, then the whole address in network order, host bits zero.
@@ -40,6 +40,13 @@ class Family(IntEnum):
 def family_of(prefix: Prefix) -> Family:
     """Return the family of a prefix, told by its size."""
     return Family.IPV4 if len(prefix) == IPV4_PREFIX_SIZE else Family.IPV6
+
+
+def forget(table: dict[Prefix, Any], prefixes: Iterable[Prefix]) -> None:
+    """Take prefixes out of a table that may not have them, and mostly is empty."""
+    if table:
+        for prefix in prefixes:
+            table.pop(prefix, None)
 
 
 def parse_prefix(text: str) -> Prefix:

@@ -16,12 +16,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from itertools import repeat
-from typing import Any
 
 from routerd.fib.groups import Groups
 from routerd.fib.model import Group, Members, Shape, in_order, runs
 from routerd.message import DeleteRoutes, Gateway, Operation, SetGroup, SetRoutes
-from routerd.route import Prefix
+from routerd.route import Prefix, forget
 
 PARTINGS = 2
 """Groups that are made like another one in one plan: each takes some ten milliseconds when it carries many flows."""
@@ -53,9 +52,9 @@ class Fib:
         """These prefixes shall go to these gateways; to none: they shall have no route."""
         self._pending.update(zip(prefixes, repeat(members)))
         for older in (self._held, self._parting):
-            _forget(older, prefixes)
+            forget(older, prefixes)
         if not members:
-            _forget(self.refused, prefixes)
+            forget(self.refused, prefixes)
 
     def has_pending(self) -> bool:
         """Tell whether `plan` may have something to do."""
@@ -98,7 +97,7 @@ class Fib:
             if moving and not due and group is not None and not group.awaiting:
                 self._waiting.update(zip(prefixes, repeat(members)))
                 continue
-            _forget(self._waiting, prefixes)
+            forget(self._waiting, prefixes)
             if group is None:
                 if members:
                     adds.setdefault(members, []).extend(prefixes)
@@ -222,9 +221,7 @@ class Fib:
         """Write a group; if the kernel did not have it before it has lost its routes, and they come again."""
         was_gone = not group.legs
         operations = write()
-        if was_gone and group.legs and group.users:
-            operations.append(SetRoutes(group.id, tuple(self.users(group))))
-        return operations
+        return [*operations, *self.resend(group.id)] if was_gone else operations
 
     # ------------------------------------------------------------------------------------------ restart
 
@@ -287,7 +284,7 @@ class Fib:
         before = len(self.routes)
         self.routes.update(zip(prefixes, repeat(group)))
         group.users += len(self.routes) - before
-        _forget(self.refused, prefixes)
+        forget(self.refused, prefixes)
         return [SetRoutes(group.id, tuple(prefixes))] if group.legs and prefixes else []
 
     def _leave(self, prefixes: Iterable[Prefix]) -> list[Prefix]:
@@ -307,10 +304,3 @@ class Fib:
         for id in [id for id in self.rebalance if id not in self.groups.by_id]:
             del self.rebalance[id]
         return operations
-
-
-def _forget(table: dict[Prefix, Any], prefixes: Iterable[Prefix]) -> None:
-    """Take prefixes out of a table that may not have them, and mostly is empty."""
-    if table:
-        for prefix in prefixes:
-            table.pop(prefix, None)

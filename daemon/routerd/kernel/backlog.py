@@ -104,7 +104,11 @@ class Backlog:
         while self._bulk is not None and self._bulk.done:
             failures += self._bulk.finish()
         while (operation := self._next()) is not None:
-            if self._bulk is not None and isinstance(operation, Routes) and (self._bulk or self._are_many(operation)):
+            if (
+                self._bulk is not None
+                and isinstance(operation, Routes)
+                and (self._bulk or _length(operation) > self._portion)
+            ):
                 self._bulk.start(operation)
             else:
                 failures += self._write([operation])
@@ -136,9 +140,6 @@ class Backlog:
             size = self._portion if self._bulk is None else self._many
             operation = replace(operation, prefixes=operation.prefixes[self._begun : self._begun + size])
         return None if self._bulk and not self._bulk.takes(operation) else operation
-
-    def _are_many(self, operation: Operation) -> bool:
-        return _length(operation) > self._portion
 
     def _remove(self, piece: Operation) -> None:
         """Take a piece out of what waits."""

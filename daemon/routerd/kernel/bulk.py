@@ -54,7 +54,7 @@ class Bulk:
 
     def start(self, operation: SetRoutes | DeleteRoutes) -> None:
         """Begin to write."""
-        bursts = list(self._writer.encode(operation, self._requests.burst))
+        bursts = list(self._writer.encode(operation, self._requests))
         future = self._thread.submit(self._requests.exchange, bursts)
         self._jobs.append(_Job(operation, frozenset(operation.prefixes), future))
         future.add_done_callback(lambda _: self._wake())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from routerd.config.model import LivenessSection
@@ -58,14 +58,11 @@ class Prober:
 
     def _send(self, gateways: Sequence[Gateway], netlink_flags: int, state: int, flags: int) -> Refusals:
         """Send a request for each neighbour; return the refused ones by its index."""
-
-        def bursts() -> Iterator[tuple[int, bytes]]:
-            for start in range(0, len(gateways), self._requests.burst):
-                some = enumerate(gateways[start : start + self._requests.burst])
-                yield start, b"".join(request(gateway, sequence=number) for number, gateway in some)
-
         request = partial(_request, RTM_NEWNEIGH, netlink_flags, state=state, flags=flags)
-        return self._requests.exchange(bursts())
+        return self._requests.exchange(
+            (start, b"".join(request(gateway, sequence=number) for number, gateway in enumerate(some)))
+            for start, some in self._requests.bursts(gateways)
+        )
 
 
 def _state(gateway: Gateway) -> int:

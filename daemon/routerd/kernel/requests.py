@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from routerd.kernel import batch, wire
 
@@ -11,6 +12,8 @@ _SEND_BUFFER = 1 << 20
 _RECEIVE_BUFFER = 8 << 20
 _ERROR_SIZE = 2304
 """What a refusal takes of the receive buffer, generously: every message of a send may be refused."""
+
+T = TypeVar("T")
 
 Refusals = dict[int, tuple[int, str]]
 """Sequence number -> errno and text of the messages that the kernel refused."""
@@ -33,6 +36,11 @@ class Requests:
     def transmit(self, requests: Sequence[bytes]) -> Refusals:
         """Send requests that are few."""
         return self.send(b"".join(requests)) if requests else {}
+
+    def bursts(self, things: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
+        """Yield as many things as one send may have requests, and the index of the first of them."""
+        for start in range(0, len(things), self.burst):
+            yield start, things[start : start + self.burst]
 
     def exchange(self, bursts: Iterable[tuple[int, bytes]]) -> Refusals:
         """Send one burst after the other, each with the number that the sequence numbers in it are counted from."""

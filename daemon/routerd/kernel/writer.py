@@ -86,7 +86,7 @@ class KernelWriter:
     def _carry_out(self, operation: Operation) -> Sequence[WriteFailed | GroupLost]:
         match operation:
             case SetRoutes() | DeleteRoutes():
-                return self.written(operation, self._requests.exchange(self.encode(operation, self._requests.burst)))
+                return self.written(operation, self._requests.exchange(self.encode(operation, self._requests)))
             case DeleteNexthop():
                 return self._delete_nexthop(operation)
             case SetNexthop():
@@ -199,10 +199,9 @@ class KernelWriter:
         known = isinstance(operation, SetGroup) and operation.known
         return wire.NLM_F_REPLACE if known else wire.NLM_F_CREATE | wire.NLM_F_REPLACE
 
-    def encode(self, operation: SetRoutes | DeleteRoutes, burst: int) -> Iterator[tuple[int, bytes]]:
-        """Yield the requests that write routes, `burst` at a time, each with the index of its first prefix."""
-        for start in range(0, len(operation.prefixes), burst):
-            some = operation.prefixes[start : start + burst]
+    def encode(self, operation: SetRoutes | DeleteRoutes, requests: Requests) -> Iterator[tuple[int, bytes]]:
+        """Yield what writes routes, in bursts for `requests`, each with the index of its first prefix."""
+        for start, some in requests.bursts(operation.prefixes):
             if isinstance(operation, SetRoutes):
                 yield start, batch.set_routes(some, operation.id, self._metric, self._routes.among(some))
             else:

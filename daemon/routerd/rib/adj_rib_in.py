@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from itertools import repeat
 
 from routerd.rib.policy import Reject
-from routerd.route import Family, Path, Prefix, family_of
+from routerd.route import Family, Path, Prefix, family_of, forget
 
 
 class AdjRibIn:
@@ -27,8 +27,8 @@ class AdjRibIn:
 
     def accept(self, path: Path, prefixes: list[Prefix]) -> None:
         """Take over accepted announcements."""
-        self._forget(self.stale, prefixes)
-        self._forget(self.rejected, prefixes)
+        forget(self.stale, prefixes)
+        forget(self.rejected, prefixes)
         self.accepted.update(zip(prefixes, repeat(path)))
 
     def reject(self, path: Path, rejected: Iterable[tuple[Prefix, Reject]]) -> list[Prefix]:
@@ -42,15 +42,9 @@ class AdjRibIn:
 
     def withdraw(self, prefixes: list[Prefix]) -> None:
         """Forget announcements that the peer withdrew."""
-        self._forget(self.accepted, prefixes)
-        self._forget(self.stale, prefixes)
-        self._forget(self.rejected, prefixes)
-
-    @staticmethod
-    def _forget(table: dict[Prefix, Path] | dict[Prefix, tuple[Path, Reject]], prefixes: list[Prefix]) -> None:
-        if table:
-            for prefix in prefixes:
-                table.pop(prefix, None)
+        forget(self.accepted, prefixes)
+        forget(self.stale, prefixes)
+        forget(self.rejected, prefixes)
 
     def mark_stale(self) -> None:
         """The session ended: nothing is certain any more. Rejected announcements end with it, and what was stale

@@ -130,7 +130,7 @@ class Channel:
             loop = asyncio.get_running_loop()
             loop.remove_writer(self._stream)
             loop.remove_reader(self._stream)
-            loop.remove_reader(self._urgent)
+            self.ignore_urgent()
         self._closed = self.ended = True
         self.close_child_ends()
         self._stream.close()
