@@ -1,6 +1,6 @@
 # `make lab` and `make test` work on a fresh Debian 12 or Ubuntu 24.04 with git and make: .ci/setup installs the rest.
 #
-#   make test ARGS="tests/rib -k med"     arguments for pytest
+#   make test ARGS="tests/core/rib -k med"     arguments for pytest
 #   make lab ARGS="--keep"                arguments for routerd lab
 #   make bench ARGS="--works load-1"      arguments for python -m benchmarks
 #   make install PREFIX=/opt/routerd      as root: docs/install.md

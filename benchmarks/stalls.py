@@ -16,9 +16,9 @@ from multiprocessing.synchronize import Event
 
 from tests.support.netns import namespace, veth
 
+from routerd.core.message import Gateway
+from routerd.core.route import Prefix, parse_address
 from routerd.kernel import batch, messages, wire
-from routerd.message import Gateway
-from routerd.route import Prefix, parse_address
 
 PAUSE = 0.005
 CREATE = wire.NLM_F_CREATE | wire.NLM_F_EXCL

@@ -41,7 +41,7 @@ def run(
     ] = None,
 ) -> None:
     """Run the daemon in the foreground."""
-    from routerd.main import start
+    from routerd.service.main import start
 
     raise typer.Exit(start(config, log_level, log_format, record, flush_on_exit=flush_on_exit))
 
@@ -51,7 +51,7 @@ def flush(
     config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file, for the metric.")],
 ) -> None:
     """Remove from the kernel what is routerd's, and only that: routes, groups and nexthops."""
-    from routerd.main import flush_kernel
+    from routerd.service.main import flush_kernel
 
     raise typer.Exit(flush_kernel(config))
 

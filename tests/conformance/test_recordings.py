@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from routerd.message import (
+from routerd.core.message import (
     Advertise,
     CloseSession,
     DeleteNexthop,
@@ -28,9 +28,9 @@ from routerd.message import (
     SetNexthop,
     SetRoutes,
 )
-from routerd.recording import read
-from routerd.route import format_address, format_as_path, format_prefix
-from routerd.router import Router
+from routerd.core.route import format_address, format_as_path, format_prefix
+from routerd.core.router import Router
+from routerd.service.recording import read
 
 CASES = Path(__file__).parent / "cases"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from routerd.fib.fib import PARTINGS
-from routerd.message import (
+from routerd.core.fib.fib import PARTINGS
+from routerd.core.message import (
     Advertise,
     Drain,
     Event,
@@ -19,8 +19,8 @@ from routerd.message import (
     SetRoutes,
     Settle,
 )
-from routerd.route import Attributes, Family, format_prefix, parse_address, parse_prefix
-from routerd.router import MOVE_PATIENCE
+from routerd.core.route import Attributes, Family, format_prefix, parse_address, parse_prefix
+from routerd.core.router import MOVE_PATIENCE
 from tests.support.core import CONFIG, LINKS, Simulation, preserving, sequence
 
 A, B, C = "192.168.10.100", "192.168.10.101", "192.168.20.100"

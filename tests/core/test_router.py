@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from routerd.message import (
+from routerd.core.message import (
     Advertise,
     CloseSession,
     DeleteNexthop,
@@ -25,8 +25,8 @@ from routerd.message import (
     SpeakerDown,
     Update,
 )
-from routerd.route import Family, format_prefix, parse_address, parse_prefix
-from routerd.router import INTRODUCTION_PAUSE, MOVE_PATIENCE
+from routerd.core.route import Family, format_prefix, parse_address, parse_prefix
+from routerd.core.router import INTRODUCTION_PAUSE, MOVE_PATIENCE
 from tests.support.core import CONFIG, LINKS, Simulation, opened, preserving, sequence
 
 A, B, C, D = "192.168.10.100", "192.168.10.101", "192.168.20.100", "192.168.10.102"

@@ -8,10 +8,10 @@ import errno
 import pytest
 import structlog
 
-from routerd.engine import Engine
+from routerd.core.message import Settle
+from routerd.core.router import Router
 from routerd.kernel.writer import KernelWriter
-from routerd.message import Settle
-from routerd.router import Router
+from routerd.service.engine import Engine
 from routerd.session.speaker import Speaker
 from tests.support.core import CONFIG, parse
 from tests.support.netns import Namespace, needs_root, router

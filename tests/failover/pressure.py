@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from routerd.core.message import KernelNexthop
+from routerd.core.route import parse_address
 from routerd.kernel import parse, wire
 from routerd.kernel.dump import objects
 from routerd.lab.waiting import until
-from routerd.message import KernelNexthop
-from routerd.route import parse_address
 from tests.daemon.harness import ROUTER, Network, Routerd, becomes, network, node
 from tests.failover.agents import Agents, agents, configuration, relearned
 from tests.support.netns import Namespace

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from routerd.core.message import KernelDump
+from routerd.core.route import format_address, format_prefix
 from routerd.kernel.dump import dump
 from routerd.kernel.wire import DumpInterruptedError
-from routerd.message import KernelDump
-from routerd.route import format_address, format_prefix
 from tests.daemon.harness import Network, becomes, network, node, running
 from tests.failover.agents import Agents, agents, configuration, relearned
 from tests.failover.pressure import NexthopWatch

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from routerd.core.message import KernelDump
+from routerd.core.route import parse_prefix
 from routerd.kernel.dump import dump
-from routerd.message import KernelDump
-from routerd.route import parse_prefix
 from tests.daemon.harness import Network, Routerd, becomes, node, node6
 from tests.failover.agents import Agents, agents, configuration, logged, nexthops, own_routes, relearned, scratch
 from tests.failover.agents import wide_network as _wide_network

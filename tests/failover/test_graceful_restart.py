@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from routerd.core.route import parse_prefix
 from routerd.kernel import lookup
 from routerd.lab.process import Process
 from routerd.lab.speakers import Session
 from routerd.lab.speakers.gobgp import GoBgp
 from routerd.lab.waiting import LabError, until
-from routerd.route import parse_prefix
 from tests.failover.cluster import NODE_AS, ROUTER_AS, VIP4, VIP6, Node, Site, cluster, configuration, inside
 from tests.support import bgp
 from tests.support.bgp import IPV4, IPV6, Graceful

@@ -2,8 +2,8 @@
 
 import socket
 
-from routerd.message import Gateway
-from routerd.route import Prefix, parse_address, parse_prefix
+from routerd.core.message import Gateway
+from routerd.core.route import Prefix, parse_address, parse_prefix
 
 
 def gateway(address: str, interface: str = "eth0") -> Gateway:

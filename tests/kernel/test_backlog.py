@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from routerd.kernel.backlog import Backlog, Routes
-from routerd.message import (
+from routerd.core.message import (
     DeleteNexthop,
     DeleteRoutes,
     Gateway,
@@ -19,7 +18,8 @@ from routerd.message import (
     SetRoutes,
     WriteFailed,
 )
-from routerd.route import parse_address
+from routerd.core.route import parse_address
+from routerd.kernel.backlog import Backlog, Routes
 from tests.kernel.scenario import many
 
 ROUTES = tuple(many(20))

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from routerd.core.message import DeleteNexthop, DeleteRoutes, Member, SetGroup, SetNexthop, SetRoutes
 from routerd.kernel.bulk import AT_ONCE, Bulk
 from routerd.kernel.dump import dump
 from routerd.kernel.writer import KernelWriter
-from routerd.message import DeleteNexthop, DeleteRoutes, Member, SetGroup, SetNexthop, SetRoutes
 from tests.kernel.conftest import METRIC
 from tests.kernel.scenario import gateway, many
 from tests.support.netns import Namespace, needs_root

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from routerd.core.message import ForeignRoute, KernelGroup, KernelNexthop, Member, SetGroup, SetNexthop, SetRoutes
+from routerd.core.route import format_address, format_prefix, parse_address, parse_prefix
 from routerd.kernel import lookup
 from routerd.kernel.audit import audit
 from routerd.kernel.dump import dump
 from routerd.kernel.writer import KernelWriter
-from routerd.message import ForeignRoute, KernelGroup, KernelNexthop, Member, SetGroup, SetNexthop, SetRoutes
-from routerd.route import format_address, format_prefix, parse_address, parse_prefix
 from tests.kernel.scenario import gateway, many, prefixes
 from tests.support.netns import Namespace, needs_root
 

@@ -5,10 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from routerd.kernel.dump import dump
-from routerd.kernel.fake import FakeKernel
-from routerd.kernel.writer import KernelWriter
-from routerd.message import (
+from routerd.core.message import (
     DeleteNexthop,
     DeleteRoutes,
     Gateway,
@@ -21,7 +18,10 @@ from routerd.message import (
     SetRoutes,
     WriteFailed,
 )
-from routerd.route import parse_address
+from routerd.core.route import parse_address
+from routerd.kernel.dump import dump
+from routerd.kernel.fake import FakeKernel
+from routerd.kernel.writer import KernelWriter
 from tests.kernel.scenario import gateway, many, prefixes
 from tests.support.netns import Namespace, needs_root
 

@@ -1,8 +1,8 @@
 """Flushing removes what is routerd's, and only that."""
 
+from routerd.core.message import Member, SetGroup, SetNexthop, SetRoutes
 from routerd.kernel.flush import flush
 from routerd.kernel.writer import KernelWriter
-from routerd.message import Member, SetGroup, SetNexthop, SetRoutes
 from tests.kernel.scenario import gateway, many, prefixes
 from tests.support.netns import Namespace, needs_root
 

@@ -6,11 +6,11 @@ import random
 
 import pytest
 
+from routerd.core.message import Gateway, Member, SetGroup, SetNexthop
+from routerd.core.route import parse_address
 from routerd.kernel import lookup
 from routerd.kernel.layout import complete, lay_out, steps
 from routerd.kernel.writer import KernelWriter
-from routerd.message import Gateway, Member, SetGroup, SetNexthop
-from routerd.route import parse_address
 from tests.support.netns import Namespace, needs_root
 
 pytestmark = needs_root

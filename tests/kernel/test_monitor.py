@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from routerd.core.message import DeleteNexthop, Member, SetGroup, SetNexthop, SetRoutes
 from routerd.kernel.monitor import Monitor
 from routerd.kernel.writer import KernelWriter
-from routerd.message import DeleteNexthop, Member, SetGroup, SetNexthop, SetRoutes
 from tests.kernel.scenario import gateway, many
 from tests.support.netns import Namespace, needs_root
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from routerd.core.message import DeleteNexthop, Member, Operation, SetGroup, SetNexthop, SetRoutes
 from routerd.kernel import lookup, messages, wire
 from routerd.kernel.dump import dump, objects
 from routerd.kernel.flush import flush
 from routerd.kernel.shadow import shadow
 from routerd.kernel.writer import KernelWriter
-from routerd.message import DeleteNexthop, Member, Operation, SetGroup, SetNexthop, SetRoutes
 from tests.kernel.conftest import METRIC
 from tests.kernel.scenario import gateway, prefixes
 from tests.support.netns import Namespace, needs_root

@@ -5,10 +5,7 @@ import time
 
 import pytest
 
-from routerd.kernel.dump import dump
-from routerd.kernel.messages import narrow
-from routerd.kernel.writer import KernelWriter
-from routerd.message import (
+from routerd.core.message import (
     DeleteNexthop,
     DeleteRoutes,
     Member,
@@ -18,6 +15,9 @@ from routerd.message import (
     SetRoutes,
     WriteFailed,
 )
+from routerd.kernel.dump import dump
+from routerd.kernel.messages import narrow
+from routerd.kernel.writer import KernelWriter
 from tests.kernel.scenario import gateway, many, prefixes
 from tests.support.netns import Namespace, needs_root
 

@@ -78,7 +78,7 @@ def test_files_that_are_named_exist(page: Path) -> None:
 
 
 def test_the_steps_of_the_decision_process_are_all_documented() -> None:
-    from routerd.rib.decision import Step
+    from routerd.core.rib.decision import Step
 
     text = (ROOT / "docs" / "decision-process.md").read_text()
     for step in Step:
@@ -86,7 +86,7 @@ def test_the_steps_of_the_decision_process_are_all_documented() -> None:
 
 
 def test_the_reasons_of_rejection_are_all_documented() -> None:
-    from routerd.rib.policy import Reject
+    from routerd.core.rib.policy import Reject
 
     text = (ROOT / "docs" / "decision-process.md").read_text()
     for reason in Reject:

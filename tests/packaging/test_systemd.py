@@ -92,7 +92,7 @@ def test_only_the_sysctls_that_routerd_sets_are_writable(service: configparser.S
 
 
 def test_watchdog_is_fed_in_time(service: configparser.SectionProxy) -> None:
-    from routerd.daemon import WATCHDOG_INTERVAL
+    from routerd.service.daemon import WATCHDOG_INTERVAL
 
     assert float(service["WatchdogSec"]) >= 3 * WATCHDOG_INTERVAL
 

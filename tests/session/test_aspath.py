@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from routerd.message import Advertise, Update
-from routerd.route import AsPath, Attributes, SegmentType, parse_address
+from routerd.core.message import Advertise, Update
+from routerd.core.route import AsPath, Attributes, SegmentType, parse_address
 from routerd.session.aspath import merge_as4_path, pack_as_path, parse_as_path
 from tests.session.wire import NEXT_HOP, NLRI, ORIGIN, PREFIX, attribute, body, decoder, encoder, opened
 

@@ -7,8 +7,8 @@ from struct import pack
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routerd.message import Advertise, Update
-from routerd.route import Address, Attributes, Family, Origin, Prefix, SegmentType, Unknown
+from routerd.core.message import Advertise, Update
+from routerd.core.route import Address, Attributes, Family, Origin, Prefix, SegmentType, Unknown
 from routerd.session.update import UpdateError
 from tests.session.wire import decoder, encoder, opened
 

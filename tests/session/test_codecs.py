@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from routerd.message import Advertise, SessionUp
-from routerd.route import Attributes, Family, parse_address, parse_prefix
+from routerd.core.message import Advertise, SessionUp
+from routerd.core.route import Attributes, Family, parse_address, parse_prefix
 from routerd.session.codecs import Codecs
 from tests.support.core import opened, sequence
 

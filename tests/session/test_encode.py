@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from routerd.message import Advertise, Update
-from routerd.route import Attributes, Family, Prefix, SegmentType, Unknown, parse_address
+from routerd.core.message import Advertise, Update
+from routerd.core.route import Attributes, Family, Prefix, SegmentType, Unknown, parse_address
 from tests.session.wire import (
     GLOBAL,
     LINK_LOCAL,

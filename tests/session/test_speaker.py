@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from routerd.message import Notification, RouteRefresh, SessionDown, SessionUp, SpeakerDown
-from routerd.route import Family
+from routerd.core.message import Notification, RouteRefresh, SessionDown, SessionUp, SpeakerDown
+from routerd.core.route import Family
 from routerd.session.frames import RawUpdate
 from tests.session.harness import ROUTER_AS, Running, configuration, free_port, speaking
 from tests.support import bgp

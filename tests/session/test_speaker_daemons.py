@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from routerd.message import SessionUp
-from routerd.route import Family
+from routerd.core.message import SessionUp
+from routerd.core.route import Family
 from routerd.session.frames import RawUpdate
 from tests.session.harness import ROUTER_AS, configuration, speaking
 from tests.support import bgp

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.config.model import Config
-from routerd.message import GracefulRestart, Notification, SessionDown, SessionUp
-from routerd.route import Family, parse_address
+from routerd.core.message import GracefulRestart, Notification, SessionDown, SessionUp
+from routerd.core.route import Family, parse_address
 from routerd.session import frames
 from routerd.session.channel import Channel
 from routerd.session.exabgp import contract

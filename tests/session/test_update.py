@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from routerd.route import Attributes, Family, Origin, SegmentType, Unknown, parse_address, parse_prefix
+from routerd.core.route import Attributes, Family, Origin, SegmentType, Unknown, parse_address, parse_prefix
 from routerd.session import attributes as attributes_module
 from tests.session.wire import (
     AS_PATH,

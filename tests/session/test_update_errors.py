@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from routerd.message import Update
-from routerd.route import Family, parse_prefix
+from routerd.core.message import Update
+from routerd.core.route import Family, parse_prefix
 from routerd.session.update import UpdateError
 from tests.session.wire import (
     AS_PATH,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from struct import pack
 
-from routerd.message import Open
-from routerd.route import Address, Family, Prefix, parse_prefix
+from routerd.core.message import Open
+from routerd.core.route import Address, Family, Prefix, parse_prefix
 from routerd.session.encode import UpdateEncoder
 from routerd.session.update import UpdateDecoder
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from routerd.cli.client import Client
+from routerd.core.route import format_address, format_prefix
 from routerd.kernel.dump import dump
 from routerd.kernel.wire import DumpInterruptedError
-from routerd.route import format_address, format_prefix
 from tests.daemon.harness import Network, Routerd, becomes, network, node, node6, running
 from tests.failover.agents import Agent, Agents, agents, configuration, logged, relearned
 from tests.support.netns import needs_root

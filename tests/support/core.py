@@ -9,10 +9,7 @@ from typing import TypeVar
 
 from routerd.config.load import parse
 from routerd.config.model import Config
-from routerd.kernel.audit import compare
-from routerd.kernel.backlog import Backlog
-from routerd.kernel.fake import FakeKernel
-from routerd.message import (
+from routerd.core.message import (
     Effect,
     Event,
     GracefulRestart,
@@ -36,7 +33,7 @@ from routerd.message import (
     Work,
     WriteFailed,
 )
-from routerd.route import (
+from routerd.core.route import (
     AsPath,
     Attributes,
     Family,
@@ -46,7 +43,10 @@ from routerd.route import (
     parse_address,
     parse_prefix,
 )
-from routerd.router import MOVE_PATIENCE, Router
+from routerd.core.router import MOVE_PATIENCE, Router
+from routerd.kernel.audit import compare
+from routerd.kernel.backlog import Backlog
+from routerd.kernel.fake import FakeKernel
 
 CONFIG = """
 [router]

@@ -22,7 +22,7 @@ from routerd.api.models import (
     StatusView,
     VersionView,
 )
-from routerd.route import Prefix, parse_prefix
+from routerd.core.route import Prefix, parse_prefix
 
 MODE = 0o660
 MAX_OFFSET = 2**31 - 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from routerd.core.message import KernelDump, RouteAudit
+from routerd.core.route import Prefix
 from routerd.kernel.dump import dump
-from routerd.message import KernelDump, RouteAudit
-from routerd.route import Prefix
 
 
 async def audit(expected: dict[Prefix, int], metric: int) -> tuple[RouteAudit, KernelDump]:

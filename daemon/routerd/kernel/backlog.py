@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from routerd.message import (
+from routerd.core.message import (
     DeleteNexthop,
     DeleteRoutes,
     GroupLost,
@@ -24,7 +24,7 @@ from routerd.message import (
     SetRoutes,
     WriteFailed,
 )
-from routerd.route import Prefix
+from routerd.core.route import Prefix
 
 PORTION = 256
 """Routes that are written at a stretch: half a millisecond."""

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from socket import AF_INET, AF_INET6
 from typing import NamedTuple
 
+from routerd.core.route import IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE, Prefix
 from routerd.kernel import wire
-from routerd.route import IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE, Prefix
 
 _RTA_DST, _RTA_PRIORITY, _RTA_NH_ID = 1, 6, 30
 _RT_SCOPE_UNIVERSE, _RT_SCOPE_NOWHERE = 0, 255

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
+from routerd.core.message import DeleteRoutes, Operation, SetRoutes, WriteFailed
+from routerd.core.route import Prefix
 from routerd.kernel.requests import Refusals, Requests
 from routerd.kernel.writer import KernelWriter
-from routerd.message import DeleteRoutes, Operation, SetRoutes, WriteFailed
-from routerd.route import Prefix
 
 AT_ONCE = 2
 """Operations: one that is being written, and the next, so that the thread need not wait for the event loop."""

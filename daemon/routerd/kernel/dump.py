@@ -10,10 +10,10 @@ import struct
 from collections.abc import Iterator
 from socket import AF_INET, AF_INET6
 
+from routerd.core.message import ForeignRoute, Interface, KernelDump, KernelGroup, KernelNexthop, KernelObjects
+from routerd.core.route import Address, Prefix
 from routerd.kernel import parse, wire
 from routerd.kernel.shadow import hide
-from routerd.message import ForeignRoute, Interface, KernelDump, KernelGroup, KernelNexthop, KernelObjects
-from routerd.route import Address, Prefix
 
 _ATTEMPTS = 20
 

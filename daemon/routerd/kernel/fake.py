@@ -10,9 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from routerd.kernel.parse import is_scoped
-from routerd.kernel.wire import RTPROT_BGP
-from routerd.message import (
+from routerd.core.message import (
     DeleteNexthop,
     DeleteRoutes,
     ForeignRoute,
@@ -28,7 +26,9 @@ from routerd.message import (
     SetRoutes,
     WriteFailed,
 )
-from routerd.route import Family, Prefix, contains, family_of
+from routerd.core.route import Family, Prefix, contains, family_of
+from routerd.kernel.parse import is_scoped
+from routerd.kernel.wire import RTPROT_BGP
 
 
 class FakeKernel:

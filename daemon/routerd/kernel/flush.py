@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from routerd.core.message import DeleteNexthop, DeleteRoutes, Operation, WriteFailed
 from routerd.kernel.dump import dump
 from routerd.kernel.writer import KernelWriter, own_nexthops
-from routerd.message import DeleteNexthop, DeleteRoutes, Operation, WriteFailed
 
 
 def flush(metric: int) -> list[WriteFailed]:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from routerd.message import Member
+from routerd.core.message import Member
 
 
 def lay_out(buckets: Sequence[tuple[int, bool]], members: Sequence[Member]) -> list[int] | None:

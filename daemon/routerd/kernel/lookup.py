@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from routerd.api.models import GroupMemberView, KernelRouteView
+from routerd.core.message import Member
+from routerd.core.route import IPV4_PREFIX_SIZE, Address, Prefix, format_address
 from routerd.kernel import messages, wire
 from routerd.kernel.dump import main_table
 from routerd.kernel.shadow import lone, owner
-from routerd.message import Member
-from routerd.route import IPV4_PREFIX_SIZE, Address, Prefix, format_address
 
 _PROTOCOLS = {
     2: "kernel", 3: "boot", 4: "static", 9: "ra", 11: "zebra", 12: "bird", 16: "dhcp", 17: "mrouted",

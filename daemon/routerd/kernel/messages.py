@@ -13,8 +13,8 @@ from typing import Any
 from pyroute2.netlink import NLA_F_NESTED, nla, nla_base_string, nlmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
+from routerd.core.message import Gateway, Member, SetGroup
 from routerd.kernel import wire
-from routerd.message import Gateway, Member, SetGroup
 
 MULTIPATH, RESILIENT = 0, 1
 """NHA_GROUP_TYPE: hash-threshold and resilient."""

@@ -13,9 +13,9 @@ import socket
 import struct
 from collections.abc import Callable
 
+from routerd.core.message import Gateway
+from routerd.core.route import format_address
 from routerd.kernel import neighbour, parse, wire
-from routerd.message import Gateway
-from routerd.route import format_address
 
 _RTMGRP_LINK, _RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR, _RTMGRP_NEXTHOP = 0x1, 0x10, 0x100, 1 << 31
 _RTMGRP_NEIGH = 0x4

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from routerd.config.model import LivenessSection
+from routerd.core.message import Gateway
+from routerd.core.route import Address
 from routerd.kernel import wire
 from routerd.kernel.requests import Refusals, Requests
-from routerd.message import Gateway
-from routerd.route import Address
 
 RTM_NEWNEIGH, RTM_GETNEIGH = 28, 30
 NUD_REACHABLE, NUD_PROBE, NUD_FAILED, NUD_PERMANENT = 0x02, 0x10, 0x20, 0x80

@@ -9,10 +9,10 @@ import struct
 from socket import AF_INET
 from typing import NamedTuple
 
+from routerd.core.message import Gateway, KernelGroup, KernelNexthop
+from routerd.core.route import Address, Prefix
 from routerd.kernel import wire
 from routerd.kernel.messages import TICKS, unpack_members
-from routerd.message import Gateway, KernelGroup, KernelNexthop
-from routerd.route import Address, Prefix
 
 _IFINFO = struct.Struct("=BxHiII")
 _IFADDR = struct.Struct("=BBBBI")

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from routerd.core.message import KernelGroup, KernelNexthop, Member, SetGroup
 from routerd.kernel import wire
-from routerd.message import KernelGroup, KernelNexthop, Member, SetGroup
 
 _OFFSET = 1 << 30
 """Ids from here on are no one's in the model (`fib.model.Ids`)."""

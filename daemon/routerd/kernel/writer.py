@@ -10,14 +10,7 @@ import errno
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from routerd.kernel import batch, lookup, messages, wire
-from routerd.kernel.buckets import Buckets
-from routerd.kernel.compat import CompatMode
-from routerd.kernel.layout import complete, lay_out, steps
-from routerd.kernel.owned import Owned
-from routerd.kernel.requests import Refusals, Requests
-from routerd.kernel.shadow import beside_shadow, shadow, shadow_in
-from routerd.message import (
+from routerd.core.message import (
     DeleteNexthop,
     DeleteRoutes,
     Gateway,
@@ -30,7 +23,14 @@ from routerd.message import (
     SetRoutes,
     WriteFailed,
 )
-from routerd.route import Prefix
+from routerd.core.route import Prefix
+from routerd.kernel import batch, lookup, messages, wire
+from routerd.kernel.buckets import Buckets
+from routerd.kernel.compat import CompatMode
+from routerd.kernel.layout import complete, lay_out, steps
+from routerd.kernel.owned import Owned
+from routerd.kernel.requests import Refusals, Requests
+from routerd.kernel.shadow import beside_shadow, shadow, shadow_in
 
 _WIDE, _NARROW = 65535, 256
 """The largest weight of a member, from Linux 6.12 on and before."""

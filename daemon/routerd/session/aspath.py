@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from struct import pack, unpack_from
 
-from routerd.route import AsPath, SegmentType, as_path_length
+from routerd.core.route import AsPath, SegmentType, as_path_length
 
 AS_TRANS = 23456
 """What stands for a four-octet AS number where only two octets fit (RFC 6793 section 9)."""

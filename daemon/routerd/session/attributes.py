@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-from routerd.message import Fault
-from routerd.route import Attributes, Unknown
+from routerd.core.message import Fault
+from routerd.core.route import Attributes, Unknown
 from routerd.session.aspath import (
     AS_TRANS,
     has_confederation,

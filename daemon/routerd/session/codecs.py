@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from routerd.message import Advertise, SessionUp, Update
+from routerd.core.message import Advertise, SessionUp, Update
 from routerd.session.encode import UpdateEncoder
 from routerd.session.frames import RawUpdate
 from routerd.session.update import UpdateDecoder

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from struct import pack
 
-from routerd.message import Advertise, Open
-from routerd.route import Address, Attributes, Family, Prefix
+from routerd.core.message import Advertise, Open
+from routerd.core.route import Address, Attributes, Family, Prefix
 from routerd.session.aspath import needs_as4_path, pack_as_path, two_octet, without_confederation
 from routerd.session.attribute_rules import (
     EXTENDED_LENGTH,

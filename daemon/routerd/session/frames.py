@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 
-from routerd.message import Notification
+from routerd.core.message import Notification
 
 HEADER = Struct("!IBI")
 MAX_PAYLOAD = 1 << 28

@@ -11,7 +11,7 @@ from itertools import chain
 from struct import Struct
 from typing import cast
 
-from routerd.route import IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE, Family, Prefix
+from routerd.core.route import IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE, Family, Prefix
 
 WIDTH = {Family.IPV4: IPV4_PREFIX_SIZE, Family.IPV6: IPV6_PREFIX_SIZE}
 """Size of a `Prefix` by family, in octets."""

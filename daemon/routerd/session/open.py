@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routerd.message import GracefulRestart, Open
-from routerd.route import Address, Family
+from routerd.core.message import GracefulRestart, Open
+from routerd.core.route import Address, Family
 
 _CAPABILITIES = 2
 _EXTENDED = 255

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from structlog.typing import FilteringBoundLogger
 
 from routerd.config.model import Config
-from routerd.message import RouteRefresh, SessionDown, SessionUp, SpeakerDown
-from routerd.route import Family
+from routerd.core.message import RouteRefresh, SessionDown, SessionUp, SpeakerDown
+from routerd.core.route import Family
 from routerd.session.channel import Channel
 from routerd.session.frames import Frame, Kind, RawUpdate, frame, pack, unpack_down, unpack_up
 from routerd.session.open import decode_open

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from routerd.message import Fault, Open, Update
-from routerd.route import IPV4_PREFIX_SIZE, Attributes, Family, Prefix
+from routerd.core.message import Fault, Open, Update
+from routerd.core.route import IPV4_PREFIX_SIZE, Attributes, Family, Prefix
 from routerd.session.attribute_rules import DISCARD, OPTIONAL, OPTIONAL_TRANSITIVE, WITHDRAW, AttributeCode
 from routerd.session.attributes import AttributeOverrun, Outcome, UpdateError, attribute_parser, walk
 from routerd.session.nlri import WIDTH, split_nlri

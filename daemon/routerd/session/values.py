@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from struct import unpack
 
-from routerd.route import Address, Origin
+from routerd.core.route import Address, Origin
 
 _ORIGINS = {bytes((origin,)): origin for origin in Origin}
 _ANY = bytes(16)

@@ -16,7 +16,7 @@ from exabgp.reactor.peer import ACTION
 from exabgp.reactor.peer import Peer as ExaPeer
 from exabgp.reactor.protocol import Protocol as ExaProtocol
 
-from routerd import message
+from routerd.core import message
 from routerd.session.exabgp.connection import MAX_OUTPUT
 from routerd.session.frames import Down, Kind, Up, frame
 

@@ -1,0 +1,1 @@
+"""Views of the core's state, as the API answers them: pure."""

@@ -1,0 +1,144 @@
+"""The one question that `routerd status` answers: is all well, and if not, what is wrong and what helps?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routerd.api.models import ProblemView, SpeakerView, StatusView, SysctlView
+from routerd.api.views import snapshot
+from routerd.core.rib.peer import Peer
+from routerd.core.route import format_address, format_prefix
+from routerd.core.router import Router
+
+_SHOWN = 5
+
+
+def status(
+    router: Router,
+    version: str,
+    speaker: SpeakerView,
+    sysctls: list[SysctlView],
+    notes: list[ProblemView],
+    *,
+    unwritten: int,
+    now: float,
+) -> StatusView:
+    """Return the whole screen. `notes` are problems that the composition root knows of itself, `unwritten` is how
+    much waits to be written to the kernel."""
+    problems = [*notes, *_problems(router, speaker, sysctls, now)]
+    sets = list(router.rib.loc_rib.sets())
+    return StatusView(
+        version=version,
+        router_id=router.config.router.router_id,
+        asn=router.config.router.asn,
+        uptime_seconds=now - router.started,
+        ok=not problems,
+        speaker=speaker,
+        peers=snapshot.peers(router, now),
+        prefixes=len(router.rib.loc_rib.table),
+        paths=sum(paths.users * len(paths.paths) for paths in sets),
+        fib=snapshot.fib(router, unwritten),
+        groups=snapshot.groups(router),
+        sysctls=sysctls,
+        problems=problems,
+    )
+
+
+def _problems(router: Router, speaker: SpeakerView, sysctls: list[SysctlView], now: float) -> Iterator[ProblemView]:
+    if not speaker["running"]:
+        yield ProblemView(
+            where="speaker",
+            what=f"the ExaBGP child is not running: {speaker['reason'] or 'it has not started yet'}",
+            remedy="it is started again by itself; the FIB stays as it is meanwhile",
+        )
+    if not router.synchronised:
+        yield ProblemView(where="fib", what="the kernel has not been read yet", remedy="wait a moment")
+    for peer in router.rib.peers.values():
+        yield from _peer_problems(router, peer)
+    yield from _refusals(router)
+    for sysctl in sysctls:
+        if not sysctl["ok"]:
+            yield ProblemView(
+                where="sysctl",
+                what=f"{sysctl['name']} is {sysctl['current'] or 'absent'}, wanted {sysctl['wanted']}",
+                remedy=sysctl["remedy"],
+            )
+
+
+def _peer_problems(router: Router, peer: Peer) -> Iterator[ProblemView]:
+    where = f"peer {peer.name}"
+    if not router.silent.isdisjoint(router.rib.gateways_of(peer)):
+        yield ProblemView(
+            where=where,
+            what="its link layer does not answer: it is out of the FIB",
+            remedy=f"check the node and its cable; ip neigh show {peer.address}",
+        )
+    static = any(configured.address == peer.address for configured in router.config.peers)
+    if peer.session is None:
+        if peer.adj_rib_in.stale:
+            yield ProblemView(
+                where=where,
+                what=f"the session is down ({peer.reason}); {len(peer.adj_rib_in.stale)} paths are stale",
+                remedy="if the node does not come back they go when its restart time is over",
+            )
+        elif static:
+            yield ProblemView(
+                where=where,
+                what=peer.reason or "has not dialled in",
+                remedy=f"check the node's speaker, and that {peer.address} reaches this router on TCP port "
+                f"{router.config.router.port}",
+            )
+        return
+    if peer.group.accept is None:
+        yield ProblemView(
+            where=where,
+            what=f"nothing is accepted: peer group {peer.group_name} has no accept list (RFC 8212)",
+            remedy=f'add accept = ["172.16.0.0/16"], or what its nodes announce, to [peer_groups.{peer.group_name}]',
+        )
+    for hop, prefixes in _unreachable(router, peer).items():
+        yield ProblemView(
+            where=where,
+            what=f"{prefixes} prefixes are not in the FIB: nothing leads to their next hop {hop}",
+            remedy="the router needs an address on that network, or the peer group fewer families",
+        )
+    for family in sorted(peer.unadvertisable):
+        if peer.group.advertise:
+            yield ProblemView(
+                where=where,
+                what=f"{family.label} cannot be advertised: the router has no {family.label} address on the link",
+                remedy=f"add an {family.label} address to the interface that holds the session",
+            )
+
+
+def _unreachable(router: Router, peer: Peer) -> dict[str, int]:
+    """Count the peer's accepted prefixes by those of its next hops that nothing resolves."""
+    hops = [hop for hop in peer.hops if router.rib.nexthops.resolve(*hop, peer.packed) is None]
+    found: dict[str, int] = {}
+    if hops:
+        for paths in router.rib.loc_rib.sets():
+            for path in paths.paths:
+                attributes = path.attributes
+                if path.peer == peer.address and (attributes.next_hop, attributes.link_local) in hops:
+                    name = format_address(attributes.next_hop)
+                    found[name] = found.get(name, 0) + paths.users
+    return found
+
+
+def _refusals(router: Router) -> Iterator[ProblemView]:
+    for prefix, (errno, text) in list(router.fib.refused.items())[:_SHOWN]:
+        yield ProblemView(
+            where=f"route {format_prefix(prefix)}",
+            what=f"the kernel refuses it: {text or 'no reason given'} (errno {errno})",
+            remedy="it is tried again by itself; routerd route PREFIX shows what the kernel has",
+        )
+    if len(router.fib.refused) > _SHOWN:
+        more = len(router.fib.refused) - _SHOWN
+        yield ProblemView(where="fib", what=f"{more} more routes are refused", remedy="see the log")
+    refused = [(f"group {id}", failed) for id, failed in router.failed_objects.items()]
+    refused += [(f"next hop {format_address(g.address)}", failed) for g, failed in router.unusable.items()]
+    for where, failed in refused[:_SHOWN]:
+        yield ProblemView(
+            where=where,
+            what=f"the kernel refuses it: {failed.text} (errno {failed.errno})",
+            remedy="it is tried again by itself; check the interface and its addresses",
+        )

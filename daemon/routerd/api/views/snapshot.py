@@ -1,0 +1,296 @@
+"""Views of the core's state, as the API answers them. Pure: state in, plain dicts out.
+
+Counts come from the path sets, of which there are few, and never from a walk over all prefixes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import islice
+
+from routerd.api.models import (
+    FamilyCounts,
+    FibView,
+    GroupMemberView,
+    GroupView,
+    KernelRouteView,
+    PathView,
+    PeerView,
+    RouteDetailView,
+    RoutesView,
+    RouteView,
+)
+from routerd.core.fib.model import Group
+from routerd.core.message import Gateway
+from routerd.core.rib.decision import Decision
+from routerd.core.rib.loc_rib import PathSet
+from routerd.core.rib.peer import Peer
+from routerd.core.route import (
+    LOCAL,
+    Family,
+    Path,
+    Prefix,
+    family_of,
+    format_address,
+    format_as_path,
+    format_prefix,
+)
+from routerd.core.router import Router
+
+Counts = dict[Family, dict[str, int]]
+_KINDS = ("received", "accepted", "rejected", "in_fib", "stale", "advertised")
+
+
+def interface_name(router: Router, gateway: Gateway) -> str:
+    """Return the name of the interface that a gateway is reached by, its index if it has gone."""
+    interface = router.rib.nexthops.interfaces.get(gateway.ifindex)
+    return str(gateway.ifindex) if interface is None else interface.name
+
+
+# ---------------------------------------------------------------------------------------------------------- peers
+
+
+def peers(router: Router, now: float) -> list[PeerView]:
+    """Return every peer, in the order of the configuration, then as they dialled in."""
+    counts = _count(router)
+    return [_peer(router, peer, counts[peer.address], now) for peer in router.rib.peers.values()]
+
+
+def _count(router: Router) -> defaultdict[str, Counts]:
+    """Count prefixes by peer and family: accepted and in the FIB over path sets, the rest where they are few."""
+    found: defaultdict[str, Counts] = defaultdict(lambda: {f: dict.fromkeys(_KINDS, 0) for f in Family})
+    for paths in router.rib.loc_rib.sets():
+        decision = router.rib.loc_rib.decision(paths)
+        winners = set(decision.multipath) if decision.members else set()
+        for path in paths.paths:
+            family = Family.IPV4 if len(path.attributes.next_hop) == 4 else Family.IPV6
+            row = found[path.peer][family]
+            row["accepted"] += paths.users
+            row["in_fib"] += paths.users if path in winners and router.synchronised else 0
+    for prefix in router.fib.refused:
+        for path in router.rib.loc_rib.paths_of(prefix).paths:
+            found[path.peer][family_of(prefix)]["in_fib"] -= 1
+    for peer in router.rib.peers.values():
+        rows = found[peer.address]
+        for prefix in peer.adj_rib_in.rejected:
+            rows[family_of(prefix)]["rejected"] += 1
+        for prefix in peer.adj_rib_in.stale:
+            rows[family_of(prefix)]["stale"] += 1
+        for family, row in rows.items():
+            row["received"] = row["accepted"] + row["rejected"]
+            row["advertised"] = router.rib.adj_ribs_out.count(peer.address, family)
+    return found
+
+
+def _family_counts(row: dict[str, int]) -> FamilyCounts:
+    return FamilyCounts(
+        received=row["received"],
+        accepted=row["accepted"],
+        rejected=row["rejected"],
+        in_fib=max(row["in_fib"], 0),
+        stale=row["stale"],
+        advertised=row["advertised"],
+    )
+
+
+def _peer(router: Router, peer: Peer, counts: Counts, now: float) -> PeerView:
+    up, last = peer.session, peer.last
+    remote = peer.group.remote_as
+    configured = remote if isinstance(remote, int) else router.config.router.asn if remote == "internal" else None
+    totals = {kind: sum(row[kind] for row in counts.values()) for kind in _KINDS}
+    families = [] if up is None else sorted(f.label for f in up.received.families & up.sent.families)
+    return PeerView(
+        name=peer.name,
+        address=peer.address,
+        group=peer.group_name,
+        asn=configured if last is None else last.received.asn,
+        router_id=None if last is None else format_address(last.received.router_id),
+        dynamic=all(static.address != peer.address for static in router.config.peers),
+        state=state_of(peer),
+        reason=_reason(peer),
+        since_seconds=now - peer.since,
+        sessions=peer.sessions,
+        hold_time=None if up is None else min(up.received.hold_time, up.sent.hold_time),
+        families=families,
+        totals=_family_counts(totals),
+        by_family={family.label: _family_counts(row) for family, row in counts.items()},
+        rejected_by_reason={reason.text: n for reason, n in sorted(peer.adj_rib_in.rejections().items())},
+        faults=peer.faults,
+        silent=not router.silent.isdisjoint(router.rib.gateways_of(peer)),
+        drain=drain_of(router, peer),
+    )
+
+
+def drain_of(router: Router, peer: Peer) -> str:
+    """Return who drains the peer: the operator, the node itself, or nobody."""
+    return "operator" if peer.address in router.drained else "node" if peer.shutting_down else ""
+
+
+def drained_groups(router: Router, peer: Peer) -> tuple[list[tuple[int, int]], int]:
+    """Return (group id, nexthop id) wherever the peer is a member among others, and the number of prefixes that
+    have nobody else."""
+    shared, sole = [], 0
+    gateways = router.rib.gateways_of(peer)
+    for group in router.fib.groups:
+        mine = gateways.intersection(group.legs)
+        if mine and mine == group.legs.keys():
+            sole += group.users
+        elif mine:
+            shared += [(group.id, router.fib.groups.nexthops[gateway]) for gateway in mine]
+    return shared, sole
+
+
+def state_of(peer: Peer) -> str:
+    """Return the state that `status` shows: established, stale or waiting."""
+    if peer.session is not None:
+        return "established"
+    return "stale" if peer.adj_rib_in.stale and not peer.adj_rib_in.purging else "waiting"
+
+
+def _reason(peer: Peer) -> str:
+    if peer.session is None:
+        return peer.reason or "has not dialled in"
+    if peer.group.accept is None:
+        return "(no accept policy)"
+    return peer.last_fault
+
+
+# --------------------------------------------------------------------------------------------------------- groups
+
+
+def groups(router: Router) -> list[GroupView]:
+    """Return routerd's nexthop groups, the most used first."""
+    owners = _owners(router)
+    shown = sorted(router.fib.groups, key=lambda group: (-group.users, group.id))
+    return [
+        GroupView(
+            id=group.id,
+            type="resilient" if group.buckets else "hash-threshold",
+            buckets=group.buckets,
+            prefixes=group.users,
+            members=_members(router, group, owners),
+        )
+        for group in shown
+        if group.legs
+    ]
+
+
+def _owners(router: Router) -> dict[Gateway, list[str]]:
+    """Which peers lead to a gateway, by name."""
+    owners: dict[Gateway, list[str]] = {}
+    for peer in router.rib.peers.values():
+        for gateway in router.rib.gateways_of(peer):
+            owners.setdefault(gateway, []).append(peer.name)
+    return owners
+
+
+def _members(router: Router, group: Group, owners: dict[Gateway, list[str]]) -> list[GroupMemberView]:
+    return [
+        GroupMemberView(
+            nexthop_id=router.fib.groups.nexthops.get(gateway, 0),
+            gateway=format_address(gateway.address) if gateway.address else "foreign",
+            interface=interface_name(router, gateway),
+            weight=weight,
+            peers=owners.get(gateway, []),
+        )
+        for gateway, weight in group.legs.items()
+    ]
+
+
+def fib(router: Router, unwritten: int) -> FibView:
+    """Return the kernel's side in numbers."""
+    return FibView(
+        synchronised=router.synchronised,
+        routes=router.fib.installed,
+        nexthops=len(router.fib.groups.nexthops),
+        groups=sum(1 for group in router.fib.groups if group.legs),
+        unwritten=unwritten,
+        refused=len(router.fib.refused) + len(router.failed_objects) + len(router.unusable),
+        drift_mended=router.drift_mended,
+    )
+
+
+# --------------------------------------------------------------------------------------------------------- routes
+
+
+def routes(router: Router, offset: int, limit: int, peer: str | None = None) -> RoutesView:
+    """Return a page of prefixes in the order they were learned; `peer` (name or address) keeps only its own."""
+    table = router.rib.loc_rib.table
+    if peer is None:
+        page = islice(table.items(), offset, offset + limit)
+        return RoutesView(total=len(table), routes=[_route(router, *row) for row in page])
+    addresses = {p.address for p in router.rib.peers.values() if peer in (p.name, p.address)}
+    addresses |= {LOCAL} if peer == LOCAL else set()
+    mine = [row for row in table.items() if any(path.peer in addresses for path in row[1].paths)]
+    return RoutesView(total=len(mine), routes=[_route(router, *row) for row in mine[offset : offset + limit]])
+
+
+def _route(router: Router, prefix: Prefix, paths: PathSet) -> RouteView:
+    decision = router.rib.loc_rib.decision(paths)
+    group = router.fib.routes.get(prefix)
+    return RouteView(
+        prefix=format_prefix(prefix),
+        group_id=None if group is None else group.id,
+        in_fib=group is not None and bool(group.legs),
+        paths=len(paths.paths),
+        next_hops=[format_address(gateway.address) for gateway in decision.members],
+        best_peer="" if decision.best is None else router.config.name_of(decision.best.peer),
+    )
+
+
+def route(router: Router, prefix: Prefix, kernel: KernelRouteView) -> RouteDetailView | None:
+    """Return all that is known of one prefix, None when nobody announces it and the kernel has none."""
+    paths = router.rib.loc_rib.paths_of(prefix)
+    rows = [*_paths(router, prefix, paths), *_rejected(router, prefix)]
+    group = router.fib.routes.get(prefix)
+    if not rows and group is None and not kernel["present"]:
+        return None
+    errno, text = router.fib.refused.get(prefix, (0, ""))
+    return RouteDetailView(
+        prefix=format_prefix(prefix),
+        paths=rows,
+        group_id=None if group is None else group.id,
+        members=[] if group is None else _members(router, group, _owners(router)),
+        in_fib=group is not None and bool(group.legs),
+        refused=f"{text or 'refused by the kernel'} (errno {errno})" if errno else "",
+        kernel=kernel,
+    )
+
+
+def _paths(router: Router, prefix: Prefix, paths: PathSet) -> Iterator[PathView]:
+    decision = router.rib.loc_rib.decision(paths)
+    order = {path: rank for rank, path in enumerate(decision.multipath)}
+    for path in sorted(paths.paths, key=lambda path: (order.get(path, len(order)), path.peer)):
+        peer = router.rib.peers.get(path.peer)
+        stale = peer is not None and prefix in peer.adj_rib_in.stale
+        yield _path(router, path, decision, stale=stale)
+
+
+def _path(router: Router, path: Path, decision: Decision | None, *, stale: bool, rejected: str = "") -> PathView:
+    attributes = path.attributes
+    resolution = None if path.peer == LOCAL else router.rib.resolve(path)
+    wins = decision is not None and path in decision.multipath
+    lost = decision.lost.get(path) if decision is not None else None
+    return PathView(
+        peer=path.peer,
+        name=router.config.name_of(path.peer),
+        next_hop=format_address(attributes.next_hop) if attributes.next_hop else "",
+        interface="" if resolution is None else interface_name(router, resolution.gateway),
+        as_path=format_as_path(attributes.as_path),
+        origin=attributes.origin.name,
+        med=attributes.med,
+        local_pref=attributes.local_pref,
+        communities=[f"{community >> 16}:{community & 0xFFFF}" for community in attributes.communities],
+        stale=stale,
+        best=decision is not None and path is decision.best,
+        multipath=wins,
+        lost_at=rejected or ("" if lost is None else lost.text),
+    )
+
+
+def _rejected(router: Router, prefix: Prefix) -> Iterator[PathView]:
+    for peer in router.rib.peers.values():
+        entry = peer.adj_rib_in.rejected.get(prefix)
+        if entry is not None:
+            yield _path(router, entry[0], None, stale=False, rejected=f"rejected: {entry[1].text}")

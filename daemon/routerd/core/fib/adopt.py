@@ -1,0 +1,92 @@
+"""Adoption: at start, the model becomes what the dump of the kernel shows, under the ids that are there."""
+
+from __future__ import annotations
+
+from routerd.core.fib.fib import Fib
+from routerd.core.fib.model import Group, Legs
+from routerd.core.message import DeleteNexthop, Gateway, KernelDump, KernelGroup, KernelNexthop, Operation
+from routerd.core.route import Address, Prefix
+
+RTPROT_BGP = 186
+
+ALIEN = Gateway(Address(b""), 0)
+"""Stands for a member that the model cannot say: a foreign nexthop, or a group that is not routerd's. No gateway
+that the RIB wants equals it, so that whatever has it is replaced or left."""
+
+
+def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
+    """Take over what the kernel has; return operations that remove what is of no use. The caller says afterwards
+    what it wants for every prefix.
+
+    The groups found stay as they are until `Fib.settle` was called for all their members: their nodes announce
+    again one after the other, and no flow shall suffer from that.
+    """
+    fib.groups.ids.reserve(nexthop.id for nexthop in dump.nexthops)
+    fib.groups.ids.reserve(group.id for group in dump.groups)
+    found, surplus = own_nexthops(dump.nexthops)
+    fib.groups.nexthops = found
+    for kernel in own_groups(dump.groups).values():
+        legs = legs_of(kernel, found)
+        group = Group(kernel.id, tuple(legs), kernel.buckets)
+        group.legs = legs
+        group.adapted = fib.groups.shape.fits(kernel.buckets)
+        group.awaiting = set(legs)
+        fib.groups.add(group)
+        if group.adapted and (timers_differ(fib, kernel) or fib.groups.shape.weigh(legs, set(), 0) != legs):
+            fib.rebalance[group.id] = now + fib.groups.shape.idle_timer
+    fib.routes = _routes(fib, dump.routes)
+    for id in surplus:
+        fib.groups.ids.free(id)
+    return [DeleteNexthop(id) for id in surplus]
+
+
+def own_nexthops(nexthops: tuple[KernelNexthop, ...]) -> tuple[dict[Gateway, int], list[int]]:
+    """Return routerd's nexthop objects by gateway, and the ids of those that are of no use."""
+    found: dict[Gateway, int] = {}
+    surplus: list[int] = []
+    for nexthop in nexthops:
+        if nexthop.protocol == RTPROT_BGP:
+            if nexthop.gateway is None or nexthop.gateway in found:
+                surplus.append(nexthop.id)
+            else:
+                found[nexthop.gateway] = nexthop.id
+    return found, surplus
+
+
+def own_groups(groups: tuple[KernelGroup, ...]) -> dict[int, KernelGroup]:
+    """Return routerd's groups by id."""
+    return {group.id: group for group in groups if group.protocol == RTPROT_BGP}
+
+
+def legs_of(group: KernelGroup, nexthops: dict[Gateway, int]) -> Legs:
+    """Return the legs of a group in the kernel, in the model's order."""
+    gateways = {id: gateway for gateway, id in nexthops.items()}
+    legs = [(gateways.get(member.id, ALIEN), member.weight) for member in group.members]
+    return dict(sorted(legs, key=lambda leg: (leg[0].address, leg[0].ifindex)))
+
+
+def timers_differ(fib: Fib, group: KernelGroup) -> bool:
+    """Tell whether the kernel reads back other timers than those wanted; it keeps 1/100 s, less a tick perhaps."""
+    shape = fib.groups.shape
+    differences = (group.idle_timer - shape.idle_timer, group.unbalanced_timer - shape.unbalanced_timer)
+    return any(abs(difference) > 0.02 for difference in differences)
+
+
+def stranger(id: int) -> Group:
+    """Return a group for routes of routerd's that point at something else: it is left, never written."""
+    group = Group(id, (ALIEN,), 0)
+    group.legs = {ALIEN: 1}
+    group.adapted = False
+    return group
+
+
+def _routes(fib: Fib, routes: dict[Prefix, int]) -> dict[Prefix, Group]:
+    strangers: dict[int, Group] = {}
+    result: dict[Prefix, Group] = {}
+    for prefix, id in routes.items():
+        group = fib.groups.by_id.get(id)
+        if group is None:
+            group = strangers.get(id) or strangers.setdefault(id, stranger(id))
+        group.users += 1
+        result[prefix] = group
+    return result

@@ -1,0 +1,98 @@
+"""Drift: what somebody else, or a link that went down, changed in the kernel, and the operations that mend it.
+
+The model says what should be there, the ids included, and that is what comes back.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from routerd.core.fib.adopt import legs_of, own_groups, own_nexthops, timers_differ
+from routerd.core.fib.fib import Fib
+from routerd.core.fib.model import Group
+from routerd.core.message import (
+    DeleteNexthop,
+    DeleteRoutes,
+    KernelGroup,
+    KernelObjects,
+    Operation,
+    RouteAudit,
+    SetNexthop,
+    SetRoutes,
+)
+from routerd.core.route import Prefix
+
+Mended = tuple[list[str], list[Operation]]
+"""What was wrong, a line each, and the operations that mend it."""
+
+
+def mend_objects(fib: Fib, dump: KernelObjects) -> Mended:
+    """Compare nexthop objects and groups with the kernel's."""
+    groups = fib.groups
+    groups.ids.reserve(nexthop.id for nexthop in dump.nexthops)
+    groups.ids.reserve(group.id for group in dump.groups)
+    wrong: list[str] = []
+    operations: list[Operation] = []
+    found, surplus = own_nexthops(dump.nexthops)
+    lost = [gateway for gateway, id in groups.nexthops.items() if found.get(gateway) != id]
+    expected = set(groups.nexthops.values())  # under these ids something else may stand: it is replaced, not deleted
+    surplus = [id for id in (*surplus, *found.values()) if id not in expected]
+    wrong += [f"nexthop {groups.nexthops[gateway]} was missing, or led elsewhere" for gateway in lost]
+    wrong += [f"nexthop {id} was not expected" for id in surplus]
+    kernel = own_groups(dump.groups)
+    retimed: set[Group] = set()
+    for group in groups:
+        there = kernel.get(group.id)
+        legs = legs_of(there, found) if there is not None else {}
+        # What was made like another group has the weights of its layout until it is balanced.
+        same = legs.keys() == group.legs.keys() if group.id in fib.rebalance else legs == group.legs
+        if there is not None and there.buckets != group.buckets:
+            # The kernel changes neither type nor size: the group is made anew, and its routes come again.
+            wrong.append(f"group {group.id} had {there.buckets} buckets instead of {group.buckets}")
+            operations.append(DeleteNexthop(group.id))
+            group.legs = {}
+        elif not same:
+            wrong.append(f"group {group.id} had {len(legs)} of {len(group.legs)} members, or other ones")
+            group.legs = legs
+        elif there is not None and _is_retimed(fib, group, there):
+            wrong.append(f"group {group.id} had timers of {there.idle_timer:g} s and {there.unbalanced_timer:g} s")
+            retimed.add(group)
+    # The objects come back before the groups that want them; on a link that is down the kernel refuses, and what
+    # the RIB wants then is about to change anyway.
+    operations += [SetNexthop(groups.nexthops[gateway], gateway) for gateway in lost]
+    for group in groups:
+        operations += fib.rewritten(group, partial(groups.write, group, force=group in retimed))
+    unknown = [id for id in kernel if id not in groups.by_id]
+    wrong += [f"group {id} was not expected" for id in unknown]
+    operations += [DeleteNexthop(id) for id in [*unknown, *surplus]]
+    return wrong, operations
+
+
+def _is_retimed(fib: Fib, group: Group, there: KernelGroup) -> bool:
+    """Tell whether somebody changed the timers. Those of an adopted group change when it is balanced."""
+    return group.adapted and group.id not in fib.rebalance and timers_differ(fib, there)
+
+
+def mend_routes(fib: Fib, audit: RouteAudit) -> Mended:
+    """Compare routes; what changed since the audit began was written by routerd, and is not drift."""
+
+    def unchanged(prefix: Prefix) -> bool:
+        group = fib.routes.get(prefix)
+        now = group.id if group is not None and group.legs else None
+        return now == audit.expected.get(prefix)
+
+    missing = [prefix for prefix in audit.missing if unchanged(prefix)]
+    wrong = [prefix for prefix in audit.wrong if unchanged(prefix)]
+    unknown = [prefix for prefix in audit.unknown if unchanged(prefix)]
+    found = [
+        f"{len(prefixes)} routes were {what}"
+        for what, prefixes in (("missing", missing), ("changed", wrong), ("not expected", unknown))
+        if prefixes
+    ]
+    again: dict[Group, list[Prefix]] = {}
+    for prefix in (*missing, *wrong):
+        again.setdefault(fib.routes[prefix], []).append(prefix)
+    operations: list[Operation] = [SetRoutes(group.id, tuple(prefixes)) for group, prefixes in again.items()]
+    if unknown:
+        operations.append(DeleteRoutes(tuple(unknown)))
+    return found, operations

@@ -1,0 +1,149 @@
+"""The nexthop objects and groups that routerd keeps in the kernel, and their stable ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from routerd.config.model import FibSection
+from routerd.core.message import Gateway
+from routerd.core.route import Prefix
+
+Members = tuple[Gateway, ...]
+"""The gateways that the RIB wants in a group, each once, in address order."""
+
+Legs = dict[Gateway, int]
+"""What the kernel's group has: gateways that are not down, each with its weight."""
+
+
+def in_order(gateways: Iterable[Gateway]) -> list[Gateway]:
+    """Return gateways by address and interface: what is written must not depend on how a set is stored."""
+    return sorted(gateways, key=lambda gateway: (gateway.address, gateway.ifindex))
+
+
+WIDEST = 65535
+"""The largest weight of a member; 256 before Linux 6.12."""
+LEAST_BUCKETS = 64
+
+
+class Group:
+    """A nexthop group. `users` counts the prefixes that point at it.
+
+    `members` are the gateways that the RIB wants, `legs` what the kernel's group has: the two differ while a
+    gateway is down or drained. Without legs the kernel has no such group, nor routes to it. `awaiting` holds, after
+    a restart of routerd, the gateways whose node has not yet said what it announces now. A group that is not
+    `adapted` is of the other type, which the kernel does not let change: its prefixes move away. `version` counts
+    the writes; `origin` is the group and version whose buckets this one was made like.
+    """
+
+    __slots__ = ("adapted", "awaiting", "buckets", "id", "legs", "members", "origin", "users", "version")
+
+    def __init__(self, id: int, members: Members, buckets: int) -> None:
+        self.id = id
+        self.members = members
+        self.buckets = buckets
+        self.legs: Legs = {}
+        self.users = 0
+        self.adapted = True
+        self.awaiting: set[Gateway] = set()
+        self.version = 0
+        self.origin: tuple[int, int] | None = None
+
+    def __repr__(self) -> str:
+        return f"Group(id={self.id}, members={len(self.members)}, legs={len(self.legs)}, users={self.users})"
+
+
+def runs(
+    wanted: dict[Prefix, Members], routes: dict[Prefix, Group], due: bool
+) -> Iterator[tuple[Group | None, Members, list[Prefix], bool]]:
+    """Yield what is wanted in runs of prefixes that leave the same group for the same members, `due` with each."""
+    run: list[Prefix] = []
+    left: Group | None = None
+    joined: Members = ()
+    for prefix, members, group in zip(wanted, wanted.values(), map(routes.get, wanted), strict=True):
+        if run and (group is not left or members is not joined):
+            yield left, joined, run, due
+            run = []
+        left, joined = group, members
+        run.append(prefix)
+    if run:
+        yield left, joined, run, due
+
+
+class Shape:
+    """How groups are made: resilient, with buckets and timers (seconds), or hash-threshold (0 buckets)."""
+
+    def __init__(self, options: FibSection, *, resilient: bool = True, widest: int = WIDEST) -> None:
+        self._widest = widest
+        self.resilient = resilient and options.groups == "resilient"
+        self.idle_timer = options.idle_timer if self.resilient else 0.0
+        self.unbalanced_timer = options.unbalanced_timer if self.resilient else 0.0
+        self._buckets = options.buckets
+        self._budget = options.bucket_budget
+
+    def buckets(self, used: int, members: int) -> int:
+        """Return how many buckets a new group gets when `used` are taken by the others.
+
+        Never more than an eighth of what is left of the budget: groups get smaller as they get many, so that their
+        memory, and the time that a node's loss takes, stay bounded. But always a few for every member.
+        """
+        if not self.resilient:
+            return 0
+        allowed, size = max(0, self._budget - used) // 8, self._buckets
+        least = min(self._buckets, max(LEAST_BUCKETS, 4 * members))
+        while size > allowed and size // 2 >= least:
+            size //= 2
+        return max(size, members)
+
+    def affords(self, buckets: int) -> bool:
+        """Tell whether so many buckets in all are within the budget."""
+        return buckets <= self._budget
+
+    def fits(self, buckets: int) -> bool:
+        """Tell whether a group in the kernel is of the type that is wanted."""
+        return bool(buckets) == self.resilient
+
+    def weigh(self, members: Iterable[Gateway], draining: set[Gateway], buckets: int) -> Legs:
+        """Return the weights of a group.
+
+        A drained member gets so little that it wants no bucket at all: it keeps those that carry flows, and the
+        kernel gives every idle one to the others. A hash-threshold group has no memory of flows: there a drained
+        member leaves at once. When all are drained nothing is.
+        """
+        legs = list(members)
+        drained = draining.intersection(legs)
+        if not drained or len(drained) == len(legs):
+            return dict.fromkeys(legs, 1)
+        if not buckets:
+            return {member: 1 for member in legs if member not in drained}
+        heavy = min(self._widest, 2 * buckets * len(drained))
+        return {member: 1 if member in drained else heavy for member in legs}
+
+
+class Ids:
+    """Ids of nexthops and groups: one space, shared with every other program on the router.
+
+    An id is not used again while others are left: what still points at it must not find something else there.
+    """
+
+    _END = 1 << 30
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+        self._next = 1
+
+    def reserve(self, ids: Iterable[int]) -> None:
+        """Keep off ids that the kernel holds, whoever made them."""
+        self._taken.update(ids)
+        self._next = max(self._next, max((id for id in self._taken if id < self._END), default=0) + 1)
+
+    def new(self) -> int:
+        """Return an id that nobody uses."""
+        while self._next in self._taken or self._next >= self._END:
+            self._next = 1 if self._next >= self._END else self._next + 1
+        self._next += 1
+        self._taken.add(self._next - 1)
+        return self._next - 1
+
+    def free(self, id: int) -> None:
+        """The object is deleted."""
+        self._taken.discard(id)

@@ -1,0 +1,107 @@
+"""Every message that crosses a seam between the rooms.
+
+Inputs come from the speaker and the kernel and go into `Router.handle`; effects come out of it and are carried
+out by the composition root. All are frozen and hold plain data, so that a run can be recorded and replayed.
+"""
+
+from __future__ import annotations
+
+from routerd.core.message.effect import Advertise, CloseSession, Effect, Event, InspectGroups, Program, Resync
+from routerd.core.message.kernel import (
+    ForeignRoute,
+    GroupActivity,
+    GroupLost,
+    GroupMade,
+    Interface,
+    KernelDump,
+    KernelGroup,
+    KernelNexthop,
+    KernelObjects,
+    NeighbourState,
+    RouteAudit,
+    WriteFailed,
+)
+from routerd.core.message.operation import (
+    DeleteNexthop,
+    DeleteRoutes,
+    Gateway,
+    Member,
+    Operation,
+    SetGroup,
+    SetNexthop,
+    SetRoutes,
+)
+from routerd.core.message.order import Drain, Settle, Work
+from routerd.core.message.speaker import (
+    Fault,
+    GracefulRestart,
+    Notification,
+    Open,
+    RouteRefresh,
+    SessionDown,
+    SessionUp,
+    SpeakerDown,
+    Update,
+)
+
+__all__ = [
+    "Advertise",
+    "CloseSession",
+    "DeleteNexthop",
+    "DeleteRoutes",
+    "Drain",
+    "Effect",
+    "Event",
+    "Fault",
+    "ForeignRoute",
+    "Gateway",
+    "GracefulRestart",
+    "GroupActivity",
+    "GroupLost",
+    "GroupMade",
+    "Input",
+    "InspectGroups",
+    "Interface",
+    "KernelDump",
+    "KernelGroup",
+    "KernelNexthop",
+    "KernelObjects",
+    "Member",
+    "NeighbourState",
+    "Notification",
+    "Open",
+    "Operation",
+    "Program",
+    "Resync",
+    "RouteAudit",
+    "RouteRefresh",
+    "SessionDown",
+    "SessionUp",
+    "SetGroup",
+    "SetNexthop",
+    "SetRoutes",
+    "Settle",
+    "SpeakerDown",
+    "Update",
+    "Work",
+    "WriteFailed",
+]
+
+Input = (
+    SessionUp
+    | SessionDown
+    | Update
+    | RouteRefresh
+    | SpeakerDown
+    | KernelDump
+    | WriteFailed
+    | Settle
+    | Work
+    | GroupActivity
+    | KernelObjects
+    | RouteAudit
+    | NeighbourState
+    | GroupMade
+    | GroupLost
+    | Drain
+)

@@ -1,0 +1,75 @@
+"""What the kernel is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from routerd.core.route import Address, Prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Where a next hop leaves the router: the neighbour's address and the interface index."""
+
+    address: Address
+    ifindex: int
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a nexthop group: a nexthop object's id and its weight, 1 to 65535."""
+
+    id: int
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SetNexthop:
+    """Create or replace a nexthop object."""
+
+    id: int
+    gateway: Gateway
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteNexthop:
+    """Delete a nexthop object or a group: the kernel takes it out of every group, or flushes its routes."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetGroup:
+    """Create a group, or replace its members in place. `buckets` 0 makes a hash-threshold group.
+
+    `idle_timer` and `unbalanced_timer` are seconds; kernel doc: networking/nexthop-group-resilient. A group made
+    `like` another one starts with its buckets as they are now: prefixes that move there keep their flows. If one
+    that should be `known` to the kernel turns out to be gone it is made again, and a GroupLost says so.
+    """
+
+    id: int
+    members: tuple[Member, ...]
+    buckets: int = 0
+    idle_timer: float = 0.0
+    unbalanced_timer: float = 0.0
+    like: int = 0
+    known: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SetRoutes:
+    """Point prefixes at a nexthop group, creating or replacing their routes."""
+
+    id: int
+    prefixes: tuple[Prefix, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRoutes:
+    """Remove routerd's routes to these prefixes."""
+
+    prefixes: tuple[Prefix, ...]
+
+
+Operation = SetNexthop | DeleteNexthop | SetGroup | SetRoutes | DeleteRoutes
+"""What the kernel is asked to do. The order of a list of operations is the order of writing."""

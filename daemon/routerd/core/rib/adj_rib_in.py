@@ -1,0 +1,91 @@
+"""Adj-RIB-In: what one peer announced, kept over a lost session while graceful restart allows it.
+
+After a session ended the announcements are *stale*: still in the Loc-RIB, until the peer announces them again,
+withdraws them, or they are purged. An ended session without graceful restart purges at once; the purge goes in
+slices, so that it never holds up anything else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from itertools import repeat
+
+from routerd.core.rib.policy import Reject
+from routerd.core.route import Family, Path, Prefix, family_of, forget
+
+
+class AdjRibIn:
+    """The prefixes of one peer: accepted (in the Loc-RIB), stale (in it too), and rejected with the reason."""
+
+    def __init__(self) -> None:
+        self.accepted: dict[Prefix, Path] = {}
+        self.stale: dict[Prefix, Path] = {}
+        self.rejected: dict[Prefix, tuple[Path, Reject]] = {}
+        self._chosen: list[Prefix] = []
+        self._all = False
+
+    def accept(self, path: Path, prefixes: list[Prefix]) -> None:
+        """Take over accepted announcements."""
+        forget(self.stale, prefixes)
+        forget(self.rejected, prefixes)
+        self.accepted.update(zip(prefixes, repeat(path)))
+
+    def reject(self, path: Path, rejected: Iterable[tuple[Prefix, Reject]]) -> list[Prefix]:
+        """Take over rejected announcements; return those that replace an accepted one."""
+        replaced = []
+        for prefix, reason in rejected:
+            if self.accepted.pop(prefix, None) or self.stale.pop(prefix, None):
+                replaced.append(prefix)
+            self.rejected[prefix] = (path, reason)
+        return replaced
+
+    def withdraw(self, prefixes: list[Prefix]) -> None:
+        """Forget announcements that the peer withdrew."""
+        forget(self.accepted, prefixes)
+        forget(self.stale, prefixes)
+        forget(self.rejected, prefixes)
+
+    def mark_stale(self) -> None:
+        """The session ended: nothing is certain any more. Rejected announcements end with it, and what was stale
+        already goes (RFC 4724 section 4.2, consecutive restarts)."""
+        self._chosen, self._all = [], False
+        if self.stale:
+            self._chosen = list(self.stale)
+            self.stale.update(self.accepted)
+            self.accepted = {}
+        else:
+            # Failover waits: to free a large table takes milliseconds, even if it has become empty.
+            self.stale, self.accepted = self.accepted, self.stale
+        self.rejected.clear()
+
+    def purge(self, family: Family | None = None) -> None:
+        """Ask that the stale announcements (of one family, or all) go; `purge_slice` does the work."""
+        if family is None:
+            self._all = True
+        elif not self._all:
+            self._chosen += [prefix for prefix in self.stale if family_of(prefix) is family]
+
+    def purge_slice(self, limit: int) -> list[Prefix]:
+        """Drop up to `limit` of what `purge` asked for; return the prefixes to withdraw from the Loc-RIB.
+
+        What the peer announced again in the meantime is no longer stale, and stays.
+        """
+        if self._all:
+            count = min(limit, len(self.stale))
+            self._all = count < len(self.stale)
+            purged = [self.stale.popitem()[0] for _ in range(count)]
+            if not self.stale:
+                self.stale = {}  # an empty table keeps its size
+            return purged
+        chosen, self._chosen = self._chosen[-limit:], self._chosen[:-limit]
+        return [prefix for prefix in chosen if self.stale.pop(prefix, None) is not None]
+
+    @property
+    def purging(self) -> bool:
+        """Whether `purge_slice` has work left."""
+        return bool(self._chosen or (self._all and self.stale))
+
+    def rejections(self) -> Counter[Reject]:
+        """Count the rejected prefixes by reason."""
+        return Counter(reason for _, reason in self.rejected.values())

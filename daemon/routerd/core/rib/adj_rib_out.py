@@ -1,0 +1,89 @@
+"""The Adj-RIBs-Out: which peer hears what, by update group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from routerd.core.message import Advertise
+from routerd.core.rib.export import Exporter
+from routerd.core.rib.peer import Peer
+from routerd.core.rib.update_group import Bests, UpdateGroup, by_attributes
+from routerd.core.route import Address, Family, family_of
+
+Key = tuple[str, bool, tuple[tuple[Family, Address], ...]]
+"""Peer group, eBGP or not, and the router's address by family: peers with the same key hear the same."""
+
+
+class AdjRibsOut:
+    """What all peers with a session were told. `bests` yields what peers of a peer group may hear of."""
+
+    def __init__(self, asn: int, bests: Callable[[Peer], Bests]) -> None:
+        self._asn = asn
+        self._bests = bests
+        self._groups: dict[Key, UpdateGroup] = {}
+        self._of: dict[str, Key] = {}
+
+    def start(self, peer: Peer, next_hops: dict[Family, Address]) -> Advertise:
+        """A session came up: return all that the peer hears, and the ends of its RIBs."""
+        self.stop(peer.address)
+        group = self._join(peer, next_hops)
+        return Advertise(peer.address, (), group.whole(peer.address), tuple(sorted(peer.pending_eor)))
+
+    def stop(self, peer: str) -> None:
+        """A session ended."""
+        key = self._of.pop(peer, None)
+        if key is not None:
+            group = self._groups[key]
+            del group.members[peer]
+            if not group.members:
+                del self._groups[key]
+
+    def move(self, peer: Peer, next_hops: dict[Family, Address]) -> Advertise | None:
+        """The router's addresses on the peer's link changed, perhaps: return what the peer has to hear of that."""
+        if self._key(peer, next_hops) == self._of[peer.address]:
+            return None
+        before = self._groups[self._of[peer.address]].heard(peer.address)
+        self.stop(peer.address)
+        after = self._join(peer, next_hops).heard(peer.address)
+        withdrawn = tuple(prefix for prefix in before if prefix not in after)
+        changed = {prefix: attributes for prefix, attributes in after.items() if before.get(prefix) != attributes}
+        return Advertise(peer.address, withdrawn, by_attributes(changed))
+
+    def change(self, bests: Bests) -> list[Advertise]:
+        """Learned routes have other best paths: tell the peers that hear of them."""
+        groups = [group for group in self._groups.values() if group.learned]
+        bests = list(bests) if groups else ()
+        told: list[Advertise] = []
+        for group in groups:
+            difference = group.take(bests)
+            for peer in group.members:
+                withdrawn, announced = difference.heard_by(peer)
+                if withdrawn or announced:
+                    told.append(Advertise(peer, withdrawn, announced))
+        return told
+
+    def again(self, peer: str, family: Family) -> Advertise:
+        """Return a family anew, as a ROUTE-REFRESH asks for it."""
+        announced = (
+            (attributes, tuple(prefix for prefix in prefixes if family_of(prefix) is family))
+            for attributes, prefixes in self._groups[self._of[peer]].whole(peer)
+        )
+        return Advertise(peer, (), tuple(pair for pair in announced if pair[1]))
+
+    def count(self, peer: str, family: Family) -> int:
+        """Return how many prefixes of a family a peer hears; 0 without a session."""
+        key = self._of.get(peer)
+        return 0 if key is None else self._groups[key].count(peer, family)
+
+    def _key(self, peer: Peer, next_hops: dict[Family, Address]) -> Key:
+        return peer.group_name, peer.external, tuple(sorted(next_hops.items()))
+
+    def _join(self, peer: Peer, next_hops: dict[Family, Address]) -> UpdateGroup:
+        key = self._of[peer.address] = self._key(peer, next_hops)
+        if key not in self._groups:
+            exporter = Exporter(peer.group, self._asn, external=peer.external, next_hops=next_hops)
+            self._groups[key] = UpdateGroup(exporter)
+            self._groups[key].take(self._bests(peer))
+        group = self._groups[key]
+        group.members[peer.address] = None
+        return group

@@ -1,0 +1,195 @@
+"""The decision process: which paths of a set win, and at which step each other one lost.
+
+The steps and their numbers are those of docs/decision-process.md:
+
+ 0 unusable            own AS, policy (never get here), or a next hop that nothing resolves
+ 1 local preference    higher wins (absent: 100)
+ 2 local origin        what the router originates wins
+ 3 AS_PATH length      shorter wins
+ 4 ORIGIN              lower wins, unless ignore_origin
+ 5 MED                 lower wins among paths of the same neighbour AS (all, with always_compare_med)
+ 6 external            eBGP wins over iBGP
+ 7 IGP metric          of the route to the next hop, lower wins
+   multipath           all that are left, up to max_paths; with multipath_relax whatever their AS_PATH holds
+ 8 oldest              9 router id       10 cluster list length       11 peer address
+
+Steps 1 to 7 and 9 to 11 are RFC 4271 section 9.1.2.2 as FRR and BIRD refine it; 8 keeps the best path stable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from routerd.core.message import Gateway
+from routerd.core.rib.nexthop import Resolution
+from routerd.core.route import LOCAL, Path, first_as, parse_address
+
+
+class Step(IntEnum):
+    """Where a path lost. 7 and 8 are divided by the multipath set; 12 and 13 are its own two limits."""
+
+    UNUSABLE = 0
+    LOCAL_PREFERENCE = 1
+    LOCAL_ORIGIN = 2
+    AS_PATH_LENGTH = 3
+    ORIGIN = 4
+    MED = 5
+    EXTERNAL = 6
+    IGP_METRIC = 7
+    OLDEST = 8
+    ROUTER_ID = 9
+    CLUSTER_LIST = 10
+    PEER_ADDRESS = 11
+    AS_PATH_CONTENT = 12
+    MAX_PATHS = 13
+
+    @property
+    def text(self) -> str:
+        """The step as `routerd route` prints it: `3 AS_PATH length`."""
+        return f"{self.value} {_TEXTS[self]}"
+
+
+_TEXTS = {
+    Step.UNUSABLE: "unresolvable next hop",
+    Step.LOCAL_PREFERENCE: "local preference",
+    Step.LOCAL_ORIGIN: "local origin",
+    Step.AS_PATH_LENGTH: "AS_PATH length",
+    Step.ORIGIN: "ORIGIN",
+    Step.MED: "MED",
+    Step.EXTERNAL: "eBGP over iBGP",
+    Step.IGP_METRIC: "IGP metric of the next hop",
+    Step.OLDEST: "oldest",
+    Step.ROUTER_ID: "router id",
+    Step.CLUSTER_LIST: "cluster list length",
+    Step.PEER_ADDRESS: "peer address",
+    Step.AS_PATH_CONTENT: "AS_PATH differs (no multipath_relax)",
+    Step.MAX_PATHS: "max_paths reached",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the operator may change of the process."""
+
+    max_paths: int = 64
+    multipath_relax: bool = True
+    ignore_origin: bool = False
+    always_compare_med: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome for a set of paths.
+
+    `multipath` holds the winners, best first. `lost` maps every path but the best to the step it lost at;
+    a member of the multipath set lost only the tie for best (step 8 or later). `members` are the gateways of
+    the multipath set in address order, each once; empty when the best path is the router's own.
+    """
+
+    best: Path | None
+    multipath: tuple[Path, ...]
+    lost: dict[Path, Step]
+    members: tuple[Gateway, ...]
+
+
+Resolve = Callable[[Path], Resolution | None]
+Rank = Callable[[Path], int | bytes | float]
+
+
+def decide(paths: Iterable[Path], options: Options, resolve: Resolve) -> Decision:
+    """Run the process over all paths to one prefix."""
+    lost: dict[Path, Step] = {}
+    metrics: dict[Path, int] = {}
+    left: list[Path] = []
+    gateways: dict[Path, Gateway] = {}
+    for path in paths:
+        resolution = None if path.peer == LOCAL else resolve(path)
+        if path.peer != LOCAL and resolution is None:
+            lost[path] = Step.UNUSABLE
+            continue
+        if resolution is not None:
+            gateways[path] = resolution.gateway
+        metrics[path] = 0 if resolution is None else resolution.metric
+        left.append(path)
+    if not left:
+        return Decision(None, (), lost, ())
+    if len(left) == 1:
+        return Decision(left[0], tuple(left), lost, tuple(gateways.values()))
+
+    left = _keep(left, Step.LOCAL_PREFERENCE, lambda path: -_local_pref(path), lost)
+    left = _keep(left, Step.LOCAL_ORIGIN, lambda path: path.peer != LOCAL, lost)
+    left = _keep(left, Step.AS_PATH_LENGTH, lambda path: path.length, lost)
+    if not options.ignore_origin:
+        left = _keep(left, Step.ORIGIN, lambda path: path.attributes.origin, lost)
+    left = _keep_by_med(left, options, lost)
+    left = _keep(left, Step.EXTERNAL, lambda path: not path.external, lost)
+    left = _keep(left, Step.IGP_METRIC, metrics.__getitem__, lost)
+
+    best = _break_tie(left, lost)
+    multipath = [best]
+    for path in sorted((path for path in left if path is not best), key=_tie_key):
+        if not options.multipath_relax and path.attributes.as_path != best.attributes.as_path:
+            lost[path] = Step.AS_PATH_CONTENT
+        elif len(multipath) >= options.max_paths:
+            lost[path] = Step.MAX_PATHS
+        else:
+            multipath.append(path)
+    members = {gateways[path] for path in multipath if path in gateways}
+    return Decision(best, tuple(multipath), lost, tuple(sorted(members, key=lambda g: (g.address, g.ifindex))))
+
+
+def _local_pref(path: Path) -> int:
+    return 100 if path.attributes.local_pref is None else path.attributes.local_pref
+
+
+def _keep(paths: list[Path], step: Step, rank: Rank, lost: dict[Path, Step]) -> list[Path]:
+    """Keep the paths of the lowest rank; the others lost at `step`."""
+    if len(paths) == 1:
+        return paths
+    lowest = min(map(rank, paths))
+    kept = [path for path in paths if rank(path) == lowest]
+    if len(kept) != len(paths):
+        lost.update((path, step) for path in paths if rank(path) != lowest)
+    return kept
+
+
+def _med(path: Path) -> int:
+    return path.attributes.med or 0
+
+
+def _keep_by_med(paths: list[Path], options: Options, lost: dict[Path, Step]) -> list[Path]:
+    """Step 5: an absent MED counts 0 (RFC 4271 section 9.1.2.2 c)."""
+    if options.always_compare_med:
+        return _keep(paths, Step.MED, _med, lost)
+    lowest: dict[int | None, int] = {}
+    for path in paths:
+        neighbour = first_as(path.attributes.as_path)
+        lowest[neighbour] = min(lowest.get(neighbour, _med(path)), _med(path))
+    kept = [path for path in paths if _med(path) == lowest[first_as(path.attributes.as_path)]]
+    lost.update((path, Step.MED) for path in paths if _med(path) != lowest[first_as(path.attributes.as_path)])
+    return kept
+
+
+def _peer_address(path: Path) -> bytes:
+    return b"" if path.peer == LOCAL else parse_address(path.peer)
+
+
+_TIES: tuple[tuple[Step, Rank], ...] = (
+    (Step.OLDEST, lambda path: path.since),
+    (Step.ROUTER_ID, lambda path: path.attributes.originator_id or path.router_id),
+    (Step.CLUSTER_LIST, lambda path: len(path.attributes.cluster_list)),
+    (Step.PEER_ADDRESS, _peer_address),
+)
+
+
+def _tie_key(path: Path) -> tuple[int | bytes | float, ...]:
+    return tuple(rank(path) for _, rank in _TIES)
+
+
+def _break_tie(paths: list[Path], lost: dict[Path, Step]) -> Path:
+    """Steps 8 to 11 pick the one best path."""
+    for step, rank in _TIES:
+        paths = _keep(paths, step, rank, lost)
+    return paths[0]

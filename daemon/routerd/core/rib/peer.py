@@ -1,0 +1,88 @@
+"""What the router knows of one peer."""
+
+from __future__ import annotations
+
+from routerd.config.model import PeerGroup
+from routerd.core.message import SessionUp
+from routerd.core.rib.adj_rib_in import AdjRibIn
+from routerd.core.rib.policy import PrefixFilter, Reject
+from routerd.core.route import Address, Attributes, Family, Path, parse_address
+
+_PATHS = 65536
+
+
+class Peer:
+    """A peer's session and announcements. Times are monotonic seconds, `heard` that of its last UPDATE."""
+
+    def __init__(self, address: str, name: str, group_name: str, group: PeerGroup, now: float) -> None:
+        self.address = address
+        self.packed: Address = parse_address(address)
+        self.name = name
+        self.group_name = group_name
+        self.group = group
+        self.session: SessionUp | None = None
+        self.last: SessionUp | None = None
+        self.since = now
+        self.heard: float | None = None
+        self.sessions = 0
+        self.reason = ""
+        self.faults = 0
+        self.last_fault = ""
+        self.adj_rib_in = AdjRibIn()
+        self.filter = PrefixFilter(group, ())
+        self.unadvertisable: frozenset[Family] = frozenset()
+        self.pending_eor: frozenset[Family] = frozenset()
+        self.deadline: float | None = None
+        self.router_restarted = False
+        self.shutting_down = False
+        self.hops: dict[tuple[Address, Address | None], None] = {}
+        self._paths: dict[Attributes, tuple[Path, Reject]] = {}
+
+    @property
+    def external(self) -> bool:
+        """Whether the session is eBGP; only meaningful once a session was up."""
+        return self.last is None or self.last.received.asn != self.last.sent.asn
+
+    def known(self, attributes: Attributes) -> tuple[Path, Reject] | None:
+        """Return the shared path for these attributes and the verdict on it, if they were heard before."""
+        return self._paths.get(attributes)
+
+    def remember(self, attributes: Attributes, verdict: Reject, now: float) -> tuple[Path, Reject]:
+        """Make the path that all prefixes of this peer with these attributes share."""
+        session = self.session
+        assert session is not None, "only a peer with a session announces"
+        path = Path(self.address, attributes, now, session.received.router_id, self.external)
+        if not verdict:
+            self.hops[attributes.next_hop, attributes.link_local] = None
+        if len(self._paths) >= _PATHS:
+            self._paths.clear()
+        self._paths[attributes] = (path, verdict)
+        return path, verdict
+
+    def begin(self, up: SessionUp, now: float) -> None:
+        """A session is established. What the peer announces as it did before keeps its path, and so its place."""
+        last = self.last
+        if last is None or (last.received.asn, last.received.router_id) != (
+            up.received.asn,
+            up.received.router_id,
+        ):
+            self._paths.clear()
+        self.session = self.last = up
+        self.since, self.reason, self.heard = now, "", None
+        self.sessions += 1
+        self.pending_eor = up.received.families & up.sent.families
+
+    def end(self, reason: str, now: float) -> None:
+        """The session is over: all that it announced is stale."""
+        self.session, self.since, self.reason = None, now, reason
+        self.shutting_down = False
+        self.adj_rib_in.mark_stale()
+        self.pending_eor = frozenset()
+
+    def forget_verdicts(self) -> None:
+        """The router's addresses changed, and with them perhaps the verdicts on paths."""
+        self._paths.clear()
+
+    def rejudge(self, path: Path, verdict: Reject) -> None:
+        """Enter the new verdict on a path."""
+        self._paths[path.attributes] = (path, verdict)

@@ -1,0 +1,168 @@
+"""Import policy: what of a peer's announcements is accepted, and a numbered reason for what is not.
+
+Two questions, asked apart because they cost apart: of the attributes, once for all prefixes that carry them;
+of the prefix, for each, with a memo of its leading octets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+from routerd.config.model import PeerGroup
+from routerd.core.route import (
+    Address,
+    Attributes,
+    Prefix,
+    as_numbers,
+    covers,
+    first_as,
+    parse_prefix,
+)
+
+
+class Reject(IntEnum):
+    """Why a path was rejected. The numbers are part of the API; 0 means accepted."""
+
+    NONE = 0
+    OWN_AS = 1
+    FIRST_AS = 2
+    FOREIGN_NEXT_HOP = 3
+    OWN_NEXT_HOP = 4
+    NO_POLICY = 5
+    NOT_ACCEPTED = 6
+    MARTIAN = 7
+    DEFAULT_ROUTE = 8
+    OWN_NETWORK = 9
+    REFLECTION_LOOP = 10
+
+    @property
+    def text(self) -> str:
+        """A line for people, with its number: `6 not in accept`."""
+        return f"{self.value} {_TEXTS[self]}"
+
+
+_TEXTS = {
+    Reject.NONE: "accepted",
+    Reject.OWN_AS: "the router's own AS is in AS_PATH",
+    Reject.FIRST_AS: "the first AS of AS_PATH is not the peer's",
+    Reject.FOREIGN_NEXT_HOP: "the next hop is not the peer's own address",
+    Reject.OWN_NEXT_HOP: "the next hop is an address of the router",
+    Reject.NO_POLICY: "the peer group has no accept list (RFC 8212)",
+    Reject.NOT_ACCEPTED: "not in accept",
+    Reject.MARTIAN: "martian prefix",
+    Reject.DEFAULT_ROUTE: "a default route that accept does not list",
+    Reject.OWN_NETWORK: "lies in a network of the router itself",
+    Reject.REFLECTION_LOOP: "ORIGINATOR_ID is the router's own (RFC 4456)",
+}
+
+MARTIANS = tuple(
+    parse_prefix(text)
+    for text in (
+        "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24", "198.51.100.0/24",
+        "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+        "::/8", "100::/64", "2001:db8::/32", "fe80::/10", "ff00::/8",
+    )
+)  # fmt: skip
+"""Prefixes that no node may announce (RFC 6890). Private and shared space is what clusters use, so it may."""
+
+_MAPPED = b"\0" * 10 + b"\xff\xff"
+_MEMO_LIMIT = 65536
+
+
+def unmap(address: Address) -> Address:
+    """Return the IPv4 address inside `::ffff:a.b.c.d`, or the address itself."""
+    return Address(address[12:]) if len(address) == 16 and address[:12] == _MAPPED else address
+
+
+def check_attributes(
+    attributes: Attributes,
+    group: PeerGroup,
+    *,
+    asn: int,
+    router_id: Address,
+    peer: Address,
+    peer_asn: int,
+    external: bool,
+    own: frozenset[Address],
+) -> Reject:
+    """Judge what all prefixes of an UPDATE share. `own` are the router's addresses.
+
+    The next hop must be the peer's own (RFC 7948 section 4.8), unless the group's next_hop is "any". A next hop
+    of the other family cannot be compared with the session's address; next-hop tracking holds it to the
+    peer's link.
+    """
+    if asn in as_numbers(attributes.as_path):
+        return Reject.OWN_AS
+    if external and first_as(attributes.as_path) != peer_asn:
+        return Reject.FIRST_AS
+    if not external and attributes.originator_id == router_id:
+        return Reject.REFLECTION_LOOP
+    next_hop = unmap(attributes.next_hop)
+    if next_hop in own:
+        return Reject.OWN_NEXT_HOP
+    if external and group.next_hop == "peer" and len(next_hop) == len(peer) and next_hop != peer:
+        return Reject.FOREIGN_NEXT_HOP
+    return Reject.NONE
+
+
+class PrefixFilter:
+    """Judges prefixes for one peer group. `networks` are the router's own: connected and originated."""
+
+    def __init__(self, group: PeerGroup, networks: Iterable[Prefix]) -> None:
+        self._policy = group.accept is not None
+        self._any = group.accept == "any"
+        listed = () if group.accept is None or group.accept == "any" else group.accept
+        self._accept = tuple(parse_prefix(text) for text in listed)
+        self._networks = tuple(networks)
+        rules = (*self._accept, *self._networks, *MARTIANS)
+        # The verdict depends on no octet beyond the longest rule: all prefixes that agree up to there share it.
+        self._key = {
+            size: 1 + (max((rule[0] for rule in rules if len(rule) == size), default=0) + 7) // 8 for size in (5, 17)
+        }
+        self._memo: dict[bytes, Reject] = {}
+
+    def split(self, prefixes: list[Prefix]) -> tuple[list[Prefix], list[tuple[Prefix, Reject]]]:
+        """Part prefixes into the accepted ones and the rejected ones with their reasons."""
+        if not prefixes:
+            return [], []
+        memo, size = self._memo, self._key[len(prefixes[0])]
+        examples = {prefix[:size]: prefix for prefix in prefixes}
+        if len(memo) >= _MEMO_LIMIT:
+            memo.clear()
+        for key, prefix in examples.items():
+            if key not in memo:
+                memo[key] = self.check(prefix)
+        if not any(map(memo.__getitem__, examples)):
+            return prefixes, []
+        rejected: list[tuple[Prefix, Reject]] = []
+        accepted: list[Prefix] = []
+        for prefix in prefixes:
+            if verdict := memo[prefix[:size]]:
+                rejected.append((prefix, verdict))
+            else:
+                accepted.append(prefix)
+        return accepted, rejected
+
+    def check(self, prefix: Prefix) -> Reject:
+        """Judge one prefix."""
+        if not self._policy:
+            return Reject.NO_POLICY
+        if prefix[0] == 0 and prefix not in self._accept:
+            return Reject.DEFAULT_ROUTE
+        if prefix[0] and any(covers(martian, prefix) for martian in MARTIANS):
+            return Reject.MARTIAN
+        if not self._any and not any(covers(allowed, prefix) for allowed in self._accept):
+            return Reject.NOT_ACCEPTED
+        return Reject.OWN_NETWORK if self._hits_own_network(prefix) else Reject.NONE
+
+    def _hits_own_network(self, prefix: Prefix) -> bool:
+        for network in self._networks:
+            inside = covers(network, prefix)
+            if not inside and not (self._any and covers(prefix, network)):
+                continue
+            # An entry of accept that lies inside the router's network says that the operator means it.
+            if any(covers(network, allowed) and covers(allowed, prefix) for allowed in self._accept):
+                continue
+            return True
+        return False

@@ -1,0 +1,114 @@
+"""Update groups: what peers of one kind hear is worked out, kept and encoded once, however many they are.
+
+The peers of a group differ in one thing: none hears what it has announced itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import cached_property
+
+from routerd.core.rib.export import Exporter, Told
+from routerd.core.route import Attributes, Family, Path, Prefix, family_of
+
+Bests = Iterable[tuple[Path | None, Iterable[Prefix]]]
+"""Prefixes with the best path that they have now, None without one."""
+Announced = tuple[tuple[Attributes, tuple[Prefix, ...]], ...]
+
+
+class Difference:
+    """What changed for a group. The same tuples go to all members that it does not concern as sources."""
+
+    def __init__(self, moves: list[tuple[Prefix, Told | None, Told | None]]) -> None:
+        self._moves = moves
+        self._sources = {told[1] for _, *both in moves for told in both if told is not None}
+
+    @cached_property
+    def _shared(self) -> tuple[tuple[Prefix, ...], Announced]:
+        return self._heard_by(None)
+
+    def heard_by(self, peer: str) -> tuple[tuple[Prefix, ...], Announced]:
+        """Return what a member is to withdraw and to hear."""
+        return self._heard_by(peer) if peer in self._sources else self._shared
+
+    def _heard_by(self, peer: str | None) -> tuple[tuple[Prefix, ...], Announced]:
+        withdrawn: list[Prefix] = []
+        announced: dict[Attributes, list[Prefix]] = {}
+        for prefix, before, after in self._moves:
+            heard = None if before is None or before[1] == peer else before[0]
+            if after is None or after[1] == peer:
+                if heard is not None:
+                    withdrawn.append(prefix)
+            elif heard != after[0]:
+                announced.setdefault(after[0], []).append(prefix)
+        return tuple(withdrawn), _paired(announced)
+
+
+class UpdateGroup:
+    """Peers that hear the same, `members`, and what that is: their Adj-RIB-Out. `learned`: routes of peers, too."""
+
+    def __init__(self, exporter: Exporter) -> None:
+        self.members: dict[str, None] = {}
+        self.learned = exporter.learned
+        self._exporter = exporter
+        self._told: dict[Prefix, Told] = {}
+        self._counts: Counter[tuple[str, Family]] = Counter()
+        self._whole: Announced | None = None
+
+    def take(self, bests: Bests) -> Difference:
+        """Take over new best paths."""
+        told, defaults = self._told, self._exporter.defaults
+        moves: list[tuple[Prefix, Told | None, Told | None]] = []
+        for path, prefixes in bests:
+            by_family = {family: self._exporter.told(path, family) for family in Family}
+            for prefix in prefixes:
+                before, after = told.get(prefix), by_family[family_of(prefix)]
+                if prefix in defaults:
+                    after = defaults[prefix]
+                if before == after:
+                    continue
+                moves.append((prefix, before, after))
+                if after is None:
+                    del told[prefix]
+                else:
+                    told[prefix] = after
+        if moves:
+            self._whole = None
+            self._count(moves)
+        return Difference(moves)
+
+    def _count(self, moves: list[tuple[Prefix, Told | None, Told | None]]) -> None:
+        for prefix, before, after in moves:
+            if before is not None:
+                self._counts[before[1], family_of(prefix)] -= 1
+            if after is not None:
+                self._counts[after[1], family_of(prefix)] += 1
+
+    def whole(self, peer: str) -> Announced:
+        """Return all that a member hears; the same tuple for all that announce nothing themselves."""
+        if any(self._counts[peer, family] for family in Family):
+            return by_attributes(self.heard(peer))
+        if self._whole is None:
+            self._whole = by_attributes(self.heard(peer))
+        return self._whole
+
+    def heard(self, peer: str) -> dict[Prefix, Attributes]:
+        """Return all that a member hears, by prefix."""
+        return {prefix: attributes for prefix, (attributes, source) in self._told.items() if source != peer}
+
+    def count(self, peer: str, family: Family) -> int:
+        """Return how many prefixes of a family a member hears."""
+        return sum(count for (source, each), count in self._counts.items() if each is family and source != peer)
+
+
+def by_attributes(heard: dict[Prefix, Attributes]) -> Announced:
+    """Return announcements as messages carry them."""
+    found: dict[Attributes, list[Prefix]] = {}
+    for prefix, attributes in heard.items():
+        found.setdefault(attributes, []).append(prefix)
+    return _paired(found)
+
+
+def _paired(announced: dict[Attributes, list[Prefix]]) -> Announced:
+    return tuple((attributes, tuple(prefixes)) for attributes, prefixes in announced.items())

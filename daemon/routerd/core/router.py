@@ -1,0 +1,399 @@
+"""The synchronous core: messages in, effects out.
+
+`handle(message, now)` is all there is. It does no I/O and asks no clock, so that a recorded run replays to the
+same effects. It ties the two pure rooms: the RIB's path-set changes become what the FIB wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from routerd.config.model import Config
+from routerd.core.fib.adopt import adopt
+from routerd.core.fib.drift import Mended, mend_objects, mend_routes
+from routerd.core.fib.fib import Fib
+from routerd.core.fib.model import WIDEST, Shape
+from routerd.core.message import (
+    DeleteRoutes,
+    Drain,
+    Effect,
+    Event,
+    Gateway,
+    GroupActivity,
+    GroupLost,
+    GroupMade,
+    Input,
+    InspectGroups,
+    KernelDump,
+    KernelObjects,
+    NeighbourState,
+    Operation,
+    Program,
+    Resync,
+    RouteAudit,
+    RouteRefresh,
+    SessionDown,
+    SessionUp,
+    SetGroup,
+    SetNexthop,
+    SetRoutes,
+    Settle,
+    SpeakerDown,
+    Update,
+    Work,
+    WriteFailed,
+)
+from routerd.core.rib.loc_rib import Change, PathSet
+from routerd.core.rib.peer import Peer
+from routerd.core.rib.rib import Rib
+from routerd.core.route import Prefix, format_address
+
+MOVE_PATIENCE = 1.0
+"""Seconds that prefixes wait at most for the rest of their group before they move alone."""
+INTRODUCTION_PAUSE = 0.1
+"""Seconds without an UPDATE, after which a node that has just come has said what it announces, or at least a part."""
+TWIN_INTERVAL = 30.0
+"""Seconds, at most, between looks at groups that have the same members but may carry flows: a shorter idle time tells
+sooner."""
+RETRY_FIRST, RETRY_LAST = 1.0, 60.0
+"""Seconds until refused writes are tried again; doubled each time."""
+
+
+class Router:
+    """The core's state. `busy` tells that Work is left; `timer` is when it next wants to be woken, if ever."""
+
+    def __init__(self, config: Config, now: float, *, resilient: bool = True, widest: int = WIDEST) -> None:
+        self.config = config
+        self.started = now
+        self.rib = Rib(config, now)
+        self.fib = Fib(Shape(config.fib, resilient=resilient, widest=widest))
+        self.drained: set[str] = set()
+        self.silent: set[Gateway] = set()
+        self.synchronised = False
+        self.drift_mended = 0
+        self.failed_objects: dict[int, WriteFailed] = {}
+        self.unusable: dict[Gateway, WriteFailed] = {}
+        self._unlinked: set[Gateway] = set()
+        self._distrusted: set[Gateway] = set()
+        self._moves_since: float | None = None
+        self._introduced_at: float | None = None
+        self._adoption_ends: float | None = None
+        self._twins_at: float | None = None
+        self._retry_at: float | None = None
+        self._retry_delay = RETRY_FIRST
+
+    @property
+    def busy(self) -> bool:
+        """Whether Work and Settle would find something to do."""
+        return self.fib.unfinished or self._purging
+
+    @property
+    def _purging(self) -> bool:
+        return any(peer.adj_rib_in.purging for peer in self.rib.peers.values())
+
+    @property
+    def watched(self) -> set[Gateway]:
+        """The gateways whose silence matters: all that are in groups, and those that are silent."""
+        return (self.fib.groups.nexthops.keys() | self.silent) - self._unlinked
+
+    @property
+    def timer(self) -> float | None:
+        """The monotonic time at which a Settle message is due even without input."""
+        deadlines = [peer.deadline for peer in self.rib.peers.values()]
+        if self._moves_since is not None:
+            deadlines.append(self._moves_since + MOVE_PATIENCE)
+        deadlines += [self._introduced_at, self._adoption_ends, self._twins_at, self._retry_at]
+        deadlines += self.fib.rebalance.values()
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def handle(self, message: Input, now: float) -> list[Effect]:
+        """Take in one message; return what is to be done about it, in order."""
+        effects: list[Effect] = []
+        match message:
+            case Update():
+                self._changed(self.rib.update(message, now))
+                if message.end_of_rib is not None:
+                    self._heard_all(message.peer)
+            case Settle(quiet=quiet):
+                effects += self._timers(now)
+                effects += self._settle(now, quiet=quiet)
+            case Work():
+                self._work()
+            case SessionUp():
+                self.rib.session_up(message, now)
+            case SessionDown():
+                effects += self._session_down(message, now)
+            case SpeakerDown(reason=reason):
+                self.rib.speaker_down(reason, now)
+            case RouteRefresh():
+                self.rib.refresh(message)
+            case KernelDump():
+                effects += self._reconcile(message, now)
+            case KernelObjects():
+                effects += self._objects(message, now)
+            case RouteAudit():
+                effects += self._audited(message, now)
+            case NeighbourState(gateway=gateway, alive=alive):
+                effects += self._neighbour(gateway, alive=alive)
+            case GroupMade(id=id, flows=flows):
+                if not flows:
+                    self.fib.made_afresh(id)
+            case GroupLost(id=id):
+                effects += self._program(self.fib.resend(id))
+            case Drain(peer=peer, on=on):
+                (self.drained.add if on else self.drained.discard)(peer)
+                effects += self._drain()
+            case WriteFailed():
+                effects += self._write_failed(message, now)
+            case GroupActivity(busy=busy):
+                effects += self._program(self.fib.merge(id for id, count in busy.items() if not count))
+        effects += self.rib.effects
+        self.rib.effects.clear()
+        return effects
+
+    # ------------------------------------------------------------------------------------------ RIB to FIB
+
+    def _changed(self, changes: list[Change]) -> None:
+        for old, new, prefixes in changes:
+            members = self.rib.loc_rib.decision(new).members
+            if members != self.rib.loc_rib.decision(old).members:
+                self.fib.want(prefixes, members)
+        if changes:
+            self.rib.export(changes)
+
+    def _settle(self, now: float, *, quiet: bool) -> list[Effect]:
+        if not self.synchronised:
+            return []
+        effects = self._revive() + self._drain()
+        if self.fib.has_pending() or self._moves_since is not None:
+            since = now if self._moves_since is None else self._moves_since
+            introduced_at = self._introduction_ends(now)
+            quiet = quiet and introduced_at is None
+            # While a purge runs its prefixes come in slices, and they belong together.
+            together = not self._purging and (quiet or now - since >= MOVE_PATIENCE)
+            effects += self._program(self.fib.plan(now, quiet=together))
+            self._moves_since = since if self.fib.has_waiting() and not self._purging else None
+            self._introduced_at = introduced_at if self._moves_since is not None else None
+        if self._twins_at is None and self.fib.groups.twins():
+            effects += self._look_at_twins(now)
+        return effects
+
+    def _introduction_ends(self, now: float) -> float | None:
+        """When nodes that have just come will have said what they announce; None if there are no such nodes. Speakers
+        send an UPDATE for each prefix, and prefixes that share a group now shall share one afterwards."""
+        ends = [
+            min(peer.since + MOVE_PATIENCE, peer.heard + INTRODUCTION_PAUSE)
+            for peer in self.rib.peers.values()
+            if peer.session is not None and peer.pending_eor and peer.heard is not None
+        ]
+        return max((end for end in ends if end > now), default=None)
+
+    def _revive(self) -> list[Effect]:
+        """Let gateways whose node is back into their groups again, once nothing of its last session is left."""
+        if not self.fib.groups.down or self._purging:
+            return []
+        speaking, held = set[Gateway](), set[Gateway]()
+        for peer in self.rib.peers.values():
+            if peer.session is not None:
+                speaking |= self.rib.gateways_of(peer)
+            elif peer.deadline is not None:
+                held |= self.rib.gateways_of(peer)
+        # A node that was silent and lost its session has probably booted: it is back when it speaks BGP again.
+        self._distrusted -= speaking - self.silent
+        alive = speaking | (held - self._distrusted)
+        barred = self.silent | self._unlinked | self.unusable.keys()
+        operations = self.fib.restore(alive - barred)
+        self.fib.forget(self.fib.groups.down - alive - barred)
+        return self._program(operations)
+
+    def _drain(self) -> list[Effect]:
+        """Hold the groups to the drains: the operator's, and those of nodes that announce GRACEFUL_SHUTDOWN."""
+        leaving = [p for p in self.rib.peers.values() if p.address in self.drained or p.shutting_down]
+        if not leaving and not self.fib.groups.draining:
+            return []
+        gateways = set[Gateway]().union(*(self.rib.gateways_of(peer) for peer in leaving))
+        return self._program(self.fib.drain(gateways)) if gateways != self.fib.groups.draining else []
+
+    def _neighbour(self, gateway: Gateway, *, alive: bool) -> list[Effect]:
+        """A silent node is dead, whatever its session or graceful restart says, until it answers again."""
+        fields: dict[str, str | int | float | bool | None] = {"gateway": format_address(gateway.address)}
+        if alive:
+            if gateway not in self.silent:
+                return []
+            self.silent.discard(gateway)
+            return [*self._revive(), Event("neighbour answers again", fields)]
+        self.silent.add(gateway)
+        self._distrusted.add(gateway)
+        return [*self._fail([gateway]), Event("neighbour is silent", fields, level="warning")]
+
+    @staticmethod
+    def _program(operations: Sequence[Operation]) -> list[Effect]:
+        return [Program(tuple(operations))] if operations else []
+
+    def _fail(self, gateways: Iterable[Gateway]) -> list[Effect]:
+        """Take gateways out of every group before all else that is to be written."""
+        operations = self.fib.fail(gateways)
+        return [Program(tuple(operations), urgent=True)] if operations else []
+
+    # ------------------------------------------------------------------------------------------ sessions
+
+    def _session_down(self, down: SessionDown, now: float) -> list[Effect]:
+        """Failover first: the dead node's gateways leave the kernel before any prefix is looked at."""
+        peer = self.rib.peers.get(down.peer)
+        current = peer is not None and peer.session is not None and peer.session.generation == down.generation
+        gateways = self.rib.gateways_of(peer) if peer is not None and current else set()
+        self.rib.session_down(down, now)
+        if peer is None or not current or peer.deadline is not None:
+            return []
+        lost = gateways - self._healthy_gateways(peer)
+        effects = self._fail(lost) if self.synchronised else []
+        self.fib.settle(lost)
+        return effects
+
+    def _healthy_gateways(self, dead: Peer) -> set[Gateway]:
+        """The gateways that another peer, with a session or within graceful restart, leads to as well."""
+        healthy: set[Gateway] = set()
+        for peer in self.rib.peers.values():
+            if peer is not dead and (peer.session is not None or peer.deadline is not None):
+                healthy |= self.rib.gateways_of(peer)
+        return healthy
+
+    def _heard_all(self, address: str) -> None:
+        peer = self.rib.peers.get(address)
+        if peer is not None and peer.session is not None and not peer.pending_eor:
+            self.fib.settle(self.rib.gateways_of(peer))
+
+    def _work(self) -> None:
+        for peer in self.rib.peers.values():
+            if peer.adj_rib_in.purging:
+                self._changed(self.rib.purge_slice(peer))
+                return
+
+    def _timers(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for peer in self.rib.peers.values():
+            if peer.deadline is not None and now >= peer.deadline:
+                gateways = self.rib.gateways_of(peer)
+                self.rib.expire(peer)
+                if peer.session is None:
+                    effects += self._fail(gateways - self._healthy_gateways(peer))
+        if self._adoption_ends is not None and now >= self._adoption_ends:
+            self._adoption_ends = None
+            self.fib.settle(self.fib.awaited())
+        if self._twins_at is not None and now >= self._twins_at:
+            effects += self._look_at_twins(now)
+        effects += self._program(self.fib.balance(now))
+        if self._retry_at is not None and now >= self._retry_at:
+            self._retry_at = None
+            effects.append(Resync("refused writes are tried again"))
+        return effects
+
+    def _look_at_twins(self, now: float) -> list[Effect]:
+        twins = self.fib.groups.twins()
+        self._twins_at = now + min(TWIN_INTERVAL, max(1.0, self.config.fib.idle_timer)) if twins else None
+        if not twins:
+            return []
+        if self.fib.groups.shape.resilient:
+            return [InspectGroups(tuple(group.id for group in twins))]
+        # Groups of hash-threshold type that have the same members spread every flow alike.
+        return self._program(self.fib.merge([group.id for group in twins]))
+
+    # ------------------------------------------------------------------------------------------ the kernel
+
+    def _reconcile(self, dump: KernelDump, now: float) -> list[Effect]:
+        """The first dump: adopt what is there. From now on the kernel may be written."""
+        self.rib.network_changed(dump.interfaces, dump.foreign)
+        effects = self._program(adopt(self.fib, dump, now))
+        self.synchronised = True
+        if self.fib.groups.by_id:
+            self._adoption_ends = now + max((g.stale_time for g in self.config.peer_groups.values()), default=0)
+            effects.append(Event("adopted", {"routes": len(self.fib.routes), "groups": len(self.fib.groups.by_id)}))
+        table = self.rib.loc_rib.table
+        self._want(self.rib.loc_rib.sets())
+        self.fib.want([prefix for prefix in self.fib.routes if prefix not in table], ())
+        return effects + self._settle(now, quiet=True)
+
+    def _objects(self, dump: KernelObjects, now: float) -> list[Effect]:
+        """Something changed in the kernel: bring links, nexthop objects and groups in line."""
+        if not self.synchronised:
+            return []
+        different, changes = self.rib.network_changed(dump.interfaces, None)
+        up = {interface.index for interface in dump.interfaces if interface.up}
+        known = self.fib.groups.nexthops.keys() | self.fib.groups.down
+        self._unlinked = {gateway for gateway in known if gateway.ifindex not in up}
+        effects = self._fail(self._unlinked)
+        retrying = bool(self.failed_objects or self.unusable)
+        self.failed_objects.clear()
+        # Compare before anything is revived: the dump is older than that.
+        effects += self._mended(mend_objects(self.fib, dump), drift=not retrying)
+        effects += self._revive()
+        self._changed(changes)
+        self._want(different)
+        self._retry_refused()
+        return effects + self._settle(now, quiet=True)
+
+    def _audited(self, audit: RouteAudit, now: float) -> list[Effect]:
+        """The routes were compared with the model; try again, too, what the kernel has refused."""
+        interfaces = tuple(self.rib.nexthops.interfaces.values())
+        different, changes = self.rib.network_changed(interfaces, audit.foreign)
+        if not self.fib.refused and not self.failed_objects and not self.unusable:
+            self._retry_delay = RETRY_FIRST
+        self.unusable.clear()
+        self.rib.forget_dynamic_peers(now)
+        effects = self._mended(mend_routes(self.fib, audit), drift=True)
+        self._changed(changes)
+        self._want(different)
+        self._retry_refused()
+        return effects + self._settle(now, quiet=True)
+
+    def _retry_refused(self) -> None:
+        for prefix in list(self.fib.refused):
+            self.fib.want([prefix], self.rib.loc_rib.decision(self.rib.loc_rib.paths_of(prefix)).members)
+
+    def _mended(self, mended: Mended, *, drift: bool) -> list[Effect]:
+        wrong, operations = mended
+        effects = self._program(operations)
+        if wrong and drift:
+            self.drift_mended += len(wrong)
+            effects.append(Event("drift mended", {"found": "; ".join(wrong[:10])}, level="warning"))
+        return effects
+
+    def _want(self, sets: Iterable[PathSet]) -> None:
+        """Say anew what is wanted for every prefix of these path sets, whose decisions differ now."""
+        chosen = set(sets)
+        if not chosen:
+            return
+        users: dict[PathSet, list[Prefix]] = {}
+        for prefix, paths in self.rib.loc_rib.table.items():
+            if paths in chosen:
+                users.setdefault(paths, []).append(prefix)
+        for paths, prefixes in users.items():
+            self.fib.want(prefixes, self.rib.loc_rib.decision(paths).members)
+        self.rib.export([(paths, paths, prefixes) for paths, prefixes in users.items()])
+
+    def _write_failed(self, failed: WriteFailed, now: float) -> list[Effect]:
+        operation = failed.operation
+        fields: dict[str, str | int | float | bool | None] = {
+            "operation": type(operation).__name__,
+            "errno": failed.errno,
+            "text": failed.text,
+        }
+        if isinstance(operation, SetRoutes | DeleteRoutes):
+            fields["prefixes"] = len(operation.prefixes)
+            if isinstance(operation, SetRoutes):
+                if self.fib.is_lost(operation.id, self.unusable.keys()):
+                    return []  # failover took the last member while the routes waited to be written
+                self.fib.refuse(operation.id, operation.prefixes, failed.errno, failed.text)
+        elif isinstance(operation, SetNexthop):
+            # Without it the groups that want it can be written: one bad next hop must not cost the others anything.
+            fields["gateway"] = format_address(operation.gateway.address)
+            self.unusable[operation.gateway] = failed
+            self.fib.fail([operation.gateway])
+        else:
+            fields["id"] = operation.id
+            if isinstance(operation, SetGroup):
+                self.failed_objects[operation.id] = failed
+        if self._retry_at is None:
+            self._retry_at = now + self._retry_delay
+            self._retry_delay = min(self._retry_delay * 2, RETRY_LAST)
+        return [Event("kernel refused", fields, level="error")]

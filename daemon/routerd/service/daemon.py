@@ -1,0 +1,255 @@
+"""The composition root: it joins the rooms, runs their tasks, and decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TextIO
+
+import sdnotify
+import structlog
+
+from routerd.api import server
+from routerd.api.models import ProblemView
+from routerd.api.views import snapshot
+from routerd.config.model import Config
+from routerd.core.message import Drain, Gateway, KernelObjects, NeighbourState, RouteAudit, Settle, Work, WriteFailed
+from routerd.core.router import Router
+from routerd.kernel.audit import audit
+from routerd.kernel.dump import dump, objects
+from routerd.kernel.flush import flush
+from routerd.kernel.monitor import Monitor
+from routerd.kernel.neighbour import Prober, settings
+from routerd.kernel.sysctl import Sysctls
+from routerd.kernel.writer import KernelWriter
+from routerd.service.answers import Answers
+from routerd.service.drains import Drains
+from routerd.service.engine import SLICE, Engine
+from routerd.service.recording import Recorder
+from routerd.session.speaker import Speaker
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds that the core keeps the interpreter from the thread that writes routes: Python's own 5 ms are half of what
+the kernel takes for the routes that it is handed at once."""
+RESYNC_DELAY = 0.02
+"""Seconds that notifications gather before the kernel is read again: a link that flaps sends several."""
+REREAD_DELAY = 1.0
+WATCHDOG_INTERVAL = 5.0
+
+log = structlog.get_logger()
+
+
+class StopRequested(Exception):  # noqa: N818 - a request, not an error
+    """The operator asked the daemon to stop."""
+
+
+class Daemon:
+    """One running routerd."""
+
+    def __init__(self, config: Config, record: TextIO | None = None) -> None:
+        self.config = config
+        started = time.monotonic()
+        self.writer = KernelWriter(config.fib.metric)
+        self.router = Router(
+            config,
+            started,
+            resilient=self.writer.supports_resilient,
+            widest=65535 if self.writer.wide_weights else 256,
+        )
+        self.speaker = Speaker(config, log=log)
+        self.engine = Engine(config, self.router, self.writer, self.speaker)
+        if record is not None:
+            self.engine.recorder = Recorder(record, config, started)
+        self.sysctls = Sysctls(config.fib)
+        self.drains = Drains(config.drain.state_file)
+        self.answers = Answers(self.engine, self.speaker, self.sysctls, self.drains)
+        self._stop = asyncio.Event()
+        self._more_input = False
+
+    async def run(self, *, flush_on_exit: bool = False) -> None:
+        """Run until SIGTERM or SIGINT. The FIB stays as it is, unless `flush_on_exit`."""
+        listener, note = server.bind(self.config.api.socket, self.config.api.group)
+        if note:
+            log.warning(note, remedy=f"groupadd --system {self.config.api.group}, then restart routerd")
+        if self.config.fib.groups == "resilient" and not self.writer.supports_resilient:
+            self._note(
+                "fib",
+                "this kernel has no resilient nexthop groups: a node that leaves or joins breaks flows of the others",
+                'use Linux 5.13 or newer, or write groups = "hash-threshold"',
+            )
+        for sysctl in self.sysctls.apply(self.config.fib.manage_sysctls):
+            log.info("sysctl", **sysctl)
+        for peer in self.drains.peers:
+            self.engine.take(Drain(peer, True))
+        # Before the first dump, so that what changes after it does not go unheard.
+        monitor = Monitor(self.writer.port, self.writer.owns, self.engine.kernel_changed, self._neighbour_silent)
+        monitor.start()
+        self._read_kernel()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.speaker.run())
+                group.create_task(self.engine.write_out())
+                group.create_task(self._fail_over())
+                group.create_task(self._listen())
+                group.create_task(self._housekeep())
+                group.create_task(self._reconcile())
+                group.create_task(self._watch_neighbours())
+                group.create_task(self.answers.watch_drains())
+                group.create_task(server.serve(self.answers, listener))
+                group.create_task(self._report())
+                await self._stop.wait()
+                raise StopRequested
+        except* StopRequested:
+            log.info("stopping", fib="flushed" if flush_on_exit else "left in place")
+        finally:
+            monitor.close()
+            with contextlib.suppress(OSError):
+                Path(self.config.api.socket).unlink()  # else the next start finds it, perhaps as another user
+        self.engine.finish()
+        if flush_on_exit:
+            self._log_refusals(flush(self.config.fib.metric))
+
+    # ------------------------------------------------------------------------------------------ tasks
+
+    async def _fail_over(self) -> None:
+        """Take in that nodes are lost, however much was said before that."""
+        while True:
+            await self.speaker.ended.wait()
+            self.speaker.ended.clear()
+            lost = self.speaker.lost()
+            for message in lost:
+                self.engine.hear(message)
+            if lost:
+                self.engine.take(Settle(quiet=not self._more_input))
+                self.engine.wake.set()  # their paths are to be purged
+
+    async def _listen(self) -> None:
+        """Feed the core what the speaker says, in slices."""
+        async for messages, more in self.speaker.batches():
+            self._more_input = more
+            started = time.monotonic()
+            for message in messages:
+                self.engine.hear(message)
+                if time.monotonic() - started > SLICE:
+                    self.engine.take(Settle(quiet=False))
+                    await self.engine.room()
+                    started = time.monotonic()
+            self.engine.take(Settle(quiet=not more))
+            self.engine.wake.set()
+            await self.engine.room()
+
+    async def _housekeep(self) -> None:
+        """Do what can wait, slice by slice, and what is due by the clock."""
+        while True:
+            await self.engine.room()
+            if self.router.busy:
+                self.engine.take(Work())
+                self.engine.take(Settle(quiet=not self._more_input))
+                continue
+            due = self.router.timer
+            self.engine.wake.clear()
+            try:
+                async with asyncio.timeout(None if due is None else max(0.0, due - time.monotonic())):
+                    await self.engine.wake.wait()
+            except TimeoutError:
+                self.engine.take(Settle(quiet=not self._more_input))
+
+    async def _reconcile(self) -> None:
+        """Read the kernel again when something changed there, and now and then in any case."""
+        next_audit = time.monotonic() + self.config.fib.audit_interval
+        while True:
+            changed = await self._change_before(next_audit)
+            try:
+                found = await (self._objects() if changed else self._routes())
+            except OSError as error:
+                # The tables change faster than they can be read, or memory is short: both pass.
+                log.warning("the kernel could not be read", reason=str(error), again_in=REREAD_DELAY)
+                await asyncio.sleep(REREAD_DELAY)
+                self.engine.resync.set()
+                continue
+            if not changed:
+                next_audit = time.monotonic() + self.config.fib.audit_interval
+                self.engine.resync.set()  # the objects, too
+            self.engine.take(found)
+            self.engine.wake.set()
+
+    async def _change_before(self, deadline: float) -> bool:
+        """Wait until something changes in the kernel; False if nothing does."""
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                await self.engine.resync.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _objects(self) -> KernelObjects:
+        await asyncio.sleep(RESYNC_DELAY)
+        self.engine.resync.clear()
+        await self.engine.written()
+        return objects()
+
+    async def _routes(self) -> RouteAudit:
+        await self.engine.written()
+        compared, found = await audit(self.router.fib.expected(), self.config.fib.metric)
+        self.writer.adopt(found)
+        return compared
+
+    async def _watch_neighbours(self) -> None:
+        """Have the kernel verify, again and again, that the nodes' link layer answers."""
+        liveness = self.config.liveness
+        if liveness.method == "off":
+            return
+        prober = Prober()
+        interfaces: set[str] = set()
+        while True:
+            watched = self.router.watched
+            names = {snapshot.interface_name(self.router, gateway) for gateway in watched}
+            if not names <= interfaces:
+                interfaces |= names
+                self.sysctls.require(settings(liveness, sorted(names)))
+                self.sysctls.apply(self.config.fib.manage_sysctls)
+            for gateway in prober.answering(self.router.silent):
+                self.engine.take(NeighbourState(gateway, alive=True))
+            prober.probe(watched)
+            await asyncio.sleep(liveness.interval)
+
+    async def _report(self) -> None:
+        """Tell systemd that the daemon is ready once it listens, and from then on that it lives."""
+        systemd = sdnotify.SystemdNotifier()
+        await self.speaker.ready.wait()
+        log.info("ready", listen=list(self.config.router.listen), port=self.config.router.port)
+        systemd.notify("READY=1")
+        while True:
+            systemd.notify("WATCHDOG=1")
+            peers = self.router.rib.peers.values()
+            up = sum(peer.session is not None for peer in peers)
+            systemd.notify(f"STATUS={up} of {len(peers)} peers up, {self.router.fib.installed} routes in the FIB")
+            await asyncio.sleep(WATCHDOG_INTERVAL)
+
+    # ------------------------------------------------------------------------------------------ messages
+
+    def _neighbour_silent(self, gateway: Gateway) -> None:
+        if self.config.liveness.method != "off" and gateway in self.router.watched:
+            self.engine.take(NeighbourState(gateway, alive=False))
+            self.engine.wake.set()  # for what failover left to be done later
+
+    def _read_kernel(self) -> None:
+        found = dump(self.config.fib.metric)
+        self.writer.adopt(found)
+        self.engine.take(found)
+
+    def _note(self, where: str, what: str, remedy: str) -> None:
+        log.warning(what, where=where, remedy=remedy)
+        self.answers.notes.append(ProblemView(where=where, what=what, remedy=remedy))
+
+    @staticmethod
+    def _log_refusals(failures: list[WriteFailed]) -> None:
+        for failed in failures:
+            log.error("kernel refused", operation=repr(failed.operation), errno=failed.errno, text=failed.text)

@@ -1,0 +1,215 @@
+"""The engine: it hands messages to the core, carries out what comes of them, and decides nothing.
+
+What is to be written to the kernel waits in a backlog, which is written in slices between messages and, where there
+is much of it, by a thread. Who feeds the core much waits for `room` now and then, so that it gets ahead of the kernel
+by a fraction of a second only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
+
+import structlog
+
+from routerd.config.model import Config
+from routerd.core.message import (
+    Advertise,
+    CloseSession,
+    Effect,
+    Event,
+    GroupActivity,
+    Input,
+    InspectGroups,
+    Program,
+    Resync,
+    SessionDown,
+    SessionUp,
+    SpeakerDown,
+    Update,
+)
+from routerd.core.router import Router
+from routerd.kernel.backlog import Backlog
+from routerd.kernel.bulk import Bulk
+from routerd.kernel.writer import KernelWriter
+from routerd.service.recording import Recorder
+from routerd.session.codecs import Codecs
+from routerd.session.frames import RawUpdate
+from routerd.session.speaker import Speaker
+from routerd.session.update import UpdateError
+
+SLICE = 0.005
+"""Seconds that the core works at a stretch, or the kernel, before everything else gets its turn."""
+AHEAD = 32768
+"""Routes that may wait to be written while more are taken in: 60 ms of the kernel's time."""
+INSPECTED_AT_ONCE = 16
+"""Groups whose buckets are read in one turn: each takes the kernel two milliseconds."""
+
+log = structlog.get_logger()
+
+
+class Engine:
+    """The core between the speaker and the kernel, whose `writer` it has.
+
+    Events: `wake` is set when the core may have something to do by itself, `resync` when the kernel is to be read.
+    """
+
+    def __init__(self, config: Config, router: Router, writer: KernelWriter, speaker: Speaker) -> None:
+        loop = asyncio.get_running_loop()
+        self.router = router
+        self.wake = asyncio.Event()
+        self.resync = asyncio.Event()
+        self.recorder: Recorder | None = None
+        self._writer = writer
+        self._speaker = speaker
+        self._idle_timer = config.fib.idle_timer
+        self._bulk = Bulk(writer, lambda: loop.call_soon_threadsafe(self._unwritten.set))
+        self._backlog = Backlog(writer.write, writer.buckets.took_over, self._bulk)
+        self._codecs = Codecs()
+        self._inbox: deque[Input] = deque()
+        self._inspected: tuple[int, ...] = ()
+        self._unwritten = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._ahead = AHEAD
+        self._broken: Exception | None = None
+
+    @property
+    def unwritten(self) -> int:
+        """How many routes, and other operations, wait to be written."""
+        return len(self._backlog)
+
+    # ------------------------------------------------------------------------------------------ messages
+
+    def hear(self, message: Input | RawUpdate) -> None:
+        """Decode what is still raw, and hand it over."""
+        if isinstance(message, RawUpdate):
+            decoded = self._decode(message)
+            if decoded is not None:
+                self.take(decoded)
+            return
+        if isinstance(message, SessionUp):
+            if not self._speaker.is_up(message.generation):
+                return
+            self._codecs.up(message)
+        self.take(message)
+        if isinstance(message, SpeakerDown):
+            self._codecs.clear()
+        if isinstance(message, SessionDown):
+            self._codecs.down(message.peer, message.generation)
+
+    def _decode(self, raw: RawUpdate) -> Update | None:
+        try:
+            return self._codecs.decode(raw)
+        except UpdateError as error:
+            log.warning("session reset", peer=raw.peer, code=error.code, subcode=error.subcode, reason=str(error))
+            self._speaker.close(raw.peer, raw.generation, error.code, error.subcode, str(error))
+            return None
+
+    def take(self, message: Input) -> None:
+        """Hand a message to the core and carry out what comes of it; what that brings is handed over afterwards."""
+        self._inbox.append(message)
+        if len(self._inbox) > 1:
+            return  # from within an effect
+        try:
+            self._handle()
+            if self._backlog or self._inspected:
+                self._write()
+        except Exception as error:
+            # Whoever handed the message over may live with it: but what was to be done is half done.
+            self._broken = error
+            self._unwritten.set()
+            raise
+
+    def _handle(self) -> None:
+        while self._inbox:
+            now = time.monotonic()
+            if self.recorder is not None:
+                self.recorder.take(self._inbox[0], now)
+            self._execute(self.router.handle(self._inbox[0], now))
+            self._inbox.popleft()
+
+    def kernel_changed(self, reason: str) -> None:
+        """Have the kernel read again."""
+        log.info("kernel changed", reason=reason)
+        self.resync.set()
+
+    def _execute(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Program(operations=operations, urgent=True):
+                    for failed in self._backlog.jump(operations):
+                        self.take(failed)
+                case Program(operations=operations):
+                    self._backlog.add(operations)
+                case Advertise(peer=peer):
+                    if generation := self._codecs.generation(peer):
+                        self._speaker.send(peer, generation, self._codecs.encode(effect))
+                case CloseSession(peer=peer, code=code, subcode=subcode, reason=reason):
+                    log.warning("session closed", peer=peer, reason=reason)
+                    if generation := self._codecs.generation(peer):
+                        self._speaker.close(peer, generation, code, subcode, reason)
+                case InspectGroups(ids=ids):
+                    self._inspected = ids
+                case Resync(reason=reason):
+                    self.kernel_changed(reason)
+                case Event(name=name, fields=fields, level=level):
+                    getattr(log, level)(name, **fields)
+
+    # ------------------------------------------------------------------------------------------ writing
+
+    async def write_out(self) -> None:
+        """Write what waits, whenever the event loop and the kernel have time for it; raise what broke the engine."""
+        while True:
+            await self._unwritten.wait()
+            self._unwritten.clear()
+            if self._broken is not None:
+                raise self._broken
+            self._write()
+            await asyncio.sleep(0)
+
+    async def room(self) -> None:
+        """Let others have their turn, and wait until few enough routes wait to be written."""
+        await asyncio.sleep(0)
+        while len(self._backlog) > self._ahead or self._inspected:
+            self._progress.clear()
+            await self._progress.wait()
+
+    async def written(self) -> None:
+        """Wait until all is written; nothing more is taken in meanwhile."""
+        self._ahead = 0
+        try:
+            await self.room()
+        finally:
+            self._ahead = AHEAD
+
+    def finish(self) -> None:
+        """Write all that waits, and stop: blocking."""
+        while self._backlog:
+            self._bulk.wait()
+            self._write()
+        self._bulk.close()
+
+    def _write(self) -> None:
+        """Write a slice of what waits, and look at groups once they are made."""
+        told = self._backlog.write(SLICE)
+        self._inbox.extend(told)
+        if self._inspected and not self._backlog:
+            self._inbox.append(GroupActivity(self._activity(self._inspected)))
+            self._inspected = ()
+        self._handle()
+        self._progress.set()
+        if told:
+            self.wake.set()  # the core may want to try again later
+        if (self._backlog or self._inspected) and not self._backlog.held_up:
+            self._unwritten.set()
+
+    def _activity(self, ids: Iterable[int]) -> dict[int, int]:
+        busy: dict[int, int] = {}
+        for id in islice(ids, INSPECTED_AT_ONCE):
+            with contextlib.suppress(OSError):  # it has gone meanwhile, and says so by its absence
+                busy[id] = len(self._writer.buckets.flows(id, self._idle_timer))
+        return busy

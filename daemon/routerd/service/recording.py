@@ -1,0 +1,96 @@
+"""Inputs of the core as JSON lines, so that a run can be replayed: `routerd run --record FILE`.
+
+The first line holds the configuration without its passwords, every other one a time and a message. Replaying the
+file through a new Router gives the same effects; that is how the conformance tests work, and what to attach to a
+report.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from enum import IntEnum
+from typing import Any, TextIO
+
+from routerd.config.model import Config
+from routerd.core import message as messages
+from routerd.core import route
+from routerd.core.message import Input
+
+_ENUMS = {kind.__name__: kind for kind in (route.Family, route.Origin, route.SegmentType)}
+_CLASSES = {kind.__name__: kind for kind in (route.Attributes, route.Unknown)} | {
+    name: kind for name, kind in vars(messages).items() if isinstance(kind, type) and is_dataclass(kind)
+}
+
+
+def encode(value: Any) -> Any:
+    """Return a message, or a part of one, as JSON can hold it; what JSON cannot tell apart carries its type."""
+    match value:
+        case IntEnum():
+            return {type(value).__name__: value.value}
+        case bytes():
+            return {"hex": value.hex()}
+        case list():
+            return [encode(item) for item in value]
+        case tuple():
+            return {"tuple": [encode(item) for item in value]}
+        case frozenset():
+            return {"frozenset": [encode(item) for item in sorted(value)]}
+        case dict():
+            return {"dict": [[encode(key), encode(item)] for key, item in value.items()]}
+        case _ if is_dataclass(value):
+            return {type(value).__name__: {f.name: encode(getattr(value, f.name)) for f in fields(value)}}
+        case _:
+            return value
+
+
+def decode(value: Any) -> Any:
+    """Return what `encode` was given; KeyError for a type that no message has."""
+    if isinstance(value, list):
+        return [decode(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    [(kind, content)] = value.items()
+    match kind:
+        case "hex":
+            return bytes.fromhex(content)
+        case "tuple":
+            return tuple(map(decode, content))
+        case "frozenset":
+            return frozenset(map(decode, content))
+        case "dict":
+            return {decode(key): decode(item) for key, item in content}
+        case _ if kind in _ENUMS:
+            return _ENUMS[kind](content)
+        case _:
+            return _CLASSES[kind](**{name: decode(item) for name, item in content.items()})
+
+
+class Recorder:
+    """Writes what the core is given to a text file, a line each, as it comes."""
+
+    def __init__(self, file: TextIO, config: Config, now: float) -> None:
+        self._file = file
+        secrets = {"peer_groups": {name: {"password"} for name in config.peer_groups}}
+        public = config.model_dump(mode="json", exclude=secrets, exclude_none=True)
+        self._write({"time": now, "config": public})
+
+    def take(self, message: Input, now: float) -> None:
+        """Record one message."""
+        self._write({"time": now, "message": encode(message)})
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+
+def read(file: TextIO) -> tuple[Config, float, Iterator[tuple[float, Input]]]:
+    """Return the configuration, the time of the start and the messages of a recording with their times."""
+    head = json.loads(file.readline())
+    rest = (json.loads(line) for line in file)
+    return (
+        Config.model_validate(head["config"]),
+        head["time"],
+        ((line["time"], decode(line["message"])) for line in rest),
+    )

@@ -1,0 +1,76 @@
+"""Ids, bucket counts and weights of nexthop groups."""
+
+from __future__ import annotations
+
+import pytest
+
+from routerd.config.model import FibSection
+from routerd.core.fib.model import Ids, Shape, in_order
+from routerd.core.message import Gateway
+from routerd.core.route import parse_address
+
+A, B, C = (Gateway(parse_address(f"10.0.0.{i}"), 2) for i in (1, 2, 3))
+
+
+def test_ids_keep_off_what_others_have_and_are_not_used_again_at_once() -> None:
+    ids = Ids()
+    ids.reserve([1, 2, 7])
+    assert ids.new() == 8
+    ids.free(8)
+    assert ids.new() == 9
+    ids.reserve([10])
+    assert ids.new() == 11
+
+
+def test_an_id_at_the_end_of_the_space_lets_it_begin_anew() -> None:
+    ids = Ids()
+    ids.reserve([(1 << 30) - 1])
+    assert ids.new() == 1
+
+
+def test_a_thousand_groups_stay_within_the_budget() -> None:
+    shape, used, sizes = Shape(FibSection()), 0, []
+    for _ in range(1000):
+        sizes.append(shape.buckets(used, 3))
+        used += sizes[-1]
+    assert sizes[:100] == [1024] * 100
+    assert used <= FibSection().bucket_budget
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] >= 64
+
+
+def test_a_small_budget_still_gives_every_group_a_few_buckets_for_each_member() -> None:
+    shape = Shape(FibSection(bucket_budget=1024))
+    assert shape.buckets(5000, 3) == 64
+    assert shape.buckets(5000, 60) >= 4 * 60 // 2
+
+
+def test_hash_threshold_groups_have_no_buckets() -> None:
+    assert Shape(FibSection(groups="hash-threshold")).buckets(0, 3) == 0
+    assert Shape(FibSection(), resilient=False).buckets(0, 3) == 0
+
+
+@pytest.mark.parametrize("buckets", [64, 1024, 16384])
+@pytest.mark.parametrize("drained", [1, 2])
+def test_a_drained_member_wants_no_bucket(buckets: int, drained: int) -> None:
+    members = [Gateway(parse_address(f"10.0.0.{i}"), 2) for i in range(1, 6)]
+    legs = Shape(FibSection()).weigh(members, set(members[:drained]), buckets)
+    total = sum(legs.values())
+    # The kernel rounds the cumulated weights: nh_res_group_rebalance in net/ipv4/nexthop.c.
+    lightest = sum(legs[member] for member in members[:drained])
+    assert round(buckets * lightest / total) == 0
+    assert len({legs[member] for member in members[drained:]}) == 1
+
+
+def test_weights_are_equal_without_drains_and_when_all_are_drained() -> None:
+    shape = Shape(FibSection())
+    assert shape.weigh([A, B], set(), 1024) == {A: 1, B: 1}
+    assert shape.weigh([A, B], {A, B}, 1024) == {A: 1, B: 1}
+
+
+def test_a_hash_threshold_group_lets_a_drained_member_go() -> None:
+    assert Shape(FibSection(groups="hash-threshold")).weigh([A, B], {A}, 0) == {B: 1}
+
+
+def test_order_is_by_address() -> None:
+    assert in_order({C, A, B}) == [A, B, C]

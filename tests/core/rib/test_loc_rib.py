@@ -1,0 +1,100 @@
+"""The Loc-RIB: interned path sets, against a model that keeps every prefix apart."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routerd.core.message import Gateway
+from routerd.core.rib.decision import Decision, Options, decide
+from routerd.core.rib.loc_rib import LocRib
+from routerd.core.rib.nexthop import Resolution
+from routerd.core.route import Attributes, Path, Prefix, parse_address, parse_prefix
+
+PEERS = [f"10.0.0.{i}" for i in range(1, 5)]
+PREFIXES = [parse_prefix(f"172.16.0.{i}/32") for i in range(6)]
+PATHS = {
+    (peer, med): Path(peer, Attributes(next_hop=parse_address(peer), med=med)) for peer in PEERS for med in (None, 1)
+}
+
+
+def deciding(paths: tuple[Path, ...]) -> Decision:
+    return decide(paths, Options(), lambda path: Resolution(Gateway(path.attributes.next_hop, 2), 0))
+
+
+def test_prefixes_with_the_same_paths_share_one_set() -> None:
+    rib = LocRib(deciding)
+    for peer in PEERS:
+        rib.announce(PATHS[peer, None], PREFIXES)
+    sets = {rib.paths_of(prefix) for prefix in PREFIXES}
+    assert len(sets) == 1
+    assert sets.pop().users == len(PREFIXES)
+    assert len(list(rib.sets())) == 1
+
+
+def test_changes_come_grouped() -> None:
+    rib = LocRib(deciding)
+    [(old, new, moved)] = rib.announce(PATHS[PEERS[0], None], PREFIXES)
+    assert old is rib.empty
+    assert moved == PREFIXES
+    assert new is rib.paths_of(PREFIXES[0])
+    assert rib.announce(PATHS[PEERS[0], None], PREFIXES) == []
+    assert rib.withdraw(PEERS[1], PREFIXES) == []
+
+
+def test_the_order_of_announcement_does_not_matter() -> None:
+    rib = LocRib(deciding)
+    rib.announce(PATHS[PEERS[0], None], PREFIXES[:1])
+    rib.announce(PATHS[PEERS[1], None], PREFIXES[:2])
+    rib.announce(PATHS[PEERS[0], None], PREFIXES[1:2])
+    assert rib.paths_of(PREFIXES[0]) is rib.paths_of(PREFIXES[1])
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(PEERS),
+        st.sampled_from([None, 1, "withdraw"]),
+        st.lists(st.sampled_from(PREFIXES), min_size=1),
+    ),
+    max_size=40,
+)
+
+
+@given(steps)
+def test_it_equals_a_plain_model(actions: list[tuple[str, int | str | None, list[Prefix]]]) -> None:
+    rib = LocRib(deciding)
+    model: dict[Prefix, dict[str, Path]] = {}
+    for peer, what, prefixes in actions:
+        if what == "withdraw":
+            rib.withdraw(peer, prefixes)
+        else:
+            rib.announce(PATHS[peer, what], prefixes)  # type: ignore[index]
+        for prefix in prefixes:
+            if what == "withdraw":
+                model.get(prefix, {}).pop(peer, None)
+            else:
+                model.setdefault(prefix, {})[peer] = PATHS[peer, what]  # type: ignore[index]
+    wanted = {prefix: frozenset(paths.values()) for prefix, paths in model.items() if paths}
+    assert {prefix: frozenset(paths.paths) for prefix, paths in rib.table.items()} == wanted
+    users = {frozenset(paths.paths): paths.users for paths in rib.sets()}
+    assert users == {paths: list(wanted.values()).count(paths) for paths in wanted.values()}
+    assert rib.empty.users == 0
+    for paths in rib.sets():
+        assert rib.table[next(p for p in wanted if wanted[p] == frozenset(paths.paths))] is paths
+
+
+def test_invalidate_yields_what_decides_differently() -> None:
+    dead: set[str] = set()
+
+    def resolving(paths: tuple[Path, ...]) -> Decision:
+        alive = lambda p: None if p.peer in dead else Resolution(Gateway(p.attributes.next_hop, 2), 0)  # noqa: E731
+        return decide(paths, Options(), alive)
+
+    rib = LocRib(resolving)
+    rib.announce(PATHS[PEERS[0], None], PREFIXES[:1])
+    rib.announce(PATHS[PEERS[1], None], PREFIXES[1:])
+    assert all(rib.decision(paths).best for paths in rib.sets())
+    assert list(rib.invalidate()) == []
+    dead.add(PEERS[1])
+    assert list(rib.invalidate()) == [rib.paths_of(PREFIXES[1])]
+    assert rib.decision(rib.paths_of(PREFIXES[1])).best is None

@@ -1,0 +1,122 @@
+"""Import policy: every reason, and the memo that must never change a verdict."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routerd.config.model import PeerGroup
+from routerd.core.rib.policy import PrefixFilter, Reject, check_attributes
+from routerd.core.route import AsPath, Attributes, Prefix, parse_address, parse_prefix
+from tests.support.core import sequence
+
+OWN = [parse_prefix(text) for text in ("192.168.10.0/24", "10.10.1.0/24", "fd00:10::/64")]
+LISTED = PeerGroup(accept=("172.16.0.0/16", "172.20.0.0/16", "fd00:ac10::/32"))
+ANY = PeerGroup(accept="any")
+
+
+@pytest.mark.parametrize(
+    ("group", "prefix", "reason"),
+    [
+        (LISTED, "172.16.1.1/32", Reject.NONE),
+        (LISTED, "172.16.0.0/16", Reject.NONE),
+        (LISTED, "172.20.3.0/24", Reject.NONE),
+        (LISTED, "fd00:ac10::1/128", Reject.NONE),
+        (LISTED, "172.16.0.0/15", Reject.NOT_ACCEPTED),
+        (LISTED, "172.17.1.1/32", Reject.NOT_ACCEPTED),
+        (LISTED, "fd00:ac11::1/128", Reject.NOT_ACCEPTED),
+        (LISTED, "0.0.0.0/0", Reject.DEFAULT_ROUTE),
+        (LISTED, "::/0", Reject.DEFAULT_ROUTE),
+        (LISTED, "127.0.0.0/8", Reject.MARTIAN),
+        (PeerGroup(), "172.16.1.1/32", Reject.NO_POLICY),
+        (PeerGroup(accept=()), "172.16.1.1/32", Reject.NOT_ACCEPTED),
+        (ANY, "8.8.8.0/24", Reject.NONE),
+        (ANY, "2001:4860::/32", Reject.NONE),
+        (ANY, "0.0.0.0/0", Reject.DEFAULT_ROUTE),
+        (ANY, "192.168.10.7/32", Reject.OWN_NETWORK),
+        (ANY, "192.168.10.0/24", Reject.OWN_NETWORK),
+        (ANY, "192.168.0.0/16", Reject.OWN_NETWORK),
+        (ANY, "10.10.1.128/25", Reject.OWN_NETWORK),
+        (ANY, "fd00:10::1/128", Reject.OWN_NETWORK),
+        (ANY, "224.0.0.0/24", Reject.MARTIAN),
+        (ANY, "fe80::/64", Reject.MARTIAN),
+        (ANY, "169.254.1.0/24", Reject.MARTIAN),
+        (PeerGroup(accept=("0.0.0.0/0",)), "0.0.0.0/0", Reject.NONE),
+        (PeerGroup(accept=("0.0.0.0/0",)), "192.168.10.7/32", Reject.OWN_NETWORK),
+        (PeerGroup(accept=("192.168.10.0/28",)), "192.168.10.7/32", Reject.NONE),
+        (PeerGroup(accept=("192.168.0.0/16",)), "192.168.10.7/32", Reject.OWN_NETWORK),
+        (PeerGroup(accept=("192.168.0.0/16",)), "192.168.0.0/16", Reject.NONE),
+    ],
+)
+def test_prefixes(group: PeerGroup, prefix: str, reason: Reject) -> None:
+    parsed = parse_prefix(prefix)
+    accepted, rejected = PrefixFilter(group, OWN).split([parsed])
+    assert (accepted, rejected) == (([parsed], []) if reason is Reject.NONE else ([], [(parsed, reason)]))
+
+
+_v4 = st.builds(
+    lambda address, length: Prefix(
+        bytes([length]) + (address >> (32 - length) << (32 - length) if length else 0).to_bytes(4, "big")
+    ),
+    st.one_of(st.integers(0, 2**32 - 1), st.integers(0xAC100000, 0xAC14FFFF), st.integers(0xC0A80A00, 0xC0A80AFF)),
+    st.integers(0, 32),
+)
+
+
+@given(st.lists(_v4, min_size=1), st.sampled_from([LISTED, ANY, PeerGroup(accept=("192.168.10.128/25",))]))
+def test_the_memo_changes_no_verdict(prefixes: list[Prefix], group: PeerGroup) -> None:
+    remembering, plain = PrefixFilter(group, OWN), PrefixFilter(group, OWN)
+    accepted, rejected = remembering.split(prefixes)
+    assert accepted == [prefix for prefix in prefixes if plain.check(prefix) is Reject.NONE]
+    assert rejected == [(prefix, plain.check(prefix)) for prefix in prefixes if plain.check(prefix)]
+
+
+@pytest.mark.parametrize(
+    ("as_path", "next_hop", "reason"),
+    [
+        (sequence(65001), "192.168.10.100", Reject.NONE),
+        (sequence(65001, 65009), "192.168.10.100", Reject.NONE),
+        (sequence(65001, 65000), "192.168.10.100", Reject.OWN_AS),
+        (sequence(65009), "192.168.10.100", Reject.FIRST_AS),
+        ((), "192.168.10.100", Reject.FIRST_AS),
+        (sequence(65001), "192.168.10.101", Reject.FOREIGN_NEXT_HOP),
+        (sequence(65001), "192.168.10.200", Reject.OWN_NEXT_HOP),
+        (sequence(65001), "fd00:10::100", Reject.NONE),
+        (sequence(65001), "::ffff:192.168.10.100", Reject.NONE),
+        (sequence(65001), "::ffff:192.168.10.101", Reject.FOREIGN_NEXT_HOP),
+        (sequence(65001), "::ffff:192.168.10.200", Reject.OWN_NEXT_HOP),
+    ],
+)
+def test_attributes(as_path: AsPath, next_hop: str, reason: Reject) -> None:
+    verdict = check_attributes(
+        Attributes(as_path=as_path, next_hop=parse_address(next_hop)),
+        LISTED,
+        asn=65000,
+        router_id=parse_address("192.168.10.200"),
+        peer=parse_address("192.168.10.100"),
+        peer_asn=65001,
+        external=True,
+        own=frozenset({parse_address("192.168.10.200")}),
+    )
+    assert verdict is reason
+
+
+def test_a_reflected_route_of_our_own_is_refused() -> None:
+    own = parse_address("192.168.10.200")
+    verdict = check_attributes(
+        Attributes(next_hop=parse_address("192.168.10.9"), originator_id=own),
+        LISTED,
+        asn=65000,
+        router_id=own,
+        peer=parse_address("192.168.10.100"),
+        peer_asn=65000,
+        external=False,
+        own=frozenset(),
+    )
+    assert verdict is Reject.REFLECTION_LOOP
+
+
+def test_every_reason_has_its_number_and_text() -> None:
+    assert Reject.NOT_ACCEPTED.text == "6 not in accept"
+    assert all(reason.text.startswith(f"{reason.value} ") for reason in Reject)
