@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from routerd.core.route import parse_prefix
+from routerd.core.route import format_address, parse_prefix
 from routerd.kernel import lookup
 from routerd.lab.process import Process
 from routerd.lab.speakers import Session
@@ -63,7 +63,9 @@ def watched(site: Site, *vips: str) -> Iterator[list[str]]:
             while not stop.wait(0.005):
                 for vip, prefix in parsed.items():
                     found = lookup.route(prefix)
-                    now = f"{vip} {found['nexthop_id']} " + " ".join(m["gateway"] for m in found["members"])
+                    legs = () if found is None else found.legs
+                    to = " ".join(format_address(leg.gateway) for leg in legs if leg.gateway is not None)
+                    now = f"{vip} {found.nexthop} {to}" if found is not None else vip
                     looks += 1
                     if last.get(vip, now) != now:
                         changes.append(now)

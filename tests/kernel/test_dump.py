@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from routerd.api.models import KernelRouteView
+from routerd.api.views import kernel
 from routerd.core.message import ForeignRoute, KernelGroup, KernelNexthop, Member, SetGroup, SetNexthop, SetRoutes
-from routerd.core.route import format_address, format_prefix, parse_address, parse_prefix
+from routerd.core.route import Prefix, format_address, format_prefix, parse_address, parse_prefix
 from routerd.kernel import lookup
 from routerd.kernel.audit import audit
 from routerd.kernel.dump import dump
@@ -120,6 +122,9 @@ def test_lookup(router: Namespace, writer: KernelWriter) -> None:
         "route", "add", "192.0.2.0/24", "proto", "static", "nexthop", "via", "10.0.0.2", "nexthop", "via", "10.0.1.2"
     )
 
+    def view(prefix: Prefix) -> KernelRouteView:
+        return kernel.route(lookup.route(prefix))
+
     def member(id_: int, to: str, interface: str, weight: int = 1) -> dict[str, Any]:
         return {"nexthop_id": id_, "gateway": to, "interface": interface, "weight": weight, "peers": []}
 
@@ -130,17 +135,17 @@ def test_lookup(router: Namespace, writer: KernelWriter) -> None:
         "nexthop_id": 10,
         "members": [member(1, "10.0.0.2", "eth0", 2), member(2, "10.0.1.2", "eth1")],
     }
-    assert lookup.route(many(8)[7]) == ours
+    assert view(many(8)[7]) == ours
     # Hidden by 172.16.0.0/32.
-    assert lookup.route(parse_prefix("172.16.0.0/12")) == ours
-    assert lookup.route(parse_prefix("2001:db8::1/128"))["members"] == [member(3, "fd00::2", "eth0")]
-    foreign = lookup.route(parse_prefix("192.0.2.0/24"))
+    assert view(parse_prefix("172.16.0.0/12")) == ours
+    assert view(parse_prefix("2001:db8::1/128"))["members"] == [member(3, "fd00::2", "eth0")]
+    foreign = view(parse_prefix("192.0.2.0/24"))
     assert (foreign["protocol"], foreign["nexthop_id"]) == ("static", None)
     assert foreign["members"] == [member(0, "10.0.0.2", "eth0"), member(0, "10.0.1.2", "eth1")]
-    connected = lookup.route(parse_prefix("10.0.0.0/24"))
+    connected = view(parse_prefix("10.0.0.0/24"))
     assert (connected["protocol"], connected["members"]) == ("kernel", [member(0, "", "eth0")])
     for absent in ("172.16.0.0/13", "172.31.0.1/32", "198.51.100.1/32", "2001:db8::/32", "0.0.0.0/0", "::/0"):
-        assert lookup.route(parse_prefix(absent)) == lookup.ABSENT
+        assert lookup.route(parse_prefix(absent)) is None
 
 
 def test_buckets(writer: KernelWriter) -> None:

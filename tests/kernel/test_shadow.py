@@ -45,7 +45,9 @@ def test_a_lone_member_has_a_shadow_that_holds_no_bucket(router: Namespace, writ
     found = dump(METRIC)
     assert [nexthop.id for nexthop in found.nexthops] == [1, 2]
     assert [group.members for group in found.groups] == [(Member(1),)]
-    assert [member["nexthop_id"] for member in lookup.route(VIP[0])["members"]] == [1]
+    found_route = lookup.route(VIP[0])
+    assert found_route is not None
+    assert [leg.nexthop for leg in found_route.legs] == [1]
 
     # Another group has it as well: it goes with the last one.
     writer.write([replace(LONE, id=11), BOTH])

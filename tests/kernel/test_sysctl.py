@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from routerd.api.views.kernel import sysctl
 from routerd.config.model import FibSection
 from routerd.kernel.sysctl import Sysctls, wanted
 from tests.support.netns import Namespace, needs_root
@@ -23,28 +24,28 @@ def tree(tmp_path: Path) -> Path:
 def test_set_and_remembered(tree: Path) -> None:
     sysctls = Sysctls(FibSection(), tree)
     before = sysctls.apply(manage=False)
-    assert {(view["found"], view["current"], view["ok"]) for view in before} == {("0", "0", False)}
-    assert before[0]["remedy"] == "sysctl -w net.ipv4.ip_forward=1"
+    assert {(view.found, view.current, view.ok) for view in before} == {("0", "0", False)}
+    assert sysctl(before[0])["remedy"] == "sysctl -w net.ipv4.ip_forward=1"
     after = sysctls.apply(manage=True)
-    assert {(view["found"], view["current"], view["ok"], view["remedy"]) for view in after} == {("0", "1", True, "")}
+    assert {(view.found, view.current, view.ok, sysctl(view)["remedy"]) for view in after} == {("0", "1", True, "")}
 
 
 def test_configured_anew(tree: Path) -> None:
     sysctls = Sysctls(FibSection(), tree)
     sysctls.apply(manage=True)
     sysctls.configure(FibSection(hash_policy="five-tuple", max_paths=500))
-    views = {view["name"]: view for view in sysctls.apply(manage=True)}
-    assert views["net.ipv4.fib_multipath_hash_policy"]["current"] == "3"
-    assert views["net.ipv4.fib_multipath_hash_policy"]["found"] == "0"
-    assert views["net.ipv6.fib_multipath_hash_fields"]["current"] == "55"
-    assert views["net.ipv4.nexthop_compat_mode"]["current"] == "0"
+    views = {view.name: view for view in sysctls.apply(manage=True)}
+    assert views["net.ipv4.fib_multipath_hash_policy"].current == "3"
+    assert views["net.ipv4.fib_multipath_hash_policy"].found == "0"
+    assert views["net.ipv6.fib_multipath_hash_fields"].current == "55"
+    assert views["net.ipv4.nexthop_compat_mode"].current == "0"
 
 
 def test_absent(tmp_path: Path) -> None:
     for view in Sysctls(FibSection(), tmp_path).apply(manage=True):
-        assert (view["found"], view["current"], view["ok"]) == ("", "", False)
-        assert view["remedy"].startswith(f"sysctl -w {view['name']}={view['wanted']}")
-        assert "cannot read it: No such file" in view["remedy"]
+        assert (view.found, view.current, view.ok) == ("", "", False)
+        assert sysctl(view)["remedy"].startswith(f"sysctl -w {view.name}={view.wanted}")
+        assert "cannot read it: No such file" in sysctl(view)["remedy"]
 
 
 @needs_root
@@ -53,9 +54,9 @@ def test_the_real_ones(router: Namespace) -> None:
     with router.enter():
         sysctls = Sysctls(FibSection(hash_policy="five-tuple"))
         sysctls.apply(manage=True)
-        views = {view["name"]: view for view in sysctls.apply(manage=True)}
-    assert all(view["ok"] for view in views.values())
-    assert views["net.ipv4.ip_forward"]["found"] == "0"
+        views = {view.name: view for view in sysctls.apply(manage=True)}
+    assert all(view.ok for view in views.values())
+    assert views["net.ipv4.ip_forward"].found == "0"
     assert router.run("sysctl", "-n", "net.ipv6.fib_multipath_hash_fields").strip() in ("55", "0x0037")
     assert router.run("sysctl", "-n", "net.ipv4.fib_multipath_hash_policy") == "3\n"
 
@@ -67,8 +68,8 @@ def test_read_only(router: Namespace) -> None:
         "mount -o bind,ro /proc/sys /proc/sys 2>/dev/null || (mount -o bind /proc/sys /proc/sys"
         " && mount -o remount,bind,ro /proc/sys); exec $0 -c '"
         "from routerd.kernel.sysctl import *; v = Sysctls(FibSection()).apply(True)[0];"
-        'print(v["ok"], v["remedy"])\''
+        "print(v.ok, v.problem)'"
     )
     router.sysctl(net__ipv4__ip_forward=0)
     output = router.run("unshare", "-m", "sh", "-c", script, sys.executable)
-    assert output == "False sysctl -w net.ipv4.ip_forward=1  # cannot write it: Read-only file system\n"
+    assert output == "False cannot write it: Read-only file system\n"

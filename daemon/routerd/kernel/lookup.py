@@ -8,9 +8,8 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from routerd.api.models import GroupMemberView, KernelRouteView
-from routerd.core.message import Member
-from routerd.core.route import IPV4_PREFIX_SIZE, Address, Prefix, format_address
+from routerd.core.message import KernelLeg, KernelRoute, Member
+from routerd.core.route import IPV4_PREFIX_SIZE, Address, Prefix, format_address, parse_address
 from routerd.kernel import messages, wire
 from routerd.kernel.dump import main_table
 from routerd.kernel.shadow import lone, owner
@@ -32,25 +31,22 @@ _REFUSING = (errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES)
 Bucket = tuple[int, int, float]
 """Index, nexthop id, seconds idle."""
 
-ABSENT = KernelRouteView(present=False, protocol="", metric=None, nexthop_id=None, members=[])
 
-
-def route(prefix: Prefix) -> KernelRouteView:
+def route(prefix: Prefix) -> KernelRoute | None:
     """Return the main table's route to exactly `prefix`, the one of the lowest metric if there are several.
 
-    Members have no peers: the kernel knows none. Usually one lookup and a GET a member; 0.2 s at 100,000 routes
+    Usually one lookup and a GET a member; 0.2 s at 100,000 routes
     only if a more specific route hides the prefix. Raises OSError if netlink fails.
     """
     found = _find(prefix)
     if found is None:
-        return ABSENT
+        return None
     nexthop = found.get_attr("RTA_NH_ID")
-    return KernelRouteView(
-        present=True,
+    return KernelRoute(
         protocol=_PROTOCOLS.get(found["proto"], str(found["proto"])),
         metric=found.get_attr("RTA_PRIORITY") or 0,
-        nexthop_id=nexthop,
-        members=list(_members(nexthop) if nexthop else _legs(found)),
+        nexthop=nexthop or 0,
+        legs=tuple(_members(nexthop) if nexthop else _legs(found)),
     )
 
 
@@ -107,23 +103,26 @@ def _find(prefix: Prefix) -> Any:
     return min(same, key=lambda entry: entry.get_attr("RTA_PRIORITY") or 0, default=None)
 
 
-def _members(nexthop: int) -> Iterator[GroupMemberView]:
+def _members(nexthop: int) -> Iterator[KernelLeg]:
     found = messages.decode(wire.query(messages.get_nexthop(nexthop)))
     for member in lone(found.get_attr("NHA_GROUP") or (Member(nexthop),)):
         single = messages.decode(wire.query(messages.get_nexthop(member.id)))
         gateway = single.get_attr("NHA_GATEWAY")
-        text = format_address(Address(gateway)) if gateway else ""
-        yield _leg(member.id, text, single.get_attr("NHA_OIF"), member.weight)
+        yield _leg(member.id, Address(gateway) if gateway else None, single.get_attr("NHA_OIF"), member.weight)
 
 
-def _legs(found: Any) -> Iterator[GroupMemberView]:
+def _legs(found: Any) -> Iterator[KernelLeg]:
     """The legs of a route without a nexthop id, which is foreign."""
     for hop in found.get_attr("RTA_MULTIPATH") or ():
-        yield _leg(0, hop.get_attr("RTA_GATEWAY") or "", hop["oif"], hop["hops"] + 1)
+        yield _leg(0, _gateway(hop), hop["oif"], hop["hops"] + 1)
     if found.get_attr("RTA_OIF"):
-        yield _leg(0, found.get_attr("RTA_GATEWAY") or "", found.get_attr("RTA_OIF"), 1)
+        yield _leg(0, _gateway(found), found.get_attr("RTA_OIF"), 1)
 
 
-def _leg(nexthop: int, gateway: str, ifindex: int | None, weight: int) -> GroupMemberView:
-    interface = socket.if_indextoname(ifindex) if ifindex else ""
-    return GroupMemberView(nexthop_id=nexthop, gateway=gateway, interface=interface, weight=weight, peers=[])
+def _gateway(found: Any) -> Address | None:
+    text = found.get_attr("RTA_GATEWAY")
+    return parse_address(text) if text else None
+
+
+def _leg(nexthop: int, gateway: Address | None, ifindex: int | None, weight: int) -> KernelLeg:
+    return KernelLeg(nexthop, gateway, socket.if_indextoname(ifindex) if ifindex else "", weight)

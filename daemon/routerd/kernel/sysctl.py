@@ -11,16 +11,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from routerd.api.models import SysctlView
 from routerd.config.model import FibSection
+from routerd.core.message import SysctlState
 
 PROC_SYS = Path("/proc/sys")
 
 _POLICY = {"l3": "0", "l4": "1", "five-tuple": "3"}
 _FIVE_TUPLE = str(0x37)
 """FIB_MULTIPATH_HASH_FIELD_: source and destination address, protocol, source and destination port."""
-
-_ACCEPT_RA = "  # then also net.ipv6.conf.IFACE.accept_ra=2 where the router's own IPv6 default route comes by RA"
 
 
 class Sysctls:
@@ -42,14 +40,14 @@ class Sysctls:
         """Ask for more settings, name to value, from the next `apply` on."""
         self._wanted.update(settings)
 
-    def apply(self, manage: bool) -> list[SysctlView]:
-        """Set what differs if `manage`, read all back and return it, with a remedy for what is not as wanted.
+    def apply(self, manage: bool) -> list[SysctlState]:
+        """Set what differs if `manage`, read all back and return it, with what was in the way.
 
         Nothing is raised: /proc/sys may be read-only (containers, ProtectKernelTunables) or lack a setting.
         """
         return [self._apply(name, value, manage) for name, value in self._wanted.items()]
 
-    def _apply(self, name: str, value: str, manage: bool) -> SysctlView:
+    def _apply(self, name: str, value: str, manage: bool) -> SysctlState:
         # As sysctl(8) has it: with slashes, a dot is part of a name, such as that of a VLAN's interface.
         path = self._root.joinpath(*name.split("/" if "/" in name else "."))
         current, problem = _read(path)
@@ -57,15 +55,7 @@ class Sysctls:
         if manage and not problem and current != value:
             problem = _write(path, value)
             current, _ = _read(path)
-        ok = current == value
-        return SysctlView(
-            name=name,
-            wanted=value,
-            found=found,
-            current=current,
-            ok=ok,
-            remedy="" if ok else _remedy(name, value, problem),
-        )
+        return SysctlState(name, value, found, current, problem)
 
 
 def wanted(fib: FibSection) -> dict[str, str]:
@@ -98,8 +88,3 @@ def _write(path: Path, value: str) -> str:
     except OSError as error:
         return f"cannot write it: {error.strerror}"
     return ""
-
-
-def _remedy(name: str, value: str, problem: str) -> str:
-    hint = _ACCEPT_RA if name == "net.ipv6.conf.all.forwarding" else ""
-    return f"sysctl -w {name}={value}{hint}" if not problem else f"sysctl -w {name}={value}  # {problem}{hint}"

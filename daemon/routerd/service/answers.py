@@ -23,7 +23,7 @@ from routerd.api.models import (
     StatusView,
     VersionView,
 )
-from routerd.api.views import health, snapshot
+from routerd.api.views import health, kernel, snapshot
 from routerd.core.message import Drain
 from routerd.core.route import Prefix
 from routerd.kernel import lookup
@@ -56,7 +56,7 @@ class Answers:
         # One that cannot listen comes and goes; it does not count as running in between.
         running = state.running and bool(state.listening)
         speaker = SpeakerView(running=running, pid=state.pid, restarts=state.restarts, reason=state.reason)
-        sysctls = self._sysctls.apply(manage=False)
+        sysctls = [kernel.sysctl(state) for state in self._sysctls.apply(manage=False)]
         now, unwritten = time.monotonic(), self._engine.unwritten
         return health.status(self._router, __version__, speaker, sysctls, self.notes, unwritten=unwritten, now=now)
 
@@ -74,7 +74,7 @@ class Answers:
 
     def route(self, prefix: Prefix) -> RouteDetailView | None:
         """Return the answer to `GET /v1/routes/{prefix}`; asks the kernel."""
-        return snapshot.route(self._router, prefix, lookup.route(prefix))
+        return snapshot.route(self._router, prefix, kernel.route(lookup.route(prefix)))
 
     def drain(self, peer: str, on: bool | None) -> DrainView | None:
         """Return the answer to `/v1/peers/{peer}/drain`, after starting or ending the drain if `on` says so."""

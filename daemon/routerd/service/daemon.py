@@ -15,6 +15,7 @@ import structlog
 
 from routerd.api import server
 from routerd.api.models import ProblemView
+from routerd.api.views import kernel as kernel_view
 from routerd.api.views import snapshot
 from routerd.config.model import Config
 from routerd.core.message import Drain, Gateway, KernelObjects, NeighbourState, RouteAudit, Settle, Work, WriteFailed
@@ -82,7 +83,7 @@ class Daemon:
                 'use Linux 5.13 or newer, or write groups = "hash-threshold"',
             )
         for sysctl in self.sysctls.apply(self.config.fib.manage_sysctls):
-            log.info("sysctl", **sysctl)
+            log.info("sysctl", **kernel_view.sysctl(sysctl))
         for peer in self.drains.peers:
             self.engine.take(Drain(peer, True))
         # Before the first dump, so that what changes after it does not go unheard.

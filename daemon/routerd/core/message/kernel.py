@@ -132,3 +132,40 @@ class WriteFailed:
     operation: Operation
     errno: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class KernelLeg:
+    """One leg of a route: `nexthop` is 0 for one without a nexthop object, `gateway` None for a connected route."""
+
+    nexthop: int
+    gateway: Address | None
+    interface: str
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class KernelRoute:
+    """The main table's route to one prefix. `protocol` is its name, `nexthop` 0 without a nexthop id."""
+
+    protocol: str
+    metric: int
+    nexthop: int
+    legs: tuple[KernelLeg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SysctlState:
+    """A kernel setting: what is wanted, what stood there at first, what stands there now. `problem` is why it could
+    not be read or written, or empty."""
+
+    name: str
+    wanted: str
+    found: str
+    current: str
+    problem: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is as wanted."""
+        return self.current == self.wanted
