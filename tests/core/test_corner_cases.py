@@ -73,7 +73,7 @@ def test_an_ipv4_mapped_next_hop_costs_the_others_nothing() -> None:
         simulation.announce(node, VIP6, attributes=simulation.attributes(node, next_hop=hop))
         simulation.settle()
     assert simulation.fib() == {VIP6: ["fd00:10::101"]}
-    assert simulation.router.failed_objects == {}
+    assert simulation.router.refusals.groups == {}
 
 
 def test_a_next_hop_that_the_kernel_refuses_costs_the_others_nothing_and_is_tried_rarely() -> None:
@@ -99,7 +99,7 @@ def test_a_next_hop_that_the_kernel_refuses_costs_the_others_nothing_and_is_trie
         simulation.settle()
     simulation.advance(10)
     assert simulation.fib() == {VIP: [B, C]}
-    assert len(simulation.router.unusable) == 1
+    assert len(simulation.router.refusals.nexthops) == 1
     simulation.forget()
     simulation.advance(300)
     assert len([event for event in simulation.events if event.name == "kernel refused"]) < 20

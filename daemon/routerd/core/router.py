@@ -13,6 +13,7 @@ from routerd.core.fib.adopt import adopt
 from routerd.core.fib.drift import Mended, mend_objects, mend_routes
 from routerd.core.fib.fib import Fib
 from routerd.core.fib.model import WIDEST, Shape
+from routerd.core.gateway_health import GatewayHealth, Reason
 from routerd.core.message import (
     DeleteRoutes,
     Drain,
@@ -43,6 +44,7 @@ from routerd.core.message import (
     Work,
     WriteFailed,
 )
+from routerd.core.refusals import Refusals
 from routerd.core.rib.loc_rib import Change, PathSet
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.rib import Rib
@@ -55,8 +57,6 @@ INTRODUCTION_PAUSE = 0.1
 TWIN_INTERVAL = 30.0
 """Seconds, at most, between looks at groups that have the same members but may carry flows: a shorter idle time tells
 sooner."""
-RETRY_FIRST, RETRY_LAST = 1.0, 60.0
-"""Seconds until refused writes are tried again; doubled each time."""
 
 
 class Router:
@@ -68,19 +68,14 @@ class Router:
         self.rib = Rib(config, now)
         self.fib = Fib(Shape(config.fib, resilient=resilient, widest=widest))
         self.drained: set[str] = set()
-        self.silent: set[Gateway] = set()
+        self.health = GatewayHealth()
         self.synchronised = False
         self.drift_mended = 0
-        self.failed_objects: dict[int, WriteFailed] = {}
-        self.unusable: dict[Gateway, WriteFailed] = {}
-        self._unlinked: set[Gateway] = set()
-        self._distrusted: set[Gateway] = set()
+        self.refusals = Refusals(self.fib.refused)
         self._moves_since: float | None = None
         self._introduced_at: float | None = None
         self._adoption_ends: float | None = None
         self._twins_at: float | None = None
-        self._retry_at: float | None = None
-        self._retry_delay = RETRY_FIRST
 
     @property
     def busy(self) -> bool:
@@ -94,7 +89,8 @@ class Router:
     @property
     def watched(self) -> set[Gateway]:
         """The gateways whose silence matters: all that are in groups, and those that are silent."""
-        return (self.fib.groups.nexthops.keys() | self.silent) - self._unlinked
+        watched = self.fib.groups.nexthops.keys() | self.health.having(Reason.SILENT)
+        return watched.difference(self.health.having(Reason.LINK_DOWN))
 
     @property
     def timer(self) -> float | None:
@@ -102,7 +98,7 @@ class Router:
         deadlines = [peer.deadline for peer in self.rib.peers.values()]
         if self._moves_since is not None:
             deadlines.append(self._moves_since + MOVE_PATIENCE)
-        deadlines += [self._introduced_at, self._adoption_ends, self._twins_at, self._retry_at]
+        deadlines += [self._introduced_at, self._adoption_ends, self._twins_at, self.refusals.again_at]
         deadlines += self.fib.rebalance.values()
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
@@ -174,6 +170,7 @@ class Router:
             effects += self._program(self.fib.plan(now, quiet=together))
             self._moves_since = since if self.fib.has_waiting() and not self._purging else None
             self._introduced_at = introduced_at if self._moves_since is not None else None
+        self._forget_gateways()
         if self._twins_at is None and self.fib.groups.twins():
             effects += self._look_at_twins(now)
         return effects
@@ -190,7 +187,7 @@ class Router:
 
     def _revive(self) -> list[Effect]:
         """Let gateways whose node is back into their groups again, once nothing of its last session is left."""
-        if not self.fib.groups.down or self._purging:
+        if not self.health.out or self._purging:
             return []
         speaking, held = set[Gateway](), set[Gateway]()
         for peer in self.rib.peers.values():
@@ -198,13 +195,24 @@ class Router:
                 speaking |= self.rib.gateways_of(peer)
             elif peer.deadline is not None:
                 held |= self.rib.gateways_of(peer)
-        # A node that was silent and lost its session has probably booted: it is back when it speaks BGP again.
-        self._distrusted -= speaking - self.silent
-        alive = speaking | (held - self._distrusted)
-        barred = self.silent | self._unlinked | self.unusable.keys()
-        operations = self.fib.restore(alive - barred)
-        self.fib.forget(self.fib.groups.down - alive - barred)
-        return self._program(operations)
+        effects = self._restore(self.health.remove(Reason.RESTARTED, speaking))
+        return effects + self._restore(self.health.remove(Reason.NO_SESSION, speaking | held))
+
+    def _forget_gateways(self) -> None:
+        """Forget gateways that are out and that no group wants and no peer leads to, even if its link is down."""
+        unwanted = [gateway for gateway in self.health.out if not self.fib.groups.wants(gateway)]
+        if not unwanted or self._purging:
+            return
+        present = [p for p in self.rib.peers.values() if p.session is not None or p.deadline is not None]
+        named = {
+            address for peer in present for address in (peer.packed, *(hop for hops in peer.hops for hop in hops))
+        }
+        gone = [gateway for gateway in unwanted if gateway.address not in named]
+        self.health.forget(gone)
+        self.fib.forget(gone)
+
+    def _restore(self, gateways: set[Gateway]) -> list[Effect]:
+        return self._program(self.fib.restore(gateways)) if gateways else []
 
     def _drain(self) -> list[Effect]:
         """Hold the groups to the drains: the operator's, and those of nodes that announce GRACEFUL_SHUTDOWN."""
@@ -218,21 +226,22 @@ class Router:
         """A silent node is dead, whatever its session or graceful restart says, until it answers again."""
         fields: dict[str, str | int | float | bool | None] = {"gateway": format_address(gateway.address)}
         if alive:
-            if gateway not in self.silent:
+            if gateway not in self.health.having(Reason.SILENT):
                 return []
-            self.silent.discard(gateway)
-            return [*self._revive(), Event("neighbour answers again", fields)]
-        self.silent.add(gateway)
-        self._distrusted.add(gateway)
-        return [*self._fail([gateway]), Event("neighbour is silent", fields, level="warning")]
+            if not any(p.session is not None and gateway in self.rib.gateways_of(p) for p in self.rib.peers.values()):
+                self.health.add(Reason.RESTARTED, [gateway])
+            well = self.health.remove(Reason.SILENT, [gateway])
+            return [*self._restore(well), Event("neighbour answers again", fields)]
+        failed = self._fail(Reason.SILENT, [gateway])
+        return [*failed, Event("neighbour is silent", fields, level="warning")]
 
     @staticmethod
     def _program(operations: Sequence[Operation]) -> list[Effect]:
         return [Program(tuple(operations))] if operations else []
 
-    def _fail(self, gateways: Iterable[Gateway]) -> list[Effect]:
+    def _fail(self, reason: Reason, gateways: Iterable[Gateway]) -> list[Effect]:
         """Take gateways out of every group before all else that is to be written."""
-        operations = self.fib.fail(gateways)
+        operations = self.fib.fail(self.health.add(reason, gateways))
         return [Program(tuple(operations), urgent=True)] if operations else []
 
     # ------------------------------------------------------------------------------------------ sessions
@@ -246,7 +255,7 @@ class Router:
         if peer is None or not current or peer.deadline is not None:
             return []
         lost = gateways - self._healthy_gateways(peer)
-        effects = self._fail(lost) if self.synchronised else []
+        effects = self._fail(Reason.NO_SESSION, lost) if self.synchronised else []
         self.fib.settle(lost)
         return effects
 
@@ -276,15 +285,14 @@ class Router:
                 gateways = self.rib.gateways_of(peer)
                 self.rib.expire(peer)
                 if peer.session is None:
-                    effects += self._fail(gateways - self._healthy_gateways(peer))
+                    effects += self._fail(Reason.NO_SESSION, gateways - self._healthy_gateways(peer))
         if self._adoption_ends is not None and now >= self._adoption_ends:
             self._adoption_ends = None
             self.fib.settle(self.fib.awaited())
         if self._twins_at is not None and now >= self._twins_at:
             effects += self._look_at_twins(now)
         effects += self._program(self.fib.balance(now))
-        if self._retry_at is not None and now >= self._retry_at:
-            self._retry_at = None
+        if self.refusals.due(now):
             effects.append(Resync("refused writes are tried again"))
         return effects
 
@@ -320,12 +328,14 @@ class Router:
         different, changes = self.rib.network_changed(dump.interfaces, None)
         up = {interface.index for interface in dump.interfaces if interface.up}
         known = self.fib.groups.nexthops.keys() | self.fib.groups.down
-        self._unlinked = {gateway for gateway in known if gateway.ifindex not in up}
-        effects = self._fail(self._unlinked)
-        retrying = bool(self.failed_objects or self.unusable)
-        self.failed_objects.clear()
+        effects = self._fail(Reason.LINK_DOWN, [gateway for gateway in known if gateway.ifindex not in up])
+        retrying = bool(self.refusals.groups or self.refusals.nexthops)
+        self.refusals.groups.clear()
         # Compare before anything is revived: the dump is older than that.
         effects += self._mended(mend_objects(self.fib, dump), drift=not retrying)
+        effects += self._restore(self.health.remove(Reason.LINK_DOWN, [g for g in known if g.ifindex in up]))
+        effects += self._restore(self.health.remove(Reason.REFUSED, self.refusals.nexthops))
+        self.refusals.nexthops.clear()
         effects += self._revive()
         self._changed(changes)
         self._want(different)
@@ -333,12 +343,9 @@ class Router:
         return effects + self._settle(now, quiet=True)
 
     def _audited(self, audit: RouteAudit, now: float) -> list[Effect]:
-        """The routes were compared with the model; try again, too, what the kernel has refused."""
+        """The routes were compared with the model; try again, too, those that the kernel has refused."""
         interfaces = tuple(self.rib.nexthops.interfaces.values())
         different, changes = self.rib.network_changed(interfaces, audit.foreign)
-        if not self.fib.refused and not self.failed_objects and not self.unusable:
-            self._retry_delay = RETRY_FIRST
-        self.unusable.clear()
         self.rib.forget_dynamic_peers(now)
         effects = self._mended(mend_routes(self.fib, audit), drift=True)
         self._changed(changes)
@@ -381,19 +388,17 @@ class Router:
         if isinstance(operation, SetRoutes | DeleteRoutes):
             fields["prefixes"] = len(operation.prefixes)
             if isinstance(operation, SetRoutes):
-                if self.fib.is_lost(operation.id, self.unusable.keys()):
+                if self.fib.is_lost(operation.id, self.refusals.nexthops.keys()):
                     return []  # failover took the last member while the routes waited to be written
                 self.fib.refuse(operation.id, operation.prefixes, failed.errno, failed.text)
         elif isinstance(operation, SetNexthop):
             # Without it the groups that want it can be written: one bad next hop must not cost the others anything.
             fields["gateway"] = format_address(operation.gateway.address)
-            self.unusable[operation.gateway] = failed
-            self.fib.fail([operation.gateway])
+            self.refusals.nexthops[operation.gateway] = failed
+            self.fib.fail(self.health.add(Reason.REFUSED, [operation.gateway]))
         else:
             fields["id"] = operation.id
             if isinstance(operation, SetGroup):
-                self.failed_objects[operation.id] = failed
-        if self._retry_at is None:
-            self._retry_at = now + self._retry_delay
-            self._retry_delay = min(self._retry_delay * 2, RETRY_LAST)
+                self.refusals.groups[operation.id] = failed
+        self.refusals.schedule(now)
         return [Event("kernel refused", fields, level="error")]

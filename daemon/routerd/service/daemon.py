@@ -18,6 +18,7 @@ from routerd.api.models import ProblemView
 from routerd.api.views import kernel as kernel_view
 from routerd.api.views import snapshot
 from routerd.config.model import Config
+from routerd.core.gateway_health import Reason
 from routerd.core.message import Drain, Gateway, KernelObjects, NeighbourState, RouteAudit, Settle, Work, WriteFailed
 from routerd.core.router import Router
 from routerd.kernel.audit import audit
@@ -216,7 +217,7 @@ class Daemon:
                 interfaces |= names
                 self.sysctls.require(settings(liveness, sorted(names)))
                 self.sysctls.apply(self.config.fib.manage_sysctls)
-            for gateway in prober.answering(self.router.silent):
+            for gateway in prober.answering(self.router.health.having(Reason.SILENT)):
                 self.engine.take(NeighbourState(gateway, alive=True))
             prober.probe(watched)
             await asyncio.sleep(liveness.interval)

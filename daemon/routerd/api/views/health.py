@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from routerd.api.models import ProblemView, SpeakerView, StatusView, SysctlView
 from routerd.api.views import snapshot
+from routerd.core.gateway_health import Reason
 from routerd.core.rib.peer import Peer
 from routerd.core.route import format_address, format_prefix
 from routerd.core.router import Router
@@ -67,7 +68,7 @@ def _problems(router: Router, speaker: SpeakerView, sysctls: list[SysctlView], n
 
 def _peer_problems(router: Router, peer: Peer) -> Iterator[ProblemView]:
     where = f"peer {peer.name}"
-    if not router.silent.isdisjoint(router.rib.gateways_of(peer)):
+    if not router.rib.gateways_of(peer).isdisjoint(router.health.having(Reason.SILENT)):
         yield ProblemView(
             where=where,
             what="its link layer does not answer: it is out of the FIB",
@@ -134,8 +135,8 @@ def _refusals(router: Router) -> Iterator[ProblemView]:
     if len(router.fib.refused) > _SHOWN:
         more = len(router.fib.refused) - _SHOWN
         yield ProblemView(where="fib", what=f"{more} more routes are refused", remedy="see the log")
-    refused = [(f"group {id}", failed) for id, failed in router.failed_objects.items()]
-    refused += [(f"next hop {format_address(g.address)}", failed) for g, failed in router.unusable.items()]
+    refused = [(f"group {id}", failed) for id, failed in router.refusals.groups.items()]
+    refused += [(f"next hop {format_address(g.address)}", failed) for g, failed in router.refusals.nexthops.items()]
     for where, failed in refused[:_SHOWN]:
         yield ProblemView(
             where=where,

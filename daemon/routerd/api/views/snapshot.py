@@ -22,6 +22,7 @@ from routerd.api.models import (
     RouteView,
 )
 from routerd.core.fib.model import Group
+from routerd.core.gateway_health import Reason
 from routerd.core.message import Gateway
 from routerd.core.rib.decision import Decision
 from routerd.core.rib.loc_rib import PathSet
@@ -117,7 +118,7 @@ def _peer(router: Router, peer: Peer, counts: Counts, now: float) -> PeerView:
         by_family={family.label: _family_counts(row) for family, row in counts.items()},
         rejected_by_reason={reason.text: n for reason, n in sorted(peer.adj_rib_in.rejections().items())},
         faults=peer.faults,
-        silent=not router.silent.isdisjoint(router.rib.gateways_of(peer)),
+        silent=not router.rib.gateways_of(peer).isdisjoint(router.health.having(Reason.SILENT)),
         drain=drain_of(router, peer),
     )
 
@@ -206,7 +207,7 @@ def fib(router: Router, unwritten: int) -> FibView:
         nexthops=len(router.fib.groups.nexthops),
         groups=sum(1 for group in router.fib.groups if group.legs),
         unwritten=unwritten,
-        refused=len(router.fib.refused) + len(router.failed_objects) + len(router.unusable),
+        refused=len(router.refusals),
         drift_mended=router.drift_mended,
     )
 

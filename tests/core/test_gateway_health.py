@@ -1,0 +1,118 @@
+"""Reasons for which a gateway is out: they come and go apart, and the last one to go lets it in again."""
+
+import errno
+from collections.abc import Sequence
+
+from routerd.core.gateway_health import GatewayHealth, Reason
+from routerd.core.message import Gateway, GroupLost, NeighbourState, Operation, SetNexthop, WriteFailed
+from routerd.core.route import parse_address
+from tests.support.core import Simulation, preserving
+
+VIP = "172.16.1.1/32"
+A, B = "192.168.10.100", "192.168.10.101"
+GATEWAY_A, GATEWAY_B = Gateway(parse_address(A), 2), Gateway(parse_address(B), 2)
+
+
+def test_the_last_reason_decides() -> None:
+    health = GatewayHealth()
+    assert health.add(Reason.SILENT, [GATEWAY_A, GATEWAY_B]) == {GATEWAY_A, GATEWAY_B}
+    assert health.add(Reason.LINK_DOWN, [GATEWAY_A]) == set()
+    assert health.reasons(GATEWAY_A) == {Reason.SILENT, Reason.LINK_DOWN}
+    assert health.remove(Reason.SILENT, [GATEWAY_A, GATEWAY_B]) == {GATEWAY_B}
+    assert health.remove(Reason.REFUSED, [GATEWAY_A]) == set()
+    assert list(health.out) == [GATEWAY_A]
+    assert health.change(Reason.LINK_DOWN, {GATEWAY_B}) == ({GATEWAY_B}, {GATEWAY_A})
+    assert set(health.having(Reason.LINK_DOWN)) == {GATEWAY_B}
+    health.forget([GATEWAY_B])
+    assert not health.out
+    assert not health.having(Reason.LINK_DOWN)
+
+
+def test_a_flapping_link_does_not_keep_out_a_node_that_has_not_returned_yet() -> None:
+    """After a restart the FIB stays as it was until the nodes have spoken: their link may flap meanwhile."""
+    simulation = Simulation()
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, VIP)
+    simulation.settle()
+    simulation.restart()
+    link = simulation.kernel.interfaces.pop(2)
+    simulation.dump()
+    simulation.kernel.interfaces[2] = link
+    simulation.dump()
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A, B]}
+
+
+def test_silence_and_a_lost_link_end_apart() -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    simulation.announce(A, VIP)
+    simulation.settle()
+    simulation.take(NeighbourState(GATEWAY_A, alive=False))
+    link = simulation.kernel.interfaces.pop(2)
+    simulation.dump()
+    simulation.kernel.interfaces[2] = link
+    simulation.dump()
+    simulation.settle()
+    assert simulation.fib() == {}
+    simulation.take(NeighbourState(GATEWAY_A, alive=True))
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A]}
+
+
+def test_a_silent_gateway_is_forgotten_when_nothing_leads_there() -> None:
+    simulation = Simulation()
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, VIP)
+    simulation.settle()
+    simulation.take(NeighbourState(GATEWAY_A, alive=False))
+    assert GATEWAY_A in simulation.router.watched
+    simulation.down(A)
+    simulation.settle()
+    assert GATEWAY_A not in simulation.router.watched
+    assert simulation.router.health.reasons(GATEWAY_A) == set()
+
+
+def test_a_node_that_was_silent_without_its_session_is_back_when_it_speaks() -> None:
+    simulation = Simulation()
+    simulation.up(A, graceful=preserving(60))
+    simulation.announce(A, VIP)
+    simulation.settle()
+    simulation.take(NeighbourState(GATEWAY_A, alive=False))
+    simulation.down(A)
+    simulation.take(NeighbourState(GATEWAY_A, alive=True))
+    simulation.settle()
+    assert simulation.router.health.reasons(GATEWAY_A) == {Reason.RESTARTED}
+    assert simulation.fib() == {}
+    simulation.up(A, graceful=preserving(60))
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A]}
+
+
+def refusing(operations: Sequence[Operation]) -> list[WriteFailed | GroupLost]:
+    """Answer as a kernel does whose link has just gone down: no notification tells when it is up again."""
+    return [WriteFailed(operation, errno.ENETDOWN, "Nexthop device is not up") for operation in operations]
+
+
+def test_a_refused_nexthop_is_tried_again_after_1_2_4_seconds() -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    write = simulation.kernel.write
+    simulation.kernel.write = refusing  # type: ignore[method-assign]
+    tries: list[float] = []
+    for seconds in range(16):
+        if not seconds:
+            simulation.announce(A, VIP)
+            simulation.settle()
+        else:
+            simulation.advance(1)
+        if simulation.operations_of(SetNexthop):
+            tries.append(seconds)
+            simulation.forget()
+    assert tries == [0, 1, 3, 7, 15]
+    simulation.kernel.write = write  # type: ignore[method-assign]
+    simulation.advance(16)
+    assert simulation.fib() == {VIP: [A]}
+    assert not simulation.router.refusals
