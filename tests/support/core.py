@@ -29,6 +29,7 @@ from routerd.core.message import (
     SetGroup,
     Settle,
     SpeakerDown,
+    SpeakerUp,
     Update,
     Work,
     WriteFailed,
@@ -123,12 +124,14 @@ class Simulation:
         self._resync = False
         self.restart()
 
-    def restart(self) -> None:
-        """Start a new router on the kernel as it is."""
+    def restart(self, *, listening: bool = True) -> None:
+        """Start a new router on the kernel as it is; unless `listening`, no node can dial in yet."""
         self.router = Router(self.config, self.now)
         self.backlog = Backlog(self._write, self._took_over, portion=3)
         self.sessions.clear()
         self.dump()
+        if listening:
+            self.take(SpeakerUp())
 
     # ------------------------------------------------------------------------------------------ driving
 

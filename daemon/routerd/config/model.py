@@ -166,11 +166,21 @@ class Peer(Model):
 
 
 class DynamicPeers(Model):
-    """`[[dynamic_peers]]`: nodes that dial in from `range` become peers of the group, at most `limit` at once."""
+    """`[[dynamic_peers]]`: nodes that dial in from `range` become peers of the group, at most `limit` at once.
+
+    Fewer than `expected` with a session are a problem.
+    """
 
     range: NetworkText
     group: Name
     limit: int = Field(default=100, ge=1, le=100000, strict=True)
+    expected: int = Field(default=0, ge=0, le=100000, strict=True)
+
+    @model_validator(mode="after")
+    def _check(self) -> DynamicPeers:
+        if self.expected > self.limit:
+            raise ValueError(f"expected {self.expected} is more than limit {self.limit}; raise limit")
+        return self
 
 
 class Config(Model):

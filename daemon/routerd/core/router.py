@@ -6,13 +6,14 @@ same effects. It ties the two pure rooms: the RIB's path-set changes become what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from routerd.config.model import Config
 from routerd.core.fib.adopt import adopt
 from routerd.core.fib.drift import Mended, mend_objects, mend_routes
 from routerd.core.fib.fib import Fib
-from routerd.core.fib.model import WIDEST, Shape
+from routerd.core.fib.model import WIDEST, Shape, in_order
 from routerd.core.gateway_health import GatewayHealth, Reason
 from routerd.core.message import (
     DeleteRoutes,
@@ -40,6 +41,7 @@ from routerd.core.message import (
     SetRoutes,
     Settle,
     SpeakerDown,
+    SpeakerUp,
     Update,
     Work,
     WriteFailed,
@@ -96,11 +98,12 @@ class Router:
     def timer(self) -> float | None:
         """The monotonic time at which a Settle message is due even without input."""
         deadlines = [peer.deadline for peer in self.rib.peers.values()]
+        deadlines += [peer.silence_ends for peer in self.rib.peers.values()]
         if self._moves_since is not None:
             deadlines.append(self._moves_since + MOVE_PATIENCE)
         deadlines += [self._introduced_at, self._adoption_ends, self._twins_at, self.refusals.again_at]
         deadlines += self.fib.rebalance.values()
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+        return min((each for each in deadlines if each is not None and each < math.inf), default=None)
 
     def handle(self, message: Input, now: float) -> list[Effect]:
         """Take in one message; return what is to be done about it, in order."""
@@ -117,8 +120,12 @@ class Router:
                 self._work()
             case SessionUp():
                 self.rib.session_up(message, now)
+                self._await_adopted(now)
             case SessionDown():
                 effects += self._session_down(message, now)
+            case SpeakerUp():
+                self.rib.speaker_up(now)
+                self._await_adopted(now)
             case SpeakerDown(reason=reason):
                 self.rib.speaker_down(reason, now)
             case RouteRefresh():
@@ -171,6 +178,7 @@ class Router:
             self._moves_since = since if self.fib.has_waiting() and not self._purging else None
             self._introduced_at = introduced_at if self._moves_since is not None else None
         self._forget_gateways()
+        self._end_deferral()
         if self._twins_at is None and self.fib.groups.twins():
             effects += self._look_at_twins(now)
         return effects
@@ -233,6 +241,7 @@ class Router:
             well = self.health.remove(Reason.SILENT, [gateway])
             return [*self._restore(well), Event("neighbour answers again", fields)]
         failed = self._fail(Reason.SILENT, [gateway])
+        self.fib.settle([gateway])  # nobody waits for it after a restart
         return [*failed, Event("neighbour is silent", fields, level="warning")]
 
     @staticmethod
@@ -272,6 +281,23 @@ class Router:
         if peer is not None and peer.session is not None and not peer.pending_eor:
             self.fib.settle(self.rib.gateways_of(peer))
 
+    def _await_adopted(self, now: float) -> None:
+        """Nodes can dial in: those of adopted groups have so much time to return."""
+        if self._adoption_ends is None and self.rib.listening and self.fib.awaited():
+            self._adoption_ends = now + max((g.stale_time for g in self.config.peer_groups.values()), default=0)
+
+    def _end_deferral(self) -> None:
+        """After a restart the peers hear End-of-RIB once all nodes are back (RFC 4724 section 4.1). How long that may
+        take is bounded by the time that each node has to return, and to say all."""
+        if not self.rib.deferring:
+            return
+        peers = self.rib.peers.values()
+        if any(p.router_restarted or (p.session is not None and not self.rib.speaks(p)) for p in peers):
+            return
+        back = [self.rib.gateways_of(peer) for peer in peers if self.rib.speaks(peer)]
+        if not self.fib.awaited().difference(*back):
+            self.rib.end_deferral()
+
     def _work(self) -> None:
         for peer in self.rib.peers.values():
             if peer.adj_rib_in.purging:
@@ -284,8 +310,13 @@ class Router:
             if peer.deadline is not None and now >= peer.deadline:
                 gateways = self.rib.gateways_of(peer)
                 self.rib.expire(peer)
-                if peer.session is None:
+                if peer.session is not None:
+                    self._heard_all(peer.address)
+                else:
                     effects += self._fail(Reason.NO_SESSION, gateways - self._healthy_gateways(peer))
+            if (silence_ends := peer.silence_ends) is not None and now >= silence_ends:
+                self.rib.said_all(peer)
+                self._heard_all(peer.address)
         if self._adoption_ends is not None and now >= self._adoption_ends:
             self._adoption_ends = None
             self.fib.settle(self.fib.awaited())
@@ -314,7 +345,10 @@ class Router:
         effects = self._program(adopt(self.fib, dump, now))
         self.synchronised = True
         if self.fib.groups.by_id:
-            self._adoption_ends = now + max((g.stale_time for g in self.config.peer_groups.values()), default=0)
+            for gateway in in_order(self.fib.awaited()):
+                self.rib.await_peer(format_address(gateway.address), now)
+                self.rib.deferring = True
+            self._await_adopted(now)
             effects.append(Event("adopted", {"routes": len(self.fib.routes), "groups": len(self.fib.groups.by_id)}))
         table = self.rib.loc_rib.table
         self._want(self.rib.loc_rib.sets())
@@ -346,7 +380,7 @@ class Router:
         """The routes were compared with the model; try again, too, those that the kernel has refused."""
         interfaces = tuple(self.rib.nexthops.interfaces.values())
         different, changes = self.rib.network_changed(interfaces, audit.foreign)
-        self.rib.forget_dynamic_peers(now)
+        self.rib.forget_dynamic_peers(now, {gateway.address for gateway in self.fib.awaited()})
         effects = self._mended(mend_routes(self.fib, audit), drift=True)
         self._changed(changes)
         self._want(different)

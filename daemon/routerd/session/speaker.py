@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from structlog.typing import FilteringBoundLogger
 
 from routerd.config.model import Config
-from routerd.core.message import RouteRefresh, SessionDown, SessionUp, SpeakerDown
+from routerd.core.message import RouteRefresh, SessionDown, SessionUp, SpeakerDown, SpeakerUp
 from routerd.core.route import Family
 from routerd.session.channel import Channel
 from routerd.session.frames import Frame, Kind, RawUpdate, frame, pack, unpack_down, unpack_up
 from routerd.session.open import decode_open
 from routerd.session.status import Refused, Status
 
-Message = SessionUp | SessionDown | RawUpdate | RouteRefresh | SpeakerDown
+Message = SessionUp | SessionDown | RawUpdate | RouteRefresh | SpeakerUp | SpeakerDown
 
 _WORDS = 1 << 14
 """Bytes of the child's standard error that are read at once; no line is too long."""
@@ -241,8 +241,9 @@ class Speaker:
                 self._refresh(each, messages)
             else:
                 self._status.take(kind, payload)
-                if self._status.listening:
+                if self._status.listening and not self.ready.is_set():
                     self.ready.set()
+                    messages.append(SpeakerUp())
 
     def _up(self, each: Frame, messages: list[Message]) -> None:
         _, generation, payload = each

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from routerd.api.models import ProblemView, SpeakerView, StatusView, SysctlView
 from routerd.api.views import snapshot
+from routerd.api.views.problems.awaited import awaited, too_few
 from routerd.core.gateway_health import Reason
 from routerd.core.rib.peer import Peer
 from routerd.core.route import format_address, format_prefix
@@ -56,6 +57,8 @@ def _problems(router: Router, speaker: SpeakerView, sysctls: list[SysctlView], n
         yield ProblemView(where="fib", what="the kernel has not been read yet", remedy="wait a moment")
     for peer in router.rib.peers.values():
         yield from _peer_problems(router, peer)
+    yield from awaited(router)
+    yield from too_few(router)
     yield from _refusals(router)
     for sysctl in sysctls:
         if not sysctl["ok"]:

@@ -44,6 +44,7 @@ from routerd.core.message.speaker import (
     SessionDown,
     SessionUp,
     SpeakerDown,
+    SpeakerUp,
     Update,
 )
 
@@ -87,6 +88,7 @@ __all__ = [
     "SetRoutes",
     "Settle",
     "SpeakerDown",
+    "SpeakerUp",
     "SysctlState",
     "Update",
     "Work",
@@ -98,6 +100,7 @@ Input = (
     | SessionDown
     | Update
     | RouteRefresh
+    | SpeakerUp
     | SpeakerDown
     | KernelDump
     | WriteFailed

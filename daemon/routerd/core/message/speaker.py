@@ -110,6 +110,11 @@ class RouteRefresh:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakerUp:
+    """The ExaBGP child listens on all its places: from now on nodes can dial in."""
+
+
+@dataclass(frozen=True, slots=True)
 class SpeakerDown:
     """The ExaBGP child ended: every session is gone without a NOTIFICATION. It is restarted with back-off."""
 

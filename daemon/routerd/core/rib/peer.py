@@ -9,10 +9,16 @@ from routerd.core.rib.policy import PrefixFilter, Reject
 from routerd.core.route import Address, Attributes, Family, Path, parse_address
 
 _PATHS = 65536
+SILENCE = 2.0
+"""Seconds without an UPDATE after which a node that sends no End-of-RIB has said all."""
 
 
 class Peer:
-    """A peer's session and announcements. Times are monotonic seconds, `heard` that of its last UPDATE."""
+    """A peer's session and announcements. Times are monotonic seconds, `heard` that of its last UPDATE.
+
+    What is stale goes at `deadline`, `patience` seconds after its clock began; infinity while the clock stands,
+    because no node can dial in. `router_restarted` tells that the session ended by no fault of the node.
+    """
 
     def __init__(self, address: str, name: str, group_name: str, group: PeerGroup, now: float) -> None:
         self.address = address
@@ -33,6 +39,7 @@ class Peer:
         self.unadvertisable: frozenset[Family] = frozenset()
         self.pending_eor: frozenset[Family] = frozenset()
         self.deadline: float | None = None
+        self.patience = 0.0
         self.router_restarted = False
         self.shutting_down = False
         self.hops: dict[tuple[Address, Address | None], None] = {}
@@ -71,6 +78,20 @@ class Peer:
         self.since, self.reason, self.heard = now, "", None
         self.sessions += 1
         self.pending_eor = up.received.families & up.sent.families
+
+    @property
+    def silence_ends(self) -> float | None:
+        """When a node that sends no End-of-RIB has said all that it announces; None if it sends one, or has done so.
+
+        GoBGP and FRR send the marker only where graceful restart was negotiated (RFC 4724 section 2 asks for it
+        in every case).
+        """
+        up = self.session
+        if up is None or not self.pending_eor:
+            return None
+        if up.received.graceful_restart is not None and up.sent.graceful_restart is not None:
+            return None
+        return (self.since if self.heard is None else self.heard) + SILENCE
 
     def end(self, reason: str, now: float) -> None:
         """The session is over: all that it announced is stale."""

@@ -6,8 +6,13 @@ to peers and to people is collected in `effects` as it comes up.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
+from dataclasses import replace
+
 from routerd.config.model import Config
 from routerd.core.message import (
+    Advertise,
     CloseSession,
     Effect,
     Event,
@@ -45,6 +50,9 @@ class Rib:
         self.nexthops = NexthopTable()
         self.peers: dict[str, Peer] = {}
         self.effects: list[Effect] = []
+        self.listening = False
+        self.deferring = False
+        self._deferred: dict[str, tuple[Family, ...]] = {}
         fib = config.fib
         self._options = Options(fib.max_paths, fib.multipath_relax, fib.ignore_origin, fib.always_compare_med)
         self.loc_rib = LocRib(self._decide)
@@ -88,12 +96,16 @@ class Rib:
             return
         if peer.session is not None:
             self.session_down(SessionDown(up.peer, peer.session.generation, "replaced"), now)
+        self.speaker_up(now)
         peer.begin(up, now)
         graceful = up.received.graceful_restart
+        peer.deadline = None
+        if peer.router_restarted or graceful is not None:
+            # The Restart Time was for the way back; how long End-of-RIB may take is the router's to say.
+            self._hold(peer, peer.group.stale_time, now)
         if not peer.router_restarted:
             for family in unretained(frozenset(Family), graceful):
                 peer.adj_rib_in.purge(family)
-            peer.deadline = None if graceful is None else now + min(graceful.time, peer.group.stale_time)
         peer.router_restarted = False
         self.effects.append(
             Event(
@@ -101,7 +113,11 @@ class Rib:
                 {"peer": peer.name, "address": up.peer, "asn": up.received.asn, "group": peer.group_name},
             )
         )
-        self.effects.append(self.adj_ribs_out.start(peer, self._next_hops(peer, up)))
+        told = self.adj_ribs_out.start(peer, self._next_hops(peer, up))
+        if self.deferring and peer.group.graceful_restart and "learned" in peer.group.advertise:
+            self._deferred[peer.address] = told.end_of_rib
+            told = replace(told, end_of_rib=())
+        self.effects.append(told)
 
     def session_down(self, down: SessionDown, now: float) -> None:
         """A session ended: keep its paths as stale ones where graceful restart says so, else let them go."""
@@ -114,10 +130,10 @@ class Rib:
             return
         graceful = peer.session.received.graceful_restart
         peer.end(down.reason, now)
-        self.adj_ribs_out.stop(peer.address)
+        self._stop_telling(peer)
         peer.deadline = None
         if retains(down, graceful, peer.group.graceful_restart) and graceful is not None:
-            peer.deadline = now + min(graceful.time, peer.group.stale_time)
+            self._hold(peer, min(graceful.time, peer.group.stale_time), now)
             for family in set(Family) - graceful.families.keys():
                 peer.adj_rib_in.purge(family)
         else:
@@ -130,17 +146,67 @@ class Rib:
             )
         )
 
+    def speaker_up(self, now: float) -> None:
+        """Nodes can dial in: the clocks of those that are awaited run."""
+        if self.listening:
+            return
+        self.listening = True
+        for peer in self.peers.values():
+            if peer.deadline is not None:
+                self._hold(peer, peer.patience, now)
+
     def speaker_down(self, reason: str, now: float) -> None:
         """The ExaBGP child died: the router's own restart, for which no node is to blame. All paths wait as stale
-        ones until their nodes, which will dial in again, have announced them anew."""
+        ones until their nodes, which will dial in again, have announced them anew; no clock runs until they can."""
         up = sum(peer.session is not None for peer in self.peers.values())
         self.effects.append(Event("speaker down", {"reason": reason, "sessions": up}, level="error"))
+        self.listening = False
         for peer in self.peers.values():
             if peer.session is not None:
                 peer.end(reason, now)
-                self.adj_ribs_out.stop(peer.address)
+                self._stop_telling(peer)
                 peer.router_restarted = True
-                peer.deadline = now + peer.group.stale_time
+                self.deferring = True
+                self._hold(peer, peer.group.stale_time, now)
+            elif peer.deadline is not None:
+                self._hold(peer, peer.patience, now)
+
+    def _hold(self, peer: Peer, seconds: float, now: float) -> None:
+        """Keep what is stale of a peer so long from now on, or from when nodes can dial in."""
+        peer.patience = seconds
+        peer.deadline = now + seconds if self.listening else math.inf
+
+    def said_all(self, peer: Peer) -> None:
+        """A peer has announced all that it will: what is stale still goes."""
+        peer.pending_eor = frozenset()
+        peer.adj_rib_in.purge()
+
+    # ------------------------------------------------------------------------------------------ deferral
+
+    def _stop_telling(self, peer: Peer) -> None:
+        self.adj_ribs_out.stop(peer.address)
+        self._deferred.pop(peer.address, None)
+
+    def await_peer(self, address: str, now: float) -> None:
+        """A node that was there before the router's restart has not returned yet: show it."""
+        peer = self._peer(address, now)
+        if peer is not None and not peer.sessions:
+            peer.reason = "has not returned since routerd started"
+
+    def speaks(self, peer: Peer) -> bool:
+        """Tell whether the router's End-of-RIB need not wait for a peer any more (RFC 4724 section 4.1): it has said
+        all, or restarts itself and waits for ours."""
+        if peer.session is None:
+            return False
+        graceful = peer.session.received.graceful_restart
+        return not peer.pending_eor or (graceful is not None and graceful.restarting)
+
+    def end_deferral(self) -> None:
+        """The nodes are back: tell the peers that learned routes are complete."""
+        self.deferring = False
+        for address, families in self._deferred.items():
+            self.effects.append(Advertise(address, end_of_rib=families))
+        self._deferred.clear()
 
     def gateways_of(self, peer: Peer) -> set[Gateway]:
         """The gateways that the peer's paths lead to, and that of its own address."""
@@ -152,6 +218,7 @@ class Rib:
         """Graceful restart took too long: what is still stale goes."""
         peer.deadline = None
         peer.router_restarted = False
+        peer.pending_eor = frozenset()
         if not peer.adj_rib_in.stale:
             return
         self.effects.append(
@@ -163,12 +230,13 @@ class Rib:
         )
         peer.adj_rib_in.purge()
 
-    def forget_dynamic_peers(self, now: float) -> None:
-        """Forget peers of ranges that have been away for long: nodes come and go with new addresses."""
+    def forget_dynamic_peers(self, now: float, awaited: Collection[Address]) -> None:
+        """Forget peers of ranges that have been away for long, and those that were awaited and are no more: nodes
+        come and go with new addresses."""
         static = {peer.address for peer in self.config.peers}
         for peer in list(self.peers.values()):
-            away = peer.session is None and not peer.adj_rib_in.stale and now - peer.since > FORGET_AFTER
-            if away and peer.address not in static:
+            away = peer.session is None and not peer.adj_rib_in.stale and peer.packed not in awaited
+            if away and (not peer.sessions or now - peer.since > FORGET_AFTER) and peer.address not in static:
                 del self.peers[peer.address]
 
     def purge_slice(self, peer: Peer) -> list[Change]:

@@ -1,0 +1,1 @@
+"""What `status` calls a problem: a file a topic."""

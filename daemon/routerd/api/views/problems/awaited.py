@@ -1,0 +1,43 @@
+"""Nodes that ought to be there and are not: those of before a restart, and the expected number of a range."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from routerd.api.models import ProblemView
+from routerd.core.route import format_address
+from routerd.core.router import Router
+
+
+def awaited(router: Router) -> Iterator[ProblemView]:
+    """Yield the gateways whose routes were adopted and that no node with a session leads to yet."""
+    missing = {gateway.address for gateway in router.fib.awaited()}
+    if missing:
+        peers = router.rib.peers.values()
+        missing -= {gateway.address for p in peers if p.session is not None for gateway in router.rib.gateways_of(p)}
+    for address in sorted(missing):
+        yield ProblemView(
+            where=f"node {format_address(address)}",
+            what="it was there before routerd started and has not returned; its routes stay for now",
+            remedy="check the node's speaker; if the node is gone for good its routes go when stale_time is over",
+        )
+
+
+def too_few(router: Router) -> Iterator[ProblemView]:
+    """Yield the ranges that have fewer nodes with a session than the configuration expects."""
+    ranges = [each for each in router.config.dynamic_peers if each.expected]
+    if not ranges:
+        return
+    up = Counter(
+        found.range
+        for peer in router.rib.peers.values()
+        if peer.session is not None and (found := router.config.range_of(peer.address)) is not None
+    )
+    for each in ranges:
+        if up[each.range] < each.expected:
+            yield ProblemView(
+                where=f"range {each.range}",
+                what=f"{up[each.range]} nodes have a session, {each.expected} are expected",
+                remedy="check the nodes that are missing in routerd peers, or change expected in [[dynamic_peers]]",
+            )

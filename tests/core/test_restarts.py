@@ -1,0 +1,217 @@
+"""Time after a restart, of a node or of the router: what bounds what, and when a node has said all."""
+
+import pytest
+
+from routerd.core.message import Advertise, Gateway, GracefulRestart, NeighbourState, SpeakerUp
+from routerd.core.rib.peer import SILENCE
+from routerd.core.route import Family, parse_address
+from tests.support.core import CONFIG, Simulation, preserving
+
+VIP, OTHER = "172.16.1.1/32", "172.16.1.2/32"
+A, B, C = "192.168.10.100", "192.168.10.101", "192.168.10.102"
+STALE_TIME = 60
+LEARNED = CONFIG.replace('advertise = ["networks"]', 'advertise = ["networks", "learned"]')
+
+
+def nodes(*names: str, config: str = CONFIG, graceful: GracefulRestart | None = None) -> Simulation:
+    """Nodes that announce both VIPs."""
+    simulation = Simulation(config)
+    for name in names:
+        simulation.up(name, graceful=graceful)
+        simulation.announce(name, VIP, OTHER)
+        simulation.end_of_rib(name)
+    simulation.settle()
+    simulation.forget()
+    return simulation
+
+
+def ends_of_rib(simulation: Simulation) -> list[str]:
+    """Who was told End-of-RIB since the last call of `forget`."""
+    return [effect.peer for effect in simulation.effects if isinstance(effect, Advertise) and effect.end_of_rib]
+
+
+class TestNode:
+    def test_the_restart_time_bounds_the_way_back_only(self) -> None:
+        """Back after 2 s of 5, it takes its time until it announces (kube-router#753)."""
+        simulation = nodes(A, B, graceful=preserving(5))
+        simulation.down(A)
+        simulation.advance(2)
+        simulation.up(A, graceful=preserving(5))
+        simulation.advance(STALE_TIME - 1)
+        assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+        simulation.announce(A, VIP)
+        simulation.end_of_rib(A)
+        simulation.settle()
+        assert simulation.fib() == {VIP: [A, B], OTHER: [B]}
+
+    def test_without_an_end_of_rib_the_stale_time_bounds_it(self) -> None:
+        simulation = nodes(A, B, graceful=preserving(5))
+        simulation.down(A)
+        simulation.up(A, graceful=preserving(5))
+        simulation.announce(A, VIP)
+        simulation.advance(STALE_TIME + 1)
+        assert simulation.fib() == {VIP: [A, B], OTHER: [B]}
+
+    def test_the_restart_time_passes(self) -> None:
+        simulation = nodes(A, B, graceful=preserving(5))
+        simulation.down(A)
+        simulation.advance(4.9)
+        assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+        simulation.advance(0.2)
+        assert simulation.fib() == {VIP: [B], OTHER: [B]}
+
+    def test_a_pause_ends_what_a_node_without_graceful_restart_says(self) -> None:
+        simulation = nodes(A, B)
+        simulation.restart()
+        for node in (A, B):
+            simulation.up(node)
+        for _ in range(4):
+            simulation.announce(A, VIP)
+            simulation.announce(B, VIP)
+            simulation.advance(SILENCE - 0.1)
+            assert OTHER in simulation.fib()
+        simulation.advance(0.2)
+        assert simulation.fib() == {VIP: [A, B]}
+
+    def test_a_node_that_says_nothing_has_said_all(self) -> None:
+        simulation = nodes(A, B)
+        simulation.restart()
+        simulation.up(A)
+        simulation.up(B)
+        simulation.announce(B, VIP)
+        simulation.advance(SILENCE + 0.1)
+        assert simulation.fib() == {VIP: [B]}
+
+    def test_a_pause_means_nothing_where_graceful_restart_was_negotiated(self) -> None:
+        simulation = nodes(A, B, graceful=preserving())
+        simulation.restart()
+        for node in (A, B):
+            simulation.up(node, graceful=preserving())
+        simulation.advance(STALE_TIME - 1)
+        assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+
+
+class TestRouter:
+    def test_the_fib_stays_however_long_no_node_can_dial_in(self) -> None:
+        simulation = nodes(A, B)
+        simulation.speaker_dies()
+        simulation.advance(100 * STALE_TIME)
+        assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+        simulation.take(SpeakerUp())
+        simulation.advance(STALE_TIME - 1)
+        assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+        simulation.up(A)
+        simulation.announce(A, VIP)
+        simulation.advance(2)
+        assert simulation.fib() == {VIP: [A]}
+
+    def test_the_speaker_dies_again_before_all_nodes_are_back(self) -> None:
+        simulation = nodes(A, B)
+        for _ in range(5):
+            simulation.speaker_dies()
+            simulation.take(SpeakerUp())
+            simulation.up(A)
+            simulation.announce(A, VIP, OTHER)
+            simulation.advance(STALE_TIME - 10)
+            assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+        simulation.advance(11)
+        assert simulation.fib() == {VIP: [A], OTHER: [A]}
+
+    def test_the_speaker_dies_while_a_node_restarts(self) -> None:
+        """The node could not have come back meanwhile; then it has its whole Restart Time again, F bits and all."""
+        simulation = nodes(A, B, graceful=preserving(5))
+        simulation.down(A)
+        simulation.advance(3)
+        simulation.speaker_dies()
+        simulation.advance(30)
+        simulation.take(SpeakerUp())
+        simulation.advance(4)
+        assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+        simulation.up(A, graceful=GracefulRestart(True, False, 5, dict.fromkeys(Family, False)))
+        simulation.settle()
+        assert simulation.fib() == {VIP: [B], OTHER: [B]}
+
+    def test_a_silent_node_is_not_waited_for(self) -> None:
+        simulation = nodes(A, B, graceful=preserving())
+        simulation.restart()
+        simulation.take(NeighbourState(Gateway(parse_address(A), 2), alive=False))
+        simulation.up(B, graceful=preserving())
+        simulation.announce(B, VIP)
+        simulation.end_of_rib(B)
+        simulation.settle()
+        assert simulation.fib() == {VIP: [B]}
+
+    def test_nothing_is_swept_while_nobody_can_dial_in(self) -> None:
+        simulation = nodes(A, B)
+        simulation.restart(listening=False)
+        simulation.advance(100 * STALE_TIME)
+        assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+        simulation.take(SpeakerUp())
+        simulation.advance(STALE_TIME + 1)
+        assert simulation.fib() == {}
+
+    def test_nodes_that_have_not_returned_are_shown(self) -> None:
+        simulation = nodes(A, B)
+        simulation.restart()
+        assert {address: peer.reason for address, peer in simulation.router.rib.peers.items()} == dict.fromkeys(
+            (A, B), "has not returned since routerd started"
+        )
+
+
+class TestDeferral:
+    """RFC 4724 section 4.1: a restarted router says End-of-RIB once it knows again what it had known."""
+
+    def test_end_of_rib_waits_for_all_nodes(self) -> None:
+        simulation = nodes(A, B, C, config=LEARNED, graceful=preserving())
+        simulation.restart()
+        simulation.forget()
+        for node in (A, B):
+            simulation.up(node, graceful=preserving())
+            simulation.announce(node, VIP, OTHER)
+            simulation.end_of_rib(node)
+            simulation.settle()
+        assert ends_of_rib(simulation) == []
+        simulation.up(C, graceful=preserving())
+        simulation.announce(C, VIP)
+        simulation.settle()
+        assert ends_of_rib(simulation) == []
+        simulation.end_of_rib(C)
+        simulation.settle()
+        assert ends_of_rib(simulation) == [A, B, C]
+        simulation.up(C, graceful=preserving())
+        assert ends_of_rib(simulation) == [A, B, C, C]
+
+    def test_the_speaker_was_killed(self) -> None:
+        simulation = nodes(A, B, config=LEARNED, graceful=preserving())
+        simulation.speaker_dies()
+        simulation.take(SpeakerUp())
+        simulation.up(A, graceful=preserving())
+        simulation.end_of_rib(A)
+        simulation.settle()
+        assert ends_of_rib(simulation) == []
+        simulation.advance(STALE_TIME + 1)  # B stays away
+        assert ends_of_rib(simulation) == [A]
+
+    def test_nodes_that_restart_themselves_are_not_waited_for(self) -> None:
+        """They wait for the router's End-of-RIB."""
+        restarting = GracefulRestart(True, False, 15, dict.fromkeys(Family, True))
+        simulation = nodes(A, B, config=LEARNED, graceful=preserving())
+        simulation.restart()
+        simulation.forget()
+        for node in (A, B):
+            simulation.up(node, graceful=restarting)
+        simulation.settle()
+        assert ends_of_rib(simulation) == [A, B]
+
+    @pytest.mark.parametrize("config", [CONFIG, LEARNED.replace("graceful_restart = true", "")])
+    def test_who_hears_no_learned_routes_or_has_no_graceful_restart_does_not_wait(self, config: str) -> None:
+        simulation = nodes(A, B, config=config)
+        simulation.restart()
+        simulation.forget()
+        simulation.up(A)
+        assert ends_of_rib(simulation) == [A]
+
+    def test_a_first_start_defers_nothing(self) -> None:
+        simulation = Simulation(LEARNED)
+        simulation.up(A, graceful=preserving())
+        assert ends_of_rib(simulation) == [A]
