@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import time
 
 import pytest
 
@@ -120,23 +119,6 @@ async def test_notification_received_is_reported_with_its_data() -> None:
         assert "6/9 received" in down.reason
 
 
-async def test_new_connection_replaces_an_established_session() -> None:
-    async with speaking(configuration(free_port())) as running, await dial(running) as old:
-        first = await running.expect(SessionUp)
-        started = time.monotonic()
-        async with await dial(running):
-            second = await running.expect(SessionUp)
-            assert time.monotonic() - started < 1
-            await old.closed()
-        kinds = [(type(each), each.generation) for each in running.heard if isinstance(each, SessionUp | SessionDown)]
-        assert kinds[:3] == [
-            (SessionUp, first.generation),
-            (SessionDown, first.generation),
-            (SessionUp, second.generation),
-        ]
-        assert second.generation > first.generation
-
-
 async def test_range_lets_peers_in_up_to_its_limit() -> None:
     async with (
         speaking(configuration(free_port(), **RANGE)) as running,
@@ -146,6 +128,7 @@ async def test_range_lets_peers_in_up_to_its_limit() -> None:
         assert (await running.expect(SessionUp)).dynamic
         await running.expect(SessionUp)
         third = await bgp.connect("127.0.0.1", running.port, source="127.0.1.3")
+        third.introduce()
         assert (await third.expect(bgp.NOTIFICATION))[1][:2] == b"\6\5"
         await third.close()
         await running.until(lambda: running.speaker.state.refused)

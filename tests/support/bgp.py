@@ -23,6 +23,7 @@ OPEN, UPDATE, NOTIFICATION, KEEPALIVE, ROUTE_REFRESH = 1, 2, 3, 4, 5
 IPV4, IPV6 = 1, 2
 MARKER = b"\xff" * 16
 _TCP_MD5SIG = 14
+_TCP_REPAIR = 19
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ class Client:
 
     async def establish(self, keepalive: bool = True) -> bytes:
         """Exchange OPENs and KEEPALIVEs and return the router's OPEN body; go on with KEEPALIVEs unless told not."""
-        self.send(self._hello)
+        self.introduce()
         _, body = await self.expect(OPEN)
         self.send(message(KEEPALIVE))
         await self.expect(KEEPALIVE)
@@ -172,6 +173,10 @@ class Client:
         if keepalive and hold:
             self._tasks.append(asyncio.create_task(self._keep_alive(hold / 3)))
         return body
+
+    def introduce(self) -> None:
+        """Send the OPEN."""
+        self.send(self._hello)
 
     def send(self, data: bytes) -> None:
         """Send bytes, in order, without waiting; `flushed` waits."""
@@ -227,6 +232,11 @@ class Client:
         if self.sock.fileno() != -1:
             loop.remove_writer(self.sock)
         self.sock.close()
+
+    async def vanish(self) -> None:
+        """Lose the connection as a node does that is power-cycled: without a word or a trace (needs root)."""
+        self.sock.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
+        await self.close()
 
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()

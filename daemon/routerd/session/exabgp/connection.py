@@ -7,7 +7,10 @@ the socket took only in part. Here one read serves many messages, and all output
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import socket
+import struct
+import termios
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -25,8 +28,10 @@ _HEADER = 19
 _LINGER = 1.0
 _MAX_LINGERING = 128
 
-_TYPES = frozenset(range(1, 6))
-"""OPEN, UPDATE, NOTIFICATION, KEEPALIVE, ROUTE-REFRESH."""
+_REFRESH = 5
+_FITS = {**Message.Length, _REFRESH: lambda length: length >= 23}
+"""Message type -> whether a message may have that length. A longer ROUTE-REFRESH than RFC 2918's filters routes
+(RFC 5291 section 4), which is none of our business, and no reason to end a session."""
 
 
 class Connection(Incoming):  # type: ignore[misc]
@@ -44,12 +49,12 @@ class Connection(Incoming):  # type: ignore[misc]
 
     # ------------------------------------------------------------------------------------------------- input
 
-    def receive(self) -> bool:
-        """Read what has come; False for nothing. LostConnection when the peer is gone."""
+    def receive(self, limit: int = _READ) -> bool:
+        """Read what has come, `limit` bytes at most; False for nothing. LostConnection when the peer is gone."""
         if self.io is None:
             raise LostConnection("the connection is closed")
         try:
-            data = self.io.recv(_READ)
+            data = self.io.recv(limit)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:
@@ -78,14 +83,21 @@ class Connection(Incoming):  # type: ignore[misc]
             kind = data[start + 18]
             if not data.startswith(Message.MARKER, start):
                 raise Notify(1, 1, b"")
-            if kind not in _TYPES:
+            if kind not in _FITS:
                 raise Notify(1, 3, bytes([kind]))
-            if not _HEADER <= length <= self.msg_size or not Message.Length[kind](length):
+            if not _HEADER <= length <= self.msg_size or not _FITS[kind](length):
                 raise Notify(1, 2, length.to_bytes(2, "big"))
             if start + length > size:
                 return
             self._offset = start + length
             yield kind, data[start + _HEADER : start + length]
+
+    def peek(self) -> tuple[int, bytes] | None:
+        """Return type and body of the first message without taking it; None while it is not whole."""
+        offset = self._offset
+        first = next(self.messages(), None)
+        self._offset = offset
+        return first
 
     # ------------------------------------------------------------------------------------------------ output
 
@@ -121,6 +133,14 @@ class Connection(Incoming):  # type: ignore[misc]
     def unsent(self) -> int:
         """How many bytes wait for the peer to read."""
         return len(self._output)
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether the peer's kernel has taken all that was sent, and so has this connection still."""
+        if self.io is None or self._output:
+            return False
+        (waiting,) = struct.unpack("=i", fcntl.ioctl(self.io, termios.TIOCOUTQ, bytes(4)))
+        return bool(waiting == 0)
 
     @property
     def stalled(self) -> float:

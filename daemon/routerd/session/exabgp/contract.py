@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import time
 from collections.abc import Iterable
 from typing import Any
 
-from exabgp.bgp.message import Message, Notify
+from exabgp.bgp.message import Message, Notification, Notify, Open
+from exabgp.bgp.timer import ReceiveTimer
 from exabgp.configuration.configuration import Configuration
 from exabgp.logger import log
 from exabgp.reactor import loop
+from exabgp.reactor import peer as peer_module
 from exabgp.reactor.api.processes import Processes
 from exabgp.reactor.interrupt import Signal
 from exabgp.reactor.listener import Listener, set_accepted_ttl
@@ -18,6 +22,8 @@ from exabgp.reactor.network.incoming import Incoming
 from exabgp.reactor.peer import Peer
 from exabgp.reactor.protocol import Protocol
 from exabgp.version import release
+
+from routerd.session.exabgp.timers import TIMED, clock
 
 OLDEST = (5, 0, 15)
 
@@ -34,7 +40,6 @@ SIGNATURES: dict[Any, dict[str, str]] = {
     Peer: {
         "__init__": "self neighbor reactor",
         "run": "self",
-        "handle_connection": "self connection",
         "remove": "self",
         "shutdown": "self",
         "stopping": "self",
@@ -53,6 +58,7 @@ SIGNATURES: dict[Any, dict[str, str]] = {
         "read_message": "self",
         "write": "self message negotiated",
         "validate_open": "self",
+        "new_keepalive": "self comment",
         "new_notification": "self notification",
     },
     Incoming: {"__init__": "self afi peer local io"},
@@ -72,13 +78,20 @@ SIGNATURES: dict[Any, dict[str, str]] = {
     },
     Configuration: {"__init__": "self configurations text", "reload": "self"},
     Notify: {"__init__": "self code subcode data"},
-    Message: {"unpack": "message data direction negotiated"},
+    Notification: {"unpack_message": "data direction negotiated"},
+    Open: {"__init__": "self version asn hold_time router_id capabilities"},
+    ReceiveTimer: {
+        "__init__": "self session holdtime code subcode message",
+        "check_ka_timer": "self message ignore",
+        "check_ka": "self message ignore",
+    },
     log: dict.fromkeys(("debug", "info", "warning", "error", "critical", "fatal"), "message source level"),
 }
 
 NAMES: tuple[tuple[Any, str], ...] = (
     (loop, "Peer"),
     (loop, "Processes"),
+    (peer_module, "ReceiveTimer"),
     (Signal, "SHUTDOWN"),
     (Signal, "rearm"),
     *((Signal, name) for name in ("sigterm", "sighup", "sigalrm", "sigusr1", "sigusr2")),
@@ -113,5 +126,8 @@ def breaches() -> Iterable[str]:
     for owner, name in NAMES:
         if not hasattr(owner, name):
             yield f"{owner.__name__}.{name} is gone"
+    for name in TIMED:
+        if getattr(sys.modules.get(name), "time", None) not in (time, clock):
+            yield f"{name} does not ask the time of a module `time`"
     if inspect.signature(set_accepted_ttl).parameters.keys() != {"connection", "neighbor"}:
         yield "set_accepted_ttl has other arguments"

@@ -111,7 +111,7 @@ class Listener(ExaListener):  # type: ignore[misc]
             self._reactor.uplink.log("info", f"a connection was lost at once: {error}")
             io.close()
             return
-        self._reactor.admit(connection)
+        self._reactor.meet(connection)
 
     @property
     def fds(self) -> list[int]:

@@ -1,15 +1,12 @@
-"""A peer and its protocol: raw UPDATEs go up, the newest connection wins, a NOTIFICATION is always sent."""
+"""A peer and its protocol: raw UPDATEs go up, a session keeps its place, a NOTIFICATION is always sent."""
 
 from __future__ import annotations
 
 import math
-import struct
-import time
 from collections.abc import Iterator
 from typing import Any
 
-from exabgp.bgp.message import _NOP, Message, Notification, Notify, Update
-from exabgp.bgp.message.direction import Direction
+from exabgp.bgp.message import _NOP, KeepAlive, Notification, Notify, Update
 from exabgp.bgp.message.open.capability import Capability
 from exabgp.reactor.network.error import NetworkError
 from exabgp.reactor.peer import ACTION
@@ -17,7 +14,10 @@ from exabgp.reactor.peer import Peer as ExaPeer
 from exabgp.reactor.protocol import Protocol as ExaProtocol
 
 from routerd.core import message
-from routerd.session.exabgp.connection import MAX_OUTPUT
+from routerd.core.message import Open
+from routerd.session.exabgp.connection import MAX_OUTPUT, Connection
+from routerd.session.exabgp.open import exabgp_open
+from routerd.session.exabgp.timers import clock
 from routerd.session.frames import Down, Kind, Up, frame
 
 SEND_HOLD_TIME = 480.0
@@ -32,16 +32,22 @@ _EMPTY = Update([], b"")
 
 
 class Protocol(ExaProtocol):  # type: ignore[misc]
-    """One connection's messages. `generation` numbers it over the life of the parent."""
+    """One connection's messages. `opened` is the peer's OPEN, which still waits in the connection to be read.
 
-    def __init__(self, peer: Peer) -> None:
+    `generation` numbers the connection over the life of the parent.
+    """
+
+    connection: Connection
+
+    def __init__(self, peer: Peer, opened: Open) -> None:
         super().__init__(peer)
+        self.opened = opened
         self.generation: int = peer.reactor.next_generation()
         self.received_open = b""
         self.sent_open = b""
         self.notification: message.Notification | None = None
         self.kept_alive = 0
-        """When the last KEEPALIVE went out, in whole seconds of the wall clock like all of ExaBGP's timers."""
+        """When the last KEEPALIVE went out, in whole monotonic seconds like all of ExaBGP's timers."""
 
     def read_message(self) -> Iterator[Any]:
         """Yield NOPs while nothing comes, then one message; a run of UPDATEs goes up as frames and counts as one."""
@@ -51,7 +57,7 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
             if established and uplink.full:
                 # The parent is behind. A peer whose bytes wait here is alive: its hold timer must not run out.
                 if self.connection.readable():
-                    self.peer.recv_timer.last_read = int(time.time())
+                    self.peer.recv_timer.last_read = int(clock.time())
                 yield _NOP
                 continue
             updates, other = self._take(established)
@@ -79,23 +85,23 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
         return bool(frames), None
 
     def _decode(self, kind: int, body: bytes, established: bool) -> Any:
-        if kind == _UPDATE:
-            return _EMPTY  # before ESTABLISHED: ExaBGP answers with an FSM error
+        """Return a message as ExaBGP's; UPDATE and ROUTE-REFRESH are the parent's, an empty UPDATE stands for them.
+
+        Before ESTABLISHED that is what ExaBGP answers with an FSM error, as it does a second OPEN.
+        """
         if kind == _OPEN:
             if established:
-                raise Notify(5, 3, b"")  # RFC 6608 section 4
+                raise Notify(5, 3, bytes([kind]))  # RFC 6608 section 4
             self.received_open = body
-        elif kind == _NOTIFICATION:
-            self.notification = message.Notification(False, body[0], body[1], body[2:])
-        try:
-            decoded = Message.unpack(kind, body, Direction.IN, self.negotiated)
-        except (IndexError, KeyError, ValueError, TypeError, struct.error) as error:
-            raise Notify(kind if kind == _OPEN else 1, 0, b"") from error
+            return exabgp_open(self.opened)
         if kind == _NOTIFICATION:
-            raise decoded
+            self.notification = message.Notification(False, body[0], body[1], body[2:])
+            raise Notification.unpack_message(body)
+        if kind == _KEEPALIVE:
+            return KeepAlive()
         if kind == _REFRESH and established:
             self.peer.reactor.uplink.refresh(self.generation, body)
-        return decoded
+        return _EMPTY
 
     def write(self, said: Any, negotiated: Any = None) -> Iterator[bool]:
         """Send a message; an OPEN and a NOTIFICATION are kept for the report to the parent."""
@@ -106,18 +112,11 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
         elif said.ID == _NOTIFICATION:
             self.notification = message.Notification(True, said.code, said.subcode, said.data)
         elif said.ID == _KEEPALIVE:
-            self.kept_alive = int(time.time())
+            self.kept_alive = int(clock.time())
         yield from super().write(said, negotiated)
 
     def validate_open(self) -> None:
-        """Check the peer's OPEN (RFC 4271 section 6.2); `peer-as auto` is any AS but ours and 0 (RFC 7607)."""
-        asn = int(self.negotiated.peer_as)
-        expected = self.neighbor["peer-as"]
-        if asn == 0 or (expected is None and asn == int(self.neighbor["local-as"])):
-            raise Notify(2, 2, b"")
-        error = self.negotiated.validate(self.neighbor)
-        if error is not None:
-            raise Notify(*error)
+        """Do nothing: the OPEN was judged before the connection was let in."""
 
 
 class Peer(ExaPeer):  # type: ignore[misc]
@@ -142,7 +141,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
 
     @property
     def due(self) -> float:
-        """When the session wants a turn though its socket is silent, in seconds of the wall clock."""
+        """When the session wants a turn though its socket is silent, in monotonic seconds."""
         if self.busy:
             return 0.0
         if self.proto is None:
@@ -167,14 +166,47 @@ class Peer(ExaPeer):  # type: ignore[misc]
         self._unfinished = action == ACTION.NOW
         return action
 
-    def handle_connection(self, connection: Any) -> None:
-        """Take a connection in place of the one that stands.
+    def yields_to(self, opened: Open) -> bool:
+        """Tell whether a connection with this valid OPEN takes the place of the one that stands, if one does.
 
-        All are the peer's own, and a peer that dials again has lost the old one (RFC 4724 section 4.2).
+        An established session keeps its place (RFC 4271 section 6.8), except where graceful restart is negotiated for
+        some family: then a node that dials again has restarted (RFC 4724 section 5). It has the AS and identifier as
+        before; else it is another speaker behind the node's address.
+
+        Before, the RFC keeps the connection that the speaker with the higher identifier has opened. Here the peer has
+        opened both: of two speakers that with the higher identifier has its way, and one speaker that dials again has
+        given up the older connection.
+        """
+        if self.proto is None:
+            return True
+        standing = self.proto.opened
+        if not self.established():
+            return opened.router_id >= standing.router_id
+        theirs = standing.graceful_restart
+        helped = self.neighbor["capability"]["graceful-restart"] and theirs is not None and theirs.families
+        return bool(helped) and (opened.asn, opened.router_id) == (standing.asn, standing.router_id)
+
+    def probe(self, now: float) -> bool:
+        """Have the node's kernel prove that it has the session: send a KEEPALIVE, unless one went out this second."""
+        proto = self.proto
+        assert proto is not None
+        if now < proto.kept_alive + 1:
+            return False
+        for _ in proto.new_keepalive():
+            pass  # our connection takes it in the first step
+        return True
+
+    def handle_connection(self, connection: Connection, opened: Open) -> None:
+        """Take a connection with a valid OPEN, in place of the one that stands.
+
+        An established session ends silently, so that its paths stay, as stale ones, until they are learned anew.
         """
         if self.proto is not None:
+            if not self.established():
+                for _ in self.proto.new_notification(Notify(6, 7, b"")):
+                    pass  # our connection takes it in the first step
             self._close("replaced by a new connection of the peer")
-        self.proto = Protocol(self).accept(connection)
+        self.proto = Protocol(self, opened).accept(connection)
         self.generator = None
         self._teardown = None
         self._delay.reset()
@@ -242,7 +274,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         if proto is not None:
             self.reactor.sessions.pop(proto.generation, None)
             self.reactor.release(proto.fd())
-            down = Down(self.address, _reason(message, error), proto.notification)
+            down = Down(self.address, reason(message, error), proto.notification)
             self.reactor.uplink.down(proto.generation, down)
         super()._close(message, error)
 
@@ -254,7 +286,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         super()._reset(message, error)
 
 
-def _reason(text: str, error: Any) -> str:
+def reason(text: str, error: Any) -> str:
     """Return why a session ended, in a line for people."""
     if isinstance(error, Notification):
         way = "sent" if isinstance(error, Notify) else "received"

@@ -15,11 +15,15 @@ from exabgp.reactor.interrupt import Signal
 from exabgp.reactor.listener import set_accepted_ttl
 
 from routerd.config.model import Config
+from routerd.core.message import Notification, Open
+from routerd.session.exabgp import timers
 from routerd.session.exabgp.connection import Connection
 from routerd.session.exabgp.listener import Listener
-from routerd.session.exabgp.peer import Peer
+from routerd.session.exabgp.peer import Peer, reason
+from routerd.session.exabgp.pending import Pending
 from routerd.session.exabgp.uplink import Uplink
-from routerd.session.frames import Frame, Kind, unpack
+from routerd.session.frames import Down, Frame, Kind, unpack
+from routerd.session.open import decode_open, judge_open
 from routerd.session.text import neighbor_text, speaker_text
 
 SWEEP = 0.25
@@ -37,6 +41,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
     _peers: dict[str, Peer]
 
     def __init__(self, uplink: Uplink, generation: int) -> None:
+        timers.install()
         loop.Peer = Peer
         loop.Processes = lambda: uplink
         super().__init__(Configuration([""], text=True))
@@ -53,6 +58,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self._generation = generation
         self._next_sweep = 0.0
         self._ready: set[str] = set()
+        self._arrived: set[int] = set()  # file descriptors of newcomers that have said something
         self._watched: dict[str, Peer] = {}
         self._owners: dict[int, str] = {}  # file descriptor -> peer's name
         self.config: Config | None = None
@@ -61,6 +67,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self.met: set[str] = set()
         self.sessions: dict[int, Peer] = {}
         self._at: dict[str, Peer] = {}  # address -> peer
+        self.pending = Pending(self)
 
     def next_generation(self) -> int:
         """Return a number that no session had."""
@@ -117,13 +124,34 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
 
     # -------------------------------------------------------------------------------------------- connections
 
-    def admit(self, connection: Connection) -> None:
-        """Give a new connection to its peer: a static one first, else one of the narrowest range."""
-        address = connection.peer
-        peer = self._at.get(address) or self._new_dynamic(connection)
+    def meet(self, connection: Connection) -> None:
+        """Have a new connection wait for its OPEN, if it comes from where a peer may be."""
+        assert self.config is not None  # the listener has no sockets before
+        if self.config.group_of(connection.peer) is None:
+            self.refuse(connection, Notify(6, 3, b""), "no peer and no range has this address")
+        else:
+            self.pending.add(connection, time.monotonic())
+
+    def judge(self, address: str, body: bytes) -> Open:
+        """Return the OPEN of a connection from an address; OpenError when it is not valid for the peer there."""
+        assert self.config is not None
+        opened = decode_open(body)
+        group = self.config.group_of(address)
+        if group is None:
+            raise Notify(6, 3, b"")  # the configuration has changed meanwhile
+        judge_open(opened, self.config, group[1])
+        return opened
+
+    def peer_at(self, address: str) -> Peer | None:
+        """Return the peer of an address: a static one, or a dynamic one that has a session."""
+        return self._at.get(address)
+
+    def admit(self, connection: Connection, opened: Open) -> None:
+        """Give a connection with a valid OPEN to its peer: a static one first, else one of the narrowest range."""
+        peer = self._at.get(connection.peer) or self._new_dynamic(connection)
         if peer is not None:
             set_accepted_ttl(connection, peer.neighbor)
-            peer.handle_connection(connection)
+            peer.handle_connection(connection, opened)
 
     def _new_dynamic(self, connection: Connection) -> Peer | None:
         """Make a peer of the narrowest range that holds the address; None, and a refusal, where there is none."""
@@ -131,10 +159,11 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         assert config is not None  # the listener has no sockets before
         found = config.range_of(address)
         if found is None:
-            self._refuse(connection, 3, "no peer and no range has this address")
+            self.refuse(connection, Notify(6, 3, b""), "no peer and no range has this address")
             return None
         if sum(1 for each in self.dynamic.values() if each == found.range) >= found.limit:
-            self._refuse(connection, 5, f"the limit of {found.limit} peers of {found.range} is reached")
+            full = f"the limit of {found.limit} peers of {found.range} is reached"
+            self.refuse(connection, Notify(6, 5, b""), full)
             return None
         parsed = Configuration([neighbor_text(config, address, config.peer_groups[found.group])], text=True)
         if not parsed.reload():
@@ -146,10 +175,15 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self.register_peer(name, peer)
         return peer
 
-    def _refuse(self, connection: Connection, subcode: int, why: str) -> None:
-        connection.queue(Notify(6, subcode, b"").message())
+    def refuse(self, connection: Connection, notify: Notify, why: str) -> None:
+        """End a connection that is not let in. A peer without a session shows why."""
+        connection.queue(notify.message())
         connection.close()
-        self.uplink.refused(connection.peer, why)
+        self.uplink.refused(connection.peer, why or str(notify))
+        peer = self.peer_at(connection.peer)
+        if peer is None or peer.proto is None:
+            said = Notification(True, notify.code, notify.subcode, notify.data)
+            self.uplink.down(self.next_generation(), Down(connection.peer, reason(why, notify), said))
 
     def forget(self, peer: Peer) -> None:
         """Drop a dynamic peer whose session is gone; the loop lets go of it in its next turn."""
@@ -167,25 +201,35 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
     def adopt(self, peer: Peer) -> None:
         """Listen to a peer's new connection."""
         self._owners[peer.socket()] = peer.neighbor.name()
-        self._poller.register(peer.socket(), _INPUT)
+        self.poll(peer.socket())
         self.watch(peer)
+
+    def poll(self, fd: int) -> None:
+        """Listen to a connection."""
+        self._poller.register(fd, _INPUT)
+
+    def unpoll(self, fd: int) -> None:
+        """Listen to a connection no more."""
+        self._poller.unregister(fd)
 
     def release(self, fd: int) -> None:
         """Forget a connection that is about to be closed: poll would report its number for ever."""
         if self._owners.pop(fd, None) is not None:
-            self._poller.unregister(fd)
+            self.unpoll(fd)
 
     def active_peers(self) -> set[str]:
         """Return the peers to run now: those whose socket has something, busy ones, and those with a timer due."""
+        now = time.monotonic()
+        arrived, self._arrived = self._arrived, set()
+        self.pending.turn(arrived, now)
         peers = self._peers
         self._watched = {name: peer for name, peer in self._watched.items() if peers.get(name) is peer and peer.busy}
         ready, self._ready = self._ready, set()
-        now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP
             Connection.expire(now)
-            wall = time.time()
-            ready.update(name for name, peer in self._peers.items() if peer.due <= wall)
+            self.pending.sweep(now)
+            ready.update(name for name, peer in self._peers.items() if peer.due <= now)
         ready.update(self._watched)
         return ready & self._peers.keys()
 
@@ -193,7 +237,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         """Wait until a socket has something, `sleeptime` milliseconds at most. `active_peers` tells whose it is."""
         if self.signal.received:
             return
-        if self._watched:
+        if self._watched or self.pending.colliding:
             sleeptime = min(sleeptime, _BUSY)
         uplink = self.uplink.fds[0]
         interest = select.POLLIN | (select.POLLOUT if self.uplink.waiting else 0)
@@ -211,6 +255,8 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
                 self._poller.unregister(fd)  # a listening socket that was closed
             elif fd in self._owners:
                 self._ready.add(self._owners[fd])
+            elif fd in self.pending:
+                self._arrived.add(fd)
         yield from ()
 
 

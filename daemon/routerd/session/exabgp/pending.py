@@ -1,0 +1,167 @@
+"""Connections that have not sent an OPEN yet, or whose OPEN has to wait for the session that stands.
+
+Anybody may dial from a node's address: a port scan, a pod that is masqueraded, a second speaker. None of them may
+touch the node's session, so a newcomer stands aside until it has sent an OPEN that is valid for the peer. Only then
+do we send ours: this is the DelayOpen of RFC 4271 section 8.1.1, with NOTIFICATIONs without an OPEN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from exabgp.bgp.message import Notify
+from exabgp.reactor.network.error import LostConnection
+
+from routerd.core.message import Open
+from routerd.session.exabgp.connection import Connection
+from routerd.session.open import OpenError
+
+OPEN_WAIT = 10.0
+"""Seconds until a connection must have sent its OPEN, and be let in."""
+
+PER_ADDRESS = 4
+IN_ALL = 1024
+"""Connections that may wait; beyond that the oldest ones leave, for a speaker sends its OPEN at once."""
+
+_OPEN = 1
+_NOTIFICATION = 3
+_LONGEST_OPEN = 4096
+
+
+@dataclass(slots=True, eq=False)
+class Newcomer:
+    """A connection that stands aside, until `deadline`; `opened` is its OPEN once that came and was valid."""
+
+    connection: Connection
+    deadline: float
+    opened: Open | None = None
+    probing: bool = False
+
+
+class Pending:
+    """The connections that stand aside. `reactor` judges their OPENs and takes them in."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._newcomers: dict[int, Newcomer] = {}  # file descriptor -> newcomer, oldest first
+        self._colliding: set[int] = set()
+
+    @property
+    def colliding(self) -> bool:
+        """Whether a valid OPEN waits for another connection to prove that it lives."""
+        return bool(self._colliding)
+
+    def __contains__(self, fd: int) -> bool:
+        return fd in self._newcomers
+
+    def add(self, connection: Connection, now: float) -> None:
+        """Have a connection wait for its OPEN."""
+        same = [each for each in self._newcomers.values() if each.connection.peer == connection.peer]
+        if len(same) >= PER_ADDRESS:
+            self._make_room(same[0], PER_ADDRESS, now)
+        elif len(self._newcomers) >= IN_ALL:
+            self._make_room(next(iter(self._newcomers.values())), IN_ALL, now)
+        self._newcomers[connection.fd()] = Newcomer(connection, now + OPEN_WAIT)
+        self._reactor.poll(connection.fd())
+
+    def _make_room(self, oldest: Newcomer, limit: int, now: float) -> None:
+        """Have the oldest one leave, unless it goes by itself at a last look: closed, or let in."""
+        fd = oldest.connection.fd()
+        self._look(oldest, now)
+        if self._newcomers.get(fd) is oldest:
+            self._refuse(oldest, Notify(6, 5, b""), f"more than {limit} connections without an OPEN")
+
+    def turn(self, ready: Iterable[int], now: float) -> None:
+        """Look at the newcomers whose sockets have something, and at those that wait for another connection."""
+        for fd in {*ready, *self._colliding}:
+            if (newcomer := self._newcomers.get(fd)) is not None:
+                self._look(newcomer, now)
+
+    def sweep(self, now: float) -> None:
+        """Look at all of them, and end those that took too long."""
+        for newcomer in list(self._newcomers.values()):
+            fd = newcomer.connection.fd()
+            self._look(newcomer, now)
+            if newcomer.deadline <= now and self._newcomers.get(fd) is newcomer:
+                if newcomer.opened is None:
+                    self._refuse(newcomer, Notify(4, 0, b""), f"no OPEN within {OPEN_WAIT:g} s")
+                else:
+                    self._collided(newcomer)
+
+    def _look(self, newcomer: Newcomer, now: float) -> None:
+        try:
+            if newcomer.opened is None and not self._read_open(newcomer):
+                return
+        except LostConnection:
+            self._release(newcomer)
+            newcomer.connection.close()
+        except OpenError as error:
+            self._refuse(newcomer, Notify(2, error.subcode, error.data), str(error))
+        except Notify as notify:
+            self._refuse(newcomer, notify, "")
+        else:
+            self._meet(newcomer, now)
+
+    def _read_open(self, newcomer: Newcomer) -> bool:
+        """Take in a valid OPEN; False while it has not come, Notify or OpenError for anything else."""
+        connection = newcomer.connection
+        first = connection.peek()
+        if first is None and connection.receive(_LONGEST_OPEN):
+            first = connection.peek()
+        if first is None:
+            return False
+        kind, body = first
+        if kind == _NOTIFICATION:
+            raise LostConnection("the peer has changed its mind")
+        if kind != _OPEN:
+            raise Notify(5, 1, bytes([kind]))  # RFC 6608 section 4
+        newcomer.opened = self._reactor.judge(connection.peer, body)
+        return True
+
+    def _meet(self, newcomer: Newcomer, now: float) -> None:
+        """Let a newcomer with a valid OPEN in, unless another connection of the peer keeps its place.
+
+        An established session does while it lives. A KEEPALIVE tells: the kernel of a node that has lost the session,
+        because it was power-cycled, answers with a reset; that of a node which has it acknowledges.
+        """
+        connection, opened = newcomer.connection, newcomer.opened
+        assert opened is not None
+        peer = self._reactor.peer_at(connection.peer)
+        if peer is None or peer.yields_to(opened):
+            self._release(newcomer)
+            self._reactor.admit(connection, opened)
+        elif not peer.established():
+            self._collided(newcomer)
+        elif not newcomer.probing:
+            self._wait(newcomer)
+            newcomer.probing = peer.probe(now)
+        elif peer.proto.connection.acknowledged:
+            self._collided(newcomer)
+
+    def _wait(self, newcomer: Newcomer) -> None:
+        """Wait for another connection; what this one sends meanwhile is read when it is let in."""
+        fd = newcomer.connection.fd()
+        if fd not in self._colliding:
+            self._colliding.add(fd)
+            self._reactor.unpoll(fd)
+
+    def _collided(self, newcomer: Newcomer) -> None:
+        """Another connection of the peer keeps its place (RFC 4271 section 6.8)."""
+        assert newcomer.opened is not None
+        why = f"another connection of the peer stands; this one's AS is {newcomer.opened.asn}"
+        self._refuse(newcomer, Notify(6, 7, b""), why)
+
+    def _refuse(self, newcomer: Newcomer, notify: Any, why: str) -> None:
+        self._release(newcomer)
+        self._reactor.refuse(newcomer.connection, notify, why)
+
+    def _release(self, newcomer: Newcomer) -> None:
+        """Forget a newcomer, before its file descriptor is closed or given to its peer."""
+        fd = newcomer.connection.fd()
+        del self._newcomers[fd]
+        if fd in self._colliding:
+            self._colliding.discard(fd)
+        else:
+            self._reactor.unpoll(fd)
