@@ -116,3 +116,18 @@ def test_a_refused_nexthop_is_tried_again_after_1_2_4_seconds() -> None:
     simulation.advance(16)
     assert simulation.fib() == {VIP: [A]}
     assert not simulation.router.refusals
+
+
+def test_silence_is_told_once() -> None:
+    """The kernel finds the same node silent after every probe."""
+    simulation = Simulation()
+    simulation.up(A)
+    simulation.announce(A, VIP)
+    simulation.settle()
+    for _ in range(3):
+        simulation.take(NeighbourState(GATEWAY_A, alive=False))
+    assert [event.name for event in simulation.events if "neighbour" in event.name] == ["neighbour is silent"]
+    assert simulation.router.watches(GATEWAY_A)
+    simulation.take(NeighbourState(GATEWAY_A, alive=True))
+    simulation.take(NeighbourState(GATEWAY_A, alive=False))
+    assert len([event for event in simulation.events if event.name == "neighbour is silent"]) == 2

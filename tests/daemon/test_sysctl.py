@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.harness import CONFIG, Network, Routerd, announcement, running
-from tests.support.netns import needs_root
+from tests.daemon.harness import CONFIG, Network, Routerd, announcement, becomes, node, node6, running
+from tests.failover.agents import logged
+from tests.support.netns import needs_root, veth
 
 pytestmark = needs_root
 
@@ -60,7 +61,9 @@ def test_settings_are_made_and_reported(network: Network, tmp_path: Path, name: 
 
 
 def test_what_somebody_changes_later_is_told(network: Network, tmp_path: Path) -> None:
-    with running(network.router, tmp_path) as daemon:
+    network.router.sysctl(**{key.replace(".", "__"): value for key, value in (COMMON | policy("1")).items()})
+    with running(network.router, tmp_path, config("manage_sysctls = false")) as daemon:
+        assert daemon.problems() == {}
         network.router.sysctl(net__ipv4__ip_forward=0)
         assert daemon.problems() == {"sysctl": "net.ipv4.ip_forward is 0, wanted 1"}
         shown = daemon.cli("status")
@@ -69,6 +72,61 @@ def test_what_somebody_changes_later_is_told(network: Network, tmp_path: Path) -
         assert "do  sysctl -w net.ipv4.ip_forward=1" in shown.stdout
         network.router.sysctl(net__ipv4__ip_forward=1)
         assert daemon.cli("status").returncode == 0
+
+
+async def test_what_somebody_changes_later_is_set_again(network: Network, tmp_path: Path) -> None:
+    """By event if it is of an interface, or of all; else at the next audit."""
+    with running(network.router, tmp_path, config("audit_interval = 2")) as daemon:
+        for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv4.fib_multipath_hash_policy"):
+            network.router.run("sysctl", "-qw", f"{name}=0")
+            await becomes(lambda name=name: network.router.run("sysctl", "-n", name).strip(), "1")
+            (told,) = [
+                entry for entry in logged(daemon, "sysctl was changed by someone else") if entry["name"] == name
+            ]
+            assert (told["was"], told["current"], told["level"]) == ("0", "1", "warning")
+        assert daemon.problems() == {}
+
+
+async def test_settings_follow_the_interfaces(network: Network, tmp_path: Path) -> None:
+    """An interface that is made anew, under the same name, has the kernel's defaults."""
+    router, nodes = network.router, network.nodes
+
+    def probing() -> set[str]:
+        names = [f"net.ipv{v}.neigh.eth0.{name}" for v in (4, 6) for name in ("ucast_solicit", "mcast_solicit")]
+        return set(router.run("sysctl", "-n", *names, check=False).split())
+
+    def shown() -> set[str]:
+        return {view["name"] for view in daemon.status()["sysctls"] if "neigh" in view["name"]}
+
+    with running(router, tmp_path) as daemon:
+        for anew in (False, True):
+            if anew:
+                router.ip("link", "delete", "eth0")
+                await becomes(shown, set())
+                assert daemon.problems() == {}
+                veth(router, "eth0", nodes, "eth0")
+                router.address("eth0", "10.0.0.1/24", "fd00::1/64")
+                nodes.address("eth0", f"{node(0)}/24", f"{node6(0)}/64")
+                assert probing() == {"3"}
+            async with await network.establish(0) as client:
+                client.send(announcement(0, "172.16.1.1") + announcement(0, "fd00:ac10::1"))
+                await network.has("172.16.1.1", 0)
+                await network.has("fd00:ac10::1", 0)
+                await becomes(probing, {"5"})
+                assert len(shown()) == 6
+                assert daemon.problems() == {}
+        router.ip("link", "set", "eth0", "down")
+        router.ip("link", "set", "eth0", "name", "lan.10")  # a dot, as VLANs have it
+        router.ip("link", "set", "lan.10", "up")
+        async with await network.establish(0) as client:
+            client.send(announcement(0, "172.16.1.1"))
+            await network.has("172.16.1.1", 0)
+            await becomes(
+                shown,
+                {f"net/ipv4/neigh/lan.10/{n}_solicit" for n in ("ucast", "mcast")}
+                | {"net/ipv4/neigh/lan.10/retrans_time_ms"},
+            )
+            assert "sysctl" not in daemon.problems()
 
 
 async def test_a_read_only_proc_sys_is_told_and_routing_goes_on(network: Network, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ async def watched(router: Namespace) -> AsyncIterator[Watched]:
     """Two nexthops, a resilient group of them and ten routes, written while the monitor listens."""
     with router.enter():
         made = Watched(router, KernelWriter(20), asyncio.Queue())
-        monitor = Monitor(made.writer.port, made.writer.owns, made.reasons.put_nowait, lambda gateway: None)
+        monitor = Monitor(made.writer.port, made.writer.owns, made.reasons.put_nowait, lambda entry, port: None)
         monitor.start()
         made.writer.write([SetNexthop(1, gateway("10.0.0.2")), SetNexthop(2, gateway("10.0.1.2", "eth1"))])
         made.writer.write([SetGroup(10, (Member(1), Member(2)), buckets=32, idle_timer=1), SetRoutes(10, many(10))])
@@ -90,7 +90,7 @@ async def test_an_overrun_is_reported(router: Namespace, monkeypatch: pytest.Mon
     monkeypatch.setattr("routerd.kernel.monitor._RECEIVE_BUFFER", 4096)
     reasons: list[str] = []
     with router.enter():
-        monitor = Monitor(0, lambda _: True, reasons.append, lambda gateway: None)
+        monitor = Monitor(0, lambda _: True, reasons.append, lambda entry, port: None)
         writer = KernelWriter(20)
         writer.write([SetNexthop(id_, gateway("10.0.0.2")) for id_ in range(1, 200)])
         monitor.start()

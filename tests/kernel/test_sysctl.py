@@ -1,5 +1,6 @@
 """Kernel settings: set, read-only, absent."""
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from routerd.api.views.kernel import sysctl
 from routerd.config.model import FibSection
-from routerd.kernel.sysctl import Sysctls, wanted
+from routerd.kernel.sysctl import SettingChanges, Sysctls, wanted
 from tests.support.netns import Namespace, needs_root
 
 
@@ -39,6 +40,19 @@ def test_configured_anew(tree: Path) -> None:
     assert views["net.ipv4.fib_multipath_hash_policy"].found == "0"
     assert views["net.ipv6.fib_multipath_hash_fields"].current == "55"
     assert views["net.ipv4.nexthop_compat_mode"].current == "0"
+
+
+def test_interfaces_come_and_go(tree: Path) -> None:
+    sysctls = Sysctls(FibSection(), tree)
+    for name in ("eth0", "eth1.10"):
+        directory = tree / "net/ipv4/neigh" / name
+        directory.mkdir(parents=True)
+        (directory / "ucast_solicit").write_text("3\n")
+        sysctls.follow({f"net/ipv4/neigh/{name}/ucast_solicit": "5"})
+        (view,) = (view for view in sysctls.apply(manage=True) if "neigh" in view.name)
+        assert (view.name, view.found, view.ok) == (f"net/ipv4/neigh/{name}/ucast_solicit", "3", True)
+    sysctls.follow({})
+    assert not [view for view in sysctls.apply(manage=True) if "neigh" in view.name]
 
 
 def test_absent(tmp_path: Path) -> None:
@@ -73,3 +87,16 @@ def test_read_only(router: Namespace) -> None:
     router.sysctl(net__ipv4__ip_forward=0)
     output = router.run("unshare", "-m", "sh", "-c", script, sys.executable)
     assert output == "False cannot write it: Read-only file system\n"
+
+
+@needs_root
+async def test_changes_are_heard(router: Namespace) -> None:
+    with router.enter():
+        changes = SettingChanges()
+        for setting in ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv4.conf.eth0.forwarding=0"):
+            waiting = asyncio.create_task(changes.heard())
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            router.run("sysctl", "-qw", setting)
+            await asyncio.wait_for(waiting, 5)
+        changes.close()

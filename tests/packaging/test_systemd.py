@@ -85,7 +85,7 @@ def test_only_the_sysctls_that_routerd_sets_are_writable(service: configparser.S
     writable = {Path(path.removeprefix("-")) for path in service["ReadWritePaths"].split()}
     names = [
         *(name.replace(".", "/") for name in wanted(FibSection(hash_policy="five-tuple"))),
-        *settings(LivenessSection(), ["eth0"]),
+        *settings(LivenessSection(), [("eth0", 4), ("eth0", 6)]),
     ]
     written = [compat.PATH, *(PROC_SYS / name for name in names)]
     assert {next((path for path in writable if path in file.parents), file) for file in written} == writable
@@ -104,7 +104,8 @@ def test_sysctls_are_those_that_routerd_verifies(fib: FibSection) -> None:
     text = (ROOT / "systemd" / "sysctl.d" / "90-routerd.conf").read_text()
     lines = [line.split("=") for line in text.splitlines() if line and not line.startswith("#")]
     assert {name.strip().lstrip("-"): value.strip() for name, value in lines} == wanted(fib) | {
-        name.replace("/", "."): value for name, value in settings(LivenessSection(), ["default"]).items()
+        name.replace("/", "."): value
+        for name, value in settings(LivenessSection(), [("default", 4), ("default", 6)]).items()
     }
 
 

@@ -126,7 +126,9 @@ async def test_an_ordinary_user_with_two_capabilities(top: Path, way: str) -> No
         router.address("eth0", "10.0.0.1/24", "fd00::1/64")
         node.address("eth0", "10.0.0.2/24", "fd00::2/64")
         router.run("sysctl", "-q", "-e", "-p", str(ROOT / "systemd" / "sysctl.d" / "90-routerd.conf"))
-        for name, value in settings(LivenessSection(), ["eth0"]).items():  # which routerd cannot write here
+        for name, value in settings(
+            LivenessSection(), [("eth0", 4), ("eth0", 6)]
+        ).items():  # which routerd cannot write here
             router.run("sysctl", "-qw", f"{name}={value}")
         with daemon(router, top, *WAYS[way]) as process:
             first = await status(process, top)

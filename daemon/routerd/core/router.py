@@ -94,6 +94,12 @@ class Router:
         watched = self.fib.groups.nexthops.keys() | self.health.having(Reason.SILENT)
         return watched.difference(self.health.having(Reason.LINK_DOWN))
 
+    def watches(self, gateway: Gateway) -> bool:
+        """Tell whether a gateway is one of `watched`."""
+        if gateway in self.health.having(Reason.LINK_DOWN):
+            return False
+        return gateway in self.fib.groups.nexthops or gateway in self.health.having(Reason.SILENT)
+
     @property
     def timer(self) -> float | None:
         """The monotonic time at which a Settle message is due even without input."""
@@ -240,6 +246,8 @@ class Router:
                 self.health.add(Reason.RESTARTED, [gateway])
             well = self.health.remove(Reason.SILENT, [gateway])
             return [*self._restore(well), Event("neighbour answers again", fields)]
+        if gateway in self.health.having(Reason.SILENT):
+            return []
         failed = self._fail(Reason.SILENT, [gateway])
         self.fib.settle([gateway])  # nobody waits for it after a restart
         return [*failed, Event("neighbour is silent", fields, level="warning")]

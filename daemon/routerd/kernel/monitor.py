@@ -13,9 +13,9 @@ import socket
 import struct
 from collections.abc import Callable
 
-from routerd.core.message import Gateway
 from routerd.core.route import format_address
 from routerd.kernel import neighbour, parse, wire
+from routerd.kernel.neighbour import Neighbour
 
 _RTMGRP_LINK, _RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR, _RTMGRP_NEXTHOP = 0x1, 0x10, 0x100, 1 << 31
 _RTMGRP_NEIGH = 0x4
@@ -27,7 +27,8 @@ _TURN = 256
 
 _SO_ATTACH_FILTER = 26
 _TYPE_OFFSET = 4
-_STATE_OFFSET = wire.HEADER.size + 8
+_STATE_OFFSET, _FLAGS_OFFSET = wire.HEADER.size + 8, wire.HEADER.size + 10
+_TOLD = neighbour.NUD_FAILED | neighbour.NUD_NOARP | neighbour.NUD_PERMANENT
 _PORT_OFFSET = 12
 """Where struct nlmsghdr has the port id of whoever asked for the change; 0 for the kernel's own doing."""
 
@@ -36,8 +37,9 @@ class Monitor:
     """Calls `on_change(reason)` on the event loop when links, addresses or routerd's nexthops change.
 
     `port` is the netlink port of the writer, whose changes are filtered out in the kernel; `owns` tells whether
-    a nexthop id is routerd's. `reason` is a line for people. `on_silence` is called for every neighbour that the
-    kernel finds not to answer (NUD_FAILED). Watches the namespace in which it is made.
+    a nexthop id is routerd's. `reason` is a line for people. `on_neighbour(entry, port)` is called for neighbours
+    that have failed or are foreign; `port` is the netlink port of who did it, 0 for the kernel and for ioctl. Watches
+    the namespace in which it is made.
     """
 
     def __init__(
@@ -45,9 +47,9 @@ class Monitor:
         port: int,
         owns: Callable[[int], bool],
         on_change: Callable[[str], None],
-        on_silence: Callable[[Gateway], None],
+        on_neighbour: Callable[[Neighbour, int], None],
     ) -> None:
-        self._on_silence = on_silence
+        self._on_neighbour = on_neighbour
         self._owns = owns
         self._on_change = on_change
         self._links: dict[int, parse.Link] = {}
@@ -84,7 +86,7 @@ class Monitor:
 
     def _reason(self, data: bytes) -> str:
         """Return what a notification means, or an empty string if it brings nothing new."""
-        length, kind, _, _, _ = wire.HEADER.unpack_from(data)
+        length, kind, _, _, port = wire.HEADER.unpack_from(data)
         body = (data, wire.HEADER.size, length)
         match kind:
             case wire.RTM_NEWLINK | wire.RTM_DELLINK:
@@ -99,8 +101,8 @@ class Monitor:
                 return f"nexthop id {id_} {done} by someone else"
             case neighbour.RTM_NEWNEIGH:
                 found = neighbour.parse_neighbour(*body)
-                if found is not None and found[1] == neighbour.NUD_FAILED:
-                    self._on_silence(found[0])
+                if found is not None:
+                    self._on_neighbour(found, port)
         return ""
 
     def _link(self, link: parse.Link, deleted: bool) -> str:
@@ -126,8 +128,8 @@ class Monitor:
 
 
 def _filter(sock: socket.socket, port: int) -> None:
-    """Attach a classic BPF filter that drops what `port` caused, and neighbours that have not failed: every probe
-    changes a neighbour's state twice."""
+    """Attach a classic BPF filter that drops what `port` caused, and ordinary neighbours that have not failed: every
+    probe changes a neighbour's state twice."""
     # BPF loads words in network order, the header has the host's.
     (swapped,) = struct.unpack(">I", struct.pack("=I", port))
     program = b"".join(
@@ -136,12 +138,13 @@ def _filter(sock: socket.socket, port: int) -> None:
             (0x20, 0, 0, _PORT_OFFSET),  # load the word at the offset
             (0x15, 6, 0, swapped),  # equal: drop
             (0x28, 0, 0, _TYPE_OFFSET),  # load the half word at the offset
-            (0x15, 0, 3, socket.htons(neighbour.RTM_NEWNEIGH)),  # not a neighbour: keep
+            (0x15, 0, 5, socket.htons(neighbour.RTM_NEWNEIGH)),  # not a neighbour: keep
             (0x28, 0, 0, _STATE_OFFSET),
-            (0x15, 1, 0, socket.htons(neighbour.NUD_FAILED)),  # failed: keep
+            (0x45, 3, 0, socket.htons(_TOLD)),  # any of these bits: keep
+            (0x30, 0, 0, _FLAGS_OFFSET),  # load the byte at the offset
+            (0x45, 1, 0, neighbour.NTF_EXT_LEARNED),  # keep
             (0x06, 0, 0, 0),
             (0x06, 0, 0, 0xFFFFFFFF),  # keep all
-            (0x06, 0, 0, 0),
         )
     )
     buffer = ctypes.create_string_buffer(program, len(program))

@@ -1,39 +1,75 @@
 """Asking the kernel whether the nodes' link layer answers: liveness without help from the nodes.
 
-The kernel probes by unicast ARP or neighbour solicitation, and reports NUD_FAILED (to `Monitor`) when nobody answers.
-It proves host and link, not what runs there. Source: kernel doc networking/ip-sysctl, linux/neighbour.h.
+The kernel probes by unicast ARP or neighbour solicitation, and says NUD_FAILED (to `Monitor`) when nobody answers. It
+proves host and link, not what runs there. Source: kernel doc networking/ip-sysctl, linux/neighbour.h.
 """
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from routerd.config.model import LivenessSection
 from routerd.core.message import Gateway
 from routerd.core.route import Address
 from routerd.kernel import wire
 from routerd.kernel.requests import Refusals, Requests
+from routerd.kernel.sysctl import PROC_SYS
 
 RTM_NEWNEIGH, RTM_GETNEIGH = 28, 30
-NUD_REACHABLE, NUD_PROBE, NUD_FAILED, NUD_PERMANENT = 0x02, 0x10, 0x20, 0x80
-_NTF_USE = 0x01
-_NDA_DST = 1
+NUD_REACHABLE, NUD_PROBE, NUD_FAILED, NUD_NOARP, NUD_PERMANENT = 0x02, 0x10, 0x20, 0x40, 0x80
+_NUD_VALID = NUD_REACHABLE | 0x04 | 0x08 | NUD_PROBE | NUD_NOARP | NUD_PERMANENT
+"""The kernel knows a link-layer address and sends to it; 0x04 and 0x08 are NUD_STALE and NUD_DELAY."""
+_NTF_USE, NTF_EXT_LEARNED = 0x01, 0x10
+_NTF_ROUTER = 0x80
+_NDA_DST, _NDA_LLADDR, _NDA_PROBES, _NDA_IFINDEX, _NDA_PROTOCOL, _NDA_FLAGS_EXT = 1, 2, 4, 8, 12, 15
+_REST = (_NDA_LLADDR, _NDA_PROTOCOL, _NDA_FLAGS_EXT)
+_U32 = struct.Struct("=I")
 
 NDMSG = struct.Struct("=B3xiHBB")
 """struct ndmsg: family, interface index, state, flags, type."""
 
 
-def _request(kind: int, netlink_flags: int, gateway: Gateway, state: int, flags: int, *, sequence: int = 0) -> bytes:
-    family = socket.AF_INET if len(gateway.address) == 4 else socket.AF_INET6
-    body = NDMSG.pack(family, gateway.ifindex, state, flags, 0) + wire.attribute(_NDA_DST, gateway.address)
-    return wire.request(kind, netlink_flags, body, sequence)
+class Neighbour(NamedTuple):
+    """An entry of the neighbour table. `state` is NUD_, `flags` NTF_, and `extended` NTF_EXT_; `probes` are the
+    questions since the kernel began to ask, `rest` the attributes that it takes to write a foreign entry again."""
+
+    gateway: Gateway
+    state: int
+    flags: int
+    extended: int
+    probes: int
+    rest: bytes = b""
+
+    @property
+    def valid(self) -> bool:
+        """Whether the kernel can send to it."""
+        return bool(self.state & _NUD_VALID)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether somebody else keeps it: the operator (static), another daemon, or the kernel on a link without ARP.
+
+        NTF_EXT_MANAGED, the only extended flag until 6.17, and those after it, all mean the same here.
+        """
+        return bool(self.state & (NUD_PERMANENT | NUD_NOARP) or self.flags & NTF_EXT_LEARNED or self.extended)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it answers. What is foreign is not asked: it counts as alive while the kernel can send to it."""
+        return bool(self.state & NUD_REACHABLE) or (self.foreign and self.valid)
 
 
 class Prober:
-    """Sends probes in the network namespace in which it was made."""
+    """Looks at neighbours and probes them in the network namespace in which it was made.
+
+    Every write to an entry makes it an ordinary one: RTM_NEWNEIGH ends NUD_PERMANENT, even with NTF_USE alone, and
+    clears NTF_EXT_LEARNED and NTF_EXT_MANAGED (kernel: net/core/neighbour.c, __neigh_update). So `probe` asks for
+    entries that were just looked at, and leaves the foreign ones alone.
+    """
 
     def __init__(self) -> None:
         self._requests = Requests()
@@ -42,47 +78,116 @@ class Prober:
         """Close the socket."""
         self._requests.close()
 
-    def probe(self, gateways: Iterable[Gateway]) -> None:
+    def look(self, gateways: Collection[Gateway]) -> dict[Gateway, Neighbour]:
+        """Return the entries of these neighbours: one dump a family. Those without an entry are absent."""
+        found: dict[Gateway, Neighbour] = {}
+        for family, size in ((socket.AF_INET, 4), (socket.AF_INET6, 16)):
+            links = {gateway.ifindex for gateway in gateways if len(gateway.address) == size}
+            if links:
+                # The kernel filters by one interface: usually the nodes are behind one, and clients behind others.
+                wanted = _U32.pack(links.pop() if len(links) == 1 else 0)
+                body = NDMSG.pack(family, 0, 0, 0, 0) + wire.attribute(_NDA_IFINDEX, wanted)
+                for message in wire.dump(RTM_GETNEIGH, body):
+                    entry = parse_neighbour(*message)
+                    if entry is not None and entry.gateway in gateways:
+                        found[entry.gateway] = entry
+        return found
+
+    def probe(self, gateways: Iterable[Gateway], entries: Mapping[Gateway, Neighbour]) -> None:
         """Make the kernel verify that these neighbours answer; what it finds out comes by notification.
 
-        An entry that is being probed already goes on being probed. One that does not exist, or has failed, is
-        resolved anew.
+        `entries` is what `look` has just found. An entry that is being probed already goes on being probed. One that
+        does not exist, or has failed, is resolved anew; the kernel does so itself for those that it manages.
         """
-        every = list(gateways)
-        unknown = [every[number] for number in self._send(every, wire.NLM_F_REPLACE, NUD_PROBE, 0)]
-        self._send(unknown, wire.NLM_F_CREATE | wire.NLM_F_REPLACE, 0, _NTF_USE)
+        valid: list[tuple[Gateway, int]] = []
+        unknown: list[tuple[Gateway, int]] = []
+        for gateway in gateways:
+            entry = entries.get(gateway)
+            if entry is None:
+                unknown.append((gateway, _NTF_USE))
+            elif not entry.valid and not entry.extended:
+                unknown.append((gateway, _NTF_USE | entry.flags & NTF_EXT_LEARNED))
+            elif not entry.foreign:
+                valid.append((gateway, entry.flags & _NTF_ROUTER))
+        gone = self._send(valid, wire.NLM_F_REPLACE, NUD_PROBE)
+        unknown += [(valid[number][0], _NTF_USE) for number in gone]
+        self._send(unknown, wire.NLM_F_CREATE | wire.NLM_F_REPLACE, 0)
 
-    def answering(self, gateways: Iterable[Gateway]) -> list[Gateway]:
-        """Return those of these neighbours that answer now."""
-        return [gateway for gateway in gateways if _state(gateway) & (NUD_REACHABLE | NUD_PERMANENT)]
+    def restore(self, made: Neighbour) -> bool:
+        """Somebody has made this foreign entry: write it again if a probe has met it; tell whether one had.
 
-    def _send(self, gateways: Sequence[Gateway], netlink_flags: int, state: int, flags: int) -> Refusals:
-        """Send a request for each neighbour; return the refused ones by its index."""
-        request = partial(_request, RTM_NEWNEIGH, netlink_flags, state=state, flags=flags)
+        Between `look` and `probe` an entry may become foreign, and the kernel has no write that asks what it writes
+        over. If the entry is an ordinary one now, so shortly after it was made, a probe was faster than the news.
+        """
+        try:
+            answer = wire.query(_request(RTM_GETNEIGH, 0, made.gateway, 0, 0))
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+                raise
+            return False  # whoever made it has taken it away, or the interface has gone
+        now = parse_neighbour(answer, wire.HEADER.size, len(answer))
+        if now is None or now.foreign or not now.valid:
+            return False
+        again = _request(RTM_NEWNEIGH, wire.NLM_F_REPLACE, made.gateway, made.state, made.flags, more=made.rest)
+        return not self._requests.transmit([again])
+
+    def _send(self, gateways: Sequence[tuple[Gateway, int]], netlink_flags: int, state: int) -> Refusals:
+        """Send a request for each neighbour, with its flags; return the refused ones by its index."""
         return self._requests.exchange(
-            (start, b"".join(request(gateway, sequence=number) for number, gateway in enumerate(some)))
+            (
+                start,
+                b"".join(
+                    _request(RTM_NEWNEIGH, netlink_flags, gateway, state, flags, sequence=number)
+                    for number, (gateway, flags) in enumerate(some)
+                ),
+            )
             for start, some in self._requests.bursts(gateways)
         )
 
 
-def _state(gateway: Gateway) -> int:
+def _request(
+    kind: int, netlink_flags: int, gateway: Gateway, state: int, flags: int, *, more: bytes = b"", sequence: int = 0
+) -> bytes:
+    family = socket.AF_INET if len(gateway.address) == 4 else socket.AF_INET6
+    body = NDMSG.pack(family, gateway.ifindex, state, flags, 0) + wire.attribute(_NDA_DST, gateway.address)
+    return wire.request(kind, netlink_flags, body + more, sequence)
+
+
+def parse_neighbour(data: bytes, start: int, end: int) -> Neighbour | None:
+    """Return an entry that the kernel tells of; None for one without an address, as bridges have."""
+    _, ifindex, state, flags, _ = NDMSG.unpack_from(data, start)
+    found = wire.attributes(data, start + NDMSG.size, end)
+    if _NDA_DST not in found:
+        return None
+    (probes,) = _U32.unpack(found[_NDA_PROBES])
+    extended = _U32.unpack(found[_NDA_FLAGS_EXT])[0] if _NDA_FLAGS_EXT in found else 0
+    entry = Neighbour(Gateway(Address(found[_NDA_DST]), ifindex), state, flags, extended, probes)
+    if not entry.foreign:
+        return entry
+    return entry._replace(rest=b"".join(wire.attribute(kind, found[kind]) for kind in _REST if kind in found))
+
+
+def asked_in_vain(failed: Neighbour, name_of: Callable[[int], str] = socket.if_indextoname) -> bool:
+    """Tell whether an entry is NUD_FAILED because the kernel has asked as often as it shall, and nobody answered.
+
+    Netlink messages of an administrative change carry the port id of who asked for it, but not those of ioctl
+    (SIOCDARP: `arp -d`). There the count of questions is that of the last time that somebody answered.
+    """
+    version = 4 if len(failed.gateway.address) == 4 else 6
     try:
-        answer = wire.query(_request(RTM_GETNEIGH, 0, gateway, 0, 0))
+        directory = PROC_SYS / f"net/ipv{version}/neigh" / name_of(failed.gateway.ifindex)
+        unicast, multicast, application, again = (
+            int((directory / name).read_text())
+            for name in ("ucast_solicit", "mcast_solicit", "app_solicit", "mcast_resolicit")
+        )
     except OSError:
-        return 0  # no entry, or no such interface: nobody answers
-    state: int = NDMSG.unpack_from(answer, wire.HEADER.size)[2]
-    return state
+        return True  # the interface goes, or /proc is not there: only the kernel's word is left
+    asked = unicast + application
+    return failed.probes == asked + again or failed.probes >= asked + multicast
 
 
-def parse_neighbour(data: bytes, start: int, end: int) -> tuple[Gateway, int] | None:
-    """Return who a neighbour notification is about and its NUD_ state; None for one without an address."""
-    _, ifindex, state, _, _ = NDMSG.unpack_from(data, start)
-    address = wire.attributes(data, start + NDMSG.size, end).get(_NDA_DST)
-    return None if address is None else (Gateway(Address(address), ifindex), state)
-
-
-def settings(liveness: LivenessSection, interfaces: Iterable[str]) -> dict[str, str]:
-    """Return the sysctls, by path, that make probes on these interfaces as quick as configured."""
+def settings(liveness: LivenessSection, links: Iterable[tuple[str, int]]) -> dict[str, str]:
+    """Return the sysctls, by path, that make probes as quick as configured on these (interface, IP version)s."""
     # Twenty milliseconds are a whole number of ticks with every usual HZ: else the kernel reads back another value.
     values = {
         "retrans_time_ms": str(max(1, round(liveness.retransmit * 50)) * 20),
@@ -91,7 +196,6 @@ def settings(liveness: LivenessSection, interfaces: Iterable[str]) -> dict[str, 
     }
     return {
         f"net/ipv{version}/neigh/{interface}/{name}": value
-        for interface in interfaces
-        for version in (4, 6)
+        for interface, version in links
         for name, value in values.items()
     }

@@ -9,16 +9,21 @@ IPv6 default route from one needs `accept_ra=2` on that interface.
 
 from __future__ import annotations
 
+import asyncio
+import errno
 from pathlib import Path
 
 from routerd.config.model import FibSection
 from routerd.core.message import SysctlState
+from routerd.kernel import wire
 
 PROC_SYS = Path("/proc/sys")
 
 _POLICY = {"l3": "0", "l4": "1", "five-tuple": "3"}
 _FIVE_TUPLE = str(0x37)
 """FIB_MULTIPATH_HASH_FIELD_: source and destination address, protocol, source and destination port."""
+_RTMGRP_NETCONF = 1 << 23 | 1 << 24
+"""RTNLGRP_IPV4_NETCONF and RTNLGRP_IPV6_NETCONF."""
 
 
 class Sysctls:
@@ -30,22 +35,25 @@ class Sysctls:
     def __init__(self, fib: FibSection, root: Path = PROC_SYS) -> None:
         self._wanted = wanted(fib)
         self._root = root
+        self._interfaces: dict[str, str] = {}
         self._found: dict[str, str] = {}
 
     def configure(self, fib: FibSection) -> None:
         """Take over a changed configuration; what was found at first stays remembered."""
         self._wanted = wanted(fib)
 
-    def require(self, settings: dict[str, str]) -> None:
-        """Ask for more settings, name to value, from the next `apply` on."""
-        self._wanted.update(settings)
+    def follow(self, settings: dict[str, str]) -> None:
+        """Ask for these settings of interfaces, name to value, from the next `apply` on, and forget those before."""
+        for name in self._interfaces.keys() - settings.keys():
+            self._found.pop(name, None)
+        self._interfaces = settings
 
     def apply(self, manage: bool) -> list[SysctlState]:
         """Set what differs if `manage`, read all back and return it, with what was in the way.
 
         Nothing is raised: /proc/sys may be read-only (containers, ProtectKernelTunables) or lack a setting.
         """
-        return [self._apply(name, value, manage) for name, value in self._wanted.items()]
+        return [self._apply(name, value, manage) for name, value in (self._wanted | self._interfaces).items()]
 
     def _apply(self, name: str, value: str, manage: bool) -> SysctlState:
         # As sysctl(8) has it: with slashes, a dot is part of a name, such as that of a VLAN's interface.
@@ -56,6 +64,30 @@ class Sysctls:
             problem = _write(path, value)
             current, _ = _read(path)
         return SysctlState(name, value, found, current, problem)
+
+
+class SettingChanges:
+    """Hears that a setting of an interface, or of all, was changed, or an interface made (RTM_NEWNETCONF)."""
+
+    def __init__(self) -> None:
+        self._socket = wire.open_socket(groups=_RTMGRP_NETCONF)
+        self._socket.setblocking(False)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close()
+
+    async def heard(self) -> None:
+        """Wait for a change."""
+        try:
+            await asyncio.get_running_loop().sock_recv(self._socket, 65536)
+            while self._socket.recv(65536):
+                pass
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:  # more changes than the buffer holds
+                raise
 
 
 def wanted(fib: FibSection) -> dict[str, str]:

@@ -27,9 +27,9 @@ from routerd.api.views import health, kernel, snapshot
 from routerd.core.message import Drain
 from routerd.core.route import Prefix
 from routerd.kernel import lookup
-from routerd.kernel.sysctl import Sysctls
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
+from routerd.service.settings import Settings
 from routerd.session.speaker import Speaker
 
 DRAIN_INTERVAL = 1.0
@@ -41,12 +41,12 @@ log = structlog.get_logger()
 class Answers:
     """Answers from the core and from what surrounds it. `notes` are problems that the composition root knows of."""
 
-    def __init__(self, engine: Engine, speaker: Speaker, sysctls: Sysctls, drains: Drains) -> None:
+    def __init__(self, engine: Engine, speaker: Speaker, settings: Settings, drains: Drains) -> None:
         self.notes: list[ProblemView] = []
         self._router = engine.router
         self._engine = engine
         self._speaker = speaker
-        self._sysctls = sysctls
+        self._settings = settings
         self._drains = drains
         self._buckets: dict[str, int] = {}
 
@@ -56,7 +56,7 @@ class Answers:
         # One that cannot listen comes and goes; it does not count as running in between.
         running = state.running and bool(state.listening)
         speaker = SpeakerView(running=running, pid=state.pid, restarts=state.restarts, reason=state.reason)
-        sysctls = [kernel.sysctl(state) for state in self._sysctls.apply(manage=False)]
+        sysctls = [kernel.sysctl(state) for state in self._settings.read()]
         now, unwritten = time.monotonic(), self._engine.unwritten
         return health.status(self._router, __version__, speaker, sysctls, self.notes, unwritten=unwritten, now=now)
 

@@ -15,23 +15,20 @@ import structlog
 
 from routerd.api import server
 from routerd.api.models import ProblemView
-from routerd.api.views import kernel as kernel_view
-from routerd.api.views import snapshot
 from routerd.config.model import Config
-from routerd.core.gateway_health import Reason
-from routerd.core.message import Drain, Gateway, KernelObjects, NeighbourState, RouteAudit, Settle, Work, WriteFailed
+from routerd.core.message import Drain, KernelObjects, RouteAudit, Settle, Work, WriteFailed
 from routerd.core.router import Router
 from routerd.kernel.audit import audit
 from routerd.kernel.dump import dump, objects
 from routerd.kernel.flush import flush
 from routerd.kernel.monitor import Monitor
-from routerd.kernel.neighbour import Prober, settings
-from routerd.kernel.sysctl import Sysctls
 from routerd.kernel.writer import KernelWriter
 from routerd.service.answers import Answers
 from routerd.service.drains import Drains
 from routerd.service.engine import SLICE, Engine
+from routerd.service.neighbours import Neighbours
 from routerd.service.recording import Recorder
+from routerd.service.settings import Settings
 from routerd.session.speaker import Speaker
 
 SWITCH_INTERVAL = 0.0005
@@ -66,9 +63,10 @@ class Daemon:
         self.engine = Engine(config, self.router, self.writer, self.speaker)
         if record is not None:
             self.engine.recorder = Recorder(record, config, started)
-        self.sysctls = Sysctls(config.fib)
+        self.settings = Settings(config.fib)
+        self.neighbours = Neighbours(config.liveness, self.engine, self.settings)
         self.drains = Drains(config.drain.state_file)
-        self.answers = Answers(self.engine, self.speaker, self.sysctls, self.drains)
+        self.answers = Answers(self.engine, self.speaker, self.settings, self.drains)
         self._stop = asyncio.Event()
         self._more_input = False
 
@@ -83,12 +81,11 @@ class Daemon:
                 "this kernel has no resilient nexthop groups: a node that leaves or joins breaks flows of the others",
                 'use Linux 5.13 or newer, or write groups = "hash-threshold"',
             )
-        for sysctl in self.sysctls.apply(self.config.fib.manage_sysctls):
-            log.info("sysctl", **kernel_view.sysctl(sysctl))
+        self.settings.begin()
         for peer in self.drains.peers:
             self.engine.take(Drain(peer, True))
         # Before the first dump, so that what changes after it does not go unheard.
-        monitor = Monitor(self.writer.port, self.writer.owns, self.engine.kernel_changed, self._neighbour_silent)
+        monitor = Monitor(self.writer.port, self.writer.owns, self.engine.kernel_changed, self.neighbours.heard)
         monitor.start()
         self._read_kernel()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -102,7 +99,8 @@ class Daemon:
                 group.create_task(self._listen())
                 group.create_task(self._housekeep())
                 group.create_task(self._reconcile())
-                group.create_task(self._watch_neighbours())
+                group.create_task(self.neighbours.watch())
+                group.create_task(self.settings.keep())
                 group.create_task(self.answers.watch_drains())
                 group.create_task(server.serve(self.answers, listener))
                 group.create_task(self._report())
@@ -203,25 +201,6 @@ class Daemon:
         self.writer.adopt(found)
         return compared
 
-    async def _watch_neighbours(self) -> None:
-        """Have the kernel verify, again and again, that the nodes' link layer answers."""
-        liveness = self.config.liveness
-        if liveness.method == "off":
-            return
-        prober = Prober()
-        interfaces: set[str] = set()
-        while True:
-            watched = self.router.watched
-            names = {snapshot.interface_name(self.router, gateway) for gateway in watched}
-            if not names <= interfaces:
-                interfaces |= names
-                self.sysctls.require(settings(liveness, sorted(names)))
-                self.sysctls.apply(self.config.fib.manage_sysctls)
-            for gateway in prober.answering(self.router.health.having(Reason.SILENT)):
-                self.engine.take(NeighbourState(gateway, alive=True))
-            prober.probe(watched)
-            await asyncio.sleep(liveness.interval)
-
     async def _report(self) -> None:
         """Tell systemd that the daemon is ready once it listens, and from then on that it lives."""
         systemd = sdnotify.SystemdNotifier()
@@ -236,11 +215,6 @@ class Daemon:
             await asyncio.sleep(WATCHDOG_INTERVAL)
 
     # ------------------------------------------------------------------------------------------ messages
-
-    def _neighbour_silent(self, gateway: Gateway) -> None:
-        if self.config.liveness.method != "off" and gateway in self.router.watched:
-            self.engine.take(NeighbourState(gateway, alive=False))
-            self.engine.wake.set()  # for what failover left to be done later
 
     def _read_kernel(self) -> None:
         found = dump(self.config.fib.metric)

@@ -1,0 +1,84 @@
+"""Liveness: have the kernel verify, again and again, that the nodes' link layer answers, and tell the core."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+
+import structlog
+
+from routerd.api.views import snapshot
+from routerd.config.model import LivenessSection
+from routerd.core.gateway_health import Reason
+from routerd.core.message import Gateway, NeighbourState
+from routerd.core.probing import Schedule
+from routerd.core.route import format_address
+from routerd.kernel.neighbour import NUD_FAILED, Neighbour, Prober, asked_in_vain, settings
+from routerd.service.engine import Engine
+from routerd.service.settings import Settings
+
+log = structlog.get_logger()
+
+
+class Neighbours:
+    """Probes what the core watches. `heard` is for the monitor."""
+
+    def __init__(self, liveness: LivenessSection, engine: Engine, sysctls: Settings) -> None:
+        self._liveness = liveness
+        self._engine = engine
+        self._router = engine.router
+        self._settings = sysctls
+        self._links: set[tuple[str, int, int]] = set()
+        self._changed = asyncio.Event()
+        self._prober = Prober()
+        self._schedule = Schedule(liveness.interval)
+
+    async def watch(self) -> None:
+        """Probe all that is watched, every `interval` and when somebody has changed an entry."""
+        if self._liveness.method == "off":
+            return
+        while True:
+            self._changed.clear()
+            try:
+                self._round(time.monotonic())
+            except OSError as error:
+                log.warning("the neighbours could not be read", reason=str(error), again_in=self._liveness.interval)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._liveness.interval):
+                    await self._changed.wait()
+
+    def heard(self, entry: Neighbour, port: int) -> None:
+        """Take in what the kernel tells of an entry that has failed, or is foreign; `port` is who changed it."""
+        if self._liveness.method == "off" or not self._router.watches(entry.gateway):
+            return
+        if entry.state != NUD_FAILED:
+            if self._prober.restore(entry):
+                log.info("foreign neighbour entry restored", gateway=format_address(entry.gateway.address))
+        elif port or not asked_in_vain(entry):
+            self._changed.set()
+        else:
+            self._engine.take(NeighbourState(entry.gateway, alive=False))
+            self._engine.wake.set()  # for what failover left to be done later
+
+    def _round(self, now: float) -> None:
+        watched = self._router.watched
+        self._follow(watched)
+        entries = self._prober.look(watched)
+        silent = self._router.health.having(Reason.SILENT)
+        heard = [gateway for gateway in silent if gateway in entries and entries[gateway].valid]
+        for gateway in heard:
+            if entries[gateway].alive:
+                self._engine.take(NeighbourState(gateway, alive=True))
+        self._prober.probe(self._schedule.due(watched, silent, heard, now), entries)
+
+    def _follow(self, watched: Iterable[Gateway]) -> None:
+        """Make the kernel probe quickly where these gateways are. An interface made anew is another, by its index."""
+        links = {
+            (snapshot.interface_name(self._router, gateway), 4 if len(gateway.address) == 4 else 6, gateway.ifindex)
+            for gateway in watched
+        }
+        if links != self._links:
+            self._links = links
+            self._settings.follow(settings(self._liveness, sorted((name, version) for name, version, _ in links)))

@@ -1,0 +1,62 @@
+"""The kernel's settings: made at the start, and verified at each audit and whenever somebody changes one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import structlog
+
+from routerd.api.views import kernel as view
+from routerd.config.model import FibSection
+from routerd.core.message import SysctlState
+from routerd.kernel.sysctl import SettingChanges, Sysctls
+
+PAUSE = 1.0
+"""Seconds between two looks at least: somebody else may want another value, again and again."""
+
+log = structlog.get_logger()
+
+
+class Settings:
+    """What `fib` asks for, and what `follow` asks for of interfaces. They stay when routerd ends."""
+
+    def __init__(self, fib: FibSection) -> None:
+        self._manage = fib.manage_sysctls
+        self._interval = fib.audit_interval
+        self._sysctls = Sysctls(fib)
+
+    def begin(self) -> None:
+        """Make the settings, and log what was found."""
+        for state in self._sysctls.apply(self._manage):
+            log.info("sysctl", **view.sysctl(state))
+
+    def read(self) -> list[SysctlState]:
+        """Return what stands there now."""
+        return self._sysctls.apply(manage=False)
+
+    def follow(self, settings: dict[str, str]) -> None:
+        """From now on these are the settings of the interfaces in use."""
+        self._sysctls.follow(settings)
+        self._sysctls.apply(self._manage)
+
+    async def keep(self) -> None:
+        """Verify the settings at each audit, and when the kernel tells that one of an interface has changed."""
+        changes = SettingChanges()
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._interval):
+                        await changes.heard()
+                await asyncio.sleep(PAUSE)
+                self.verify()
+        finally:
+            changes.close()
+
+    def verify(self) -> None:
+        """Make anew, and log, what is not as wanted any more."""
+        lost = {state.name: state.current for state in self.read() if not state.ok}
+        if lost and self._manage:
+            for state in self._sysctls.apply(manage=True):
+                if state.name in lost:
+                    log.warning("sysctl was changed by someone else", was=lost[state.name], **view.sysctl(state))
