@@ -76,6 +76,8 @@ class GroupView(TypedDict):
     """`resilient` or `hash-threshold`."""
     buckets: int
     prefixes: int
+    balanced: bool
+    """Whether the members have their weights; until then those that have just joined want no bucket."""
     members: list[GroupMemberView]
 
 

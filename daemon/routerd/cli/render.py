@@ -136,7 +136,7 @@ def groups(views: list[GroupView]) -> RenderableType:
             group["type"],
             str(group["buckets"] or "-"),
             str(group["prefixes"]),
-            "\n".join(map(_leg, group["members"])),
+            "\n".join([*map(_leg, group["members"]), *(() if group["balanced"] else ("not balanced yet",))]),
         )
     return table if views else Text("no nexthop groups: nothing is in the FIB")
 

@@ -103,7 +103,7 @@ class Router:
         if self._moves_since is not None:
             deadlines.append(self._moves_since + MOVE_PATIENCE)
         deadlines += [self._introduced_at, self._adoption_ends, self._twins_at, self._retry_at]
-        deadlines += self.fib.rebalance.values()
+        deadlines += [*self.fib.groups.rebalance.values(), *self.fib.groups.glances.values()]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def handle(self, message: Input, now: float) -> list[Effect]:
@@ -134,7 +134,7 @@ class Router:
             case RouteAudit():
                 effects += self._audited(message, now)
             case NeighbourState(gateway=gateway, alive=alive):
-                effects += self._neighbour(gateway, alive=alive)
+                effects += self._neighbour(gateway, now, alive=alive)
             case GroupMade(id=id, flows=flows):
                 if not flows:
                     self.fib.made_afresh(id)
@@ -142,11 +142,12 @@ class Router:
                 effects += self._program(self.fib.resend(id))
             case Drain(peer=peer, on=on):
                 (self.drained.add if on else self.drained.discard)(peer)
-                effects += self._drain()
+                effects += self._drain(now)
             case WriteFailed():
                 effects += self._write_failed(message, now)
             case GroupActivity(busy=busy):
-                effects += self._program(self.fib.merge(id for id, count in busy.items() if not count))
+                unused = [id for id, count in busy.items() if not count]
+                effects += self._program([*self.fib.unused(unused, now), *self.fib.merge(unused)])
         effects += self.rib.effects
         self.rib.effects.clear()
         return effects
@@ -164,7 +165,7 @@ class Router:
     def _settle(self, now: float, *, quiet: bool) -> list[Effect]:
         if not self.synchronised:
             return []
-        effects = self._revive() + self._drain()
+        effects = self._revive(now) + self._drain(now)
         if self.fib.has_pending() or self._moves_since is not None:
             since = now if self._moves_since is None else self._moves_since
             introduced_at = self._introduction_ends(now)
@@ -188,7 +189,7 @@ class Router:
         ]
         return max((end for end in ends if end > now), default=None)
 
-    def _revive(self) -> list[Effect]:
+    def _revive(self, now: float) -> list[Effect]:
         """Let gateways whose node is back into their groups again, once nothing of its last session is left."""
         if not self.fib.groups.down or self._purging:
             return []
@@ -202,26 +203,26 @@ class Router:
         self._distrusted -= speaking - self.silent
         alive = speaking | (held - self._distrusted)
         barred = self.silent | self._unlinked | self.unusable.keys()
-        operations = self.fib.restore(alive - barred)
+        operations = self.fib.restore(alive - barred, now)
         self.fib.forget(self.fib.groups.down - alive - barred)
         return self._program(operations)
 
-    def _drain(self) -> list[Effect]:
+    def _drain(self, now: float) -> list[Effect]:
         """Hold the groups to the drains: the operator's, and those of nodes that announce GRACEFUL_SHUTDOWN."""
         leaving = [p for p in self.rib.peers.values() if p.address in self.drained or p.shutting_down]
         if not leaving and not self.fib.groups.draining:
             return []
         gateways = set[Gateway]().union(*(self.rib.gateways_of(peer) for peer in leaving))
-        return self._program(self.fib.drain(gateways)) if gateways != self.fib.groups.draining else []
+        return self._program(self.fib.drain(gateways, now)) if gateways != self.fib.groups.draining else []
 
-    def _neighbour(self, gateway: Gateway, *, alive: bool) -> list[Effect]:
+    def _neighbour(self, gateway: Gateway, now: float, *, alive: bool) -> list[Effect]:
         """A silent node is dead, whatever its session or graceful restart says, until it answers again."""
         fields: dict[str, str | int | float | bool | None] = {"gateway": format_address(gateway.address)}
         if alive:
             if gateway not in self.silent:
                 return []
             self.silent.discard(gateway)
-            return [*self._revive(), Event("neighbour answers again", fields)]
+            return [*self._revive(now), Event("neighbour answers again", fields)]
         self.silent.add(gateway)
         self._distrusted.add(gateway)
         return [*self._fail([gateway]), Event("neighbour is silent", fields, level="warning")]
@@ -283,6 +284,8 @@ class Router:
         if self._twins_at is not None and now >= self._twins_at:
             effects += self._look_at_twins(now)
         effects += self._program(self.fib.balance(now))
+        if young := self.fib.groups.due_glances(now):
+            effects.append(InspectGroups(tuple(young)))
         if self._retry_at is not None and now >= self._retry_at:
             self._retry_at = None
             effects.append(Resync("refused writes are tried again"))
@@ -325,8 +328,8 @@ class Router:
         retrying = bool(self.failed_objects or self.unusable)
         self.failed_objects.clear()
         # Compare before anything is revived: the dump is older than that.
-        effects += self._mended(mend_objects(self.fib, dump), drift=not retrying)
-        effects += self._revive()
+        effects += self._mended(mend_objects(self.fib, dump, now), drift=not retrying)
+        effects += self._revive(now)
         self._changed(changes)
         self._want(different)
         self._retry_refused()

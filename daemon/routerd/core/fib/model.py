@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 
 from routerd.config.model import FibSection
 from routerd.core.message import Gateway
@@ -23,6 +23,7 @@ def in_order(gateways: Iterable[Gateway]) -> list[Gateway]:
 WIDEST = 65535
 """The largest weight of a member; 256 before Linux 6.12."""
 LEAST_BUCKETS = 64
+NEVER = float("-inf")
 
 
 class Group:
@@ -32,10 +33,14 @@ class Group:
     gateway is down or drained. Without legs the kernel has no such group, nor routes to it. `awaiting` holds, after
     a restart of routerd, the gateways whose node has not yet said what it announces now. A group that is not
     `adapted` is of the other type, which the kernel does not let change: its prefixes move away. `version` counts
-    the writes; `origin` is the group and version whose buckets this one was made like.
+    the writes; `origin` is the group and version whose buckets this one was made like. `keeper` is a leg that has all
+    buckets, with flows that have not shown themselves in them yet. `born` is when the group was made, for prefixes
+    that had no route before.
     """
 
-    __slots__ = ("adapted", "awaiting", "buckets", "id", "legs", "members", "origin", "users", "version")
+    __slots__ = (
+        "adapted", "awaiting", "born", "buckets", "id", "keeper", "legs", "members", "origin", "users", "version"
+    )  # fmt: skip
 
     def __init__(self, id: int, members: Members, buckets: int) -> None:
         self.id = id
@@ -47,6 +52,14 @@ class Group:
         self.awaiting: set[Gateway] = set()
         self.version = 0
         self.origin: tuple[int, int] | None = None
+        self.keeper: Gateway | None = None
+        self.born = NEVER
+
+    @property
+    def untracked(self) -> bool:
+        """Whether flows leave no trace in the buckets: the kernel sends IPv4 packets past those of a group with one
+        leg (fib_select_path in net/ipv4/fib_semantics.c)."""
+        return bool(self.buckets) and len(self.legs) == 1 and all(len(leg.address) == 4 for leg in self.legs)
 
     def __repr__(self) -> str:
         return f"Group(id={self.id}, members={len(self.members)}, legs={len(self.legs)}, users={self.users})"
@@ -102,21 +115,21 @@ class Shape:
         """Tell whether a group in the kernel is of the type that is wanted."""
         return bool(buckets) == self.resilient
 
-    def weigh(self, members: Iterable[Gateway], draining: set[Gateway], buckets: int) -> Legs:
+    def weigh(self, members: Iterable[Gateway], light: Set[Gateway], buckets: int) -> Legs:
         """Return the weights of a group.
 
-        A drained member gets so little that it wants no bucket at all: it keeps those that carry flows, and the
-        kernel gives every idle one to the others. A hash-threshold group has no memory of flows: there a drained
-        member leaves at once. When all are drained nothing is.
+        A `light` member gets so little that it wants no bucket at all: it keeps those that carry flows, and the
+        kernel gives every idle one to the others. A hash-threshold group has no memory of flows: there such a
+        member leaves at once. When all are light none is.
         """
         legs = list(members)
-        drained = draining.intersection(legs)
-        if not drained or len(drained) == len(legs):
+        few = light & set(legs)
+        if not few or len(few) == len(legs):
             return dict.fromkeys(legs, 1)
         if not buckets:
-            return {member: 1 for member in legs if member not in drained}
-        heavy = min(self._widest, 2 * buckets * len(drained))
-        return {member: 1 if member in drained else heavy for member in legs}
+            return {member: 1 for member in legs if member not in few}
+        heavy = min(self._widest, 2 * buckets * len(few))
+        return {member: 1 if member in few else heavy for member in legs}
 
 
 class Ids:
