@@ -156,9 +156,9 @@ class Router:
 
     def _changed(self, changes: list[Change]) -> None:
         for old, new, prefixes in changes:
-            members = self.rib.loc_rib.decision(new).members
-            if members != self.rib.loc_rib.decision(old).members:
-                self.fib.want(prefixes, members)
+            before, after = self.rib.loc_rib.decision(old), self.rib.loc_rib.decision(new)
+            if (after.members, after.leaving) != (before.members, before.leaving):
+                self.fib.want(prefixes, after.members, after.leaving)
         if changes:
             self.rib.export(changes)
 
@@ -208,11 +208,11 @@ class Router:
         return self._program(operations)
 
     def _drain(self, now: float) -> list[Effect]:
-        """Hold the groups to the drains: the operator's, and those of nodes that announce GRACEFUL_SHUTDOWN."""
-        leaving = [p for p in self.rib.peers.values() if p.address in self.drained or p.shutting_down]
-        if not leaving and not self.fib.groups.draining:
+        """Hold the groups to the operator's drains."""
+        drained = [peer for peer in self.rib.peers.values() if peer.address in self.drained]
+        if not drained and not self.fib.groups.draining:
             return []
-        gateways = set[Gateway]().union(*(self.rib.gateways_of(peer) for peer in leaving))
+        gateways = set[Gateway]().union(*(self.rib.gateways_of(peer) for peer in drained))
         return self._program(self.fib.drain(gateways, now)) if gateways != self.fib.groups.draining else []
 
     def _neighbour(self, gateway: Gateway, now: float, *, alive: bool) -> list[Effect]:
@@ -351,7 +351,8 @@ class Router:
 
     def _retry_refused(self) -> None:
         for prefix in list(self.fib.refused):
-            self.fib.want([prefix], self.rib.loc_rib.decision(self.rib.loc_rib.paths_of(prefix)).members)
+            decision = self.rib.loc_rib.decision(self.rib.loc_rib.paths_of(prefix))
+            self.fib.want([prefix], decision.members, decision.leaving)
 
     def _mended(self, mended: Mended, *, drift: bool) -> list[Effect]:
         wrong, operations = mended
@@ -371,7 +372,8 @@ class Router:
             if paths in chosen:
                 users.setdefault(paths, []).append(prefix)
         for paths, prefixes in users.items():
-            self.fib.want(prefixes, self.rib.loc_rib.decision(paths).members)
+            decision = self.rib.loc_rib.decision(paths)
+            self.fib.want(prefixes, decision.members, decision.leaving)
         self.rib.export([(paths, paths, prefixes) for paths, prefixes in users.items()])
 
     def _write_failed(self, failed: WriteFailed, now: float) -> list[Effect]:

@@ -19,7 +19,7 @@ from functools import partial
 from itertools import repeat
 
 from routerd.core.fib.groups import YOUTH, Groups
-from routerd.core.fib.model import NEVER, Group, Members, Shape, in_order, runs
+from routerd.core.fib.model import NEVER, Group, Members, Shape, Wanted, in_order, runs
 from routerd.core.message import DeleteRoutes, Gateway, Operation, SetGroup, SetRoutes
 from routerd.core.route import Prefix, forget
 
@@ -36,18 +36,19 @@ class Fib:
         self.groups = Groups(shape)
         self.routes: dict[Prefix, Group] = {}
         self.refused: dict[Prefix, tuple[int, str]] = {}
-        self._pending: dict[Prefix, Members] = {}
-        self._waiting: dict[Prefix, Members] = {}
-        self._held: dict[Prefix, Members] = {}
-        self._parting: dict[Prefix, Members] = {}
+        self._pending: dict[Prefix, Wanted] = {}
+        self._waiting: dict[Prefix, Wanted] = {}
+        self._held: dict[Prefix, Wanted] = {}
+        self._parting: dict[Prefix, Wanted] = {}
         self._newborn: deque[tuple[float, set[Prefix]]] = deque()
         self._unswept = True
 
     # ------------------------------------------------------------------------------------------ what is wanted
 
-    def want(self, prefixes: Collection[Prefix], members: Members) -> None:
-        """These prefixes shall go to these gateways; to none: they shall have no route."""
-        self._pending.update(zip(prefixes, repeat(members)))
+    def want(self, prefixes: Collection[Prefix], members: Members, leaving: frozenset[Gateway] = frozenset()) -> None:
+        """These prefixes shall go to these gateways, drained where they are `leaving`; to none: they shall have no
+        route."""
+        self._pending.update(zip(prefixes, repeat(Wanted(members, leaving))))
         for older in (self._held, self._parting):
             forget(older, prefixes)
         if not members:
@@ -82,50 +83,50 @@ class Fib:
         to follow them, and then the group changes instead. Of groups that are made like others only a few come at
         once; the rest is left `unfinished`.
         """
-        adds: dict[Members, list[Prefix]] = {}
-        moves: dict[Group, dict[Members, list[Prefix]]] = {}
+        adds: dict[Wanted, list[Prefix]] = {}
+        moves: dict[Group, dict[Wanted, list[Prefix]]] = {}
         deletes: list[Prefix] = []
         parting, self._parting = self._parting, {}
         pending, self._pending = self._pending, {}
         if quiet and self._waiting:
             pending, self._waiting = self._waiting | pending, {}
-        for group, members, prefixes, due in (*runs(parting, self.routes, True), *runs(pending, self.routes, quiet)):
-            moving = bool(members) and group is not None and (group.members != members or not group.adapted)
+        for group, wanted, prefixes, due in (*runs(parting, self.routes, True), *runs(pending, self.routes, quiet)):
+            moving = bool(wanted.members) and group is not None and (group.wanted != wanted or not group.adapted)
             if moving and not due and group is not None and not group.awaiting:
-                self._waiting.update(zip(prefixes, repeat(members)))
+                self._waiting.update(zip(prefixes, repeat(wanted)))
                 continue
             forget(self._waiting, prefixes)
             if group is None:
-                if members:
-                    adds.setdefault(members, []).extend(prefixes)
+                if wanted.members:
+                    adds.setdefault(wanted, []).extend(prefixes)
             elif group.awaiting:
-                self._held.update(zip(prefixes, repeat(members)))
-            elif not members:
+                self._held.update(zip(prefixes, repeat(wanted)))
+            elif not wanted.members:
                 deletes += prefixes
             elif moving:
-                moves.setdefault(group, {}).setdefault(members, []).extend(prefixes)
+                moves.setdefault(group, {}).setdefault(wanted, []).extend(prefixes)
 
         operations: list[Operation] = []
         gone = self._leave(deletes)
         for group, targets in list(moves.items()):
-            members, prefixes = next(iter(targets.items()))
+            wanted, prefixes = next(iter(targets.items()))
             whole = len(targets) == 1 and len(prefixes) == group.users
             if group.adapted and whole and self.groups.pliable(group):
-                operations += self.rewritten(group, partial(self.groups.replace, group, members, now))
+                operations += self.rewritten(group, partial(self.groups.replace, group, wanted, now))
                 del moves[group]
         likes = 0
         for group, targets in moves.items():
-            for members, prefixes in targets.items():
+            for wanted, prefixes in targets.items():
                 if likes == PARTINGS:
-                    self._parting.update(zip(prefixes, repeat(members)))
+                    self._parting.update(zip(prefixes, repeat(wanted)))
                     continue
                 gone += self._leave(prefixes)
-                moved = self._move(group, members, prefixes, now)
+                moved = self._move(group, wanted, prefixes, now)
                 likes += any(isinstance(operation, SetGroup) and operation.like for operation in moved)
                 operations += moved
-        for members, prefixes in adds.items():
-            found = self.groups.find(members)
-            target, made = (found, []) if found is not None else self.groups.make(members, now, born=now)
+        for wanted, prefixes in adds.items():
+            found = self.groups.find(wanted)
+            target, made = (found, []) if found is not None else self.groups.make(wanted, now, born=now)
             self._note_birth(prefixes, now)
             operations += [*made, *self._join(prefixes, target)]
         gone = [prefix for prefix in gone if prefix not in self.routes or not self.routes[prefix].legs]
@@ -133,20 +134,20 @@ class Fib:
             operations.append(DeleteRoutes(tuple(gone)))
         return operations + self.sweep()
 
-    def _move(self, source: Group, members: Members, prefixes: list[Prefix], now: float) -> list[Operation]:
+    def _move(self, source: Group, wanted: Wanted, prefixes: list[Prefix], now: float) -> list[Operation]:
         """Part prefixes from the others of their group, along with the buckets that their flows use."""
         like = source if source.adapted and source.legs and source.buckets else None
         found, keeper, born = None, None, NEVER
-        if like is None or self.groups.is_alone(members):  # alone, it gets all flows wherever they were
-            like, found = None, self.groups.find(members)
+        if like is None or self.groups.is_alone(wanted.members):  # alone, it gets all flows wherever they were
+            like, found = None, self.groups.find(wanted)
         elif source.untracked or source.keeper is not None:
             # All flows are one member's, and which buckets they use is not known.
             like, keeper = None, source.keeper or next(iter(source.legs))
             born = self._birth(prefixes, now)
-        elif set(members) <= set(source.members):
+        elif set(wanted.members) <= set(source.members):
             # Where only members leave, the buckets of the others are the same whenever the copy was made.
-            found = self.groups.made_like(members, like)
-        target, operations = (found, []) if found else self.groups.make(members, now, like, keeper, born)
+            found = self.groups.made_like(wanted, like)
+        target, operations = (found, []) if found else self.groups.make(wanted, now, like, keeper, born)
         if operations and target.origin is not None:
             self.groups.rebalance[target.id] = now + self.groups.shape.idle_timer
         return [*operations, *self._join(prefixes, target)]
@@ -223,7 +224,7 @@ class Fib:
     def _remake(self, group: Group, now: float) -> list[Operation]:
         """Replace a group by one like it, for it was made so itself not long ago: buckets that were not used since
         are free to move in the kernel's eyes, and may carry flows."""
-        target, operations = self.groups.make(group.members, now, group)
+        target, operations = self.groups.make(group.wanted, now, group)
         self.groups.rebalance[target.id] = self.groups.rebalance[group.id] + self.groups.shape.idle_timer
         prefixes = self.users(group)
         self._leave(prefixes)
@@ -280,7 +281,7 @@ class Fib:
     def merge(self, ids: Iterable[int]) -> list[Operation]:
         """These twins carry no flow now: move their prefixes to the larger one."""
         idle = set(ids) - self.groups.rebalance.keys()  # flows of those may not have shown themselves
-        keepers = {group: self.groups.find(group.members) for group in self.groups.twins() if group.id in idle}
+        keepers = {group: self.groups.find(group.wanted) for group in self.groups.twins() if group.id in idle}
         moves: dict[Group, list[Prefix]] = {}
         for prefix, group in self.routes.items() if keepers else ():
             keeper = keepers.get(group)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from routerd.core.fib.model import NEVER, Group, Ids, Legs, Members, Shape
+from routerd.core.fib.model import NEVER, Group, Ids, Legs, Members, Shape, Wanted
 from routerd.core.message import DeleteNexthop, Gateway, Member, Operation, SetGroup, SetNexthop
 
 YOUTH = 10.0
@@ -36,8 +36,8 @@ class Groups:
         self.glances: dict[int, float] = {}
         self.glanced: set[int] = set()
         self.buckets = 0
-        self._by_members: dict[Members, list[Group]] = {}
-        self._shared: set[Members] = set()
+        self._by_wanted: dict[Wanted, list[Group]] = {}
+        self._shared: set[Wanted] = set()
         self._uses: Counter[Gateway] = Counter()
 
     def __iter__(self) -> Iterator[Group]:
@@ -47,28 +47,28 @@ class Groups:
         """Tell whether some group has this gateway among its members, down or not."""
         return self._uses[gateway] > 0
 
-    def find(self, members: Members) -> Group | None:
+    def find(self, wanted: Wanted) -> Group | None:
         """Return the group of these members that most prefixes use."""
-        return max(self._by_members.get(members, ()), key=lambda group: group.users, default=None)
+        return max(self._by_wanted.get(wanted, ()), key=lambda group: group.users, default=None)
 
-    def made_like(self, members: Members, source: Group) -> Group | None:
+    def made_like(self, wanted: Wanted, source: Group) -> Group | None:
         """Return a group of these members whose buckets agree with those of `source` as it is now: it was made like
         it, and neither was written since."""
         origin = (source.id, source.version)
-        made = (group for group in self._by_members.get(members, ()) if group.origin == origin)
+        made = (group for group in self._by_wanted.get(wanted, ()) if group.origin == origin)
         return next((group for group in made if group.version == 1), None)
 
     def twins(self) -> list[Group]:
         """Return the groups that have the same members as a larger one, which could take over their prefixes."""
         found: list[Group] = []
-        for members in self._shared:
-            settled = [group for group in self._by_members[members] if not group.awaiting and group.legs]
+        for wanted in self._shared:
+            settled = [group for group in self._by_wanted[wanted] if not group.awaiting and group.legs]
             found += sorted(settled, key=lambda group: -group.users)[1:]
         return found
 
     def make(
         self,
-        members: Members,
+        wanted: Wanted,
         now: float,
         like: Group | None = None,
         keeper: Gateway | None = None,
@@ -81,18 +81,18 @@ class Groups:
         """
         if like is not None and not self.shape.affords(self.buckets + like.buckets):
             like = None
-        buckets = self.shape.buckets(self.buckets, len(members))
-        group = Group(self.ids.new(), members, like.buckets if like is not None else buckets)
+        buckets = self.shape.buckets(self.buckets, len(wanted.members))
+        group = Group(self.ids.new(), wanted.members, like.buckets if like is not None else buckets)
         if like is not None:
             group.origin = (like.id, like.version)
-        group.keeper, group.born = keeper, born
+        group.wanted, group.keeper, group.born = wanted, keeper, born
         self.add(group)
         return group, self.write(group, now, like=like.id if like is not None else 0)
 
-    def replace(self, group: Group, members: Members, now: float) -> list[Operation]:
+    def replace(self, group: Group, wanted: Wanted, now: float) -> list[Operation]:
         """Give a group other members under its id."""
         self.unindex(group)
-        group.members = members
+        group.wanted = wanted
         group.origin = None
         self.index(group)
         return self.write(group, now)
@@ -117,7 +117,7 @@ class Groups:
         if group.untracked:
             (group.keeper,) = group.legs
         alive = [member for member in group.members if member not in self.down]
-        legs = self.shape.weigh(alive, self.draining, group.buckets)
+        legs = self.shape.weigh(alive, self.draining | group.wanted.leaving, group.buckets)
         if group.keeper is not None and (group.keeper not in alive or len(alive) == 1):
             group.keeper = None
             self._balanced(group)
@@ -159,7 +159,9 @@ class Groups:
 
     def weights(self, group: Group) -> Legs:
         """Return the legs of a group with the weights that they will have once it is balanced."""
-        return group.legs if group.keeper is None else self.shape.weigh(group.legs, self.draining, group.buckets)
+        if group.keeper is None:
+            return group.legs
+        return self.shape.weigh(group.legs, self.draining | group.wanted.leaving, group.buckets)
 
     def balance(self, now: float) -> list[Operation]:
         """Give groups whose time has come the weights of their members."""
@@ -194,21 +196,21 @@ class Groups:
         """Enter a group under its members; one that is not adapted serves no new prefix."""
         self._uses.update(group.members)
         if group.adapted:
-            groups = self._by_members.setdefault(group.members, [])
+            groups = self._by_wanted.setdefault(group.wanted, [])
             groups.append(group)
             if len(groups) > 1:
-                self._shared.add(group.members)
+                self._shared.add(group.wanted)
 
     def unindex(self, group: Group) -> None:
         """Undo `index`."""
         self._uses.subtract(group.members)
-        groups = self._by_members.get(group.members, [])
+        groups = self._by_wanted.get(group.wanted, [])
         if group in groups:
             groups.remove(group)
             if len(groups) < 2:
-                self._shared.discard(group.members)
+                self._shared.discard(group.wanted)
             if not groups:
-                del self._by_members[group.members]
+                del self._by_wanted[group.wanted]
 
     def sweep(self) -> list[Operation]:
         """Delete groups that no prefix uses, and nexthops that no group wants."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Set
+from typing import NamedTuple
 
 from routerd.config.model import FibSection
 from routerd.core.message import Gateway
@@ -10,6 +11,15 @@ from routerd.core.route import Prefix
 
 Members = tuple[Gateway, ...]
 """The gateways that the RIB wants in a group, each once, in address order."""
+
+
+class Wanted(NamedTuple):
+    """What the RIB wants for a prefix: the members, and those `leaving` among them that say they are about to go
+    (GRACEFUL_SHUTDOWN, RFC 8326) and are drained for this prefix."""
+
+    members: Members
+    leaving: frozenset[Gateway] = frozenset()
+
 
 Legs = dict[Gateway, int]
 """What the kernel's group has: gateways that are not down, each with its weight."""
@@ -29,22 +39,22 @@ NEVER = float("-inf")
 class Group:
     """A nexthop group. `users` counts the prefixes that point at it.
 
-    `members` are the gateways that the RIB wants, `legs` what the kernel's group has: the two differ while a
-    gateway is down or drained. Without legs the kernel has no such group, nor routes to it. `awaiting` holds, after
-    a restart of routerd, the gateways whose node has not yet said what it announces now. A group that is not
-    `adapted` is of the other type, which the kernel does not let change: its prefixes move away. `version` counts
-    the writes; `origin` is the group and version whose buckets this one was made like. `keeper` is a leg that has all
-    buckets, with flows that have not shown themselves in them yet. `born` is when the group was made, for prefixes
-    that had no route before.
+    `members` are the gateways that the RIB wants, `legs` what the kernel's group has: the two differ while a gateway
+    is down or drained. `wanted` also says which members drain themselves. Without legs the kernel has no such group,
+    nor routes to it. `awaiting` holds, after a restart of routerd, the gateways whose node has not yet said what it
+    announces now. A group that is not `adapted` is of the other type, which the kernel does not let change: its
+    prefixes move away. `version` counts the writes; `origin` is the group and version whose buckets this one was made
+    like. `keeper` is a leg that has all buckets, with flows that have not shown themselves in them yet. `born` is
+    when the group was made, for prefixes that had no route before.
     """
 
     __slots__ = (
-        "adapted", "awaiting", "born", "buckets", "id", "keeper", "legs", "members", "origin", "users", "version"
+        "adapted", "awaiting", "born", "buckets", "id", "keeper", "legs", "origin", "users", "version", "wanted"
     )  # fmt: skip
 
     def __init__(self, id: int, members: Members, buckets: int) -> None:
         self.id = id
-        self.members = members
+        self.wanted = Wanted(members)
         self.buckets = buckets
         self.legs: Legs = {}
         self.users = 0
@@ -54,6 +64,11 @@ class Group:
         self.origin: tuple[int, int] | None = None
         self.keeper: Gateway | None = None
         self.born = NEVER
+
+    @property
+    def members(self) -> Members:
+        """The gateways that the RIB wants."""
+        return self.wanted.members
 
     @property
     def untracked(self) -> bool:
@@ -66,17 +81,17 @@ class Group:
 
 
 def runs(
-    wanted: dict[Prefix, Members], routes: dict[Prefix, Group], due: bool
-) -> Iterator[tuple[Group | None, Members, list[Prefix], bool]]:
+    pending: dict[Prefix, Wanted], routes: dict[Prefix, Group], due: bool
+) -> Iterator[tuple[Group | None, Wanted, list[Prefix], bool]]:
     """Yield what is wanted in runs of prefixes that leave the same group for the same members, `due` with each."""
     run: list[Prefix] = []
     left: Group | None = None
-    joined: Members = ()
-    for prefix, members, group in zip(wanted, wanted.values(), map(routes.get, wanted), strict=True):
-        if run and (group is not left or members is not joined):
+    joined = Wanted(())
+    for prefix, wanted, group in zip(pending, pending.values(), map(routes.get, pending), strict=True):
+        if run and (group is not left or (wanted is not joined and wanted != joined)):
             yield left, joined, run, due
             run = []
-        left, joined = group, members
+        left, joined = group, wanted
         run.append(prefix)
     if run:
         yield left, joined, run, due

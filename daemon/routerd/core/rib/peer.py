@@ -34,7 +34,6 @@ class Peer:
         self.pending_eor: frozenset[Family] = frozenset()
         self.deadline: float | None = None
         self.router_restarted = False
-        self.shutting_down = False
         self.hops: dict[tuple[Address, Address | None], None] = {}
         self._paths: dict[Attributes, tuple[Path, Reject]] = {}
 
@@ -75,7 +74,6 @@ class Peer:
     def end(self, reason: str, now: float) -> None:
         """The session is over: all that it announced is stale."""
         self.session, self.since, self.reason = None, now, reason
-        self.shutting_down = False
         self.adj_rib_in.mark_stale()
         self.pending_eor = frozenset()
 
