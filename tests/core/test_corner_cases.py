@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
+from routerd.api.views.snapshot import peers
 from routerd.core.fib.fib import PARTINGS
 from routerd.core.message import (
     Advertise,
@@ -243,6 +247,72 @@ def test_a_node_that_says_it_will_go_is_drained_and_not_cut_off() -> None:
     simulation.settle()
     [group] = simulation.kernel.groups.values()
     assert [member.weight for member in group.members] == [1, 1]
+
+
+def _untag(simulation: Simulation) -> None:
+    simulation.announce(A, VIP)
+
+
+def _reject(simulation: Simulation) -> None:
+    loop = Attributes(as_path=sequence(65001, 65000), next_hop=parse_address(A), communities=(0xFFFF0000,))
+    simulation.announce(A, VIP, attributes=loop)  # the router's own AS is in the path
+
+
+def _withdraw(simulation: Simulation) -> None:
+    simulation.withdraw(A, VIP)
+
+
+def _close(simulation: Simulation) -> None:
+    simulation.down(A)
+
+
+@pytest.mark.parametrize("end", [_untag, _reject, _withdraw, _close])
+def test_a_node_drains_the_prefix_that_it_says_so_of_and_only_until_then(end: Callable[[Simulation], None]) -> None:
+    """RFC 8326 speaks of paths. The tag goes with the path, whatever takes that away."""
+    simulation = nodes(A, B)
+    for node in (A, B):
+        simulation.announce(node, OTHER)
+    simulation.advance(MOVE_PATIENCE)
+    leaving = Attributes(as_path=sequence(65001), next_hop=parse_address(A), communities=(0xFFFF0000,))
+    simulation.announce(A, VIP, attributes=leaving)
+    simulation.settle()
+    assert _weights(simulation, VIP) == [1, 2048]
+    assert _weights(simulation, OTHER) == [1, 1]
+    assert [view["leaving"] for view in peers(simulation.router, simulation.now)] == [1, 0]
+    end(simulation)
+    simulation.settle()
+    simulation.up(A)
+    simulation.announce(A, VIP, OTHER)
+    simulation.settle()
+    simulation.advance(300)
+    assert _weights(simulation, VIP) == _weights(simulation, OTHER) == [1, 1]
+    assert [view["leaving"] for view in peers(simulation.router, simulation.now)] == [0, 0]
+    assert len(simulation.kernel.groups) == 1
+
+
+def test_where_all_leave_nobody_is_drained() -> None:
+    simulation = nodes(A, B)
+    for node in (A, B):
+        leaving = Attributes(as_path=sequence(65001), next_hop=parse_address(node), communities=(0xFFFF0000,))
+        simulation.announce(node, VIP, attributes=leaving)
+        simulation.settle()
+        assert _weights(simulation, VIP) == ([1, 2048] if node == A else [1, 1])
+
+
+def test_the_operators_drain_and_the_nodes_are_told_apart() -> None:
+    simulation = nodes(A, B, C)
+    leaving = Attributes(as_path=sequence(65001), next_hop=parse_address(A), communities=(0xFFFF0000,))
+    simulation.announce(A, VIP, attributes=leaving)
+    simulation.take(Drain(B, on=True))
+    simulation.settle()
+    assert _weights(simulation, VIP) == [1, 1, 4096]
+    simulation.announce(A, VIP)
+    simulation.settle()
+    assert _weights(simulation, VIP) == [1, 2048, 2048]
+
+
+def _weights(simulation: Simulation, prefix: str) -> list[int]:
+    return [member.weight for member in simulation.kernel.groups[simulation.group_of(prefix)].members]
 
 
 def test_a_node_that_was_silent_and_lost_its_session_is_back_only_when_it_speaks() -> None:

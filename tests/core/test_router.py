@@ -75,6 +75,7 @@ class TestFib:
             simulation.up(node)
             simulation.announce(node, *vips)
             simulation.settle()
+        simulation.advance(MOVE_PATIENCE)
         group = simulation.group_of(vips[0])
         simulation.forget()
         simulation.up(C)
@@ -386,7 +387,7 @@ class TestTwins:
         simulation.announce(B, VIP)
         simulation.settle()
         simulation.announce(A, "172.16.1.2/32")
-        simulation.settle()
+        simulation.advance(MOVE_PATIENCE)
         return simulation
 
     def test_they_become_one_when_no_flow_can_suffer(self) -> None:
@@ -399,7 +400,7 @@ class TestTwins:
         assert simulation.group_of(VIP) != simulation.group_of("172.16.1.2/32")
         assert simulation.fib() == {VIP: [A, B], "172.16.1.2/32": [A, B]}
         simulation.busy_groups.clear()
-        simulation.advance(31)
+        simulation.advance(151)  # until all flows have shown themselves, and until one looks again
         assert simulation.group_of(VIP) == simulation.group_of("172.16.1.2/32")
 
 

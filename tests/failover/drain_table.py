@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from routerd.lab.waiting import until
 from tests.failover import flows
 from tests.failover.cluster import VIP4, Site, cluster, configuration
 
@@ -41,11 +42,17 @@ def shares(site: Site, client: flows.Flows, rate: float, windows: Iterable[tuple
 
 
 def prepare(site: Site, buckets: int, idle: float) -> None:
-    """Start the daemon anew, with three nodes that announce the VIP."""
+    """Start the daemon anew, with three nodes that announce the VIP and have their shares."""
     site.start(config(buckets, idle))
     for node in site.nodes:
         node.up(VIP4)
     site.wait_for(VIP4, site.nodes)
+
+    def unfair() -> str:
+        counts = site.buckets(VIP4)
+        return "" if min(counts[node.name] for node in site.nodes) >= buckets // 3 else str(counts)
+
+    until(unfair, 10, "fair shares")
 
 
 def main() -> None:

@@ -55,7 +55,9 @@ class PeerView(TypedDict):
     silent: bool
     """Its link layer does not answer, so that it is out of the FIB."""
     drain: str
-    """Why it gets no new flows: `operator`, `node` (GRACEFUL_SHUTDOWN, RFC 8326), or empty."""
+    """`operator` if that drains it, so that it gets no new flows; or empty."""
+    leaving: int
+    """Prefixes that it drains itself: it announces them with GRACEFUL_SHUTDOWN (RFC 8326)."""
 
 
 class GroupMemberView(TypedDict):
@@ -76,6 +78,8 @@ class GroupView(TypedDict):
     """`resilient` or `hash-threshold`."""
     buckets: int
     prefixes: int
+    balanced: bool
+    """Whether the members have their weights; until then those that have just joined want no bucket."""
     members: list[GroupMemberView]
 
 

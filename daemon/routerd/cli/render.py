@@ -89,7 +89,12 @@ def peers(views: list[PeerView]) -> RenderableType:
     for peer in views:
         totals = peer["totals"]
         style = _STATE_STYLE[peer["state"]]
-        reasons = [peer["reason"], *(f"{n} rejected: {why}" for why, n in peer["rejected_by_reason"].items())]
+        leaving = f"{peer['leaving']} leaving: GRACEFUL_SHUTDOWN" if peer["leaving"] else ""
+        reasons = [
+            peer["reason"],
+            leaving,
+            *(f"{n} rejected: {why}" for why, n in peer["rejected_by_reason"].items()),
+        ]
         table.add_row(
             escape(_named(peer)),
             str(peer["asn"] or "-"),
@@ -136,7 +141,7 @@ def groups(views: list[GroupView]) -> RenderableType:
             group["type"],
             str(group["buckets"] or "-"),
             str(group["prefixes"]),
-            "\n".join(map(_leg, group["members"])),
+            "\n".join([*map(_leg, group["members"]), *(() if group["balanced"] else ("not balanced yet",))]),
         )
     return table if views else Text("no nexthop groups: nothing is in the FIB")
 

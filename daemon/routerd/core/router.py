@@ -108,7 +108,7 @@ class Router:
         if self._moves_since is not None:
             deadlines.append(self._moves_since + MOVE_PATIENCE)
         deadlines += [self._introduced_at, self._adoption_ends, self._twins_at, self.refusals.again_at]
-        deadlines += self.fib.rebalance.values()
+        deadlines += [*self.fib.groups.rebalance.values(), *self.fib.groups.glances.values()]
         return min((each for each in deadlines if each is not None and each < math.inf), default=None)
 
     def handle(self, message: Input, now: float) -> list[Effect]:
@@ -143,7 +143,7 @@ class Router:
             case RouteAudit():
                 effects += self._audited(message, now)
             case NeighbourState(gateway=gateway, alive=alive):
-                effects += self._neighbour(gateway, alive=alive)
+                effects += self._neighbour(gateway, now, alive=alive)
             case GroupMade(id=id, flows=flows):
                 if not flows:
                     self.fib.made_afresh(id)
@@ -151,11 +151,12 @@ class Router:
                 effects += self._program(self.fib.resend(id))
             case Drain(peer=peer, on=on):
                 (self.drained.add if on else self.drained.discard)(peer)
-                effects += self._drain()
+                effects += self._drain(now)
             case WriteFailed():
                 effects += self._write_failed(message, now)
             case GroupActivity(busy=busy):
-                effects += self._program(self.fib.merge(id for id, count in busy.items() if not count))
+                unused = [id for id, count in busy.items() if not count]
+                effects += self._program([*self.fib.unused(unused, now), *self.fib.merge(unused)])
         effects += self.rib.effects
         self.rib.effects.clear()
         return effects
@@ -164,16 +165,16 @@ class Router:
 
     def _changed(self, changes: list[Change]) -> None:
         for old, new, prefixes in changes:
-            members = self.rib.loc_rib.decision(new).members
-            if members != self.rib.loc_rib.decision(old).members:
-                self.fib.want(prefixes, members)
+            before, after = self.rib.loc_rib.decision(old), self.rib.loc_rib.decision(new)
+            if (after.members, after.leaving) != (before.members, before.leaving):
+                self.fib.want(prefixes, after.members, after.leaving)
         if changes:
             self.rib.export(changes)
 
     def _settle(self, now: float, *, quiet: bool) -> list[Effect]:
         if not self.synchronised:
             return []
-        effects = self._revive() + self._drain()
+        effects = self._revive(now) + self._drain(now)
         if self.fib.has_pending() or self._moves_since is not None:
             since = now if self._moves_since is None else self._moves_since
             introduced_at = self._introduction_ends(now)
@@ -199,7 +200,7 @@ class Router:
         ]
         return max((end for end in ends if end > now), default=None)
 
-    def _revive(self) -> list[Effect]:
+    def _revive(self, now: float) -> list[Effect]:
         """Let gateways whose node is back into their groups again, once nothing of its last session is left."""
         if not self.health.out or self._purging:
             return []
@@ -209,8 +210,8 @@ class Router:
                 speaking |= self.rib.gateways_of(peer)
             elif peer.deadline is not None:
                 held |= self.rib.gateways_of(peer)
-        effects = self._restore(self.health.remove(Reason.RESTARTED, speaking))
-        return effects + self._restore(self.health.remove(Reason.NO_SESSION, speaking | held))
+        effects = self._restore(self.health.remove(Reason.RESTARTED, speaking), now)
+        return effects + self._restore(self.health.remove(Reason.NO_SESSION, speaking | held), now)
 
     def _forget_gateways(self) -> None:
         """Forget gateways that are out and that no group wants and no peer leads to, even if its link is down."""
@@ -225,18 +226,18 @@ class Router:
         self.health.forget(gone)
         self.fib.forget(gone)
 
-    def _restore(self, gateways: set[Gateway]) -> list[Effect]:
-        return self._program(self.fib.restore(gateways)) if gateways else []
+    def _restore(self, gateways: set[Gateway], now: float) -> list[Effect]:
+        return self._program(self.fib.restore(gateways, now)) if gateways else []
 
-    def _drain(self) -> list[Effect]:
-        """Hold the groups to the drains: the operator's, and those of nodes that announce GRACEFUL_SHUTDOWN."""
-        leaving = [p for p in self.rib.peers.values() if p.address in self.drained or p.shutting_down]
-        if not leaving and not self.fib.groups.draining:
+    def _drain(self, now: float) -> list[Effect]:
+        """Hold the groups to the operator's drains."""
+        drained = [peer for peer in self.rib.peers.values() if peer.address in self.drained]
+        if not drained and not self.fib.groups.draining:
             return []
-        gateways = set[Gateway]().union(*(self.rib.gateways_of(peer) for peer in leaving))
-        return self._program(self.fib.drain(gateways)) if gateways != self.fib.groups.draining else []
+        gateways = set[Gateway]().union(*(self.rib.gateways_of(peer) for peer in drained))
+        return self._program(self.fib.drain(gateways, now)) if gateways != self.fib.groups.draining else []
 
-    def _neighbour(self, gateway: Gateway, *, alive: bool) -> list[Effect]:
+    def _neighbour(self, gateway: Gateway, now: float, *, alive: bool) -> list[Effect]:
         """A silent node is dead, whatever its session or graceful restart says, until it answers again."""
         fields: dict[str, str | int | float | bool | None] = {"gateway": format_address(gateway.address)}
         if alive:
@@ -245,7 +246,7 @@ class Router:
             if not any(p.session is not None and gateway in self.rib.gateways_of(p) for p in self.rib.peers.values()):
                 self.health.add(Reason.RESTARTED, [gateway])
             well = self.health.remove(Reason.SILENT, [gateway])
-            return [*self._restore(well), Event("neighbour answers again", fields)]
+            return [*self._restore(well, now), Event("neighbour answers again", fields)]
         if gateway in self.health.having(Reason.SILENT):
             return []
         failed = self._fail(Reason.SILENT, [gateway])
@@ -331,6 +332,8 @@ class Router:
         if self._twins_at is not None and now >= self._twins_at:
             effects += self._look_at_twins(now)
         effects += self._program(self.fib.balance(now))
+        if young := self.fib.groups.due_glances(now):
+            effects.append(InspectGroups(tuple(young)))
         if self.refusals.due(now):
             effects.append(Resync("refused writes are tried again"))
         return effects
@@ -374,11 +377,11 @@ class Router:
         retrying = bool(self.refusals.groups or self.refusals.nexthops)
         self.refusals.groups.clear()
         # Compare before anything is revived: the dump is older than that.
-        effects += self._mended(mend_objects(self.fib, dump), drift=not retrying)
-        effects += self._restore(self.health.remove(Reason.LINK_DOWN, [g for g in known if g.ifindex in up]))
-        effects += self._restore(self.health.remove(Reason.REFUSED, self.refusals.nexthops))
+        effects += self._mended(mend_objects(self.fib, dump, now), drift=not retrying)
+        effects += self._restore(self.health.remove(Reason.LINK_DOWN, [g for g in known if g.ifindex in up]), now)
+        effects += self._restore(self.health.remove(Reason.REFUSED, self.refusals.nexthops), now)
         self.refusals.nexthops.clear()
-        effects += self._revive()
+        effects += self._revive(now)
         self._changed(changes)
         self._want(different)
         self._retry_refused()
@@ -397,7 +400,8 @@ class Router:
 
     def _retry_refused(self) -> None:
         for prefix in list(self.fib.refused):
-            self.fib.want([prefix], self.rib.loc_rib.decision(self.rib.loc_rib.paths_of(prefix)).members)
+            decision = self.rib.loc_rib.decision(self.rib.loc_rib.paths_of(prefix))
+            self.fib.want([prefix], decision.members, decision.leaving)
 
     def _mended(self, mended: Mended, *, drift: bool) -> list[Effect]:
         wrong, operations = mended
@@ -417,7 +421,8 @@ class Router:
             if paths in chosen:
                 users.setdefault(paths, []).append(prefix)
         for paths, prefixes in users.items():
-            self.fib.want(prefixes, self.rib.loc_rib.decision(paths).members)
+            decision = self.rib.loc_rib.decision(paths)
+            self.fib.want(prefixes, decision.members, decision.leaving)
         self.rib.export([(paths, paths, prefixes) for paths, prefixes in users.items()])
 
     def _write_failed(self, failed: WriteFailed, now: float) -> list[Effect]:

@@ -13,7 +13,6 @@ from socket import AF_INET, AF_INET6
 from routerd.core.message import ForeignRoute, Interface, KernelDump, KernelGroup, KernelNexthop, KernelObjects
 from routerd.core.route import Address, Prefix
 from routerd.kernel import parse, wire
-from routerd.kernel.shadow import hide
 
 _ATTEMPTS = 20
 
@@ -48,15 +47,14 @@ def dump(metric: int) -> KernelDump:
     others: list[parse.Route] = []
     for family in (AF_INET, AF_INET6):
         _read_routes(family, metric, routes, others)
-    nexthops, groups, shadows = _nexthops()
+    nexthops, groups = _nexthops()
     foreign = tuple(_foreign(others, nexthops, groups))
-    return KernelDump(_interfaces(), nexthops, groups, routes, foreign, shadows)
+    return KernelDump(_interfaces(), nexthops, groups, routes, foreign)
 
 
 def objects() -> KernelObjects:
     """Read all but the routes: a few milliseconds, for when a link or a nexthop has changed. Raises as `dump`."""
-    nexthops, groups, _ = _nexthops()
-    return KernelObjects(_interfaces(), nexthops, groups)
+    return KernelObjects(_interfaces(), *_nexthops())
 
 
 def main_table(family: int, protocol: int = 0) -> Iterator[tuple[bytes, int, int]]:
@@ -121,15 +119,15 @@ def _interfaces() -> tuple[Interface, ...]:
     )
 
 
-def _nexthops() -> tuple[tuple[KernelNexthop, ...], tuple[KernelGroup, ...], dict[int, int]]:
+def _nexthops() -> tuple[tuple[KernelNexthop, ...], tuple[KernelGroup, ...]]:
     for _ in range(_ATTEMPTS):
         try:
             messages = list(wire.dump(wire.RTM_GETNEXTHOP, bytes(8), consistent=True))
         except wire.DumpInterruptedError:
             continue
         found = [parse.nexthop(*message) for message in messages]
-        return hide(
-            [entry for entry in found if isinstance(entry, KernelNexthop)],
-            [entry for entry in found if isinstance(entry, KernelGroup)],
+        return (
+            tuple(entry for entry in found if isinstance(entry, KernelNexthop)),
+            tuple(entry for entry in found if isinstance(entry, KernelGroup)),
         )
     raise wire.DumpInterruptedError(errno.EINTR, f"nexthops changed during each of {_ATTEMPTS} dumps")

@@ -12,7 +12,6 @@ from routerd.core.message import KernelLeg, KernelRoute, Member
 from routerd.core.route import IPV4_PREFIX_SIZE, Address, Prefix, format_address, parse_address
 from routerd.kernel import messages, wire
 from routerd.kernel.dump import main_table
-from routerd.kernel.shadow import lone, owner
 
 _PROTOCOLS = {
     2: "kernel", 3: "boot", 4: "static", 9: "ra", 11: "zebra", 12: "bird", 16: "dhcp", 17: "mrouted",
@@ -66,7 +65,7 @@ def buckets(group: int, nexthop: int | None = None) -> list[Bucket]:
         (index,) = struct.unpack("=H", bucket[_BUCKET_INDEX])
         (idle,) = struct.unpack("=Q", bucket[_BUCKET_IDLE_TIME])
         (holder,) = struct.unpack("=I", bucket[_BUCKET_NH_ID])
-        found.append((index, owner(holder), idle / messages.TICKS))
+        found.append((index, holder, idle / messages.TICKS))
     return found
 
 
@@ -105,7 +104,7 @@ def _find(prefix: Prefix) -> Any:
 
 def _members(nexthop: int) -> Iterator[KernelLeg]:
     found = messages.decode(wire.query(messages.get_nexthop(nexthop)))
-    for member in lone(found.get_attr("NHA_GROUP") or (Member(nexthop),)):
+    for member in found.get_attr("NHA_GROUP") or (Member(nexthop),):
         single = messages.decode(wire.query(messages.get_nexthop(member.id)))
         gateway = single.get_attr("NHA_GATEWAY")
         yield _leg(member.id, Address(gateway) if gateway else None, single.get_attr("NHA_OIF"), member.weight)

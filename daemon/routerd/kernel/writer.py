@@ -30,7 +30,6 @@ from routerd.kernel.compat import CompatMode
 from routerd.kernel.layout import complete, lay_out, steps
 from routerd.kernel.owned import Owned
 from routerd.kernel.requests import Refusals, Requests
-from routerd.kernel.shadow import beside_shadow, shadow, shadow_in
 
 _WIDE, _NARROW = 65535, 256
 """The largest weight of a member, from Linux 6.12 on and before."""
@@ -52,7 +51,6 @@ class KernelWriter:
         self._routes: Owned[Prefix] = Owned()
         self._nexthops: Owned[int] = Owned()
         self._gateways: dict[int, Gateway] = {}
-        self._shadows: dict[int, int] = {}
         self._compat = CompatMode()
         self.buckets = Buckets()
         self.port = self._requests.port
@@ -66,8 +64,7 @@ class KernelWriter:
     def adopt(self, dump: KernelDump) -> None:
         """Learn from a dump what is ours. Call it with the first dump before any write, and with every later one."""
         self._routes.adopt(dump.routes)
-        self._nexthops.adopt([*own_nexthops(dump), *dump.shadows.values()])
-        self._shadows = self._shadows or dict(dump.shadows)
+        self._nexthops.adopt(own_nexthops(dump))
         self._gateways.update((nexthop.id, nexthop.gateway) for nexthop in dump.nexthops if nexthop.gateway)
 
     def owns(self, id_: int) -> bool:
@@ -101,35 +98,13 @@ class KernelWriter:
         members = operation.members if self.wide_weights else messages.narrow(operation.members)
         group = replace(operation, members=members)
         there = self.owns(group.id)
-        tracked = self._tracked(group)
-        failures = self._make(operation, messages.set_group(tracked, self._flags(operation)))
-        if failures and tracked is not group:
-            # Perhaps somebody has deleted the shadow.
-            self._requests.transmit([self._new_shadow(members[0].id)])
-            failures = self._make(operation, messages.set_group(tracked, self._flags(operation)))
+        failures = self._make(operation, messages.set_group(group, self._flags(operation)))
         if failures and failures[0].errno == errno.ENOENT and self.owns(group.id):
             self._nexthops.remove((group.id,))
             return self._set_group(operation)
-        if not failures:
-            self._note_shadow(group.id, shadow_in(tracked.members))
-            return [GroupLost(group.id)] if operation.known and not there else []
-        if tracked is not group:
-            self._sweep_shadow(shadow_in(tracked.members))
+        if not failures and operation.known and not there:
+            return [GroupLost(group.id)]
         return failures
-
-    def _note_shadow(self, group: int, id_: int) -> None:
-        """A group has this shadow now, or none (0): delete the one that it had if no other group has it."""
-        before = self._shadows.pop(group, 0)
-        if id_:
-            self._shadows[group] = id_
-        if before:
-            self._sweep_shadow(before)
-
-    def _sweep_shadow(self, id_: int) -> None:
-        """Delete a shadow that no group has."""
-        if id_ not in self._shadows.values():
-            self._requests.transmit([messages.delete_nexthop(id_)])
-            self._nexthops.remove((id_,))
 
     def _make(self, operation: SetNexthop | SetGroup, request: bytes) -> list[WriteFailed]:
         with self._compat.off():
@@ -162,36 +137,15 @@ class KernelWriter:
         for members in steps(layout, _STAND_IN):
             requests.append(messages.set_group(replace(group, members=members), flags))
             flags = wire.NLM_F_CREATE | wire.NLM_F_REPLACE
-        tracked = self._tracked(group)
         if every := complete(layout, group.members, _WIDE if self.wide_weights else _NARROW):
             requests.append(messages.set_group(replace(group, members=every), flags))
-        elif tracked is not group:
-            requests.append(messages.set_group(tracked, flags))
         refused = self._requests.transmit([*requests, messages.delete_nexthop(_STAND_IN)])
         if refused:
             self._requests.transmit([messages.delete_nexthop(group.id)])
             return False
         self._nexthops.add((group.id,))
         self.buckets.made(group.id, busy)
-        self._note_shadow(group.id, shadow_in(tracked.members))
         return True
-
-    def _tracked(self, group: SetGroup) -> SetGroup:
-        """Return the group as the kernel keeps track of its flows: see `kernel.shadow`."""
-        if not group.buckets or len(group.members) != 1:
-            return group
-        id_ = group.members[0].id
-        gateway = self._gateways.get(id_)
-        if gateway is None or len(gateway.address) != 4:
-            return group
-        if not self.owns(shadow(id_)):
-            if self._requests.transmit([self._new_shadow(id_)]):
-                return group
-            self._nexthops.add((shadow(id_),))
-        return beside_shadow(group, _WIDE if self.wide_weights else _NARROW)
-
-    def _new_shadow(self, id_: int) -> bytes:
-        return messages.set_nexthop(shadow(id_), self._gateways[id_], wire.NLM_F_CREATE | wire.NLM_F_EXCL)
 
     def _flags(self, operation: SetNexthop | SetGroup) -> int:
         if not self.owns(operation.id):
@@ -228,15 +182,11 @@ class KernelWriter:
     def _delete_nexthop(self, operation: DeleteNexthop) -> list[WriteFailed]:
         if not self.owns(operation.id):
             return []
-        # The shadow goes first: it must not be what is left of a group.
-        gone = [id_ for id_ in (shadow(operation.id), operation.id) if self.owns(id_)]
-        refused = self._requests.transmit([messages.delete_nexthop(id_) for id_ in gone])
+        refused = self._requests.transmit([messages.delete_nexthop(operation.id)])
         for number, text in refused.values():
             if number != errno.ENOENT:
                 return [WriteFailed(operation, number, text)]
-        self._nexthops.remove(gone)
-        self._shadows = {group: id_ for group, id_ in self._shadows.items() if id_ not in gone}
-        self._note_shadow(operation.id, 0)
+        self._nexthops.remove((operation.id,))
         self._gateways.pop(operation.id, None)
         self.buckets.gone(operation.id)
         return []

@@ -12,7 +12,6 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Iterable
-from itertools import islice
 
 import structlog
 
@@ -47,7 +46,7 @@ SLICE = 0.005
 AHEAD = 32768
 """Routes that may wait to be written while more are taken in: 60 ms of the kernel's time."""
 INSPECTED_AT_ONCE = 16
-"""Groups whose buckets are read in one turn: each takes the kernel two milliseconds."""
+"""Groups whose buckets are read when the core asks about more: each takes the kernel two milliseconds."""
 
 log = structlog.get_logger()
 
@@ -153,7 +152,7 @@ class Engine:
                     if generation := self._codecs.generation(peer):
                         self._speaker.close(peer, generation, code, subcode, reason)
                 case InspectGroups(ids=ids):
-                    self._inspected = ids
+                    self._inspected += ids[:INSPECTED_AT_ONCE]
                 case Resync(reason=reason):
                     self.kernel_changed(reason)
                 case Event(name=name, fields=fields, level=level):
@@ -209,7 +208,7 @@ class Engine:
 
     def _activity(self, ids: Iterable[int]) -> dict[int, int]:
         busy: dict[int, int] = {}
-        for id in islice(ids, INSPECTED_AT_ONCE):
+        for id in ids:
             with contextlib.suppress(OSError):  # it has gone meanwhile, and says so by its absence
                 busy[id] = len(self._writer.buckets.flows(id, self._idle_timer))
         return busy

@@ -90,8 +90,7 @@ def test_a_failure_is_one_operation_and_what_follows_in_the_rib_is_none() -> Non
     fib = filled()
     assert fib.fail([A]) == [DeleteNexthop(2)]
     assert fib.fail([A]) == []
-    # The kernel has to be told again to keep track of the flows of a member that is alone.
-    assert planned(fib) == [SetGroup(1, (Member(3),), 1024, 120.0, 0.0)]
+    assert planned(fib) == []
     fib.want([P, Q], (B,))
     assert planned(fib) == []
     fib.forget([A])
@@ -104,20 +103,20 @@ def test_the_last_member_lost_and_back_brings_the_routes_again() -> None:
     planned(fib)
     fib.fail([A])
     assert fib.installed == 0
-    assert [type(operation) for operation in fib.restore([A])] == [SetNexthop, SetGroup, SetRoutes]
+    assert [type(operation) for operation in fib.restore([A], 0.0)] == [SetNexthop, SetGroup, SetRoutes]
     assert fib.installed == 1
 
 
 def test_a_drain_changes_weights_only() -> None:
     fib = filled()
-    [group] = fib.drain({A})
+    [group] = fib.drain({A}, 0.0)
     assert group == SetGroup(1, (Member(2, 1), Member(3, 2048)), 1024, 120.0, 0.0)
-    assert fib.drain(set()) == [SetGroup(1, (Member(2), Member(3)), 1024, 120.0, 0.0)]
+    assert fib.drain(set(), 0.0) == [SetGroup(1, (Member(2), Member(3)), 1024, 120.0, 0.0)]
 
 
 def test_the_lightest_member_is_written_first() -> None:
     fib = filled()
-    [group] = fib.drain({B})
+    [group] = fib.drain({B}, 0.0)
     assert group == SetGroup(1, (Member(3, 1), Member(2, 2048)), 1024, 120.0, 0.0)
 
 

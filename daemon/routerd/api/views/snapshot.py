@@ -5,7 +5,7 @@ Counts come from the path sets, of which there are few, and never from a walk ov
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import islice
 
@@ -24,7 +24,7 @@ from routerd.api.models import (
 from routerd.core.fib.model import Group
 from routerd.core.gateway_health import Reason
 from routerd.core.message import Gateway
-from routerd.core.rib.decision import Decision
+from routerd.core.rib.decision import Decision, is_leaving
 from routerd.core.rib.loc_rib import PathSet
 from routerd.core.rib.peer import Peer
 from routerd.core.route import (
@@ -54,8 +54,19 @@ def interface_name(router: Router, gateway: Gateway) -> str:
 
 def peers(router: Router, now: float) -> list[PeerView]:
     """Return every peer, in the order of the configuration, then as they dialled in."""
-    counts = _count(router)
-    return [_peer(router, peer, counts[peer.address], now) for peer in router.rib.peers.values()]
+    counts, leaving = _count(router), _leaving(router)
+    return [
+        _peer(router, peer, counts[peer.address], leaving[peer.address], now) for peer in router.rib.peers.values()
+    ]
+
+
+def _leaving(router: Router) -> Counter[str]:
+    """Count, by peer, the prefixes that are announced with GRACEFUL_SHUTDOWN."""
+    found: Counter[str] = Counter()
+    for paths in router.rib.loc_rib.sets():
+        for path in paths.paths:
+            found[path.peer] += paths.users if is_leaving(path) else 0
+    return found
 
 
 def _count(router: Router) -> defaultdict[str, Counts]:
@@ -95,7 +106,7 @@ def _family_counts(row: dict[str, int]) -> FamilyCounts:
     )
 
 
-def _peer(router: Router, peer: Peer, counts: Counts, now: float) -> PeerView:
+def _peer(router: Router, peer: Peer, counts: Counts, leaving: int, now: float) -> PeerView:
     up, last = peer.session, peer.last
     remote = peer.group.remote_as
     configured = remote if isinstance(remote, int) else router.config.router.asn if remote == "internal" else None
@@ -120,12 +131,13 @@ def _peer(router: Router, peer: Peer, counts: Counts, now: float) -> PeerView:
         faults=peer.faults,
         silent=not router.rib.gateways_of(peer).isdisjoint(router.health.having(Reason.SILENT)),
         drain=drain_of(router, peer),
+        leaving=leaving,
     )
 
 
 def drain_of(router: Router, peer: Peer) -> str:
-    """Return who drains the peer: the operator, the node itself, or nobody."""
-    return "operator" if peer.address in router.drained else "node" if peer.shutting_down else ""
+    """Return who drains the peer: the operator, or nobody."""
+    return "operator" if peer.address in router.drained else ""
 
 
 def drained_groups(router: Router, peer: Peer) -> tuple[list[tuple[int, int]], int]:
@@ -170,6 +182,7 @@ def groups(router: Router) -> list[GroupView]:
             type="resilient" if group.buckets else "hash-threshold",
             buckets=group.buckets,
             prefixes=group.users,
+            balanced=group.id not in router.fib.groups.rebalance,
             members=_members(router, group, owners),
         )
         for group in shown
@@ -195,7 +208,7 @@ def _members(router: Router, group: Group, owners: dict[Gateway, list[str]]) -> 
             weight=weight,
             peers=owners.get(gateway, []),
         )
-        for gateway, weight in group.legs.items()
+        for gateway, weight in router.fib.groups.weights(group).items()
     ]
 
 

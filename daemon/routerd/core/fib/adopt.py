@@ -32,8 +32,9 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
         group.adapted = fib.groups.shape.fits(kernel.buckets)
         group.awaiting = set(legs)
         fib.groups.add(group)
+        group.keeper = _keeper(group)
         if group.adapted and (timers_differ(fib, kernel) or fib.groups.shape.weigh(legs, set(), 0) != legs):
-            fib.rebalance[group.id] = now + fib.groups.shape.idle_timer
+            fib.groups.rebalance[group.id] = now + fib.groups.shape.idle_timer
     fib.routes = _routes(fib, dump.routes)
     for id in surplus:
         fib.groups.ids.free(id)
@@ -70,6 +71,12 @@ def timers_differ(fib: Fib, group: KernelGroup) -> bool:
     shape = fib.groups.shape
     differences = (group.idle_timer - shape.idle_timer, group.unbalanced_timer - shape.unbalanced_timer)
     return any(abs(difference) > 0.02 for difference in differences)
+
+
+def _keeper(group: Group) -> Gateway | None:
+    """Return the leg that the others of a group leave all buckets to: it was alone before they joined."""
+    heavy = [leg for leg, weight in group.legs.items() if weight > 1]
+    return heavy[0] if group.buckets and len(group.legs) > 1 and len(heavy) == 1 else None
 
 
 def stranger(id: int) -> Group:

@@ -26,7 +26,7 @@ Mended = tuple[list[str], list[Operation]]
 """What was wrong, a line each, and the operations that mend it."""
 
 
-def mend_objects(fib: Fib, dump: KernelObjects) -> Mended:
+def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
     """Compare nexthop objects and groups with the kernel's."""
     groups = fib.groups
     groups.ids.reserve(nexthop.id for nexthop in dump.nexthops)
@@ -45,7 +45,7 @@ def mend_objects(fib: Fib, dump: KernelObjects) -> Mended:
         there = kernel.get(group.id)
         legs = legs_of(there, found) if there is not None else {}
         # What was made like another group has the weights of its layout until it is balanced.
-        same = legs.keys() == group.legs.keys() if group.id in fib.rebalance else legs == group.legs
+        same = legs.keys() == group.legs.keys() if group.id in fib.groups.rebalance else legs == group.legs
         if there is not None and there.buckets != group.buckets:
             # The kernel changes neither type nor size: the group is made anew, and its routes come again.
             wrong.append(f"group {group.id} had {there.buckets} buckets instead of {group.buckets}")
@@ -61,7 +61,7 @@ def mend_objects(fib: Fib, dump: KernelObjects) -> Mended:
     # the RIB wants then is about to change anyway.
     operations += [SetNexthop(groups.nexthops[gateway], gateway) for gateway in lost]
     for group in groups:
-        operations += fib.rewritten(group, partial(groups.write, group, force=group in retimed))
+        operations += fib.rewritten(group, partial(groups.write, group, now, force=group in retimed))
     unknown = [id for id in kernel if id not in groups.by_id]
     wrong += [f"group {id} was not expected" for id in unknown]
     operations += [DeleteNexthop(id) for id in [*unknown, *surplus]]
@@ -70,7 +70,7 @@ def mend_objects(fib: Fib, dump: KernelObjects) -> Mended:
 
 def _is_retimed(fib: Fib, group: Group, there: KernelGroup) -> bool:
     """Tell whether somebody changed the timers. Those of an adopted group change when it is balanced."""
-    return group.adapted and group.id not in fib.rebalance and timers_differ(fib, there)
+    return group.adapted and group.id not in fib.groups.rebalance and timers_differ(fib, there)
 
 
 def mend_routes(fib: Fib, audit: RouteAudit) -> Mended:

@@ -13,44 +13,42 @@ flows of a resilient group between nodes, so they stay apart until one of them c
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from itertools import repeat
 
-from routerd.core.fib.groups import Groups
-from routerd.core.fib.model import Group, Members, Shape, in_order, runs
+from routerd.core.fib.groups import YOUTH, Groups
+from routerd.core.fib.model import NEVER, Group, Members, Shape, Wanted, in_order, runs
 from routerd.core.message import DeleteRoutes, Gateway, Operation, SetGroup, SetRoutes
 from routerd.core.route import Prefix, forget
 
 PARTINGS = 2
 """Groups that are made like another one in one plan: each takes some ten milliseconds when it carries many flows."""
-LONE = 16
-"""Groups that are written again in one plan because they have a single member left."""
+NEWBORN = 4096
+"""Prefixes a second whose birth is remembered: more than that are no new addresses but a node's table."""
 
 
 class Fib:
-    """The model of the kernel's FIB as far as it is routerd's. Refused prefixes map to (errno, text).
-
-    `rebalance` has, for groups that were made like another one, the time from which they may be given the weights
-    of their members: by then every flow that moved along has shown itself in its bucket.
-    """
+    """The model of the kernel's FIB as far as it is routerd's. Refused prefixes map to (errno, text)."""
 
     def __init__(self, shape: Shape) -> None:
         self.groups = Groups(shape)
         self.routes: dict[Prefix, Group] = {}
         self.refused: dict[Prefix, tuple[int, str]] = {}
-        self.rebalance: dict[int, float] = {}
-        self._pending: dict[Prefix, Members] = {}
-        self._waiting: dict[Prefix, Members] = {}
-        self._held: dict[Prefix, Members] = {}
-        self._parting: dict[Prefix, Members] = {}
+        self._pending: dict[Prefix, Wanted] = {}
+        self._waiting: dict[Prefix, Wanted] = {}
+        self._held: dict[Prefix, Wanted] = {}
+        self._parting: dict[Prefix, Wanted] = {}
+        self._newborn: deque[tuple[float, set[Prefix]]] = deque()
         self._unswept = True
 
     # ------------------------------------------------------------------------------------------ what is wanted
 
-    def want(self, prefixes: Collection[Prefix], members: Members) -> None:
-        """These prefixes shall go to these gateways; to none: they shall have no route."""
-        self._pending.update(zip(prefixes, repeat(members)))
+    def want(self, prefixes: Collection[Prefix], members: Members, leaving: frozenset[Gateway] = frozenset()) -> None:
+        """These prefixes shall go to these gateways, drained where they are `leaving`; to none: they shall have no
+        route."""
+        self._pending.update(zip(prefixes, repeat(Wanted(members, leaving))))
         for older in (self._held, self._parting):
             forget(older, prefixes)
         if not members:
@@ -63,7 +61,7 @@ class Fib:
     @property
     def unfinished(self) -> bool:
         """Whether the last plan left a part of what was due to the next one."""
-        return bool(self._parting or self.groups.lone)
+        return bool(self._parting)
 
     def has_waiting(self) -> bool:
         """Tell whether prefixes wait for the rest of their group before they move."""
@@ -85,75 +83,98 @@ class Fib:
         to follow them, and then the group changes instead. Of groups that are made like others only a few come at
         once; the rest is left `unfinished`.
         """
-        adds: dict[Members, list[Prefix]] = {}
-        moves: dict[Group, dict[Members, list[Prefix]]] = {}
+        adds: dict[Wanted, list[Prefix]] = {}
+        moves: dict[Group, dict[Wanted, list[Prefix]]] = {}
         deletes: list[Prefix] = []
         parting, self._parting = self._parting, {}
         pending, self._pending = self._pending, {}
         if quiet and self._waiting:
             pending, self._waiting = self._waiting | pending, {}
-        for group, members, prefixes, due in (*runs(parting, self.routes, True), *runs(pending, self.routes, quiet)):
-            moving = bool(members) and group is not None and (group.members != members or not group.adapted)
+        for group, wanted, prefixes, due in (*runs(parting, self.routes, True), *runs(pending, self.routes, quiet)):
+            moving = bool(wanted.members) and group is not None and (group.wanted != wanted or not group.adapted)
             if moving and not due and group is not None and not group.awaiting:
-                self._waiting.update(zip(prefixes, repeat(members)))
+                self._waiting.update(zip(prefixes, repeat(wanted)))
                 continue
             forget(self._waiting, prefixes)
             if group is None:
-                if members:
-                    adds.setdefault(members, []).extend(prefixes)
+                if wanted.members:
+                    adds.setdefault(wanted, []).extend(prefixes)
             elif group.awaiting:
-                self._held.update(zip(prefixes, repeat(members)))
-            elif not members:
+                self._held.update(zip(prefixes, repeat(wanted)))
+            elif not wanted.members:
                 deletes += prefixes
             elif moving:
-                moves.setdefault(group, {}).setdefault(members, []).extend(prefixes)
+                moves.setdefault(group, {}).setdefault(wanted, []).extend(prefixes)
 
         operations: list[Operation] = []
         gone = self._leave(deletes)
         for group, targets in list(moves.items()):
-            members, prefixes = next(iter(targets.items()))
+            wanted, prefixes = next(iter(targets.items()))
             whole = len(targets) == 1 and len(prefixes) == group.users
-            if group.adapted and whole and group.id not in self.rebalance:
-                operations += self.rewritten(group, partial(self.groups.replace, group, members))
+            if group.adapted and whole and self.groups.pliable(group):
+                operations += self.rewritten(group, partial(self.groups.replace, group, wanted, now))
                 del moves[group]
         likes = 0
         for group, targets in moves.items():
-            for members, prefixes in targets.items():
+            for wanted, prefixes in targets.items():
                 if likes == PARTINGS:
-                    self._parting.update(zip(prefixes, repeat(members)))
+                    self._parting.update(zip(prefixes, repeat(wanted)))
                     continue
                 gone += self._leave(prefixes)
-                moved = self._move(group, members, prefixes, now)
+                moved = self._move(group, wanted, prefixes, now)
                 likes += any(isinstance(operation, SetGroup) and operation.like for operation in moved)
                 operations += moved
-        for members, prefixes in adds.items():
-            found = self.groups.find(members)
-            target, made = (found, []) if found is not None else self.groups.make(members)
+        for wanted, prefixes in adds.items():
+            found = self.groups.find(wanted)
+            target, made = (found, []) if found is not None else self.groups.make(wanted, now, born=now)
+            self._note_birth(prefixes, now)
             operations += [*made, *self._join(prefixes, target)]
         gone = [prefix for prefix in gone if prefix not in self.routes or not self.routes[prefix].legs]
         if gone:
             operations.append(DeleteRoutes(tuple(gone)))
-        return operations + self.groups.write_lone(LONE) + self.sweep()
+        return operations + self.sweep()
 
-    def _move(self, source: Group, members: Members, prefixes: list[Prefix], now: float) -> list[Operation]:
+    def _move(self, source: Group, wanted: Wanted, prefixes: list[Prefix], now: float) -> list[Operation]:
         """Part prefixes from the others of their group, along with the buckets that their flows use."""
-        layout = source if source.adapted and source.legs and source.buckets else None
-        if layout is None:
-            found = self.groups.find(members)
-        else:
+        like = source if source.adapted and source.legs and source.buckets else None
+        found, keeper, born = None, None, NEVER
+        if like is None or self.groups.is_alone(wanted.members):  # alone, it gets all flows wherever they were
+            like, found = None, self.groups.find(wanted)
+        elif source.untracked or source.keeper is not None:
+            # All flows are one member's, and which buckets they use is not known.
+            like, keeper = None, source.keeper or next(iter(source.legs))
+            born = self._birth(prefixes, now)
+        elif set(wanted.members) <= set(source.members):
             # Where only members leave, the buckets of the others are the same whenever the copy was made.
-            found = self.groups.made_like(members, layout) if set(members) <= set(source.members) else None
-        target, operations = (found, []) if found is not None else self.groups.make(members, layout)
+            found = self.groups.made_like(wanted, like)
+        target, operations = (found, []) if found else self.groups.make(wanted, now, like, keeper, born)
         if operations and target.origin is not None:
-            self.rebalance[target.id] = now + self.groups.shape.idle_timer
+            self.groups.rebalance[target.id] = now + self.groups.shape.idle_timer
         return [*operations, *self._join(prefixes, target)]
+
+    def _birth(self, prefixes: list[Prefix], now: float) -> float:
+        """Return since when the first of these has a route, at most, if all are young: nodes announce a new address
+        one after the other."""
+        since = now
+        for prefix in prefixes:
+            since = min(since, next((time for time, added in self._newborn if prefix in added), NEVER))
+        return since
+
+    def _note_birth(self, prefixes: list[Prefix], now: float) -> None:
+        while self._newborn and now - self._newborn[0][0] >= YOUTH:
+            self._newborn.popleft()
+        if not self._newborn or now - self._newborn[-1][0] >= 1.0:
+            self._newborn.append((now, set()))
+        if len(self._newborn[-1][1]) + len(prefixes) <= NEWBORN:
+            self._newborn[-1][1].update(prefixes)
 
     def made_afresh(self, id: int) -> None:
         """There were no flows for this group to take over: nothing in it has to show itself first, and its buckets
         are not those of the group that it was to be like."""
-        self.rebalance.pop(id, None)
         if (group := self.groups.by_id.get(id)) is not None:
             group.origin = None
+            if group.keeper is None:
+                self.groups.rebalance.pop(id, None)
 
     # ------------------------------------------------------------------------------------------ failover, drain
 
@@ -166,47 +187,45 @@ class Fib:
                 operations += self.groups.lose(gateway)
         return operations
 
-    def restore(self, gateways: Iterable[Gateway]) -> list[Operation]:
+    def restore(self, gateways: Iterable[Gateway], now: float) -> list[Operation]:
         """These gateways are back: they join the groups that want them."""
         back = self.groups.down.intersection(gateways)
         self.groups.down -= back
-        return self._rewrite(back)
+        return self._rewrite(back, now)
 
     def forget(self, gateways: Iterable[Gateway]) -> None:
         """No node leads to these gateways any more: once no group wants them, whether they are down is past."""
         self.groups.down.difference_update([gateway for gateway in gateways if not self.groups.wants(gateway)])
 
-    def drain(self, gateways: set[Gateway]) -> list[Operation]:
+    def drain(self, gateways: set[Gateway], now: float) -> list[Operation]:
         """Exactly these gateways are drained now: they keep their flows and get no new ones."""
         changed = self.groups.draining ^ gateways
         self.groups.draining = gateways
-        return self._rewrite(changed)
+        return self._rewrite(changed, now)
 
     def balance(self, now: float) -> list[Operation]:
         """Give groups whose time has come the weights of their members."""
-        due = [id for id, time in self.rebalance.items() if time <= now]
-        operations: list[Operation] = []
-        for id in due:
-            del self.rebalance[id]
-            group = self.groups.by_id.get(id)
-            if group is not None and group.legs:
-                operations += self.groups.write(group, force=True)
-        return operations
+        return self.groups.balance(now)
 
-    def _rewrite(self, changed: set[Gateway]) -> list[Operation]:
+    def unused(self, ids: Iterable[int], now: float) -> list[Operation]:
+        """These groups carry no flow: young ones need not wait for any to show itself."""
+        self.groups.rebalance.update((id, now) for id in self.groups.glanced.intersection(ids))
+        return self.balance(now)
+
+    def _rewrite(self, changed: set[Gateway], now: float) -> list[Operation]:
         operations: list[Operation] = []
         for group in [group for group in self.groups if not changed.isdisjoint(group.members)]:
-            if group.id in self.rebalance and group.adapted and group.legs and not group.awaiting:
-                operations += self._remake(group)
+            if group.adapted and group.legs and not group.awaiting and not self.groups.pliable(group):
+                operations += self._remake(group, now)
             else:
-                operations += self.rewritten(group, partial(self.groups.write, group))
+                operations += self.rewritten(group, partial(self.groups.write, group, now))
         return operations
 
-    def _remake(self, group: Group) -> list[Operation]:
+    def _remake(self, group: Group, now: float) -> list[Operation]:
         """Replace a group by one like it, for it was made so itself not long ago: buckets that were not used since
         are free to move in the kernel's eyes, and may carry flows."""
-        target, operations = self.groups.make(group.members, group)
-        self.rebalance[target.id] = self.rebalance[group.id] + self.groups.shape.idle_timer
+        target, operations = self.groups.make(group.wanted, now, group)
+        self.groups.rebalance[target.id] = self.groups.rebalance[group.id] + self.groups.shape.idle_timer
         prefixes = self.users(group)
         self._leave(prefixes)
         self._unswept = True
@@ -261,8 +280,8 @@ class Fib:
 
     def merge(self, ids: Iterable[int]) -> list[Operation]:
         """These twins carry no flow now: move their prefixes to the larger one."""
-        idle = set(ids)
-        keepers = {group: self.groups.find(group.members) for group in self.groups.twins() if group.id in idle}
+        idle = set(ids) - self.groups.rebalance.keys()  # flows of those may not have shown themselves
+        keepers = {group: self.groups.find(group.wanted) for group in self.groups.twins() if group.id in idle}
         moves: dict[Group, list[Prefix]] = {}
         for prefix, group in self.routes.items() if keepers else ():
             keeper = keepers.get(group)
@@ -300,7 +319,4 @@ class Fib:
     def sweep(self) -> list[Operation]:
         """Delete what nothing uses."""
         self._unswept = False
-        operations = self.groups.sweep()
-        for id in [id for id in self.rebalance if id not in self.groups.by_id]:
-            del self.rebalance[id]
-        return operations
+        return self.groups.sweep()

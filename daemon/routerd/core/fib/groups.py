@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from routerd.core.fib.model import Group, Ids, Members, Shape
+from routerd.core.fib.model import NEVER, Group, Ids, Legs, Members, Shape, Wanted
 from routerd.core.message import DeleteNexthop, Gateway, Member, Operation, SetGroup, SetNexthop
+
+YOUTH = 10.0
+"""Seconds after its birth in which a group is looked into when a second node joins: nodes introduce themselves."""
+GLANCE = 0.1
+"""Seconds from when a second node joins a young group until one looks whether it carries any flow, at least."""
+PATIENCE = 4
+"""How many times younger than the group that time is: the flows of a group are no older than it is."""
 
 
 class Groups:
     """The objects that routerd has in the kernel. `down` gateways are in no group, `draining` ones get no flow.
 
-    `lone` are resilient groups that lost all members but one with those members' nexthop objects. They are to be
-    written again, for the kernel keeps track of a lone IPv4 member's flows only if it is told to.
+    `rebalance` has, for groups whose legs do not have the weights of their members yet, the time from which they may
+    be given them: by then every flow has shown itself in its bucket. Those are groups that were made like another
+    one, and those in which a leg was alone (see `write`). `glances` has the time to look into young ones of these,
+    `glanced` those that are looked into.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -23,10 +32,12 @@ class Groups:
         self.by_id: dict[int, Group] = {}
         self.down: set[Gateway] = set()
         self.draining: set[Gateway] = set()
-        self.lone: set[int] = set()
+        self.rebalance: dict[int, float] = {}
+        self.glances: dict[int, float] = {}
+        self.glanced: set[int] = set()
         self.buckets = 0
-        self._by_members: dict[Members, list[Group]] = {}
-        self._shared: set[Members] = set()
+        self._by_wanted: dict[Wanted, list[Group]] = {}
+        self._shared: set[Wanted] = set()
         self._uses: Counter[Gateway] = Counter()
 
     def __iter__(self) -> Iterator[Group]:
@@ -36,51 +47,86 @@ class Groups:
         """Tell whether some group has this gateway among its members, down or not."""
         return self._uses[gateway] > 0
 
-    def find(self, members: Members) -> Group | None:
+    def find(self, wanted: Wanted) -> Group | None:
         """Return the group of these members that most prefixes use."""
-        return max(self._by_members.get(members, ()), key=lambda group: group.users, default=None)
+        return max(self._by_wanted.get(wanted, ()), key=lambda group: group.users, default=None)
 
-    def made_like(self, members: Members, source: Group) -> Group | None:
+    def made_like(self, wanted: Wanted, source: Group) -> Group | None:
         """Return a group of these members whose buckets agree with those of `source` as it is now: it was made like
         it, and neither was written since."""
         origin = (source.id, source.version)
-        made = (group for group in self._by_members.get(members, ()) if group.origin == origin)
+        made = (group for group in self._by_wanted.get(wanted, ()) if group.origin == origin)
         return next((group for group in made if group.version == 1), None)
 
     def twins(self) -> list[Group]:
         """Return the groups that have the same members as a larger one, which could take over their prefixes."""
         found: list[Group] = []
-        for members in self._shared:
-            settled = [group for group in self._by_members[members] if not group.awaiting and group.legs]
+        for wanted in self._shared:
+            settled = [group for group in self._by_wanted[wanted] if not group.awaiting and group.legs]
             found += sorted(settled, key=lambda group: -group.users)[1:]
         return found
 
-    def make(self, members: Members, like: Group | None = None) -> tuple[Group, list[Operation]]:
-        """Make a group; `like` another one, its buckets are laid out so that no flow changes its member.
+    def make(
+        self,
+        wanted: Wanted,
+        now: float,
+        like: Group | None = None,
+        keeper: Gateway | None = None,
+        born: float = NEVER,
+    ) -> tuple[Group, list[Operation]]:
+        """Make a group; `like` another one, its buckets are laid out so that no flow changes its member; flows that
+        all belong to one member, the `keeper`, stay with that.
 
-        That takes as many buckets as the other one has. Where the budget does not allow it, it is made anew.
+        The first takes as many buckets as the other one has. Where the budget does not allow it, it is made anew.
         """
         if like is not None and not self.shape.affords(self.buckets + like.buckets):
             like = None
-        buckets = self.shape.buckets(self.buckets, len(members))
-        group = Group(self.ids.new(), members, like.buckets if like is not None else buckets)
+        buckets = self.shape.buckets(self.buckets, len(wanted.members))
+        group = Group(self.ids.new(), wanted.members, like.buckets if like is not None else buckets)
         if like is not None:
             group.origin = (like.id, like.version)
+        group.wanted, group.keeper, group.born = wanted, keeper, born
         self.add(group)
-        return group, self.write(group, like=like.id if like is not None else 0)
+        return group, self.write(group, now, like=like.id if like is not None else 0)
 
-    def replace(self, group: Group, members: Members) -> list[Operation]:
+    def replace(self, group: Group, wanted: Wanted, now: float) -> list[Operation]:
         """Give a group other members under its id."""
         self.unindex(group)
-        group.members = members
+        group.wanted = wanted
         group.origin = None
         self.index(group)
-        return self.write(group)
+        return self.write(group, now)
 
-    def write(self, group: Group, *, like: int = 0, force: bool = False) -> list[Operation]:
-        """Make the kernel's group what it should be, if it is not."""
+    def is_alone(self, members: Members) -> bool:
+        """Tell whether a group of these members has one leg, and an IPv4 one."""
+        alive = [member for member in members if member not in self.down]
+        return len(alive) == 1 and len(alive[0].address) == 4
+
+    def pliable(self, group: Group) -> bool:
+        """Tell whether a group may change in place: not while flows that it took over have to show themselves, for
+        buckets that they have not used since are free to move in the kernel's eyes. A keeper gives up none."""
+        return group.id not in self.rebalance or group.untracked or group.keeper is not None
+
+    def write(self, group: Group, now: float, *, like: int = 0, force: bool = False) -> list[Operation]:
+        """Make the kernel's group what it should be, if it is not.
+
+        Members that join one that was alone want no bucket at first. With a second leg the kernel begins to keep
+        track of flows; an idle timer later they have shown themselves, and `balance` gives everybody its weight.
+        """
+        hidden = group.untracked or not group.legs
+        if group.untracked:
+            (group.keeper,) = group.legs
         alive = [member for member in group.members if member not in self.down]
-        legs = self.shape.weigh(alive, self.draining, group.buckets)
+        legs = self.shape.weigh(alive, self.draining | group.wanted.leaving, group.buckets)
+        if group.keeper is not None and (group.keeper not in alive or len(alive) == 1):
+            group.keeper = None
+            self._balanced(group)
+        if group.keeper is not None:
+            legs = self.shape.weigh(alive, set(alive) - {group.keeper}, group.buckets)
+            if hidden:
+                self.rebalance[group.id] = now + self.shape.idle_timer
+                if now - group.born < YOUTH:
+                    self.glances[group.id] = now + max(GLANCE, (now - group.born) / PATIENCE)
         if legs == group.legs and not force:
             return []
         known = bool(group.legs)
@@ -109,19 +155,36 @@ class Groups:
             if gateway in group.legs:
                 del group.legs[gateway]
                 group.version += 1
-                if group.buckets and len(group.legs) == 1 and len(gateway.address) == 4:
-                    self.lone.add(group.id)
         return [DeleteNexthop(id)]
 
-    def write_lone(self, limit: int) -> list[Operation]:
-        """Write up to `limit` of the `lone` groups again."""
+    def weights(self, group: Group) -> Legs:
+        """Return the legs of a group with the weights that they will have once it is balanced."""
+        if group.keeper is None:
+            return group.legs
+        return self.shape.weigh(group.legs, self.draining | group.wanted.leaving, group.buckets)
+
+    def balance(self, now: float) -> list[Operation]:
+        """Give groups whose time has come the weights of their members."""
         operations: list[Operation] = []
-        for id in sorted(self.lone)[:limit]:
-            self.lone.discard(id)
-            group = self.by_id.get(id)
-            if group is not None and len(group.legs) == 1:
-                operations += self.write(group, force=True)
+        for group in [self.by_id[id] for id, time in self.rebalance.items() if time <= now]:
+            self._balanced(group)
+            group.keeper = None
+            if group.legs:
+                operations += self.write(group, now, force=True)
         return operations
+
+    def _balanced(self, group: Group) -> None:
+        self.rebalance.pop(group.id, None)
+        self.glances.pop(group.id, None)
+        self.glanced.discard(group.id)
+
+    def due_glances(self, now: float) -> list[int]:
+        """Return the young groups that are to be looked into now: do they carry any flow?"""
+        due = [id for id, time in self.glances.items() if time <= now]
+        for id in due:
+            del self.glances[id]
+        self.glanced.update(due)
+        return due
 
     def add(self, group: Group) -> None:
         """Enter a group."""
@@ -133,27 +196,28 @@ class Groups:
         """Enter a group under its members; one that is not adapted serves no new prefix."""
         self._uses.update(group.members)
         if group.adapted:
-            groups = self._by_members.setdefault(group.members, [])
+            groups = self._by_wanted.setdefault(group.wanted, [])
             groups.append(group)
             if len(groups) > 1:
-                self._shared.add(group.members)
+                self._shared.add(group.wanted)
 
     def unindex(self, group: Group) -> None:
         """Undo `index`."""
         self._uses.subtract(group.members)
-        groups = self._by_members.get(group.members, [])
+        groups = self._by_wanted.get(group.wanted, [])
         if group in groups:
             groups.remove(group)
             if len(groups) < 2:
-                self._shared.discard(group.members)
+                self._shared.discard(group.wanted)
             if not groups:
-                del self._by_members[group.members]
+                del self._by_wanted[group.wanted]
 
     def sweep(self) -> list[Operation]:
         """Delete groups that no prefix uses, and nexthops that no group wants."""
         operations: list[Operation] = []
         for group in [group for group in self if not group.users and not group.awaiting]:
             del self.by_id[group.id]
+            self._balanced(group)
             self.buckets -= group.buckets
             self.unindex(group)
             self.ids.free(group.id)

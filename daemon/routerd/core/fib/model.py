@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
+from typing import NamedTuple
 
 from routerd.config.model import FibSection
 from routerd.core.message import Gateway
@@ -10,6 +11,15 @@ from routerd.core.route import Prefix
 
 Members = tuple[Gateway, ...]
 """The gateways that the RIB wants in a group, each once, in address order."""
+
+
+class Wanted(NamedTuple):
+    """What the RIB wants for a prefix: the members, and those `leaving` among them that say they are about to go
+    (GRACEFUL_SHUTDOWN, RFC 8326) and are drained for this prefix."""
+
+    members: Members
+    leaving: frozenset[Gateway] = frozenset()
+
 
 Legs = dict[Gateway, int]
 """What the kernel's group has: gateways that are not down, each with its weight."""
@@ -23,23 +33,28 @@ def in_order(gateways: Iterable[Gateway]) -> list[Gateway]:
 WIDEST = 65535
 """The largest weight of a member; 256 before Linux 6.12."""
 LEAST_BUCKETS = 64
+NEVER = float("-inf")
 
 
 class Group:
     """A nexthop group. `users` counts the prefixes that point at it.
 
-    `members` are the gateways that the RIB wants, `legs` what the kernel's group has: the two differ while a
-    gateway is down or drained. Without legs the kernel has no such group, nor routes to it. `awaiting` holds, after
-    a restart of routerd, the gateways whose node has not yet said what it announces now. A group that is not
-    `adapted` is of the other type, which the kernel does not let change: its prefixes move away. `version` counts
-    the writes; `origin` is the group and version whose buckets this one was made like.
+    `members` are the gateways that the RIB wants, `legs` what the kernel's group has: the two differ while a gateway
+    is down or drained. `wanted` also says which members drain themselves. Without legs the kernel has no such group,
+    nor routes to it. `awaiting` holds, after a restart of routerd, the gateways whose node has not yet said what it
+    announces now. A group that is not `adapted` is of the other type, which the kernel does not let change: its
+    prefixes move away. `version` counts the writes; `origin` is the group and version whose buckets this one was made
+    like. `keeper` is a leg that has all buckets, with flows that have not shown themselves in them yet. `born` is
+    when the group was made, for prefixes that had no route before.
     """
 
-    __slots__ = ("adapted", "awaiting", "buckets", "id", "legs", "members", "origin", "users", "version")
+    __slots__ = (
+        "adapted", "awaiting", "born", "buckets", "id", "keeper", "legs", "origin", "users", "version", "wanted"
+    )  # fmt: skip
 
     def __init__(self, id: int, members: Members, buckets: int) -> None:
         self.id = id
-        self.members = members
+        self.wanted = Wanted(members)
         self.buckets = buckets
         self.legs: Legs = {}
         self.users = 0
@@ -47,23 +62,36 @@ class Group:
         self.awaiting: set[Gateway] = set()
         self.version = 0
         self.origin: tuple[int, int] | None = None
+        self.keeper: Gateway | None = None
+        self.born = NEVER
+
+    @property
+    def members(self) -> Members:
+        """The gateways that the RIB wants."""
+        return self.wanted.members
+
+    @property
+    def untracked(self) -> bool:
+        """Whether flows leave no trace in the buckets: the kernel sends IPv4 packets past those of a group with one
+        leg (fib_select_path in net/ipv4/fib_semantics.c)."""
+        return bool(self.buckets) and len(self.legs) == 1 and all(len(leg.address) == 4 for leg in self.legs)
 
     def __repr__(self) -> str:
         return f"Group(id={self.id}, members={len(self.members)}, legs={len(self.legs)}, users={self.users})"
 
 
 def runs(
-    wanted: dict[Prefix, Members], routes: dict[Prefix, Group], due: bool
-) -> Iterator[tuple[Group | None, Members, list[Prefix], bool]]:
+    pending: dict[Prefix, Wanted], routes: dict[Prefix, Group], due: bool
+) -> Iterator[tuple[Group | None, Wanted, list[Prefix], bool]]:
     """Yield what is wanted in runs of prefixes that leave the same group for the same members, `due` with each."""
     run: list[Prefix] = []
     left: Group | None = None
-    joined: Members = ()
-    for prefix, members, group in zip(wanted, wanted.values(), map(routes.get, wanted), strict=True):
-        if run and (group is not left or members is not joined):
+    joined = Wanted(())
+    for prefix, wanted, group in zip(pending, pending.values(), map(routes.get, pending), strict=True):
+        if run and (group is not left or (wanted is not joined and wanted != joined)):
             yield left, joined, run, due
             run = []
-        left, joined = group, members
+        left, joined = group, wanted
         run.append(prefix)
     if run:
         yield left, joined, run, due
@@ -102,21 +130,21 @@ class Shape:
         """Tell whether a group in the kernel is of the type that is wanted."""
         return bool(buckets) == self.resilient
 
-    def weigh(self, members: Iterable[Gateway], draining: set[Gateway], buckets: int) -> Legs:
+    def weigh(self, members: Iterable[Gateway], light: Set[Gateway], buckets: int) -> Legs:
         """Return the weights of a group.
 
-        A drained member gets so little that it wants no bucket at all: it keeps those that carry flows, and the
-        kernel gives every idle one to the others. A hash-threshold group has no memory of flows: there a drained
-        member leaves at once. When all are drained nothing is.
+        A `light` member gets so little that it wants no bucket at all: it keeps those that carry flows, and the
+        kernel gives every idle one to the others. A hash-threshold group has no memory of flows: there such a
+        member leaves at once. When all are light none is.
         """
         legs = list(members)
-        drained = draining.intersection(legs)
-        if not drained or len(drained) == len(legs):
+        few = light & set(legs)
+        if not few or len(few) == len(legs):
             return dict.fromkeys(legs, 1)
         if not buckets:
-            return {member: 1 for member in legs if member not in drained}
-        heavy = min(self._widest, 2 * buckets * len(drained))
-        return {member: 1 if member in drained else heavy for member in legs}
+            return {member: 1 for member in legs if member not in few}
+        heavy = min(self._widest, 2 * buckets * len(few))
+        return {member: 1 if member in few else heavy for member in legs}
 
 
 class Ids:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from routerd.core.message.operation import Gateway, Member, Operation
 from routerd.core.route import Address, Prefix
@@ -61,15 +61,13 @@ class Interface:
 @dataclass(frozen=True, slots=True)
 class KernelDump:
     """The kernel's state, read in one go. `routes` maps routerd's own prefixes to their nexthop id (0: a route
-    of protocol bgp and our metric without one). `shadows` maps groups to nexthop objects that only the kernel's
-    edge knows of: the second one of a member that is alone."""
+    of protocol bgp and our metric without one)."""
 
     interfaces: tuple[Interface, ...]
     nexthops: tuple[KernelNexthop, ...]
     groups: tuple[KernelGroup, ...]
     routes: dict[Prefix, int]
     foreign: tuple[ForeignRoute, ...]
-    shadows: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,9 @@ from routerd.core.message import Gateway
 from routerd.core.rib.nexthop import Resolution
 from routerd.core.route import LOCAL, Path, first_as, parse_address
 
+GRACEFUL_SHUTDOWN = 0xFFFF0000
+"""The community of RFC 8326."""
+
 
 class Step(IntEnum):
     """Where a path lost. 7 and 8 are divided by the multipath set; 12 and 13 are its own two limits."""
@@ -85,13 +88,16 @@ class Decision:
 
     `multipath` holds the winners, best first. `lost` maps every path but the best to the step it lost at;
     a member of the multipath set lost only the tie for best (step 8 or later). `members` are the gateways of
-    the multipath set in address order, each once; empty when the best path is the router's own.
+    the multipath set in address order, each once; empty when the best path is the router's own. `leaving` are those
+    of them that only paths with the community GRACEFUL_SHUTDOWN lead to; empty if all are. Such a path loses nothing:
+    flows shall end by themselves, and another LOCAL_PREF, as in RFC 8326 section 4, would cut them off.
     """
 
     best: Path | None
     multipath: tuple[Path, ...]
     lost: dict[Path, Step]
     members: tuple[Gateway, ...]
+    leaving: frozenset[Gateway] = frozenset()
 
 
 Resolve = Callable[[Path], Resolution | None]
@@ -137,7 +143,15 @@ def decide(paths: Iterable[Path], options: Options, resolve: Resolve) -> Decisio
         else:
             multipath.append(path)
     members = {gateways[path] for path in multipath if path in gateways}
-    return Decision(best, tuple(multipath), lost, tuple(sorted(members, key=lambda g: (g.address, g.ifindex))))
+    stay = {gateways[path] for path in multipath if path in gateways and not is_leaving(path)}
+    leaving = frozenset(members - stay) if stay else frozenset()
+    ordered = tuple(sorted(members, key=lambda g: (g.address, g.ifindex)))
+    return Decision(best, tuple(multipath), lost, ordered, leaving)
+
+
+def is_leaving(path: Path) -> bool:
+    """Tell whether the node says that this path is about to go (RFC 8326)."""
+    return GRACEFUL_SHUTDOWN in path.attributes.communities
 
 
 def _local_pref(path: Path) -> int:

@@ -58,10 +58,11 @@ class LocRib:
         self._epoch += 1
         for paths, old in before:
             new = self.decision(paths)
-            if old is None or (new.best, new.multipath, new.members) != (
+            if old is None or (new.best, new.multipath, new.members, new.leaving) != (
                 old.best,
                 old.multipath,
                 old.members,
+                old.leaving,
             ):
                 yield paths
 

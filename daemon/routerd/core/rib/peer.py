@@ -41,7 +41,6 @@ class Peer:
         self.deadline: float | None = None
         self.patience = 0.0
         self.router_restarted = False
-        self.shutting_down = False
         self.hops: dict[tuple[Address, Address | None], None] = {}
         self._paths: dict[Attributes, tuple[Path, Reject]] = {}
 
@@ -96,7 +95,6 @@ class Peer:
     def end(self, reason: str, now: float) -> None:
         """The session is over: all that it announced is stale."""
         self.session, self.since, self.reason = None, now, reason
-        self.shutting_down = False
         self.adj_rib_in.mark_stale()
         self.pending_eor = frozenset()
 

@@ -38,8 +38,6 @@ from routerd.core.route import LOCAL, Address, Attributes, Family, Path, Prefix,
 PURGE_SLICE = 4096
 FORGET_AFTER = 3600.0
 """Seconds after which a dynamic peer that is gone is no longer shown."""
-GRACEFUL_SHUTDOWN = 0xFFFF0000
-"""The community of RFC 8326."""
 
 
 class Rib:
@@ -260,8 +258,6 @@ class Rib:
         for attributes, prefixes in update.announced:
             path, verdict = peer.known(attributes) or peer.remember(attributes, self._judge(peer, attributes), now)
             changes += self._announce(peer, path, verdict, prefixes)
-            if (GRACEFUL_SHUTDOWN in attributes.communities) != peer.shutting_down:
-                self._note_shutdown(peer)
         if update.end_of_rib is not None:
             peer.adj_rib_in.purge(update.end_of_rib)
             peer.pending_eor -= {update.end_of_rib}
@@ -279,15 +275,6 @@ class Rib:
             peer.adj_rib_in.accept(path, accepted)
             changes += self.loc_rib.announce(path, accepted)
         return changes
-
-    def _note_shutdown(self, peer: Peer) -> None:
-        """RFC 8326: a node that is about to go says so with a community. Its flows shall end by themselves, and so
-        it is drained, instead of losing the decision process, which would cut them off."""
-        paths = (path for paths in self.loc_rib.sets() for path in paths.paths if path.peer == peer.address)
-        leaving = any(GRACEFUL_SHUTDOWN in path.attributes.communities for path in paths)
-        if leaving != peer.shutting_down:
-            peer.shutting_down = leaving
-            self.effects.append(Event("graceful shutdown", {"peer": peer.name, "leaving": leaving}))
 
     def _judge(self, peer: Peer, attributes: Attributes) -> Reject:
         assert peer.session is not None, "only a peer with a session announces"
