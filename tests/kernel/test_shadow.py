@@ -10,8 +10,7 @@ from routerd.kernel.dump import dump, objects
 from routerd.kernel.flush import flush
 from routerd.kernel.shadow import shadow
 from routerd.kernel.writer import KernelWriter
-from tests.kernel.conftest import METRIC
-from tests.kernel.scenario import gateway, prefixes
+from tests.kernel.scenario import FIB, gateway, prefixes
 from tests.support.netns import Namespace, needs_root
 
 pytestmark = needs_root
@@ -42,7 +41,7 @@ def test_a_lone_member_has_a_shadow_that_holds_no_bucket(router: Namespace, writ
     listed = router.ip_json("nexthop", "bucket", "show", "id", "10")
     assert {entry["bucket"]["nhid"] for entry in listed} == {1}
 
-    found = dump(METRIC)
+    found = dump(FIB)
     assert [nexthop.id for nexthop in found.nexthops] == [1, 2]
     assert [group.members for group in found.groups] == [(Member(1),)]
     found_route = lookup.route(VIP[0])
@@ -60,7 +59,7 @@ def test_a_lone_member_has_a_shadow_that_holds_no_bucket(router: Namespace, writ
 def test_it_goes_with_its_member_and_the_route_too(router: Namespace, writer: KernelWriter) -> None:
     write(writer, LONE, SetRoutes(10, VIP), DeleteNexthop(1))
     assert ids(router) == [2]
-    assert dump(METRIC).routes == {}
+    assert dump(FIB).routes == {}
 
 
 def test_ipv6_and_hash_threshold_groups_need_none(router: Namespace, writer: KernelWriter) -> None:
@@ -84,8 +83,8 @@ def test_a_group_made_like_another_one_has_it_too(router: Namespace, writer: Ker
 
 def test_a_new_writer_adopts_it(router: Namespace, writer: KernelWriter) -> None:
     write(writer, LONE)
-    later = KernelWriter(METRIC)
-    later.adopt(dump(METRIC))
+    later = KernelWriter(FIB)
+    later.adopt(dump(FIB))
     later.write([BOTH])
     assert ids(router) == [1, 2, 10]
     later.write([LONE])
@@ -97,7 +96,7 @@ def test_a_new_writer_adopts_it(router: Namespace, writer: KernelWriter) -> None
 
 def test_flush_leaves_none(router: Namespace, writer: KernelWriter) -> None:
     write(writer, LONE)
-    assert flush(METRIC) == []
+    assert flush(FIB) == []
     assert ids(router) == []
 
 

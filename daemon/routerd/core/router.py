@@ -7,6 +7,7 @@ same effects. It ties the two pure rooms: the RIB's path-set changes become what
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from errno import EEXIST
 
 from routerd.config.model import Config
 from routerd.core.fib.adopt import adopt
@@ -18,6 +19,7 @@ from routerd.core.message import (
     Drain,
     Effect,
     Event,
+    ForeignBgp,
     Gateway,
     GroupActivity,
     GroupLost,
@@ -71,6 +73,7 @@ class Router:
         self.silent: set[Gateway] = set()
         self.synchronised = False
         self.drift_mended = 0
+        self.foreign_bgp = ForeignBgp()
         self.failed_objects: dict[int, WriteFailed] = {}
         self.unusable: dict[Gateway, WriteFailed] = {}
         self._unlinked: set[Gateway] = set()
@@ -302,6 +305,7 @@ class Router:
 
     def _reconcile(self, dump: KernelDump, now: float) -> list[Effect]:
         """The first dump: adopt what is there. From now on the kernel may be written."""
+        self.foreign_bgp = dump.foreign_bgp
         self.rib.network_changed(dump.interfaces, dump.foreign)
         effects = self._program(adopt(self.fib, dump, now))
         self.synchronised = True
@@ -334,6 +338,7 @@ class Router:
 
     def _audited(self, audit: RouteAudit, now: float) -> list[Effect]:
         """The routes were compared with the model; try again, too, what the kernel has refused."""
+        self.foreign_bgp = audit.foreign_bgp
         interfaces = tuple(self.rib.nexthops.interfaces.values())
         different, changes = self.rib.network_changed(interfaces, audit.foreign)
         if not self.fib.refused and not self.failed_objects and not self.unusable:
@@ -378,7 +383,11 @@ class Router:
             "errno": failed.errno,
             "text": failed.text,
         }
-        if isinstance(operation, SetRoutes | DeleteRoutes):
+        effects: list[Effect] = []
+        if isinstance(operation, SetNexthop | SetGroup) and failed.errno == EEXIST:
+            fields["id"] = operation.id
+            effects = self._program(self.fib.renumber(operation.id))
+        elif isinstance(operation, SetRoutes | DeleteRoutes):
             fields["prefixes"] = len(operation.prefixes)
             if isinstance(operation, SetRoutes):
                 if self.fib.is_lost(operation.id, self.unusable.keys()):
@@ -396,4 +405,4 @@ class Router:
         if self._retry_at is None:
             self._retry_at = now + self._retry_delay
             self._retry_delay = min(self._retry_delay * 2, RETRY_LAST)
-        return [Event("kernel refused", fields, level="error")]
+        return [Event("kernel refused", fields, level="error"), *effects]

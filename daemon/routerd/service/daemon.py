@@ -54,7 +54,7 @@ class Daemon:
     def __init__(self, config: Config, record: TextIO | None = None) -> None:
         self.config = config
         started = time.monotonic()
-        self.writer = KernelWriter(config.fib.metric)
+        self.writer = KernelWriter(config.fib)
         self.router = Router(
             config,
             started,
@@ -115,7 +115,7 @@ class Daemon:
                 Path(self.config.api.socket).unlink()  # else the next start finds it, perhaps as another user
         self.engine.finish()
         if flush_on_exit:
-            self._log_refusals(flush(self.config.fib.metric))
+            self._log_refusals(flush(self.config.fib))
 
     # ------------------------------------------------------------------------------------------ tasks
 
@@ -194,12 +194,15 @@ class Daemon:
         await asyncio.sleep(RESYNC_DELAY)
         self.engine.resync.clear()
         await self.engine.written()
-        return objects()
+        found = objects()
+        self.writer.adopt_objects(found)
+        return found
 
     async def _routes(self) -> RouteAudit:
         await self.engine.written()
-        compared, found = await audit(self.router.fib.expected(), self.config.fib.metric)
-        self.writer.adopt(found)
+        self.writer.begin_audit()
+        compared, found = await audit(self.router.fib.expected(), self.config.fib)
+        self.writer.adopt_routes(found.routes)
         return compared
 
     async def _watch_neighbours(self) -> None:
@@ -242,7 +245,7 @@ class Daemon:
             self.engine.wake.set()  # for what failover left to be done later
 
     def _read_kernel(self) -> None:
-        found = dump(self.config.fib.metric)
+        found = dump(self.config.fib)
         self.writer.adopt(found)
         self.engine.take(found)
 

@@ -54,7 +54,7 @@ def flush_kernel(path: Path) -> int:
     config = _load(path)
     if config is None:
         return 2
-    failures = flush(config.fib.metric)
+    failures = flush(config.fib)
     for failed in failures:
         print(f"routerd: {failed.operation}: {failed.text} (errno {failed.errno})", file=sys.stderr)
     return 1 if failures else 0

@@ -18,7 +18,7 @@ class Groups:
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
-        self.ids = Ids()
+        self.ids = Ids(shape.ids)
         self.nexthops: dict[Gateway, int] = {}
         self.by_id: dict[int, Group] = {}
         self.down: set[Gateway] = set()
@@ -112,6 +112,25 @@ class Groups:
                 if group.buckets and len(group.legs) == 1 and len(gateway.address) == 4:
                     self.lone.add(group.id)
         return [DeleteNexthop(id)]
+
+    def renumber(self, group: Group) -> None:
+        """Give a group that the kernel does not have another id."""
+        del self.by_id[group.id]
+        self.lone.discard(group.id)
+        group.id = self.ids.new()
+        self.by_id[group.id] = group
+        group.legs = {}
+
+    def strip(self, id: int) -> list[Group]:
+        """Forget the nexthop object with this id; return the groups that are without it now."""
+        gateway = next((gateway for gateway, taken in self.nexthops.items() if taken == id), None)
+        if gateway is None:
+            return []
+        del self.nexthops[gateway]
+        without = [group for group in self if gateway in group.legs]
+        for group in without:
+            del group.legs[gateway]
+        return without
 
     def write_lone(self, limit: int) -> list[Operation]:
         """Write up to `limit` of the `lone` groups again."""
