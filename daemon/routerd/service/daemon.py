@@ -92,6 +92,7 @@ class Daemon:
         self._read_kernel()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
         sys.setswitchinterval(SWITCH_INTERVAL)
         try:
             async with asyncio.TaskGroup() as group:
@@ -238,6 +239,13 @@ class Daemon:
             await asyncio.sleep(WATCHDOG_INTERVAL)
 
     # ------------------------------------------------------------------------------------------ messages
+
+    def _hang_up(self) -> None:
+        """SIGHUP means to most daemons that the configuration has changed."""
+        log.warning(
+            "SIGHUP ignored: a changed configuration takes a restart",
+            remedy="routerd check FILE, then systemctl restart routerd; forwarding goes on meanwhile",
+        )
 
     def _neighbour_silent(self, gateway: Gateway) -> None:
         if self.config.liveness.method != "off" and gateway in self.router.watched:
