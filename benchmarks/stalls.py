@@ -78,7 +78,7 @@ def main(routes: int) -> None:
                 socket.send(messages.set_nexthop(HOP, gateway, CREATE))
             added = [batch.set_routes([prefix], HOP, METRIC, set()) for prefix in prefixes]
             print(f"{routes} routes added: {write(added, gateway)}")
-            deleted = [batch.delete_routes([prefix], METRIC) for prefix in prefixes]
+            deleted = [batch.delete_routes([prefix], [HOP], METRIC) for prefix in prefixes]
             print(f"{routes} routes deleted: {write(deleted, gateway)}")
 
 

@@ -48,12 +48,15 @@ def run(
 
 @app.command()
 def flush(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file, for the metric.")],
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="The configuration file, for the metric and the nexthop ids.")
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Even while routerd runs.")] = False,
 ) -> None:
     """Remove from the kernel what is routerd's, and only that: routes, groups and nexthops."""
     from routerd.service.main import flush_kernel
 
-    raise typer.Exit(flush_kernel(config))
+    raise typer.Exit(flush_kernel(config, force=force))
 
 
 @app.command()

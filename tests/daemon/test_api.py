@@ -18,7 +18,7 @@ import pytest
 from routerd.api import models
 from tests.daemon.harness import Network, Routerd, announcement, becomes, network, node, running
 from tests.support.bgp import Client, end_of_rib
-from tests.support.netns import needs_root
+from tests.support.netns import namespace, needs_root
 
 pytestmark = needs_root
 
@@ -278,46 +278,34 @@ def test_the_socket_is_for_its_group(daemon: Routerd) -> None:
     assert stat.S_IMODE(daemon.socket.stat().st_mode) == 0o660
 
 
-def test_a_second_routerd_is_refused(daemon: Routerd, network: Network) -> None:
-    second = Routerd(network.router, daemon.socket.parent)
-    second.log = daemon.socket.parent / "second.log"
-    second.spawn()
-    assert second.wait() == 1
+def test_the_socket_of_another_routerd_is_refused(daemon: Routerd) -> None:
+    with namespace("elsewhere") as elsewhere:
+        second = Routerd(elsewhere, daemon.socket.parent)
+        second.log = daemon.socket.parent / "second.log"
+        second.spawn()
+        assert second.wait() == 1
     wanted = f"routerd: another routerd answers on {daemon.socket}; stop it, or set another [api] socket"
     assert second.log.read_text().splitlines() == [wanted]
     assert daemon.status()["ok"]
 
 
-def test_a_stale_socket_is_replaced(network: Network, tmp_path: Path) -> None:
+def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "routerd.sock"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
     assert path.is_socket()
-    with running(network.router, tmp_path, _elsewhere()) as daemon:
+    with namespace("elsewhere") as elsewhere, running(elsewhere, tmp_path) as daemon:
         assert daemon.status()["speaker"]["running"]
 
 
-def test_a_file_in_its_place_is_kept(network: Network, tmp_path: Path) -> None:
+def test_a_file_in_its_place_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "routerd.sock"
     path.write_text("precious")
-    daemon = Routerd(network.router, tmp_path, _elsewhere())
-    daemon.spawn()
-    assert daemon.wait() == 1
+    with namespace("elsewhere") as elsewhere:
+        daemon = Routerd(elsewhere, tmp_path)
+        daemon.spawn()
+        assert daemon.wait() == 1
     assert daemon.log.read_text().splitlines() == [
         f"routerd: {path} exists and is not a socket; remove it, or set another [api] socket"
     ]
     assert path.read_text() == "precious"
-
-
-def _elsewhere() -> str:
-    """A configuration that can run beside the module's daemon."""
-    return """
-[router]
-asn = 65000
-router_id = "10.0.0.1"
-port = 1790
-
-[api]
-socket = "{socket}"
-group = "root"
-"""

@@ -145,7 +145,7 @@ def test_route_of_what_is_not_there(daemon: Routerd, prefix: str, told: str) -> 
 
 def test_groups_and_their_members(daemon: Routerd) -> None:
     shown = daemon.cli("groups").stdout
-    assert re.search(rf"^ +\d+ +resilient +1024 +1 +{node(0)} dev eth0 weight 1", shown, re.MULTILINE)
+    assert re.search(rf"^ *\d+ +resilient +1024 +1 +{node(0)} dev eth0 weight 1", shown, re.MULTILINE)
     assert shown.count(f"{node(1)} dev eth0 weight 1") == 1
 
 

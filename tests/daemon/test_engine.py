@@ -8,6 +8,7 @@ import errno
 import pytest
 import structlog
 
+from routerd.config.model import FibSection
 from routerd.core.message import Settle
 from routerd.core.router import Router
 from routerd.kernel.writer import KernelWriter
@@ -29,7 +30,7 @@ async def test_a_caller_that_lives_with_an_error_does_not_keep_a_broken_engine_a
 
     config = parse(CONFIG)
     with router.enter():
-        writer = KernelWriter(20)
+        writer = KernelWriter(FibSection())
         engine = Engine(config, Router(config, 0.0), writer, Speaker(config, log=structlog.get_logger()))
         monkeypatch.setattr(engine.router, "handle", handle)
         with pytest.raises(OSError, match="no memory"):

@@ -222,7 +222,7 @@ def flush(network: Network, daemon: Routerd) -> None:
 def monitored(network: Network, output: Path) -> Iterator[Callable[[], list[str]]]:
     """Listen to what is written to routes and nexthops; what is yielded returns it so far.
 
-    What routerd tries out at its start, on the two highest ids, is left out.
+    What routerd tries out at its start, on its spare ids, is left out.
     """
     marks = itertools.count(900)
 
@@ -235,7 +235,7 @@ def monitored(network: Network, output: Path) -> Iterator[Callable[[], list[str]
     def written() -> list[str]:
         until(mark_seen, 5, "the monitor is up to date")
         lines = output.read_text().splitlines()
-        return [line for line in lines if not re.search(r"\bid (9\d\d|2147483646|2147483647) ", line)]
+        return [line for line in lines if not re.search(r"\bid (9\d\d|9999999\d\d) ", line)]
 
     with output.open("w") as sink, network.router.spawn("ip", "-o", "monitor", "route", "nexthop", stdout=sink) as ip:
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from routerd.config.model import FibSection
 from routerd.core.message import KernelDump
 from routerd.core.route import format_address, format_prefix
 from routerd.kernel.dump import dump
@@ -35,7 +36,7 @@ def kernel(net: Network) -> KernelDump:
     with net.router.enter():
         while True:
             with suppress(DumpInterruptedError):
-                return dump(20)
+                return dump(FibSection())
 
 
 def fib(found: KernelDump) -> dict[str, set[str]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from routerd.config.model import FibSection
 from routerd.core.message import KernelDump
 from routerd.core.route import parse_prefix
 from routerd.kernel.dump import dump
@@ -78,6 +79,9 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
             routerd.kill()
 
 
+STRAY = str(FibSection().ids[4000])
+"""An id of routerd's range that it does not use."""
+
 Damage = Callable[[Site], str]
 """Does it, and returns a pattern of what the log should say."""
 
@@ -93,7 +97,7 @@ def _a_route_of_ipv6(site: Site) -> str:
 
 
 def _a_route_leads_elsewhere(site: Site) -> str:
-    site.net.router.ip("route", "replace", VIP, "via", ELSEWHERE, "metric", "20", "proto", "bgp")
+    site.net.router.ip("route", "replace", VIP, "nhid", str(site.nexthop(1)), "metric", "20", "proto", "bgp")
     return "1 routes were changed"
 
 
@@ -157,17 +161,17 @@ def _a_group_has_other_timers(site: Site) -> str:
 
 def _a_group_is_of_another_type(site: Site) -> str:
     group, members = site.group, site.members()
-    site.net.router.ip("nexthop", "delete", "id", str(group))
-    site.net.router.ip("nexthop", "add", "id", str(group), "group", members, "proto", "bgp")
-    for vip in (VIP, VIP2):
-        site.net.router.ip("route", "add", vip, "nhid", str(group), "metric", "20", "proto", "bgp")
+    lines = [f"nexthop delete id {group}", f"nexthop add id {group} group {members} proto bgp"]
+    lines += [f"route add {vip} nhid {group} metric 20 proto bgp" for vip in (VIP, VIP2)]
+    # Before routerd sees the first of it.
+    site.net.router.run("sh", "-c", f"printf '%s\\n' '{chr(10).join(lines)}' | ip -batch -")
     return f"group {group} had (0 buckets instead of 1024|0 of 3 members)"
 
 
 def _what_looks_like_routerds(site: Site) -> str:
-    site.net.router.ip("nexthop", "add", "id", "4000", "via", ELSEWHERE, "dev", "eth0", "proto", "bgp")
-    site.net.router.ip("route", "add", "172.16.9.1", "nhid", "4000", "metric", "20", "proto", "bgp")
-    return "nexthop 4000 was not expected|1 routes were not expected"
+    site.net.router.ip("nexthop", "add", "id", STRAY, "via", ELSEWHERE, "dev", "eth0", "proto", "bgp")
+    site.net.router.ip("route", "add", "172.16.9.1", "nhid", STRAY, "metric", "20", "proto", "bgp")
+    return f"nexthop {STRAY} was not expected|1 routes were not expected"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +214,7 @@ async def test_what_is_mended_is_not_found_again(site: Site) -> None:
 
 async def audited(site: Site) -> None:
     """Wait for a whole audit: it removes a stray route, and counts two by the end."""
-    stray = ("172.16.200.1", "dev", "eth0", "metric", "20", "proto", "bgp")
+    stray = ("172.16.200.1", "nhid", str(site.nexthop(0)), "metric", "20", "proto", "bgp")
     for _ in range(2):  # the first one may have been found by an audit that was under way
         site.net.router.ip("route", "add", *stray)
         await becomes(lambda: site.net.route("172.16.200.1"), "")
@@ -241,7 +245,7 @@ def _watch(net: Network, done: Callable[[KernelDump], bool], seconds: float = 5.
     deadline = time.monotonic() + seconds
     with net.router.enter():
         while time.monotonic() < deadline:
-            found = dump(20)
+            found = dump(FibSection())
             up = next(interface.up for interface in found.interfaces if interface.name == "eth0")
             carrier = (carrier or time.monotonic()) if up else 0.0
             if up and done(found):

@@ -2,8 +2,13 @@
 
 import socket
 
+from routerd.config.model import FibSection
 from routerd.core.message import Gateway
 from routerd.core.route import Prefix, parse_address, parse_prefix
+
+FIB = FibSection(nexthop_id_base=1)
+"""Metric 20, and small ids, so that tests can name them."""
+METRIC = FIB.metric
 
 
 def gateway(address: str, interface: str = "eth0") -> Gateway:

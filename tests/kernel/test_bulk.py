@@ -12,8 +12,7 @@ from routerd.core.message import DeleteNexthop, DeleteRoutes, Member, SetGroup, 
 from routerd.kernel.bulk import AT_ONCE, Bulk
 from routerd.kernel.dump import dump
 from routerd.kernel.writer import KernelWriter
-from tests.kernel.conftest import METRIC
-from tests.kernel.scenario import gateway, many
+from tests.kernel.scenario import FIB, METRIC, gateway, many
 from tests.support.netns import Namespace, needs_root
 
 pytestmark = needs_root
@@ -48,13 +47,13 @@ def test_all_is_written_and_the_caller_is_woken(watched: Watched) -> None:
     assert bulk.done
     assert bulk.finish() + bulk.finish() == []
     assert not len(bulk)
-    assert dump(METRIC).routes == dict.fromkeys(ROUTES[:10_000], 5) | dict.fromkeys(ROUTES[10_000:], 6)
+    assert dump(FIB).routes == dict.fromkeys(ROUTES[:10_000], 5) | dict.fromkeys(ROUTES[10_000:], 6)
 
     bulk.start(SetRoutes(6, ROUTES[:5]))  # known as ours: replaced
     bulk.start(DeleteRoutes(ROUTES[5:]))
     bulk.wait()
     assert bulk.finish() + bulk.finish() == []
-    assert dump(METRIC).routes == dict.fromkeys(ROUTES[:5], 6)
+    assert dump(FIB).routes == dict.fromkeys(ROUTES[:5], 6)
 
 
 def test_what_is_somebody_elses_stays_so(watched: Watched, router: Namespace) -> None:
@@ -93,4 +92,4 @@ def test_failover_does_not_wait_and_routes_of_a_lost_group_are_refused(
     assert overtaken, "20,000 routes were written in less time than one deletion took"
     assert 0 < len(refused) <= len(ROUTES)
     assert {failed.errno for failed in refused} == {errno.EINVAL}
-    assert dump(METRIC).routes == {}
+    assert dump(FIB).routes == {}

@@ -8,18 +8,28 @@ import pytest
 
 from routerd.api.models import KernelRouteView
 from routerd.api.views import kernel
-from routerd.core.message import ForeignRoute, KernelGroup, KernelNexthop, Member, SetGroup, SetNexthop, SetRoutes
+from routerd.core.message import (
+    ForeignBgp,
+    ForeignRoute,
+    KernelGroup,
+    KernelNexthop,
+    Member,
+    SetGroup,
+    SetNexthop,
+    SetRoutes,
+)
 from routerd.core.route import Prefix, format_address, format_prefix, parse_address, parse_prefix
 from routerd.kernel import lookup
 from routerd.kernel.audit import audit
 from routerd.kernel.dump import dump
 from routerd.kernel.writer import KernelWriter
-from tests.kernel.scenario import gateway, many, prefixes
+from tests.kernel.scenario import FIB, METRIC, gateway, many, prefixes
 from tests.support.netns import Namespace, needs_root
 
 pytestmark = needs_root
-METRIC = 20
 BGP = 186
+TAGGED = ("172.21.0.0/16", "172.22.0.0/16")
+"""Routes of protocol bgp and metric 20, as zebra makes them."""
 
 
 def test_dump_is_what_was_written(writer: KernelWriter) -> None:
@@ -34,7 +44,7 @@ def test_dump_is_what_was_written(writer: KernelWriter) -> None:
         chosen = tuple(prefix for prefix, owner in routes.items() if owner == id_)
         assert writer.write([SetRoutes(id_, chosen)]) == []
 
-    found = dump(METRIC)
+    found = dump(FIB)
     assert found.nexthops == tuple(KernelNexthop(id_, BGP, to) for id_, to in nexthops.items())
     assert found.groups == tuple(
         KernelGroup(g.id, BGP, g.members, g.buckets, g.idle_timer, g.unbalanced_timer) for g in groups
@@ -47,6 +57,7 @@ def test_foreign_routes(router: Namespace, writer: KernelWriter, compat: int) ->
     router.sysctl(net__ipv4__nexthop_compat_mode=compat)
     router.ip("nexthop", "add", "id", "70", "via", "10.0.1.7", "dev", "eth1", "proto", "zebra")
     router.ip("nexthop", "add", "id", "71", "group", "70", "proto", "zebra")
+    router.ip("nexthop", "add", "id", "900000070", "via", "10.0.1.7", "dev", "eth1", "proto", "bgp")
     for arguments in (
         "default via 10.0.0.254 proto dhcp metric 100",
         "172.16.0.0/16 proto bgp metric 30 nexthop via 10.0.0.2 nexthop via 10.0.1.2",
@@ -55,6 +66,7 @@ def test_foreign_routes(router: Namespace, writer: KernelWriter, compat: int) ->
         "172.19.0.0/16 via inet6 fd00::2 dev eth0 proto static",
         "blackhole 172.20.0.0/16",
         "172.21.0.0/16 via 10.0.0.2 proto bgp metric 20",
+        "172.22.0.0/16 nhid 900000070 proto bgp metric 20",
     ):
         router.ip("route", "add", *arguments.split())
     router.ip("-6", "route", "add", "2001:db8::/32", "via", "fd01::9", "metric", "20", "proto", "static")
@@ -64,7 +76,7 @@ def test_foreign_routes(router: Namespace, writer: KernelWriter, compat: int) ->
         gateway = None if to is None else parse_address(to)
         return ForeignRoute(parse_prefix(prefix), gateway, ifindex, protocol, metric)
 
-    found = dump(METRIC)
+    found = dump(FIB)
     assert set(found.foreign) == {
         route("10.0.0.0/24", None, first, 2, 0),
         route("10.0.1.0/24", None, second, 2, 0),
@@ -75,16 +87,19 @@ def test_foreign_routes(router: Namespace, writer: KernelWriter, compat: int) ->
         route("172.16.0.0/16", "10.0.1.2", second, BGP, 30),
         route("172.18.0.0/16", "10.0.1.7", second, BGP, 5),
         route("172.19.0.0/16", "fd00::2", first, 4, 0),
+        route("172.21.0.0/16", "10.0.0.2", first, BGP, 20),
+        route("172.22.0.0/16", "10.0.1.7", second, BGP, 20),
         route("2001:db8::/32", "fd01::9", second, 4, 20),
     }
-    assert found.routes == dict.fromkeys(prefixes("172.21.0.0/16"), 0)
+    assert found.routes == {}
+    assert found.foreign_bgp == ForeignBgp(4, 1, prefixes("172.16.0.0/16", "172.18.0.0/16", *TAGGED))
     assert next(nexthop for nexthop in found.nexthops if nexthop.id == 70).protocol == 11
 
 
 def test_interfaces(router: Namespace, writer: KernelWriter) -> None:
     router.ip("link", "set", "far1", "down")
     router.ip("address", "add", "192.0.2.1", "peer", "192.0.2.2", "dev", "eth0")
-    found = {interface.name: interface for interface in dump(METRIC).interfaces}
+    found = {interface.name: interface for interface in dump(FIB).interfaces}
     eth0, eth1 = found["eth0"], found["eth1"]
     assert (eth0.up, eth1.up, found["far1"].up) == (True, False, False)
     texts = {format_address(address) for address in eth0.addresses}
@@ -97,14 +112,14 @@ def test_an_untouched_namespace(router: Namespace) -> None:
     router.ip("address", "flush", "dev", "eth0")
     router.ip("address", "flush", "dev", "eth1")
     with router.enter():
-        found = dump(METRIC)
+        found = dump(FIB)
     assert (found.routes, found.foreign, found.nexthops, found.groups) == ({}, (), (), ())
 
 
 async def test_dump_in_a_thread_leaves_the_loop_alive(writer: KernelWriter) -> None:
     writer.write([SetNexthop(1, gateway("10.0.0.2")), SetRoutes(1, many(20_000))])
     longest, last = 0.0, time.perf_counter()
-    task = asyncio.create_task(audit({}, METRIC))
+    task = asyncio.create_task(audit({}, FIB))
     while not task.done():
         await asyncio.sleep(0)
         now = time.perf_counter()

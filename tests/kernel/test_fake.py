@@ -22,7 +22,7 @@ from routerd.core.route import parse_address
 from routerd.kernel.dump import dump
 from routerd.kernel.fake import FakeKernel
 from routerd.kernel.writer import KernelWriter
-from tests.kernel.scenario import gateway, many, prefixes
+from tests.kernel.scenario import FIB, gateway, many, prefixes
 from tests.support.netns import Namespace, needs_root
 
 pytestmark = needs_root
@@ -105,10 +105,10 @@ def twins(router: Namespace) -> tuple[KernelWriter, FakeKernel]:
     """Return the real kernel's writer and a fake one with the same interfaces, foreign routes and nexthops."""
     router.ip("route", "add", "172.31.0.2", "via", "10.0.0.9", "metric", "20", "proto", "static")
     router.ip("nexthop", "add", "id", "70", "via", "10.0.0.9", "dev", "eth0")
-    found = dump(20)
-    fake = FakeKernel(found.interfaces, found.foreign)
+    found = dump(FIB)
+    fake = FakeKernel(found.interfaces, found.foreign, FIB)
     fake.nexthops = {nexthop.id: nexthop for nexthop in found.nexthops}
-    return KernelWriter(20), fake
+    return KernelWriter(FIB), fake
 
 
 def brief(failures: list[WriteFailed | GroupLost]) -> list[GroupLost | tuple[Operation, int]]:
@@ -127,7 +127,7 @@ def test_same_operations_same_state(router: Namespace, name: str) -> None:
             for step in SCENARIOS[name]:
                 operation = step()
                 assert brief(fake.write([operation])) == brief(writer.write([operation])), operation
-                assert ordered(fake.dump()) == ordered(dump(20)), operation
+                assert ordered(fake.dump()) == ordered(dump(FIB)), operation
 
 
 def test_link_down(router: Namespace) -> None:
@@ -139,7 +139,7 @@ def test_link_down(router: Namespace) -> None:
             index = gateway("10.0.1.2", "eth1").ifindex
             router.ip("link", "set", "eth1", "down")
             fake.link_down(index)
-            real, ours = dump(20), fake.dump()
+            real, ours = dump(FIB), fake.dump()
             assert (real.nexthops, real.groups, real.routes) == (ours.nexthops, ours.groups, ours.routes)
             again = [SetNexthop(2, Gateway(parse_address("10.0.1.2"), index))]
             assert brief(writer.write(again)) == brief(fake.write(again)) != []

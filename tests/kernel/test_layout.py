@@ -11,6 +11,7 @@ from routerd.core.route import parse_address
 from routerd.kernel import lookup
 from routerd.kernel.layout import complete, lay_out, steps
 from routerd.kernel.writer import KernelWriter
+from tests.kernel.scenario import FIB
 from tests.support.netns import Namespace, needs_root
 
 pytestmark = needs_root
@@ -53,7 +54,7 @@ def test_the_real_kernel_takes_on_any_layout(router: Namespace, kind: str) -> No
         "alternating": [i % 3 + 1 for i in range(1024)],
     }[kind]
     with router.enter():
-        writer = KernelWriter(20)
+        writer = KernelWriter(FIB)
         for id_ in (1, 2, 3, 9):
             assert not writer.write([SetNexthop(id_, Gateway(parse_address(f"10.0.0.{id_ + 1}"), _link(router)))])
         for members in steps(owners, 9):
@@ -69,7 +70,7 @@ def test_members_for_whom_no_bucket_is_free_are_in_the_group_all_the_same(router
     owners = [chance.choice([1, 2, 3]) for _ in range(1024)]
     members = [Member(id_) for id_ in range(1, 4 + joining)]
     with router.enter():
-        writer = KernelWriter(20)
+        writer = KernelWriter(FIB)
         for id_ in (*range(1, 4 + joining), 99):
             assert not writer.write([SetNexthop(id_, Gateway(parse_address(f"10.0.0.{id_ + 1}"), _link(router)))])
         for some in (*steps(owners, 99), complete(owners, members, 65535)):

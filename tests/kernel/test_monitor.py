@@ -9,7 +9,7 @@ import pytest
 from routerd.core.message import DeleteNexthop, Member, SetGroup, SetNexthop, SetRoutes
 from routerd.kernel.monitor import Monitor
 from routerd.kernel.writer import KernelWriter
-from tests.kernel.scenario import gateway, many
+from tests.kernel.scenario import FIB, gateway, many
 from tests.support.netns import Namespace, needs_root
 
 pytestmark = needs_root
@@ -34,7 +34,7 @@ class Watched:
 async def watched(router: Namespace) -> AsyncIterator[Watched]:
     """Two nexthops, a resilient group of them and ten routes, written while the monitor listens."""
     with router.enter():
-        made = Watched(router, KernelWriter(20), asyncio.Queue())
+        made = Watched(router, KernelWriter(FIB), asyncio.Queue())
         monitor = Monitor(made.writer.port, made.writer.owns, made.reasons.put_nowait, lambda entry, port: None)
         monitor.start()
         made.writer.write([SetNexthop(1, gateway("10.0.0.2")), SetNexthop(2, gateway("10.0.1.2", "eth1"))])
@@ -91,7 +91,7 @@ async def test_an_overrun_is_reported(router: Namespace, monkeypatch: pytest.Mon
     reasons: list[str] = []
     with router.enter():
         monitor = Monitor(0, lambda _: True, reasons.append, lambda entry, port: None)
-        writer = KernelWriter(20)
+        writer = KernelWriter(FIB)
         writer.write([SetNexthop(id_, gateway("10.0.0.2")) for id_ in range(1, 200)])
         monitor.start()
         await asyncio.sleep(0.1)

@@ -18,11 +18,10 @@ from routerd.core.message import (
 from routerd.kernel.dump import dump
 from routerd.kernel.messages import narrow
 from routerd.kernel.writer import KernelWriter
-from tests.kernel.scenario import gateway, many, prefixes
+from tests.kernel.scenario import FIB, METRIC, gateway, many, prefixes
 from tests.support.netns import Namespace, needs_root
 
 pytestmark = needs_root
-METRIC = 20
 
 
 def refused(writer: KernelWriter, *operations: Operation) -> list[WriteFailed]:
@@ -64,11 +63,11 @@ def test_round_trip_as_ip_shows_it(router: Namespace, writer: KernelWriter) -> N
         assert {route["dst"] for route in routes} == names
         assert {(route["nhid"], route["metric"]) for route in routes} == {(nhid, METRIC)}
 
-    found = dump(METRIC)
+    found = dump(FIB)
     assert found.routes == dict.fromkeys(ipv4, 10) | dict.fromkeys(ipv6, 11)
 
     assert writer.write([DeleteRoutes(ipv4 + ipv6), DeleteNexthop(10), DeleteNexthop(1)]) == []
-    found = dump(METRIC)
+    found = dump(FIB)
     assert (found.routes, [group.id for group in found.groups]) == ({}, [11])
     assert [nexthop.id for nexthop in found.nexthops] == [2, 3]
 
@@ -99,7 +98,7 @@ def test_a_group_is_replaced_without_a_route_message(router: Namespace, writer: 
         output, _ = monitor.communicate()
     assert "id 10" in output
     assert "172.16." not in output
-    assert dump(METRIC).routes == dict.fromkeys(many(100), 10)
+    assert dump(FIB).routes == dict.fromkeys(many(100), 10)
 
 
 def test_foreign_routes_stay(router: Namespace, writer: KernelWriter) -> None:
@@ -137,13 +136,15 @@ def test_each_refused_prefix_is_reported(writer: KernelWriter) -> None:
     assert failure.operation == SetRoutes(10, mixed[1:2])
     assert failure.errno == errno.EINVAL
     assert failure.text
-    assert set(dump(METRIC).routes) == {mixed[0], mixed[2]}
+    assert set(dump(FIB).routes) == {mixed[0], mixed[2]}
 
 
 def test_no_refusal_of_a_large_batch_is_lost(writer: KernelWriter) -> None:
     failures = refused(writer, SetRoutes(99, many(20_000)))
     assert [failure.operation.prefixes[0] for failure in failures] == list(many(20_000))  # type: ignore[union-attr]
-    assert {(failure.errno, failure.text) for failure in failures} == {(errno.EINVAL, "Nexthop id does not exist")}
+    assert {(failure.errno, failure.text) for failure in failures} == {
+        (errno.EINVAL, "nexthop id 99 is not routerd's: another program has it, or nobody")
+    }
 
 
 def test_refused_nexthops_and_groups(writer: KernelWriter) -> None:
@@ -171,7 +172,7 @@ def test_twenty_thousand_routes(writer: KernelWriter) -> None:
     assert writer.write([SetRoutes(10, routes)]) == []
     assert writer.write([SetRoutes(10, routes)]) == []
     written = time.perf_counter()
-    assert dump(METRIC).routes == dict.fromkeys(routes, 10)
+    assert dump(FIB).routes == dict.fromkeys(routes, 10)
     assert written - started < 2
     assert time.perf_counter() - written < 1
 
@@ -179,25 +180,27 @@ def test_twenty_thousand_routes(writer: KernelWriter) -> None:
 def test_a_new_writer_adopts(writer: KernelWriter) -> None:
     two_nodes(writer)
     writer.write([SetRoutes(10, many(3))])
-    heir = KernelWriter(METRIC)
+    heir = KernelWriter(FIB)
     try:
         assert len(heir.write([SetRoutes(10, many(3))])) == 3
-        heir.adopt(dump(METRIC))
+        heir.adopt(dump(FIB))
         group = SetGroup(10, (Member(1),), buckets=128, idle_timer=2.5)
         assert heir.write([SetNexthop(2, gateway("10.0.1.3", "eth1")), group, SetRoutes(11, ())]) == []
         assert heir.write([SetRoutes(1, many(3)), DeleteNexthop(10)]) == []
     finally:
         heir.close()
-    assert dump(METRIC).routes == dict.fromkeys(many(3), 1)
+    assert dump(FIB).routes == dict.fromkeys(many(3), 1)
 
 
 def test_a_dump_older_than_a_write_takes_nothing_away(writer: KernelWriter) -> None:
-    old = dump(METRIC)
     two_nodes(writer)
     writer.write([SetRoutes(10, many(2))])
-    writer.adopt(old)
-    assert writer.owns(10)
-    assert writer.write([SetRoutes(10, many(2)), SetGroup(11, (Member(3),))]) == []
+    writer.begin_audit()
+    old = dump(FIB)
+    writer.write([DeleteRoutes(many(1)), SetRoutes(10, many(4)[2:])])
+    writer.adopt_routes(old.routes)
+    assert refused(writer, DeleteRoutes(many(1)), SetRoutes(10, many(4)[1:])) == []
+    assert set(dump(FIB).routes) == set(many(4)[1:])
 
 
 def test_weights_are_scaled_for_old_kernels() -> None:
@@ -211,7 +214,7 @@ def test_sixteen_bit_weights_reach_the_kernel(writer: KernelWriter) -> None:
     two_nodes(writer)
     members = (Member(1, 1), Member(2, 65535))
     assert writer.write([SetGroup(12, members)]) == []
-    assert members in {group.members for group in dump(METRIC).groups}
+    assert members in {group.members for group in dump(FIB).groups}
 
 
 def test_the_probe_leaves_nothing(router: Namespace, writer: KernelWriter) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from routerd.cli.client import Client
+from routerd.config.model import FibSection
 from routerd.core.route import format_address, format_prefix
 from routerd.kernel.dump import dump
 from routerd.kernel.wire import DumpInterruptedError
@@ -104,7 +105,7 @@ class Story:
         """Compare the kernel with what is wanted, and with routerd's model; say what is different."""
         try:
             with self.net.router.enter():
-                found = dump(20)
+                found = dump(FibSection())
         except DumpInterruptedError:
             return "the kernel changes"
         gateways = {n.id: format_address(n.gateway.address) for n in found.nexthops if n.gateway}

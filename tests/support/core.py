@@ -109,8 +109,10 @@ class Simulation:
     """
 
     def __init__(self, config: Config | str = CONFIG, kernel: FakeKernel | None = None) -> None:
-        self.config = parse(config) if isinstance(config, str) else config
-        self.kernel = kernel or FakeKernel(LINKS)
+        wanted = parse(config) if isinstance(config, str) else config
+        fib = wanted.fib.model_copy(update={"nexthop_id_base": 1})  # small ids, so that tests can name them
+        self.config = wanted.model_copy(update={"fib": fib})
+        self.kernel = kernel or FakeKernel(LINKS, fib=fib)
         self.now = 1000.0
         self.generations = 0
         self.sessions: dict[str, SessionUp] = {}

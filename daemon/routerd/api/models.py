@@ -104,6 +104,16 @@ class ProblemView(TypedDict):
     remedy: str
 
 
+class ForeignBgpView(TypedDict):
+    """What the kernel has of protocol bgp that is not routerd's, as of the last audit: it is left alone."""
+
+    routes: int
+    nexthops: int
+    """Nexthop objects and groups."""
+    first: list[str]
+    """The prefixes of some of the routes."""
+
+
 class FibView(TypedDict):
     """The kernel's side in numbers."""
 
@@ -116,6 +126,7 @@ class FibView(TypedDict):
     refused: int
     """Writes that the kernel refuses now."""
     drift_mended: int
+    foreign_bgp: ForeignBgpView
 
 
 class StatusView(TypedDict):

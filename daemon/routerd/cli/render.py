@@ -12,6 +12,7 @@ from rich.text import Text
 
 from routerd.api.models import (
     DrainView,
+    ForeignBgpView,
     GroupMemberView,
     GroupView,
     PathView,
@@ -59,6 +60,7 @@ def status(view: StatusView) -> RenderableType:
         f"RIB      {view['prefixes']} prefixes, {view['paths']} paths\n"
         f"FIB      {fib['routes']} routes, {fib['groups']} groups, {fib['nexthops']} nexthops, "
         f"{fib['refused']} refused, {fib['drift_mended']} drift mended{writing}\n"
+        f"{_foreign(fib['foreign_bgp'])}"
         f"sysctl   {_sysctls(view)}"
     )
     parts: list[RenderableType] = [head, facts, Text(), peers(view["peers"]), Text()]
@@ -70,6 +72,15 @@ def status(view: StatusView) -> RenderableType:
         parts.append(Text.from_markup(line))
         parts.append(Text.from_markup(f"[dim]     do[/]  {escape(problem['remedy'])}"))
     return Group(*parts)
+
+
+def _foreign(view: ForeignBgpView) -> str:
+    """Another daemon's routes look much like routerd's in `ip route`: say that they are there, and whose they are."""
+    if not view["routes"] and not view["nexthops"]:
+        return ""
+    more = ", ..." if view["routes"] > len(view["first"]) else ""
+    named = f": {', '.join(view['first'])}{more}" if view["first"] else ""
+    return f"foreign  {view['routes']} routes, {view['nexthops']} nexthops of protocol bgp, not routerd's{named}\n"
 
 
 def _sysctls(view: StatusView) -> str:

@@ -98,6 +98,8 @@ class FibSection(Model):
 
     max_paths: int = Field(default=64, ge=1, le=4094, strict=True)
     metric: int = Field(default=20, ge=1, le=4294967295, strict=True)
+    nexthop_id_base: int = Field(default=900_000_000, ge=1, strict=True)
+    nexthop_id_count: int = Field(default=100_000_000, ge=1 << 20, strict=True)
     hash_policy: HashPolicy = "l4"
     groups: Literal["resilient", "hash-threshold"] = "resilient"
     buckets: int = Field(default=1024, ge=1, le=16384, strict=True)
@@ -110,6 +112,25 @@ class FibSection(Model):
     nexthop_compat_mode: bool | None = None
     manage_sysctls: bool = True
     audit_interval: float = Field(default=60.0, ge=1, le=86400)
+
+    @model_validator(mode="after")
+    def _check(self) -> FibSection:
+        if self.ids[-1] >= 1 << 30:
+            raise ValueError(
+                f"nexthop ids {self.ids[0]} to {self.ids[-1]} go beyond {(1 << 30) - 1}; "
+                "write a smaller nexthop_id_base or nexthop_id_count"
+            )
+        return self
+
+    @property
+    def ids(self) -> range:
+        """The ids of nexthops and groups that are routerd's own, and those routes that lead there."""
+        return range(self.nexthop_id_base, self.nexthop_id_base + self.nexthop_id_count)
+
+    @property
+    def spare_ids(self) -> range:
+        """The last of `ids`: for what the writer makes and deletes within one operation."""
+        return self.ids[-64:]
 
     @property
     def compat_mode(self) -> bool:

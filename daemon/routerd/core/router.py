@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from errno import EEXIST
 
 from routerd.config.model import Config
 from routerd.core.fib.adopt import adopt
@@ -20,6 +21,7 @@ from routerd.core.message import (
     Drain,
     Effect,
     Event,
+    ForeignBgp,
     Gateway,
     GroupActivity,
     GroupLost,
@@ -74,6 +76,7 @@ class Router:
         self.synchronised = False
         self.drift_mended = 0
         self.refusals = Refusals(self.fib.refused)
+        self.foreign_bgp = ForeignBgp()
         self._moves_since: float | None = None
         self._introduced_at: float | None = None
         self._adoption_ends: float | None = None
@@ -352,6 +355,7 @@ class Router:
 
     def _reconcile(self, dump: KernelDump, now: float) -> list[Effect]:
         """The first dump: adopt what is there. From now on the kernel may be written."""
+        self.foreign_bgp = dump.foreign_bgp
         self.rib.network_changed(dump.interfaces, dump.foreign)
         effects = self._program(adopt(self.fib, dump, now))
         self.synchronised = True
@@ -389,6 +393,7 @@ class Router:
 
     def _audited(self, audit: RouteAudit, now: float) -> list[Effect]:
         """The routes were compared with the model; try again, too, those that the kernel has refused."""
+        self.foreign_bgp = audit.foreign_bgp
         interfaces = tuple(self.rib.nexthops.interfaces.values())
         different, changes = self.rib.network_changed(interfaces, audit.foreign)
         self.rib.forget_dynamic_peers(now, {gateway.address for gateway in self.fib.awaited()})
@@ -432,7 +437,11 @@ class Router:
             "errno": failed.errno,
             "text": failed.text,
         }
-        if isinstance(operation, SetRoutes | DeleteRoutes):
+        effects: list[Effect] = []
+        if isinstance(operation, SetNexthop | SetGroup) and failed.errno == EEXIST:
+            fields["id"] = operation.id
+            effects = self._program(self.fib.renumber(operation.id, now))
+        elif isinstance(operation, SetRoutes | DeleteRoutes):
             fields["prefixes"] = len(operation.prefixes)
             if isinstance(operation, SetRoutes):
                 if self.fib.is_lost(operation.id, self.refusals.nexthops.keys()):
@@ -448,4 +457,4 @@ class Router:
             if isinstance(operation, SetGroup):
                 self.refusals.groups[operation.id] = failed
         self.refusals.schedule(now)
-        return [Event("kernel refused", fields, level="error")]
+        return [Event("kernel refused", fields, level="error"), *effects]

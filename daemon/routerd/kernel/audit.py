@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
+from routerd.config.model import FibSection
 from routerd.core.message import KernelDump, RouteAudit
 from routerd.core.route import Prefix
 from routerd.kernel.dump import dump
 
 
-async def audit(expected: dict[Prefix, int], metric: int) -> tuple[RouteAudit, KernelDump]:
+async def audit(expected: dict[Prefix, int], fib: FibSection) -> tuple[RouteAudit, KernelDump]:
     """Dump the kernel and compare its routes, in a thread. Returns the dump, too. OSError if netlink fails."""
-    return await asyncio.to_thread(_audit, expected, metric)
+    return await asyncio.to_thread(_audit, expected, fib)
 
 
-def _audit(expected: dict[Prefix, int], metric: int) -> tuple[RouteAudit, KernelDump]:
-    found = dump(metric)
+def _audit(expected: dict[Prefix, int], fib: FibSection) -> tuple[RouteAudit, KernelDump]:
+    found = dump(fib)
     return compare(expected, found), found
 
 
@@ -28,4 +29,5 @@ def compare(expected: dict[Prefix, int], found: KernelDump) -> RouteAudit:
         wrong={prefix: id for prefix, id in routes.items() if expected.get(prefix, id) != id},
         unknown={prefix: id for prefix, id in routes.items() if prefix not in expected},
         foreign=found.foreign,
+        foreign_bgp=found.foreign_bgp,
     )

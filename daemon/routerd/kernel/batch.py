@@ -43,7 +43,7 @@ def set_routes(prefixes: Sequence[Prefix], nexthop: int, metric: int, owned: set
     CREATE|REPLACE would overwrite a foreign route of equal metric, so that only those prefixes that are `owned` are
     replaced; all others must be new (CREATE|EXCL).
     """
-    tail = struct.pack("=HHIHHI", _U32, _RTA_PRIORITY, metric, _U32, _RTA_NH_ID, nexthop)
+    tail = _tail(metric, nexthop)
     create = _Form(wire.RTM_NEWROUTE, wire.NLM_F_CREATE | wire.NLM_F_EXCL, _RT_SCOPE_UNIVERSE, tail)
     every = range(len(prefixes))
     if not owned:
@@ -54,22 +54,31 @@ def set_routes(prefixes: Sequence[Prefix], nexthop: int, metric: int, owned: set
     return _pack(create, prefixes, new) + _pack(replace, prefixes, old)
 
 
-def delete_routes(prefixes: Sequence[Prefix], metric: int) -> bytes:
-    """Return a request for each prefix that deletes only a route of our protocol and metric, of any scope."""
-    tail = struct.pack("=HHI", _U32, _RTA_PRIORITY, metric)
-    return _pack(_Form(wire.RTM_DELROUTE, 0, _RT_SCOPE_NOWHERE, tail), prefixes, range(len(prefixes)))
+def delete_routes(prefixes: Sequence[Prefix], ids: Sequence[int | None], metric: int) -> bytes:
+    """Return a request for each prefix that deletes only a route of our protocol and metric, of any scope, that leads
+    to the nexthop id beside it: no other daemon's, whatever has become of ours. None: there is nothing to delete."""
+    chosen = [index for index, id in enumerate(ids) if id is not None]
+    form = _Form(wire.RTM_DELROUTE, 0, _RT_SCOPE_NOWHERE, _tail(metric, 0))
+    return _pack(form, prefixes, chosen, ids)
 
 
-def _pack(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int]) -> bytes:
-    """Return the requests for the prefixes with the chosen indices, family by family."""
+def _tail(metric: int, nexthop: int) -> bytes:
+    return struct.pack("=HHIHHI", _U32, _RTA_PRIORITY, metric, _U32, _RTA_NH_ID, nexthop)
+
+
+def _pack(
+    form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int], ids: Sequence[int | None] | None = None
+) -> bytes:
+    """Return the requests for the prefixes with the chosen indices, family by family; `ids` are the nexthop ids if
+    they differ."""
     sizes = set(map(len, prefixes))
     if len(sizes) > 1:
         parts = ([index for index in chosen if len(prefixes[index]) == size] for size in sizes)
-        return b"".join(_alike(form, prefixes, part) for part in parts)
-    return _alike(form, prefixes, chosen)
+        return b"".join(_alike(form, prefixes, part, ids) for part in parts)
+    return _alike(form, prefixes, chosen, ids)
 
 
-def _alike(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int]) -> bytes:
+def _alike(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int], ids: Sequence[int | None] | None) -> bytes:
     if not chosen:
         return b""
     width = len(prefixes[chosen[0]])
@@ -87,4 +96,8 @@ def _alike(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int]) -> by
     messages[_LENGTH::size] = packed[::width]
     for octet in range(1, width):
         messages[_HEAD.size + octet - 1 :: size] = packed[octet::width]
+    if ids is not None:
+        nexthops = struct.pack(f"={len(chosen)}I", *[ids[index] for index in chosen])
+        for octet in range(4):
+            messages[size - 4 + octet :: size] = nexthops[octet::4]
     return bytes(messages)

@@ -10,11 +10,22 @@ import struct
 from collections.abc import Iterator
 from socket import AF_INET, AF_INET6
 
-from routerd.core.message import ForeignRoute, Interface, KernelDump, KernelGroup, KernelNexthop, KernelObjects
+from routerd.config.model import FibSection
+from routerd.core.message import (
+    ForeignBgp,
+    ForeignRoute,
+    Interface,
+    KernelDump,
+    KernelGroup,
+    KernelNexthop,
+    KernelObjects,
+)
 from routerd.core.route import Address, Prefix
 from routerd.kernel import parse, wire
 
 _ATTEMPTS = 20
+_TOLD = 5
+"""Foreign routes of protocol bgp that are told by name."""
 
 _IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 1 << 3
 _ALL_LINKS = bytes(16) + wire.attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
@@ -37,8 +48,9 @@ _OWN: dict[int, struct.Struct] = {
 """How routes with a nexthop id look: struct rtmsg, RTA_TABLE, RTA_DST, RTA_PRIORITY, RTA_NH_ID, in this order."""
 
 
-def dump(metric: int) -> KernelDump:
-    """Read everything that routerd looks at. `metric` tells its own routes, of protocol bgp, from foreign ones.
+def dump(fib: FibSection) -> KernelDump:
+    """Read everything that routerd looks at. Routes of protocol bgp with the metric of `fib` that lead to an id of
+    its range are routerd's own, all others foreign.
 
     The parts are read one after the other: what is written meanwhile may be in some and not in others. Raises
     OSError if netlink fails, DumpInterruptedError if the nexthops change so fast that no dump of them is whole.
@@ -46,15 +58,19 @@ def dump(metric: int) -> KernelDump:
     routes: dict[Prefix, int] = {}
     others: list[parse.Route] = []
     for family in (AF_INET, AF_INET6):
-        _read_routes(family, metric, routes, others)
-    nexthops, groups = _nexthops()
-    foreign = tuple(_foreign(others, nexthops, groups))
-    return KernelDump(_interfaces(), nexthops, groups, routes, foreign)
+        _read_routes(family, fib, routes, others)
+    singles, groups = nexthops()
+    foreign = tuple(_foreign(others, singles, groups))
+    bgp = [route.prefix for route in others if route.protocol == wire.RTPROT_BGP]
+    entries: list[KernelNexthop | KernelGroup] = [*singles, *groups]
+    objects = sum(entry.protocol == wire.RTPROT_BGP and entry.id not in fib.ids for entry in entries)
+    told = ForeignBgp(len(bgp), objects, tuple(bgp[:_TOLD]))
+    return KernelDump(_interfaces(), singles, groups, routes, foreign, told)
 
 
 def objects() -> KernelObjects:
     """Read all but the routes: a few milliseconds, for when a link or a nexthop has changed. Raises as `dump`."""
-    return KernelObjects(_interfaces(), *_nexthops())
+    return KernelObjects(_interfaces(), *nexthops())
 
 
 def main_table(family: int, protocol: int = 0) -> Iterator[tuple[bytes, int, int]]:
@@ -68,7 +84,8 @@ def main_table(family: int, protocol: int = 0) -> Iterator[tuple[bytes, int, int
             raise
 
 
-def _read_routes(family: int, metric: int, routes: dict[Prefix, int], others: list[parse.Route]) -> None:
+def _read_routes(family: int, fib: FibSection, routes: dict[Prefix, int], others: list[parse.Route]) -> None:
+    metric, ids = fib.metric, fib.ids
     layout, dst_head = _OWN[family], _DST[family]
     unpack, size = layout.unpack_from, layout.size
     for data, start, end in main_table(family):
@@ -81,11 +98,12 @@ def _read_routes(family: int, metric: int, routes: dict[Prefix, int], others: li
                 and dst == dst_head
                 and priority == _PRIORITY
                 and nh_id == _NH_ID
+                and nexthop in ids
             ):
                 routes[_LENGTHS[bits] + address] = nexthop
                 continue
         route = parse.route(data, start, end)
-        if route.protocol == wire.RTPROT_BGP and route.metric == metric:
+        if route.protocol == wire.RTPROT_BGP and route.metric == metric and route.nexthop in ids:
             routes[route.prefix] = route.nexthop
         elif not parse.is_scoped(route.prefix):
             others.append(route)
@@ -119,7 +137,8 @@ def _interfaces() -> tuple[Interface, ...]:
     )
 
 
-def _nexthops() -> tuple[tuple[KernelNexthop, ...], tuple[KernelGroup, ...]]:
+def nexthops() -> tuple[tuple[KernelNexthop, ...], tuple[KernelGroup, ...]]:
+    """Read nexthop objects and groups, anybody's. Raises as `dump`."""
     for _ in range(_ATTEMPTS):
         try:
             messages = list(wire.dump(wire.RTM_GETNEXTHOP, bytes(8), consistent=True))

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from routerd.config.model import FibSection
 from routerd.core.message import (
     DeleteNexthop,
     DeleteRoutes,
@@ -30,6 +31,8 @@ from routerd.core.route import Family, Prefix, contains, family_of
 from routerd.kernel.parse import is_scoped
 from routerd.kernel.wire import RTPROT_BGP
 
+_FIB = FibSection()
+
 
 class FakeKernel:
     """Interfaces, nexthops, groups and routes. Tests may change the public dictionaries behind routerd's back.
@@ -42,7 +45,7 @@ class FakeKernel:
     wide_weights = True
 
     def __init__(
-        self, interfaces: Sequence[Interface] = (), foreign: Sequence[ForeignRoute] = (), metric: int = 20
+        self, interfaces: Sequence[Interface] = (), foreign: Sequence[ForeignRoute] = (), fib: FibSection = _FIB
     ) -> None:
         self.interfaces = {interface.index: interface for interface in interfaces}
         self.foreign = list(foreign)
@@ -50,7 +53,7 @@ class FakeKernel:
         self.groups: dict[int, KernelGroup] = {}
         self.routes: dict[Prefix, int] = {}
         self.writes: list[Operation] = []
-        self._metric = metric
+        self._fib = fib
 
     def dump(self) -> KernelDump:
         """Return the state as the real dump does, nexthops and groups by ascending id."""
@@ -63,12 +66,12 @@ class FakeKernel:
         )
 
     def adopt(self, dump: KernelDump) -> None:
-        """Nothing to learn: protocol and metric always tell what is ours here."""
+        """Nothing to learn: protocol and id always tell what is ours here."""
 
     def owns(self, id_: int) -> bool:
         """Tell whether a nexthop or group is routerd's."""
         entry = self.nexthops.get(id_) or self.groups.get(id_)
-        return entry is not None and entry.protocol == RTPROT_BGP
+        return entry is not None and entry.protocol == RTPROT_BGP and id_ in self._fib.ids
 
     def write(self, operations: Sequence[Operation]) -> list[WriteFailed | GroupLost]:
         """Carry out operations in order; return the refused ones, routes one by one, and groups that were gone."""
@@ -141,6 +144,7 @@ class FakeKernel:
         if (
             not members
             or len(members) < len(group.members)
+            or not all(map(self.owns, members))
             or not members <= self.nexthops.keys()
             or group.id in self.nexthops
             or (before is not None and before.buckets != group.buckets)
@@ -152,7 +156,9 @@ class FakeKernel:
         return 0
 
     def _set_route(self, id_: int, prefix: Prefix) -> int:
-        if any(route.prefix == prefix and route.metric == self._metric for route in self.foreign):
+        if not self.owns(id_):
+            return errno.EINVAL
+        if any(route.prefix == prefix and route.metric == self._fib.metric for route in self.foreign):
             return errno.EEXIST
         group = self.groups.get(id_)
         members = (id_,) if group is None else tuple(member.id for member in group.members)

@@ -1,21 +1,27 @@
 """The one writer: carries operations out in the kernel, in order, and says which were refused.
 
-It owns only what it made or adopted. A route, nexthop or group of somebody else under the same prefix and metric,
-or the same id, is never replaced: what is not known to be ours is created with NLM_F_EXCL.
+It owns only what it made or adopted: nexthops and groups of protocol bgp in its own range of ids, and routes of that
+protocol and its metric that lead there. A route, nexthop or group of somebody else under the same prefix and metric,
+or the same id, is never replaced: what is not known to be ours is created with NLM_F_EXCL. No group gets a member
+that is not ours, and no route such a group.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from routerd.config.model import FibSection
 from routerd.core.message import (
     DeleteNexthop,
     DeleteRoutes,
     Gateway,
     GroupLost,
     KernelDump,
+    KernelGroup,
+    KernelNexthop,
+    KernelObjects,
     Member,
     Operation,
     SetGroup,
@@ -28,33 +34,38 @@ from routerd.kernel import batch, lookup, messages, wire
 from routerd.kernel.buckets import Buckets
 from routerd.kernel.compat import CompatMode
 from routerd.kernel.layout import complete, lay_out, steps
-from routerd.kernel.owned import Owned
+from routerd.kernel.owned import OwnedRoutes
 from routerd.kernel.requests import Refusals, Requests
+from routerd.kernel.spare import CREATE, Spare
 
 _WIDE, _NARROW = 65535, 256
 """The largest weight of a member, from Linux 6.12 on and before."""
-
-_STAND_IN, _PROBE_MEMBER, _PROBE_GROUP = 0x7FFFFFFD, 0x7FFFFFFE, 0x7FFFFFFF
 
 
 class KernelWriter:
     """Writes to the network namespace in which it was made. Synchronous; OSError only if netlink itself fails.
 
-    `metric` is the priority of every route. Attributes: `port` is the netlink port id (for the monitor's filter);
-    `buckets` knows which ones carry flows; `supports_resilient` and `wide_weights` (16 bits, Linux 6.12) tell what
-    the kernel can, as tried out.
+    `fib` has the priority of every route and the range of ids. Attributes: `port` is the netlink port id (for the
+    monitor's filter); `buckets` knows which ones carry flows; `supports_resilient` and `wide_weights` (16 bits, Linux
+    6.12) tell what the kernel can, as tried out.
     """
 
-    def __init__(self, metric: int) -> None:
-        self._metric = metric
+    def __init__(self, fib: FibSection) -> None:
+        self._metric = fib.metric
+        self._ids = fib.ids
         self._requests = Requests()
-        self._routes: Owned[Prefix] = Owned()
-        self._nexthops: Owned[int] = Owned()
+        self._routes = OwnedRoutes()
+        self._nexthops: set[int] = set()
         self._gateways: dict[int, Gateway] = {}
         self._compat = CompatMode()
         self.buckets = Buckets()
         self.port = self._requests.port
-        self.supports_resilient, self.wide_weights = self._probe()
+        try:
+            self._spare = Spare(self._requests, fib.spare_ids)
+            self.supports_resilient, self.wide_weights = self._probe()
+        except OSError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the socket; what was written stays."""
@@ -62,10 +73,23 @@ class KernelWriter:
         self._compat.close()
 
     def adopt(self, dump: KernelDump) -> None:
-        """Learn from a dump what is ours. Call it with the first dump before any write, and with every later one."""
+        """Learn from the first dump, before any write, what is ours."""
         self._routes.adopt(dump.routes)
-        self._nexthops.adopt(own_nexthops(dump))
-        self._gateways.update((nexthop.id, nexthop.gateway) for nexthop in dump.nexthops if nexthop.gateway)
+        self.adopt_objects(KernelObjects(dump.interfaces, dump.nexthops, dump.groups))
+
+    def adopt_objects(self, found: KernelObjects) -> None:
+        """Learn which nexthops and groups are ours: these, and no others. They were read now, with all written."""
+        self._nexthops = set(own_nexthops(found.nexthops, found.groups, self._ids))
+        mine = (nexthop for nexthop in found.nexthops if nexthop.id in self._nexthops)
+        self._gateways.update((nexthop.id, nexthop.gateway) for nexthop in mine if nexthop.gateway)
+
+    def begin_audit(self) -> None:
+        """The routes are about to be read, with all written; more is written meanwhile."""
+        self._routes.begin()
+
+    def adopt_routes(self, found: dict[Prefix, int]) -> None:
+        """Learn from the audit which routes are ours."""
+        self._routes.adopt(found)
 
     def owns(self, id_: int) -> bool:
         """Tell whether a nexthop or group is ours."""
@@ -83,7 +107,10 @@ class KernelWriter:
     def _carry_out(self, operation: Operation) -> Sequence[WriteFailed | GroupLost]:
         match operation:
             case SetRoutes() | DeleteRoutes():
-                return self.written(operation, self._requests.exchange(self.encode(operation, self._requests)))
+                refused = self.barred(operation)
+                return self.written(
+                    operation, refused or self._requests.exchange(self.encode(operation, self._requests))
+                )
             case DeleteNexthop():
                 return self._delete_nexthop(operation)
             case SetNexthop():
@@ -92,6 +119,8 @@ class KernelWriter:
                     operation, messages.set_nexthop(operation.id, operation.gateway, self._flags(operation))
                 )
             case SetGroup():
+                if foreign := [member.id for member in operation.members if not self.owns(member.id)]:
+                    return [WriteFailed(operation, errno.EINVAL, _not_ours(foreign[0]))]
                 return [] if operation.like and self._continue(operation) else self._set_group(operation)
 
     def _set_group(self, operation: SetGroup) -> Sequence[WriteFailed | GroupLost]:
@@ -100,7 +129,7 @@ class KernelWriter:
         there = self.owns(group.id)
         failures = self._make(operation, messages.set_group(group, self._flags(operation)))
         if failures and failures[0].errno == errno.ENOENT and self.owns(group.id):
-            self._nexthops.remove((group.id,))
+            self._nexthops.discard(group.id)
             return self._set_group(operation)
         if not failures and operation.known and not there:
             return [GroupLost(group.id)]
@@ -112,11 +141,11 @@ class KernelWriter:
         if refusals:
             number, text = refusals[0]
             if number == errno.EEXIST:
-                text = f"nexthop id {operation.id} exists and is not routerd's"
+                text = _not_ours(operation.id)
             return [WriteFailed(operation, number, text)]
         if isinstance(operation, SetGroup) and not self.owns(operation.id):
             self.buckets.made(operation.id)
-        self._nexthops.add((operation.id,))
+        self._nexthops.add(operation.id)
         return []
 
     def _continue(self, group: SetGroup) -> bool:
@@ -132,45 +161,56 @@ class KernelWriter:
         layout = lay_out([(owner, index in busy) for index, owner, _ in found], group.members)
         if layout is None or len(found) != group.buckets or not (self.wide_weights or group.buckets <= 256):
             return False
-        create = flags = wire.NLM_F_CREATE | wire.NLM_F_EXCL
-        requests = [messages.set_nexthop(_STAND_IN, gateway, create)]
-        for members in steps(layout, _STAND_IN):
-            requests.append(messages.set_group(replace(group, members=members), flags))
-            flags = wire.NLM_F_CREATE | wire.NLM_F_REPLACE
+        stand_in = self._spare.make(gateway)
+        if stand_in is None:
+            return False
+        first, *others = steps(layout, stand_in)
+        if self._requests.transmit([messages.set_group(replace(group, members=first), CREATE)]):
+            self._requests.transmit([messages.delete_nexthop(stand_in)])
+            return False  # the id is somebody else's
+        flags = wire.NLM_F_CREATE | wire.NLM_F_REPLACE
+        requests = [messages.set_group(replace(group, members=members), flags) for members in others]
         if every := complete(layout, group.members, _WIDE if self.wide_weights else _NARROW):
             requests.append(messages.set_group(replace(group, members=every), flags))
-        refused = self._requests.transmit([*requests, messages.delete_nexthop(_STAND_IN)])
+        refused = self._requests.transmit([*requests, messages.delete_nexthop(stand_in)])
         if refused:
             self._requests.transmit([messages.delete_nexthop(group.id)])
             return False
-        self._nexthops.add((group.id,))
+        self._nexthops.add(group.id)
         self.buckets.made(group.id, busy)
         return True
 
     def _flags(self, operation: SetNexthop | SetGroup) -> int:
         if not self.owns(operation.id):
-            return wire.NLM_F_CREATE | wire.NLM_F_EXCL
+            return CREATE
         known = isinstance(operation, SetGroup) and operation.known
         return wire.NLM_F_REPLACE if known else wire.NLM_F_CREATE | wire.NLM_F_REPLACE
+
+    def barred(self, operation: SetRoutes | DeleteRoutes) -> Refusals:
+        """Refuse every route to what is not ours: somebody else has the id."""
+        if isinstance(operation, DeleteRoutes) or self.owns(operation.id):
+            return {}
+        return dict.fromkeys(range(len(operation.prefixes)), (errno.EINVAL, _not_ours(operation.id)))
 
     def encode(self, operation: SetRoutes | DeleteRoutes, requests: Requests) -> Iterator[tuple[int, bytes]]:
         """Yield what writes routes, in bursts for `requests`, each with the index of its first prefix."""
         for start, some in requests.bursts(operation.prefixes):
             if isinstance(operation, SetRoutes):
                 yield start, batch.set_routes(some, operation.id, self._metric, self._routes.among(some))
-            else:
-                yield start, batch.delete_routes(some, self._metric)
+            elif found := batch.delete_routes(some, self._routes.ids(some), self._metric):
+                yield start, found
 
     def written(self, operation: SetRoutes | DeleteRoutes, refused: Refusals) -> list[WriteFailed]:
         """Note that what `encode` returned was sent; return what was refused, an operation per prefix."""
         prefixes = operation.prefixes
         if isinstance(operation, SetRoutes):
-            self._routes.add(_without(prefixes, refused))
+            self._routes.add(_without(prefixes, refused), operation.id)
             return [
                 WriteFailed(SetRoutes(operation.id, (prefixes[index],)), number, self._why(number, text))
                 for index, (number, text) in refused.items()
             ]
-        refused = {index: why for index, why in refused.items() if why[0] != errno.ESRCH}
+        # The route is gone, or its group is, and took it along.
+        refused = {index: why for index, why in refused.items() if why[0] not in (errno.ESRCH, errno.EINVAL)}
         self._routes.remove(_without(prefixes, refused))
         return [WriteFailed(DeleteRoutes((prefixes[index],)), *why) for index, why in refused.items()]
 
@@ -186,34 +226,35 @@ class KernelWriter:
         for number, text in refused.values():
             if number != errno.ENOENT:
                 return [WriteFailed(operation, number, text)]
-        self._nexthops.remove((operation.id,))
+        self._nexthops.discard(operation.id)
         self._gateways.pop(operation.id, None)
         self.buckets.gone(operation.id)
         return []
 
     def _probe(self) -> tuple[bool, bool]:
         """Try a resilient group and a weight of more than eight bits on a blackhole, and leave nothing behind."""
-        create = wire.NLM_F_CREATE | wire.NLM_F_EXCL
-        if refused := self._requests.transmit([messages.set_nexthop(_PROBE_MEMBER, None, create)]):
+        member, id = self._spare.pair()
+        if refused := self._requests.transmit([messages.set_nexthop(member, None, CREATE)]):
             raise OSError(refused[0][0], f"cannot make nexthop objects: {refused[0][1]}")
         resilient, wide = (
-            not self._requests.transmit([messages.set_group(group, create), messages.delete_nexthop(_PROBE_GROUP)])
-            for group in (
-                SetGroup(_PROBE_GROUP, (Member(_PROBE_MEMBER),), buckets=1),
-                SetGroup(_PROBE_GROUP, (Member(_PROBE_MEMBER, 257),)),
-            )
+            not self._requests.transmit([messages.set_group(group, CREATE), messages.delete_nexthop(id)])
+            for group in (SetGroup(id, (Member(member),), buckets=1), SetGroup(id, (Member(member, 257),)))
         )
-        self._requests.transmit([messages.delete_nexthop(_PROBE_MEMBER)])
+        self._requests.transmit([messages.delete_nexthop(member)])
         return resilient, wide
 
 
-def own_nexthops(dump: KernelDump) -> list[int]:
-    """Return the ids of routerd's groups, then of its nexthop objects: whatever has protocol bgp."""
-    groups = [group.id for group in dump.groups if group.protocol == wire.RTPROT_BGP]
-    return groups + [nexthop.id for nexthop in dump.nexthops if nexthop.protocol == wire.RTPROT_BGP]
+def own_nexthops(nexthops: Iterable[KernelNexthop], groups: Iterable[KernelGroup], ids: range) -> list[int]:
+    """Return the ids of routerd's groups, then of its nexthop objects: what has protocol bgp and one of `ids`."""
+    found: list[KernelGroup | KernelNexthop] = [*groups, *nexthops]
+    return [entry.id for entry in found if entry.protocol == wire.RTPROT_BGP and entry.id in ids]
 
 
-def _without(prefixes: tuple[Prefix, ...], refused: Refusals) -> Iterable[Prefix]:
+def _not_ours(id: int) -> str:
+    return f"nexthop id {id} is not routerd's: another program has it, or nobody"
+
+
+def _without(prefixes: tuple[Prefix, ...], refused: Refusals) -> Collection[Prefix]:
     if not refused:
         return prefixes
     return [prefix for index, prefix in enumerate(prefixes) if index not in refused]

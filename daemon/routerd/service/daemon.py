@@ -52,7 +52,7 @@ class Daemon:
     def __init__(self, config: Config, record: TextIO | None = None) -> None:
         self.config = config
         started = time.monotonic()
-        self.writer = KernelWriter(config.fib.metric)
+        self.writer = KernelWriter(config.fib)
         self.router = Router(
             config,
             started,
@@ -90,6 +90,7 @@ class Daemon:
         self._read_kernel()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
         sys.setswitchinterval(SWITCH_INTERVAL)
         try:
             async with asyncio.TaskGroup() as group:
@@ -114,7 +115,7 @@ class Daemon:
                 Path(self.config.api.socket).unlink()  # else the next start finds it, perhaps as another user
         self.engine.finish()
         if flush_on_exit:
-            self._log_refusals(flush(self.config.fib.metric))
+            self._log_refusals(flush(self.config.fib))
 
     # ------------------------------------------------------------------------------------------ tasks
 
@@ -193,12 +194,15 @@ class Daemon:
         await asyncio.sleep(RESYNC_DELAY)
         self.engine.resync.clear()
         await self.engine.written()
-        return objects()
+        found = objects()
+        self.writer.adopt_objects(found)
+        return found
 
     async def _routes(self) -> RouteAudit:
         await self.engine.written()
-        compared, found = await audit(self.router.fib.expected(), self.config.fib.metric)
-        self.writer.adopt(found)
+        self.writer.begin_audit()
+        compared, found = await audit(self.router.fib.expected(), self.config.fib)
+        self.writer.adopt_routes(found.routes)
         return compared
 
     async def _report(self) -> None:
@@ -216,8 +220,15 @@ class Daemon:
 
     # ------------------------------------------------------------------------------------------ messages
 
+    def _hang_up(self) -> None:
+        """SIGHUP means to most daemons that the configuration has changed."""
+        log.warning(
+            "SIGHUP ignored: a changed configuration takes a restart",
+            remedy="routerd check FILE, then systemctl restart routerd; forwarding goes on meanwhile",
+        )
+
     def _read_kernel(self) -> None:
-        found = dump(self.config.fib.metric)
+        found = dump(self.config.fib)
         self.writer.adopt(found)
         self.engine.take(found)
 

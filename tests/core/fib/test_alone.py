@@ -33,7 +33,7 @@ class Life:
     """A FIB whose clock the test sets; P and Q go to A alone, by group 1 of nexthop 2, and have done so for long."""
 
     def __init__(self) -> None:
-        self.fib = Fib(Shape(FibSection()))
+        self.fib = Fib(Shape(FibSection(nexthop_id_base=1)))
         self.weights: dict[int, dict[int, int]] = {}
         self.told: list[Operation] = []
         self.at(0.0, P, Q, members=(A,))
@@ -197,7 +197,7 @@ class TestYoung:
 
 
 def test_a_new_router_completes_it() -> None:
-    fib = Fib(Shape(FibSection()))
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
     nexthops = (KernelNexthop(2, 186, A), KernelNexthop(3, 186, B))
     group = KernelGroup(1, 186, (Member(3, 1), Member(2, 2048)), 1024, IDLE, 0.0)
     assert adopt(fib, KernelDump((), nexthops, (group,), {P: 1}, ()), 1000.0) == []

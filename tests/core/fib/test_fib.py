@@ -27,14 +27,14 @@ def planned(fib: Fib, *, quiet: bool = True) -> list[Operation]:
 
 def filled() -> Fib:
     """P and Q go to A and B, by group 1 of nexthops 2 and 3."""
-    fib = Fib(Shape(FibSection()))
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
     fib.want([P, Q], (A, B))
     planned(fib)
     return fib
 
 
 def test_objects_come_before_what_points_at_them_and_go_after_it() -> None:
-    fib = Fib(Shape(FibSection()))
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
     fib.want([P, Q], (A, B))
     nexthops = [SetNexthop(2, A), SetNexthop(3, B)]
     group = SetGroup(1, (Member(2), Member(3)), 1024, 120.0, 0.0)
@@ -64,7 +64,7 @@ def test_who_parts_gets_a_group_like_the_one_it_leaves_and_balance_later() -> No
 
 
 def test_those_who_leave_a_member_behind_share_the_copy() -> None:
-    fib = Fib(Shape(FibSection()))
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
     third = parse_prefix("172.16.1.3/32")
     fib.want([P, Q, third], (A, B, C))
     planned(fib)
@@ -98,7 +98,7 @@ def test_a_failure_is_one_operation_and_what_follows_in_the_rib_is_none() -> Non
 
 
 def test_the_last_member_lost_and_back_brings_the_routes_again() -> None:
-    fib = Fib(Shape(FibSection()))
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
     fib.want([P], (A,))
     planned(fib)
     fib.fail([A])

@@ -13,8 +13,8 @@ A, B, C = (Gateway(parse_address(f"10.0.0.{i}"), 2) for i in (1, 2, 3))
 
 
 def test_ids_keep_off_what_others_have_and_are_not_used_again_at_once() -> None:
-    ids = Ids()
-    ids.reserve([1, 2, 7])
+    ids = Ids(range(1, 100))
+    ids.reserve([1, 2, 7, 4000])
     assert ids.new() == 8
     ids.free(8)
     assert ids.new() == 9
@@ -22,10 +22,15 @@ def test_ids_keep_off_what_others_have_and_are_not_used_again_at_once() -> None:
     assert ids.new() == 11
 
 
-def test_an_id_at_the_end_of_the_space_lets_it_begin_anew() -> None:
-    ids = Ids()
-    ids.reserve([(1 << 30) - 1])
-    assert ids.new() == 1
+def test_an_id_at_the_end_of_the_range_lets_it_begin_anew() -> None:
+    ids = Ids(range(7, 10))
+    ids.reserve([9])
+    assert ids.new() == 7
+    assert ids.new() == 8
+    with pytest.raises(OverflowError, match="7 to 9"):
+        ids.new()
+    ids.free(7)
+    assert ids.new() == 7
 
 
 def test_a_thousand_groups_stay_within_the_budget() -> None:

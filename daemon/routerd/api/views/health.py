@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from errno import EEXIST
 
 from routerd.api.models import ProblemView, SpeakerView, StatusView, SysctlView
 from routerd.api.views import snapshot
@@ -13,6 +14,11 @@ from routerd.core.route import format_address, format_prefix
 from routerd.core.router import Router
 
 _SHOWN = 5
+_REFUSED = {
+    EEXIST: "it is another program's, and left alone: ip route show PREFIX says whose; remove it there, or write "
+    "another metric in [fib]"
+}
+"""What helps against a route that the kernel refuses, by errno."""
 
 
 def status(
@@ -133,7 +139,7 @@ def _refusals(router: Router) -> Iterator[ProblemView]:
         yield ProblemView(
             where=f"route {format_prefix(prefix)}",
             what=f"the kernel refuses it: {text or 'no reason given'} (errno {errno})",
-            remedy="it is tried again by itself; routerd route PREFIX shows what the kernel has",
+            remedy=_REFUSED.get(errno, "it is tried again by itself; routerd route PREFIX shows what the kernel has"),
         )
     if len(router.fib.refused) > _SHOWN:
         more = len(router.fib.refused) - _SHOWN

@@ -12,6 +12,7 @@ from itertools import islice
 from routerd.api.models import (
     FamilyCounts,
     FibView,
+    ForeignBgpView,
     GroupMemberView,
     GroupView,
     KernelRouteView,
@@ -222,6 +223,11 @@ def fib(router: Router, unwritten: int) -> FibView:
         unwritten=unwritten,
         refused=len(router.refusals),
         drift_mended=router.drift_mended,
+        foreign_bgp=ForeignBgpView(
+            routes=router.foreign_bgp.routes,
+            nexthops=router.foreign_bgp.nexthops,
+            first=[format_prefix(prefix) for prefix in router.foreign_bgp.first],
+        ),
     )
 
 

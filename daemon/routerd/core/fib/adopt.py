@@ -23,9 +23,9 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
     """
     fib.groups.ids.reserve(nexthop.id for nexthop in dump.nexthops)
     fib.groups.ids.reserve(group.id for group in dump.groups)
-    found, surplus = own_nexthops(dump.nexthops)
+    found, surplus = own_nexthops(dump.nexthops, fib.groups.ids.own)
     fib.groups.nexthops = found
-    for kernel in own_groups(dump.groups).values():
+    for kernel in own_groups(dump.groups, fib.groups.ids.own).values():
         legs = legs_of(kernel, found)
         group = Group(kernel.id, tuple(legs), kernel.buckets)
         group.legs = legs
@@ -41,12 +41,13 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
     return [DeleteNexthop(id) for id in surplus]
 
 
-def own_nexthops(nexthops: tuple[KernelNexthop, ...]) -> tuple[dict[Gateway, int], list[int]]:
-    """Return routerd's nexthop objects by gateway, and the ids of those that are of no use."""
+def own_nexthops(nexthops: tuple[KernelNexthop, ...], ids: range) -> tuple[dict[Gateway, int], list[int]]:
+    """Return routerd's nexthop objects by gateway, and the ids of those that are of no use. They have protocol bgp
+    and one of these ids."""
     found: dict[Gateway, int] = {}
     surplus: list[int] = []
     for nexthop in nexthops:
-        if nexthop.protocol == RTPROT_BGP:
+        if nexthop.protocol == RTPROT_BGP and nexthop.id in ids:
             if nexthop.gateway is None or nexthop.gateway in found:
                 surplus.append(nexthop.id)
             else:
@@ -54,9 +55,9 @@ def own_nexthops(nexthops: tuple[KernelNexthop, ...]) -> tuple[dict[Gateway, int
     return found, surplus
 
 
-def own_groups(groups: tuple[KernelGroup, ...]) -> dict[int, KernelGroup]:
-    """Return routerd's groups by id."""
-    return {group.id: group for group in groups if group.protocol == RTPROT_BGP}
+def own_groups(groups: tuple[KernelGroup, ...], ids: range) -> dict[int, KernelGroup]:
+    """Return routerd's groups by id: those of protocol bgp that have one of these ids."""
+    return {group.id: group for group in groups if group.protocol == RTPROT_BGP and group.id in ids}
 
 
 def legs_of(group: KernelGroup, nexthops: dict[Gateway, int]) -> Legs:

@@ -33,13 +33,13 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
     groups.ids.reserve(group.id for group in dump.groups)
     wrong: list[str] = []
     operations: list[Operation] = []
-    found, surplus = own_nexthops(dump.nexthops)
+    found, surplus = own_nexthops(dump.nexthops, groups.ids.own)
     lost = [gateway for gateway, id in groups.nexthops.items() if found.get(gateway) != id]
     expected = set(groups.nexthops.values())  # under these ids something else may stand: it is replaced, not deleted
     surplus = [id for id in (*surplus, *found.values()) if id not in expected]
     wrong += [f"nexthop {groups.nexthops[gateway]} was missing, or led elsewhere" for gateway in lost]
     wrong += [f"nexthop {id} was not expected" for id in surplus]
-    kernel = own_groups(dump.groups)
+    kernel = own_groups(dump.groups, groups.ids.own)
     retimed: set[Group] = set()
     for group in groups:
         there = kernel.get(group.id)

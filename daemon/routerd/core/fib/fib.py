@@ -263,6 +263,15 @@ class Fib:
 
     # ------------------------------------------------------------------------------------------ refusals, twins
 
+    def renumber(self, id: int, now: float) -> list[Operation]:
+        """Somebody else has this id: what was to be there gets another one. The id stays taken."""
+        group = self.groups.by_id.get(id)
+        if group is not None:
+            self.groups.renumber(group)
+            return self.rewritten(group, partial(self.groups.write, group, now))
+        without = self.groups.strip(id)
+        return [each for group in without for each in self.rewritten(group, partial(self.groups.write, group, now))]
+
     def is_lost(self, id: int, unusable: Collection[Gateway]) -> bool:
         """Tell whether a group is no more, or has no member left that once was usable: the kernel has neither it nor
         its routes."""

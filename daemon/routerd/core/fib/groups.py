@@ -27,7 +27,7 @@ class Groups:
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
-        self.ids = Ids()
+        self.ids = Ids(shape.ids)
         self.nexthops: dict[Gateway, int] = {}
         self.by_id: dict[int, Group] = {}
         self.down: set[Gateway] = set()
@@ -156,6 +156,24 @@ class Groups:
                 del group.legs[gateway]
                 group.version += 1
         return [DeleteNexthop(id)]
+
+    def renumber(self, group: Group) -> None:
+        """Give a group that the kernel does not have another id."""
+        del self.by_id[group.id]
+        self._balanced(group)
+        group.id, group.legs, group.keeper = self.ids.new(), {}, None
+        self.by_id[group.id] = group
+
+    def strip(self, id: int) -> list[Group]:
+        """Forget the nexthop object with this id; return the groups that are without it now."""
+        gateway = next((gateway for gateway, taken in self.nexthops.items() if taken == id), None)
+        if gateway is None:
+            return []
+        del self.nexthops[gateway]
+        without = [group for group in self if gateway in group.legs]
+        for group in without:
+            del group.legs[gateway]
+        return without
 
     def weights(self, group: Group) -> Legs:
         """Return the legs of a group with the weights that they will have once it is balanced."""

@@ -105,6 +105,7 @@ class Shape:
         self.resilient = resilient and options.groups == "resilient"
         self.idle_timer = options.idle_timer if self.resilient else 0.0
         self.unbalanced_timer = options.unbalanced_timer if self.resilient else 0.0
+        self.ids = options.ids[: -len(options.spare_ids)]
         self._buckets = options.buckets
         self._budget = options.bucket_budget
 
@@ -148,26 +149,28 @@ class Shape:
 
 
 class Ids:
-    """Ids of nexthops and groups: one space, shared with every other program on the router.
+    """Ids of nexthops and groups out of `own`, routerd's part of the one space that all programs on a router share.
 
     An id is not used again while others are left: what still points at it must not find something else there.
     """
 
-    _END = 1 << 30
-
-    def __init__(self) -> None:
+    def __init__(self, own: range) -> None:
+        self.own = own
         self._taken: set[int] = set()
-        self._next = 1
+        self._next = own.start
 
     def reserve(self, ids: Iterable[int]) -> None:
         """Keep off ids that the kernel holds, whoever made them."""
-        self._taken.update(ids)
-        self._next = max(self._next, max((id for id in self._taken if id < self._END), default=0) + 1)
+        found = [id for id in ids if id in self.own]
+        self._taken.update(found)
+        self._next = max(self._next, max(found, default=0) + 1)
 
     def new(self) -> int:
-        """Return an id that nobody uses."""
-        while self._next in self._taken or self._next >= self._END:
-            self._next = 1 if self._next >= self._END else self._next + 1
+        """Return an id that nobody uses. OverflowError if there is none, which takes a million groups."""
+        if len(self._taken) == len(self.own):
+            raise OverflowError(f"all nexthop ids from {self.own[0]} to {self.own[-1]} are in use")
+        while self._next in self._taken or self._next not in self.own:
+            self._next = self._next + 1 if self._next in self.own else self.own.start
         self._next += 1
         self._taken.add(self._next - 1)
         return self._next - 1

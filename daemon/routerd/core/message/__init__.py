@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from routerd.core.message.effect import Advertise, CloseSession, Effect, Event, InspectGroups, Program, Resync
 from routerd.core.message.kernel import (
+    ForeignBgp,
     ForeignRoute,
     GroupActivity,
     GroupLost,
@@ -57,6 +58,7 @@ __all__ = [
     "Effect",
     "Event",
     "Fault",
+    "ForeignBgp",
     "ForeignRoute",
     "Gateway",
     "GracefulRestart",

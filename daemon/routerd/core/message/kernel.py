@@ -47,6 +47,16 @@ class ForeignRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignBgp:
+    """How much of protocol bgp in the kernel is not routerd's: another daemon's, or what a routerd left that had
+    another range of ids. `first` are some of the routes, `nexthops` are objects and groups."""
+
+    routes: int = 0
+    nexthops: int = 0
+    first: tuple[Prefix, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Interface:
     """A network interface: `up` means administratively up with carrier; `networks` are its connected prefixes
     and `addresses` the router's own addresses on it."""
@@ -60,14 +70,14 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class KernelDump:
-    """The kernel's state, read in one go. `routes` maps routerd's own prefixes to their nexthop id (0: a route
-    of protocol bgp and our metric without one)."""
+    """The kernel's state, read in one go. `routes` maps routerd's own prefixes to their nexthop id."""
 
     interfaces: tuple[Interface, ...]
     nexthops: tuple[KernelNexthop, ...]
     groups: tuple[KernelGroup, ...]
     routes: dict[Prefix, int]
     foreign: tuple[ForeignRoute, ...]
+    foreign_bgp: ForeignBgp = ForeignBgp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +99,7 @@ class RouteAudit:
     wrong: dict[Prefix, int]
     unknown: dict[Prefix, int]
     foreign: tuple[ForeignRoute, ...]
+    foreign_bgp: ForeignBgp = ForeignBgp()
 
 
 @dataclass(frozen=True, slots=True)
