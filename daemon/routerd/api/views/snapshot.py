@@ -21,6 +21,7 @@ from routerd.api.models import (
     RoutesView,
     RouteView,
 )
+from routerd.api.views import forwarding
 from routerd.core.fib.model import Group
 from routerd.core.message import Gateway
 from routerd.core.rib.decision import Decision
@@ -62,14 +63,15 @@ def _count(router: Router) -> defaultdict[str, Counts]:
     found: defaultdict[str, Counts] = defaultdict(lambda: {f: dict.fromkeys(_KINDS, 0) for f in Family})
     for paths in router.rib.loc_rib.sets():
         decision = router.rib.loc_rib.decision(paths)
-        winners = set(decision.multipath) if decision.members else set()
+        winners = set(forwarding.winners(router, decision)) if decision.members else set()
         for path in paths.paths:
             family = Family.IPV4 if len(path.attributes.next_hop) == 4 else Family.IPV6
             row = found[path.peer][family]
             row["accepted"] += paths.users
             row["in_fib"] += paths.users if path in winners and router.synchronised else 0
     for prefix in router.fib.refused:
-        for path in router.rib.loc_rib.paths_of(prefix).paths:
+        decision = router.rib.loc_rib.decision(router.rib.loc_rib.paths_of(prefix))
+        for path in forwarding.winners(router, decision) if decision.members else ():
             found[path.peer][family_of(prefix)]["in_fib"] -= 1
     for peer in router.rib.peers.values():
         rows = found[peer.address]
@@ -228,14 +230,15 @@ def routes(router: Router, offset: int, limit: int, peer: str | None = None) -> 
 
 def _route(router: Router, prefix: Prefix, paths: PathSet) -> RouteView:
     decision = router.rib.loc_rib.decision(paths)
+    best = next(iter(forwarding.winners(router, decision)), None)
     group = router.fib.routes.get(prefix)
     return RouteView(
         prefix=format_prefix(prefix),
         group_id=None if group is None else group.id,
         in_fib=group is not None and bool(group.legs),
         paths=len(paths.paths),
-        next_hops=[format_address(gateway.address) for gateway in decision.members],
-        best_peer="" if decision.best is None else router.config.name_of(decision.best.peer),
+        next_hops=[format_address(gateway.address) for gateway in forwarding.members(router, decision)],
+        best_peer="" if best is None else router.config.name_of(best.peer),
     )
 
 
@@ -260,7 +263,7 @@ def route(router: Router, prefix: Prefix, kernel: KernelRouteView) -> RouteDetai
 
 def _paths(router: Router, prefix: Prefix, paths: PathSet) -> Iterator[PathView]:
     decision = router.rib.loc_rib.decision(paths)
-    order = {path: rank for rank, path in enumerate(decision.multipath)}
+    order = {path: rank for rank, path in enumerate(forwarding.winners(router, decision))}
     for path in sorted(paths.paths, key=lambda path: (order.get(path, len(order)), path.peer)):
         peer = router.rib.peers.get(path.peer)
         stale = peer is not None and prefix in peer.adj_rib_in.stale
@@ -270,8 +273,10 @@ def _paths(router: Router, prefix: Prefix, paths: PathSet) -> Iterator[PathView]
 def _path(router: Router, path: Path, decision: Decision | None, *, stale: bool, rejected: str = "") -> PathView:
     attributes = path.attributes
     resolution = None if path.peer == LOCAL else router.rib.resolve(path)
-    wins = decision is not None and path in decision.multipath
-    lost = decision.lost.get(path) if decision is not None else None
+    winners = () if decision is None else forwarding.winners(router, decision)
+    best = path in winners[:1]
+    lost = decision.lost.get(path) if decision is not None and not best else None
+    out = forwarding.why_out(router, path) if decision is not None and path in decision.multipath else ""
     return PathView(
         peer=path.peer,
         name=router.config.name_of(path.peer),
@@ -283,9 +288,9 @@ def _path(router: Router, path: Path, decision: Decision | None, *, stale: bool,
         local_pref=attributes.local_pref,
         communities=[f"{community >> 16}:{community & 0xFFFF}" for community in attributes.communities],
         stale=stale,
-        best=decision is not None and path is decision.best,
-        multipath=wins,
-        lost_at=rejected or ("" if lost is None else lost.text),
+        best=best,
+        multipath=path in winners,
+        lost_at=rejected or out or ("" if lost is None else lost.text),
     )
 
 
