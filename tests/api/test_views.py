@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from routerd.api.models import KernelRouteView
+from routerd.api.models import KernelRouteView, RouteView
 from routerd.api.views import snapshot
 from routerd.core.message import Gateway, NeighbourState
 from routerd.core.route import parse_address, parse_prefix
@@ -38,9 +38,17 @@ def in_fib(simulation: Simulation) -> dict[str, int]:
     return {peer["address"]: peer["totals"]["in_fib"] for peer in snapshot.peers(simulation.router, simulation.now)}
 
 
+def routes(simulation: Simulation, peer: str | None = None) -> list[RouteView]:
+    """The rows of `routes`."""
+    found = snapshot.routes(simulation.router, 0, 100, peer)
+    assert found is not None
+    assert found["total"] == len(found["routes"])
+    return found["routes"]
+
+
 def next_hops(simulation: Simulation) -> dict[str, list[str]]:
     """The next hops that `routes` shows, of prefixes that are in the FIB."""
-    rows = snapshot.routes(simulation.router, 0, 100)["routes"]
+    rows = routes(simulation)
     assert all(row["in_fib"] == bool(row["next_hops"]) for row in rows if row["prefix"] != "10.10.1.0/24")
     return {row["prefix"]: sorted(row["next_hops"]) for row in rows if row["next_hops"]}
 
@@ -71,7 +79,7 @@ def test_a_silent_node_is_out_of_every_view(three: Simulation) -> None:
         C: ("=", "8 oldest"),
     }
     assert marks(three, OWN) == {A: ("", "out: its link layer does not answer")}
-    rows = {row["prefix"]: row for row in snapshot.routes(three.router, 0, 100)["routes"]}
+    rows = {row["prefix"]: row for row in routes(three)}
     assert rows[VIP]["best_peer"] == B
     assert (rows[OWN]["best_peer"], rows[OWN]["in_fib"]) == ("", False)
     for group in snapshot.groups(three.router):
@@ -84,3 +92,10 @@ def test_it_is_back_in_every_view(three: Simulation) -> None:
     assert in_fib(three) == {A: 2, B: 1, C: 1}
     assert next_hops(three) == three.fib() == {VIP: [A, B, C], OWN: [A]}
     assert marks(three, VIP)[A] == (">", "")
+
+
+def test_routes_of_one_peer(three: Simulation) -> None:
+    assert [row["prefix"] for row in routes(three, A)] == [VIP, OWN]
+    assert [row["prefix"] for row in routes(three, B)] == [VIP]
+    assert [(row["prefix"], row["local"]) for row in routes(three, "local")] == [("10.10.1.0/24", True)]
+    assert snapshot.routes(three.router, 0, 100, "nobody") is None

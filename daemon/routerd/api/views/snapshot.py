@@ -216,16 +216,21 @@ def fib(router: Router, unwritten: int) -> FibView:
 # --------------------------------------------------------------------------------------------------------- routes
 
 
-def routes(router: Router, offset: int, limit: int, peer: str | None = None) -> RoutesView:
-    """Return a page of prefixes in the order they were learned; `peer` (name or address) keeps only its own."""
-    table = router.rib.loc_rib.table
+def routes(router: Router, offset: int, limit: int, peer: str | None = None) -> RoutesView | None:
+    """Return a page of prefixes in the order they were learned; `peer` (name or address) keeps only its own. None if
+    there is no such peer."""
+    loc_rib = router.rib.loc_rib
     if peer is None:
-        page = islice(table.items(), offset, offset + limit)
-        return RoutesView(total=len(table), routes=[_route(router, *row) for row in page])
+        page = islice(loc_rib.table.items(), offset, offset + limit)
+        return RoutesView(total=len(loc_rib.table), routes=[_route(router, *row) for row in page])
     addresses = {p.address for p in router.rib.peers.values() if peer in (p.name, p.address)}
     addresses |= {LOCAL} if peer == LOCAL else set()
-    mine = [row for row in table.items() if any(path.peer in addresses for path in row[1].paths)]
-    return RoutesView(total=len(mine), routes=[_route(router, *row) for row in mine[offset : offset + limit]])
+    if not addresses:
+        return None
+    mine = {paths for paths in loc_rib.sets() if any(path.peer in addresses for path in paths.paths)}
+    rows = (row for row in loc_rib.table.items() if row[1] in mine)
+    page = islice(rows, offset, offset + limit)
+    return RoutesView(total=sum(paths.users for paths in mine), routes=[_route(router, *row) for row in page])
 
 
 def _route(router: Router, prefix: Prefix, paths: PathSet) -> RouteView:
@@ -234,6 +239,7 @@ def _route(router: Router, prefix: Prefix, paths: PathSet) -> RouteView:
     group = router.fib.routes.get(prefix)
     return RouteView(
         prefix=format_prefix(prefix),
+        local=best is not None and best.peer == LOCAL,
         group_id=None if group is None else group.id,
         in_fib=group is not None and bool(group.legs),
         paths=len(paths.paths),
