@@ -9,9 +9,12 @@ FROM python:3.13-slim-bookworm AS build
 RUN python -m venv --copies /opt/routerd
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
+COPY .ci/packages .ci/packages
+COPY requirements requirements
 COPY daemon daemon
-RUN /opt/routerd/bin/python -m pip install --no-cache-dir --disable-pip-version-check . \
-    && /opt/routerd/bin/python -m pip uninstall --yes pip
+# The locked packages, with their hashes.
+RUN PIP_NO_CACHE_DIR=1 .ci/packages /opt/routerd/bin/python run \
+    && /opt/routerd/bin/python -m pip uninstall --quiet --yes setuptools pip
 
 FROM python:3.13-slim-bookworm
 

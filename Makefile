@@ -4,6 +4,7 @@
 #   make lab ARGS="--keep"                arguments for routerd lab
 #   make bench ARGS="--works load-1"      arguments for python -m benchmarks
 #   make install PREFIX=/opt/routerd      as root: docs/install.md
+#   make install WHEELHOUSE=wheelhouse    without a network, from what make wheelhouse has fetched
 
 SHELL := /bin/bash
 PREFIX ?= /opt/routerd
@@ -13,7 +14,7 @@ BIN := .venv/bin
 LOOSER := --implicit-reexport --no-strict-equality --no-warn-unused-ignores \
     --disable-error-code misc --disable-error-code arg-type --disable-error-code var-annotated
 
-.PHONY: help lab test soak bench bench-check lint format install uninstall clean
+.PHONY: help lab test soak bench bench-check lint format lock install wheelhouse uninstall clean
 
 help:
 	@echo "make lab        build a router, nodes and a client in network namespaces, and show what routerd does"
@@ -23,7 +24,9 @@ help:
 	@echo "make bench-check  the same, and whether routerd became slower than the recorded ratios say"
 	@echo "make lint       ruff, mypy and the import contracts"
 	@echo "make format     let ruff write the code anew"
+	@echo "make lock       renew the locked Python packages, requirements/"
 	@echo "make install    install to $(PREFIX), with the systemd unit (as root)"
+	@echo "make wheelhouse fetch the Python packages for a router without a network"
 	@echo "make uninstall  undo that; /etc/routerd stays"
 	@echo "make clean      remove .venv and what the tools left"
 
@@ -62,12 +65,18 @@ format:
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
+lock:
+	@.ci/lock
+
 install:
-	@systemd/install $(PREFIX)
+	@WHEELHOUSE="$(if $(WHEELHOUSE),$(abspath $(WHEELHOUSE)))" systemd/install $(PREFIX)
+
+wheelhouse:
+	@.ci/wheelhouse wheelhouse
 
 uninstall:
 	@systemd/install --remove $(PREFIX)
 
 clean:
-	rm -rf .venv build dist daemon/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist wheelhouse daemon/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find benchmarks daemon tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from routerd import __version__
 from routerd.cli import commands
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
     commands.status,
@@ -30,12 +32,28 @@ for command in (
     app.command()(command)
 
 
+def _tell_version(value: bool) -> None:
+    if value:
+        typer.echo(f"routerd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", "-V", callback=_tell_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
 @app.command()
 def run(
     config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")],
     flush_on_exit: Annotated[bool, typer.Option(help="Remove routerd's routes on exit.")] = False,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
-    log_format: Annotated[str, typer.Option(help="console, json, or auto.")] = "auto",
+    log_format: Annotated[str, typer.Option(help="console, journal, json, or auto.")] = "auto",
     record: Annotated[
         Path | None, typer.Option(envvar="ROUTERD_RECORD", help="Record what the core is given.")
     ] = None,
@@ -53,7 +71,10 @@ def flush(
     ],
     force: Annotated[bool, typer.Option("--force", help="Even while routerd runs.")] = False,
 ) -> None:
-    """Remove from the kernel what is routerd's, and only that: routes, groups and nexthops."""
+    """Remove what is routerd's from the kernel.
+
+    Routes, groups and nexthops, and nothing of anybody else.
+    """
     from routerd.service.main import flush_kernel
 
     raise typer.Exit(flush_kernel(config, force=force))
@@ -64,7 +85,10 @@ def check(
     file: Annotated[Path, typer.Argument(metavar="FILE")],
     as_json: commands.Json = False,
 ) -> None:
-    """Check a configuration file: exit code 0 if routerd would start with it, 1 with all that is wrong."""
+    """Check a configuration file.
+
+    Exit code 0 if routerd would start with it, perhaps with warnings; 1 with all that is wrong.
+    """
     from routerd.config.load import ConfigError, load
 
     try:
@@ -83,7 +107,10 @@ def lab(
     speaker: Annotated[str, typer.Option(help="What the nodes run: embedded, gobgp, frr or bird.")] = "embedded",
     keep: Annotated[bool, typer.Option(help="Leave it running at the end, to look around.")] = False,
 ) -> None:
-    """Build a router, three nodes and a client in network namespaces, and show what routerd does."""
+    """Show what routerd does, in network namespaces.
+
+    A router, three nodes and a client are built, and some of them lost.
+    """
     from routerd.lab.command import run_lab
 
     raise typer.Exit(run_lab(speaker, keep))

@@ -39,6 +39,9 @@ networks = ["10.10.1.0/24"]
 socket = "{socket}"
 group = "root"
 
+[drain]
+state_file = ""
+
 [peer_groups.nodes]
 multihop = 2
 graceful_restart = true

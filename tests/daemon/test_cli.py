@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import ipaddress
@@ -85,7 +86,7 @@ def test_status_says_that_all_is_well(daemon: Routerd) -> None:
 
 
 def test_peers_counts_and_says_why(daemon: Routerd) -> None:
-    head, _, *rows = words(daemon.cli("peers").stdout)
+    head, *rows = words(daemon.cli("peers").stdout)
     assert " ".join(head) == "Peer AS State For Recv Acc Rej In FIB Stale Sent Reason"
     found = {row[0]: " ".join(row[4:]) for row in rows}
     assert found[node(0)] == "2 2 0 2 0 1"
@@ -100,14 +101,22 @@ def test_routes_in_pages_and_by_peer(daemon: Routerd) -> None:
     mine = daemon.cli("routes", "--peer", node(1)).stdout
     assert VIP in mine
     assert "172.16.1.2" not in mine
-    assert daemon.cli("routes", "--peer", "nobody").stdout == "no prefixes\n"
+    own = next(row for row in words(daemon.cli("routes").stdout) if row[0] == "10.10.1.0/24")
+    assert own[1:5] == ["-", "local", "1", "local"]
+
+
+@pytest.mark.parametrize("arguments", [("routes", "--peer", "nobody"), ("drain", "nobody"), ("undrain", "nobody")])
+def test_a_peer_that_does_not_exist_is_an_error(daemon: Routerd, arguments: tuple[str, ...]) -> None:
+    done = daemon.cli(*arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "routerd: no peer has the name or address nobody\n"
 
 
 @pytest.mark.parametrize("prefix", [VIP, f"{VIP}/32"])
 def test_route_tells_winners_losers_and_the_kernel(daemon: Routerd, prefix: str) -> None:
     done = daemon.cli("route", prefix)
     assert (done.returncode, done.stderr) == (0, "")
-    lines = {n: line for n in range(5) for line in done.stdout.splitlines() if re.match(rf"[>= ] +{node(n)} ", line)}
+    lines = {n: line for n in range(5) for line in done.stdout.splitlines() if re.match(rf"[>= ]  ?{node(n)} ", line)}
     assert {lines[0][0], lines[1][0]} == {">", "="}
     assert "8 oldest" in lines[0] + lines[1]
     assert "65001 65009" in lines[2]
@@ -115,9 +124,9 @@ def test_route_tells_winners_losers_and_the_kernel(daemon: Routerd, prefix: str)
     assert lines[3].rstrip().endswith("5 MED")
     assert lines[4].rstrip().endswith("rejected: 1 the router's own AS is in AS_PATH")
     detail = daemon.get(f"/v1/routes/{VIP}/32")
-    legs = [f"{address} dev eth0 weight 1" for address in (node(0), node(1))]
-    assert f"routerd  group {detail['group_id']}: {', '.join(legs)}" in done.stdout
-    assert f"kernel   proto bgp metric 20 nhid {detail['group_id']}: {', '.join(legs)}" in done.stdout
+    legs = "".join(f"\n         {address} dev eth0 weight 1" for address in (node(0), node(1)))
+    assert f"routerd  group {detail['group_id']}{legs}\n" in done.stdout
+    assert f"kernel   proto bgp metric 20 nhid {detail['group_id']}{legs}\n" in done.stdout
     assert json.loads(daemon.cli("route", prefix, "--json").stdout) == detail
 
 
@@ -161,6 +170,33 @@ def test_the_socket_may_come_from_the_environment(daemon: Routerd) -> None:
         [*CLI, "peers"], env=os.environ | {"ROUTERD_SOCKET": str(daemon.socket)}, capture_output=True, check=False
     )
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version_as_everybody_asks_for_it(option: str) -> None:
+    done = cli(option)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"routerd \d+\.\d+\.\d+\n", done.stdout)
+
+
+@pytest.mark.parametrize("words", [(), ("status",), ("drain",), ("run",)])
+def test_help_has_a_short_option(words: tuple[str, ...]) -> None:
+    done = cli(*words, "-h")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == cli(*words, "--help").stdout
+
+
+def test_each_line_of_the_help_is_whole() -> None:
+    assert "..." not in cli("--help").stdout.replace("[ARGS]...", "")
+
+
+def test_a_command_loads_nothing_that_is_slow() -> None:
+    """A start took twice as long with pydantic, which newer versions of typer bring along, and http.client."""
+    told = "import sys; sys.argv[1:] = ['status', '-s', '/nowhere']; import routerd.__main__ as m, atexit; "
+    told += "atexit.register(lambda: print(*sys.modules)); m.main()"
+    loaded = subprocess.run([CLI[0], "-c", told], capture_output=True, text=True, check=False).stdout.split()
+    assert "routerd.cli.render" in loaded
+    assert {"pydantic", "rich", "fastapi", "asyncio", "ssl", "email", "exabgp", "pyroute2"}.isdisjoint(loaded)
 
 
 @pytest.mark.parametrize("command", [*ASKING, "route"])
@@ -259,13 +295,53 @@ async def test_watch_draws_again_and_again_and_ends_with_ctrl_c(daemon: Routerd)
         assert "Traceback" not in screen.written()
 
 
-@pytest.mark.parametrize("command", ASKING)
-async def test_a_narrow_terminal_cuts_nothing_off(daemon: Routerd, command: str) -> None:
-    with terminal(*CLI, command, "--socket", str(daemon.socket), columns=80) as screen:
+@pytest.mark.parametrize("command", [*ASKING, "route"])
+async def test_a_terminal_of_80_columns_is_wide_enough(daemon: Routerd, command: str) -> None:
+    arguments = (VIP,) if command == "route" else ()
+    with terminal(*CLI, command, *arguments, "--socket", str(daemon.socket), columns=80) as screen:
         assert screen.wait() == 0
         shown = re.sub(r"\x1b\[[0-9;]*m", "", screen.written())
-        assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+        assert [line for line in shown.splitlines() if len(line) > 80] == []
         assert f"{node(0)} " in shown
+        if command == "peers":
+            assert "6 not in accept" in " ".join(shown.split())
+
+
+def _piped(command: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+async def test_watching_into_a_pipe_prints_each_look(daemon: Routerd) -> None:
+    """As it comes, and not at the end; with --json a document a line."""
+    for options in ((), ("--json",)):
+        command = [*CLI, "status", "--watch", *options, "--socket", str(daemon.socket)]
+        with _piped(command) as watching:
+            assert watching.stdout is not None
+            looks = 0
+            while looks < 2:
+                line = await asyncio.wait_for(asyncio.to_thread(watching.stdout.readline), 10)
+                looks += json.loads(line)["ok"] if options else "all is well" in line
+                assert "\x1b" not in line
+            watching.terminate()
+
+
+async def test_watching_in_the_background_of_a_script(daemon: Routerd) -> None:
+    """SIGINT is ignored there, and stays so where nobody sees the screen; whoever does can end it."""
+    quiet = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+    with terminal(*quiet, *CLI, "status", "--watch", "--socket", str(daemon.socket)) as screen:
+        await becomes(lambda: "all is well" in screen.written(), True)
+        screen.press(b"\x03")
+        assert screen.wait() == 0
+
+
+async def test_watching_shows_what_is_wrong_on_a_low_terminal(tmp_path: Path) -> None:
+    absent = "".join(f'\n[[peers]]\nname = "k8s-w{n}"\naddress = "{node(n)}"\ngroup = "nodes"\n' for n in range(40))
+    with (
+        network() as made,
+        running(made.router, tmp_path, CONFIG + absent) as daemon,
+        terminal(*CLI, "status", "--watch", "--socket", str(daemon.socket)) as screen,
+    ):
+        await becomes(lambda: "k8s-w0: has not dialled in" in screen.written(), True)
 
 
 async def test_watch_waits_for_a_daemon(tmp_path: Path) -> None:
@@ -313,6 +389,96 @@ async def test_no_peers_no_routes(tmp_path: Path) -> None:
         assert shown["peers"].stdout == "no peers: nothing is configured, and nobody has dialled in\n"
         assert shown["groups"].stdout == "no nexthop groups: nothing is in the FIB\n"
         assert shown["routes"].stdout == "no prefixes\n"
+
+
+# ------------------------------------------------------------------------------------------------ drains and the log
+
+
+async def test_drains_say_what_they_did(tmp_path: Path) -> None:
+    with network() as made, running(made.router, tmp_path, _draining(tmp_path / "drains.json")) as daemon:
+        async with await made.establish(0) as client, await made.establish(1) as other:
+            client.send(announcement(0, VIP) + end_of_rib())
+            other.send(announcement(1, VIP) + end_of_rib())
+            await made.has(VIP, 0, 1)
+            assert daemon.cli("undrain", node(0)).stdout == f"{node(0)} is not drained\n"
+            assert f"{node(0)} is drained (by the operator)" in daemon.cli("drain", node(0)).stdout
+            assert json.loads((tmp_path / "drains.json").read_text()) == [node(0)]
+            assert daemon.cli("undrain", node(0)).stdout.startswith(f"{node(0)} is no longer drained")
+            assert daemon.cli("undrain", node(0)).stdout == f"{node(0)} is not drained\n"
+            assert json.loads((tmp_path / "drains.json").read_text()) == []
+
+            lines = [json.loads(line) for line in daemon.log.read_text().splitlines()]
+            asked = [line for line in lines if line["event"] in ("drain", "undrain")]
+            assert [(line["event"], line["changed"]) for line in asked] == [
+                ("undrain", False), ("drain", True), ("undrain", True), ("undrain", False),
+            ]  # fmt: skip
+            assert all(re.fullmatch(r"root \(uid 0, pid \d+\)", line["by"]) for line in asked)
+
+
+async def test_a_drain_that_cannot_be_stored_is_told(tmp_path: Path) -> None:
+    """A full disk, in the answer and in the status, until there is room again."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "routerd-test", disk], check=True)
+    try:
+        with network() as made, running(made.router, tmp_path, _draining(disk / "drains.json")) as daemon:
+            async with await made.establish(0):
+                await becomes(lambda: daemon.count(0, "advertised"), 1)
+                with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+                    while True:
+                        filler.write(b"x" * 1024)
+                done = daemon.cli("drain", node(0))
+                assert done.returncode == 0
+                assert "is drained (by the operator)" in done.stdout
+                reason = f"{disk / 'drains.json'} cannot be written: No space left on device"
+                assert done.stderr == f"routerd: not stored, a restart of routerd forgets it: {reason}\n"
+                assert daemon.problems() == {"drains": f"they will not outlive a restart of routerd: {reason}"}
+                (disk / "filler").unlink()
+                await becomes(daemon.problems, {})
+                assert json.loads((disk / "drains.json").read_text()) == [node(0)]
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+async def test_a_damaged_file_of_drains_is_set_aside(tmp_path: Path) -> None:
+    file = tmp_path / "drains.json"
+    file.write_text('["10.0.0.65", "10.0')
+    with network() as made, running(made.router, tmp_path, _draining(file)) as daemon:
+        (what,) = daemon.problems().values()
+        assert "nothing is drained by the operator" in what
+        assert f"it is kept as {file.with_suffix('.damaged')}" in what
+        assert file.with_suffix(".damaged").read_text() == '["10.0.0.65", "10.0'
+        async with await made.establish(0):
+            await becomes(lambda: daemon.count(0, "advertised"), 1)
+            assert daemon.cli("drain", node(0)).returncode == 0
+            assert daemon.problems() == {}
+
+
+def _draining(file: Path) -> str:
+    return CONFIG.replace('state_file = ""', f'state_file = "{file}"')
+
+
+@pytest.mark.parametrize("ends", ["full", "broken"])
+async def test_a_log_that_cannot_be_written_ends_nothing(tmp_path: Path, ends: str) -> None:
+    """Standard error on a full disk, or into a pipe whose reader has gone: routing goes on, and status says so."""
+    wrapper = {
+        "full": ("sh", "-c", 'exec "$@" 2>/dev/full', "sh"),
+        "broken": ("bash", "-c", 'exec 2> >(:); wait $!; exec "$@"', "bash"),
+    }[ends]
+    reason = {"full": "No space left on device", "broken": "Broken pipe"}[ends]
+    with network() as made:
+        daemon = Routerd(made.router, tmp_path)
+        try:
+            daemon.start(wrapper=wrapper)
+            async with await made.establish(0) as client:
+                client.send(announcement(0, VIP) + end_of_rib())
+                await made.has(VIP, 0)
+                (what,) = daemon.problems().values()
+                assert re.fullmatch(rf"\d+ lines could not be written to standard error: {reason}", what)
+            await becomes(lambda: daemon.peer(0)["state"], "waiting")
+            assert daemon.running
+        finally:
+            daemon.kill()
 
 
 # ---------------------------------------------------------------------------------------------------- many routes

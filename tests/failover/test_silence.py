@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from routerd.lab.waiting import until
-from tests.failover.cluster import VIP4, VIP6, Site, cluster, configuration
+from tests.failover.cluster import VIP4, VIP6, Node, Site, cluster, configuration
 from tests.support.bgp import IPV4, IPV6, Graceful
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
@@ -53,6 +54,8 @@ def test_a_silent_node_leaves_and_comes_back(site: Site) -> None:
         assert peer["state"] == "established"
         assert peer["silent"]
         assert peer["totals"]["accepted"] == 2
+        assert peer["totals"]["in_fib"] == 0
+        _views_agree(site, silent, others)
 
         site.revive(silent)
         back = max(site.wait_for(vip, site.nodes) for vip in (VIP4, VIP6))
@@ -61,6 +64,23 @@ def test_a_silent_node_leaves_and_comes_back(site: Site) -> None:
         peer = site.peer(silent)
         assert not peer["silent"]
         assert peer["sessions"] == session
+
+
+def _views_agree(site: Site, silent: Node, others: list[Node]) -> None:
+    """`routes`, `route` and `groups` show what the kernel has: the others, and not the silent node."""
+    for vip in (VIP4, VIP6):
+        length = 32 if "." in vip else 128
+        (row,) = [
+            row for row in json.loads(site.cli("routes", "--json"))["routes"] if row["prefix"] == f"{vip}/{length}"
+        ]
+        assert len(row["next_hops"]) == len(others)
+        paths = {path["name"]: path for path in json.loads(site.cli("route", vip, "--json"))["paths"]}
+        assert {name for name, path in paths.items() if path["multipath"]} == {
+            name for name, path in paths.items() if not path["lost_at"].startswith("out: ")
+        }
+        assert sum(path["best"] for path in paths.values()) == 1
+        out = [path for path in paths.values() if path["lost_at"] == "out: its link layer does not answer"]
+        assert [path["peer"] for path in out] == [site.peer(silent)["address"]]
 
 
 def test_a_speaker_that_dies_alone_does_not_take_its_node_out(site: Site) -> None:

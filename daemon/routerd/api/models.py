@@ -161,6 +161,10 @@ class DrainView(TypedDict):
     """Prefixes that have no other next hop; their flows cannot be moved."""
     empty: bool
     """Drained, and no flow is left: the node can be shut down."""
+    changed: bool
+    """This request began or ended the drain; false if there was nothing to do, or if it only asked."""
+    unstored: str
+    """Why the drains are not kept over a restart of routerd; empty if they are."""
 
 
 class PathView(TypedDict):
@@ -196,6 +200,8 @@ class RouteView(TypedDict):
     """`GET /v1/routes`: a row a prefix."""
 
     prefix: str
+    local: bool
+    """The router's own: its route is not routerd's."""
     group_id: int | None
     in_fib: bool
     paths: int

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import grp
+import logging
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, TypeVar
 
+import structlog
 import uvicorn
-from fastapi import FastAPI, HTTPException, Query
+from fastapi import FastAPI, HTTPException, Query, Request
 
+from routerd.api.caller import Caller
+from routerd.api.connection import HEAD, IDLE_TIME, Bounded, Connection
 from routerd.api.models import (
     DrainView,
     GroupView,
@@ -28,15 +33,23 @@ MODE = 0o660
 MAX_OFFSET = 2**31 - 1
 
 
+Answer = TypeVar("Answer")
+log = structlog.get_logger()
+
+
 class Source(Protocol):
-    """Where the answers come from. Synchronous: each is a consistent view of one moment."""
+    """Where the answers come from. Those that are synchronous are consistent views of one moment.
+
+    `routes` and the drains return None when there is no such peer.
+    """
 
     def status(self) -> StatusView: ...
     def peers(self) -> list[PeerView]: ...
     def groups(self) -> list[GroupView]: ...
-    def routes(self, offset: int, limit: int, peer: str | None) -> RoutesView: ...
+    def routes(self, offset: int, limit: int, peer: str | None) -> RoutesView | None: ...
     def route(self, prefix: Prefix) -> RouteDetailView | None: ...
-    def drain(self, peer: str, on: bool | None) -> DrainView | None: ...
+    def drain(self, peer: str) -> DrainView | None: ...
+    async def set_drain(self, peer: str, *, on: bool, by: str) -> DrainView | None: ...
     def version(self) -> VersionView: ...
 
 
@@ -44,10 +57,18 @@ class SocketInUseError(Exception):
     """Another routerd answers on the socket."""
 
 
-def application(source: Source) -> FastAPI:
-    """Return the ASGI application that answers from `source`.
+def known(answer: Answer | None, peer: str | None) -> Answer:
+    """Return the answer; the request fails when there is no such peer."""
+    if answer is None:
+        raise HTTPException(404, f"no peer has the name or address {peer}")
+    return answer
 
-    The handlers are coroutines that never wait, so that no thread sees the core's state in the middle of a change.
+
+def application(source: Source, writers: int = 0) -> FastAPI:
+    """Return the ASGI application that answers from `source`; members of the group `writers` may change something.
+
+    The handlers are coroutines that do not wait while they look at the core, so that nobody sees its state in the
+    middle of a change.
     """
     app = FastAPI(title="routerd", version="1", docs_url=None, redoc_url=None)
 
@@ -73,7 +94,7 @@ def application(source: Source) -> FastAPI:
         peer: str | None = None,
     ) -> RoutesView:
         """A page of the Loc-RIB."""
-        return source.routes(offset, limit, peer)
+        return known(source.routes(offset, limit, peer), peer)
 
     @app.get("/v1/routes/{prefix:path}")
     async def route(prefix: str) -> RouteDetailView:
@@ -87,26 +108,31 @@ def application(source: Source) -> FastAPI:
             raise HTTPException(404, f"nobody announces {prefix}, and the kernel has no route to it")
         return found
 
-    def draining(peer: str, on: bool | None) -> DrainView:
-        found = source.drain(peer, on)
-        if found is None:
-            raise HTTPException(404, f"no peer has the name or address {peer}")
-        return found
-
     @app.get("/v1/peers/{peer}/drain")
     async def drain(peer: str) -> DrainView:
         """How far a drain has come: the buckets that still carry flows to the node."""
-        return draining(peer, None)
+        return known(source.drain(peer), peer)
+
+    async def change_drain(peer: str, request: Request, *, on: bool) -> DrainView:
+        caller: Caller = request.state.caller
+        # Finding the name may take as long as a directory server does.
+        by = await asyncio.to_thread(caller.describe)
+        if not caller.may_write(writers):
+            log.warning("refused", request=f"{request.method} {request.url.path}", by=by)
+            raise HTTPException(
+                403, f"{by} may look only; be root or a member of the socket's group to change anything"
+            )
+        return known(await source.set_drain(peer, on=on, by=by), peer)
 
     @app.put("/v1/peers/{peer}/drain")
-    async def start_drain(peer: str) -> DrainView:
+    async def start_drain(peer: str, request: Request) -> DrainView:
         """Drain a node: no new flows, established ones live on."""
-        return draining(peer, True)
+        return await change_drain(peer, request, on=True)
 
     @app.delete("/v1/peers/{peer}/drain")
-    async def end_drain(peer: str) -> DrainView:
+    async def end_drain(peer: str, request: Request) -> DrainView:
         """End a drain: the node gets its share again, as buckets fall idle."""
-        return draining(peer, False)
+        return await change_drain(peer, request, on=False)
 
     @app.get("/v1/version")
     async def version() -> VersionView:
@@ -162,7 +188,17 @@ class _Server(uvicorn.Server):
 
 async def serve(source: Source, listener: socket.socket) -> None:
     """Serve until cancelled."""
+    # What a client does wrong is told the client; the log is for what the daemon does wrong.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    writers = os.stat(listener.getsockname()).st_gid
     config = uvicorn.Config(
-        application(source), lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1
+        Bounded(application(source, writers)),
+        http=Connection,
+        h11_max_incomplete_event_size=HEAD,
+        timeout_keep_alive=int(IDLE_TIME),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
     )
     await _Server(config).serve(sockets=[listener])

@@ -1,8 +1,7 @@
-"""A client of the API: HTTP over the Unix socket, on the standard library, because a command must start fast."""
+"""A client of the API: HTTP over the Unix socket, by hand, because a command must start fast."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 from typing import Any
@@ -10,22 +9,11 @@ from urllib.parse import quote
 
 DEFAULT_SOCKET = "/run/routerd/routerd.sock"
 TIMEOUT = 10.0
-"""Seconds that an answer may take."""
+"""Seconds that routerd may say nothing."""
 
 
 class ApiError(Exception):
     """The daemon cannot be asked, or refused the question. The text is for the operator."""
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("routerd", timeout=TIMEOUT)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 class Client:
@@ -42,29 +30,34 @@ class Client:
         """Return the decoded JSON that a request is answered with; ApiError as in `get`."""
         words = [f"{key}={quote(str(value))}" for key, value in query.items() if value is not None]
         target = quote(resource) + ("?" + "&".join(words) if words else "")
-        connection = _Connection(self._path)
         try:
-            connection.request(method, target)
-            response = connection.getresponse()
-            body = response.read()
+            octets = self._exchange(f"{method} {target} HTTP/1.1\r\nHost: routerd\r\nConnection: close\r\n\r\n")
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise ApiError(f"routerd is not running: nobody listens on {self._path} ({error.strerror})") from error
         except PermissionError as error:
             raise ApiError(f"no permission to use {self._path}; run as root or as a member of its group") from error
         except TimeoutError as error:
             raise ApiError(f"routerd does not answer on {self._path} within {TIMEOUT:.0f} s") from error
-        except (OSError, http.client.HTTPException) as error:
+        except OSError as error:
             raise ApiError(f"routerd broke off the answer on {self._path}: {error}") from error
-        finally:
-            connection.close()
-        return self._decode(response.status, body)
+        return self._decode(octets)
 
-    @staticmethod
-    def _decode(status: int, body: bytes) -> Any:
+    def _exchange(self, request: str) -> bytes:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(TIMEOUT)
+            connection.connect(self._path)
+            connection.sendall(request.encode())
+            return b"".join(iter(lambda: connection.recv(1 << 20), b""))
+
+    def _decode(self, octets: bytes) -> Any:
+        head, _, body = octets.partition(b"\r\n\r\n")
+        fields = head.lower().split()
+        if b"content-length:" not in fields or len(body) < int(fields[fields.index(b"content-length:") + 1]):
+            raise ApiError(f"routerd broke off the answer on {self._path}: it is incomplete")
         try:
-            answer = json.loads(body)
+            status, answer = int(fields[1]), json.loads(body)
         except ValueError as error:
-            raise ApiError(f"routerd answered {status} with something that is not JSON") from error
+            raise ApiError(f"routerd answered on {self._path} with something that is not JSON") from error
         if status != 200:
             raise ApiError(str(answer.get("detail", answer)) if isinstance(answer, dict) else str(answer))
         return answer

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from routerd.cli import render
 from routerd.cli.client import DEFAULT_SOCKET, ApiError, Client
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from routerd.cli.screen import Screen
 
 Socket = Annotated[
     str, typer.Option("--socket", "-s", envvar="ROUTERD_SOCKET", help="The daemon's Unix socket.", metavar="PATH")
@@ -22,10 +23,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print what the API answers, 
 _POLL = 0.5
 """Seconds between looks at a drain."""
 
-Render = Callable[[Any], "RenderableType"]
+_INTERVAL = 1.0
+"""Seconds between two looks of --watch."""
 
-_NARROWEST = 120
-"""Columns that the widest table needs."""
+# xterm's control sequences, which all terminals of today know.
+_ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+_HOME, _CLEAR_LINE, _CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
+
+Render = Callable[[Screen, Any], list[str]]
 
 
 def _fail(error: ApiError) -> typer.Exit:
@@ -33,69 +38,83 @@ def _fail(error: ApiError) -> typer.Exit:
     return typer.Exit(1)
 
 
-def _print(answer: Any, as_json: bool, name: str) -> None:
+def _print(answer: Any, as_json: bool, draw: Render) -> None:
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
         return
-    # Imported late: a command that prints JSON should not wait for what draws tables.
-    from rich.console import Console
-
-    from routerd.cli import render
-
-    # A pipe has no width, and a terminal may be too narrow: a wrapped line is better than half an address.
-    console = Console(width=None if sys.stdout.isatty() else 240)
-    console.width = max(console.width, _NARROWEST)
-    draw: Render = getattr(render, name)
-    console.print(draw(answer))
+    typer.echo("\n".join(draw(Screen.of_stdout(), answer)))
 
 
-def _ask(socket: str, as_json: bool, name: str, resource: str, **query: str | int | None) -> Any:
+def _ask(socket: str, as_json: bool, draw: Render, resource: str, **query: str | int | None) -> Any:
     try:
         answer = Client(socket).get(resource, **query)
     except ApiError as error:
         raise _fail(error) from error
-    _print(answer, as_json, name)
+    _print(answer, as_json, draw)
     return answer
 
 
 def status(
     socket: Socket = DEFAULT_SOCKET,
     as_json: Json = False,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Draw the screen anew every second.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Look again every second, until Ctrl-C; with --json a line each.")
+    ] = False,
 ) -> None:
-    """Is all well? Exit code 0 if so, 1 if not or if the daemon is not running."""
+    """Is all well?
+
+    Exit code 0 if so, 1 if not or if the daemon is not running.
+    """
     if watch:
-        _watch(socket)
-    if not _ask(socket, as_json, "status", "/v1/status")["ok"]:
+        _watch(socket, as_json)
+    if not _ask(socket, as_json, render.status, "/v1/status")["ok"]:
         raise typer.Exit(1)
 
 
-def _watch(socket: str) -> None:
-    from rich.live import Live
-    from rich.text import Text
+def _watch(socket: str, as_json: bool) -> None:
+    """Look again and again: on a terminal on a screen of its own, into a pipe one answer after the other."""
+    alternate = sys.stdout.isatty() and not as_json
+    try:
+        if alternate:
+            # Whoever sees it wants to end it, even if it was started with SIGINT ignored, as scripts start jobs.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            sys.stdout.write(_ENTER)
+        while True:
+            _show(socket, as_json, alternate)
+            time.sleep(_INTERVAL)
+    except KeyboardInterrupt as interrupt:
+        raise typer.Exit(0) from interrupt
+    finally:
+        if alternate:
+            sys.stdout.write(_LEAVE)
+            sys.stdout.flush()
 
-    from routerd.cli import render
 
-    with Live(screen=sys.stdout.isatty(), auto_refresh=False) as live:
-        try:
-            while True:
-                try:
-                    live.update(render.status(Client(socket).get("/v1/status")), refresh=True)
-                except ApiError as error:
-                    live.update(Text(f"routerd: {error}"), refresh=True)
-                time.sleep(1)
-        except KeyboardInterrupt as interrupt:
-            raise typer.Exit(0) from interrupt
+def _show(socket: str, as_json: bool, alternate: bool) -> None:
+    try:
+        answer = Client(socket).get("/v1/status")
+        lines = [json.dumps(answer)] if as_json else [*render.status(Screen.of_stdout(), answer, first=alternate), ""]
+    except ApiError as error:
+        lines = [json.dumps({"ok": False, "error": str(error)})] if as_json else [f"routerd: {error}"]
+    if alternate:
+        height = os.get_terminal_size(1).lines
+        lines = [line + _CLEAR_LINE for line in lines[: height - 1]]
+        sys.stdout.write(_HOME)
+    sys.stdout.write("\n".join(lines) + ("\n" if not alternate else _CLEAR_REST))
+    sys.stdout.flush()
 
 
 def peers(socket: Socket = DEFAULT_SOCKET, as_json: Json = False) -> None:
-    """All peers: state, reason, and how many prefixes were received, accepted, rejected and are in the FIB."""
-    _ask(socket, as_json, "peers", "/v1/peers")
+    """All peers: their state, and counts of their prefixes.
+
+    How many were received, accepted, rejected, are in the FIB, are stale, and were sent to the peer.
+    """
+    _ask(socket, as_json, render.peers, "/v1/peers")
 
 
 def groups(socket: Socket = DEFAULT_SOCKET, as_json: Json = False) -> None:
     """The nexthop groups in the kernel, with their members."""
-    _ask(socket, as_json, "groups", "/v1/groups")
+    _ask(socket, as_json, render.groups, "/v1/groups")
 
 
 def routes(
@@ -106,14 +125,17 @@ def routes(
     offset: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="How many to pass over.")] = 0,
 ) -> None:
     """The Loc-RIB, a row a prefix."""
-    _ask(socket, as_json, "routes", "/v1/routes", offset=offset, limit=limit, peer=peer)
+    _ask(socket, as_json, render.routes, "/v1/routes", offset=offset, limit=limit, peer=peer)
 
 
 def route(prefix: str, socket: Socket = DEFAULT_SOCKET, as_json: Json = False) -> None:
-    """One prefix: all its paths, which won, why each other lost, and what the kernel really has."""
+    """One prefix: all its paths, and what the kernel has.
+
+    Which paths won, and why each other one lost.
+    """
     if "/" not in prefix:
         prefix += "/128" if ":" in prefix else "/32"
-    _ask(socket, as_json, "route", f"/v1/routes/{prefix}")
+    _ask(socket, as_json, render.route, f"/v1/routes/{prefix}")
 
 
 def drain(
@@ -123,33 +145,47 @@ def drain(
     wait: Annotated[bool, typer.Option("--wait", help="Return when no flow is left on the node.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds that --wait waits at most; 0 for ever.")] = 0.0,
 ) -> None:
-    """Give a node (name or address) no new flows; established ones live on. Exit code 1 if --wait ends in vain."""
+    """Give a node (name or address) no new flows.
+
+    Established ones live on. Exit code 1 if --wait ends in vain; the drain stays then.
+    """
     answer = _drain("PUT", node, socket)
     deadline = time.monotonic() + timeout if timeout else None
     while wait and not answer["empty"]:
         if not answer["drain"]:
             raise _fail(ApiError(f"the drain of {node} was ended by somebody else"))
         if answer["sole"] and not answer["buckets"]:
-            _print(answer, as_json, "drain")
-            raise _fail(ApiError(f"{answer['sole']} prefixes have no other next hop: their flows have nowhere to go"))
+            _print(answer, as_json, render.drain)
+            sole = f"{answer['sole']} prefixes have no other next hop: their flows have nowhere to go"
+            raise _fail(ApiError(f"{sole}; {_stays(node)}"))
         if deadline is not None and time.monotonic() >= deadline:
-            _print(answer, as_json, "drain")
-            raise _fail(ApiError(f"{node} still carries flows after {timeout:g} s"))
+            _print(answer, as_json, render.drain)
+            raise _fail(ApiError(f"{node} still carries flows after {timeout:g} s; {_stays(node)}"))
         time.sleep(_POLL)
         answer = _drain("GET", node, socket)
-    _print(answer, as_json, "drain")
+    _print(answer, as_json, render.drain)
 
 
 def undrain(node: str, socket: Socket = DEFAULT_SOCKET, as_json: Json = False) -> None:
-    """End the drain of a node: it gets its share again, as flows end and buckets fall idle."""
-    _print(_drain("DELETE", node, socket), as_json, "drain")
+    """End the drain of a node.
+
+    It gets its share again, as flows end and buckets fall idle.
+    """
+    _print(_drain("DELETE", node, socket), as_json, render.drain)
+
+
+def _stays(node: str) -> str:
+    return f"it stays drained: routerd undrain {node} ends that"
 
 
 def _drain(method: str, node: str, socket: str) -> Any:
     try:
-        return Client(socket).request(method, f"/v1/peers/{node}/drain")
+        answer = Client(socket).request(method, f"/v1/peers/{node}/drain")
     except ApiError as error:
         raise _fail(error) from error
+    if answer["unstored"] and method != "GET":
+        typer.echo(f"routerd: not stored, a restart of routerd forgets it: {answer['unstored']}", err=True)
+    return answer
 
 
 def version(

@@ -1,14 +1,6 @@
-"""Tables for people. Everything shown comes from the API's views."""
+"""Tables for people: each function returns the lines of a view, for a screen. What is shown comes from the API."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
-
-from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from routerd.api.models import (
     DrainView,
@@ -19,12 +11,13 @@ from routerd.api.models import (
     PeerView,
     RouteDetailView,
     RoutesView,
+    RouteView,
     StatusView,
 )
+from routerd.cli.screen import Column, Screen
 
-_STATE_STYLE = {"established": "green", "stale": "yellow", "waiting": "red"}
+_STATES = {"established": "green", "stale": "yellow", "waiting": "red"}
 _SHOWN_GROUPS = 10
-_FOLDING = ("Reason", "Members", "Next hops", "Lost at")
 
 
 def duration(seconds: float) -> str:
@@ -35,24 +28,13 @@ def duration(seconds: float) -> str:
     return f"{days}d{hours:02}h{minutes:02}m" if days else f"{hours:02}:{minutes:02}:{rest % 60:02}"
 
 
-def _table(*columns: str, right: Iterable[str] = ()) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    numeric = set(right)
-    for column in columns:
-        table.add_column(column, justify="right" if column in numeric else "left", no_wrap=column not in _FOLDING)
-    return table
-
-
-def status(view: StatusView) -> RenderableType:
-    """The one screen: is all well?"""
+def status(screen: Screen, view: StatusView, *, first: bool = False) -> list[str]:
+    """The one screen: is all well? Problems come last, where the eye is, or `first`, where the bottom may be cut."""
     fib, speaker = view["fib"], view["speaker"]
     up = sum(peer["state"] == "established" for peer in view["peers"])
-    verdict = "[green]all is well[/]" if view["ok"] else f"[red]{len(view['problems'])} problem(s)[/]"
-    head = Text.from_markup(
-        f"[bold]routerd[/] {view['version']}  AS{view['asn']}  router id {view['router_id']}  "
-        f"up {duration(view['uptime_seconds'])}  {verdict}"
-    )
+    verdict, colour = ("all is well", "green") if view["ok"] else (f"{len(view['problems'])} problem(s)", "red")
     writing = f", {fib['unwritten']} being written" if fib["unwritten"] else ""
+<<<<<<< HEAD
     running = f"pid {speaker['pid']}" if speaker["running"] else "[red]not running[/]"
     facts = Text.from_markup(
         f"speaker  ExaBGP {running}, {speaker['restarts']} restarts\n"
@@ -65,13 +47,39 @@ def status(view: StatusView) -> RenderableType:
     )
     parts: list[RenderableType] = [head, facts, Text(), peers(view["peers"]), Text()]
     parts.append(groups(view["groups"][:_SHOWN_GROUPS]))
+=======
+    running = f"pid {speaker['pid']}" if speaker["running"] else "not running"
+    who = f" {view['version']}  AS{view['asn']}  router id {view['router_id']}  up {duration(view['uptime_seconds'])}"
+    wide = len("routerd" + who + "  " + verdict) > screen.width
+    lines = [
+        screen.paint("routerd", "bold") + who + ("\n" if wide else "  ") + screen.paint(verdict, colour),
+        f"speaker  ExaBGP {running}, {speaker['restarts']} restarts",
+        f"peers    {up} of {len(view['peers'])} established",
+        f"RIB      {view['prefixes']} prefixes, {view['paths']} paths",
+        *screen.paragraph(
+            f"{fib['routes']} routes, {fib['groups']} groups, {fib['nexthops']} nexthops, "
+            f"{fib['refused']} refused, {fib['drift_mended']} drift mended{writing}",
+            "FIB      ",
+        ),
+        *screen.paragraph(_sysctls(view), "sysctl   "),
+        *(_problems(screen, view) if first else []),
+        "",
+        *peers(screen, view["peers"]),
+        "",
+        *groups(screen, view["groups"][:_SHOWN_GROUPS]),
+    ]
+>>>>>>> operator
     if len(view["groups"]) > _SHOWN_GROUPS:
-        parts.append(Text(f"... and {len(view['groups']) - _SHOWN_GROUPS} more: routerd groups"))
+        lines.append(f"... and {len(view['groups']) - _SHOWN_GROUPS} more: routerd groups")
+    return lines if first else lines + _problems(screen, view)
+
+
+def _problems(screen: Screen, view: StatusView) -> list[str]:
+    lines: list[str] = []
     for problem in view["problems"]:
-        line = f"\n[red]problem[/]  {escape(problem['where'])}: {escape(problem['what'])}"
-        parts.append(Text.from_markup(line))
-        parts.append(Text.from_markup(f"[dim]     do[/]  {escape(problem['remedy'])}"))
-    return Group(*parts)
+        lines += ["", *screen.paragraph(f"{problem['where']}: {problem['what']}", "problem  ", "red")]
+        lines += screen.paragraph(problem["remedy"], "     do  ", "dim")
+    return lines
 
 
 def _foreign(view: ForeignBgpView) -> str:
@@ -89,13 +97,16 @@ def _sysctls(view: StatusView) -> str:
         (s["current"] for s in view["sysctls"] if s["name"] == "net.ipv4.fib_multipath_hash_policy"), "unknown"
     )
     if wrong:
-        return f"[red]{len(wrong)} not as wanted[/]: {', '.join(wrong)}"
+        return f"{len(wrong)} not as wanted: {', '.join(wrong)}"
     return f"{len(view['sysctls'])} as wanted (fib_multipath_hash_policy = {policy})"
 
 
-def peers(views: list[PeerView]) -> RenderableType:
+def peers(screen: Screen, views: list[PeerView]) -> list[str]:
     """A row a peer, with the columns that FRR's operators look for, and In FIB, which they miss there."""
+    if not views:
+        return ["no peers: nothing is configured, and nobody has dialled in"]
     numbers = ("Recv", "Acc", "Rej", "In FIB", "Stale", "Sent")
+<<<<<<< HEAD
     table = _table("Peer", "AS", "State", "For", *numbers, "Reason", right=("AS", "For", *numbers))
     for peer in views:
         totals = peer["totals"]
@@ -108,105 +119,149 @@ def peers(views: list[PeerView]) -> RenderableType:
         ]
         table.add_row(
             escape(_named(peer)),
+=======
+    columns = [Column("Peer"), Column("AS", right=True), Column("State"), Column("For", right=True)]
+    columns += [Column(title, right=True) for title in numbers]
+    kinds = ("received", "accepted", "rejected", "in_fib", "stale", "advertised")
+    rows = [
+        [
+            peer["address"] if peer["dynamic"] else f"{peer['name']} {peer['address']}",
+>>>>>>> operator
             str(peer["asn"] or "-"),
-            f"[{style}]{_state(peer)}[/]",
+            peer["state"],
             duration(peer["since_seconds"]),
-            *(str(totals[key]) for key in ("received", "accepted", "rejected", "in_fib", "stale", "advertised")),
-            escape("; ".join(reason for reason in reasons if reason)),
-        )
-    return table if views else Text("no peers: nothing is configured, and nobody has dialled in")
+            *(str(dict(peer["totals"])[kind]) for kind in kinds),
+            "; ".join(_reasons(peer)),
+        ]
+        for peer in views
+    ]
+    return screen.table([*columns, Column("Reason", fold=True, below="text")], rows, _STATES)
 
 
-def drain(view: DrainView) -> RenderableType:
+def _reasons(peer: PeerView) -> list[str]:
+    marks = [
+        "silent" if peer["silent"] else "",
+        f"drained by the {peer['drain']}" if peer["drain"] else "",
+        peer["reason"],
+    ]
+    marks += [f"{count} rejected: {why}" for why, count in peer["rejected_by_reason"].items()]
+    return [mark for mark in marks if mark]
+
+
+def drain(_: Screen, view: DrainView) -> list[str]:
     """How far a drain has come."""
-    if not view["drain"]:
-        return Text(f"{view['name']} is not drained")
-    left = f"{view['buckets']} buckets in {view['groups']} groups still carry flows"
-    parts = ["empty: no flow is left, it can be shut down" if view["empty"] else left]
-    if view["sole"]:
-        parts.append(f"{view['sole']} prefixes have no other next hop")
-    return Text(f"{view['name']} is drained (by the {view['drain']}); {'; '.join(parts)}")
-
-
-def _state(peer: PeerView) -> str:
-    marks = [mark for mark, on in (("silent", peer["silent"]), ("drained", peer["drain"])) if on]
-    return ", ".join([peer["state"], *marks])
-
-
-def _named(peer: PeerView) -> str:
-    return peer["address"] if peer["dynamic"] else f"{peer['name']} {peer['address']}"
+    if view["drain"]:
+        left = f"{view['buckets']} buckets in {view['groups']} groups still carry flows"
+        parts = ["empty: no flow is left, it can be shut down" if view["empty"] else left]
+        if view["sole"]:
+            parts.append(f"{view['sole']} prefixes have no other next hop")
+        return [f"{view['name']} is drained (by the {view['drain']}); {'; '.join(parts)}"]
+    ended = "is no longer drained: it gets its share again as flows end" if view["changed"] else "is not drained"
+    return [f"{view['name']} {ended}"]
 
 
 def _leg(member: GroupMemberView) -> str:
     others = [name for name in member["peers"] if name != member["gateway"]]
     names = f" ({', '.join(others)})" if others else ""
-    return escape(f"{member['gateway']} dev {member['interface']} weight {member['weight']}{names}")
+    return f"{member['gateway']} dev {member['interface']} weight {member['weight']}{names}"
 
 
-def groups(views: list[GroupView]) -> RenderableType:
+def groups(screen: Screen, views: list[GroupView]) -> list[str]:
     """A row a nexthop group, a line a leg."""
-    table = _table("Group", "Type", "Buckets", "Prefixes", "Members", right=("Group", "Buckets", "Prefixes"))
-    for group in views:
-        table.add_row(
+    if not views:
+        return ["no nexthop groups: nothing is in the FIB"]
+    columns = [Column("Group", right=True), Column("Type"), Column("Buckets", right=True)]
+    columns += [Column("Prefixes", right=True), Column("Members", below="lines")]
+    rows = [
+        [
             str(group["id"]),
             group["type"],
             str(group["buckets"] or "-"),
             str(group["prefixes"]),
+<<<<<<< HEAD
             "\n".join([*map(_leg, group["members"]), *(() if group["balanced"] else ("not balanced yet",))]),
         )
     return table if views else Text("no nexthop groups: nothing is in the FIB")
+=======
+            [_leg(member) for member in group["members"]],
+        ]
+        for group in views
+    ]
+    return screen.table(columns, rows, {})
+>>>>>>> operator
 
 
-def routes(view: RoutesView) -> RenderableType:
+def routes(screen: Screen, view: RoutesView) -> list[str]:
     """A row a prefix."""
-    table = _table("Prefix", "Group", "In FIB", "Paths", "Best", "Next hops", right=("Group", "Paths"))
-    for route in view["routes"]:
-        table.add_row(
+    if not view["total"]:
+        return ["no prefixes"]
+    columns = [Column("Prefix"), Column("Group", right=True), Column("In FIB"), Column("Paths", right=True)]
+    columns += [Column("Best", below="titled"), Column("Next hops", fold=True, below="titled")]
+    rows = [
+        [
             route["prefix"],
             str(route["group_id"] or "-"),
-            "yes" if route["in_fib"] else "[red]no[/]",
+            _in_fib(route),
             str(route["paths"]),
-            escape(route["best_peer"]) or "-",
+            route["best_peer"] or "-",
             ", ".join(route["next_hops"]) or "-",
-        )
+        ]
+        for route in view["routes"]
+    ]
     shown = len(view["routes"])
-    more = Text(f"{shown} of {view['total']} prefixes") if shown < view["total"] else Text()
-    return Group(table, more) if view["total"] else Text("no prefixes")
+    more = [f"{shown} of {view['total']} prefixes"] if shown < view["total"] else []
+    return [*screen.table(columns, rows, {"no": "red"}), *more]
 
 
-def route(view: RouteDetailView) -> RenderableType:
+def _in_fib(route: RouteView) -> str:
+    if route["local"]:
+        return "local"  # the router's own network: others look after its route
+    return "yes" if route["in_fib"] else "no"
+
+
+def route(screen: Screen, view: RouteDetailView) -> list[str]:
     """All paths to a prefix, which won, why each other lost, and what the kernel has."""
-    paths = _table(
-        "", "Peer", "Next hop", "Dev", "AS path", "Origin", "MED", "Pref", "Lost at", right=("MED", "Pref")
-    )
-    for path in view["paths"]:
-        paths.add_row(
-            _mark(path),
-            escape(path["name"]),
+    columns = [
+        Column("   Peer"),
+        Column("Next hop", below="titled"),
+        Column("Dev"),
+        Column("AS path", below="titled"),
+    ]
+    columns += [Column("Origin"), Column("MED", right=True), Column("Pref", right=True)]
+    columns += [Column("Lost at", fold=True, below="titled")]
+    rows = [
+        [
+            f"{_mark(path):2} {path['name']}",
             path["next_hop"] or "-",
             path["interface"] or "-",
             path["as_path"] or "-",
             path["origin"],
             "-" if path["med"] is None else str(path["med"]),
             "-" if path["local_pref"] is None else str(path["local_pref"]),
-            escape(path["lost_at"]),
-        )
-    kernel = view["kernel"]
-    lines: list[RenderableType] = [
-        Text.from_markup(f"[bold]{view['prefix']}[/]   > best  = multipath  s stale"),
-        paths,
+            path["lost_at"],
+        ]
+        for path in view["paths"]
     ]
+    kernel = view["kernel"]
     group = f"group {view['group_id']}" if view["group_id"] is not None else "no group"
-    lines.append(Text(f"\nrouterd  {group}: {', '.join(map(_leg, view['members'])) or 'no members'}"))
-    if kernel["present"]:
-        legs = ", ".join(map(_leg, kernel["members"])) or "none"
-        head = f"proto {kernel['protocol']} metric {kernel['metric']} nhid {kernel['nexthop_id']}"
-        lines.append(Text(f"kernel   {head}: {legs}"))
-    else:
-        lines.append(Text("kernel   has no route to it"))
-    if view["refused"]:
-        lines.append(Text.from_markup(f"[red]refused[/]  {escape(view['refused'])}"))
-    return Group(*lines)
+    parts = [("proto", kernel["protocol"]), ("metric", kernel["metric"]), ("nhid", kernel["nexthop_id"])]
+    found = " ".join(f"{key} {value}" for key, value in parts if value not in (None, ""))
+    return [
+        f"{screen.paint(view['prefix'], 'bold')}   > best  = multipath  s stale",
+        *(screen.table(columns, rows, {}) if rows else ["nobody announces it"]),
+        "",
+        *_legs(screen, f"routerd  {group}", view["members"]),
+        *(
+            _legs(screen, f"kernel   {found}", kernel["members"])
+            if kernel["present"]
+            else ["kernel   has no route to it"]
+        ),
+        *(screen.paragraph(view["refused"], "refused  ", "red") if view["refused"] else []),
+    ]
+
+
+def _legs(screen: Screen, head: str, members: list[GroupMemberView]) -> list[str]:
+    return [head, *(line for member in members for line in screen.paragraph(_leg(member), " " * 9))]
 
 
 def _mark(path: PathView) -> str:

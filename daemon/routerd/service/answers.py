@@ -24,16 +24,19 @@ from routerd.api.models import (
     VersionView,
 )
 from routerd.api.views import health, kernel, snapshot
+from routerd.api.views.problems.service import unkept_drains, unwritten_log
 from routerd.core.message import Drain
+from routerd.core.rib.peer import Peer
 from routerd.core.route import Prefix
 from routerd.kernel import lookup
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
 from routerd.service.settings import Settings
 from routerd.session.speaker import Speaker
+from routerd.telemetry.log import sink
 
 DRAIN_INTERVAL = 1.0
-"""Seconds between two counts of the buckets that drained nodes still have."""
+"""Seconds between two counts of the buckets that drained nodes still have, and two attempts to keep the drains."""
 
 log = structlog.get_logger()
 
@@ -58,7 +61,8 @@ class Answers:
         speaker = SpeakerView(running=running, pid=state.pid, restarts=state.restarts, reason=state.reason)
         sysctls = [kernel.sysctl(state) for state in self._settings.read()]
         now, unwritten = time.monotonic(), self._engine.unwritten
-        return health.status(self._router, __version__, speaker, sysctls, self.notes, unwritten=unwritten, now=now)
+        notes = [*self.notes, *unwritten_log(*sink.lost), *unkept_drains(self._drains.unread, self._drains.unstored)]
+        return health.status(self._router, __version__, speaker, sysctls, notes, unwritten=unwritten, now=now)
 
     def peers(self) -> list[PeerView]:
         """Return the answer to `GET /v1/peers`."""
@@ -68,35 +72,49 @@ class Answers:
         """Return the answer to `GET /v1/groups`."""
         return snapshot.groups(self._router)
 
-    def routes(self, offset: int, limit: int, peer: str | None) -> RoutesView:
-        """Return the answer to `GET /v1/routes`."""
+    def routes(self, offset: int, limit: int, peer: str | None) -> RoutesView | None:
+        """Return the answer to `GET /v1/routes`; None if there is no such peer."""
         return snapshot.routes(self._router, offset, limit, peer)
 
     def route(self, prefix: Prefix) -> RouteDetailView | None:
         """Return the answer to `GET /v1/routes/{prefix}`; asks the kernel."""
         return snapshot.route(self._router, prefix, kernel.route(lookup.route(prefix)))
 
-    def drain(self, peer: str, on: bool | None) -> DrainView | None:
-        """Return the answer to `/v1/peers/{peer}/drain`, after starting or ending the drain if `on` says so."""
-        found = next((p for p in self._router.rib.peers.values() if peer in (p.name, p.address)), None)
+    def drain(self, peer: str) -> DrainView | None:
+        """Return the answer to `GET /v1/peers/{peer}/drain`; None if there is no such peer."""
+        found = self._find(peer)
+        return None if found is None else self._drain_view(found, changed=False)
+
+    async def set_drain(self, peer: str, *, on: bool, by: str) -> DrainView | None:
+        """Start or end the drain of a peer, as `by` asked for; None if there is no such peer."""
+        found = self._find(peer)
         if found is None:
             return None
-        if on is not None:
-            self._drains.mark(found.address, on=on)
+        changed = self._drains.mark(found.address, on=on)
+        if changed:
             self._engine.take(Drain(found.address, on))
             self._buckets.pop(found.address, None)
-            log.info("drain" if on else "undrain", peer=found.name)
-        shared, sole = snapshot.drained_groups(self._router, found)
-        if found.address not in self._buckets:
-            self._buckets[found.address] = _count_buckets(shared)
-        buckets, drain = self._buckets[found.address], snapshot.drain_of(self._router, found)
+        log.info("drain" if on else "undrain", peer=found.name, by=by, changed=changed)
+        await self._drains.store()
+        return self._drain_view(found, changed=changed)
+
+    def _find(self, peer: str) -> Peer | None:
+        return next((p for p in self._router.rib.peers.values() if peer in (p.name, p.address)), None)
+
+    def _drain_view(self, peer: Peer, *, changed: bool) -> DrainView:
+        shared, sole = snapshot.drained_groups(self._router, peer)
+        if peer.address not in self._buckets:
+            self._buckets[peer.address] = _count_buckets(shared)
+        buckets, drain = self._buckets[peer.address], snapshot.drain_of(self._router, peer)
         return DrainView(
-            name=found.name,
+            name=peer.name,
             drain=drain,
             buckets=buckets,
             groups=len(shared),
             sole=sole,
             empty=bool(drain) and not buckets and not sole,
+            changed=changed,
+            unstored=self._drains.unstored,
         )
 
     def version(self) -> VersionView:
@@ -117,6 +135,8 @@ class Answers:
                     shared, _ = snapshot.drained_groups(self._router, peer)
                     counted[peer.address] = await asyncio.to_thread(_count_buckets, shared)
             self._buckets = counted
+            if self._drains.unstored:
+                await self._drains.store()
             await asyncio.sleep(DRAIN_INTERVAL)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 from pathlib import Path
 
 import structlog
@@ -11,33 +13,79 @@ log = structlog.get_logger()
 
 
 class Drains:
-    """The addresses of the drained peers. Without a path, or where it cannot be written, they are kept in memory."""
+    """The addresses of the drained peers. Without a path, or where it cannot be written, they are kept in memory.
+
+    `unstored` says why the file is not what it should be; empty if it is, or if there shall be none.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = Path(path) if path else None
+        self._writing = asyncio.Lock()
+        self.unstored = ""
+        self.unread = ""
+        """Why the drains of an earlier life are lost; empty again once the operator has said anew what is drained."""
         self.peers: set[str] = self._load()
 
-    def mark(self, peer: str, *, on: bool) -> None:
-        """Remember that a peer is drained, or no longer."""
+    def mark(self, peer: str, *, on: bool) -> bool:
+        """Note that a peer is drained, or no longer; return whether that is new. `store` keeps it."""
+        if (peer in self.peers) == on:
+            return False
         (self.peers.add if on else self.peers.discard)(peer)
+        return True
+
+    async def store(self) -> None:
+        """Write the file, so that it is there after a loss of power too. The disk may take its time: in a thread."""
         if self._path is None:
             return
-        scratch = self._path.with_suffix(".new")
-        try:
-            self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-            scratch.write_text(json.dumps(sorted(self.peers)) + "\n", encoding="utf-8")
-            scratch.replace(self._path)
-        except OSError as error:
-            log.warning("drains are not kept over a restart", file=str(self._path), reason=error.strerror)
+        async with self._writing:
+            try:
+                await asyncio.to_thread(_write, self._path, json.dumps(sorted(self.peers)) + "\n")
+            except OSError as error:
+                reason = f"{self._path} cannot be written: {error.strerror}"
+                if reason != self.unstored:
+                    log.warning("drains are not kept over a restart", reason=reason)
+                self.unstored = reason
+            else:
+                self.unstored = self.unread = ""
 
     def _load(self) -> set[str]:
-        if self._path is None or not self._path.exists():
+        if self._path is None:
             return set()
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
-            return {str(peer) for peer in found}
-        except (OSError, ValueError, TypeError) as error:
-            log.error(
-                "the file of drains cannot be read: nothing is drained", file=str(self._path), reason=str(error)
-            )
+            found = json.loads(self._path.read_bytes())
+            if not isinstance(found, list) or not all(isinstance(peer, str) for peer in found):
+                raise ValueError("not a list of addresses")
+            return set(found)
+        except FileNotFoundError:
             return set()
+        except OSError as error:
+            self.unread = f"{self._path} cannot be read: {error.strerror}"
+        except (ValueError, RecursionError) as error:
+            aside = self._path.with_suffix(".damaged")
+            self.unread = f"{self._path} is damaged ({error}); {_set_aside(self._path, aside)}"
+        log.error("drains are lost", reason=self.unread)
+        return set()
+
+
+def _set_aside(path: Path, aside: Path) -> str:
+    try:
+        path.replace(aside)
+    except OSError as error:
+        return f"it stays there, as {aside} cannot be made: {error.strerror}"
+    return f"it is kept as {aside}"
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file at once, and have both the octets and the name on the disk."""
+    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    scratch = path.with_suffix(".new")
+    with scratch.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

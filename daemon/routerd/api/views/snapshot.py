@@ -22,6 +22,7 @@ from routerd.api.models import (
     RoutesView,
     RouteView,
 )
+from routerd.api.views import forwarding
 from routerd.core.fib.model import Group
 from routerd.core.gateway_health import Reason
 from routerd.core.message import Gateway
@@ -75,14 +76,15 @@ def _count(router: Router) -> defaultdict[str, Counts]:
     found: defaultdict[str, Counts] = defaultdict(lambda: {f: dict.fromkeys(_KINDS, 0) for f in Family})
     for paths in router.rib.loc_rib.sets():
         decision = router.rib.loc_rib.decision(paths)
-        winners = set(decision.multipath) if decision.members else set()
+        winners = set(forwarding.winners(router, decision)) if decision.members else set()
         for path in paths.paths:
             family = Family.IPV4 if len(path.attributes.next_hop) == 4 else Family.IPV6
             row = found[path.peer][family]
             row["accepted"] += paths.users
             row["in_fib"] += paths.users if path in winners and router.synchronised else 0
     for prefix in router.fib.refused:
-        for path in router.rib.loc_rib.paths_of(prefix).paths:
+        decision = router.rib.loc_rib.decision(router.rib.loc_rib.paths_of(prefix))
+        for path in forwarding.winners(router, decision) if decision.members else ():
             found[path.peer][family_of(prefix)]["in_fib"] -= 1
     for peer in router.rib.peers.values():
         rows = found[peer.address]
@@ -234,28 +236,35 @@ def fib(router: Router, unwritten: int) -> FibView:
 # --------------------------------------------------------------------------------------------------------- routes
 
 
-def routes(router: Router, offset: int, limit: int, peer: str | None = None) -> RoutesView:
-    """Return a page of prefixes in the order they were learned; `peer` (name or address) keeps only its own."""
-    table = router.rib.loc_rib.table
+def routes(router: Router, offset: int, limit: int, peer: str | None = None) -> RoutesView | None:
+    """Return a page of prefixes in the order they were learned; `peer` (name or address) keeps only its own. None if
+    there is no such peer."""
+    loc_rib = router.rib.loc_rib
     if peer is None:
-        page = islice(table.items(), offset, offset + limit)
-        return RoutesView(total=len(table), routes=[_route(router, *row) for row in page])
+        page = islice(loc_rib.table.items(), offset, offset + limit)
+        return RoutesView(total=len(loc_rib.table), routes=[_route(router, *row) for row in page])
     addresses = {p.address for p in router.rib.peers.values() if peer in (p.name, p.address)}
     addresses |= {LOCAL} if peer == LOCAL else set()
-    mine = [row for row in table.items() if any(path.peer in addresses for path in row[1].paths)]
-    return RoutesView(total=len(mine), routes=[_route(router, *row) for row in mine[offset : offset + limit]])
+    if not addresses:
+        return None
+    mine = {paths for paths in loc_rib.sets() if any(path.peer in addresses for path in paths.paths)}
+    rows = (row for row in loc_rib.table.items() if row[1] in mine)
+    page = islice(rows, offset, offset + limit)
+    return RoutesView(total=sum(paths.users for paths in mine), routes=[_route(router, *row) for row in page])
 
 
 def _route(router: Router, prefix: Prefix, paths: PathSet) -> RouteView:
     decision = router.rib.loc_rib.decision(paths)
+    best = next(iter(forwarding.winners(router, decision)), None)
     group = router.fib.routes.get(prefix)
     return RouteView(
         prefix=format_prefix(prefix),
+        local=best is not None and best.peer == LOCAL,
         group_id=None if group is None else group.id,
         in_fib=group is not None and bool(group.legs),
         paths=len(paths.paths),
-        next_hops=[format_address(gateway.address) for gateway in decision.members],
-        best_peer="" if decision.best is None else router.config.name_of(decision.best.peer),
+        next_hops=[format_address(gateway.address) for gateway in forwarding.members(router, decision)],
+        best_peer="" if best is None else router.config.name_of(best.peer),
     )
 
 
@@ -280,7 +289,7 @@ def route(router: Router, prefix: Prefix, kernel: KernelRouteView) -> RouteDetai
 
 def _paths(router: Router, prefix: Prefix, paths: PathSet) -> Iterator[PathView]:
     decision = router.rib.loc_rib.decision(paths)
-    order = {path: rank for rank, path in enumerate(decision.multipath)}
+    order = {path: rank for rank, path in enumerate(forwarding.winners(router, decision))}
     for path in sorted(paths.paths, key=lambda path: (order.get(path, len(order)), path.peer)):
         peer = router.rib.peers.get(path.peer)
         stale = peer is not None and prefix in peer.adj_rib_in.stale
@@ -290,8 +299,10 @@ def _paths(router: Router, prefix: Prefix, paths: PathSet) -> Iterator[PathView]
 def _path(router: Router, path: Path, decision: Decision | None, *, stale: bool, rejected: str = "") -> PathView:
     attributes = path.attributes
     resolution = None if path.peer == LOCAL else router.rib.resolve(path)
-    wins = decision is not None and path in decision.multipath
-    lost = decision.lost.get(path) if decision is not None else None
+    winners = () if decision is None else forwarding.winners(router, decision)
+    best = path in winners[:1]
+    lost = decision.lost.get(path) if decision is not None and not best else None
+    out = forwarding.why_out(router, path) if decision is not None and path in decision.multipath else ""
     return PathView(
         peer=path.peer,
         name=router.config.name_of(path.peer),
@@ -303,9 +314,9 @@ def _path(router: Router, path: Path, decision: Decision | None, *, stale: bool,
         local_pref=attributes.local_pref,
         communities=[f"{community >> 16}:{community & 0xFFFF}" for community in attributes.communities],
         stale=stale,
-        best=decision is not None and path is decision.best,
-        multipath=wins,
-        lost_at=rejected or ("" if lost is None else lost.text),
+        best=best,
+        multipath=path in winners,
+        lost_at=rejected or out or ("" if lost is None else lost.text),
     )
 
 

@@ -1,0 +1,49 @@
+"""Who is at the other end of a Unix socket, as the kernel knows it (SO_PEERCRED, SO_PEERGROUPS; unix(7))."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+import socket
+import struct
+from dataclasses import dataclass
+
+_UCRED = struct.Struct("iII")
+_SO_PEERGROUPS = 59
+"""Not in Python's socket module; asm-generic/socket.h. The supplementary groups, since Linux 4.13."""
+_MOST = 1024
+"""Octets that Python lets an option have: 256 groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A process as it was when it connected."""
+
+    pid: int
+    uid: int
+    groups: frozenset[int]
+
+    def may_write(self, group: int) -> bool:
+        """Tell whether it may change something: root, routerd's own user, and the members of `group`."""
+        return self.uid in (0, os.geteuid()) or group in self.groups
+
+    def describe(self) -> str:
+        """Return the caller as the log shows it. Asks the user database, which may take its time."""
+        try:
+            name = pwd.getpwuid(self.uid).pw_name
+        except KeyError:
+            name = "unknown user"
+        return f"{name} (uid {self.uid}, pid {self.pid})"
+
+
+def caller(connection: socket.socket) -> Caller:
+    """Return who connected."""
+    pid, uid, gid = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    try:
+        octets = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MOST)
+    except OSError as error:
+        if error.errno != errno.ERANGE:
+            raise
+        octets = b""  # in more groups than can be told: what counts is the first one
+    return Caller(pid, uid, frozenset(struct.unpack(f"{len(octets) // 4}I", octets)) | {gid})

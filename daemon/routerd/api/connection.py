@@ -1,0 +1,122 @@
+"""A connection of the API, bounded: how many there are, how much a request says, and how long it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import h11
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from routerd.api.caller import caller
+
+CONNECTIONS = 256
+"""At once; the last `RESERVED` of them are for root, whom nobody shall lock out."""
+RESERVED = 32
+HEAD = 8192
+"""Octets of a request's line and header fields, while they are incomplete."""
+BODY = 1024
+"""Octets of a request's body: no request needs one."""
+REQUEST_TIME = 10.0
+"""Seconds from a request's first octet, or from the start of the connection, to the last octet of the answer that is
+handed to the kernel."""
+IDLE_TIME = 60.0
+"""Seconds after an answer in which it must be read, and may be followed by another request."""
+
+
+class Connection(H11Protocol):
+    """uvicorn's own, with bounds; what it is asked carries the `Caller` in its state."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _asking = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Note who it is, or turn them away."""
+        connection: socket.socket = transport.get_extra_info("socket")
+        who = caller(connection)
+        if len(self.connections) >= (CONNECTIONS if who.uid == 0 else CONNECTIONS - RESERVED):
+            transport.write(_TOO_MANY)
+            transport.close()
+            return
+        super().connection_made(transport)
+        self.app_state = self.app_state | {"caller": who}
+        self._within(REQUEST_TIME)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It ended, and its timer with it."""
+        if self._deadline is None:
+            return  # turned away
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in part of a request; a slow one wins no time with every octet."""
+        if not self._asking:
+            self._asking = True
+            self._within(REQUEST_TIME)
+        super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        """The answer is on its way: it is to be read, and another request may follow."""
+        self._asking = False
+        self._within(IDLE_TIME)
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP; within a body the answer has begun already, or nobody waits for it."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and (
+            self.cycle is None or self.cycle.response_complete
+        ):
+            super().send_400_response(msg)
+            return
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+        self.transport.abort()
+
+    def _within(self, seconds: float) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(seconds, self.transport.abort)
+
+
+_DETAIL = b'{"detail":"routerd has too many connections to its API; close some"}'
+_TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%s" % (len(_DETAIL), _DETAIL)
+)
+
+
+class Bounded:
+    """The application without bodies, and one answer a turn of the event loop, so that routing goes on in between."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._turn = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if _says_too_much(scope):
+            await _refuse_body(send)
+            return
+        async with self._turn:
+            await asyncio.sleep(0)
+        await self._app(scope, receive, send)
+
+
+def _says_too_much(scope: MutableMapping[str, Any]) -> bool:
+    fields: Iterator[tuple[bytes, bytes]] = iter(scope["headers"])
+    # h11 has seen to it that a length is a number, and that there is one.
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and int(value) > BODY) for name, value in fields
+    )
+
+
+async def _refuse_body(send: Send) -> None:
+    body = b'{"detail":"no request to routerd has a body"}'
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

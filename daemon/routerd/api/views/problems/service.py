@@ -1,0 +1,33 @@
+"""Problems of the process itself: its log, its files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routerd.api.models import ProblemView
+
+
+def unwritten_log(lines: int, reason: str) -> Iterator[ProblemView]:
+    """Lines of the log were lost, and the last of them for this reason; none while it is empty."""
+    if reason:
+        yield ProblemView(
+            where="log",
+            what=f"{lines} lines could not be written to standard error: {reason}",
+            remedy="see to where that leads (a full disk, a program that has ended); routing goes on",
+        )
+
+
+def unkept_drains(unread: str, unstored: str) -> Iterator[ProblemView]:
+    """The file of drains could not be read at start, or cannot be written now; nothing for what is empty."""
+    if unread:
+        yield ProblemView(
+            where="drains",
+            what=f"nothing is drained by the operator, whatever was before the start: {unread}",
+            remedy="routerd drain NODE for each node that shall be; if there is none, routerd undrain any NODE",
+        )
+    if unstored:
+        yield ProblemView(
+            where="drains",
+            what=f"they will not outlive a restart of routerd: {unstored}",
+            remedy="make room there, or let routerd's user write it; it is tried again every second",
+        )

@@ -1,0 +1,188 @@
+"""The API's socket alone: bounds of connections and requests, and who may change something."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from routerd.api import connection
+from routerd.api.models import VersionView
+from tests.daemon.harness import becomes
+from tests.support.api import ASK, DRAIN, NOBODY, VERSION, Served, answer, serving
+from tests.support.netns import needs_root
+
+# ------------------------------------------------------------------------------------------------------ bounds
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /v1/ver", ASK[:-2]], ids=["nothing", "a word", "half a request"])
+async def test_a_request_that_does_not_end_is_cut_off(
+    tmp_path: Path, said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "REQUEST_TIME", 0.2)
+    async with serving(tmp_path) as served:
+        assert await served.ask(said) == (0, None)
+
+
+async def test_an_octet_now_and_then_wins_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "REQUEST_TIME", 0.3)
+    async with serving(tmp_path) as served:
+        reader, writer = await asyncio.open_unix_connection(str(served.path))
+        writer.write(ASK)
+        assert (await answer(reader))[0] == 200  # the next request has as much time as the first one
+        closed = asyncio.create_task(reader.read())
+        for octet in ASK * 20:
+            if closed.done():
+                break
+            try:
+                writer.write(bytes([octet]))
+                await writer.drain()
+            except ConnectionError:
+                break
+            await asyncio.wait([closed], timeout=0.02)
+        assert served.source.version.call_count == 1
+        writer.close()
+
+
+async def test_an_idle_connection_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "IDLE_TIME", 0.2)
+    async with serving(tmp_path) as served:
+        reader, writer = await asyncio.open_unix_connection(str(served.path))
+        writer.write(ASK)
+        assert (await answer(reader))[0] == 200
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_an_answer_that_is_not_read_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the client wanted the connection closed after it."""
+    monkeypatch.setattr(connection, "IDLE_TIME", 0.2)
+    async with serving(tmp_path) as served:
+        served.source.version.return_value = VERSION | {"kernel": "x" * 4_000_000}
+        for head in (ASK, ASK.replace(b"Host: a", b"Host: a\r\nConnection: close")):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(served.path))
+                client.sendall(head)
+                client.settimeout(10)
+                await becomes(lambda: _open(served.path), 0)
+
+
+def _open(path: Path) -> int:
+    """Count the server's ends of connections, each of which bears the socket's name, as the listener does."""
+    return sum(line.endswith(str(path)) for line in Path("/proc/net/unix").read_text().splitlines()) - 1
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /v1/version HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n",
+        b"PUT /v1/peers/a/drain HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+    ids=["length", "chunked"],
+)
+async def test_a_body_is_refused_before_it_comes(tmp_path: Path, head: bytes) -> None:
+    async with serving(tmp_path) as served:
+        assert await served.ask(head) == (413, {"detail": "no request to routerd has a body"})
+        served.source.set_drain.assert_not_called()
+
+
+async def test_a_small_body_is_passed_over(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        asked = b"PUT /v1/peers/a/drain HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
+        assert await served.ask(asked) == (200, DRAIN)
+
+
+async def test_a_long_head_is_refused(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        assert (await served.ask(b"GET /v1/version HTTP/1.1\r\nX: " + b"a" * 300_000))[0] in (0, 400)
+
+
+async def test_garbage_after_an_answer_begins_is_no_error_of_ours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = b"GET /v1/version HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"
+    async with serving(tmp_path) as served:
+        for octets in (head, ASK + b"\0" * 100, b"\0" * 100, ASK.replace(b"GET", b"G\0T")):
+            await served.ask(octets)
+        assert (await served.ask())[0] == 200
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_too_many_connections_are_turned_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "CONNECTIONS", 3)
+    monkeypatch.setattr(connection, "RESERVED", 0)
+    async with serving(tmp_path) as served, AsyncExitStack() as stack:
+        for _ in range(3):
+            _, writer = await asyncio.open_unix_connection(str(served.path))
+            stack.callback(writer.close)
+        status, refused = await served.ask()
+        assert (status, "too many connections" in str(refused)) == (503, True)
+        writer.close()
+        await becomes(lambda: _open(served.path), 2)
+        assert (await served.ask())[0] == 200
+
+
+@needs_root
+async def test_nobody_locks_root_out(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        everybodys(served)
+        with served.nobody("held = [dial() for _ in range(400)]; sys.stdin.read()") as holder:
+            await becomes(lambda: _open(served.path), connection.CONNECTIONS - connection.RESERVED)
+            answers = await asyncio.gather(*(served.ask() for _ in range(connection.RESERVED)))
+            assert {status for status, _ in answers} == {200}
+            holder.communicate()
+
+
+async def test_routing_goes_on_between_two_answers(tmp_path: Path) -> None:
+    """However many ask at once, whatever else there is to do has a turn after each answer."""
+    turns: list[str] = []
+    async with serving(tmp_path) as served:
+
+        def version() -> VersionView:
+            asyncio.get_running_loop().call_soon(turns.append, "routing")
+            turns.append("answer")
+            return VERSION
+
+        served.source.version.side_effect = version
+        answers = await asyncio.gather(*(served.ask() for _ in range(50)))
+    assert [status for status, _ in answers] == [200] * 50
+    assert turns == ["answer", "routing"] * 50
+
+
+# ------------------------------------------------------------------------------------------------- who may write
+
+
+def everybodys(served: Served) -> None:
+    """Open the way to the socket, as an operator may do who lets a monitor look."""
+    for path in (served.path, *served.path.parents[:3]):
+        path.chmod(path.stat().st_mode | 0o055 if path.is_dir() else 0o666)
+
+
+@needs_root
+async def test_others_may_look_and_change_nothing(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        everybodys(served)
+        assert " 200 " in await served.as_nobody("GET")
+        for method in ("PUT", "DELETE"):
+            refused = await served.as_nobody(method)
+            assert " 403 " in refused
+            assert f"(uid {NOBODY}, pid " in refused
+            assert "be root or a member of the socket's group" in refused
+        served.source.set_drain.assert_not_called()
+
+
+@needs_root
+async def test_members_of_the_group_may_change_and_are_named(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        everybodys(served)
+        assert " 200 " in await served.as_nobody("PUT", 0)
+        served.source.set_drain.assert_awaited_once()
+        assert f"(uid {NOBODY}, pid " in served.source.set_drain.await_args.kwargs["by"]
+        assert (await served.ask(b"DELETE /v1/peers/a/drain HTTP/1.1\r\nHost: a\r\n\r\n"))[0] == 200
+        assert served.source.set_drain.await_args.kwargs["by"] == f"root (uid 0, pid {os.getpid()})"

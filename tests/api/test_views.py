@@ -1,0 +1,101 @@
+"""The views of the core: every one of them says what the kernel has."""
+
+from __future__ import annotations
+
+import pytest
+
+from routerd.api.models import KernelRouteView, RouteView
+from routerd.api.views import snapshot
+from routerd.core.message import Gateway, NeighbourState
+from routerd.core.route import parse_address, parse_prefix
+from tests.support.core import Simulation
+
+A, B, C = "192.168.10.100", "192.168.10.101", "192.168.20.100"
+VIP, OWN = "172.16.1.1/32", "172.20.0.0/24"
+NOTHING = KernelRouteView(present=False, protocol="", metric=None, nexthop_id=None, members=[])
+
+
+@pytest.fixture
+def three() -> Simulation:
+    """Three nodes with one VIP, and the first has a prefix of its own. The first is the oldest, so the best."""
+    made = Simulation()
+    for node in (A, B, C):
+        made.up(node)
+        made.announce(node, VIP, *((OWN,) if node == A else ()))
+        made.end_of_rib(node)
+        made.now += 1
+    made.settle()
+    return made
+
+
+def _silence(simulation: Simulation, *, alive: bool = False) -> None:
+    simulation.take(NeighbourState(Gateway(parse_address(A), 2), alive=alive))
+    simulation.settle()
+
+
+def in_fib(simulation: Simulation) -> dict[str, int]:
+    """The column In FIB, by peer."""
+    return {peer["address"]: peer["totals"]["in_fib"] for peer in snapshot.peers(simulation.router, simulation.now)}
+
+
+def routes(simulation: Simulation, peer: str | None = None) -> list[RouteView]:
+    """The rows of `routes`."""
+    found = snapshot.routes(simulation.router, 0, 100, peer)
+    assert found is not None
+    assert found["total"] == len(found["routes"])
+    return found["routes"]
+
+
+def next_hops(simulation: Simulation) -> dict[str, list[str]]:
+    """The next hops that `routes` shows, of prefixes that are in the FIB."""
+    rows = routes(simulation)
+    assert all(row["in_fib"] == bool(row["next_hops"]) for row in rows if row["prefix"] != "10.10.1.0/24")
+    return {row["prefix"]: sorted(row["next_hops"]) for row in rows if row["next_hops"]}
+
+
+def marks(simulation: Simulation, prefix: str) -> dict[str, tuple[str, str]]:
+    """The mark of each path, and what it lost at."""
+    found = snapshot.route(simulation.router, parse_prefix(prefix), NOTHING)
+    assert found is not None
+    return {
+        path["peer"]: (">" if path["best"] else "=" if path["multipath"] else "", path["lost_at"])
+        for path in found["paths"]
+    }
+
+
+def test_every_view_agrees_with_the_kernel(three: Simulation) -> None:
+    assert in_fib(three) == {A: 2, B: 1, C: 1}
+    assert next_hops(three) == three.fib() == {VIP: [A, B, C], OWN: [A]}
+    assert marks(three, VIP) == {A: (">", ""), B: ("=", "8 oldest"), C: ("=", "8 oldest")}
+
+
+def test_a_silent_node_is_out_of_every_view(three: Simulation) -> None:
+    _silence(three)
+    assert next_hops(three) == three.fib() == {VIP: [B, C]}
+    assert in_fib(three) == {A: 0, B: 1, C: 1}
+    assert marks(three, VIP) == {
+        A: ("", "out: its link layer does not answer"),
+        B: (">", ""),
+        C: ("=", "8 oldest"),
+    }
+    assert marks(three, OWN) == {A: ("", "out: its link layer does not answer")}
+    rows = {row["prefix"]: row for row in routes(three)}
+    assert rows[VIP]["best_peer"] == B
+    assert (rows[OWN]["best_peer"], rows[OWN]["in_fib"]) == ("", False)
+    for group in snapshot.groups(three.router):
+        assert A not in [member["gateway"] for member in group["members"]]
+
+
+def test_it_is_back_in_every_view(three: Simulation) -> None:
+    _silence(three)
+    _silence(three, alive=True)
+    assert in_fib(three) == {A: 2, B: 1, C: 1}
+    assert next_hops(three) == three.fib() == {VIP: [A, B, C], OWN: [A]}
+    assert marks(three, VIP)[A] == (">", "")
+
+
+def test_routes_of_one_peer(three: Simulation) -> None:
+    assert [row["prefix"] for row in routes(three, A)] == [VIP, OWN]
+    assert [row["prefix"] for row in routes(three, B)] == [VIP]
+    assert [(row["prefix"], row["local"]) for row in routes(three, "local")] == [("10.10.1.0/24", True)]
+    assert snapshot.routes(three.router, 0, 100, "nobody") is None

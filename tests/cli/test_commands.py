@@ -1,0 +1,65 @@
+"""The commands against answers that are made up: what they say, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from pathlib import Path
+
+from routerd.api.models import DrainView
+from tests.daemon.harness import cli
+from tests.support.api import DRAIN, Served, serving
+
+BUSY = DRAIN | {"name": "k8s-w0", "buckets": 7, "groups": 2, "empty": False}
+
+
+async def run(served: Served, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command while the server goes on."""
+    return await asyncio.to_thread(cli, *words, "--socket", str(served.path))
+
+
+def _answers(served: Served, view: DrainView) -> None:
+    served.source.drain.return_value = view
+    served.source.set_drain.return_value = view
+
+
+async def test_a_drain_that_takes_too_long_says_that_it_stays(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        _answers(served, BUSY)
+        done = await run(served, "drain", "k8s-w0", "--wait", "--timeout", "0.1")
+    assert done.returncode == 1
+    assert done.stdout == "k8s-w0 is drained (by the operator); 7 buckets in 2 groups still carry flows\n"
+    assert done.stderr == (
+        "routerd: k8s-w0 still carries flows after 0.1 s; it stays drained: routerd undrain k8s-w0 ends that\n"
+    )
+
+
+async def test_a_drain_with_nowhere_to_go_says_that_it_stays(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        _answers(served, BUSY | {"buckets": 0, "sole": 3})
+        done = await run(served, "drain", "k8s-w0", "--wait")
+    assert done.returncode == 1
+    assert "3 prefixes have no other next hop" in done.stderr
+    assert "it stays drained" in done.stderr
+
+
+async def test_a_drain_that_somebody_else_ends(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        served.source.set_drain.return_value = BUSY
+        served.source.drain.return_value = BUSY | {"drain": ""}
+        done = await run(served, "drain", "k8s-w0", "--wait")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "routerd: the drain of k8s-w0 was ended by somebody else\n"
+
+
+async def test_an_answer_that_breaks_off_is_told(tmp_path: Path) -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n[")
+        writer.close()
+
+    path = tmp_path / "cut.sock"
+    async with await asyncio.start_unix_server(cut, path):
+        done = await asyncio.to_thread(cli, "peers", "--socket", str(path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"routerd: routerd broke off the answer on {path}: it is incomplete\n"

@@ -1,0 +1,201 @@
+"""The tables: they fit 80 columns, whatever is in them, and lose nothing."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from routerd.api.models import (
+    DrainView,
+    FamilyCounts,
+    FibView,
+    GroupMemberView,
+    GroupView,
+    KernelRouteView,
+    PathView,
+    PeerView,
+    ProblemView,
+    RouteDetailView,
+    RoutesView,
+    RouteView,
+    SpeakerView,
+    StatusView,
+    SysctlView,
+)
+from routerd.cli import render
+from routerd.cli.screen import Screen
+
+NARROW = Screen(80, colours=False)
+PIPE = Screen(240, colours=False)
+SIX = "fd00:1234:5678:9abc:def0:1234:5678:9abc"
+NAME = "a-node-with-quite-a-long-name.rack-17"
+REASON = "hold timer of 9 s expired, last heard 9.2 s ago; 12 rejected: 6 not in accept"
+
+
+def peer(**changes: Any) -> PeerView:
+    counts = FamilyCounts(received=4, accepted=4, rejected=0, in_fib=4, stale=0, advertised=2)
+    view = PeerView(
+        name="192.168.10.100", address="192.168.10.100", group="nodes", asn=65001, router_id=None, dynamic=True,
+        state="established", reason="", since_seconds=27.0, sessions=1, hold_time=9, families=["ipv4"],
+        totals=counts, by_family={}, rejected_by_reason={}, faults=0, silent=False, drain="",
+    )  # fmt: skip
+    return view | changes  # type: ignore[return-value]
+
+
+def leg(gateway: str = "192.168.10.100", *peers: str, interface: str = "nodes10") -> GroupMemberView:
+    return GroupMemberView(nexthop_id=1, gateway=gateway, interface=interface, weight=65535, peers=[*peers])
+
+
+def group(*members: GroupMemberView, kind: str = "resilient") -> GroupView:
+    return GroupView(id=4294967295, type=kind, buckets=16384, prefixes=1000000, members=[*members])
+
+
+def prefix(**changes: Any) -> RouteView:
+    view = RouteView(
+        prefix="172.16.1.1/32", local=False, group_id=9, in_fib=True, paths=3,
+        next_hops=["192.168.10.100"], best_peer="k8s-w0",
+    )  # fmt: skip
+    return view | changes  # type: ignore[return-value]
+
+
+def path(**changes: Any) -> PathView:
+    view = PathView(
+        peer="192.168.20.100", name="k8s-w0", next_hop="192.168.20.100", interface="nodes20", as_path="65001",
+        origin="IGP", med=None, local_pref=None, communities=[], stale=False, best=True, multipath=True, lost_at="",
+    )  # fmt: skip
+    return view | changes  # type: ignore[return-value]
+
+
+def detail(*paths: PathView, **changes: Any) -> RouteDetailView:
+    view = RouteDetailView(
+        prefix=f"{SIX}/128", paths=[*paths], group_id=9, members=[leg(SIX, NAME)], in_fib=True, refused="",
+        kernel=KernelRouteView(present=True, protocol="bgp", metric=20, nexthop_id=9, members=[leg(SIX)]),
+    )  # fmt: skip
+    return view | changes  # type: ignore[return-value]
+
+
+def status(peers: list[PeerView], groups: list[GroupView], problems: list[ProblemView]) -> StatusView:
+    return StatusView(
+        version="0.1.0", router_id="192.168.10.200", asn=4200000000, uptime_seconds=1e7, ok=not problems,
+        speaker=SpeakerView(running=True, pid=8753, restarts=0, reason=""), peers=peers, prefixes=10, paths=14,
+        fib=FibView(synchronised=True, routes=1000000, nexthops=1000, groups=1000, unwritten=500000, refused=10000,
+                    drift_mended=12345),
+        groups=groups,
+        sysctls=[SysctlView(name="net.ipv6.conf.all.forwarding", wanted="1", found="0", current="0", ok=False,
+                            remedy="")] * 4,
+        problems=problems,
+    )  # fmt: skip
+
+
+FULL = FamilyCounts(received=1000000, accepted=999999, rejected=1, in_fib=999999, stale=0, advertised=100000)
+PEERS = [
+    peer(),
+    peer(address=SIX, name=SIX),
+    peer(name="k8s-w0", address="192.168.20.100", dynamic=False),
+    peer(name=NAME, address=SIX, dynamic=False, state="waiting", reason=REASON, since_seconds=1e7),
+    peer(totals=FULL, asn=4200000000, silent=True, drain="operator", rejected_by_reason={"6 not in accept": 1}),
+]
+GROUPS = [group(leg()), group(leg(SIX, NAME, "192.168.10.101", interface="a-long-iface15"), kind="hash-threshold")]
+ROUTES = RoutesView(
+    total=4,
+    routes=[
+        prefix(),
+        prefix(next_hops=[f"192.168.10.{n}" for n in range(100, 164)], group_id=4294967295),
+        prefix(prefix=f"{SIX}/128", best_peer=SIX, next_hops=[SIX, SIX[:-1]]),
+        prefix(in_fib=False, group_id=None, next_hops=[], best_peer=""),
+    ],
+)
+PATHS = [
+    path(),
+    path(name=SIX, peer=SIX, next_hop=SIX, as_path=" ".join(["4200000000"] * 12), lost_at="3 AS_PATH length"),
+    path(name=NAME, origin="INCOMPLETE", med=4294967295, local_pref=4294967295, stale=True, lost_at="8 oldest"),
+    path(best=False, multipath=False, lost_at="rejected: 1 the router's own AS is in AS_PATH"),
+]
+PROBLEM = ProblemView(where=f"peer {NAME}", what=f"the session is down ({REASON})", remedy="x " * 60 + f"{SIX}.")
+SHOWN = {
+    "peers": (render.peers, PEERS),
+    "groups": (render.groups, GROUPS),
+    "routes": (render.routes, ROUTES),
+    "route": (render.route, detail(*PATHS)),
+    "status": (render.status, status(PEERS, GROUPS, [PROBLEM])),
+}
+
+
+HIDDEN = ("group", "families", "peer", "wanted", "found", "current")
+"""What no table shows."""
+
+
+def texts(value: Any) -> set[str]:
+    """All words of a view that stand on the screen as they are."""
+    if isinstance(value, dict):
+        return {word for key, each in value.items() if key not in HIDDEN for word in texts(each)}
+    if isinstance(value, list):
+        return {word for each in value for word in texts(each)}
+    return set(re.findall(r"[^\s;,()]+", value)) if isinstance(value, str) else set()
+
+
+@pytest.mark.parametrize("view", SHOWN)
+def test_a_table_fits_80_columns_and_loses_nothing(view: str) -> None:
+    draw, shown = SHOWN[view]
+    lines = "\n".join(draw(NARROW, shown)).splitlines()  # type: ignore[operator]
+    assert [line for line in lines if len(line) > 80] == []
+    words = set(re.findall(r"[^\s;,()]+", "\n".join(lines)))
+    assert {word.rstrip(":") for word in texts(shown)} <= {word.rstrip(":") for word in words}
+
+
+@pytest.mark.parametrize("view", SHOWN)
+def test_a_pipe_gets_a_row_a_line(view: str) -> None:
+    draw, shown = SHOWN[view]
+    for line in draw(PIPE, shown):  # type: ignore[operator]
+        assert not line.startswith("    ") or view in ("groups", "route", "status") or "192.168.10.1" in line
+
+
+def test_the_usual_peers_are_a_line_each() -> None:
+    views = [peer(name="k8s-w0", address="192.168.20.100", dynamic=False), peer()]
+    assert render.peers(NARROW, views) == [
+        "Peer                     AS State            For Recv Acc Rej In FIB Stale Sent",
+        "k8s-w0 192.168.20.100 65001 established 00:00:27    4   4   0      4     0    2",
+        "192.168.10.100        65001 established 00:00:27    4   4   0      4     0    2",
+    ]
+
+
+def test_what_is_wrong_stands_below_its_peer() -> None:
+    _, first, *below, _ = render.peers(NARROW, [peer(reason=REASON, silent=True), peer()])
+    assert first.startswith("192.168.10.100")
+    assert " ".join(line.removeprefix("    ") for line in below) == f"silent; {REASON}"
+    (_, inline) = render.peers(PIPE, [peer(reason=REASON)])
+    assert inline.endswith(REASON)
+
+
+def test_a_long_first_cell_has_a_line_of_its_own() -> None:
+    lines = render.peers(NARROW, [peer(address=SIX), peer()])
+    assert lines[1] == SIX
+    assert lines[2].split()[:2] == ["65001", "established"]
+    assert len(lines[2]) == len(lines[3])
+
+
+def test_routes_of_the_router_itself_are_nothing_wrong() -> None:
+    coloured = Screen(80, colours=True)
+    own = prefix(prefix="10.10.1.0/24", local=True, in_fib=False, group_id=None, next_hops=[], best_peer="local")
+    _, row = render.routes(coloured, RoutesView(total=1, routes=[own]))
+    assert row.split()[2] == "local"
+    assert "\x1b" not in row
+    _, row = render.routes(coloured, RoutesView(total=1, routes=[prefix(in_fib=False)]))
+    assert "\x1b[31mno\x1b[0m" in row
+
+
+def test_a_foreign_route_has_no_nhid() -> None:
+    foreign = KernelRouteView(present=True, protocol="static", metric=None, nexthop_id=None, members=[leg()])
+    assert "kernel   proto static" in render.route(NARROW, detail(path(), kernel=foreign))
+    assert "None" not in "\n".join(render.route(NARROW, detail(path(), kernel=foreign)))
+
+
+def test_the_words_of_a_drain() -> None:
+    view = DrainView(
+        name="k8s-w0", drain="", buckets=0, groups=0, sole=0, empty=False, changed=True, unstored=""
+    )  # fmt: skip
+    assert render.drain(NARROW, view) == ["k8s-w0 is no longer drained: it gets its share again as flows end"]
+    view["changed"] = False
+    assert render.drain(NARROW, view) == ["k8s-w0 is not drained"]
