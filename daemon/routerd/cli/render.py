@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from routerd.api.models import (
     DrainView,
-    ForeignBgpView,
     GroupMemberView,
     GroupView,
     PathView,
@@ -34,20 +33,6 @@ def status(screen: Screen, view: StatusView, *, first: bool = False) -> list[str
     up = sum(peer["state"] == "established" for peer in view["peers"])
     verdict, colour = ("all is well", "green") if view["ok"] else (f"{len(view['problems'])} problem(s)", "red")
     writing = f", {fib['unwritten']} being written" if fib["unwritten"] else ""
-<<<<<<< HEAD
-    running = f"pid {speaker['pid']}" if speaker["running"] else "[red]not running[/]"
-    facts = Text.from_markup(
-        f"speaker  ExaBGP {running}, {speaker['restarts']} restarts\n"
-        f"peers    {up} of {len(view['peers'])} established\n"
-        f"RIB      {view['prefixes']} prefixes, {view['paths']} paths\n"
-        f"FIB      {fib['routes']} routes, {fib['groups']} groups, {fib['nexthops']} nexthops, "
-        f"{fib['refused']} refused, {fib['drift_mended']} drift mended{writing}\n"
-        f"{_foreign(fib['foreign_bgp'])}"
-        f"sysctl   {_sysctls(view)}"
-    )
-    parts: list[RenderableType] = [head, facts, Text(), peers(view["peers"]), Text()]
-    parts.append(groups(view["groups"][:_SHOWN_GROUPS]))
-=======
     running = f"pid {speaker['pid']}" if speaker["running"] else "not running"
     who = f" {view['version']}  AS{view['asn']}  router id {view['router_id']}  up {duration(view['uptime_seconds'])}"
     wide = len("routerd" + who + "  " + verdict) > screen.width
@@ -68,7 +53,6 @@ def status(screen: Screen, view: StatusView, *, first: bool = False) -> list[str
         "",
         *groups(screen, view["groups"][:_SHOWN_GROUPS]),
     ]
->>>>>>> operator
     if len(view["groups"]) > _SHOWN_GROUPS:
         lines.append(f"... and {len(view['groups']) - _SHOWN_GROUPS} more: routerd groups")
     return lines if first else lines + _problems(screen, view)
@@ -80,15 +64,6 @@ def _problems(screen: Screen, view: StatusView) -> list[str]:
         lines += ["", *screen.paragraph(f"{problem['where']}: {problem['what']}", "problem  ", "red")]
         lines += screen.paragraph(problem["remedy"], "     do  ", "dim")
     return lines
-
-
-def _foreign(view: ForeignBgpView) -> str:
-    """Another daemon's routes look much like routerd's in `ip route`: say that they are there, and whose they are."""
-    if not view["routes"] and not view["nexthops"]:
-        return ""
-    more = ", ..." if view["routes"] > len(view["first"]) else ""
-    named = f": {', '.join(view['first'])}{more}" if view["first"] else ""
-    return f"foreign  {view['routes']} routes, {view['nexthops']} nexthops of protocol bgp, not routerd's{named}\n"
 
 
 def _sysctls(view: StatusView) -> str:
@@ -106,27 +81,12 @@ def peers(screen: Screen, views: list[PeerView]) -> list[str]:
     if not views:
         return ["no peers: nothing is configured, and nobody has dialled in"]
     numbers = ("Recv", "Acc", "Rej", "In FIB", "Stale", "Sent")
-<<<<<<< HEAD
-    table = _table("Peer", "AS", "State", "For", *numbers, "Reason", right=("AS", "For", *numbers))
-    for peer in views:
-        totals = peer["totals"]
-        style = _STATE_STYLE[peer["state"]]
-        leaving = f"{peer['leaving']} leaving: GRACEFUL_SHUTDOWN" if peer["leaving"] else ""
-        reasons = [
-            peer["reason"],
-            leaving,
-            *(f"{n} rejected: {why}" for why, n in peer["rejected_by_reason"].items()),
-        ]
-        table.add_row(
-            escape(_named(peer)),
-=======
     columns = [Column("Peer"), Column("AS", right=True), Column("State"), Column("For", right=True)]
     columns += [Column(title, right=True) for title in numbers]
     kinds = ("received", "accepted", "rejected", "in_fib", "stale", "advertised")
     rows = [
         [
             peer["address"] if peer["dynamic"] else f"{peer['name']} {peer['address']}",
->>>>>>> operator
             str(peer["asn"] or "-"),
             peer["state"],
             duration(peer["since_seconds"]),
@@ -142,6 +102,7 @@ def _reasons(peer: PeerView) -> list[str]:
     marks = [
         "silent" if peer["silent"] else "",
         f"drained by the {peer['drain']}" if peer["drain"] else "",
+        f"{peer['leaving']} leaving: GRACEFUL_SHUTDOWN" if peer["leaving"] else "",
         peer["reason"],
     ]
     marks += [f"{count} rejected: {why}" for why, count in peer["rejected_by_reason"].items()]
@@ -178,17 +139,11 @@ def groups(screen: Screen, views: list[GroupView]) -> list[str]:
             group["type"],
             str(group["buckets"] or "-"),
             str(group["prefixes"]),
-<<<<<<< HEAD
-            "\n".join([*map(_leg, group["members"]), *(() if group["balanced"] else ("not balanced yet",))]),
-        )
-    return table if views else Text("no nexthop groups: nothing is in the FIB")
-=======
-            [_leg(member) for member in group["members"]],
+            [*map(_leg, group["members"]), *([] if group["balanced"] else ["not balanced yet"])],
         ]
         for group in views
     ]
     return screen.table(columns, rows, {})
->>>>>>> operator
 
 
 def routes(screen: Screen, view: RoutesView) -> list[str]:

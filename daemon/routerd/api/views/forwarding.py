@@ -25,8 +25,5 @@ def why_out(router: Router, path: Path) -> str:
     resolution = None if path.peer == LOCAL else router.rib.resolve(path)
     if resolution is None or resolution.gateway not in router.fib.groups.down:
         return ""
-    if resolution.gateway in router.silent:
-        return "out: its link layer does not answer"
-    if resolution.gateway in router.unusable:
-        return "out: the kernel refuses its next hop"
-    return "out: its next hop is down"
+    reasons = sorted(reason.value for reason in router.health.reasons(resolution.gateway))
+    return f"out: {'; '.join(reasons)}" if reasons else "out: its next hop is down"
