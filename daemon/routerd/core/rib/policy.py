@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 
 from routerd.config.model import PeerGroup
+from routerd.core.memo import Memo
 from routerd.core.route import (
     Address,
     Attributes,
@@ -67,7 +68,8 @@ MARTIANS = tuple(
 """Prefixes that no node may announce (RFC 6890). Private and shared space is what clusters use, so it may."""
 
 _MAPPED = b"\0" * 10 + b"\xff\xff"
-_MEMO_LIMIT = 65536
+_MEMO_LIMIT = 4 << 20
+"""Octets of remembered verdicts."""
 
 
 def unmap(address: Address) -> Address:
@@ -120,29 +122,29 @@ class PrefixFilter:
         self._key = {
             size: 1 + (max((rule[0] for rule in rules if len(rule) == size), default=0) + 7) // 8 for size in (5, 17)
         }
-        self._memo: dict[bytes, Reject] = {}
+        self._memo: Memo[bytes, Reject] = Memo(_MEMO_LIMIT)
 
     def split(self, prefixes: list[Prefix]) -> tuple[list[Prefix], list[tuple[Prefix, Reject]]]:
         """Part prefixes into the accepted ones and the rejected ones with their reasons."""
         if not prefixes:
             return [], []
-        memo, size = self._memo, self._key[len(prefixes[0])]
+        size = self._key[len(prefixes[0])]
         examples = {prefix[:size]: prefix for prefix in prefixes}
-        if len(memo) >= _MEMO_LIMIT:
-            memo.clear()
-        for key, prefix in examples.items():
-            if key not in memo:
-                memo[key] = self.check(prefix)
-        if not any(map(memo.__getitem__, examples)):
+        verdicts = {key: self._verdict(key, prefix) for key, prefix in examples.items()}
+        if not any(verdicts.values()):
             return prefixes, []
         rejected: list[tuple[Prefix, Reject]] = []
         accepted: list[Prefix] = []
         for prefix in prefixes:
-            if verdict := memo[prefix[:size]]:
+            if verdict := verdicts[prefix[:size]]:
                 rejected.append((prefix, verdict))
             else:
                 accepted.append(prefix)
         return accepted, rejected
+
+    def _verdict(self, key: bytes, prefix: Prefix) -> Reject:
+        verdict = self._memo.get(key)
+        return self._memo.remember(key, self.check(prefix)) if verdict is None else verdict
 
     def check(self, prefix: Prefix) -> Reject:
         """Judge one prefix."""

@@ -23,7 +23,7 @@ from routerd.core.rib import export
 from routerd.core.rib.adj_rib_out import AdjRibsOut
 from routerd.core.rib.decision import Decision, Options, decide
 from routerd.core.rib.graceful_restart import retains, unretained
-from routerd.core.rib.loc_rib import Change, LocRib, PathSet
+from routerd.core.rib.loc_rib import Change, Hop, LocRib, PathSet
 from routerd.core.rib.nexthop import NexthopTable, Resolution
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.policy import PrefixFilter, Reject, check_attributes
@@ -45,6 +45,7 @@ class Rib:
         self.nexthops = NexthopTable()
         self.peers: dict[str, Peer] = {}
         self.effects: list[Effect] = []
+        self._filters: dict[str, PrefixFilter] = {}
         fib = config.fib
         self._options = Options(fib.max_paths, fib.multipath_relax, fib.ignore_origin, fib.always_compare_med)
         self.loc_rib = LocRib(self._decide)
@@ -56,8 +57,8 @@ class Rib:
         self.networks = [parse_prefix(text) for text in config.router.networks]
         self.loc_rib.announce(self._local, self.networks)
 
-    def _decide(self, paths: tuple[Path, ...]) -> Decision:
-        return decide(paths, self._options, self.resolve)
+    def _decide(self, paths: tuple[Path, ...], incumbent: Path | None) -> Decision:
+        return decide(paths, self._options, self.resolve, incumbent)
 
     def resolve(self, path: Path) -> Resolution | None:
         """Resolve the next hop of a path."""
@@ -75,8 +76,11 @@ class Rib:
         return self.peers[address]
 
     def _filter(self, peer: Peer) -> PrefixFilter:
-        own = [parse_prefix(text) for text in self.config.router.networks]
-        return PrefixFilter(peer.group, [*own, *sorted(self.nexthops.networks)])
+        """Return the filter that the peers of a group share."""
+        if peer.group_name not in self._filters:
+            own = [parse_prefix(text) for text in self.config.router.networks]
+            self._filters[peer.group_name] = PrefixFilter(peer.group, [*own, *sorted(self.nexthops.networks)])
+        return self._filters[peer.group_name]
 
     # ------------------------------------------------------------------------------------------ sessions
 
@@ -122,6 +126,7 @@ class Rib:
                 peer.adj_rib_in.purge(family)
         else:
             peer.adj_rib_in.purge()
+            peer.forget_paths()
         self.effects.append(
             Event(
                 "peer down",
@@ -144,7 +149,7 @@ class Rib:
 
     def gateways_of(self, peer: Peer) -> set[Gateway]:
         """The gateways that the peer's paths lead to, and that of its own address."""
-        hops = [*peer.hops, (peer.packed, None)]
+        hops: list[Hop] = [*self.loc_rib.hops.get(peer.address, ()), (peer.packed, None)]
         resolved = (self.nexthops.resolve(*hop, peer.packed) for hop in hops)
         return {resolution.gateway for resolution in resolved if resolution is not None}
 
@@ -152,6 +157,8 @@ class Rib:
         """Graceful restart took too long: what is still stale goes."""
         peer.deadline = None
         peer.router_restarted = False
+        if peer.session is None:
+            peer.forget_paths()
         if not peer.adj_rib_in.stale:
             return
         self.effects.append(
@@ -191,7 +198,7 @@ class Rib:
             changes += self.loc_rib.withdraw(peer.address, update.withdrawn)
         for attributes, prefixes in update.announced:
             path, verdict = peer.known(attributes) or peer.remember(attributes, self._judge(peer, attributes), now)
-            changes += self._announce(peer, path, verdict, prefixes)
+            changes += self._announce(peer, path, verdict, prefixes, now)
             if (GRACEFUL_SHUTDOWN in attributes.communities) != peer.shutting_down:
                 self._note_shutdown(peer)
         if update.end_of_rib is not None:
@@ -199,7 +206,7 @@ class Rib:
             peer.pending_eor -= {update.end_of_rib}
         return changes
 
-    def _announce(self, peer: Peer, path: Path, verdict: Reject, prefixes: list[Prefix]) -> list[Change]:
+    def _announce(self, peer: Peer, path: Path, verdict: Reject, prefixes: list[Prefix], now: float) -> list[Change]:
         accepted: list[Prefix] = []
         rejected = [(prefix, verdict) for prefix in prefixes]
         if not verdict:
@@ -208,6 +215,8 @@ class Rib:
         if rejected:
             changes += self.loc_rib.withdraw(peer.address, peer.adj_rib_in.reject(path, rejected))
         if accepted:
+            if path not in self.loc_rib.users and path.since < now:
+                path, _ = peer.remember(path.attributes, verdict, now)  # it was gone: now it is a new one
             peer.adj_rib_in.accept(path, accepted)
             changes += self.loc_rib.announce(path, accepted)
         return changes
@@ -255,6 +264,7 @@ class Rib:
         different = set(self.loc_rib.invalidate())
         if own == (self.nexthops.addresses, self.nexthops.networks):
             return different, []
+        self._filters.clear()
         for peer in self.peers.values():
             peer.filter = self._filter(peer)
         self._renew_exports()
@@ -266,7 +276,7 @@ class Rib:
             if peer.session is None:
                 continue
             rib = peer.adj_rib_in
-            peer.forget_verdicts()
+            peer.forget_paths()
             heard: dict[Path, list[Prefix]] = {}
             for prefix, path in rib.accepted.items():
                 heard.setdefault(path, []).append(prefix)
@@ -275,7 +285,7 @@ class Rib:
             for path, prefixes in heard.items():
                 verdict = self._judge(peer, path.attributes)
                 peer.rejudge(path, verdict)
-                changes += self._announce(peer, path, verdict, prefixes)
+                changes += self._announce(peer, path, verdict, prefixes, path.since)
         return changes
 
     # ------------------------------------------------------------------------------------------ export
