@@ -159,7 +159,13 @@ def test_ipv6_next_hops(octets: str, next_hop: str, link_local: str | None) -> N
 
 @pytest.mark.parametrize(
     ("octets", "next_hop"),
-    [("0a000001", "10.0.0.1"), (GLOBAL, "2001:db8::ff"), (GLOBAL + LINK_LOCAL, "2001:db8::ff")],
+    [
+        ("0a000001", "10.0.0.1"),
+        (GLOBAL, "2001:db8::ff"),
+        (GLOBAL + LINK_LOCAL, "2001:db8::ff"),
+        ("00" * 10 + "ffff 0a000001", "10.0.0.1"),
+        ("00" * 10 + "ffff 0a000001" + LINK_LOCAL, "10.0.0.1"),
+    ],
 )
 def test_ipv4_routes_in_multiprotocol_nlri(octets: str, next_hop: str) -> None:
     update = decoder().decode(body(mp_reach(octets, NLRI, afi=1), ORIGIN, AS_PATH))

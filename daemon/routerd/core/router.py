@@ -22,6 +22,7 @@ from routerd.core.message import (
     GroupActivity,
     GroupLost,
     GroupMade,
+    Identified,
     Input,
     InspectGroups,
     KernelDump,
@@ -135,6 +136,11 @@ class Router:
                 effects += self._audited(message, now)
             case NeighbourState(gateway=gateway, alive=alive):
                 effects += self._neighbour(gateway, alive=alive)
+            case Identified(addresses=addresses):
+                concerned, changes = self.rib.identified(addresses)
+                self._changed(changes)
+                for peer in concerned:
+                    self._heard_all(peer)
             case GroupMade(id=id, flows=flows):
                 if not flows:
                     self.fib.made_afresh(id)
@@ -260,7 +266,9 @@ class Router:
 
     def _heard_all(self, address: str) -> None:
         peer = self.rib.peers.get(address)
-        if peer is not None and peer.session is not None and not peer.pending_eor:
+        if peer is None or peer.session is None or peer.pending_eor:
+            return
+        if not self.rib.hosts.waits(address):
             self.fib.settle(self.rib.gateways_of(peer))
 
     def _work(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
 from routerd.config.model import LivenessSection
@@ -18,9 +18,9 @@ from routerd.kernel import wire
 from routerd.kernel.requests import Refusals, Requests
 
 RTM_NEWNEIGH, RTM_GETNEIGH = 28, 30
-NUD_REACHABLE, NUD_PROBE, NUD_FAILED, NUD_PERMANENT = 0x02, 0x10, 0x20, 0x80
+NUD_REACHABLE, NUD_PROBE, NUD_FAILED, NUD_NOARP, NUD_PERMANENT = 0x02, 0x10, 0x20, 0x40, 0x80
 _NTF_USE = 0x01
-_NDA_DST = 1
+_NDA_DST, _NDA_LLADDR = 1, 2
 
 NDMSG = struct.Struct("=B3xiHBB")
 """struct ndmsg: family, interface index, state, flags, type."""
@@ -72,6 +72,20 @@ def _state(gateway: Gateway) -> int:
         return 0  # no entry, or no such interface: nobody answers
     state: int = NDMSG.unpack_from(answer, wire.HEADER.size)[2]
     return state
+
+
+def link_layer_addresses(gateways: Collection[Gateway]) -> dict[Gateway, bytes]:
+    """Return the link-layer addresses of those of these neighbours that have answered lately, or whose entry somebody
+    made by hand; empty for a link without such addresses. Raises OSError if the table cannot be read."""
+    found: dict[Gateway, bytes] = {}
+    for data, start, end in wire.dump(RTM_GETNEIGH, bytes(NDMSG.size)):
+        _, ifindex, state, _, _ = NDMSG.unpack_from(data, start)
+        if state & (NUD_REACHABLE | NUD_NOARP | NUD_PERMANENT):
+            fields = wire.attributes(data, start + NDMSG.size, end)
+            gateway = Gateway(Address(fields.get(_NDA_DST, b"")), ifindex)
+            if gateway in gateways:
+                found[gateway] = b"" if state & NUD_NOARP else fields.get(_NDA_LLADDR, b"")
+    return found
 
 
 def parse_neighbour(data: bytes, start: int, end: int) -> tuple[Gateway, int] | None:

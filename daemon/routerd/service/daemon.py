@@ -30,6 +30,7 @@ from routerd.kernel.writer import KernelWriter
 from routerd.service.answers import Answers
 from routerd.service.drains import Drains
 from routerd.service.engine import SLICE, Engine
+from routerd.service.identity import identify
 from routerd.service.recording import Recorder
 from routerd.session.speaker import Speaker
 
@@ -102,6 +103,7 @@ class Daemon:
                 group.create_task(self._housekeep())
                 group.create_task(self._reconcile())
                 group.create_task(self._watch_neighbours())
+                group.create_task(identify(self.engine))
                 group.create_task(self.answers.watch_drains())
                 group.create_task(server.serve(self.answers, listener))
                 group.create_task(self._report())

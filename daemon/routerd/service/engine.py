@@ -23,6 +23,7 @@ from routerd.core.message import (
     Effect,
     Event,
     GroupActivity,
+    Identify,
     Input,
     InspectGroups,
     Program,
@@ -55,7 +56,8 @@ log = structlog.get_logger()
 class Engine:
     """The core between the speaker and the kernel, whose `writer` it has.
 
-    Events: `wake` is set when the core may have something to do by itself, `resync` when the kernel is to be read.
+    Events: `wake` is set when the core may have something to do by itself, `resync` when the kernel is to be read,
+    `identify` when link-layer addresses are to be found out.
     """
 
     def __init__(self, config: Config, router: Router, writer: KernelWriter, speaker: Speaker) -> None:
@@ -63,6 +65,7 @@ class Engine:
         self.router = router
         self.wake = asyncio.Event()
         self.resync = asyncio.Event()
+        self.identify = asyncio.Event()
         self.recorder: Recorder | None = None
         self._writer = writer
         self._speaker = speaker
@@ -152,6 +155,8 @@ class Engine:
                     log.warning("session closed", peer=peer, reason=reason)
                     if generation := self._codecs.generation(peer):
                         self._speaker.close(peer, generation, code, subcode, reason)
+                case Identify():
+                    self.identify.set()
                 case InspectGroups(ids=ids):
                     self._inspected = ids
                 case Resync(reason=reason):

@@ -6,12 +6,22 @@ out by the composition root. All are frozen and hold plain data, so that a run c
 
 from __future__ import annotations
 
-from routerd.core.message.effect import Advertise, CloseSession, Effect, Event, InspectGroups, Program, Resync
+from routerd.core.message.effect import (
+    Advertise,
+    CloseSession,
+    Effect,
+    Event,
+    Identify,
+    InspectGroups,
+    Program,
+    Resync,
+)
 from routerd.core.message.kernel import (
     ForeignRoute,
     GroupActivity,
     GroupLost,
     GroupMade,
+    Identified,
     Interface,
     KernelDump,
     KernelGroup,
@@ -62,6 +72,8 @@ __all__ = [
     "GroupActivity",
     "GroupLost",
     "GroupMade",
+    "Identified",
+    "Identify",
     "Input",
     "InspectGroups",
     "Interface",
@@ -107,6 +119,7 @@ Input = (
     | KernelObjects
     | RouteAudit
     | NeighbourState
+    | Identified
     | GroupMade
     | GroupLost
     | Drain

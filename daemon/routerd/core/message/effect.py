@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from routerd.core.message.operation import Operation
+from routerd.core.message.operation import Gateway, Operation
 from routerd.core.route import Attributes, Family, Prefix
 
 
@@ -55,6 +55,13 @@ class InspectGroups:
 
 
 @dataclass(frozen=True, slots=True)
+class Identify:
+    """Find out the link-layer addresses of these gateways, and answer with Identified as they become known."""
+
+    gateways: tuple[Gateway, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that operators want to see in the log and the event stream."""
 
@@ -63,4 +70,4 @@ class Event:
     level: str = "info"
 
 
-Effect = Program | Advertise | CloseSession | Resync | InspectGroups | Event
+Effect = Program | Advertise | CloseSession | Resync | InspectGroups | Identify | Event

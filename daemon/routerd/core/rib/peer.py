@@ -14,11 +14,13 @@ _PATHS_LIMIT = 1 << 20
 
 
 class Peer:
-    """A peer's session and announcements. Times are monotonic seconds, `heard` that of its last UPDATE."""
+    """A peer's session and announcements. Times are monotonic seconds, `heard` that of its last UPDATE. `addresses`
+    are that of the session and those that the operator named besides."""
 
     def __init__(self, address: str, name: str, group_name: str, group: PeerGroup, now: float) -> None:
         self.address = address
         self.packed: Address = parse_address(address)
+        self.addresses = frozenset((self.packed,))
         self.name = name
         self.group_name = group_name
         self.group = group

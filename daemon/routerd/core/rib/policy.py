@@ -36,6 +36,9 @@ class Reject(IntEnum):
     DEFAULT_ROUTE = 8
     OWN_NETWORK = 9
     REFLECTION_LOOP = 10
+    NODE_ADDRESS = 11
+    OTHER_HOST = 12
+    UNKNOWN_HOST = 13
 
     @property
     def text(self) -> str:
@@ -55,6 +58,9 @@ _TEXTS = {
     Reject.DEFAULT_ROUTE: "a default route that accept does not list",
     Reject.OWN_NETWORK: "lies in a network of the router itself",
     Reject.REFLECTION_LOOP: "ORIGINATOR_ID is the router's own (RFC 4456)",
+    Reject.NODE_ADDRESS: "would take over an address of the router or of a node",
+    Reject.OTHER_HOST: "the next hop is another host's (its link-layer address is not the peer's)",
+    Reject.UNKNOWN_HOST: "whose the next hop is, is not known (no link-layer address yet)",
 }
 
 MARTIANS = tuple(
@@ -77,22 +83,27 @@ def unmap(address: Address) -> Address:
     return Address(address[12:]) if len(address) == 16 and address[:12] == _MAPPED else address
 
 
+def is_link_local(address: Address) -> bool:
+    """Tell whether an address means something on one link only (fe80::/10)."""
+    return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
 def check_attributes(
     attributes: Attributes,
     group: PeerGroup,
     *,
     asn: int,
     router_id: Address,
-    peer: Address,
+    peer: frozenset[Address],
     peer_asn: int,
     external: bool,
     own: frozenset[Address],
 ) -> Reject:
-    """Judge what all prefixes of an UPDATE share. `own` are the router's addresses.
+    """Judge what all prefixes of an UPDATE share. `own` are the router's addresses, `peer` those of the peer: of its
+    session, and others that the operator named.
 
-    The next hop must be the peer's own (RFC 7948 section 4.8), unless the group's next_hop is "any". A next hop
-    of the other family cannot be compared with the session's address; next-hop tracking holds it to the
-    peer's link.
+    The next hop must be the peer's own (RFC 7948 section 4.8), unless the group's next_hop is "any". One of a family
+    or a scope of which no address of the peer is known cannot be compared; `Hosts` judges it.
     """
     if asn in as_numbers(attributes.as_path):
         return Reject.OWN_AS
@@ -101,10 +112,14 @@ def check_attributes(
     if not external and attributes.originator_id == router_id:
         return Reject.REFLECTION_LOOP
     next_hop = unmap(attributes.next_hop)
+    if not any(next_hop) and attributes.link_local is not None:
+        next_hop = attributes.link_local
     if next_hop in own:
         return Reject.OWN_NEXT_HOP
-    if external and group.next_hop == "peer" and len(next_hop) == len(peer) and next_hop != peer:
-        return Reject.FOREIGN_NEXT_HOP
+    if external and group.next_hop == "peer" and next_hop not in peer:
+        kind = len(next_hop), is_link_local(next_hop)
+        if kind in {(len(address), is_link_local(address)) for address in peer}:
+            return Reject.FOREIGN_NEXT_HOP
     return Reject.NONE
 
 

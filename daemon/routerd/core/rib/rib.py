@@ -6,6 +6,8 @@ to peers and to people is collected in `effects` as it comes up.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from routerd.config.model import Config
 from routerd.core.message import (
     CloseSession,
@@ -13,6 +15,7 @@ from routerd.core.message import (
     Event,
     ForeignRoute,
     Gateway,
+    Identify,
     Interface,
     RouteRefresh,
     SessionDown,
@@ -23,6 +26,7 @@ from routerd.core.rib import export
 from routerd.core.rib.adj_rib_out import AdjRibsOut
 from routerd.core.rib.decision import Decision, Options, decide
 from routerd.core.rib.graceful_restart import retains, unretained
+from routerd.core.rib.hosts import Hosts
 from routerd.core.rib.loc_rib import Change, Hop, LocRib, PathSet
 from routerd.core.rib.nexthop import NexthopTable, Resolution
 from routerd.core.rib.peer import Peer
@@ -45,6 +49,7 @@ class Rib:
         self.nexthops = NexthopTable()
         self.peers: dict[str, Peer] = {}
         self.effects: list[Effect] = []
+        self.hosts = Hosts()
         self._filters: dict[str, PrefixFilter] = {}
         fib = config.fib
         self._options = Options(fib.max_paths, fib.multipath_relax, fib.ignore_origin, fib.always_compare_med)
@@ -70,7 +75,8 @@ class Rib:
             found = self.config.group_of(address)
             if found is None:
                 return None
-            peer = Peer(address, self.config.name_of(address), found[0], found[1], now)
+            peer = Peer(address, self.config.name_of(address), *found, now)
+            peer.addresses |= set(map(parse_address, self.config.addresses_of(address)))
             peer.filter = self._filter(peer)
             self.peers[address] = peer
         return self.peers[address]
@@ -126,7 +132,7 @@ class Rib:
                 peer.adj_rib_in.purge(family)
         else:
             peer.adj_rib_in.purge()
-            peer.forget_paths()
+            self._forget(peer)
         self.effects.append(
             Event(
                 "peer down",
@@ -158,7 +164,7 @@ class Rib:
         peer.deadline = None
         peer.router_restarted = False
         if peer.session is None:
-            peer.forget_paths()
+            self._forget(peer)
         if not peer.adj_rib_in.stale:
             return
         self.effects.append(
@@ -169,6 +175,11 @@ class Rib:
             )
         )
         peer.adj_rib_in.purge()
+
+    def _forget(self, peer: Peer) -> None:
+        """Forget what was only remembered of a session that is over."""
+        peer.forget_paths()
+        self.hosts.forget(peer.address)
 
     def forget_dynamic_peers(self, now: float) -> None:
         """Forget peers of ranges that have been away for long: nodes come and go with new addresses."""
@@ -232,16 +243,37 @@ class Rib:
 
     def _judge(self, peer: Peer, attributes: Attributes) -> Reject:
         assert peer.session is not None, "only a peer with a session announces"
-        return check_attributes(
+        verdict = check_attributes(
             attributes,
             peer.group,
             asn=self.config.router.asn,
             router_id=self._router_id,
-            peer=peer.packed,
+            peer=peer.addresses,
             peer_asn=peer.session.received.asn,
             external=peer.external,
             own=self.nexthops.addresses,
         )
+        if verdict or not peer.external or peer.group.next_hop == "any":
+            return verdict
+        return self._judge_host(peer, attributes)
+
+    def _judge_host(self, peer: Peer, attributes: Attributes) -> Reject:
+        """Judge whether traffic would go to the peer itself."""
+        mine = self.nexthops.resolve(peer.packed, None, peer.packed)
+        theirs = self.nexthops.resolve(attributes.next_hop, attributes.link_local, peer.packed)
+        if theirs is not None and (theirs == mine or theirs.gateway.address in peer.addresses):
+            return Reject.NONE
+        gateways = (None if way is None else way.gateway for way in (mine, theirs))
+        verdict = self.hosts.judge(peer.address, *gateways)
+        if self.hosts.asked:
+            self.effects.append(Identify(tuple(self.hosts.asked)))
+            self.hosts.asked.clear()
+        return verdict
+
+    def identified(self, addresses: dict[Gateway, bytes]) -> tuple[list[str], list[Change]]:
+        """Take over link-layer addresses; return the peers that they concern, and what changes of their paths."""
+        concerned = self.hosts.take(addresses)
+        return concerned, self._rejudge(self.peers[peer] for peer in concerned)
 
     def _note_faults(self, peer: Peer, update: Update) -> None:
         peer.faults += 1
@@ -256,23 +288,23 @@ class Rib:
         """Take over a dump of interfaces and foreign routes (None: those last heard of).
 
         Returns the path sets that decide differently now, and the changes of announcements that are judged
-        differently because the router's own addresses or networks are others.
+        differently because the router's own addresses or networks are others, or because of the ways to next hops.
         """
         own = (self.nexthops.addresses, self.nexthops.networks)
         if not self.nexthops.update(interfaces, foreign):
             return set(), []
         different = set(self.loc_rib.invalidate())
         if own == (self.nexthops.addresses, self.nexthops.networks):
-            return different, []
+            return different, self._rejudge(p for p in self.peers.values() if self.hosts.concerns(p.address))
         self._filters.clear()
         for peer in self.peers.values():
             peer.filter = self._filter(peer)
         self._renew_exports()
-        return different, self._rejudge()
+        return different, self._rejudge(self.peers.values())
 
-    def _rejudge(self) -> list[Change]:
+    def _rejudge(self, peers: Iterable[Peer]) -> list[Change]:
         changes: list[Change] = []
-        for peer in self.peers.values():
+        for peer in peers:
             if peer.session is None:
                 continue
             rib = peer.adj_rib_in
