@@ -21,6 +21,8 @@ OTHER, OTHER6 = "10.0.0.200", "fd00::200"
 """Addresses of another host on the nodes' link."""
 
 SIX = """
+[drain]
+state_file = ""
 [[peers]]
 name = "six"
 address = "fd00::170"

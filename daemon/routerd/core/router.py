@@ -120,7 +120,8 @@ class Router:
                 effects += self._settle(now, quiet=quiet)
             case Work():
                 self._work()
-            case SessionUp():
+            case SessionUp(peer=peer):
+                self._changed(self.rib.guard_peer(peer, now))
                 self.rib.session_up(message, now)
             case SessionDown():
                 effects += self._session_down(message, now)

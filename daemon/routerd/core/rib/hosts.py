@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from routerd.core.message import Gateway
 from routerd.core.rib.policy import Reject
+from routerd.core.route import Address, format_address
 
 LIMIT = 16
 """Gateways that the kernel is asked about on behalf of one peer: each takes a place in its table of neighbours."""
@@ -56,6 +57,12 @@ class Hosts:
                 known.update(news)
                 concerned.append(peer)
         return concerned
+
+    def addresses(self, peer: Address) -> set[Address]:
+        """Return the addresses of the peer at an address that were found to be its own."""
+        known = self._of.get(format_address(peer), {})
+        own = {known[gateway] for gateway in known if gateway.address == peer} - {None, b""}
+        return {gateway.address for gateway, address in known.items() if address in own}
 
     def concerns(self, peer: str) -> bool:
         """Tell whether the peer has announced such next hops."""

@@ -96,6 +96,11 @@ class NexthopTable:
                 return Resolution(gateway, metric)
         return None
 
+    def leads(self, address: Address) -> int:
+        """Return the length of the longest prefix that leads to an address, 0 if none but the default route does."""
+        ways = [network for network, _ in self._connected] + [network for network, _, _ in self._routed]
+        return max((network[0] for network in ways if contains(network, address)), default=0)
+
     def link_of(self, peer: Address) -> int | None:
         """Return the index of the interface whose network holds the peer; None when it is not on a link."""
         return next((index for network, index in self._connected if contains(network, peer)), None)

@@ -167,7 +167,7 @@ class PrefixFilter:
             return Reject.NO_POLICY
         if prefix[0] == 0 and prefix not in self._accept:
             return Reject.DEFAULT_ROUTE
-        if prefix[0] and any(covers(martian, prefix) for martian in MARTIANS):
+        if prefix[0] and any(covers(martian, prefix) and not self._meant(martian, prefix) for martian in MARTIANS):
             return Reject.MARTIAN
         if not self._any and not any(covers(allowed, prefix) for allowed in self._accept):
             return Reject.NOT_ACCEPTED
@@ -178,8 +178,10 @@ class PrefixFilter:
             inside = covers(network, prefix)
             if not inside and not (self._any and covers(prefix, network)):
                 continue
-            # An entry of accept that lies inside the router's network says that the operator means it.
-            if any(covers(network, allowed) and covers(allowed, prefix) for allowed in self._accept):
-                continue
-            return True
+            if not self._meant(network, prefix):
+                return True
         return False
+
+    def _meant(self, space: Prefix, prefix: Prefix) -> bool:
+        """Tell whether an entry of accept inside a space that is barred says that the operator means the prefix."""
+        return any(covers(space, allowed) and covers(allowed, prefix) for allowed in self._accept)

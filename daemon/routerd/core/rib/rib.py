@@ -26,6 +26,7 @@ from routerd.core.rib import export
 from routerd.core.rib.adj_rib_out import AdjRibsOut
 from routerd.core.rib.decision import Decision, Options, decide
 from routerd.core.rib.graceful_restart import retains, unretained
+from routerd.core.rib.guard import Guard
 from routerd.core.rib.hosts import Hosts
 from routerd.core.rib.loc_rib import Change, Hop, LocRib, PathSet
 from routerd.core.rib.nexthop import NexthopTable, Resolution
@@ -50,6 +51,7 @@ class Rib:
         self.peers: dict[str, Peer] = {}
         self.effects: list[Effect] = []
         self.hosts = Hosts()
+        self.guard = Guard(self.nexthops.leads)
         self._filters: dict[str, PrefixFilter] = {}
         fib = config.fib
         self._options = Options(fib.max_paths, fib.multipath_relax, fib.ignore_origin, fib.always_compare_med)
@@ -184,10 +186,14 @@ class Rib:
     def forget_dynamic_peers(self, now: float) -> None:
         """Forget peers of ranges that have been away for long: nodes come and go with new addresses."""
         static = {peer.address for peer in self.config.peers}
-        for peer in list(self.peers.values()):
-            away = peer.session is None and not peer.adj_rib_in.stale and now - peer.since > FORGET_AFTER
-            if away and peer.address not in static:
-                del self.peers[peer.address]
+        away = [
+            p for p in self.peers.values() if not p.session and not p.adj_rib_in.stale and p.address not in static
+        ]
+        gone = [peer.address for peer in away if now - peer.since > FORGET_AFTER]
+        for address in gone:
+            del self.peers[address]
+        if gone:
+            self._guard_anew()
 
     def purge_slice(self, peer: Peer) -> list[Change]:
         """Do a bounded part of a purge."""
@@ -222,6 +228,8 @@ class Rib:
         rejected = [(prefix, verdict) for prefix in prefixes]
         if not verdict:
             accepted, rejected = peer.filter.split(prefixes)
+            accepted, barred = self.guard.split(accepted)
+            rejected += barred
         changes: list[Change] = []
         if rejected:
             changes += self.loc_rib.withdraw(peer.address, peer.adj_rib_in.reject(path, rejected))
@@ -272,8 +280,26 @@ class Rib:
 
     def identified(self, addresses: dict[Gateway, bytes]) -> tuple[list[str], list[Change]]:
         """Take over link-layer addresses; return the peers that they concern, and what changes of their paths."""
-        concerned = self.hosts.take(addresses)
-        return concerned, self._rejudge(self.peers[peer] for peer in concerned)
+        concerned = [self.peers[peer] for peer in self.hosts.take(addresses)]
+        changes = self._rejudge(concerned)
+        for peer in concerned:
+            changes += self._guard(self.hosts.addresses(peer.packed))
+        return [peer.address for peer in concerned], changes
+
+    def guard_peer(self, address: str, now: float) -> list[Change]:
+        """A peer dials in: its address is guarded from now on, if it was not; return what changes by that."""
+        peer = self._peer(address, now)
+        return [] if peer is None else self._guard(peer.addresses)
+
+    def _guard(self, addresses: Iterable[Address]) -> list[Change]:
+        """Guard addresses; whoever announces a prefix that is barred now is judged again."""
+        barred = self.guard.add(addresses) & self.loc_rib.table.keys()
+        found = {path.peer for prefix in barred for path in self.loc_rib.table[prefix].paths}
+        return self._rejudge(self.peers[peer] for peer in found if peer != LOCAL)
+
+    def _guard_anew(self) -> bool:
+        peers = [peer.addresses | self.hosts.addresses(peer.packed) for peer in self.peers.values()]
+        return self.guard.renew(self.nexthops.addresses.union(*peers))
 
     def _note_faults(self, peer: Peer, update: Update) -> None:
         peer.faults += 1
@@ -293,8 +319,9 @@ class Rib:
         own = (self.nexthops.addresses, self.nexthops.networks)
         if not self.nexthops.update(interfaces, foreign):
             return set(), []
+        guarded = self._guard_anew()
         different = set(self.loc_rib.invalidate())
-        if own == (self.nexthops.addresses, self.nexthops.networks):
+        if own == (self.nexthops.addresses, self.nexthops.networks) and not guarded:
             return different, self._rejudge(p for p in self.peers.values() if self.hosts.concerns(p.address))
         self._filters.clear()
         for peer in self.peers.values():
