@@ -231,7 +231,8 @@ def test_equal_attributes_in_other_octets_are_the_same_object() -> None:
     assert [session.decode(reordered).announced[0][0] is first for session in sessions] == [True, True]
 
 
-def test_what_is_remembered_dies_with_the_last_session_of_its_kind() -> None:
+def test_what_is_remembered_dies_with_the_last_session_of_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attributes_module, "_parsers", weakref.WeakValueDictionary())
     first, second = (decoder(opened(four_octet_as=False), external=False) for _ in range(2))
     remembered = weakref.ref(first._parser)
     del first

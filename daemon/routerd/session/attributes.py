@@ -16,6 +16,7 @@ from routerd.core.route import Attributes, Unknown, weight
 from routerd.session.aspath import (
     AS_TRANS,
     has_confederation,
+    has_set,
     merge_as4_path,
     without_confederation,
 )
@@ -193,9 +194,13 @@ class AttributeParser:
         return fields, faults, seen
 
     def _finish_as_path(self, fields: dict[str, Any], faults: list[Fault]) -> None:
-        """Refuse confederation segments from outside, and merge what a two-octet peer sent in two parts."""
+        """Refuse sets, and confederation segments from outside; merge what a two-octet peer sent in two parts."""
         path = fields.get("as_path", ())
-        if self._external and has_confederation(path):
+        for code, name in ((AttributeCode.AS_PATH, "as_path"), (AttributeCode.AS4_PATH, "as4_path")):
+            if has_set(fields.get(name) or ()):
+                # RFC 9774 section 3: nobody can tell who is behind a set.
+                faults.append(_fault(WITHDRAW, code, "holds an AS_SET"))
+        if self._external and has_confederation(path) and not has_set(path):
             # RFC 5065 section 5, a malformed AS_PATH and thus RFC 7606 section 7.2.
             faults.append(_fault(WITHDRAW, AttributeCode.AS_PATH, "confederation segment from outside"))
         as4_path = fields.pop("as4_path", None)
