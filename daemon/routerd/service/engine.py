@@ -27,6 +27,7 @@ from routerd.core.message import (
     Input,
     InspectGroups,
     Program,
+    Refresh,
     Resync,
     SessionDown,
     SessionUp,
@@ -39,6 +40,7 @@ from routerd.kernel.bulk import Bulk
 from routerd.kernel.writer import KernelWriter
 from routerd.service.recording import Recorder
 from routerd.session.codecs import Codecs
+from routerd.session.encode import route_refresh
 from routerd.session.frames import RawUpdate
 from routerd.session.speaker import Speaker
 from routerd.session.update import UpdateError
@@ -151,6 +153,9 @@ class Engine:
                 case Advertise(peer=peer):
                     if generation := self._codecs.generation(peer):
                         self._speaker.send(peer, generation, self._codecs.encode(effect))
+                case Refresh(peer=peer, families=families):
+                    if generation := self._codecs.generation(peer):
+                        self._speaker.send(peer, generation, route_refresh(families))
                 case CloseSession(peer=peer, code=code, subcode=subcode, reason=reason):
                     log.warning("session closed", peer=peer, reason=reason)
                     if generation := self._codecs.generation(peer):

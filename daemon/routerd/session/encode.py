@@ -26,7 +26,7 @@ from routerd.session.attributes import MEMO_LIMIT
 from routerd.session.nlri import WIDTH, join_nlri
 
 _MARKER = b"\xff" * 16
-_UPDATE = 2
+_UPDATE, _ROUTE_REFRESH = 2, 5
 _MAX_MESSAGE = 4096
 _MAX_EXTENDED_MESSAGE = 65535
 _FIXED = 23
@@ -109,6 +109,11 @@ class UpdateEncoder:
                 # Multiprotocol NLRI come first, whatever their code: RFC 7606 section 5.1.
                 reach = _attribute(OPTIONAL, AttributeCode.MP_REACH_NLRI, start + field)
                 yield _message(b"", reach + octets, b"")
+
+
+def route_refresh(families: Iterable[Family]) -> bytes:
+    """Return the messages that ask a peer to announce these families again (RFC 2918 section 3)."""
+    return b"".join(_MARKER + pack("!HBHBB", 23, _ROUTE_REFRESH, family, 0, 1) for family in families)
 
 
 class AttributeEncoder:

@@ -14,6 +14,7 @@ from routerd.core.message.effect import (
     Identify,
     InspectGroups,
     Program,
+    Refresh,
     Resync,
 )
 from routerd.core.message.kernel import (
@@ -89,6 +90,7 @@ __all__ = [
     "Open",
     "Operation",
     "Program",
+    "Refresh",
     "Resync",
     "RouteAudit",
     "RouteRefresh",

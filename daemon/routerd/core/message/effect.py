@@ -31,6 +31,14 @@ class Advertise:
 
 
 @dataclass(frozen=True, slots=True)
+class Refresh:
+    """Ask a peer to announce these families again (RFC 2918)."""
+
+    peer: str
+    families: tuple[Family, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CloseSession:
     """End a session with a NOTIFICATION of this code and subcode (RFC 4486 for Cease)."""
 
@@ -70,4 +78,4 @@ class Event:
     level: str = "info"
 
 
-Effect = Program | Advertise | CloseSession | Resync | InspectGroups | Identify | Event
+Effect = Program | Advertise | Refresh | CloseSession | Resync | InspectGroups | Identify | Event

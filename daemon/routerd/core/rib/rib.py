@@ -17,6 +17,7 @@ from routerd.core.message import (
     Gateway,
     Identify,
     Interface,
+    Refresh,
     RouteRefresh,
     SessionDown,
     SessionUp,
@@ -232,7 +233,10 @@ class Rib:
             rejected += barred
         changes: list[Change] = []
         if rejected:
+            full = bool(peer.adj_rib_in.rejected.beyond)
             changes += self.loc_rib.withdraw(peer.address, peer.adj_rib_in.reject(path, rejected))
+            if peer.adj_rib_in.rejected.beyond and not full:
+                self.effects.append(Event("more is rejected than is kept", {"peer": peer.name}, level="warning"))
         if accepted:
             if path not in self.loc_rib.users and path.since < now:
                 path, _ = peer.remember(path.attributes, verdict, now)  # it was gone: now it is a new one
@@ -339,13 +343,24 @@ class Rib:
             heard: dict[Path, list[Prefix]] = {}
             for prefix, path in rib.accepted.items():
                 heard.setdefault(path, []).append(prefix)
-            for prefix, (path, _) in rib.rejected.items():
+            for path, prefix in rib.rejected.paths():
                 heard.setdefault(path, []).append(prefix)
+            if rib.rejected.beyond:
+                self._ask_again(peer, peer.session)
             for path, prefixes in heard.items():
                 verdict = self._judge(peer, path.attributes)
                 peer.rejudge(path, verdict)
                 changes += self._announce(peer, path, verdict, prefixes, path.since)
         return changes
+
+    def _ask_again(self, peer: Peer, session: SessionUp) -> None:
+        """Have the peer announce all again, because not all that was rejected is known by name (RFC 2918). One that
+        cannot is judged anew only when it says more by itself."""
+        if session.received.route_refresh and session.sent.route_refresh:
+            peer.adj_rib_in.rejected.beyond.clear()
+            self.effects.append(
+                Refresh(peer.address, tuple(sorted(session.received.families & session.sent.families)))
+            )
 
     # ------------------------------------------------------------------------------------------ export
 
