@@ -149,6 +149,7 @@ def test_multiprotocol_attribute_stands_anywhere(position: int) -> None:
         (LINK_LOCAL, "fe80::ff", None),
         (LINK_LOCAL + LINK_LOCAL, "fe80::ff", "fe80::ff"),
         (GLOBAL + GLOBAL, "2001:db8::ff", None),
+        (GLOBAL + "00" * 16, "2001:db8::ff", None),  # FRR without a link-local address of its own
     ],
 )
 def test_ipv6_next_hops(octets: str, next_hop: str, link_local: str | None) -> None:

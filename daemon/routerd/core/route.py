@@ -207,9 +207,11 @@ class Path:
     router_id: Address = Address(b"\0\0\0\0")
     external: bool = True
     length: int = field(init=False)
+    weight: int = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "length", as_path_length(self.attributes.as_path))
+        object.__setattr__(self, "weight", weight(self.attributes))
 
 
 LOCAL = "local"

@@ -13,7 +13,6 @@ from routerd.core.route import (
     SegmentType,
     Unknown,
     parse_prefix,
-    weight,
 )
 
 DEFAULT_ROUTES = {Family.IPV4: parse_prefix("0.0.0.0/0"), Family.IPV6: parse_prefix("::/0")}
@@ -54,7 +53,7 @@ class Exporter:
             return self._originated(next_hop), ""
         key = path, family
         if key not in self._memo:
-            self._memo.remember(key, self._rewrite(path, next_hop), 2 * weight(path.attributes))
+            self._memo.remember(key, self._rewrite(path, next_hop), 2 * path.weight)
         return self._memo[key], path.peer
 
     def _originated(self, next_hop: Address) -> Attributes:

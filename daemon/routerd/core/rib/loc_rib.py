@@ -11,11 +11,13 @@ from itertools import repeat
 
 from routerd.core.memo import Memo
 from routerd.core.rib.decision import Decision, Step
-from routerd.core.route import Address, Path, Prefix, weight
+from routerd.core.route import Address, Path, Prefix
 
 _STEPS_LIMIT = 8 << 20
 """Octets of remembered steps from one path set to another."""
 
+Identity = tuple[frozenset[Path], Path | None]
+"""By what path sets are interned: the paths and the incumbent."""
 Hop = tuple[Address, Address | None]
 """A next hop and the link-local address beside it, as `Attributes` have them."""
 
@@ -26,11 +28,12 @@ class PathSet:
     `incumbent` is the path that was the best one before the set came to be, where another would win the mere tie.
     """
 
-    __slots__ = ("_decision", "_epoch", "incumbent", "paths", "users")
+    __slots__ = ("_decision", "_epoch", "identity", "incumbent", "paths", "users")
 
-    def __init__(self, paths: tuple[Path, ...], incumbent: Path | None = None) -> None:
+    def __init__(self, paths: tuple[Path, ...], identity: Identity) -> None:
         self.paths = paths
-        self.incumbent = incumbent
+        self.identity = identity
+        self.incumbent = identity[1]
         self.users = 0
         self._decision: Decision | None = None
         self._epoch = -1
@@ -52,11 +55,11 @@ class LocRib:
     def __init__(self, decide: Callable[[tuple[Path, ...], Path | None], Decision]) -> None:
         self._decide = decide
         self._epoch = 0
-        self.empty = PathSet(())
+        self.empty = PathSet((), (frozenset(), None))
         self.table: dict[Prefix, PathSet] = {}
         self.users: dict[Path, int] = {}
         self.hops: dict[str, dict[Hop, int]] = {}
-        self._sets: dict[tuple[frozenset[Path], Path | None], PathSet] = {}
+        self._sets: dict[Identity, PathSet] = {}
         self._steps: Memo[tuple[PathSet, Path | str], tuple[PathSet, Path | None]] = Memo(_STEPS_LIMIT)
 
     def decision(self, paths: PathSet) -> Decision:
@@ -101,7 +104,7 @@ class LocRib:
             new, replaced = self._steps.get((old, key), (None, None))
             if new is None or not (new.users or new is self.empty):  # a set out of use is no longer the interned one
                 new, replaced = self._step(old, peer, path)
-                cost = 0 if path is None else weight(path.attributes)
+                cost = 0 if path is None else path.weight
                 self._steps.remember((old, key), (new, replaced), cost + 32 * len(new.paths))
             if new is old:
                 continue
@@ -110,7 +113,7 @@ class LocRib:
                     del table[prefix]
             else:
                 if not new.users:
-                    self._sets[frozenset(new.paths), new.incumbent] = new
+                    self._sets[new.identity] = new
                 table.update(zip(moved, repeat(new)))
                 new.users += len(moved)
             if path is not None:
@@ -159,14 +162,15 @@ class LocRib:
         paths = kept if path is None else (*kept, path)
         if not paths:
             return self.empty, replaced
-        new = self._interned(paths, None)
+        members = frozenset(paths)
+        new = self._interned(paths, (members, None))
         best = self.decision(old).best
         if best is not None and self.decision(new).lost.get(best, Step.UNUSABLE) >= Step.OLDEST:
-            new = self._interned(paths, best)
+            new = self._interned(paths, (members, best))
         return new, replaced
 
-    def _interned(self, paths: tuple[Path, ...], incumbent: Path | None) -> PathSet:
-        return self._sets.get((frozenset(paths), incumbent)) or PathSet(paths, incumbent)
+    def _interned(self, paths: tuple[Path, ...], identity: Identity) -> PathSet:
+        return self._sets.get(identity) or PathSet(paths, identity)
 
     def _release(self, paths: PathSet, users: int) -> None:
         """Keep the intern table to the sets in use, so that churn leaves nothing behind."""
@@ -174,4 +178,4 @@ class LocRib:
             return
         paths.users -= users
         if not paths.users:
-            del self._sets[frozenset(paths.paths), paths.incumbent]
+            del self._sets[paths.identity]

@@ -7,7 +7,7 @@ from routerd.core.memo import Memo
 from routerd.core.message import SessionUp
 from routerd.core.rib.adj_rib_in import AdjRibIn
 from routerd.core.rib.policy import PrefixFilter, Reject
-from routerd.core.route import Address, Attributes, Family, Path, parse_address, weight
+from routerd.core.route import Address, Attributes, Family, Path, parse_address
 
 _PATHS_LIMIT = 1 << 20
 """Octets of paths that are remembered, in use or not; a node's take a thousandth of it."""
@@ -55,7 +55,7 @@ class Peer:
         session = self.session
         assert session is not None, "only a peer with a session announces"
         path = Path(self.address, attributes, now, session.received.router_id, self.external)
-        return self._paths.remember(attributes, (path, verdict), weight(attributes))
+        return self._paths.remember(attributes, (path, verdict), path.weight)
 
     def begin(self, up: SessionUp, now: float) -> None:
         """A session is established. A path that graceful restart has kept in use keeps its place."""
@@ -83,4 +83,4 @@ class Peer:
 
     def rejudge(self, path: Path, verdict: Reject) -> None:
         """Enter the new verdict on a path."""
-        self._paths.remember(path.attributes, (path, verdict), weight(path.attributes))
+        self._paths.remember(path.attributes, (path, verdict), path.weight)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from routerd.core.rib.policy import Reject
-from routerd.core.route import Family, Path, Prefix, family_of, weight
+from routerd.core.route import Family, Path, Prefix, family_of
 
 LIMIT = 4096
 """Prefixes of a peer that are kept."""
@@ -34,7 +34,7 @@ class Rejected:
         """Take over rejected announcements of a path."""
         for prefix, reason in rejected:
             self._drop(prefix)
-            more = 0 if path in self._users else weight(path.attributes)
+            more = 0 if path in self._users else path.weight
             if len(self.kept) >= LIMIT or self._octets + more > OCTETS:
                 self.beyond[family_of(prefix), reason] += 1
                 continue
@@ -77,7 +77,7 @@ class Rejected:
         self._users[path] -= 1
         if not self._users[path]:
             del self._users[path]
-            self._octets -= weight(path.attributes)
+            self._octets -= path.weight
         return True
 
     def _forget_beyond(self, family: Family) -> None:

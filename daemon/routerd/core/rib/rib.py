@@ -308,8 +308,18 @@ class Rib:
     def _note_faults(self, peer: Peer, update: Update) -> None:
         peer.faults += 1
         peer.last_fault = "; ".join(f"{fault.outcome}: {fault.text}" for fault in update.faults)
+        worst = max(update.faults, key=lambda fault: fault.outcome)  # the outcomes' order is that of the alphabet
         self.effects.append(
-            Event("malformed update", {"peer": peer.name, "faults": peer.last_fault}, level="warning")
+            Event(
+                "malformed update",
+                {
+                    "peer": peer.name,
+                    "outcome": worst.outcome,
+                    "attribute": worst.attribute,
+                    "faults": peer.last_fault,
+                },
+                level="warning",
+            )
         )
 
     def network_changed(
