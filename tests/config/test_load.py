@@ -94,6 +94,10 @@ def test_the_narrowest_range_wins() -> None:
         ('"192.168.20.100"', '"192.168.10.200"', "peers[0].address: 192.168.10.200 is the router's own router_id"),
         ('["0.0.0.0", "::"]', '["::"]', 'router.listen has no IPv4 address; add "0.0.0.0"'),
         ('["0.0.0.0", "::"]', "[]", "router.listen: "),
+        ('["0.0.0.0", "::"]', '["0.0.0.0", "10.0.0.1"]', '10.0.0.1 is listened on already with "0.0.0.0"'),
+        ('["0.0.0.0", "::"]', '["192.168.20.200", "fe80::1"]', "fe80::1 is none that nodes can dial"),
+        ('["0.0.0.0", "::"]', '["192.168.20.100"]', "192.168.20.100 is the router's own listen address"),
+        ('["0.0.0.0", "::"]', '["::"]', "192.168.10.0/24 cannot dial in: router.listen has no IPv4 address"),
         ("max_paths = 64", "max_paths = 64\nbuckets = 32", "32 buckets cannot serve max_paths = 64"),
         ("multihop = 2", 'multihop = 2\npassword = ""', "peer_groups.nodes.password: "),
         ("max_paths = 64", "max_paths = [", "c.toml: not valid TOML: "),
@@ -104,6 +108,14 @@ def test_mistakes(old: str, new: str, message: str) -> None:
     with pytest.raises(ConfigError) as refused:
         parse(GIVEN.replace(old, new, 1), "c.toml")
     assert message in str(refused.value)
+
+
+def peer(address: str, *more: str) -> str:
+    return f'[[peers]]\nname = "n"\naddress = "{address}"\naddresses = {list(more)}\ngroup = "nodes"'
+
+
+def span(text: str, group: str = "nodes") -> str:
+    return f'[[dynamic_peers]]\nrange = "{text}"\ngroup = "{group}"'
 
 
 @pytest.mark.parametrize(
@@ -117,12 +129,32 @@ def test_mistakes(old: str, new: str, message: str) -> None:
         ),
         ('[peer_groups.core]\nremote_as = "internal"\nmultihop = 2', "multihop is for external peers; remove it"),
         ("[peer_groups.core]\nremote_as = 65000\nmultihop = 2", "65000 is the router's own AS"),
+        (peer("fe80::1"), "fe80::1 is link-local, which routerd has no sessions on; write the node's global"),
+        (peer("fe80::1%eth0"), "fe80::1%eth0 is link-local"),
+        (peer("::ffff:10.0.0.1"), "write '10.0.0.1'"),
+        (peer("10.0.0.9", "192.168.10.200"), "192.168.10.200 is the router's own router_id"),
+        (peer("10.0.0.9", "10.0.0.9"), "10.0.0.9 is already an address of peers[1]; remove it"),
+        (peer("10.0.0.9", "192.168.20.100"), "192.168.20.100 is already an address of peers[0]; remove it"),
+        (span("fe80::/64"), "fe80::/64 is link-local"),
+        (span("fe80::/10"), "fe80::/10 is link-local"),
+        (span("224.0.0.0/8"), "224.0.0.0/8 cannot be a node's address"),
+        ('[peer_groups.s]\npassword = "p"\n' + span("192.168.0.0/16", "s"), "192.168.10.0/24 needs no password"),
+        ('[peer_groups.s]\npassword = "p"\n' + span("192.168.20.0/24", "s"), "192.168.20.100 needs no password"),
+        ('[peer_groups.s]\naccept = ["fe80::/64"]', "fe80::/64 cannot be routed"),
+        ('[peer_groups.s]\nfamilies = ["ipv4"]\naccept = ["fd00::/64"]', "fd00::/64 is never announced"),
+        ('[peer_groups.s]\nhold_time = 0\n[liveness]\nmethod = "off"', "nobody would notice that a node is dead"),
     ],
 )
 def test_contradictions(extra: str, message: str) -> None:
     with pytest.raises(ConfigError) as refused:
         parse(f"{GIVEN}\n{extra}\n")
     assert message in str(refused.value)
+
+
+def test_passwords_that_do_not_contradict() -> None:
+    own = '[peer_groups.s]\npassword = "p"\n[peer_groups.t]\npassword = "q"\n'
+    narrow = span("192.168.10.16/28", "s") + "\n" + span("192.168.10.16/29", "t")
+    parse(f"{GIVEN}\n{own}{narrow}\n")
 
 
 def test_all_problems_are_told_at_once() -> None:

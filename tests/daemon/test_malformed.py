@@ -37,6 +37,8 @@ WITHDRAWN = {
     "AS_PATH segment type 0": "40 02 06 00010000fde9",
     "AS_PATH overrun": "40 02 06 02ff0000fde9",
     "AS_PATH AS 0": "40 02 06 020100000000",
+    "AS_PATH with an AS_SET": "40 02 10 02010000fde9 01020000fdea0000fdeb",
+    "AS_PATH with a confederation": "40 02 0c 03010000fde902010000fde9",
     "MED of 3": "80 04 03 000000",
     "COMMUNITIES of 5": "C0 08 05 ffff000100",
     "EXTENDED COMMUNITIES of 9": "C0 10 09 0002fde90000000100",

@@ -99,6 +99,13 @@ def test_confederation_segments_are_taken_out_of_as4_path() -> None:
     assert update.announced[0][0].as_path == ((SEQUENCE, (65001, 70000)),)
 
 
+@pytest.mark.parametrize("segments", ["0101 00011170", "0201 0000fde9 0102 0000fde9 00011170", "0401 0000fde9"])
+def test_a_set_in_as4_path_withdraws(segments: str) -> None:
+    update = decode_old(OLD_PATH, attribute(0xC0, 17, segments))
+    assert ("treat-as-withdraw", 17) in [(fault.outcome, fault.attribute) for fault in update.faults]
+    assert update.announced == []
+
+
 def test_four_octet_peers_send_no_as4_path() -> None:
     octets = body(ORIGIN, attribute(0x40, 2, "0201 0000fde9"), NEXT_HOP, AS4_PATH, nlri=NLRI)
     update = decoder().decode(octets)
@@ -108,13 +115,13 @@ def test_four_octet_peers_send_no_as4_path() -> None:
 
 def test_two_octet_peer_is_told_both() -> None:
     attributes = Attributes(
-        as_path=((SEQUENCE, (65001, 70000)), (SET, (80000, 5))),
+        as_path=((SEQUENCE, (65001, 70000)), (SEQUENCE, (80000, 5))),
         next_hop=parse_address("10.0.0.1"),
         aggregator=(70000, parse_address("10.0.0.2")),
     )
     old = opened(four_octet_as=False)
     message = encoder(old).encode(Advertise("peer", announced=((attributes, (PREFIX,)),)))
-    assert bytes.fromhex("40020c 0202fde95ba0 01025ba00005") in message
+    assert bytes.fromhex("40020c 0202fde95ba0 02025ba00005") in message
     assert bytes.fromhex("c00706 5ba0 0a000002") in message
     assert decoder(old).decode(message[19:]).announced == [(attributes, [PREFIX])]
 

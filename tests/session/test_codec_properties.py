@@ -41,9 +41,7 @@ host4 = st.builds(
 )
 host6 = st.binary(min_size=14, max_size=14).map(lambda rest: Address(b"\x20\x01" + rest))
 link_local = st.binary(min_size=8, max_size=8).map(lambda rest: Address(b"\xfe\x80" + bytes(6) + rest))
-segment = st.tuples(
-    st.sampled_from([SegmentType.SET, SegmentType.SEQUENCE]), st.lists(asns, min_size=1, max_size=5).map(tuple)
-)
+segment = st.tuples(st.just(SegmentType.SEQUENCE), st.lists(asns, min_size=1, max_size=5).map(tuple))
 unknown = st.builds(Unknown, st.just(0xE0), st.integers(33, 255), st.binary(max_size=300))
 common = {
     "origin": st.sampled_from(Origin),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from routerd.core.route import Attributes, Family, Origin, SegmentType, Unknown, parse_address, parse_prefix
@@ -131,8 +134,9 @@ def test_multiprotocol_routes() -> None:
 def test_multiprotocol_attribute_stands_anywhere(position: int) -> None:
     octets = [ORIGIN, AS_PATH]
     octets.insert(position, mp_reach())
-    first = decoder().decode(body(mp_reach(), ORIGIN, AS_PATH))
-    assert decoder().decode(body(*octets)).announced[0][0] is first.announced[0][0]
+    session = decoder()
+    first = session.decode(body(mp_reach(), ORIGIN, AS_PATH))
+    assert session.decode(body(*octets)).announced[0][0] is first.announced[0][0]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +149,7 @@ def test_multiprotocol_attribute_stands_anywhere(position: int) -> None:
         (LINK_LOCAL, "fe80::ff", None),
         (LINK_LOCAL + LINK_LOCAL, "fe80::ff", "fe80::ff"),
         (GLOBAL + GLOBAL, "2001:db8::ff", None),
+        (GLOBAL + "00" * 16, "2001:db8::ff", None),  # FRR without a link-local address of its own
     ],
 )
 def test_ipv6_next_hops(octets: str, next_hop: str, link_local: str | None) -> None:
@@ -155,7 +160,13 @@ def test_ipv6_next_hops(octets: str, next_hop: str, link_local: str | None) -> N
 
 @pytest.mark.parametrize(
     ("octets", "next_hop"),
-    [("0a000001", "10.0.0.1"), (GLOBAL, "2001:db8::ff"), (GLOBAL + LINK_LOCAL, "2001:db8::ff")],
+    [
+        ("0a000001", "10.0.0.1"),
+        (GLOBAL, "2001:db8::ff"),
+        (GLOBAL + LINK_LOCAL, "2001:db8::ff"),
+        ("00" * 10 + "ffff 0a000001", "10.0.0.1"),
+        ("00" * 10 + "ffff 0a000001" + LINK_LOCAL, "10.0.0.1"),
+    ],
 )
 def test_ipv4_routes_in_multiprotocol_nlri(octets: str, next_hop: str) -> None:
     update = decoder().decode(body(mp_reach(octets, NLRI, afi=1), ORIGIN, AS_PATH))
@@ -213,14 +224,24 @@ def test_same_octets_give_the_same_attributes() -> None:
 
 
 def test_equal_attributes_in_other_octets_are_the_same_object() -> None:
+    sessions = [decoder(), decoder()]
     first = only()
     assert only(attribute(0x40, 5, "00000064")) is first
     assert only(attribute(0x80, 98, "00")) is first
     reordered = body(NEXT_HOP, ORIGIN, attribute(0x50, 2, "02010000fde9"), nlri=NLRI)
-    assert decoder().decode(reordered).announced[0][0] is first
-    two_octets = decoder(opened(four_octet_as=False))
-    octets = body(ORIGIN, attribute(0x40, 2, "0201fde9"), NEXT_HOP, nlri=NLRI)
-    assert two_octets.decode(octets).announced[0][0] is first
+    assert [session.decode(reordered).announced[0][0] is first for session in sessions] == [True, True]
+
+
+def test_what_is_remembered_dies_with_the_last_session_of_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attributes_module, "_parsers", weakref.WeakValueDictionary())
+    first, second = (decoder(opened(four_octet_as=False), external=False) for _ in range(2))
+    remembered = weakref.ref(first._parser)
+    del first
+    gc.collect()
+    assert remembered() is not None
+    del second
+    gc.collect()
+    assert remembered() is None
 
 
 def test_different_attributes_are_different_objects() -> None:
@@ -228,17 +249,19 @@ def test_different_attributes_are_different_objects() -> None:
     assert only(attribute(0x80, 4, "00000001")) != only(attribute(0x80, 4, "00000002"))
 
 
-@pytest.mark.parametrize("limit", ["MEMO_LIMIT", "MEMO_OCTETS"])
-def test_memos_are_bounded(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    octets = [bytes.fromhex("".join(ATTRIBUTES) + attribute(0x80, 4, f"{number:08x}")) for number in range(50)]
-    monkeypatch.setattr(attributes_module, limit, 8 * (1 if limit == "MEMO_LIMIT" else len(octets[0])))
+def test_memos_are_bounded_in_octets(monkeypatch: pytest.MonkeyPatch) -> None:
+    communities = attribute(0xD0, 8, "0000fde9" * 900)
+    octets = [
+        bytes.fromhex("".join(ATTRIBUTES) + communities + attribute(0x80, 4, f"{number:08x}")) for number in range(50)
+    ]
+    monkeypatch.setattr(attributes_module, "MEMO_LIMIT", 400_000)
     parser = attributes_module.AttributeParser(four_octet_as=True, external=True)
     for number, each in enumerate(octets):
         outcome = parser.classic(each)
         assert outcome.attributes is not None
         assert outcome.attributes.med == number
         assert parser.classic(each) is outcome
-        assert len(parser.known) <= 8
+        assert len(parser.known) <= 11
 
 
 def test_end_of_a_large_update() -> None:

@@ -132,6 +132,15 @@ def test_malformed_attributes_of_internal_peers_withdraw(text: str) -> None:
     assert update.withdrawn == [PREFIX]
 
 
+@pytest.mark.parametrize("external", [True, False])
+@pytest.mark.parametrize("segments", ["01010000fde9", "02010000fde901020000fdea0000fdeb", "04010000fde902010000fdea"])
+def test_sets_withdraw(segments: str, external: bool) -> None:
+    text = f"2/40/{segments}"
+    update = decoder(external=external).decode(with_vector(text))
+    assert set(outcomes(update)) == {("treat-as-withdraw", 2)}
+    assert update.withdrawn == [PREFIX]
+
+
 def test_confederation_segments_of_internal_peers_are_kept() -> None:
     update = decoder(external=False).decode(with_vector("2/40/03010000fde902010000fdea"))
     assert update.announced[0][0].as_path == ((3, (65001,)), (2, (65002,)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import deque
 from collections.abc import Sequence
 from typing import TypeVar
@@ -12,9 +13,12 @@ from routerd.config.model import Config
 from routerd.core.message import (
     Effect,
     Event,
+    Gateway,
     GracefulRestart,
     GroupActivity,
     GroupLost,
+    Identified,
+    Identify,
     Input,
     InspectGroups,
     Interface,
@@ -102,10 +106,16 @@ def preserving(seconds: int = 15, *, notification: bool = False) -> GracefulRest
     return GracefulRestart(False, notification, seconds, dict.fromkeys(Family, True))
 
 
+def link_layer(gateway: Gateway) -> bytes:
+    """Return the link-layer address of a node in a simulation: 192.168.10.101 and fd00:10::101 have the same."""
+    return re.split(r"[.:]", format_address(gateway.address))[-1].encode()
+
+
 class Simulation:
     """A router, its kernel, and the nodes that the test speaks for. `now` is seconds; nothing else moves it.
 
     While it is `slow` nothing is written but what is urgent; `write_some` writes a little, `write_out` the rest.
+    While it `identifies`, the kernel tells at once that addresses are of one host if they end alike: `link_layer`.
     """
 
     def __init__(self, config: Config | str = CONFIG, kernel: FakeKernel | None = None) -> None:
@@ -121,6 +131,7 @@ class Simulation:
         self.operations: list[Operation] = []
         self.busy_groups: set[int] = set()
         self.slow = False
+        self.identifies = True
         self.likes: dict[int, int] = {}
         self._inbox: deque[Input] = deque()
         self._resync = False
@@ -183,6 +194,9 @@ class Simulation:
                     self.backlog.add(effect.operations)
             elif isinstance(effect, InspectGroups):
                 self.take(GroupActivity({id: int(id in self.busy_groups) for id in effect.ids}))
+            elif isinstance(effect, Identify):
+                if self.identifies:
+                    self.take(Identified({each: link_layer(each) for each in effect.gateways}))
             elif isinstance(effect, Resync):
                 self._resync = True
             elif isinstance(effect, Event):

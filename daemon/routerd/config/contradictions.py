@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from routerd.config.model import Config
 
@@ -16,7 +17,10 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from _groups(config)
     yield from _peers(config)
     yield from _ranges(config)
+    yield from _passwords(config)
     yield from _listening(config)
+    yield from _accept(config)
+    yield from _silence(config)
     if config.fib.groups == "resilient" and config.fib.buckets < config.fib.max_paths:
         yield (
             ("fib", "buckets"),
@@ -52,35 +56,122 @@ def _groups(config: Config) -> Iterator[Problem]:
 def _peers(config: Config) -> Iterator[Problem]:
     names: dict[str, int] = {}
     addresses: dict[str, int] = {}
+    own = {config.router.router_id: "router_id", **dict.fromkeys(config.router.listen, "listen address")}
     for index, peer in enumerate(config.peers):
         if (first := names.setdefault(peer.name, index)) != index:
             yield ("peers", index, "name"), f"{peer.name!r} is already the name of peers[{first}]"
         if (first := addresses.setdefault(peer.address, index)) != index:
             yield ("peers", index, "address"), f"{peer.address} is already the address of peers[{first}]"
-        parsed = ipaddress.ip_address(peer.address)
-        if parsed.is_multicast or parsed.is_unspecified:
-            yield ("peers", index, "address"), f"{peer.address} cannot be a node's address"
-        if peer.address == config.router.router_id:
-            yield (
-                ("peers", index, "address"),
-                f"{peer.address} is the router's own router_id; write the node's",
-            )
+        for key, address in (("address", peer.address), *(("addresses", each) for each in peer.addresses)):
+            if problem := _no_node(ipaddress.ip_address(address)):
+                yield ("peers", index, key), f"{address} {problem}"
+            elif address in own:
+                yield ("peers", index, key), f"{address} is the router's own {own[address]}; write the node's"
+    # What one node is allowed to name must not be another's, whichever of them stands first.
+    for index, peer in enumerate(config.peers):
+        for address in peer.addresses:
+            if (first := addresses.setdefault(address, index)) != index or address == peer.address:
+                yield ("peers", index, "addresses"), f"{address} is already an address of peers[{first}]; remove it"
+
+
+def _no_node(address: IPv4Address | IPv6Address) -> str:
+    """Return why no node can have an address, and what to write instead; empty if one can."""
+    if isinstance(address, IPv6Address):
+        if address.is_link_local:
+            return "is link-local, which routerd has no sessions on; write the node's global (or fd00::/8) address"
+        if address.ipv4_mapped is not None:
+            return f"is an IPv4 address in IPv6 clothes; write {str(address.ipv4_mapped)!r}"
+    return "cannot be a node's address" if address.is_multicast or address.is_unspecified else ""
 
 
 def _ranges(config: Config) -> Iterator[Problem]:
     ranges: dict[str, int] = {}
     for index, dynamic in enumerate(config.dynamic_peers):
+        where = ("dynamic_peers", index, "range")
         if (first := ranges.setdefault(dynamic.range, index)) != index:
-            yield ("dynamic_peers", index, "range"), f"{dynamic.range} is already dynamic_peers[{first}]"
+            yield where, f"{dynamic.range} is already dynamic_peers[{first}]"
+        network = ipaddress.ip_network(dynamic.range)
+        problem = _no_node(network.network_address) if network.prefixlen >= 8 else ""
+        if problem:
+            yield where, f"{dynamic.range} {problem}"
+
+
+def _passwords(config: Config) -> Iterator[Problem]:
+    """The kernel demands a range's password of every address in it that has none of its own."""
+    secret = {name for name, group in config.peer_groups.items() if group.password is not None}
+    ranges = [(ipaddress.ip_network(each.range), each) for each in config.dynamic_peers]
+    within = [(("peers", i, "group"), ipaddress.ip_network(p.address), p.group) for i, p in enumerate(config.peers)]
+    within += [(("dynamic_peers", i, "group"), network, each.group) for i, (network, each) in enumerate(ranges)]
+    for where, network, group in within:
+        around = [outer for outer in ranges if outer[0] != network and _inside(network, outer[0])]
+        nearest = max(around, key=lambda outer: outer[0].prefixlen, default=None)
+        if nearest is not None and nearest[1].group in secret and group in config.peer_groups and group not in secret:
+            yield (
+                where,
+                f"{network if where[0] == 'dynamic_peers' else network.network_address} needs no password in group "
+                f"{group}, but lies in the range {nearest[1].range} of group {nearest[1].group}, which has one that "
+                "the kernel demands of all addresses in it; give this group a password, or take it out of the range",
+            )
+
+
+def _inside(inner: IPv4Network | IPv6Network, outer: IPv4Network | IPv6Network) -> bool:
+    if isinstance(inner, IPv4Network) and isinstance(outer, IPv4Network):
+        return inner.subnet_of(outer)
+    return isinstance(inner, IPv6Network) and isinstance(outer, IPv6Network) and inner.subnet_of(outer)
 
 
 def _listening(config: Config) -> Iterator[Problem]:
-    versions = {ipaddress.ip_address(text).version for text in config.router.listen}
-    for index, peer in enumerate(config.peers):
-        version = ipaddress.ip_address(peer.address).version
-        if version not in versions:
-            wildcard = "0.0.0.0" if version == 4 else "::"
+    listen = [ipaddress.ip_address(text) for text in config.router.listen]
+    versions = {address.version for address in listen}
+    wildcards = {4: "0.0.0.0", 6: "::"}
+    for index, address in enumerate(listen):
+        if not address.is_unspecified and wildcards[address.version] in config.router.listen:
             yield (
-                ("peers", index, "address"),
-                f'{peer.address} cannot dial in: router.listen has no IPv{version} address; add "{wildcard}"',
+                ("router", "listen"),
+                f'{address} is listened on already with "{wildcards[address.version]}", and only one can be: '
+                "remove one of the two",
+            )
+        if address.is_multicast or (
+            isinstance(address, IPv6Address) and (address.is_link_local or address.ipv4_mapped)
+        ):
+            yield ("router", "listen"), f"listen[{index}] = {address} is none that nodes can dial; write another"
+    dialling = [("peers", i, "address", peer.address) for i, peer in enumerate(config.peers)]
+    dialling += [("dynamic_peers", i, "range", dynamic.range) for i, dynamic in enumerate(config.dynamic_peers)]
+    for section, index, key, text in dialling:
+        version = ipaddress.ip_network(text).version
+        if version not in versions:
+            yield (
+                (section, index, key),
+                f'{text} cannot dial in: router.listen has no IPv{version} address; add "{wildcards[version]}"',
+            )
+
+
+_UNROUTABLE = [
+    ipaddress.ip_network(text)
+    for text in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8")
+]
+"""No kernel forwards to these, whatever routes say."""
+
+
+def _accept(config: Config) -> Iterator[Problem]:
+    for name, group in config.peer_groups.items():
+        for index, text in enumerate(group.accept if isinstance(group.accept, tuple) else ()):
+            network, where = ipaddress.ip_network(text), ("peer_groups", name, "accept", index)
+            family = f"ipv{network.version}"
+            if family not in group.families:
+                yield (
+                    where,
+                    f"{text} is never announced: the group speaks no {family}; add it to families, or remove it",
+                )
+            if network.prefixlen and any(_inside(network, space) for space in _UNROUTABLE):
+                yield where, f"{text} cannot be routed by any router; remove it"
+
+
+def _silence(config: Config) -> Iterator[Problem]:
+    for name, group in config.peer_groups.items():
+        if group.hold_time == 0 and config.liveness.method == "off":
+            yield (
+                ("peer_groups", name, "hold_time"),
+                'without keepalives (0), and with liveness.method = "off", nobody would notice that a node is dead; '
+                'write a hold time of at least 3, or method = "neighbour"',
             )

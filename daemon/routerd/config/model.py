@@ -179,11 +179,12 @@ class PeerGroup(Model):
 
 
 class Peer(Model):
-    """`[[peers]]`: a node with a known address."""
+    """`[[peers]]`: a node with a known address. `addresses` are others of its own, which it may name as next hops."""
 
     name: Name
     address: IpText
     group: Name
+    addresses: Annotated[tuple[IpText, ...], AfterValidator(_unique)] = ()
 
 
 class DynamicPeers(Model):
@@ -229,6 +230,10 @@ class Config(Model):
         parsed = ipaddress.ip_address(address)
         matching = [r for r in self.dynamic_peers if parsed in ipaddress.ip_network(r.range)]
         return max(matching, key=lambda r: ipaddress.ip_network(r.range).prefixlen, default=None)
+
+    def addresses_of(self, address: str) -> tuple[str, ...]:
+        """Return the further addresses that are configured for the peer at `address`."""
+        return next((peer.addresses for peer in self.peers if peer.address == address), ())
 
     def name_of(self, address: str) -> str:
         """Return the configured name of the peer at `address`; a dynamic peer's name is its address."""

@@ -159,7 +159,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """Path attributes of an UPDATE, after RFC 7606 checks. Interned by the decoder: compare with `is` first.
+    """Path attributes of an UPDATE, after RFC 7606 checks. The decoder shares equal ones where it can.
 
     `next_hop` is the forwarding address: NEXT_HOP, or the global (else link-local) one of MP_REACH_NLRI.
     `link_local` is the second address of a 32-byte IPv6 next hop. MED and LOCAL_PREF are None when absent.
@@ -182,12 +182,23 @@ class Attributes:
     unknown: tuple[Unknown, ...] = ()
 
 
+def weight(attributes: Attributes) -> int:
+    """Return about how many octets attributes take in memory: many times what they take on the wire."""
+    asns = sum(len(asns) for _, asns in attributes.as_path)
+    items = (
+        (36, asns + len(attributes.communities)),
+        (50, len(attributes.extended_communities) + len(attributes.cluster_list)),
+        (180, len(attributes.large_communities) + len(attributes.as_path) + len(attributes.unknown)),
+    )
+    return 400 + sum(size * count for size, count in items) + sum(len(each.value) for each in attributes.unknown)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Path:
     """One way to a prefix: who announced it, and with which attributes. Shared by all prefixes of the two.
 
     `peer` is the peer's address as text, or `LOCAL` for what the router originates. `since` is the monotonic
-    time in seconds at which the peer first announced these attributes in this session (decision step 8).
+    time in seconds from which on the peer has announced these attributes, for whatever prefixes (decision step 8).
     """
 
     peer: str
@@ -196,9 +207,11 @@ class Path:
     router_id: Address = Address(b"\0\0\0\0")
     external: bool = True
     length: int = field(init=False)
+    weight: int = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "length", as_path_length(self.attributes.as_path))
+        object.__setattr__(self, "weight", weight(self.attributes))
 
 
 LOCAL = "local"

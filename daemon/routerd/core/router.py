@@ -26,6 +26,7 @@ from routerd.core.message import (
     GroupActivity,
     GroupLost,
     GroupMade,
+    Identified,
     Input,
     InspectGroups,
     KernelDump,
@@ -127,7 +128,8 @@ class Router:
                 effects += self._settle(now, quiet=quiet)
             case Work():
                 self._work()
-            case SessionUp():
+            case SessionUp(peer=peer):
+                self._changed(self.rib.guard_peer(peer, now))
                 self.rib.session_up(message, now)
                 self._await_adopted(now)
             case SessionDown():
@@ -147,6 +149,11 @@ class Router:
                 effects += self._audited(message, now)
             case NeighbourState(gateway=gateway, alive=alive):
                 effects += self._neighbour(gateway, now, alive=alive)
+            case Identified(addresses=addresses):
+                concerned, changes = self.rib.identified(addresses)
+                self._changed(changes)
+                for peer in concerned:
+                    self._heard_all(peer)
             case GroupMade(id=id, flows=flows):
                 if not flows:
                     self.fib.made_afresh(id)
@@ -222,8 +229,9 @@ class Router:
         if not unwanted or self._purging:
             return
         present = [p for p in self.rib.peers.values() if p.session is not None or p.deadline is not None]
-        named = {
-            address for peer in present for address in (peer.packed, *(hop for hops in peer.hops for hop in hops))
+        named = {peer.packed for peer in present}
+        named |= {
+            a for p in present for hop in self.rib.loc_rib.hops.get(p.address, ()) for a in hop if a is not None
         }
         gone = [gateway for gateway in unwanted if gateway.address not in named]
         self.health.forget(gone)
@@ -290,7 +298,9 @@ class Router:
 
     def _heard_all(self, address: str) -> None:
         peer = self.rib.peers.get(address)
-        if peer is not None and peer.session is not None and not peer.pending_eor:
+        if peer is None or peer.session is None or peer.pending_eor:
+            return
+        if not self.rib.hosts.waits(address):
             self.fib.settle(self.rib.gateways_of(peer))
 
     def _await_adopted(self, now: float) -> None:

@@ -186,6 +186,20 @@ def asked_in_vain(failed: Neighbour, name_of: Callable[[int], str] = socket.if_i
     return failed.probes == asked + again or failed.probes >= asked + multicast
 
 
+def link_layer_addresses(gateways: Collection[Gateway]) -> dict[Gateway, bytes]:
+    """Return the link-layer addresses of those of these neighbours that have answered lately, or whose entry somebody
+    made by hand; empty for a link without such addresses. Raises OSError if the table cannot be read."""
+    found: dict[Gateway, bytes] = {}
+    for data, start, end in wire.dump(RTM_GETNEIGH, bytes(NDMSG.size)):
+        _, ifindex, state, _, _ = NDMSG.unpack_from(data, start)
+        if state & (NUD_REACHABLE | NUD_NOARP | NUD_PERMANENT):
+            fields = wire.attributes(data, start + NDMSG.size, end)
+            gateway = Gateway(Address(fields.get(_NDA_DST, b"")), ifindex)
+            if gateway in gateways:
+                found[gateway] = b"" if state & NUD_NOARP else fields.get(_NDA_LLADDR, b"")
+    return found
+
+
 def settings(liveness: LivenessSection, links: Iterable[tuple[str, int]]) -> dict[str, str]:
     """Return the sysctls, by path, that make probes as quick as configured on these (interface, IP version)s."""
     # Twenty milliseconds are a whole number of ticks with every usual HZ: else the kernel reads back another value.

@@ -26,6 +26,7 @@ from routerd.kernel.writer import KernelWriter
 from routerd.service.answers import Answers
 from routerd.service.drains import Drains
 from routerd.service.engine import SLICE, Engine
+from routerd.service.identity import identify
 from routerd.service.neighbours import Neighbours
 from routerd.service.recording import Recorder
 from routerd.service.settings import Settings
@@ -102,6 +103,7 @@ class Daemon:
                 group.create_task(self._reconcile())
                 group.create_task(self.neighbours.watch())
                 group.create_task(self.settings.keep())
+                group.create_task(identify(self.engine))
                 group.create_task(self.answers.watch_drains())
                 group.create_task(server.serve(self.answers, listener))
                 group.create_task(self._report())

@@ -22,9 +22,11 @@ from routerd.core.message import (
     Effect,
     Event,
     GroupActivity,
+    Identify,
     Input,
     InspectGroups,
     Program,
+    Refresh,
     Resync,
     SessionDown,
     SessionUp,
@@ -37,6 +39,7 @@ from routerd.kernel.bulk import Bulk
 from routerd.kernel.writer import KernelWriter
 from routerd.service.recording import Recorder
 from routerd.session.codecs import Codecs
+from routerd.session.encode import route_refresh
 from routerd.session.frames import RawUpdate
 from routerd.session.speaker import Speaker
 from routerd.session.update import UpdateError
@@ -54,7 +57,8 @@ log = structlog.get_logger()
 class Engine:
     """The core between the speaker and the kernel, whose `writer` it has.
 
-    Events: `wake` is set when the core may have something to do by itself, `resync` when the kernel is to be read.
+    Events: `wake` is set when the core may have something to do by itself, `resync` when the kernel is to be read,
+    `identify` when link-layer addresses are to be found out.
     """
 
     def __init__(self, config: Config, router: Router, writer: KernelWriter, speaker: Speaker) -> None:
@@ -62,6 +66,7 @@ class Engine:
         self.router = router
         self.wake = asyncio.Event()
         self.resync = asyncio.Event()
+        self.identify = asyncio.Event()
         self.recorder: Recorder | None = None
         self._writer = writer
         self._speaker = speaker
@@ -147,10 +152,15 @@ class Engine:
                 case Advertise(peer=peer):
                     if generation := self._codecs.generation(peer):
                         self._speaker.send(peer, generation, self._codecs.encode(effect))
+                case Refresh(peer=peer, families=families):
+                    if generation := self._codecs.generation(peer):
+                        self._speaker.send(peer, generation, route_refresh(families))
                 case CloseSession(peer=peer, code=code, subcode=subcode, reason=reason):
                     log.warning("session closed", peer=peer, reason=reason)
                     if generation := self._codecs.generation(peer):
                         self._speaker.close(peer, generation, code, subcode, reason)
+                case Identify():
+                    self.identify.set()
                 case InspectGroups(ids=ids):
                     self._inspected += ids[:INSPECTED_AT_ONCE]
                 case Resync(reason=reason):

@@ -1,6 +1,7 @@
 """AS_PATH on the wire: two- and four-octet AS numbers, AS4_PATH and the merge of the two.
 
-Source: RFC 4271 section 4.3, RFC 6793 (four-octet AS numbers), RFC 5065 (confederations), RFC 7607 (AS 0).
+Source: RFC 4271 section 4.3, RFC 6793 (four-octet AS numbers), RFC 5065 (confederations), RFC 7607 (AS 0),
+RFC 9774 (no sets).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ _MAX_SEGMENT = 255
 _FORMAT = {2: "H", 4: "I"}
 _KINDS = {int(kind): kind for kind in SegmentType}
 _CONFEDERATION = (SegmentType.CONFED_SEQUENCE, SegmentType.CONFED_SET)
+_SETS = (SegmentType.SET, SegmentType.CONFED_SET)
 
 
 def parse_as_path(value: bytes, width: int) -> AsPath:
@@ -49,6 +51,11 @@ def parse_as_path(value: bytes, width: int) -> AsPath:
 def has_confederation(path: AsPath) -> bool:
     """Tell whether the path holds segments that must not leave a confederation (RFC 5065 section 5)."""
     return any(kind in _CONFEDERATION for kind, _ in path)
+
+
+def has_set(path: AsPath) -> bool:
+    """Tell whether the path holds an AS_SET or an AS_CONFED_SET (RFC 9774)."""
+    return any(kind in _SETS for kind, _ in path)
 
 
 def without_confederation(path: AsPath) -> AsPath:

@@ -1,20 +1,22 @@
 """Path attributes, less the multiprotocol NLRI: octets to shared `Attributes`, after RFC 7606.
 
-Thousands of UPDATEs carry the same attributes. Their octets are parsed once and looked up from then on, and
-what is equal is one object, so that the rest of the daemon compares by identity.
+Thousands of UPDATEs carry the same attributes. Their octets are parsed once and looked up from then on, and what is
+equal is one object, as long as it is remembered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
+from routerd.core.memo import Memo
 from routerd.core.message import Fault
-from routerd.core.route import Attributes, Unknown
+from routerd.core.route import Attributes, Unknown, weight
 from routerd.session.aspath import (
     AS_TRANS,
     has_confederation,
+    has_set,
     merge_as4_path,
     without_confederation,
 )
@@ -31,11 +33,8 @@ from routerd.session.attribute_rules import (
 )
 from routerd.session.values import parse_mp_next_hop
 
-MEMO_LIMIT = 65536
-"""Entries at which a memo is emptied: a peer that never repeats itself must not fill the memory."""
-
-MEMO_OCTETS = 16 << 20
-"""Octets of attributes at which the memos of a parser are emptied, for attributes that are long."""
+MEMO_LIMIT = 8 << 20
+"""Octets that each memo of a parser or an encoder may hold: some ten thousand different attributes of usual size."""
 
 _MAX_DATA = 4096 - 21
 
@@ -68,16 +67,6 @@ class Outcome(NamedTuple):
 
 
 _NAMES = {int(code): code.name for code in AttributeCode}
-
-_interned: dict[Attributes, Attributes] = {}
-
-
-def intern_attributes(attributes: Attributes) -> Attributes:
-    """Return the one object that stands for all attributes equal to these, across sessions.
-
-    Attributes met before the table was last emptied may be another object.
-    """
-    return _interned.setdefault(attributes, attributes)
 
 
 def walk(octets: bytes) -> Iterator[tuple[int, int, int, int, int]]:
@@ -112,9 +101,9 @@ class AttributeParser:
     def __init__(self, *, four_octet_as: bool, external: bool) -> None:
         self._external = external
         self._rules = attribute_rules(four_octet_as=four_octet_as, external=external)
-        self.known: dict[bytes, Outcome] = {}
-        self._multiprotocol: dict[tuple[bytes, bytes], Outcome] = {}
-        self._octets = 0
+        self.known: Memo[bytes, Outcome] = Memo(MEMO_LIMIT)
+        self._multiprotocol: Memo[tuple[bytes, bytes], Outcome] = Memo(MEMO_LIMIT)
+        self._interned: Memo[Attributes, Attributes] = Memo(MEMO_LIMIT)
 
     def classic(self, octets: bytes) -> Outcome:
         """Parse the attributes of IPv4 NLRI, whose next hop is NEXT_HOP."""
@@ -123,7 +112,7 @@ class AttributeParser:
             fields, faults, seen = self._parse(octets)
             if AttributeCode.NEXT_HOP not in seen:
                 faults.append(_missing(AttributeCode.NEXT_HOP))
-            outcome = self._remember(self.known, octets, len(octets), _outcome(fields, faults, seen))
+            outcome = self._remember(self.known, octets, len(octets), self._outcome(fields, faults, seen))
         return outcome
 
     def multiprotocol(self, octets: bytes, next_hop: bytes) -> Outcome:
@@ -139,23 +128,28 @@ class AttributeParser:
                 fields["next_hop"], fields["link_local"] = parse_mp_next_hop(next_hop)
             except ValueError as error:
                 faults.append(_fault(WITHDRAW, AttributeCode.MP_REACH_NLRI, f"next hop: {error}"))
-            outcome = self._remember(self._multiprotocol, key, len(octets), _outcome(fields, faults, seen))
+            outcome = self._remember(self._multiprotocol, key, len(octets), self._outcome(fields, faults, seen))
         return outcome
 
     def check(self, octets: bytes) -> tuple[Fault, ...]:
         """Return the faults of attributes that come without NLRI, where none is mandatory."""
         return tuple(self._parse(octets)[1])
 
-    def _remember(self, memo: dict[Any, Outcome], key: object, size: int, outcome: Outcome) -> Outcome:
-        """Remember what octets of this size came to. The interned attributes are emptied with the memos."""
-        self._octets += size
-        if len(memo) >= MEMO_LIMIT or self._octets > MEMO_OCTETS:
-            self.known.clear()
-            self._multiprotocol.clear()
-            _interned.clear()
-            self._octets = size
-        memo[key] = outcome
-        return outcome
+    @staticmethod
+    def _remember(memo: Memo[Any, Outcome], key: object, size: int, outcome: Outcome) -> Outcome:
+        """Remember what octets of this size came to."""
+        parsed = 0 if outcome.attributes is None else weight(outcome.attributes)
+        return memo.remember(key, outcome, size + parsed + 200 * len(outcome.faults))
+
+    def _outcome(self, fields: dict[str, Any], faults: list[Fault], seen: set[int]) -> Outcome:
+        faults += [_missing(code) for code in (AttributeCode.ORIGIN, AttributeCode.AS_PATH) if code not in seen]
+        if any(fault.outcome == WITHDRAW for fault in faults):
+            return Outcome(None, tuple(faults))
+        attributes = Attributes(**fields)
+        shared = self._interned.get(attributes)
+        if shared is None:
+            shared = self._interned.remember(attributes, attributes, weight(attributes))
+        return Outcome(shared, tuple(faults))
 
     def _parse(self, octets: bytes, ignored: int = 0) -> tuple[dict[str, Any], list[Fault], set[int]]:
         """Return the fields of `Attributes`, the faults, and the codes that are present."""
@@ -200,9 +194,13 @@ class AttributeParser:
         return fields, faults, seen
 
     def _finish_as_path(self, fields: dict[str, Any], faults: list[Fault]) -> None:
-        """Refuse confederation segments from outside, and merge what a two-octet peer sent in two parts."""
+        """Refuse sets, and confederation segments from outside; merge what a two-octet peer sent in two parts."""
         path = fields.get("as_path", ())
-        if self._external and has_confederation(path):
+        for code, name in ((AttributeCode.AS_PATH, "as_path"), (AttributeCode.AS4_PATH, "as4_path")):
+            if has_set(fields.get(name) or ()):
+                # RFC 9774 section 3: nobody can tell who is behind a set.
+                faults.append(_fault(WITHDRAW, code, "holds an AS_SET"))
+        if self._external and has_confederation(path) and not has_set(path):
             # RFC 5065 section 5, a malformed AS_PATH and thus RFC 7606 section 7.2.
             faults.append(_fault(WITHDRAW, AttributeCode.AS_PATH, "confederation segment from outside"))
         as4_path = fields.pop("as4_path", None)
@@ -220,17 +218,17 @@ class AttributeParser:
             fields["as_path"] = merge_as4_path(path, as4_path)
 
 
-@cache
+_parsers: WeakValueDictionary[tuple[bool, bool], AttributeParser] = WeakValueDictionary()
+
+
 def attribute_parser(*, four_octet_as: bool, external: bool) -> AttributeParser:
-    """Return the parser of all sessions of this kind, which remember together what they have parsed."""
-    return AttributeParser(four_octet_as=four_octet_as, external=external)
-
-
-def _outcome(fields: dict[str, Any], faults: list[Fault], seen: set[int]) -> Outcome:
-    faults += [_missing(code) for code in (AttributeCode.ORIGIN, AttributeCode.AS_PATH) if code not in seen]
-    if any(fault.outcome == WITHDRAW for fault in faults):
-        return Outcome(None, tuple(faults))
-    return Outcome(intern_attributes(Attributes(**fields)), tuple(faults))
+    """Return the parser of all sessions of this kind: they remember together what they have parsed, and the last one
+    takes the memory with it."""
+    key = four_octet_as, external
+    parser = _parsers.get(key)
+    if parser is None:
+        parser = _parsers[key] = AttributeParser(four_octet_as=four_octet_as, external=external)
+    return parser
 
 
 def _missing(code: AttributeCode) -> Fault:

@@ -31,10 +31,12 @@ class Codecs:
         """A session ended."""
         if self._codecs.get(peer, (0,))[0] == generation:
             del self._codecs[peer]
+            self._encoded.clear()
 
     def clear(self) -> None:
         """All sessions ended."""
         self._codecs.clear()
+        self._encoded.clear()
 
     def generation(self, peer: str) -> int:
         """Return the number of a peer's session, 0 without one."""

@@ -7,11 +7,12 @@ messages), RFC 8950 (IPv4 NLRI with an IPv6 next hop).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cache
 from struct import pack
+from weakref import WeakValueDictionary
 
+from routerd.core.memo import Memo
 from routerd.core.message import Advertise, Open
-from routerd.core.route import Address, Attributes, Family, Prefix
+from routerd.core.route import Address, Attributes, Family, Prefix, weight
 from routerd.session.aspath import needs_as4_path, pack_as_path, two_octet, without_confederation
 from routerd.session.attribute_rules import (
     EXTENDED_LENGTH,
@@ -25,7 +26,7 @@ from routerd.session.attributes import MEMO_LIMIT
 from routerd.session.nlri import WIDTH, join_nlri
 
 _MARKER = b"\xff" * 16
-_UPDATE = 2
+_UPDATE, _ROUTE_REFRESH = 2, 5
 _MAX_MESSAGE = 4096
 _MAX_EXTENDED_MESSAGE = 65535
 _FIXED = 23
@@ -110,13 +111,18 @@ class UpdateEncoder:
                 yield _message(b"", reach + octets, b"")
 
 
+def route_refresh(families: Iterable[Family]) -> bytes:
+    """Return the messages that ask a peer to announce these families again (RFC 2918 section 3)."""
+    return b"".join(_MARKER + pack("!HBHBB", 23, _ROUTE_REFRESH, family, 0, 1) for family in families)
+
+
 class AttributeEncoder:
     """Encodes attributes for all sessions of one kind: with or without four-octet AS numbers, eBGP or not."""
 
     def __init__(self, *, four_octet_as: bool, external: bool) -> None:
         self._four_octet_as = four_octet_as
         self._external = external
-        self._memo: dict[tuple[Attributes, bool], bytes] = {}
+        self._memo: Memo[tuple[Attributes, bool], bytes] = Memo(MEMO_LIMIT)
 
     def encode(self, attributes: Attributes, *, classic: bool) -> bytes:
         """Return the attributes less the multiprotocol ones, with NEXT_HOP if `classic`.
@@ -126,10 +132,9 @@ class AttributeEncoder:
         key = attributes, classic
         octets = self._memo.get(key)
         if octets is None:
-            if len(self._memo) >= MEMO_LIMIT:
-                self._memo.clear()
             items = sorted(self._items(attributes, classic=classic), key=lambda item: item[1])
-            octets = self._memo[key] = b"".join(_attribute(*item) for item in items)
+            octets = b"".join(_attribute(*item) for item in items)
+            self._memo.remember(key, octets, weight(attributes) + len(octets))
         return octets
 
     def _items(self, attributes: Attributes, *, classic: bool) -> Iterator[tuple[int, int, bytes]]:
@@ -175,10 +180,17 @@ class AttributeEncoder:
             yield OPTIONAL_TRANSITIVE, AttributeCode.AS4_AGGREGATOR, pack("!I", asn) + address
 
 
-@cache
+_encoders: WeakValueDictionary[tuple[bool, bool], AttributeEncoder] = WeakValueDictionary()
+
+
 def attribute_encoder(*, four_octet_as: bool, external: bool) -> AttributeEncoder:
-    """Return the encoder of all sessions of this kind, which remember together what they have encoded."""
-    return AttributeEncoder(four_octet_as=four_octet_as, external=external)
+    """Return the encoder of all sessions of this kind: they remember together what they have encoded, and the last
+    takes the memory with it."""
+    key = four_octet_as, external
+    encoder = _encoders.get(key)
+    if encoder is None:
+        encoder = _encoders[key] = AttributeEncoder(four_octet_as=four_octet_as, external=external)
+    return encoder
 
 
 def _internal_items(attributes: Attributes) -> Iterator[tuple[int, int, bytes]]:

@@ -13,6 +13,7 @@ from routerd.core.route import IPV4_PREFIX_SIZE, Attributes, Family, Prefix
 from routerd.session.attribute_rules import DISCARD, OPTIONAL, OPTIONAL_TRANSITIVE, WITHDRAW, AttributeCode
 from routerd.session.attributes import AttributeOverrun, Outcome, UpdateError, attribute_parser, walk
 from routerd.session.nlri import WIDTH, split_nlri
+from routerd.session.values import MAPPED
 
 __all__ = ["UpdateDecoder", "UpdateError"]
 
@@ -168,7 +169,10 @@ class UpdateDecoder:
             prefixes = split_nlri(value[at:], WIDTH[family])
         except ValueError as error:
             raise _incorrect(code, attribute, str(error)) from None
-        return _Reach(family, prefixes, value[4 : at - 1])
+        next_hop = value[4 : at - 1]
+        if family is Family.IPV4 and next_hop.startswith(MAPPED):
+            next_hop = next_hop[12:16]  # the IPv4 address is what forwards IPv4
+        return _Reach(family, prefixes, next_hop)
 
 
 def _malformed(text: str) -> UpdateError:

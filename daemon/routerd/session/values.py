@@ -12,7 +12,8 @@ from routerd.core.route import Address, Origin
 _ORIGINS = {bytes((origin,)): origin for origin in Origin}
 _ANY = bytes(16)
 _LOOPBACK = bytes(15) + b"\1"
-_MAPPED = bytes(10) + b"\xff\xff"
+MAPPED = bytes(10) + b"\xff\xff"
+"""The first octets of an IPv4-mapped address (RFC 4291 section 2.5.5.2)."""
 _MULTICAST = 0xFF
 
 
@@ -110,6 +111,6 @@ def parse_mp_next_hop(value: bytes) -> tuple[Address, Address | None]:
             raise ValueError(":: is no address of a host")
     elif address == _LOOPBACK or address[0] == _MULTICAST:
         raise ValueError("a loopback or multicast address is none of a host")
-    elif address.startswith(_MAPPED):
+    elif address.startswith(MAPPED):
         parse_next_hop(address[12:])
     return address, link_local

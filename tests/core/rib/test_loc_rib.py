@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.core.message import Gateway
-from routerd.core.rib.decision import Decision, Options, decide
+from routerd.core.rib import loc_rib
+from routerd.core.rib.decision import Decision, Options, Step, decide
 from routerd.core.rib.loc_rib import LocRib
 from routerd.core.rib.nexthop import Resolution
 from routerd.core.route import Attributes, Path, Prefix, parse_address, parse_prefix
@@ -18,8 +22,8 @@ PATHS = {
 }
 
 
-def deciding(paths: tuple[Path, ...]) -> Decision:
-    return decide(paths, Options(), lambda path: Resolution(Gateway(path.attributes.next_hop, 2), 0))
+def deciding(paths: tuple[Path, ...], incumbent: Path | None) -> Decision:
+    return decide(paths, Options(), lambda path: Resolution(Gateway(path.attributes.next_hop, 2), 0), incumbent)
 
 
 def test_prefixes_with_the_same_paths_share_one_set() -> None:
@@ -42,12 +46,42 @@ def test_changes_come_grouped() -> None:
     assert rib.withdraw(PEERS[1], PREFIXES) == []
 
 
-def test_the_order_of_announcement_does_not_matter() -> None:
+def test_the_best_so_far_stays_when_another_would_win_the_mere_tie() -> None:
     rib = LocRib(deciding)
-    rib.announce(PATHS[PEERS[0], None], PREFIXES[:1])
-    rib.announce(PATHS[PEERS[1], None], PREFIXES[:2])
-    rib.announce(PATHS[PEERS[0], None], PREFIXES[1:2])
+    first, second = PATHS[PEERS[0], None], PATHS[PEERS[1], None]  # the first one wins at step 11
+    rib.announce(first, PREFIXES[:2])
+    rib.announce(second, PREFIXES[:2])
+    together = rib.paths_of(PREFIXES[0])
+    assert rib.decision(together).best is first
+    rib.withdraw(first.peer, PREFIXES[:1])
+    rib.announce(first, PREFIXES[:1])
+    after = rib.paths_of(PREFIXES[0])
+    assert rib.decision(after).best is second
+    assert rib.decision(after).lost == {first: Step.OLDEST}
+    assert rib.decision(after).multipath == (second, first)
+    assert rib.paths_of(PREFIXES[1]) is together, "a prefix that did not flap has its best path still"
+
+
+def test_sets_do_not_differ_by_a_best_path_that_wins_anyway() -> None:
+    rib = LocRib(deciding)
+    for peer in PEERS:
+        rib.announce(PATHS[peer, None], PREFIXES[:1])
+    for peer in (PEERS[0], *reversed(PEERS[1:])):
+        rib.announce(PATHS[peer, None], PREFIXES[1:2])
     assert rib.paths_of(PREFIXES[0]) is rib.paths_of(PREFIXES[1])
+
+
+def test_what_is_remembered_is_bounded_and_dies_with_its_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loc_rib, "_STEPS_LIMIT", 1 << 20)
+    rib, octets = LocRib(deciding), []
+    for number in range(2000):
+        attributes = Attributes(next_hop=parse_address(PEERS[0]), communities=tuple(range(number, number + 900)))
+        paths = Path(PEERS[0], attributes)
+        rib.announce(paths, PREFIXES[:1])
+        rib.withdraw(PEERS[0], PREFIXES[:1])
+        octets.append(rib._steps.octets)
+    assert max(octets) <= 1 << 20
+    assert (rib.users, rib.hops, list(rib.sets())) == ({}, {}, [])
 
 
 steps = st.lists(
@@ -76,19 +110,25 @@ def test_it_equals_a_plain_model(actions: list[tuple[str, int | str | None, list
                 model.setdefault(prefix, {})[peer] = PATHS[peer, what]  # type: ignore[index]
     wanted = {prefix: frozenset(paths.values()) for prefix, paths in model.items() if paths}
     assert {prefix: frozenset(paths.paths) for prefix, paths in rib.table.items()} == wanted
-    users = {frozenset(paths.paths): paths.users for paths in rib.sets()}
-    assert users == {paths: list(wanted.values()).count(paths) for paths in wanted.values()}
+    assert {paths: paths.users for paths in rib.sets()} == Counter(rib.table.values())
     assert rib.empty.users == 0
-    for paths in rib.sets():
-        assert rib.table[next(p for p in wanted if wanted[p] == frozenset(paths.paths))] is paths
+    identities = {(frozenset(paths.paths), paths.incumbent) for paths in rib.sets()}
+    assert len(identities) == len(list(rib.sets()))
+    users = Counter(path for paths in wanted.values() for path in paths)
+    assert rib.users == users
+    assert rib.hops == {path.peer: {(path.attributes.next_hop, None): _variants(users, path.peer)} for path in users}
+
+
+def _variants(users: Counter[Path], peer: str) -> int:
+    return sum(path.peer == peer for path in users)
 
 
 def test_invalidate_yields_what_decides_differently() -> None:
     dead: set[str] = set()
 
-    def resolving(paths: tuple[Path, ...]) -> Decision:
+    def resolving(paths: tuple[Path, ...], incumbent: Path | None) -> Decision:
         alive = lambda p: None if p.peer in dead else Resolution(Gateway(p.attributes.next_hop, 2), 0)  # noqa: E731
-        return decide(paths, Options(), alive)
+        return decide(paths, Options(), alive, incumbent)
 
     rib = LocRib(resolving)
     rib.announce(PATHS[PEERS[0], None], PREFIXES[:1])

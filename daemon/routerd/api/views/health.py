@@ -122,7 +122,8 @@ def _peer_problems(router: Router, peer: Peer) -> Iterator[ProblemView]:
 
 def _unreachable(router: Router, peer: Peer) -> dict[str, int]:
     """Count the peer's accepted prefixes by those of its next hops that nothing resolves."""
-    hops = [hop for hop in peer.hops if router.rib.nexthops.resolve(*hop, peer.packed) is None]
+    used = router.rib.loc_rib.hops.get(peer.address, {})
+    hops = [hop for hop in used if router.rib.nexthops.resolve(*hop, peer.packed) is None]
     found: dict[str, int] = {}
     if hops:
         for paths in router.rib.loc_rib.sets():

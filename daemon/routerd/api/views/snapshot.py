@@ -88,8 +88,8 @@ def _count(router: Router) -> defaultdict[str, Counts]:
             found[path.peer][family_of(prefix)]["in_fib"] -= 1
     for peer in router.rib.peers.values():
         rows = found[peer.address]
-        for prefix in peer.adj_rib_in.rejected:
-            rows[family_of(prefix)]["rejected"] += 1
+        for (family, _), count in peer.adj_rib_in.rejected.counts().items():
+            rows[family]["rejected"] += count
         for prefix in peer.adj_rib_in.stale:
             rows[family_of(prefix)]["stale"] += 1
         for family, row in rows.items():
@@ -322,6 +322,6 @@ def _path(router: Router, path: Path, decision: Decision | None, *, stale: bool,
 
 def _rejected(router: Router, prefix: Prefix) -> Iterator[PathView]:
     for peer in router.rib.peers.values():
-        entry = peer.adj_rib_in.rejected.get(prefix)
+        entry = peer.adj_rib_in.rejected.kept.get(prefix)
         if entry is not None:
             yield _path(router, entry[0], None, stale=False, rejected=f"rejected: {entry[1].text}")

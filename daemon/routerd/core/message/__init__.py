@@ -6,13 +6,24 @@ out by the composition root. All are frozen and hold plain data, so that a run c
 
 from __future__ import annotations
 
-from routerd.core.message.effect import Advertise, CloseSession, Effect, Event, InspectGroups, Program, Resync
+from routerd.core.message.effect import (
+    Advertise,
+    CloseSession,
+    Effect,
+    Event,
+    Identify,
+    InspectGroups,
+    Program,
+    Refresh,
+    Resync,
+)
 from routerd.core.message.kernel import (
     ForeignBgp,
     ForeignRoute,
     GroupActivity,
     GroupLost,
     GroupMade,
+    Identified,
     Interface,
     KernelDump,
     KernelGroup,
@@ -65,6 +76,8 @@ __all__ = [
     "GroupActivity",
     "GroupLost",
     "GroupMade",
+    "Identified",
+    "Identify",
     "Input",
     "InspectGroups",
     "Interface",
@@ -80,6 +93,7 @@ __all__ = [
     "Open",
     "Operation",
     "Program",
+    "Refresh",
     "Resync",
     "RouteAudit",
     "RouteRefresh",
@@ -112,6 +126,7 @@ Input = (
     | KernelObjects
     | RouteAudit
     | NeighbourState
+    | Identified
     | GroupMade
     | GroupLost
     | Drain

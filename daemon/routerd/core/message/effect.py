@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from routerd.core.message.operation import Operation
+from routerd.core.message.operation import Gateway, Operation
 from routerd.core.route import Attributes, Family, Prefix
 
 
@@ -28,6 +28,14 @@ class Advertise:
     withdrawn: tuple[Prefix, ...] = ()
     announced: tuple[tuple[Attributes, tuple[Prefix, ...]], ...] = ()
     end_of_rib: tuple[Family, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Ask a peer to announce these families again (RFC 2918)."""
+
+    peer: str
+    families: tuple[Family, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,13 @@ class InspectGroups:
 
 
 @dataclass(frozen=True, slots=True)
+class Identify:
+    """Find out the link-layer addresses of these gateways, and answer with Identified as they become known."""
+
+    gateways: tuple[Gateway, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that operators want to see in the log and the event stream."""
 
@@ -63,4 +78,4 @@ class Event:
     level: str = "info"
 
 
-Effect = Program | Advertise | CloseSession | Resync | InspectGroups | Event
+Effect = Program | Advertise | Refresh | CloseSession | Resync | InspectGroups | Identify | Event

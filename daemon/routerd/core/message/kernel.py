@@ -111,6 +111,14 @@ class NeighbourState:
 
 
 @dataclass(frozen=True, slots=True)
+class Identified:
+    """Link-layer addresses of gateways, each confirmed by the gateway's answer or set by the operator; empty where
+    the link has none."""
+
+    addresses: dict[Gateway, bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class GroupMade:
     """A group was made like another one; `flows` tells whether there were any for it to take over."""
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from itertools import repeat
 
 from routerd.core.rib.policy import Reject
+from routerd.core.rib.rejected import Rejected
 from routerd.core.route import Family, Path, Prefix, family_of, forget
 
 
@@ -21,30 +22,34 @@ class AdjRibIn:
     def __init__(self) -> None:
         self.accepted: dict[Prefix, Path] = {}
         self.stale: dict[Prefix, Path] = {}
-        self.rejected: dict[Prefix, tuple[Path, Reject]] = {}
+        self.rejected = Rejected()
         self._chosen: list[Prefix] = []
         self._all = False
 
     def accept(self, path: Path, prefixes: list[Prefix]) -> None:
         """Take over accepted announcements."""
         forget(self.stale, prefixes)
-        forget(self.rejected, prefixes)
+        self.rejected.forget(prefixes)
         self.accepted.update(zip(prefixes, repeat(path)))
 
-    def reject(self, path: Path, rejected: Iterable[tuple[Prefix, Reject]]) -> list[Prefix]:
+    def reject(self, path: Path, rejected: list[tuple[Prefix, Reject]]) -> list[Prefix]:
         """Take over rejected announcements; return those that replace an accepted one."""
-        replaced = []
-        for prefix, reason in rejected:
-            if self.accepted.pop(prefix, None) or self.stale.pop(prefix, None):
-                replaced.append(prefix)
-            self.rejected[prefix] = (path, reason)
-        return replaced
+        self.rejected.add(path, rejected)
+        return self._drop(prefix for prefix, _ in rejected)
+
+    def _drop(self, prefixes: Iterable[Prefix]) -> list[Prefix]:
+        """Take prefixes out of the accepted and stale ones; return those that were there."""
+        accepted, stale = self.accepted, self.stale
+        return [prefix for prefix in prefixes if accepted.pop(prefix, None) or stale.pop(prefix, None)]
 
     def withdraw(self, prefixes: list[Prefix]) -> None:
         """Forget announcements that the peer withdrew."""
+        if self.rejected:
+            known = set(self._drop(prefixes))
+            self.rejected.withdraw(prefix for prefix in prefixes if prefix not in known)
+            return
         forget(self.accepted, prefixes)
         forget(self.stale, prefixes)
-        forget(self.rejected, prefixes)
 
     def mark_stale(self) -> None:
         """The session ended: nothing is certain any more. Rejected announcements end with it, and what was stale
@@ -88,4 +93,7 @@ class AdjRibIn:
 
     def rejections(self) -> Counter[Reject]:
         """Count the rejected prefixes by reason."""
-        return Counter(reason for _, reason in self.rejected.values())
+        found: Counter[Reject] = Counter()
+        for (_, reason), count in self.rejected.counts().items():
+            found[reason] += count
+        return found

@@ -13,7 +13,8 @@ The steps and their numbers are those of docs/decision-process.md:
    multipath           all that are left, up to max_paths; with multipath_relax whatever their AS_PATH holds
  8 oldest              9 router id       10 cluster list length       11 peer address
 
-Steps 1 to 7 and 9 to 11 are RFC 4271 section 9.1.2.2 as FRR and BIRD refine it; 8 keeps the best path stable.
+Steps 1 to 7 and 9 to 11 are RFC 4271 section 9.1.2.2 as FRR and BIRD refine it. Step 8 keeps the best path stable
+(RFC 5004): the one that was the best so far stays, else the peer that has announced such a path for longest wins.
 """
 
 from __future__ import annotations
@@ -104,8 +105,8 @@ Resolve = Callable[[Path], Resolution | None]
 Rank = Callable[[Path], int | bytes | float]
 
 
-def decide(paths: Iterable[Path], options: Options, resolve: Resolve) -> Decision:
-    """Run the process over all paths to one prefix."""
+def decide(paths: Iterable[Path], options: Options, resolve: Resolve, incumbent: Path | None = None) -> Decision:
+    """Run the process over all paths to one prefix. `incumbent` wins a mere tie, whatever its age."""
     lost: dict[Path, Step] = {}
     metrics: dict[Path, int] = {}
     left: list[Path] = []
@@ -133,7 +134,7 @@ def decide(paths: Iterable[Path], options: Options, resolve: Resolve) -> Decisio
     left = _keep(left, Step.EXTERNAL, lambda path: not path.external, lost)
     left = _keep(left, Step.IGP_METRIC, metrics.__getitem__, lost)
 
-    best = _break_tie(left, lost)
+    best = _break_tie(left, incumbent, lost)
     multipath = [best]
     for path in sorted((path for path in left if path is not best), key=_tie_key):
         if not options.multipath_relax and path.attributes.as_path != best.attributes.as_path:
@@ -202,8 +203,10 @@ def _tie_key(path: Path) -> tuple[int | bytes | float, ...]:
     return tuple(rank(path) for _, rank in _TIES)
 
 
-def _break_tie(paths: list[Path], lost: dict[Path, Step]) -> Path:
+def _break_tie(paths: list[Path], incumbent: Path | None, lost: dict[Path, Step]) -> Path:
     """Steps 8 to 11 pick the one best path."""
+    if incumbent in paths:
+        return _keep(paths, Step.OLDEST, lambda path: path is not incumbent, lost)[0]
     for step, rank in _TIES:
         paths = _keep(paths, step, rank, lost)
     return paths[0]

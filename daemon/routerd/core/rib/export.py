@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from routerd.config.model import PeerGroup
+from routerd.core.memo import Memo
 from routerd.core.route import (
     LOCAL,
     Address,
@@ -17,7 +18,10 @@ from routerd.core.route import (
 DEFAULT_ROUTES = {Family.IPV4: parse_prefix("0.0.0.0/0"), Family.IPV6: parse_prefix("::/0")}
 NO_EXPORT, NO_ADVERTISE, NO_EXPORT_SUBCONFED = 0xFFFFFF01, 0xFFFFFF02, 0xFFFFFF03
 _PARTIAL = 0x20
-_MEMO_LIMIT = 65536
+_NON_TRANSITIVE = 0x40
+"""Bit of the first octet of an extended community that must not leave the AS (RFC 4360 section 6)."""
+_MEMO_LIMIT = 2 << 20
+"""Octets of rewritten attributes that an update group remembers."""
 
 Told = tuple[Attributes, str]
 """What is told of a prefix, and the peer that it was learned from: it does not hear its own. Empty: from no peer."""
@@ -32,7 +36,7 @@ class Exporter:
         self._asn = asn
         self._external = external
         self._next_hops = next_hops
-        self._memo: dict[Path, Attributes] = {}
+        self._memo: Memo[tuple[Path, Family], Attributes] = Memo(_MEMO_LIMIT)
         self.defaults = {
             DEFAULT_ROUTES[family]: (self._originated(next_hop), "")
             for family, next_hop in next_hops.items()
@@ -47,11 +51,10 @@ class Exporter:
             return None
         if path.peer == LOCAL:
             return self._originated(next_hop), ""
-        if path not in self._memo:
-            if len(self._memo) >= _MEMO_LIMIT:
-                self._memo.clear()
-            self._memo[path] = self._rewrite(path, next_hop)
-        return self._memo[path], path.peer
+        key = path, family
+        if key not in self._memo:
+            self._memo.remember(key, self._rewrite(path, next_hop), 2 * path.weight)
+        return self._memo[key], path.peer
 
     def _originated(self, next_hop: Address) -> Attributes:
         return Attributes(as_path=self._prepend(()), next_hop=next_hop)
@@ -87,7 +90,9 @@ class Exporter:
             atomic_aggregate=heard.atomic_aggregate,
             aggregator=heard.aggregator,
             communities=heard.communities,
-            extended_communities=heard.extended_communities,
+            extended_communities=tuple(
+                each for each in heard.extended_communities if not (self._external and each[0] & _NON_TRANSITIVE)
+            ),
             large_communities=heard.large_communities,
             unknown=tuple(Unknown(u.flags | _PARTIAL, u.code, u.value) for u in heard.unknown),
         )

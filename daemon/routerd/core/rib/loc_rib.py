@@ -1,7 +1,7 @@
 """The Loc-RIB: every prefix with the interned set of its paths.
 
 Thousands of prefixes share one set, so the decision process, the ECMP set and the step "set S, and peer X now
-announces path P" are computed once a set and remembered with it. A prefix costs one dict entry.
+announces path P" are computed once a set and remembered. A prefix costs one dict entry.
 """
 
 from __future__ import annotations
@@ -9,21 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 
-from routerd.core.rib.decision import Decision
-from routerd.core.route import Path, Prefix
+from routerd.core.memo import Memo
+from routerd.core.rib.decision import Decision, Step
+from routerd.core.route import Address, Path, Prefix
 
-_REMEMBERED = 1024
+_STEPS_LIMIT = 8 << 20
+"""Octets of remembered steps from one path set to another."""
+
+Identity = tuple[frozenset[Path], Path | None]
+"""By what path sets are interned: the paths and the incumbent."""
+Hop = tuple[Address, Address | None]
+"""A next hop and the link-local address beside it, as `Attributes` have them."""
 
 
 class PathSet:
-    """A set of paths, at most one a peer. Interned: equal sets are one object. `users` counts its prefixes."""
+    """A set of paths, at most one a peer. Interned: equal sets are one object. `users` counts its prefixes.
 
-    __slots__ = ("_decision", "_epoch", "paths", "successors", "users")
+    `incumbent` is the path that was the best one before the set came to be, where another would win the mere tie.
+    """
 
-    def __init__(self, paths: tuple[Path, ...]) -> None:
+    __slots__ = ("_decision", "_epoch", "identity", "incumbent", "paths", "users")
+
+    def __init__(self, paths: tuple[Path, ...], identity: Identity) -> None:
         self.paths = paths
+        self.identity = identity
+        self.incumbent = identity[1]
         self.users = 0
-        self.successors: dict[Path | str, PathSet] = {}
         self._decision: Decision | None = None
         self._epoch = -1
 
@@ -36,19 +47,25 @@ Change = tuple[PathSet, PathSet, list[Prefix]]
 
 
 class LocRib:
-    """All prefixes and their paths. `decide` runs the decision process over the paths of a set."""
+    """All prefixes and their paths. `decide` runs the decision process over the paths of a set and its incumbent.
 
-    def __init__(self, decide: Callable[[tuple[Path, ...]], Decision]) -> None:
+    `users` counts the prefixes of each path in use, and `hops` the paths in use of each peer by their next hop.
+    """
+
+    def __init__(self, decide: Callable[[tuple[Path, ...], Path | None], Decision]) -> None:
         self._decide = decide
         self._epoch = 0
-        self.empty = PathSet(())
+        self.empty = PathSet((), (frozenset(), None))
         self.table: dict[Prefix, PathSet] = {}
-        self._sets: dict[frozenset[Path], PathSet] = {}
+        self.users: dict[Path, int] = {}
+        self.hops: dict[str, dict[Hop, int]] = {}
+        self._sets: dict[Identity, PathSet] = {}
+        self._steps: Memo[tuple[PathSet, Path | str], tuple[PathSet, Path | None]] = Memo(_STEPS_LIMIT)
 
     def decision(self, paths: PathSet) -> Decision:
         """Return the decision for a set; computed once until `invalidate`."""
         if paths._epoch != self._epoch or paths._decision is None:
-            paths._decision = self._decide(paths.paths)
+            paths._decision = self._decide(paths.paths, paths.incumbent)
             paths._epoch = self._epoch
         return paths._decision
 
@@ -85,24 +102,45 @@ class LocRib:
     def _change(self, key: Path | str, peer: str, path: Path | None, prefixes: Iterable[Prefix]) -> list[Change]:
         table, changes = self.table, list[Change]()
         for old, moved in self._by_set(prefixes).items():
-            new = old.successors.get(key)
-            if new is None or not new.users:  # a set out of use is no longer the interned one
-                new = self._successor(old, peer, path)
-                if len(old.successors) >= _REMEMBERED:
-                    old.successors.clear()
-                old.successors[key] = new
+            new, replaced = self._steps.get((old, key), (None, None))
+            if new is None or not (new.users or new is self.empty):  # a set out of use is no longer the interned one
+                new, replaced = self._step(old, peer, path)
+                cost = 0 if path is None else path.weight
+                self._steps.remember((old, key), (new, replaced), cost + 32 * len(new.paths))
             if new is old:
                 continue
             if new is self.empty:
                 for prefix in moved:
                     del table[prefix]
             else:
+                if not new.users:
+                    self._sets[new.identity] = new
                 table.update(zip(moved, repeat(new)))
                 new.users += len(moved)
+            if path is not None:
+                self._use(path, len(moved))
+            if replaced is not None:
+                self._use(replaced, -len(moved))
             changes.append((old, new, moved))
         for old, _, moved in changes:
             self._release(old, len(moved))
         return changes
+
+    def _use(self, path: Path, prefixes: int) -> None:
+        """Count the prefixes of a path, and the path by its next hop as long as there are any."""
+        before = self.users.get(path, 0)
+        if count := before + prefixes:
+            self.users[path] = count
+        else:
+            del self.users[path]
+        if bool(before) is bool(count):
+            return
+        hops, hop = self.hops.setdefault(path.peer, {}), (path.attributes.next_hop, path.attributes.link_local)
+        hops[hop] = hops.get(hop, 0) + (1 if count else -1)
+        if not hops[hop]:
+            del hops[hop]
+            if not hops:
+                del self.hops[path.peer]
 
     def _by_set(self, prefixes: Iterable[Prefix]) -> dict[PathSet, list[Prefix]]:
         """Part prefixes by the path set that they have now. Those of an UPDATE nearly always have the same."""
@@ -115,14 +153,25 @@ class LocRib:
             parted.setdefault(self.table.get(prefix, self.empty), []).append(prefix)
         return parted
 
-    def _successor(self, old: PathSet, peer: str, path: Path | None) -> PathSet:
+    def _step(self, old: PathSet, peer: str, path: Path | None) -> tuple[PathSet, Path | None]:
+        """Return the set that follows when a peer announces a path (None: withdraws its own), and the path that it
+        takes away."""
         kept = tuple(p for p in old.paths if p.peer != peer)
+        replaced = next((p for p in old.paths if p.peer == peer), None)
+        if replaced is path:
+            return old, None
         paths = kept if path is None else (*kept, path)
         if not paths:
-            return self.empty
-        if len(kept) == len(old.paths) and path is None:
-            return old
-        return self._sets.setdefault(frozenset(paths), PathSet(paths))
+            return self.empty, replaced
+        members = frozenset(paths)
+        new = self._interned(paths, (members, None))
+        best = self.decision(old).best
+        if best is not None and self.decision(new).lost.get(best, Step.UNUSABLE) >= Step.OLDEST:
+            new = self._interned(paths, (members, best))
+        return new, replaced
+
+    def _interned(self, paths: tuple[Path, ...], identity: Identity) -> PathSet:
+        return self._sets.get(identity) or PathSet(paths, identity)
 
     def _release(self, paths: PathSet, users: int) -> None:
         """Keep the intern table to the sets in use, so that churn leaves nothing behind."""
@@ -130,5 +179,4 @@ class LocRib:
             return
         paths.users -= users
         if not paths.users:
-            del self._sets[frozenset(paths.paths)]
-            paths.successors.clear()
+            del self._sets[paths.identity]

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from routerd.core.memo import Memo
 from routerd.core.message import ForeignRoute, Gateway, Interface
 from routerd.core.rib.policy import unmap
 from routerd.core.route import Address, Prefix, contains
 
 _LINK_LOCAL = b"\xfe\x80"
+_MEMO_LIMIT = 4 << 20
+"""Octets of remembered resolutions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class NexthopTable:
         self._foreign: tuple[ForeignRoute, ...] = ()
         self._connected: list[tuple[Prefix, int]] = []
         self._routed: list[tuple[Prefix, Gateway, int]] = []
-        self._memo: dict[tuple[Address, Address | None, Address], Resolution | None] = {}
+        self._memo: Memo[tuple[Address, Address | None, Address], Resolution | None] = Memo(_MEMO_LIMIT)
         self.addresses: frozenset[Address] = frozenset()
         """The router's own addresses, link-local ones excepted."""
         self.networks: frozenset[Prefix] = frozenset()
@@ -70,9 +73,7 @@ class NexthopTable:
         """
         key = (next_hop, link_local, peer)
         if key not in self._memo:
-            if len(self._memo) > 65536:
-                self._memo.clear()
-            self._memo[key] = self._resolve(next_hop, link_local, peer)
+            self._memo.remember(key, self._resolve(next_hop, link_local, peer), 400)
         return self._memo[key]
 
     def _resolve(self, next_hop: Address, link_local: Address | None, peer: Address) -> Resolution | None:
@@ -94,6 +95,11 @@ class NexthopTable:
             if contains(network, usable):
                 return Resolution(gateway, metric)
         return None
+
+    def leads(self, address: Address) -> int:
+        """Return the length of the longest prefix that leads to an address, 0 if none but the default route does."""
+        ways = [network for network, _ in self._connected] + [network for network, _, _ in self._routed]
+        return max((network[0] for network in ways if contains(network, address)), default=0)
 
     def link_of(self, peer: Address) -> int | None:
         """Return the index of the interface whose network holds the peer; None when it is not on a link."""

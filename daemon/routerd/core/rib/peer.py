@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from routerd.config.model import PeerGroup
+from routerd.core.memo import Memo
 from routerd.core.message import SessionUp
 from routerd.core.rib.adj_rib_in import AdjRibIn
 from routerd.core.rib.policy import PrefixFilter, Reject
 from routerd.core.route import Address, Attributes, Family, Path, parse_address
 
-_PATHS = 65536
+_PATHS_LIMIT = 1 << 20
+"""Octets of paths that are remembered, in use or not; a node's take a thousandth of it."""
 SILENCE = 2.0
 """Seconds without an UPDATE after which a node that sends no End-of-RIB has said all."""
 
@@ -17,12 +19,14 @@ class Peer:
     """A peer's session and announcements. Times are monotonic seconds, `heard` that of its last UPDATE.
 
     What is stale goes at `deadline`, `patience` seconds after its clock began; infinity while the clock stands,
-    because no node can dial in. `router_restarted` tells that the session ended by no fault of the node.
+    because no node can dial in. `router_restarted` tells that the session ended by no fault of the node. `addresses`
+    are that of the session and those that the operator named besides.
     """
 
     def __init__(self, address: str, name: str, group_name: str, group: PeerGroup, now: float) -> None:
         self.address = address
         self.packed: Address = parse_address(address)
+        self.addresses = frozenset((self.packed,))
         self.name = name
         self.group_name = group_name
         self.group = group
@@ -41,8 +45,7 @@ class Peer:
         self.deadline: float | None = None
         self.patience = 0.0
         self.router_restarted = False
-        self.hops: dict[tuple[Address, Address | None], None] = {}
-        self._paths: dict[Attributes, tuple[Path, Reject]] = {}
+        self._paths: Memo[Attributes, tuple[Path, Reject]] = Memo(_PATHS_LIMIT)
 
     @property
     def external(self) -> bool:
@@ -58,15 +61,10 @@ class Peer:
         session = self.session
         assert session is not None, "only a peer with a session announces"
         path = Path(self.address, attributes, now, session.received.router_id, self.external)
-        if not verdict:
-            self.hops[attributes.next_hop, attributes.link_local] = None
-        if len(self._paths) >= _PATHS:
-            self._paths.clear()
-        self._paths[attributes] = (path, verdict)
-        return path, verdict
+        return self._paths.remember(attributes, (path, verdict), path.weight)
 
     def begin(self, up: SessionUp, now: float) -> None:
-        """A session is established. What the peer announces as it did before keeps its path, and so its place."""
+        """A session is established. A path that graceful restart has kept in use keeps its place."""
         last = self.last
         if last is None or (last.received.asn, last.received.router_id) != (
             up.received.asn,
@@ -98,10 +96,10 @@ class Peer:
         self.adj_rib_in.mark_stale()
         self.pending_eor = frozenset()
 
-    def forget_verdicts(self) -> None:
-        """The router's addresses changed, and with them perhaps the verdicts on paths."""
+    def forget_paths(self) -> None:
+        """Forget what was heard, and the verdicts on it: the session is over, or the router's addresses changed."""
         self._paths.clear()
 
     def rejudge(self, path: Path, verdict: Reject) -> None:
         """Enter the new verdict on a path."""
-        self._paths[path.attributes] = (path, verdict)
+        self._paths.remember(path.attributes, (path, verdict), path.weight)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 
 from routerd.config.model import PeerGroup
+from routerd.core.memo import Memo
 from routerd.core.route import (
     Address,
     Attributes,
@@ -35,6 +36,9 @@ class Reject(IntEnum):
     DEFAULT_ROUTE = 8
     OWN_NETWORK = 9
     REFLECTION_LOOP = 10
+    NODE_ADDRESS = 11
+    OTHER_HOST = 12
+    UNKNOWN_HOST = 13
 
     @property
     def text(self) -> str:
@@ -54,6 +58,9 @@ _TEXTS = {
     Reject.DEFAULT_ROUTE: "a default route that accept does not list",
     Reject.OWN_NETWORK: "lies in a network of the router itself",
     Reject.REFLECTION_LOOP: "ORIGINATOR_ID is the router's own (RFC 4456)",
+    Reject.NODE_ADDRESS: "would take over an address of the router or of a node",
+    Reject.OTHER_HOST: "the next hop is another host's (its link-layer address is not the peer's)",
+    Reject.UNKNOWN_HOST: "whose the next hop is, is not known (no link-layer address yet)",
 }
 
 MARTIANS = tuple(
@@ -61,18 +68,24 @@ MARTIANS = tuple(
     for text in (
         "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24", "198.51.100.0/24",
         "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
-        "::/8", "100::/64", "2001:db8::/32", "fe80::/10", "ff00::/8",
+        "::/8", "100::/64", "2001:db8::/32", "3fff::/20", "fe80::/10", "ff00::/8",
     )
 )  # fmt: skip
 """Prefixes that no node may announce (RFC 6890). Private and shared space is what clusters use, so it may."""
 
 _MAPPED = b"\0" * 10 + b"\xff\xff"
-_MEMO_LIMIT = 65536
+_MEMO_LIMIT = 4 << 20
+"""Octets of remembered verdicts."""
 
 
 def unmap(address: Address) -> Address:
     """Return the IPv4 address inside `::ffff:a.b.c.d`, or the address itself."""
     return Address(address[12:]) if len(address) == 16 and address[:12] == _MAPPED else address
+
+
+def is_link_local(address: Address) -> bool:
+    """Tell whether an address means something on one link only (fe80::/10)."""
+    return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
 
 
 def check_attributes(
@@ -81,16 +94,16 @@ def check_attributes(
     *,
     asn: int,
     router_id: Address,
-    peer: Address,
+    peer: frozenset[Address],
     peer_asn: int,
     external: bool,
     own: frozenset[Address],
 ) -> Reject:
-    """Judge what all prefixes of an UPDATE share. `own` are the router's addresses.
+    """Judge what all prefixes of an UPDATE share. `own` are the router's addresses, `peer` those of the peer: of its
+    session, and others that the operator named.
 
-    The next hop must be the peer's own (RFC 7948 section 4.8), unless the group's next_hop is "any". A next hop
-    of the other family cannot be compared with the session's address; next-hop tracking holds it to the
-    peer's link.
+    The next hop must be the peer's own (RFC 7948 section 4.8), unless the group's next_hop is "any". One of a family
+    or a scope of which no address of the peer is known cannot be compared; `Hosts` judges it.
     """
     if asn in as_numbers(attributes.as_path):
         return Reject.OWN_AS
@@ -99,10 +112,14 @@ def check_attributes(
     if not external and attributes.originator_id == router_id:
         return Reject.REFLECTION_LOOP
     next_hop = unmap(attributes.next_hop)
+    if not any(next_hop) and attributes.link_local is not None:
+        next_hop = attributes.link_local
     if next_hop in own:
         return Reject.OWN_NEXT_HOP
-    if external and group.next_hop == "peer" and len(next_hop) == len(peer) and next_hop != peer:
-        return Reject.FOREIGN_NEXT_HOP
+    if external and group.next_hop == "peer" and next_hop not in peer:
+        kind = len(next_hop), is_link_local(next_hop)
+        if kind in {(len(address), is_link_local(address)) for address in peer}:
+            return Reject.FOREIGN_NEXT_HOP
     return Reject.NONE
 
 
@@ -120,29 +137,29 @@ class PrefixFilter:
         self._key = {
             size: 1 + (max((rule[0] for rule in rules if len(rule) == size), default=0) + 7) // 8 for size in (5, 17)
         }
-        self._memo: dict[bytes, Reject] = {}
+        self._memo: Memo[bytes, Reject] = Memo(_MEMO_LIMIT)
 
     def split(self, prefixes: list[Prefix]) -> tuple[list[Prefix], list[tuple[Prefix, Reject]]]:
         """Part prefixes into the accepted ones and the rejected ones with their reasons."""
         if not prefixes:
             return [], []
-        memo, size = self._memo, self._key[len(prefixes[0])]
+        size = self._key[len(prefixes[0])]
         examples = {prefix[:size]: prefix for prefix in prefixes}
-        if len(memo) >= _MEMO_LIMIT:
-            memo.clear()
-        for key, prefix in examples.items():
-            if key not in memo:
-                memo[key] = self.check(prefix)
-        if not any(map(memo.__getitem__, examples)):
+        verdicts = {key: self._verdict(key, prefix) for key, prefix in examples.items()}
+        if not any(verdicts.values()):
             return prefixes, []
         rejected: list[tuple[Prefix, Reject]] = []
         accepted: list[Prefix] = []
         for prefix in prefixes:
-            if verdict := memo[prefix[:size]]:
+            if verdict := verdicts[prefix[:size]]:
                 rejected.append((prefix, verdict))
             else:
                 accepted.append(prefix)
         return accepted, rejected
+
+    def _verdict(self, key: bytes, prefix: Prefix) -> Reject:
+        verdict = self._memo.get(key)
+        return self._memo.remember(key, self.check(prefix)) if verdict is None else verdict
 
     def check(self, prefix: Prefix) -> Reject:
         """Judge one prefix."""
@@ -150,7 +167,7 @@ class PrefixFilter:
             return Reject.NO_POLICY
         if prefix[0] == 0 and prefix not in self._accept:
             return Reject.DEFAULT_ROUTE
-        if prefix[0] and any(covers(martian, prefix) for martian in MARTIANS):
+        if prefix[0] and any(covers(martian, prefix) and not self._meant(martian, prefix) for martian in MARTIANS):
             return Reject.MARTIAN
         if not self._any and not any(covers(allowed, prefix) for allowed in self._accept):
             return Reject.NOT_ACCEPTED
@@ -161,8 +178,10 @@ class PrefixFilter:
             inside = covers(network, prefix)
             if not inside and not (self._any and covers(prefix, network)):
                 continue
-            # An entry of accept that lies inside the router's network says that the operator means it.
-            if any(covers(network, allowed) and covers(allowed, prefix) for allowed in self._accept):
-                continue
-            return True
+            if not self._meant(network, prefix):
+                return True
         return False
+
+    def _meant(self, space: Prefix, prefix: Prefix) -> bool:
+        """Tell whether an entry of accept inside a space that is barred says that the operator means the prefix."""
+        return any(covers(space, allowed) and covers(allowed, prefix) for allowed in self._accept)

@@ -7,7 +7,7 @@ to peers and to people is collected in `effects` as it comes up.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from routerd.config.model import Config
@@ -18,7 +18,9 @@ from routerd.core.message import (
     Event,
     ForeignRoute,
     Gateway,
+    Identify,
     Interface,
+    Refresh,
     RouteRefresh,
     SessionDown,
     SessionUp,
@@ -28,7 +30,9 @@ from routerd.core.rib import export
 from routerd.core.rib.adj_rib_out import AdjRibsOut
 from routerd.core.rib.decision import Decision, Options, decide
 from routerd.core.rib.graceful_restart import retains, unretained
-from routerd.core.rib.loc_rib import Change, LocRib, PathSet
+from routerd.core.rib.guard import Guard
+from routerd.core.rib.hosts import Hosts
+from routerd.core.rib.loc_rib import Change, Hop, LocRib, PathSet
 from routerd.core.rib.nexthop import NexthopTable, Resolution
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.policy import PrefixFilter, Reject, check_attributes
@@ -51,6 +55,9 @@ class Rib:
         self.listening = False
         self.deferring = False
         self._deferred: dict[str, tuple[Family, ...]] = {}
+        self.hosts = Hosts()
+        self.guard = Guard(self.nexthops.leads)
+        self._filters: dict[str, PrefixFilter] = {}
         fib = config.fib
         self._options = Options(fib.max_paths, fib.multipath_relax, fib.ignore_origin, fib.always_compare_med)
         self.loc_rib = LocRib(self._decide)
@@ -62,8 +69,8 @@ class Rib:
         self.networks = [parse_prefix(text) for text in config.router.networks]
         self.loc_rib.announce(self._local, self.networks)
 
-    def _decide(self, paths: tuple[Path, ...]) -> Decision:
-        return decide(paths, self._options, self.resolve)
+    def _decide(self, paths: tuple[Path, ...], incumbent: Path | None) -> Decision:
+        return decide(paths, self._options, self.resolve, incumbent)
 
     def resolve(self, path: Path) -> Resolution | None:
         """Resolve the next hop of a path."""
@@ -75,14 +82,18 @@ class Rib:
             found = self.config.group_of(address)
             if found is None:
                 return None
-            peer = Peer(address, self.config.name_of(address), found[0], found[1], now)
+            peer = Peer(address, self.config.name_of(address), *found, now)
+            peer.addresses |= set(map(parse_address, self.config.addresses_of(address)))
             peer.filter = self._filter(peer)
             self.peers[address] = peer
         return self.peers[address]
 
     def _filter(self, peer: Peer) -> PrefixFilter:
-        own = [parse_prefix(text) for text in self.config.router.networks]
-        return PrefixFilter(peer.group, [*own, *sorted(self.nexthops.networks)])
+        """Return the filter that the peers of a group share."""
+        if peer.group_name not in self._filters:
+            own = [parse_prefix(text) for text in self.config.router.networks]
+            self._filters[peer.group_name] = PrefixFilter(peer.group, [*own, *sorted(self.nexthops.networks)])
+        return self._filters[peer.group_name]
 
     # ------------------------------------------------------------------------------------------ sessions
 
@@ -136,6 +147,7 @@ class Rib:
                 peer.adj_rib_in.purge(family)
         else:
             peer.adj_rib_in.purge()
+            self._forget(peer)
         self.effects.append(
             Event(
                 "peer down",
@@ -208,7 +220,7 @@ class Rib:
 
     def gateways_of(self, peer: Peer) -> set[Gateway]:
         """The gateways that the peer's paths lead to, and that of its own address."""
-        hops = [*peer.hops, (peer.packed, None)]
+        hops: list[Hop] = [*self.loc_rib.hops.get(peer.address, ()), (peer.packed, None)]
         resolved = (self.nexthops.resolve(*hop, peer.packed) for hop in hops)
         return {resolution.gateway for resolution in resolved if resolution is not None}
 
@@ -217,6 +229,8 @@ class Rib:
         peer.deadline = None
         peer.router_restarted = False
         peer.pending_eor = frozenset()
+        if peer.session is None:
+            self._forget(peer)
         if not peer.adj_rib_in.stale:
             return
         self.effects.append(
@@ -228,14 +242,27 @@ class Rib:
         )
         peer.adj_rib_in.purge()
 
+    def _forget(self, peer: Peer) -> None:
+        """Forget what was only remembered of a session that is over."""
+        peer.forget_paths()
+        self.hosts.forget(peer.address)
+
     def forget_dynamic_peers(self, now: float, awaited: Collection[Address]) -> None:
         """Forget peers of ranges that have been away for long, and those that were awaited and are no more: nodes
         come and go with new addresses."""
         static = {peer.address for peer in self.config.peers}
-        for peer in list(self.peers.values()):
-            away = peer.session is None and not peer.adj_rib_in.stale and peer.packed not in awaited
-            if away and (not peer.sessions or now - peer.since > FORGET_AFTER) and peer.address not in static:
-                del self.peers[peer.address]
+        away = [
+            p for p in self.peers.values() if not p.session and not p.adj_rib_in.stale and p.address not in static
+        ]
+        gone = [
+            peer.address
+            for peer in away
+            if peer.packed not in awaited and (not peer.sessions or now - peer.since > FORGET_AFTER)
+        ]
+        for address in gone:
+            del self.peers[address]
+        if gone:
+            self._guard_anew()
 
     def purge_slice(self, peer: Peer) -> list[Change]:
         """Do a bounded part of a purge."""
@@ -257,43 +284,99 @@ class Rib:
             changes += self.loc_rib.withdraw(peer.address, update.withdrawn)
         for attributes, prefixes in update.announced:
             path, verdict = peer.known(attributes) or peer.remember(attributes, self._judge(peer, attributes), now)
-            changes += self._announce(peer, path, verdict, prefixes)
+            changes += self._announce(peer, path, verdict, prefixes, now)
         if update.end_of_rib is not None:
             peer.adj_rib_in.purge(update.end_of_rib)
             peer.pending_eor -= {update.end_of_rib}
         return changes
 
-    def _announce(self, peer: Peer, path: Path, verdict: Reject, prefixes: list[Prefix]) -> list[Change]:
+    def _announce(self, peer: Peer, path: Path, verdict: Reject, prefixes: list[Prefix], now: float) -> list[Change]:
         accepted: list[Prefix] = []
         rejected = [(prefix, verdict) for prefix in prefixes]
         if not verdict:
             accepted, rejected = peer.filter.split(prefixes)
+            accepted, barred = self.guard.split(accepted)
+            rejected += barred
         changes: list[Change] = []
         if rejected:
+            full = bool(peer.adj_rib_in.rejected.beyond)
             changes += self.loc_rib.withdraw(peer.address, peer.adj_rib_in.reject(path, rejected))
+            if peer.adj_rib_in.rejected.beyond and not full:
+                self.effects.append(Event("more is rejected than is kept", {"peer": peer.name}, level="warning"))
         if accepted:
+            if path not in self.loc_rib.users and path.since < now:
+                path, _ = peer.remember(path.attributes, verdict, now)  # it was gone: now it is a new one
             peer.adj_rib_in.accept(path, accepted)
             changes += self.loc_rib.announce(path, accepted)
         return changes
 
     def _judge(self, peer: Peer, attributes: Attributes) -> Reject:
         assert peer.session is not None, "only a peer with a session announces"
-        return check_attributes(
+        verdict = check_attributes(
             attributes,
             peer.group,
             asn=self.config.router.asn,
             router_id=self._router_id,
-            peer=peer.packed,
+            peer=peer.addresses,
             peer_asn=peer.session.received.asn,
             external=peer.external,
             own=self.nexthops.addresses,
         )
+        if verdict or not peer.external or peer.group.next_hop == "any":
+            return verdict
+        return self._judge_host(peer, attributes)
+
+    def _judge_host(self, peer: Peer, attributes: Attributes) -> Reject:
+        """Judge whether traffic would go to the peer itself."""
+        mine = self.nexthops.resolve(peer.packed, None, peer.packed)
+        theirs = self.nexthops.resolve(attributes.next_hop, attributes.link_local, peer.packed)
+        if theirs is not None and (theirs == mine or theirs.gateway.address in peer.addresses):
+            return Reject.NONE
+        gateways = (None if way is None else way.gateway for way in (mine, theirs))
+        verdict = self.hosts.judge(peer.address, *gateways)
+        if self.hosts.asked:
+            self.effects.append(Identify(tuple(self.hosts.asked)))
+            self.hosts.asked.clear()
+        return verdict
+
+    def identified(self, addresses: dict[Gateway, bytes]) -> tuple[list[str], list[Change]]:
+        """Take over link-layer addresses; return the peers that they concern, and what changes of their paths."""
+        concerned = [self.peers[peer] for peer in self.hosts.take(addresses)]
+        changes = self._rejudge(concerned)
+        for peer in concerned:
+            changes += self._guard(self.hosts.addresses(peer.packed))
+        return [peer.address for peer in concerned], changes
+
+    def guard_peer(self, address: str, now: float) -> list[Change]:
+        """A peer dials in: its address is guarded from now on, if it was not; return what changes by that."""
+        peer = self._peer(address, now)
+        return [] if peer is None else self._guard(peer.addresses)
+
+    def _guard(self, addresses: Iterable[Address]) -> list[Change]:
+        """Guard addresses; whoever announces a prefix that is barred now is judged again."""
+        barred = self.guard.add(addresses) & self.loc_rib.table.keys()
+        found = {path.peer for prefix in barred for path in self.loc_rib.table[prefix].paths}
+        return self._rejudge(self.peers[peer] for peer in found if peer != LOCAL)
+
+    def _guard_anew(self) -> bool:
+        peers = [peer.addresses | self.hosts.addresses(peer.packed) for peer in self.peers.values()]
+        return self.guard.renew(self.nexthops.addresses.union(*peers))
 
     def _note_faults(self, peer: Peer, update: Update) -> None:
         peer.faults += 1
         peer.last_fault = "; ".join(f"{fault.outcome}: {fault.text}" for fault in update.faults)
+        worst = max(update.faults, key=lambda fault: fault.outcome)  # the outcomes' order is that of the alphabet
         self.effects.append(
-            Event("malformed update", {"peer": peer.name, "faults": peer.last_fault}, level="warning")
+            Event(
+                "malformed update",
+                {
+                    "peer": peer.name,
+                    "outcome": worst.outcome,
+                    "attribute": worst.attribute,
+                    "faults": peer.last_fault,
+                },
+                level="warning",
+            )
         )
 
     def network_changed(
@@ -302,36 +385,49 @@ class Rib:
         """Take over a dump of interfaces and foreign routes (None: those last heard of).
 
         Returns the path sets that decide differently now, and the changes of announcements that are judged
-        differently because the router's own addresses or networks are others.
+        differently because the router's own addresses or networks are others, or because of the ways to next hops.
         """
         own = (self.nexthops.addresses, self.nexthops.networks)
         if not self.nexthops.update(interfaces, foreign):
             return set(), []
+        guarded = self._guard_anew()
         different = set(self.loc_rib.invalidate())
-        if own == (self.nexthops.addresses, self.nexthops.networks):
-            return different, []
+        if own == (self.nexthops.addresses, self.nexthops.networks) and not guarded:
+            return different, self._rejudge(p for p in self.peers.values() if self.hosts.concerns(p.address))
+        self._filters.clear()
         for peer in self.peers.values():
             peer.filter = self._filter(peer)
         self._renew_exports()
-        return different, self._rejudge()
+        return different, self._rejudge(self.peers.values())
 
-    def _rejudge(self) -> list[Change]:
+    def _rejudge(self, peers: Iterable[Peer]) -> list[Change]:
         changes: list[Change] = []
-        for peer in self.peers.values():
+        for peer in peers:
             if peer.session is None:
                 continue
             rib = peer.adj_rib_in
-            peer.forget_verdicts()
+            peer.forget_paths()
             heard: dict[Path, list[Prefix]] = {}
             for prefix, path in rib.accepted.items():
                 heard.setdefault(path, []).append(prefix)
-            for prefix, (path, _) in rib.rejected.items():
+            for path, prefix in rib.rejected.paths():
                 heard.setdefault(path, []).append(prefix)
+            if rib.rejected.beyond:
+                self._ask_again(peer, peer.session)
             for path, prefixes in heard.items():
                 verdict = self._judge(peer, path.attributes)
                 peer.rejudge(path, verdict)
-                changes += self._announce(peer, path, verdict, prefixes)
+                changes += self._announce(peer, path, verdict, prefixes, path.since)
         return changes
+
+    def _ask_again(self, peer: Peer, session: SessionUp) -> None:
+        """Have the peer announce all again, because not all that was rejected is known by name (RFC 2918). One that
+        cannot is judged anew only when it says more by itself."""
+        if session.received.route_refresh and session.sent.route_refresh:
+            peer.adj_rib_in.rejected.beyond.clear()
+            self.effects.append(
+                Refresh(peer.address, tuple(sorted(session.received.families & session.sent.families)))
+            )
 
     # ------------------------------------------------------------------------------------------ export
 

@@ -1,0 +1,40 @@
+"""What a peer is told of a path: its next hop, and what must stay inside the AS."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from routerd.config.model import PeerGroup
+from routerd.core.rib.export import Exporter
+from routerd.core.route import Attributes, Family, Path, parse_address
+from tests.support.core import sequence
+
+NEXT_HOPS = {Family.IPV4: parse_address("10.0.0.1"), Family.IPV6: parse_address("fd00::1")}
+PATH = Path("10.0.0.2", Attributes(as_path=sequence(65001), next_hop=parse_address("10.0.0.2")))
+ROUTE_TARGET = bytes.fromhex("0002fde800000001")
+LINK_BANDWIDTH, OPAQUE = bytes.fromhex("4004fde846c35000"), bytes.fromhex("4300430043004300")
+
+
+def exporter(*, external: bool = True) -> Exporter:
+    return Exporter(PeerGroup(advertise=("learned",)), 65000, external=external, next_hops=NEXT_HOPS)
+
+
+@pytest.mark.parametrize("families", [(Family.IPV4, Family.IPV6), (Family.IPV6, Family.IPV4)])
+def test_each_family_has_its_own_next_hop_whichever_is_told_first(families: tuple[Family, ...]) -> None:
+    made = exporter()
+    for family in (*families, *families):
+        told = made.told(PATH, family)
+        assert told is not None
+        assert told[0].next_hop == NEXT_HOPS[family]
+
+
+def test_communities_that_are_not_transitive_stay_inside_the_as() -> None:
+    tagged = replace(PATH.attributes, extended_communities=(LINK_BANDWIDTH, ROUTE_TARGET, OPAQUE))
+    outside = exporter().told(Path(PATH.peer, tagged), Family.IPV4)
+    inside = exporter(external=False).told(Path(PATH.peer, tagged), Family.IPV4)
+    assert outside is not None
+    assert outside[0].extended_communities == (ROUTE_TARGET,)
+    assert inside is not None
+    assert inside[0].extended_communities == (LINK_BANDWIDTH, ROUTE_TARGET, OPAQUE)

@@ -1,0 +1,91 @@
+"""Whose next hop: what is unknown is not used, and nobody waits for it longer than need be."""
+
+from __future__ import annotations
+
+from routerd.core.message import Gateway, Identified
+from routerd.core.rib.hosts import LIMIT, Hosts
+from routerd.core.rib.policy import Reject
+from routerd.core.route import parse_address
+from tests.support.core import Simulation, link_layer
+
+A, A6, B = "192.168.10.100", "fd00:10::100", "192.168.10.101"
+VIP6 = "fd00:ac10::1/128"
+
+
+def gateway(address: str, ifindex: int = 2) -> Gateway:
+    return Gateway(parse_address(address), ifindex)
+
+
+def answer(*gateways: Gateway) -> Identified:
+    return Identified({each: link_layer(each) for each in gateways})
+
+
+def test_verdicts() -> None:
+    hosts, mine, theirs = Hosts(), gateway(A), gateway(A6)
+    assert hosts.judge(A, mine, theirs) is Reject.UNKNOWN_HOST
+    assert hosts.asked == [mine, theirs]
+    assert hosts.waits(A)
+    assert hosts.take({mine: b"a"}) == [A]
+    assert hosts.judge(A, mine, theirs) is Reject.UNKNOWN_HOST
+    assert hosts.take({mine: b"a", theirs: b"a"}) == [A]
+    assert hosts.take({mine: b"a", theirs: b"a"}) == []
+    assert not hosts.waits(A)
+    assert hosts.judge(A, mine, theirs) is Reject.NONE
+    hosts.take({theirs: b"b"})
+    assert hosts.judge(A, mine, theirs) is Reject.OTHER_HOST
+    hosts.take({mine: b"", theirs: b""})
+    assert hosts.judge(A, mine, theirs) is Reject.OTHER_HOST, "a link without addresses tells nothing"
+    assert hosts.judge(A, mine, gateway(A6, 3)) is Reject.OTHER_HOST
+    assert hosts.judge(A, None, theirs) is Reject.OTHER_HOST
+    hosts.forget(A)
+    assert hosts.wanted == set()
+
+
+def test_the_kernel_is_asked_for_few() -> None:
+    hosts = Hosts()
+    for number in range(1000):
+        assert hosts.judge(A, gateway(A), gateway(f"fd00:10::{number:x}")) is Reject.UNKNOWN_HOST
+    assert len(hosts.wanted) == len(hosts.asked) == LIMIT + 1
+
+
+def test_what_is_unknown_is_not_used_and_comes_when_it_is_known() -> None:
+    simulation = Simulation()
+    simulation.identifies = False
+    simulation.up(A)
+    simulation.announce(A, VIP6, attributes=simulation.attributes(A, next_hop=A6))
+    simulation.settle()
+    assert simulation.fib() == {}
+    simulation.take(answer(gateway(A), gateway(A6)))
+    simulation.settle()
+    assert simulation.fib() == {VIP6: [A6]}
+
+
+def test_another_hosts_next_hop_is_neither_used_nor_drained() -> None:
+    simulation = Simulation()
+    simulation.up(B)
+    simulation.announce(B, VIP6, attributes=simulation.attributes(B, next_hop=A6))
+    simulation.settle()
+    assert simulation.fib() == {}
+    peer = simulation.router.rib.peers[B]
+    assert peer.adj_rib_in.rejections() == {Reject.OTHER_HOST: 1}
+    assert simulation.router.rib.gateways_of(peer) == {gateway(B)}
+
+
+def test_after_a_restart_a_group_waits_until_it_is_known_whose_its_next_hop_is() -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    simulation.announce(A, VIP6, attributes=simulation.attributes(A, next_hop=A6))
+    simulation.end_of_rib(A)
+    simulation.settle()
+    simulation.restart()
+    simulation.identifies = False
+    simulation.up(A)
+    simulation.announce(A, VIP6, attributes=simulation.attributes(A, next_hop=A6))
+    simulation.end_of_rib(A)
+    simulation.settle()
+    assert simulation.fib() == {VIP6: [A6]}, "the route that was found stays"
+    simulation.forget()
+    simulation.take(answer(gateway(A), gateway(A6)))
+    simulation.settle()
+    assert simulation.fib() == {VIP6: [A6]}
+    assert simulation.operations == []
