@@ -58,7 +58,10 @@ class Answers:
         speaker = SpeakerView(running=running, pid=state.pid, restarts=state.restarts, reason=state.reason)
         sysctls = [kernel.sysctl(state) for state in self._settings.read()]
         now, unwritten = time.monotonic(), self._engine.unwritten
-        return health.status(self._router, __version__, speaker, sysctls, self.notes, unwritten=unwritten, now=now)
+        host = self._settings.host(self._router.rib.nexthops.interfaces.values(), now)
+        return health.status(
+            self._router, __version__, speaker, sysctls, self.notes, host=host, unwritten=unwritten, now=now
+        )
 
     def peers(self) -> list[PeerView]:
         """Return the answer to `GET /v1/peers`."""

@@ -7,6 +7,7 @@ out by the composition root. All are frozen and hold plain data, so that a run c
 from __future__ import annotations
 
 from routerd.core.message.effect import Advertise, CloseSession, Effect, Event, InspectGroups, Program, Resync
+from routerd.core.message.host import HostState, TableFill
 from routerd.core.message.kernel import (
     ForeignRoute,
     GroupActivity,
@@ -62,6 +63,7 @@ __all__ = [
     "GroupActivity",
     "GroupLost",
     "GroupMade",
+    "HostState",
     "Input",
     "InspectGroups",
     "Interface",
@@ -88,6 +90,7 @@ __all__ = [
     "Settle",
     "SpeakerDown",
     "SysctlState",
+    "TableFill",
     "Update",
     "Work",
     "WriteFailed",
