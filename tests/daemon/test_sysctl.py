@@ -80,11 +80,14 @@ async def test_what_somebody_changes_later_is_set_again(network: Network, tmp_pa
         for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv4.fib_multipath_hash_policy"):
             network.router.run("sysctl", "-qw", f"{name}=0")
             await becomes(lambda name=name: network.router.run("sysctl", "-n", name).strip(), "1")
-            (told,) = [
-                entry for entry in logged(daemon, "sysctl was changed by someone else") if entry["name"] == name
-            ]
-            assert (told["was"], told["current"], told["level"]) == ("0", "1", "warning")
+            await becomes(lambda name=name: told(daemon, name), [("0", "1", "warning")])
         assert daemon.problems() == {}
+
+
+def told(daemon: Routerd, name: str) -> list[tuple[str, str, str]]:
+    """What the log says of a setting that was changed: its value then and now, and the level."""
+    entries = [entry for entry in logged(daemon, "sysctl was changed by someone else") if entry["name"] == name]
+    return [(entry["was"], entry["current"], entry["level"]) for entry in entries]
 
 
 async def test_settings_follow_the_interfaces(network: Network, tmp_path: Path) -> None:

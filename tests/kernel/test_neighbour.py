@@ -49,7 +49,7 @@ class Link:
 
     def shown(self, address: str = NODE) -> str:
         """What `ip neigh` says of the node."""
-        return self.router.ip("neigh", "show", address).strip()
+        return self.router.ip("neigh", "show", address, "nud", "all").strip()
 
     def entry(self, *options: str, address: str = NODE) -> None:
         """Make an entry, as an operator or another daemon does."""
@@ -161,21 +161,37 @@ async def test_a_failed_learned_entry_is_resolved_and_stays_learned(link: Link) 
     assert "extern_learn" in link.shown()
 
 
+@pytest.mark.parametrize("before", ["answering", "failed"])
 @pytest.mark.parametrize("kind", ["static", "noarp", "learned"])
-async def test_an_entry_that_becomes_foreign_between_look_and_probe_is_written_again(link: Link, kind: str) -> None:
+async def test_an_entry_that_becomes_foreign_between_look_and_probe_is_written_again(
+    link: Link, kind: str, before: str
+) -> None:
+    if before == "failed":
+        link.router.ip("neigh", "change", NODE, "dev", "eth0", "nud", "failed")
     entries = link.prober.look(link.gateways)
     link.heard.clear()
     link.entry(*FOREIGN[kind])
-    before = link.shown()
+    made = link.shown()
     link.prober.probe(link.gateways, entries)
-    assert link.shown() != before
-    await becomes(lambda: [entry.foreign for entry, _ in link.heard], [True])
-    assert link.prober.restore(link.heard[0][0])
-    assert link.shown() == before
-    assert not link.prober.restore(link.heard[0][0])
+    # NTF_USE, for those that failed, leaves NUD_NOARP alone.
+    met = link.shown() != made
+    assert met == ((kind, before) != ("noarp", "failed"))
+    await becomes(lambda: [entry.foreign for entry, _ in link.heard if entry.foreign], [True])
+    foreign = next(entry for entry, _ in link.heard if entry.foreign)
+    assert link.prober.restore(foreign) == met
+    assert link.shown() == made
+    assert not link.prober.restore(foreign)
     link.router.ip("neigh", "del", NODE, "dev", "eth0")
-    assert not link.prober.restore(link.heard[0][0])
+    assert not link.prober.restore(foreign)
     assert link.shown() == ""
+
+
+async def test_a_new_entry_is_not_written_over(link: Link) -> None:
+    link.router.ip("neigh", "del", NODE, "dev", "eth0")
+    entries = link.prober.look(link.gateways)
+    link.entry("nud", "permanent")
+    link.prober.probe(link.gateways, entries)
+    assert "PERMANENT" in link.shown()
 
 
 async def test_a_silent_node_that_speaks_is_asked_at_once(link: Link) -> None:

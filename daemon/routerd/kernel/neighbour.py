@@ -100,18 +100,20 @@ class Prober:
         does not exist, or has failed, is resolved anew; the kernel does so itself for those that it manages.
         """
         valid: list[tuple[Gateway, int]] = []
-        unknown: list[tuple[Gateway, int]] = []
+        failed: list[tuple[Gateway, int]] = []
+        absent: list[tuple[Gateway, int]] = []
         for gateway in gateways:
             entry = entries.get(gateway)
             if entry is None:
-                unknown.append((gateway, _NTF_USE))
+                absent.append((gateway, _NTF_USE))
             elif not entry.valid and not entry.extended:
-                unknown.append((gateway, _NTF_USE | entry.flags & NTF_EXT_LEARNED))
+                failed.append((gateway, _NTF_USE | entry.flags & NTF_EXT_LEARNED))
             elif not entry.foreign:
                 valid.append((gateway, entry.flags & _NTF_ROUTER))
         gone = self._send(valid, wire.NLM_F_REPLACE, NUD_PROBE)
-        unknown += [(valid[number][0], _NTF_USE) for number in gone]
-        self._send(unknown, wire.NLM_F_CREATE | wire.NLM_F_REPLACE, 0)
+        absent += [(valid[number][0], _NTF_USE) for number in gone]
+        self._send(failed, wire.NLM_F_REPLACE, 0)
+        self._send(absent, wire.NLM_F_CREATE | wire.NLM_F_EXCL, 0)
 
     def restore(self, made: Neighbour) -> bool:
         """Somebody has made this foreign entry: write it again if a probe has met it; tell whether one had.
@@ -126,7 +128,7 @@ class Prober:
                 raise
             return False  # whoever made it has taken it away, or the interface has gone
         now = parse_neighbour(answer, wire.HEADER.size, len(answer))
-        if now is None or now.foreign or not now.valid:
+        if now is None or now.foreign:
             return False
         again = _request(RTM_NEWNEIGH, wire.NLM_F_REPLACE, made.gateway, made.state, made.flags, more=made.rest)
         return not self._requests.transmit([again])

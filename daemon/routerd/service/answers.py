@@ -62,7 +62,10 @@ class Answers:
         sysctls = [kernel.sysctl(state) for state in self._settings.read()]
         now, unwritten = time.monotonic(), self._engine.unwritten
         notes = [*self.notes, *unwritten_log(*sink.lost), *unkept_drains(self._drains.unread, self._drains.unstored)]
-        return health.status(self._router, __version__, speaker, sysctls, notes, unwritten=unwritten, now=now)
+        host = self._settings.host(self._router.rib.nexthops.interfaces.values(), now)
+        return health.status(
+            self._router, __version__, speaker, sysctls, notes, host=host, unwritten=unwritten, now=now
+        )
 
     def peers(self) -> list[PeerView]:
         """Return the answer to `GET /v1/peers`."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections.abc import Iterable
 
 import structlog
 
 from routerd.api.views import kernel as view
 from routerd.config.model import FibSection
-from routerd.core.message import SysctlState
+from routerd.core.message import HostState, Interface, SysctlState
+from routerd.kernel.host import Host
 from routerd.kernel.sysctl import SettingChanges, Sysctls
 
 PAUSE = 1.0
@@ -25,6 +28,7 @@ class Settings:
         self._manage = fib.manage_sysctls
         self._interval = fib.audit_interval
         self._sysctls = Sysctls(fib)
+        self._host = Host()
 
     def begin(self) -> None:
         """Make the settings, and log what was found."""
@@ -34,6 +38,10 @@ class Settings:
     def read(self) -> list[SysctlState]:
         """Return what stands there now."""
         return self._sysctls.apply(manage=False)
+
+    def host(self, interfaces: Iterable[Interface], now: float) -> HostState:
+        """Return what else decides whether packets get through, on these interfaces."""
+        return self._host.read(interfaces, now)
 
     def follow(self, settings: dict[str, str]) -> None:
         """From now on these are the settings of the interfaces in use."""
@@ -50,6 +58,10 @@ class Settings:
                         await changes.heard()
                 await asyncio.sleep(PAUSE)
                 self.verify()
+                try:
+                    self.host((), time.monotonic())  # so that it knows which counters rise
+                except OSError as error:
+                    log.warning("the host's counters could not be read", reason=str(error))
         finally:
             changes.close()
 

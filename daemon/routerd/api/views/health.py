@@ -8,7 +8,9 @@ from errno import EEXIST
 from routerd.api.models import ProblemView, SpeakerView, StatusView, SysctlView
 from routerd.api.views import snapshot
 from routerd.api.views.problems.awaited import awaited, too_few
+from routerd.api.views.problems.host import host as host_problems
 from routerd.core.gateway_health import Reason
+from routerd.core.message import HostState
 from routerd.core.rib.peer import Peer
 from routerd.core.route import format_address, format_prefix
 from routerd.core.router import Router
@@ -28,12 +30,13 @@ def status(
     sysctls: list[SysctlView],
     notes: list[ProblemView],
     *,
+    host: HostState,
     unwritten: int,
     now: float,
 ) -> StatusView:
     """Return the whole screen. `notes` are problems that the composition root knows of itself, `unwritten` is how
     much waits to be written to the kernel."""
-    problems = [*notes, *_problems(router, speaker, sysctls, now)]
+    problems = [*notes, *_problems(router, speaker, sysctls, now), *host_problems(router, host)]
     sets = list(router.rib.loc_rib.sets())
     return StatusView(
         version=version,

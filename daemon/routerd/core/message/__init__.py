@@ -17,6 +17,7 @@ from routerd.core.message.effect import (
     Refresh,
     Resync,
 )
+from routerd.core.message.host import HostState, TableFill
 from routerd.core.message.kernel import (
     ForeignBgp,
     ForeignRoute,
@@ -76,6 +77,7 @@ __all__ = [
     "GroupActivity",
     "GroupLost",
     "GroupMade",
+    "HostState",
     "Identified",
     "Identify",
     "Input",
@@ -106,6 +108,7 @@ __all__ = [
     "SpeakerDown",
     "SpeakerUp",
     "SysctlState",
+    "TableFill",
     "Update",
     "Work",
     "WriteFailed",

@@ -32,7 +32,8 @@ class NexthopTable:
 
     def __init__(self) -> None:
         self.interfaces: dict[int, Interface] = {}
-        self._foreign: tuple[ForeignRoute, ...] = ()
+        self.foreign: tuple[ForeignRoute, ...] = ()
+        """Everybody else's routes, one a leg."""
         self._connected: list[tuple[Prefix, int]] = []
         self._routed: list[tuple[Prefix, Gateway, int]] = []
         self._memo: Memo[tuple[Address, Address | None, Address], Resolution | None] = Memo(_MEMO_LIMIT)
@@ -44,8 +45,8 @@ class NexthopTable:
     def update(self, interfaces: tuple[Interface, ...], foreign: tuple[ForeignRoute, ...] | None) -> bool:
         """Take over a new dump; tell whether any resolution may differ now."""
         if foreign is not None:
-            self._foreign = foreign
-        foreign = self._foreign
+            self.foreign = foreign
+        foreign = self.foreign
         up = {interface.index: interface for interface in interfaces if interface.up}
         connected = {(network, i.index) for i in up.values() for network in i.networks}
         connected |= {(r.prefix, r.ifindex) for r in foreign if r.gateway is None and r.prefix[0] and r.ifindex in up}
