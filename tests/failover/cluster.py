@@ -235,6 +235,11 @@ class Node:
         self.send(bgp.notification(code, subcode))
         self.close()
 
+    def forsake(self) -> bgp.Client:
+        """Leave the session open and dial anew with the next `dial`; the caller closes what is returned."""
+        client, self._client = self.client, None
+        return client
+
     def close(self) -> float:
         """Close the connection, as the kernel does when the speaker dies; return the time just before."""
         if self._client is None:

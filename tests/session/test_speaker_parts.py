@@ -13,13 +13,13 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routerd.config.model import Config
+from routerd.config.model import Config, PeerGroup
 from routerd.core.message import GracefulRestart, Notification, SessionDown, SessionUp
 from routerd.core.route import Family, parse_address
 from routerd.session import frames
 from routerd.session.channel import Channel
 from routerd.session.exabgp import contract
-from routerd.session.open import decode_open
+from routerd.session.open import BAD_BGP_IDENTIFIER, BAD_PEER_AS, OpenError, decode_open, judge_open
 from routerd.session.speaker import Speaker
 from routerd.session.text import neighbor_text, speaker_text
 from tests.support import bgp
@@ -221,3 +221,56 @@ async def test_a_session_may_end_while_the_batch_that_began_it_is_taken_in() -> 
     stream.send(down)
     assert speaker.lost() == []
     channel.close()
+
+
+@pytest.mark.parametrize(
+    ("remote_as", "asn", "fits"),
+    [
+        ("external", 65001, True),
+        ("external", 64512, False),
+        ("internal", 64512, True),
+        ("internal", 65001, False),
+        (65001, 65001, True),
+        (65001, 65002, False),
+        (65001, 4200000001, False),
+        (4200000001, 4200000001, True),
+        (4200000001, 65001, False),
+    ],
+)
+def test_the_judgement_on_the_peers_as(remote_as: object, asn: int, fits: bool) -> None:
+    group = PeerGroup.model_validate({"remote_as": remote_as})
+    opened = decode_open(bgp.open_message(asn=asn)[19:])
+    if fits:
+        judge_open(opened, CONFIG, group)
+        return
+    with pytest.raises(OpenError, match=f"got AS {asn}, expected") as caught:
+        judge_open(opened, CONFIG, group)
+    assert caught.value.subcode == BAD_PEER_AS
+
+
+@pytest.mark.parametrize(("remote_as", "asn", "fits"), [("internal", 64512, False), ("external", 65001, True)])
+def test_our_own_identifier_is_wrong_within_our_as_alone(remote_as: str, asn: int, fits: bool) -> None:
+    """RFC 6286 section 2.1."""
+    group = PeerGroup.model_validate({"remote_as": remote_as})
+    opened = decode_open(bgp.open_message(asn=asn, router_id="10.0.0.100")[19:])
+    if fits:
+        judge_open(opened, CONFIG, group)
+        return
+    with pytest.raises(OpenError, match=r"our own BGP identifier 10\.0\.0\.100") as caught:
+        judge_open(opened, CONFIG, group)
+    assert caught.value.subcode == BAD_BGP_IDENTIFIER
+
+
+def test_no_module_of_exabgp_asks_the_wall_clock() -> None:
+    """In a process of its own, as the child is: each timer's `time` is the monotonic clock, whatever was imported."""
+    program = (
+        "import sys, time\n"
+        "from routerd.session.exabgp import contract, reactor, timers\n"
+        "timers.install()\n"
+        "contract.assert_contract()\n"
+        "left = [n for n, m in sys.modules.items() if n.startswith('exabgp.') and vars(m).get('time') is time]\n"
+        "assert not left, left\n"
+        "assert all(abs(sys.modules[n].time.time() - time.monotonic()) < 60 for n in timers.TIMED)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

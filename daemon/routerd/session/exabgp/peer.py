@@ -23,6 +23,9 @@ from routerd.session.frames import Down, Kind, Up, frame
 SEND_HOLD_TIME = 480.0
 """Seconds for which a peer may take nothing of what we send (RFC 9687 section 4.3)."""
 
+_STEPS = 8
+"""Steps that a peer makes in a turn while it has more to do: each takes a message, or a run of UPDATEs."""
+
 _OPEN = 1
 _UPDATE = 2
 _NOTIFICATION = 3
@@ -137,7 +140,8 @@ class Peer(ExaPeer):  # type: ignore[misc]
         """Whether the reactor has to come back to this peer soon, though its socket may stay silent."""
         if self.stopping():
             return True
-        return self.proto is not None and (not self.established() or self.proto.connection.unsent > 0)
+        waits = not self.established() or self._unfinished
+        return self.proto is not None and (waits or self.proto.connection.unsent > 0)
 
     @property
     def due(self) -> float:
@@ -146,15 +150,13 @@ class Peer(ExaPeer):  # type: ignore[misc]
             return 0.0
         if self.proto is None:
             return math.inf
-        if self._unfinished:
-            return 0.0
         hold = self.proto.negotiated.holdtime
         if not hold:
             return math.inf
         return float(min(self.proto.kept_alive + hold.keepalive(), self.recv_timer.last_read + hold))
 
     def run(self) -> Any:
-        """Give the session a turn."""
+        """Give the session a turn; what it has read shall not wait for its socket to say more."""
         if self.proto is None:
             return ACTION.CLOSE if self.stopping() else ACTION.LATER
         connection = self.proto.connection
@@ -162,8 +164,13 @@ class Peer(ExaPeer):  # type: ignore[misc]
         if connection.stalled > max(SEND_HOLD_TIME, 2.0 * self.proto.negotiated.holdtime):
             self.cease(Notify(8, 0, b""))
             return ACTION.LATER
-        action = super().run()
+        for _ in range(_STEPS):
+            action = super().run()
+            if action != ACTION.NOW:
+                break
         self._unfinished = action == ACTION.NOW
+        if self._unfinished:
+            self.reactor.watch(self)
         return action
 
     def yields_to(self, opened: Open) -> bool:
