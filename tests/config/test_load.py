@@ -115,6 +115,7 @@ def test_mistakes(old: str, new: str, message: str) -> None:
             '[[dynamic_peers]]\nrange = "192.168.10.0/24"\ngroup = "nodes"',
             "192.168.10.0/24 is already dynamic_peers[0]",
         ),
+        ("[peer_groups.far]\nmultihop = 255\nttl_security = true", "multihop = 255 is everywhere"),
         ('[peer_groups.core]\nremote_as = "internal"\nmultihop = 2', "multihop is for external peers; remove it"),
         ("[peer_groups.core]\nremote_as = 65000\nmultihop = 2", "65000 is the router's own AS"),
     ],

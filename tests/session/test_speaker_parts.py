@@ -39,6 +39,7 @@ CONFIG = Config.model_validate(
                 "restart_time": 60,
                 "families": ["ipv6"],
                 "password": 'a "b"; }',
+                "ttl_security": True,
             },
             "ours": {"remote_as": "internal", "families": ["ipv4"]},
         },

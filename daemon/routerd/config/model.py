@@ -145,6 +145,7 @@ class PeerGroup(Model):
     remote_as: Annotated[RemoteAs, BeforeValidator(_remote_as)] = "external"
     hold_time: Annotated[int, Field(ge=0, le=65535, strict=True), AfterValidator(_hold_time)] = 90
     multihop: int = Field(default=1, ge=1, le=255, strict=True)
+    ttl_security: bool = False
     graceful_restart: bool = False
     restart_time: int = Field(default=60, ge=1, le=4095, strict=True)
     stale_time: int = Field(default=120, ge=1, le=86400, strict=True)
@@ -155,6 +156,11 @@ class PeerGroup(Model):
     accept: Annotated[tuple[NetworkText, ...] | Literal["any"] | None, BeforeValidator(_accept)] = None
     advertise: Annotated[tuple[Literal["networks", "default", "learned"], ...], AfterValidator(_unique)] = ()
     next_hop: Literal["peer", "any"] = "peer"
+
+    @property
+    def least_ttl(self) -> int:
+        """The lowest TTL of a packet that was sent with 255 and crossed no more hops than multihop (RFC 5082)."""
+        return 256 - self.multihop
 
 
 class Peer(Model):

@@ -15,6 +15,7 @@ from exabgp.reactor.listener import Listener as ExaListener
 from exabgp.reactor.network.error import NetworkError
 
 from routerd.config.model import Config
+from routerd.session.exabgp import ttl
 from routerd.session.exabgp.connection import Connection
 
 _TCP_MD5SIG_EXT = 32  # linux/tcp.h
@@ -60,6 +61,7 @@ class Listener(ExaListener):  # type: ignore[misc]
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            ttl.prepare(sock)
             sock.setblocking(False)
             sock.bind((address, port))
             sock.listen(self._backlog)

@@ -12,15 +12,15 @@ from exabgp.configuration.configuration import Configuration
 from exabgp.protocol.ip import IP
 from exabgp.reactor import loop
 from exabgp.reactor.interrupt import Signal
-from exabgp.reactor.listener import set_accepted_ttl
 
 from routerd.config.model import Config
+from routerd.session.exabgp import ttl
 from routerd.session.exabgp.connection import Connection
 from routerd.session.exabgp.listener import Listener
 from routerd.session.exabgp.peer import Peer
 from routerd.session.exabgp.uplink import Uplink
 from routerd.session.frames import Frame, Kind, unpack
-from routerd.session.text import neighbor_text, speaker_text
+from routerd.session.text import external, neighbor_text, speaker_text
 
 SWEEP = 0.25
 """Seconds between two looks at the timers of silent peers, which run in whole seconds."""
@@ -119,19 +119,26 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
 
     def admit(self, connection: Connection) -> None:
         """Give a new connection to its peer: a static one first, else one of the narrowest range."""
-        address = connection.peer
+        address, config = connection.peer, self.config
+        assert config is not None  # the listener has no sockets before
+        if (found := config.group_of(address)) is None:
+            self._refuse(connection, 3, "no peer and no range has this address")
+            return
+        assert connection.io is not None
+        if why := ttl.enforce(connection.io, found[1], external=external(config, found[1])):
+            self._refuse(connection, 5, why)
+            return
         peer = self._at.get(address) or self._new_dynamic(connection)
         if peer is not None:
-            set_accepted_ttl(connection, peer.neighbor)
             peer.handle_connection(connection)
 
     def _new_dynamic(self, connection: Connection) -> Peer | None:
-        """Make a peer of the narrowest range that holds the address; None, and a refusal, where there is none."""
+        """Make a peer of the narrowest range that holds the address; None, and a refusal, where there is no room."""
         address, config = connection.peer, self.config
         assert config is not None  # the listener has no sockets before
         found = config.range_of(address)
         if found is None:
-            self._refuse(connection, 3, "no peer and no range has this address")
+            self._refuse(connection, 3, "the peer is on its way out of the configuration")
             return None
         if sum(1 for each in self.dynamic.values() if each == found.range) >= found.limit:
             self._refuse(connection, 5, f"the limit of {found.limit} peers of {found.range} is reached")
