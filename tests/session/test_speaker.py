@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import time
@@ -107,7 +108,11 @@ async def test_hold_timer_expiry_is_a_notification_sent() -> None:
         node = await bgp.connect("127.0.0.1", running.port, source="127.0.0.2")
         await node.establish(keepalive=False)
         down = await running.expect(SessionDown)
-        assert down.notification == Notification(True, 4, 0, down.notification.data if down.notification else b"")
+        assert down.notification == Notification(True, 4, 0)
+        assert re.fullmatch(
+            r"NOTIFICATION 4/0 sent: Hold Timer Expired \(hold timer of 3 s expired, last heard [34]\.\d s ago\)",
+            down.reason,
+        )
         assert (await node.expect(bgp.NOTIFICATION))[1][:2] == b"\4\0"
         await node.close()
 
@@ -192,6 +197,9 @@ async def test_remote_as(remote_as: object, asn: int, fits: bool) -> None:
             down = await running.expect(SessionDown)
             assert down.notification is not None
             assert (down.notification.sent, down.notification.code, down.notification.subcode) == (True, 2, 2)
+            expected = {"external": f"any but {ROUTER_AS}, which is the router's", "internal": f"AS {ROUTER_AS}"}
+            wanted = expected.get(str(remote_as), f"AS {remote_as}")
+            assert down.reason == f"NOTIFICATION 2/2 sent: Bad Peer AS (got AS {asn}, expected {wanted})"
         await node.close()
 
 
@@ -276,9 +284,43 @@ async def test_close_says_cease_though_graceful_restart_is_on() -> None:
             assert (await node.expect(bgp.NOTIFICATION))[1] == b"\6\2\x0bmaintenance"
             down = await running.expect(SessionDown)
             assert down.notification == Notification(True, 6, 2, b"\x0bmaintenance")
-            assert "maintenance" in down.reason
+            assert down.reason == "NOTIFICATION 6/2 sent: Administrative Shutdown (maintenance)"
         async with await dial(running):
             await running.expect(SessionUp)
+
+
+@pytest.mark.parametrize(("code", "subcode"), [(6, 2), (6, 3), (6, 8), (3, 1)])
+async def test_what_ends_a_session_for_good_is_a_hard_reset(code: int, subcode: int) -> None:
+    """RFC 8538: with the N bit on both sides, anything else would have the peer keep our routes."""
+    async with (
+        speaking(configuration(free_port(), {"graceful_restart": True})) as running,
+        await dial(running, graceful=bgp.Graceful(notification=True)) as node,
+    ):
+        up = await running.expect(SessionUp)
+        assert up.sent.graceful_restart is not None
+        assert up.sent.graceful_restart.notification
+        running.speaker.close(up.peer, up.generation, code, subcode, "that is why")
+        text = b"\x0bthat is why" if (code, subcode) == (6, 2) else b""
+        assert (await node.expect(bgp.NOTIFICATION))[1] == bytes([6, 9, code, subcode]) + text
+        down = await running.expect(SessionDown)
+        assert down.notification == Notification(True, 6, 9, bytes([code, subcode]) + text)
+        assert down.reason.startswith(f"NOTIFICATION 6/9 sent: Hard Reset of {code}/{subcode} ")
+        assert down.reason.endswith(" (that is why)")
+
+
+async def test_no_hard_reset_where_the_peer_lacks_the_n_bit_or_has_no_session_yet() -> None:
+    async with speaking(configuration(free_port(), {"graceful_restart": True, "remote_as": 65001})) as running:
+        node = await bgp.connect(
+            "127.0.0.1", running.port, source="127.0.0.2", asn=65002, graceful=bgp.Graceful(notification=True)
+        )
+        with pytest.raises(bgp.ClosedError):
+            await node.establish()
+        assert node.heard[-1][1][:2] == b"\2\2"
+        await node.close()
+        async with await dial(running, graceful=bgp.Graceful(notification=False)) as node:
+            up = await running.expect(SessionUp)
+            running.speaker.close(up.peer, up.generation, 6, 4, "")
+            assert (await node.expect(bgp.NOTIFICATION))[1] == b"\6\4"
 
 
 @pytest.mark.parametrize("notify", [False, True])

@@ -65,6 +65,12 @@ def decode_open(body: bytes) -> Open:
     )
 
 
+def notifications_are_soft(received: bytes, sent: bytes) -> bool:
+    """Tell whether both OPENs have the N bit: only a Hard Reset ends the routes of such a session (RFC 8538)."""
+    both = [decode_open(body).graceful_restart for body in (received, sent)]
+    return all(graceful is not None and graceful.notification for graceful in both)
+
+
 def _capabilities(body: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield code and value of every capability (RFC 5492); a parameter may hold several."""
     if len(body) >= 13 and body[9] == _EXTENDED and body[10] == _EXTENDED:  # RFC 9072 section 2

@@ -41,6 +41,8 @@ class Connection(Incoming):  # type: ignore[misc]
         self._offset = 0
         self._output = bytearray()
         self._progress = time.monotonic()
+        self.heard = time.monotonic()
+        """When the last octets came, by the monotonic clock."""
 
     # ------------------------------------------------------------------------------------------------- input
 
@@ -56,6 +58,7 @@ class Connection(Incoming):  # type: ignore[misc]
             raise LostConnection(error.strerror or str(error)) from None
         if not data:
             raise LostConnection("closed by the peer")
+        self.heard = time.monotonic()
         self._input = self._input[self._offset :] + data
         self._offset = 0
         return True

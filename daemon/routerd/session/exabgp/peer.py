@@ -8,17 +8,19 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from exabgp.bgp.message import _NOP, Message, Notification, Notify, Update
+from exabgp.bgp.message import _NOP, Message, Notify, Update
 from exabgp.bgp.message.direction import Direction
 from exabgp.bgp.message.open.capability import Capability
-from exabgp.reactor.network.error import NetworkError
 from exabgp.reactor.peer import ACTION
 from exabgp.reactor.peer import Peer as ExaPeer
 from exabgp.reactor.protocol import Protocol as ExaProtocol
 
 from routerd.core import message
 from routerd.session.exabgp.connection import MAX_OUTPUT
+from routerd.session.exabgp.reason import reason
 from routerd.session.frames import Down, Kind, Up, frame
+from routerd.session.notification import hardened
+from routerd.session.open import notifications_are_soft
 
 SEND_HOLD_TIME = 480.0
 """Seconds for which a peer may take nothing of what we send (RFC 9687 section 4.3)."""
@@ -29,6 +31,8 @@ _NOTIFICATION = 3
 _KEEPALIVE = 4
 _REFRESH = 5
 _EMPTY = Update([], b"")
+_N_BIT = 0x4
+"""In the four flag bits of the Graceful Restart capability (RFC 8538 section 2)."""
 
 
 class Protocol(ExaProtocol):  # type: ignore[misc]
@@ -97,13 +101,26 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
             self.peer.reactor.uplink.refresh(self.generation, body)
         return decoded
 
+    @property
+    def _soft(self) -> bool:
+        """Whether a NOTIFICATION alone would have the peer keep our routes (RFC 8538 section 4)."""
+        return (
+            self.peer.proto is self
+            and self.peer.established()
+            and notifications_are_soft(self.received_open, self.sent_open)
+        )
+
     def write(self, said: Any, negotiated: Any = None) -> Iterator[bool]:
         """Send a message; an OPEN and a NOTIFICATION are kept for the report to the parent."""
         if said.ID == _OPEN:
             # the answer to a ROUTE-REFRESH carries no begin and end marks (RFC 7313)
             said.capabilities.pop(Capability.CODE.ENHANCED_ROUTE_REFRESH, None)
+            if graceful := said.capabilities.get(Capability.CODE.GRACEFUL_RESTART):
+                graceful.restart_flag |= _N_BIT
             self.sent_open = said.message(negotiated)[19:]
         elif said.ID == _NOTIFICATION:
+            if self._soft:
+                said = Notify(*hardened(said.code, said.subcode, said.data))
             self.notification = message.Notification(True, said.code, said.subcode, said.data)
         elif said.ID == _KEEPALIVE:
             self.kept_alive = int(time.time())
@@ -242,7 +259,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         if proto is not None:
             self.reactor.sessions.pop(proto.generation, None)
             self.reactor.release(proto.fd())
-            down = Down(self.address, _reason(message, error), proto.notification)
+            down = Down(self.address, reason(proto, message, error), proto.notification)
             self.reactor.uplink.down(proto.generation, down)
         super()._close(message, error)
 
@@ -252,17 +269,3 @@ class Peer(ExaPeer):  # type: ignore[misc]
             self._teardown = 6
             self.reactor.forget(self)
         super()._reset(message, error)
-
-
-def _reason(text: str, error: Any) -> str:
-    """Return why a session ended, in a line for people."""
-    if isinstance(error, Notification):
-        way = "sent" if isinstance(error, Notify) else "received"
-        name = str(error)
-        if isinstance(error, Notify):
-            name = name.partition(" / ")[2].partition(" / ")[0] or name
-        line = f"NOTIFICATION {error.code}/{error.subcode} {way}: {name}"
-        return f"{line} ({text})" if text and not text.startswith("notification") else line
-    if isinstance(error, NetworkError):
-        return f"connection lost: {error}"
-    return text or "internal error"

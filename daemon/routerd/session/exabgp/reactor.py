@@ -20,6 +20,7 @@ from routerd.session.exabgp.listener import Listener
 from routerd.session.exabgp.peer import Peer
 from routerd.session.exabgp.uplink import Uplink
 from routerd.session.frames import Frame, Kind, unpack
+from routerd.session.notification import SHUTDOWN_COMMUNICATION, communication
 from routerd.session.text import external, neighbor_text, speaker_text
 
 SWEEP = 0.25
@@ -113,7 +114,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
             peer.send(payload)
         elif kind == Kind.CLOSE:
             codes, text = unpack(payload)
-            peer.cease(Notify(codes[0], codes[1], _communication(codes, text)), text.decode())
+            peer.cease(Notify(codes[0], codes[1], _data(codes, text)), text.decode())
 
     # -------------------------------------------------------------------------------------------- connections
 
@@ -221,9 +222,6 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         yield from ()
 
 
-def _communication(codes: bytes, text: bytes) -> bytes:
-    """Return the data of a NOTIFICATION: a shutdown communication where one may stand (RFC 9003 section 2)."""
-    if tuple(codes) not in ((6, 2), (6, 4)) or not text:
-        return b""
-    cut = text[:255].decode(errors="ignore").encode()
-    return bytes([len(cut)]) + cut
+def _data(codes: bytes, text: bytes) -> bytes:
+    """Return the data of a NOTIFICATION: what may be said to the peer's operator, where it may stand."""
+    return communication(text.decode()) if tuple(codes) in SHUTDOWN_COMMUNICATION else b""
