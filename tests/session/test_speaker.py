@@ -153,10 +153,10 @@ async def test_range_lets_peers_in_up_to_its_limit() -> None:
         third = await bgp.connect("127.0.0.1", running.port, source="127.0.1.3")
         assert (await third.expect(bgp.NOTIFICATION))[1][:2] == b"\6\5"
         await third.close()
-        await running.until(lambda: running.speaker.state.refused)
-        assert "limit of 2" in running.speaker.state.refused[0].reason
+        await running.until(lambda: running.speaker.state.refusals)
+        assert "limit of 2" in running.speaker.state.refusals[0].reason
         second.send(bgp.notification(6, 2))
-        await running.expect(SessionDown)
+        await running.until(lambda: any(down.peer == "127.0.1.2" for down in running.all(SessionDown)))
         async with await dial(running, "127.0.1.3"):  # the place is free again
             assert (await running.expect(SessionUp)).peer == "127.0.1.3"
 
@@ -167,8 +167,8 @@ async def test_unknown_source_is_refused() -> None:
         assert (await node.expect(bgp.NOTIFICATION))[1] == b"\6\3"
         await node.closed()
         await node.close()
-        await running.until(lambda: running.speaker.state.refused)
-        assert running.speaker.state.refused[0].address == "127.0.0.9"
+        await running.until(lambda: running.speaker.state.refusals)
+        assert running.speaker.state.refusals[0].address == "127.0.0.9"
 
 
 @pytest.mark.parametrize(

@@ -217,4 +217,4 @@ async def test_ttl_security_with_a_real_speaker(name: str, option: str, address:
             stack.callback(process.terminate)
             up = await running.expect(SessionUp, 20)
             assert up.local == address
-            assert not running.speaker.state.refused
+            assert not running.speaker.state.refusals

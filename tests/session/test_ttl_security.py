@@ -24,8 +24,8 @@ async def test_a_packet_that_came_too_far_is_not_taken(
                 far = await bgp.connect(address, ttl=too_low)
             assert (await far.expect(bgp.NOTIFICATION))[1] == b"\6\5"
             await far.close()
-            await running.until(lambda: running.speaker.state.refused)
-            assert f"TTL of {too_low}, at least {enough} is wanted" in running.speaker.state.refused[0].reason
+            await running.until(lambda: running.speaker.state.refusals)
+            assert f"TTL of {too_low}, at least {enough} is wanted" in running.speaker.state.refusals[0].reason
             assert not running.all(SessionUp)
             with node.enter():
                 near = await bgp.connect(address, ttl=enough)

@@ -98,7 +98,7 @@ def peers(views: list[PeerView]) -> RenderableType:
             *(str(totals[key]) for key in ("received", "accepted", "rejected", "in_fib", "stale", "advertised")),
             escape("; ".join(reason for reason in reasons if reason)),
         )
-    return table if views else Text("no peers: nothing is configured, and nobody has dialled in")
+    return table if views else Text("no peers: none is configured, and no session of a range came up yet")
 
 
 def drain(view: DrainView) -> RenderableType:

@@ -14,9 +14,11 @@ import structlog
 from routerd import __version__
 from routerd.api.models import (
     DrainView,
+    DropView,
     GroupView,
     PeerView,
     ProblemView,
+    RefusalView,
     RouteDetailView,
     RoutesView,
     SpeakerView,
@@ -24,12 +26,15 @@ from routerd.api.models import (
     VersionView,
 )
 from routerd.api.views import health, kernel, snapshot
+from routerd.api.views.problems.drops import explained
 from routerd.core.message import Drain
 from routerd.core.route import Prefix
 from routerd.kernel import lookup
+from routerd.kernel.drops import Drops
 from routerd.kernel.sysctl import Sysctls
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
+from routerd.session.refusals import Refusal
 from routerd.session.speaker import Speaker
 
 DRAIN_INTERVAL = 1.0
@@ -41,13 +46,14 @@ log = structlog.get_logger()
 class Answers:
     """Answers from the core and from what surrounds it. `notes` are problems that the composition root knows of."""
 
-    def __init__(self, engine: Engine, speaker: Speaker, sysctls: Sysctls, drains: Drains) -> None:
+    def __init__(self, engine: Engine, speaker: Speaker, sysctls: Sysctls, drains: Drains, drops: Drops) -> None:
         self.notes: list[ProblemView] = []
         self._router = engine.router
         self._engine = engine
         self._speaker = speaker
         self._sysctls = sysctls
         self._drains = drains
+        self._drops = drops
         self._buckets: dict[str, int] = {}
 
     def status(self) -> StatusView:
@@ -58,11 +64,27 @@ class Answers:
         speaker = SpeakerView(running=running, pid=state.pid, restarts=state.restarts, reason=state.reason)
         sysctls = [kernel.sysctl(state) for state in self._sysctls.apply(manage=False)]
         now, unwritten = time.monotonic(), self._engine.unwritten
-        return health.status(self._router, __version__, speaker, sysctls, self.notes, unwritten=unwritten, now=now)
+        refusals = [_refusal(each, now) for each in state.refusals]
+        return health.status(
+            self._router,
+            __version__,
+            speaker,
+            sysctls,
+            self.notes,
+            refusals=refusals,
+            drops=self._dropped(now),
+            unwritten=unwritten,
+            now=now,
+        )
 
     def peers(self) -> list[PeerView]:
         """Return the answer to `GET /v1/peers`."""
-        return snapshot.peers(self._router, time.monotonic())
+        now = time.monotonic()
+        return explained(self._router, snapshot.peers(self._router, now), self._dropped(now), now)
+
+    def _dropped(self, now: float) -> list[DropView]:
+        seen = self._drops.seen.items()
+        return [DropView(counter=name, count=each.count, last_seconds=now - each.last) for name, each in seen]
 
     def groups(self) -> list[GroupView]:
         """Return the answer to `GET /v1/groups`."""
@@ -118,6 +140,18 @@ class Answers:
                     counted[peer.address] = await asyncio.to_thread(_count_buckets, shared)
             self._buckets = counted
             await asyncio.sleep(DRAIN_INTERVAL)
+
+
+def _refusal(refusal: Refusal, now: float) -> RefusalView:
+    said = refusal.notification
+    return RefusalView(
+        address=refusal.address,
+        reason=refusal.reason,
+        notification="" if said is None else f"{said.code}/{said.subcode} {'sent' if said.sent else 'received'}",
+        count=refusal.count,
+        first_seconds=now - refusal.first,
+        last_seconds=now - refusal.last,
+    )
 
 
 def _count_buckets(shared: Iterable[tuple[int, int]]) -> int:

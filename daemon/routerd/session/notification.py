@@ -6,7 +6,7 @@ Pure. What a peer wrote is shown as readable text: no octet of it reaches a term
 from __future__ import annotations
 
 from routerd.core.message import Notification
-from routerd.session.printable import printable
+from routerd.session.printable import quoted
 
 HARD_RESET = (6, 9)
 SHUTDOWN_COMMUNICATION = ((6, 2), (6, 4))
@@ -106,7 +106,7 @@ def data(said: Notification) -> str:
     """Return what the data of a NOTIFICATION say; empty if there are none."""
     raw, kind = said.data, (said.code, said.subcode)
     if kind in SHUTDOWN_COMMUNICATION and raw and raw[0] <= len(raw) - 1:
-        return f'"{printable(raw[1 : 1 + raw[0]])}"' if raw[0] else ""
+        return quoted(raw[1 : 1 + raw[0]]) if raw[0] else ""
     if kind == (2, 1) and len(raw) == 2:
         return f"it speaks version {int.from_bytes(raw, 'big')}"
     if kind == (1, 2) and len(raw) == 2:

@@ -7,8 +7,12 @@ import sys
 
 import structlog
 
+from routerd.telemetry.repeats import Repeats
+
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("console", "json", "auto")
+
+repeats = Repeats()
 
 
 def configure(level: str = "info", style: str = "auto") -> None:
@@ -17,6 +21,7 @@ def configure(level: str = "info", style: str = "auto") -> None:
     renderer = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
+            repeats,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routerd.api.models import ProblemView, SpeakerView, StatusView, SysctlView
+from routerd.api.models import DropView, ProblemView, RefusalView, SpeakerView, StatusView, SysctlView
 from routerd.api.views import snapshot
+from routerd.api.views.problems.drops import dropped, explained
+from routerd.api.views.problems.refusals import matters, refused
 from routerd.core.rib.peer import Peer
 from routerd.core.route import format_address, format_prefix
 from routerd.core.router import Router
@@ -20,12 +22,20 @@ def status(
     sysctls: list[SysctlView],
     notes: list[ProblemView],
     *,
+    refusals: list[RefusalView],
+    drops: list[DropView],
     unwritten: int,
     now: float,
 ) -> StatusView:
     """Return the whole screen. `notes` are problems that the composition root knows of itself, `unwritten` is how
     much waits to be written to the kernel."""
-    problems = [*notes, *_problems(router, speaker, sysctls, now)]
+    peers = explained(router, snapshot.peers(router, now), drops, now)
+    reasons = {peer["address"]: peer["reason"] for peer in peers}
+    for each in refusals:
+        if matters(router, each, now):
+            reasons.pop(each["address"], None)  # a problem of its own says more
+    problems = [*notes, *_problems(router, speaker, sysctls, reasons)]
+    problems += [*refused(router, refusals, now), *dropped(router, drops, now)]
     sets = list(router.rib.loc_rib.sets())
     return StatusView(
         version=version,
@@ -34,17 +44,21 @@ def status(
         uptime_seconds=now - router.started,
         ok=not problems,
         speaker=speaker,
-        peers=snapshot.peers(router, now),
+        peers=peers,
         prefixes=len(router.rib.loc_rib.table),
         paths=sum(paths.users * len(paths.paths) for paths in sets),
         fib=snapshot.fib(router, unwritten),
         groups=snapshot.groups(router),
         sysctls=sysctls,
         problems=problems,
+        refusals=refusals,
+        drops=drops,
     )
 
 
-def _problems(router: Router, speaker: SpeakerView, sysctls: list[SysctlView], now: float) -> Iterator[ProblemView]:
+def _problems(
+    router: Router, speaker: SpeakerView, sysctls: list[SysctlView], reasons: dict[str, str]
+) -> Iterator[ProblemView]:
     if not speaker["running"]:
         yield ProblemView(
             where="speaker",
@@ -54,7 +68,7 @@ def _problems(router: Router, speaker: SpeakerView, sysctls: list[SysctlView], n
     if not router.synchronised:
         yield ProblemView(where="fib", what="the kernel has not been read yet", remedy="wait a moment")
     for peer in router.rib.peers.values():
-        yield from _peer_problems(router, peer)
+        yield from _peer_problems(router, peer, reasons)
     yield from _refusals(router)
     for sysctl in sysctls:
         if not sysctl["ok"]:
@@ -65,7 +79,7 @@ def _problems(router: Router, speaker: SpeakerView, sysctls: list[SysctlView], n
             )
 
 
-def _peer_problems(router: Router, peer: Peer) -> Iterator[ProblemView]:
+def _peer_problems(router: Router, peer: Peer, reasons: dict[str, str]) -> Iterator[ProblemView]:
     where = f"peer {peer.name}"
     if not router.silent.isdisjoint(router.rib.gateways_of(peer)):
         yield ProblemView(
@@ -81,10 +95,10 @@ def _peer_problems(router: Router, peer: Peer) -> Iterator[ProblemView]:
                 what=f"the session is down ({peer.reason}); {len(peer.adj_rib_in.stale)} paths are stale",
                 remedy="if the node does not come back they go when its restart time is over",
             )
-        elif static:
+        elif static and peer.address in reasons:
             yield ProblemView(
                 where=where,
-                what=peer.reason or "has not dialled in",
+                what=reasons[peer.address] or "has not dialled in",
                 remedy=f"check the node's speaker, and that {peer.address} reaches this router on TCP port "
                 f"{router.config.router.port}",
             )

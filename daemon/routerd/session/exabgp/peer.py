@@ -257,9 +257,9 @@ class Peer(ExaPeer):  # type: ignore[misc]
     def _close(self, message: str = "", error: Any = "") -> None:
         proto = self.proto
         if proto is not None:
-            self.reactor.sessions.pop(proto.generation, None)
+            established = self.reactor.sessions.pop(proto.generation, None) is not None
             self.reactor.release(proto.fd())
-            down = Down(self.address, reason(proto, message, error), proto.notification)
+            down = Down(self.address, reason(proto, message, error), proto.notification, established)
             self.reactor.uplink.down(proto.generation, down)
         super()._close(message, error)
 

@@ -14,13 +14,14 @@ from exabgp.reactor import loop
 from exabgp.reactor.interrupt import Signal
 
 from routerd.config.model import Config
+from routerd.core.message import Notification
 from routerd.session.exabgp import ttl
 from routerd.session.exabgp.connection import Connection
 from routerd.session.exabgp.listener import Listener
 from routerd.session.exabgp.peer import Peer
 from routerd.session.exabgp.uplink import Uplink
-from routerd.session.frames import Frame, Kind, unpack
-from routerd.session.notification import SHUTDOWN_COMMUNICATION, communication
+from routerd.session.frames import Down, Frame, Kind, unpack
+from routerd.session.notification import SHUTDOWN_COMMUNICATION, communication, words
 from routerd.session.text import external, neighbor_text, speaker_text
 
 SWEEP = 0.25
@@ -157,7 +158,8 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
     def _refuse(self, connection: Connection, subcode: int, why: str) -> None:
         connection.queue(Notify(6, subcode, b"").message())
         connection.close()
-        self.uplink.refused(connection.peer, why)
+        said = Notification(True, 6, subcode)
+        self.uplink.down(self.next_generation(), Down(connection.peer, words(said, why), said))
 
     def forget(self, peer: Peer) -> None:
         """Drop a dynamic peer whose session is gone; the loop lets go of it in its next turn."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from exabgp.bgp.message import Notification, Notify
+from exabgp.bgp.message import Notify
 from exabgp.reactor.network.error import NetworkError
 
 from routerd.core import message
@@ -19,16 +19,15 @@ if TYPE_CHECKING:
 
 def reason(proto: Protocol, text: str, error: Any) -> str:
     """Return the line for a session that ended with what ExaBGP caught; `text` is what our side knows besides."""
-    if isinstance(error, Notification) and proto.notification is not None:
-        ours = isinstance(error, Notify)
-        known = "" if text.startswith("notification") else text
-        return words(proto.notification, known or (_why(proto, error) if ours else ""))
+    if (said := proto.notification) is not None:  # said already, even if a newer connection ends this one first
+        known = text if isinstance(error, Notify) and not text.startswith("notification") else ""
+        return words(said, known or (_why(proto, said) if said.sent else ""))
     if isinstance(error, NetworkError):
         return f"connection lost: {error}" + ("" if proto.received_open else ", before its OPEN came")
     return text or "internal error"
 
 
-def _why(proto: Protocol, said: Any) -> str:
+def _why(proto: Protocol, said: message.Notification) -> str:
     """Return the numbers behind a NOTIFICATION of ours; empty where its data say all."""
     kind = (said.code, said.subcode)
     if said.code == 4:
