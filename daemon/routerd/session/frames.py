@@ -25,6 +25,7 @@ class Kind(IntEnum):
     DOWN = 3
     UPDATE = 4
     REFRESH = 5
+    TAKEN = 6
     LOG = 7
     FAILED = 8
     CONFIGURE = 32

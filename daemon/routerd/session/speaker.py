@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
@@ -75,6 +75,8 @@ class Speaker:
         """Set once a child listens on all the places of the configuration."""
         self.ended = asyncio.Event()
         """Set when sessions end, for whoever calls `lost` and then clears it."""
+        self.taken: Callable[[int, int], None] = lambda generation, octets: None
+        """Called with a session's generation and how many octets of what was sent to it its socket took."""
         self.notify_on_stop = False
         """Whether a stop says Cease/2 to all peers. Without it, graceful-restart helpers keep our routes."""
 
@@ -241,6 +243,8 @@ class Speaker:
                 self._up(each, messages)
             elif kind == Kind.REFRESH:
                 self._refresh(each, messages)
+            elif kind == Kind.TAKEN:
+                self.taken(generation, int.from_bytes(payload, "big"))
             else:
                 self._status.take(kind, payload)
                 if self._status.listening:

@@ -40,6 +40,8 @@ class Connection(Incoming):  # type: ignore[misc]
         self._input = b""
         self._offset = 0
         self._output = bytearray()
+        self.taken = 0
+        """Octets that the socket has taken; whoever has reported them counts them down."""
         self._progress = time.monotonic()
         self.heard = time.monotonic()
         """When the last octets came, by the monotonic clock."""
@@ -118,6 +120,7 @@ class Connection(Incoming):  # type: ignore[misc]
                 self._output.clear()
                 return
             del self._output[:sent]
+            self.taken += sent
             self._progress = time.monotonic()
 
     @property

@@ -25,6 +25,9 @@ from routerd.session.open import notifications_are_soft
 SEND_HOLD_TIME = 480.0
 """Seconds for which a peer may take nothing of what we send (RFC 9687 section 4.3)."""
 
+TAKEN_AT_ONCE = 32 << 10
+"""Octets, a small part of what the parent has on its way (session/outbox.py)."""
+
 _OPEN = 1
 _UPDATE = 2
 _NOTIFICATION = 3
@@ -155,7 +158,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         """Whether the reactor has to come back to this peer soon, though its socket may stay silent."""
         if self.stopping():
             return True
-        return self.proto is not None and (not self.established() or self.proto.connection.unsent > 0)
+        return self.proto is not None and not self.established()
 
     @property
     def due(self) -> float:
@@ -164,8 +167,10 @@ class Peer(ExaPeer):  # type: ignore[misc]
             return 0.0
         if self.proto is None:
             return math.inf
-        if self._unfinished:
-            return 0.0
+        if self._unfinished or self.proto.connection.unsent:
+            return (
+                0.0  # in every sweep: a socket that takes nothing says nothing either, until the session has to end
+            )
         hold = self.proto.negotiated.holdtime
         if not hold:
             return math.inf
@@ -177,11 +182,13 @@ class Peer(ExaPeer):  # type: ignore[misc]
             return ACTION.CLOSE if self.stopping() else ACTION.LATER
         connection = self.proto.connection
         connection.flush()
+        self._report_taken()
         if connection.stalled > max(SEND_HOLD_TIME, 2.0 * self.proto.negotiated.holdtime):
             self.cease(Notify(8, 0, b""))
             return ACTION.LATER
         action = super().run()
         self._unfinished = action == ACTION.NOW
+        self._await_output()
         return action
 
     def handle_connection(self, connection: Any) -> None:
@@ -203,10 +210,22 @@ class Peer(ExaPeer):  # type: ignore[misc]
             return
         connection = self.proto.connection
         connection.queue(data)
+        self._report_taken()
         if connection.unsent > MAX_OUTPUT:
             self.cease(Notify(6, 8, b""))
-        elif connection.unsent:
-            self.reactor.watch(self)
+        else:
+            self._await_output()
+
+    def _await_output(self) -> None:
+        """Have a turn when the socket takes more, if something waits for that."""
+        if self.proto is not None and self.established():
+            self.reactor.await_output(self.proto.fd(), wanted=self.proto.connection.unsent > 0)
+
+    def _report_taken(self) -> None:
+        """Let the parent send more, if the socket took enough to be worth a frame."""
+        if self.proto is not None and self.proto.connection.taken >= TAKEN_AT_ONCE:
+            self.reactor.uplink.taken(self.proto.generation, self.proto.connection.taken)
+            self.proto.connection.taken = 0
 
     def cease(self, notify: Any, text: str = "") -> None:
         """End the session at once, with a NOTIFICATION, also where graceful restart is negotiated."""

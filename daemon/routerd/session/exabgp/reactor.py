@@ -57,6 +57,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self._ready: set[str] = set()
         self._watched: dict[str, Peer] = {}
         self._owners: dict[int, str] = {}  # file descriptor -> peer's name
+        self._full: set[int] = set()  # file descriptors of which we hear when they take more
         self.config: Config | None = None
         self.notify = False
         self.dynamic: dict[str, str] = {}  # address -> range
@@ -180,8 +181,17 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self._poller.register(peer.socket(), _INPUT)
         self.watch(peer)
 
+    def await_output(self, fd: int, *, wanted: bool) -> None:
+        """Hear when a connection takes more, or do not any more."""
+        if wanted:
+            self._full.add(fd)
+        elif fd in self._full:
+            self._full.discard(fd)
+            self._poller.register(fd, _INPUT)
+
     def release(self, fd: int) -> None:
         """Forget a connection that is about to be closed: poll would report its number for ever."""
+        self._full.discard(fd)
         if self._owners.pop(fd, None) is not None:
             self._poller.unregister(fd)
 
@@ -216,6 +226,8 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self._poller.register(uplink, interest)
         for fd in self.listener.fds:
             self._poller.register(fd, select.POLLIN)
+        for fd in self._full:  # every time: ExaBGP registers its peers for input alone after each of their turns
+            self._poller.register(fd, _INPUT | select.POLLOUT)
         for fd, event in self._poller.poll(sleeptime):
             if event & select.POLLNVAL:
                 self._poller.unregister(fd)  # a listening socket that was closed

@@ -58,6 +58,10 @@ class Uplink:
         """Pass on a ROUTE-REFRESH."""
         self._out += frame(Kind.REFRESH, generation, body)
 
+    def taken(self, generation: int, octets: int) -> None:
+        """Report that the socket of a session took octets of what was sent to it."""
+        self._out += frame(Kind.TAKEN, generation, octets.to_bytes(8, "big"))
+
     def listening(self, addresses: list[str]) -> None:
         """Report what is bound now."""
         self._out += frame(Kind.LISTENING, 0, pack(*addresses))
