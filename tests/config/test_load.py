@@ -96,6 +96,7 @@ def test_the_narrowest_range_wins() -> None:
         ('["0.0.0.0", "::"]', "[]", "router.listen: "),
         ("max_paths = 64", "max_paths = 64\nbuckets = 32", "32 buckets cannot serve max_paths = 64"),
         ("multihop = 2", 'multihop = 2\npassword = ""', "peer_groups.nodes.password: "),
+        ("multihop = 2", f'multihop = 2\npassword = "{"ü" * 41}"', "it has 82 octets in UTF-8, and TCP MD5 takes 80"),
         ("max_paths = 64", "max_paths = [", "c.toml: not valid TOML: "),
     ],
 )

@@ -400,6 +400,18 @@ async def test_md5_key_of_a_peer_and_of_a_range(source: str) -> None:
         await node.close()
 
 
+async def test_more_passwords_than_the_kernel_has_room_for_are_told_with_a_remedy() -> None:
+    peers = [{"name": f"n{i}", "address": f"127.1.{i >> 8}.{i & 255}", "group": "nodes"} for i in range(5_000)]
+    running = Running(configuration(free_port(), {"password": "hello"}, peers=peers))
+    tasks = [asyncio.create_task(running.speaker.run()), asyncio.create_task(running.consume())]
+    down = await running.expect(SpeakerDown, 60)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert down.reason.startswith("cannot set the password of 127.1.")
+    assert "raise net.core.optmem_max" in down.reason
+
+
 async def test_child_leaves_signals_to_the_parent() -> None:
     async with speaking(configuration(free_port())) as running, await dial(running) as node:
         await running.expect(SessionUp)

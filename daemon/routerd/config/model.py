@@ -63,6 +63,12 @@ def _hold_time(value: int) -> int:
     return value
 
 
+def _password(value: str | None) -> str | None:
+    if value is not None and len(value.encode()) > 80:
+        raise ValueError(f"it has {len(value.encode())} octets in UTF-8, and TCP MD5 takes 80 at most")
+    return value
+
+
 def _accept(value: Any) -> Any:
     if value == "any" or isinstance(value, (list, tuple)):
         return value
@@ -152,7 +158,7 @@ class PeerGroup(Model):
     families: Annotated[tuple[FamilyName, ...], AfterValidator(_unique)] = Field(
         default=("ipv4", "ipv6"), min_length=1
     )
-    password: str | None = Field(default=None, min_length=1, max_length=80, repr=False)
+    password: Annotated[str | None, AfterValidator(_password)] = Field(default=None, min_length=1, repr=False)
     accept: Annotated[tuple[NetworkText, ...] | Literal["any"] | None, BeforeValidator(_accept)] = None
     advertise: Annotated[tuple[Literal["networks", "default", "learned"], ...], AfterValidator(_unique)] = ()
     next_hop: Literal["peer", "any"] = "peer"

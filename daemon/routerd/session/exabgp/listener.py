@@ -83,8 +83,21 @@ class Listener(ExaListener):  # type: ignore[misc]
             sock.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG_EXT, _md5sig(network, b""))
         for network, key in wanted.items():
             if present.get(network) != key:
-                sock.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG_EXT, _md5sig(network, key))
+                self._set_key(sock, network, key, len(wanted))
         self._keys[sock] = wanted
+
+    @staticmethod
+    def _set_key(sock: socket.socket, network: str, key: bytes, number: int) -> None:
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG_EXT, _md5sig(network, key))
+        except OSError as error:
+            text = f"cannot set the password of {network}: {os.strerror(error.errno or 0)}"
+            if error.errno == errno.ENOMEM:
+                text += (
+                    f" (the kernel has no room for {number} passwords on a socket: raise net.core.optmem_max, "
+                    "160 octets for each, or give nodes of one range one password there)"
+                )
+            raise OSError(error.errno, text) from None
 
     def listen_on(self, *_: Any) -> bool:
         """Do nothing: `apply` has bound the sockets and set the keys."""
