@@ -24,6 +24,7 @@ MAX_WAITING = 32 << 20
 _PIECE_ATTRIBUTES, _PIECE_PREFIXES = 256, 4096
 """Of a piece at most. Encoded, it has ten or twenty thousand octets as a rule, 1 MiB with the largest attributes."""
 
+_SMALL = 60  # and its square is less than a piece
 _ENTRY = 128
 """Octets of an entry in the line, and of a piece."""
 _SPLIT_REMEMBERED = 4
@@ -72,6 +73,9 @@ class Outbox:
                 self.down(peer, line.generation)
             line = self._lines[peer] = _Line(generation)
             self._peers[generation] = peer
+        if not line.waiting and line.on_way < WINDOW and _small(advertise):
+            self._hand_over(line, advertise)
+            return
         pieces, cost = self._pieces(advertise)
         line.waiting.append((advertise, pieces, cost))
         line.cost += cost
@@ -108,14 +112,17 @@ class Outbox:
             withdrawn, announced = pieces[line.next_piece]
             line.next_piece += 1
             last = line.next_piece == len(pieces)
-            octets = self._codecs.encode(Advertise(peer, withdrawn, announced, advertise.end_of_rib if last else ()))
             if last:
                 line.waiting.popleft()
                 line.next_piece = 0
                 line.cost -= cost
-            if octets:
-                line.on_way += len(octets)
-                self._send(peer, line.generation, octets)
+            self._hand_over(line, Advertise(peer, withdrawn, announced, advertise.end_of_rib if last else ()))
+
+    def _hand_over(self, line: _Line, piece: Advertise) -> None:
+        octets = self._codecs.encode(piece)
+        if octets:
+            line.on_way += len(octets)
+            self._send(piece.peer, line.generation, octets)
 
     def _pieces(self, advertise: Advertise) -> tuple[list[Piece], int]:
         """Cut an effect, and say what it costs. Those of an update group share their tuples, and so the pieces."""
@@ -127,6 +134,16 @@ class Outbox:
         cost = _ENTRY * len(pieces) + sum(_cost(piece) for piece in pieces)
         self._split.append((advertise, pieces, cost))
         return pieces, cost
+
+
+def _small(advertise: Advertise) -> bool:
+    """Tell, without looking at all of it, whether an effect is surely no more than a piece."""
+    announced = advertise.announced
+    return (
+        len(advertise.withdrawn) <= _SMALL
+        and len(announced) <= _SMALL
+        and all(len(p) <= _SMALL for _, p in announced)
+    )
 
 
 def _cost(piece: Piece) -> int:
