@@ -100,6 +100,7 @@ def test_the_narrowest_range_wins() -> None:
         ('["0.0.0.0", "::"]', '["::"]', "192.168.10.0/24 cannot dial in: router.listen has no IPv4 address"),
         ("max_paths = 64", "max_paths = 64\nbuckets = 32", "32 buckets cannot serve max_paths = 64"),
         ("multihop = 2", 'multihop = 2\npassword = ""', "peer_groups.nodes.password: "),
+        ("multihop = 2", f'multihop = 2\npassword = "{"ü" * 41}"', "it has 82 octets in UTF-8, and TCP MD5 takes 80"),
         ("max_paths = 64", "max_paths = [", "c.toml: not valid TOML: "),
     ],
 )
@@ -127,6 +128,7 @@ def span(text: str, group: str = "nodes") -> str:
             '[[dynamic_peers]]\nrange = "192.168.10.0/24"\ngroup = "nodes"',
             "192.168.10.0/24 is already dynamic_peers[0]",
         ),
+        ("[peer_groups.far]\nmultihop = 255\nttl_security = true", "multihop = 255 is everywhere"),
         ('[peer_groups.core]\nremote_as = "internal"\nmultihop = 2', "multihop is for external peers; remove it"),
         ("[peer_groups.core]\nremote_as = 65000\nmultihop = 2", "65000 is the router's own AS"),
         (peer("fe80::1"), "fe80::1 is link-local, which routerd has no sessions on; write the node's global"),

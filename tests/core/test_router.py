@@ -172,10 +172,10 @@ class TestFailover:
 
 
 class TestGracefulRestart:
-    def start(self, *, notification: bool = False) -> Simulation:
+    def start(self, *, sent: bool = False, received: bool = False) -> Simulation:
         simulation = Simulation()
         for node in (A, B):
-            simulation.up(node, graceful=preserving(15, notification=notification))
+            simulation.up(node, graceful=preserving(15, notification=received), notification=sent)
             simulation.announce(node, VIP, f"172.20.{node[-1]}.0/24")
             simulation.end_of_rib(node)
         simulation.settle()
@@ -209,18 +209,23 @@ class TestGracefulRestart:
         assert simulation.fib() == {VIP: [B], "172.20.1.0/24": [B]}
 
     @pytest.mark.parametrize(
-        ("code", "subcode", "n_bit", "kept"),
+        ("code", "subcode", "sent", "received", "kept"),
         [
-            (4, 0, False, False),
-            (4, 0, True, True),
-            (6, 4, True, True),
-            (6, 9, True, False),
-            (6, 4, False, False),
-            (3, 1, True, False),
+            (4, 0, False, False, False),
+            (4, 0, True, True, True),
+            (6, 4, True, True, True),
+            (6, 9, True, True, False),
+            (6, 2, False, False, False),
+            (6, 2, False, True, False),
+            (6, 3, False, True, False),
+            (6, 4, False, True, False),
+            (6, 4, True, False, False),
+            (3, 1, False, True, False),
+            (3, 1, True, True, True),
         ],
     )
-    def test_rfc_8538(self, code: int, subcode: int, n_bit: bool, kept: bool) -> None:
-        simulation = self.start(notification=n_bit)
+    def test_rfc_8538(self, code: int, subcode: int, sent: bool, received: bool, kept: bool) -> None:
+        simulation = self.start(sent=sent, received=received)
         simulation.down(A, Notification(False, code, subcode))
         simulation.settle()
         assert (A in simulation.fib()[VIP]) is kept

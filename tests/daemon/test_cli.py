@@ -386,7 +386,7 @@ async def test_no_peers_no_routes(tmp_path: Path) -> None:
     with network() as made, running(made.router, tmp_path, config) as daemon:
         shown = {command: daemon.cli(command) for command in ASKING}
         assert [done.returncode for done in shown.values()] == [0, 0, 0, 0]
-        assert shown["peers"].stdout == "no peers: nothing is configured, and nobody has dialled in\n"
+        assert shown["peers"].stdout == "no peers: none is configured, and no session of a range came up yet\n"
         assert shown["groups"].stdout == "no nexthop groups: nothing is in the FIB\n"
         assert shown["routes"].stdout == "no prefixes\n"
 

@@ -157,12 +157,12 @@ def test_a_family_that_was_not_listed_is_not_kept(site: Site) -> None:
         (True, CEASE, ADMINISTRATIVE_RESET, True),
         (True, CEASE, HARD_RESET, False),
         (False, CEASE, ADMINISTRATIVE_RESET, False),
-        (True, UPDATE_ERROR, 1, False),
+        (True, UPDATE_ERROR, 1, True),
     ],
     ids=["N, Administrative Reset", "N, Hard Reset", "no N", "N, UPDATE error"],
 )
 def test_a_notification(site: Site, n_bit: bool, code: int, subcode: int, kept: bool) -> None:
-    """A5, RFC 8538: with the N bit a Cease other than Hard Reset counts as a lost connection."""
+    """A5, RFC 8538: with the N bit a NOTIFICATION other than Hard Reset counts as a lost connection."""
     node = site.nodes[1]
     node.up(VIP4, VIP6, graceful=replace(LONG, notification=n_bit))
     for vip in (VIP4, VIP6):

@@ -25,7 +25,8 @@ pytestmark = needs_root
 
 ROOT = Path(__file__).parents[2]
 CAPABILITIES = ("net_admin", "net_bind_service")
-MASK = 1 << 12 | 1 << 10
+BIND = 1 << 10
+MASK = 1 << 12 | BIND
 """The two as the kernel numbers them (linux/capability.h)."""
 
 CONFIG = """
@@ -36,6 +37,8 @@ networks = ["10.10.1.0/24"]
 [api]
 socket = "{socket}"
 group = "{group}"
+[drain]
+state_file = ""
 [peer_groups.nodes]
 accept = ["172.16.0.0/16", "fd00:ac10::/64"]
 advertise = ["networks"]
@@ -94,6 +97,12 @@ def credentials(pid: int) -> tuple[set[str], int, int]:
     return set(fields["Uid"].split()), int(fields["CapEff"], 16), int(fields["CapBnd"], 16)
 
 
+def privileges_of(pid: int) -> dict[str, int]:
+    """Return what else a process has, and whether an exec could give it more."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return {name: int(fields[name], 16) for name in ("CapPrm", "CapInh", "CapAmb", "NoNewPrivs")}
+
+
 async def once(question: Callable[[], str]) -> str:
     """Return the first answer that is not empty."""
     for _ in range(500):
@@ -134,8 +143,9 @@ async def test_an_ordinary_user_with_two_capabilities(top: Path, way: str) -> No
             first = await status(process, top)
             child = first["speaker"]["pid"]
             assert child is not None
-            for pid in (process.pid, child):
-                assert credentials(pid) == ({str(NOBODY)}, MASK, MASK)
+            assert credentials(process.pid) == ({str(NOBODY)}, MASK, MASK)
+            assert credentials(child) == ({str(NOBODY)}, BIND, MASK), "the child that reads what peers send"
+            assert privileges_of(child) == {"CapPrm": BIND, "CapInh": 0, "CapAmb": 0, "NoNewPrivs": 1}
             assert (first["problems"], first["ok"]) == ([], True)
             assert {view["ok"] for view in first["sysctls"]} == {True}
 

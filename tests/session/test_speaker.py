@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 
@@ -106,7 +107,11 @@ async def test_hold_timer_expiry_is_a_notification_sent() -> None:
         node = await bgp.connect("127.0.0.1", running.port, source="127.0.0.2")
         await node.establish(keepalive=False)
         down = await running.expect(SessionDown)
-        assert down.notification == Notification(True, 4, 0, down.notification.data if down.notification else b"")
+        assert down.notification == Notification(True, 4, 0)
+        assert re.fullmatch(
+            r"NOTIFICATION 4/0 sent: Hold Timer Expired \(hold timer of 3 s expired, last heard [34]\.\d s ago\)",
+            down.reason,
+        )
         assert (await node.expect(bgp.NOTIFICATION))[1][:2] == b"\4\0"
         await node.close()
 
@@ -131,10 +136,10 @@ async def test_range_lets_peers_in_up_to_its_limit() -> None:
         third.introduce()
         assert (await third.expect(bgp.NOTIFICATION))[1][:2] == b"\6\5"
         await third.close()
-        await running.until(lambda: running.speaker.state.refused)
-        assert "limit of 2" in running.speaker.state.refused[0].reason
+        await running.until(lambda: running.speaker.state.refusals)
+        assert "limit of 2" in running.speaker.state.refusals[0].reason
         second.send(bgp.notification(6, 2))
-        await running.expect(SessionDown)
+        await running.until(lambda: any(down.peer == "127.0.1.2" for down in running.all(SessionDown)))
         async with await dial(running, "127.0.1.3"):  # the place is free again
             assert (await running.expect(SessionUp)).peer == "127.0.1.3"
 
@@ -145,8 +150,8 @@ async def test_unknown_source_is_refused() -> None:
         assert (await node.expect(bgp.NOTIFICATION))[1] == b"\6\3"
         await node.closed()
         await node.close()
-        await running.until(lambda: running.speaker.state.refused)
-        assert running.speaker.state.refused[0].address == "127.0.0.9"
+        await running.until(lambda: running.speaker.state.refusals)
+        assert running.speaker.state.refusals[0].address == "127.0.0.9"
 
 
 @pytest.mark.parametrize(
@@ -175,6 +180,10 @@ async def test_remote_as(remote_as: object, asn: int, fits: bool) -> None:
             down = await running.expect(SessionDown)
             assert down.notification is not None
             assert (down.notification.sent, down.notification.code, down.notification.subcode) == (True, 2, 2)
+            expected = {"external": f"any but {ROUTER_AS}, which is the router's", "internal": f"AS {ROUTER_AS}"}
+            wanted = expected.get(str(remote_as), f"AS {remote_as}")
+            why = f"got AS {asn}, expected {wanted}" if asn else "OPEN: AS 0, which is reserved"
+            assert down.reason == f"NOTIFICATION 2/2 sent: Bad Peer AS ({why})"
         await node.close()
 
 
@@ -259,9 +268,43 @@ async def test_close_says_cease_though_graceful_restart_is_on() -> None:
             assert (await node.expect(bgp.NOTIFICATION))[1] == b"\6\2\x0bmaintenance"
             down = await running.expect(SessionDown)
             assert down.notification == Notification(True, 6, 2, b"\x0bmaintenance")
-            assert "maintenance" in down.reason
+            assert down.reason == "NOTIFICATION 6/2 sent: Administrative Shutdown (maintenance)"
         async with await dial(running):
             await running.expect(SessionUp)
+
+
+@pytest.mark.parametrize(("code", "subcode"), [(6, 2), (6, 3), (6, 8), (3, 1)])
+async def test_what_ends_a_session_for_good_is_a_hard_reset(code: int, subcode: int) -> None:
+    """RFC 8538: with the N bit on both sides, anything else would have the peer keep our routes."""
+    async with (
+        speaking(configuration(free_port(), {"graceful_restart": True})) as running,
+        await dial(running, graceful=bgp.Graceful(notification=True)) as node,
+    ):
+        up = await running.expect(SessionUp)
+        assert up.sent.graceful_restart is not None
+        assert up.sent.graceful_restart.notification
+        running.speaker.close(up.peer, up.generation, code, subcode, "that is why")
+        text = b"\x0bthat is why" if (code, subcode) == (6, 2) else b""
+        assert (await node.expect(bgp.NOTIFICATION))[1] == bytes([6, 9, code, subcode]) + text
+        down = await running.expect(SessionDown)
+        assert down.notification == Notification(True, 6, 9, bytes([code, subcode]) + text)
+        assert down.reason.startswith(f"NOTIFICATION 6/9 sent: Hard Reset of {code}/{subcode} ")
+        assert down.reason.endswith(" (that is why)")
+
+
+async def test_no_hard_reset_where_the_peer_lacks_the_n_bit_or_has_no_session_yet() -> None:
+    async with speaking(configuration(free_port(), {"graceful_restart": True, "remote_as": 65001})) as running:
+        node = await bgp.connect(
+            "127.0.0.1", running.port, source="127.0.0.2", asn=65002, graceful=bgp.Graceful(notification=True)
+        )
+        with pytest.raises(bgp.ClosedError):
+            await node.establish()
+        assert node.heard[-1][1][:2] == b"\2\2"
+        await node.close()
+        async with await dial(running, graceful=bgp.Graceful(notification=False)) as node:
+            up = await running.expect(SessionUp)
+            running.speaker.close(up.peer, up.generation, 6, 4, "")
+            assert (await node.expect(bgp.NOTIFICATION))[1] == b"\6\4"
 
 
 @pytest.mark.parametrize("notify", [False, True])
@@ -341,6 +384,18 @@ async def test_md5_key_of_a_peer_and_of_a_range(source: str) -> None:
         await node.close()
 
 
+async def test_more_passwords_than_the_kernel_has_room_for_are_told_with_a_remedy() -> None:
+    peers = [{"name": f"n{i}", "address": f"127.1.{i >> 8}.{i & 255}", "group": "nodes"} for i in range(5_000)]
+    running = Running(configuration(free_port(), {"password": "hello"}, peers=peers))
+    tasks = [asyncio.create_task(running.speaker.run()), asyncio.create_task(running.consume())]
+    down = await running.expect(SpeakerDown, 60)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert down.reason.startswith("cannot set the password of 127.1.")
+    assert "raise net.core.optmem_max" in down.reason
+
+
 async def test_child_leaves_signals_to_the_parent() -> None:
     async with speaking(configuration(free_port())) as running, await dial(running) as node:
         await running.expect(SessionUp)
@@ -379,8 +434,9 @@ async def test_child_that_does_not_read_is_replaced(monkeypatch: pytest.MonkeyPa
 
 async def test_bad_header_is_answered() -> None:
     async with speaking(configuration(free_port())) as running, await dial(running) as node:
-        node.send(bgp.update() + b"\xff" * 15 + b"\0\0\x13\4")
-        await running.expect(RawUpdate)
+        node.send(bgp.update())
+        await running.expect(RawUpdate)  # the end of a session overtakes what was said together with it
+        node.send(b"\xff" * 15 + b"\0\0\x13\4")
         assert (await node.expect(bgp.NOTIFICATION))[1] == b"\1\1"
         down = await running.expect(SessionDown)
         assert down.notification == Notification(True, 1, 1)

@@ -8,10 +8,13 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from routerd.core.message import SessionUp
+from routerd.config.model import Config
+from routerd.core.message import SessionDown, SessionUp
+from routerd.core.rib.graceful_restart import retains
 from routerd.core.route import Family
 from routerd.session.frames import RawUpdate
 from tests.session.harness import ROUTER_AS, configuration, speaking
@@ -87,14 +90,24 @@ def namespaces() -> Iterator[tuple[Namespace, Namespace]]:
             each.ip("link", "set", "lo", "up")
         veth(pair[0], "eth0", pair[1], "eth0")
         for number, each in enumerate(pair, 1):
-            each.address("eth0", f"10.9.0.{number}/24")
+            each.address("eth0", f"10.9.0.{number}/24", f"fd00:9::{number}/64")
         yield pair[0], pair[1]
 
 
-def daemon(name: str, directory: Path) -> list[str]:
+CONFIGS = {"gobgpd": GOBGP, "bgpd": FRR, "bird": BIRD}
+
+
+def installed(name: str) -> bool:
+    """Tell whether a speaker is there."""
+    return shutil.which(name) is not None or Path("/usr/lib/frr", name).exists()
+
+
+def daemon(name: str, directory: Path, text: str) -> list[str]:
     """Write a daemon's configuration and return its command, in the foreground."""
     conf = directory / f"{name}.conf"
-    conf.write_text({"gobgpd": GOBGP, "bgpd": FRR, "bird": BIRD}[name])
+    conf.write_text(text)
+    for parent in (directory, *directory.parents[:2]):
+        parent.chmod(0o755)
     if name == "gobgpd":
         return ["gobgpd", "-f", str(conf), "-t", "toml"]
     if name == "bird":
@@ -107,16 +120,13 @@ def daemon(name: str, directory: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", ["gobgpd", "bgpd", "bird"])
 async def test_session_with_a_real_speaker(name: str, tmp_path: Path) -> None:
-    if shutil.which(name) is None and not Path("/usr/lib/frr", name).exists():
+    if not installed(name):
         pytest.skip(f"{name} is not installed")
-    config = configuration(179, {"graceful_restart": True}, peers=[], dynamic_peers=[_RANGE]).model_copy()
-    config = config.model_copy(update={"router": config.router.model_copy(update={"listen": ("0.0.0.0", "::")})})
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
+    config = listening_everywhere({"graceful_restart": True})
     with namespaces() as (router, node), router.enter(), ExitStack() as stack:
         async with speaking(config) as running:
             with (tmp_path / "output").open("w") as output:
-                process = node.spawn(*daemon(name, tmp_path), stdout=output, stderr=output)
+                process = node.spawn(*daemon(name, tmp_path, CONFIGS[name]), stdout=output, stderr=output)
             stack.callback(process.wait)
             stack.callback(process.terminate)
             up = await running.expect(SessionUp, 20)
@@ -138,4 +148,73 @@ async def test_session_with_a_real_speaker(name: str, tmp_path: Path) -> None:
             await running.until(lambda: any(b"\x20\xac\x10\0\1" in each.body for each in running.all(RawUpdate)))
 
 
-_RANGE = {"range": "10.9.0.0/24", "group": "nodes"}
+def listening_everywhere(group: dict[str, Any]) -> Config:
+    """Return a configuration that listens on both wildcards and takes in the node."""
+    config = configuration(179, group, peers=[], dynamic_peers=_RANGES)
+    return config.model_copy(update={"router": config.router.model_copy(update={"listen": ("0.0.0.0", "::")})})
+
+
+_RANGES = [{"range": "10.9.0.0/24", "group": "nodes"}, {"range": "fd00:9::/64", "group": "nodes"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "notification", "kept"),
+    [
+        ("gobgpd", GOBGP.replace("notification-enabled = true", "notification-enabled = false"), (6, 2), False),
+        ("gobgpd", GOBGP, (6, 2), True),  # GoBGP has no Hard Reset: with the N bit on both sides a 6/2 keeps
+        ("bgpd", FRR, (6, 9), False),
+        ("bird", BIRD, (6, 2), False),
+    ],
+    ids=["gobgpd", "gobgpd with N", "bgpd", "bird"],
+)
+async def test_a_speaker_that_is_shut_down_says_whether_its_routes_stay(
+    name: str, text: str, notification: tuple[int, int], kept: bool, tmp_path: Path
+) -> None:
+    if not installed(name):
+        pytest.skip(f"{name} is not installed")
+    with namespaces() as (router, node), router.enter(), ExitStack() as stack:
+        async with speaking(listening_everywhere({"graceful_restart": True})) as running:
+            with (tmp_path / "output").open("w") as output:
+                process = node.spawn(*daemon(name, tmp_path, text), stdout=output, stderr=output)
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+            up = await running.expect(SessionUp, 20)
+            if name == "gobgpd":
+                node.run("gobgp", "neighbor", "10.9.0.1", "disable")
+            elif name == "bird":
+                node.run("birdc", "-s", str(tmp_path / "bird.ctl"), "disable", "upstream")
+            else:
+                commands = ("configure terminal", "router bgp 65001", "neighbor 10.9.0.1 shutdown message gone")
+                node.run("vtysh", "--vty_socket", str(tmp_path), *(f"-c{each}" for each in commands))
+            down = await running.expect(SessionDown)
+            assert down.notification is not None
+            assert (down.notification.code, down.notification.subcode) == notification, down.reason
+            assert retains(down, up) is kept, (up, down)
+
+
+def over(text: str, address: str, *options: str) -> str:
+    """Return a configuration with the router at another address, and more options for it."""
+    text = text.replace("10.9.0.1", address)
+    if "protocol bgp" in text:
+        if ":" in address:
+            text = text.replace("local 10.9.0.2", "local fd00:9::2").replace("ipv4 { export", "ipv6 { export")
+        return text.replace("connect delay", f"{' '.join(options)}\n  connect delay")
+    added = "".join(f" neighbor {address} {option}\n" for option in options)
+    return text.replace(" address-family", added + " address-family", 1)
+
+
+@pytest.mark.parametrize("address", ["10.9.0.1", "fd00:9::1"])
+@pytest.mark.parametrize(("name", "option"), [("bgpd", "ttl-security hops 1"), ("bird", "ttl security on;")])
+async def test_ttl_security_with_a_real_speaker(name: str, option: str, address: str, tmp_path: Path) -> None:
+    if not installed(name):
+        pytest.skip(f"{name} is not installed")
+    with namespaces() as (router, node), router.enter(), ExitStack() as stack:
+        async with speaking(listening_everywhere({"ttl_security": True})) as running:
+            with (tmp_path / "output").open("w") as output:
+                text = over(CONFIGS[name], address, option)
+                process = node.spawn(*daemon(name, tmp_path, text), stdout=output, stderr=output)
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+            up = await running.expect(SessionUp, 20)
+            assert up.local == address
+            assert not running.speaker.state.refusals

@@ -39,6 +39,7 @@ CONFIG = Config.model_validate(
                 "restart_time": 60,
                 "families": ["ipv6"],
                 "password": 'a "b"; }',
+                "ttl_security": True,
             },
             "ours": {"remote_as": "internal", "families": ["ipv4"]},
         },
@@ -136,9 +137,9 @@ notifications = st.builds(
 )
 
 
-@given(st.text(max_size=50), st.text(max_size=50), st.none() | notifications)
-def test_down_survives(peer: str, reason: str, said: Notification | None) -> None:
-    down = frames.Down(peer, reason, said)
+@given(st.text(max_size=50), st.text(max_size=50), st.none() | notifications, st.booleans())
+def test_down_survives(peer: str, reason: str, said: Notification | None, established: bool) -> None:
+    down = frames.Down(peer, reason, said, established)
     assert frames.unpack_down(frames.pack_down(down)) == down
 
 
@@ -213,7 +214,7 @@ async def test_a_session_may_end_while_the_batch_that_began_it_is_taken_in() -> 
     assert [type(message) for message in messages] == [SessionUp]
     assert speaker.is_up(7)
     assert speaker.lost() == []
-    down = frames.frame(frames.Kind.DOWN, 7, frames.pack_down(frames.Down("10.0.0.2", "connection lost", None)))
+    down = frames.frame(frames.Kind.DOWN, 7, frames.pack_down(frames.Down("10.0.0.2", "connection lost", None, True)))
     urgent.send(down)
     await asyncio.wait_for(speaker.ended.wait(), 5)  # whatever the consumer of the batches does
     assert speaker.lost() == [SessionDown("10.0.0.2", 7, "connection lost", None)]

@@ -272,14 +272,20 @@ async def connect(
     seconds: float = 5.0,
     asn: int = 65001,
     hold: int = 90,
+    ttl: int | None = None,
     **options: object,
 ) -> Client:
-    """Dial in, from `source` if given, with a TCP MD5 `password` if given; `options` go to `open_message`."""
+    """Dial in, from `source` if given, with a TCP MD5 `password` if given, all packets with this `ttl`; `options` go
+    to `open_message`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setblocking(False)
     if source is not None:
         sock.bind((source, 0))
+    if ttl is not None and family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
+    elif ttl is not None:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
     if password is not None:
         sock.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG, _md5sig(host, password.encode()))
     try:

@@ -235,11 +235,15 @@ class Simulation:
 
     # ------------------------------------------------------------------------------------------ nodes
 
-    def up(self, peer: str, asn: int = 65001, graceful: GracefulRestart | None = None) -> None:
-        """A node's session comes up."""
+    def up(
+        self, peer: str, asn: int = 65001, graceful: GracefulRestart | None = None, *, notification: bool = True
+    ) -> None:
+        """A node's session comes up; `notification` is the N bit that the router sends."""
         self.generations += 1
         local = "192.168.10.200" if peer.startswith("192.168.10.") else "192.168.20.200"
-        sent = opened(self.config.router.asn, self.config.router.router_id, preserving(120))
+        sent = opened(
+            self.config.router.asn, self.config.router.router_id, preserving(120, notification=notification)
+        )
         router_id = peer if "." in peer else "10.0.0.1"
         up = SessionUp(peer, self.generations, local, opened(asn, router_id, graceful), sent, True)
         self.sessions[peer] = up

@@ -114,6 +114,29 @@ class ForeignBgpView(TypedDict):
     """The prefixes of some of the routes."""
 
 
+class RefusalView(TypedDict):
+    """Attempts of an address at a session that ended alike, without one."""
+
+    address: str
+    reason: str
+    """Why the latest one ended."""
+    notification: str
+    """What was said, such as `2/2 sent` or `6/3 received`; empty if nothing was."""
+    count: int
+    first_seconds: float
+    last_seconds: float
+
+
+class DropView(TypedDict):
+    """TCP segments that the kernel of this network namespace dropped, with nobody's name on them."""
+
+    counter: str
+    """As in `nstat`: TCPMD5NotFound, TCPMD5Unexpected, TCPMD5Failure, TCPMinTTLDrop."""
+    count: int
+    """Since routerd started."""
+    last_seconds: float
+
+
 class FibView(TypedDict):
     """The kernel's side in numbers."""
 
@@ -145,6 +168,8 @@ class StatusView(TypedDict):
     groups: list[GroupView]
     sysctls: list[SysctlView]
     problems: list[ProblemView]
+    refusals: list[RefusalView]
+    drops: list[DropView]
 
 
 class DrainView(TypedDict):

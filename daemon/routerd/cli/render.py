@@ -79,7 +79,7 @@ def _sysctls(view: StatusView) -> str:
 def peers(screen: Screen, views: list[PeerView]) -> list[str]:
     """A row a peer, with the columns that FRR's operators look for, and In FIB, which they miss there."""
     if not views:
-        return ["no peers: nothing is configured, and nobody has dialled in"]
+        return ["no peers: none is configured, and no session of a range came up yet"]
     numbers = ("Recv", "Acc", "Rej", "In FIB", "Stale", "Sent")
     columns = [Column("Peer"), Column("AS", right=True), Column("State"), Column("For", right=True)]
     columns += [Column(title, right=True) for title in numbers]

@@ -37,6 +37,12 @@ def _groups(config: Config) -> Iterator[Problem]:
                 f"{group.stale_time} s is no longer than restart_time = {group.restart_time}: nodes that wait for it "
                 f"(FRR does) would come too late; write at least {group.restart_time + 30}",
             )
+        if group.ttl_security and group.multihop == 255:
+            yield (
+                ("peer_groups", name, "ttl_security"),
+                "ttl_security takes packets from at most multihop hops away, and multihop = 255 is everywhere; write "
+                "the number of hops to the farthest node, 1 for nodes on the same link",
+            )
         if group.remote_as == "internal" and group.multihop != 1:
             yield ("peer_groups", name, "multihop"), "multihop is for external peers; remove it"
         if group.remote_as == config.router.asn and group.multihop != 1:

@@ -63,6 +63,12 @@ def _hold_time(value: int) -> int:
     return value
 
 
+def _password(value: str | None) -> str | None:
+    if value is not None and len(value.encode()) > 80:
+        raise ValueError(f"it has {len(value.encode())} octets in UTF-8, and TCP MD5 takes 80 at most")
+    return value
+
+
 def _accept(value: Any) -> Any:
     if value == "any" or isinstance(value, (list, tuple)):
         return value
@@ -166,16 +172,22 @@ class PeerGroup(Model):
     remote_as: Annotated[RemoteAs, BeforeValidator(_remote_as)] = "external"
     hold_time: Annotated[int, Field(ge=0, le=65535, strict=True), AfterValidator(_hold_time)] = 90
     multihop: int = Field(default=1, ge=1, le=255, strict=True)
+    ttl_security: bool = False
     graceful_restart: bool = False
     restart_time: int = Field(default=60, ge=1, le=4095, strict=True)
     stale_time: int = Field(default=120, ge=1, le=86400, strict=True)
     families: Annotated[tuple[FamilyName, ...], AfterValidator(_unique)] = Field(
         default=("ipv4", "ipv6"), min_length=1
     )
-    password: str | None = Field(default=None, min_length=1, max_length=80, repr=False)
+    password: Annotated[str | None, AfterValidator(_password)] = Field(default=None, min_length=1, repr=False)
     accept: Annotated[tuple[NetworkText, ...] | Literal["any"] | None, BeforeValidator(_accept)] = None
     advertise: Annotated[tuple[Literal["networks", "default", "learned"], ...], AfterValidator(_unique)] = ()
     next_hop: Literal["peer", "any"] = "peer"
+
+    @property
+    def least_ttl(self) -> int:
+        """The lowest TTL of a packet that was sent with 255 and crossed no more hops than multihop (RFC 5082)."""
+        return 256 - self.multihop
 
 
 class Peer(Model):

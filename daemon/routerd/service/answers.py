@@ -14,9 +14,11 @@ import structlog
 from routerd import __version__
 from routerd.api.models import (
     DrainView,
+    DropView,
     GroupView,
     PeerView,
     ProblemView,
+    RefusalView,
     RouteDetailView,
     RoutesView,
     SpeakerView,
@@ -24,14 +26,17 @@ from routerd.api.models import (
     VersionView,
 )
 from routerd.api.views import health, kernel, snapshot
+from routerd.api.views.problems.drops import explained
 from routerd.api.views.problems.service import unkept_drains, unwritten_log
 from routerd.core.message import Drain
 from routerd.core.rib.peer import Peer
 from routerd.core.route import Prefix
 from routerd.kernel import lookup
+from routerd.kernel.drops import Drops
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
 from routerd.service.settings import Settings
+from routerd.session.refusals import Refusal
 from routerd.session.speaker import Speaker
 from routerd.telemetry.log import sink
 
@@ -44,13 +49,14 @@ log = structlog.get_logger()
 class Answers:
     """Answers from the core and from what surrounds it. `notes` are problems that the composition root knows of."""
 
-    def __init__(self, engine: Engine, speaker: Speaker, settings: Settings, drains: Drains) -> None:
+    def __init__(self, engine: Engine, speaker: Speaker, settings: Settings, drains: Drains, drops: Drops) -> None:
         self.notes: list[ProblemView] = []
         self._router = engine.router
         self._engine = engine
         self._speaker = speaker
         self._settings = settings
         self._drains = drains
+        self._drops = drops
         self._buckets: dict[str, int] = {}
 
     def status(self) -> StatusView:
@@ -62,14 +68,27 @@ class Answers:
         sysctls = [kernel.sysctl(state) for state in self._settings.read()]
         now, unwritten = time.monotonic(), self._engine.unwritten
         notes = [*self.notes, *unwritten_log(*sink.lost), *unkept_drains(self._drains.unread, self._drains.unstored)]
-        host = self._settings.host(self._router.rib.nexthops.interfaces.values(), now)
         return health.status(
-            self._router, __version__, speaker, sysctls, notes, host=host, unwritten=unwritten, now=now
+            self._router,
+            __version__,
+            speaker,
+            sysctls,
+            notes,
+            host=self._settings.host(self._router.rib.nexthops.interfaces.values(), now),
+            refusals=[_refusal(each, now) for each in state.refusals],
+            drops=self._dropped(now),
+            unwritten=unwritten,
+            now=now,
         )
 
     def peers(self) -> list[PeerView]:
         """Return the answer to `GET /v1/peers`."""
-        return snapshot.peers(self._router, time.monotonic())
+        now = time.monotonic()
+        return explained(self._router, snapshot.peers(self._router, now), self._dropped(now), now)
+
+    def _dropped(self, now: float) -> list[DropView]:
+        seen = self._drops.seen.items()
+        return [DropView(counter=name, count=each.count, last_seconds=now - each.last) for name, each in seen]
 
     def groups(self) -> list[GroupView]:
         """Return the answer to `GET /v1/groups`."""
@@ -141,6 +160,18 @@ class Answers:
             if self._drains.unstored:
                 await self._drains.store()
             await asyncio.sleep(DRAIN_INTERVAL)
+
+
+def _refusal(refusal: Refusal, now: float) -> RefusalView:
+    said = refusal.notification
+    return RefusalView(
+        address=refusal.address,
+        reason=refusal.reason,
+        notification="" if said is None else f"{said.code}/{said.subcode} {'sent' if said.sent else 'received'}",
+        count=refusal.count,
+        first_seconds=now - refusal.first,
+        last_seconds=now - refusal.last,
+    )
 
 
 def _count_buckets(shared: Iterable[tuple[int, int]]) -> int:

@@ -19,6 +19,7 @@ from routerd.config.model import Config
 from routerd.core.message import Drain, KernelObjects, RouteAudit, Settle, Work, WriteFailed
 from routerd.core.router import Router
 from routerd.kernel.audit import audit
+from routerd.kernel.drops import Drops
 from routerd.kernel.dump import dump, objects
 from routerd.kernel.flush import flush
 from routerd.kernel.monitor import Monitor
@@ -31,6 +32,7 @@ from routerd.service.neighbours import Neighbours
 from routerd.service.recording import Recorder
 from routerd.service.settings import Settings
 from routerd.session.speaker import Speaker
+from routerd.telemetry.log import repeats
 
 SWITCH_INTERVAL = 0.0005
 """Seconds that the core keeps the interpreter from the thread that writes routes: Python's own 5 ms are half of what
@@ -39,6 +41,7 @@ RESYNC_DELAY = 0.02
 """Seconds that notifications gather before the kernel is read again: a link that flaps sends several."""
 REREAD_DELAY = 1.0
 WATCHDOG_INTERVAL = 5.0
+DROPS_INTERVAL = 1.0
 
 log = structlog.get_logger()
 
@@ -67,7 +70,8 @@ class Daemon:
         self.settings = Settings(config.fib)
         self.neighbours = Neighbours(config.liveness, self.engine, self.settings)
         self.drains = Drains(config.drain.state_file)
-        self.answers = Answers(self.engine, self.speaker, self.settings, self.drains)
+        self.drops = Drops()
+        self.answers = Answers(self.engine, self.speaker, self.settings, self.drains, self.drops)
         self._stop = asyncio.Event()
         self._more_input = False
 
@@ -106,6 +110,7 @@ class Daemon:
                 group.create_task(identify(self.engine))
                 group.create_task(self.answers.watch_drains())
                 group.create_task(server.serve(self.answers, listener))
+                group.create_task(self._watch_drops())
                 group.create_task(self._report())
                 await self._stop.wait()
                 raise StopRequested
@@ -116,6 +121,7 @@ class Daemon:
             with contextlib.suppress(OSError):
                 Path(self.config.api.socket).unlink()  # else the next start finds it, perhaps as another user
         self.engine.finish()
+        repeats.flush(all_of_them=True)
         if flush_on_exit:
             self._log_refusals(flush(self.config.fib))
 
@@ -206,6 +212,14 @@ class Daemon:
         compared, found = await audit(self.router.fib.expected(), self.config.fib)
         self.writer.adopt_routes(found.routes)
         return compared
+
+    async def _watch_drops(self) -> None:
+        """Notice what the kernel drops unheard, and let the log say what it has held back."""
+        while True:
+            await asyncio.sleep(DROPS_INTERVAL)
+            repeats.flush()
+            for counter, count in self.drops.look(time.monotonic()).items():
+                log.warning("tcp segments dropped", name=counter, count=count, remedy="routerd status says more")
 
     async def _report(self) -> None:
         """Tell systemd that the daemon is ready once it listens, and from then on that it lives."""

@@ -41,6 +41,7 @@ from routerd.service.recording import Recorder
 from routerd.session.codecs import Codecs
 from routerd.session.encode import route_refresh
 from routerd.session.frames import RawUpdate
+from routerd.session.outbox import Outbox
 from routerd.session.speaker import Speaker
 from routerd.session.update import UpdateError
 
@@ -74,6 +75,8 @@ class Engine:
         self._bulk = Bulk(writer, lambda: loop.call_soon_threadsafe(self._unwritten.set))
         self._backlog = Backlog(writer.write, writer.buckets.took_over, self._bulk)
         self._codecs = Codecs()
+        self._outbox = Outbox(self._codecs, speaker.send, speaker.close)
+        speaker.taken = self._outbox.taken
         self._inbox: deque[Input] = deque()
         self._inspected: tuple[int, ...] = ()
         self._unwritten = asyncio.Event()
@@ -102,8 +105,10 @@ class Engine:
         self.take(message)
         if isinstance(message, SpeakerDown):
             self._codecs.clear()
+            self._outbox.clear()
         if isinstance(message, SessionDown):
             self._codecs.down(message.peer, message.generation)
+            self._outbox.down(message.peer, message.generation)
 
     def _decode(self, raw: RawUpdate) -> Update | None:
         try:
@@ -149,9 +154,8 @@ class Engine:
                         self.take(failed)
                 case Program(operations=operations):
                     self._backlog.add(operations)
-                case Advertise(peer=peer):
-                    if generation := self._codecs.generation(peer):
-                        self._speaker.send(peer, generation, self._codecs.encode(effect))
+                case Advertise():
+                    self._outbox.put(effect)
                 case Refresh(peer=peer, families=families):
                     if generation := self._codecs.generation(peer):
                         self._speaker.send(peer, generation, route_refresh(families))

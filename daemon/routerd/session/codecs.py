@@ -7,8 +7,14 @@ from routerd.session.encode import UpdateEncoder
 from routerd.session.frames import RawUpdate
 from routerd.session.update import UpdateDecoder
 
-_REMEMBERED = 4
-"""Kinds of peers among whom the same routes are sent in turn."""
+_REMEMBERED = 8 << 20
+"""Octets of encoded messages that are kept for other peers that are to hear the same."""
+
+_ENTRY = 512
+"""Octets that an entry takes besides."""
+
+_Key = tuple[tuple[object, ...], int, int]
+"""The kind of an encoder, and which tuples it was given: they are too long to compare."""
 
 
 class Codecs:
@@ -16,7 +22,8 @@ class Codecs:
 
     def __init__(self) -> None:
         self._codecs: dict[str, tuple[int, UpdateDecoder, UpdateEncoder]] = {}
-        self._encoded: list[tuple[tuple[object, ...], Advertise, bytes]] = []
+        self._encoded: dict[_Key, tuple[Advertise, bytes]] = {}  # the effect keeps its tuples, and so their identity
+        self._octets = 0
 
     def up(self, up: SessionUp) -> None:
         """A session came up."""
@@ -31,12 +38,17 @@ class Codecs:
         """A session ended."""
         if self._codecs.get(peer, (0,))[0] == generation:
             del self._codecs[peer]
-            self._encoded.clear()
+            self._forget()
 
     def clear(self) -> None:
         """All sessions ended."""
         self._codecs.clear()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of what was encoded: it may be of routes that went with a session."""
         self._encoded.clear()
+        self._octets = 0
 
     def generation(self, peer: str) -> int:
         """Return the number of a peer's session, 0 without one."""
@@ -52,17 +64,16 @@ class Codecs:
     def encode(self, advertise: Advertise) -> bytes:
         """Return whole BGP messages for a peer that has a session.
 
-        Peers of an update group are given the same tuples one after the other: what was encoded last serves again.
+        Peers of an update group are given the same tuples: what was encoded lately serves again.
         """
         encoder = self._codecs[advertise.peer][2]
-        for kind, before, octets in self._encoded:
-            if kind == encoder.kind and _same(before, advertise):
-                return octets + encoder.ends(advertise)
+        key = encoder.kind, id(advertise.withdrawn), id(advertise.announced)
+        known = self._encoded.get(key)
+        if known is not None:
+            return known[1] + encoder.ends(advertise)
         octets = encoder.routes(advertise)
-        self._encoded = [*self._encoded[1 - _REMEMBERED :], (encoder.kind, advertise, octets)]
+        self._encoded[key] = advertise, octets
+        self._octets += len(octets) + _ENTRY
+        while self._octets > _REMEMBERED and len(self._encoded) > 1:
+            self._octets -= len(self._encoded.pop(next(iter(self._encoded)))[1]) + _ENTRY
         return octets + encoder.ends(advertise)
-
-
-def _same(one: Advertise, other: Advertise) -> bool:
-    """Tell whether two effects carry the same routes; they are too long to compare."""
-    return one.withdrawn is other.withdrawn and one.announced is other.announced

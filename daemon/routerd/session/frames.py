@@ -25,7 +25,7 @@ class Kind(IntEnum):
     DOWN = 3
     UPDATE = 4
     REFRESH = 5
-    REFUSED = 6
+    TAKEN = 6
     LOG = 7
     FAILED = 8
     CONFIGURE = 32
@@ -60,11 +60,15 @@ class Up:
 
 @dataclass(frozen=True, slots=True)
 class Down:
-    """The payload of a DOWN frame; `notification` is None when the connection was lost without one."""
+    """The payload of a DOWN frame; `notification` is None when the connection was lost without one.
+
+    A connection that was not `established` never had an UP frame.
+    """
 
     peer: str
     reason: str
     notification: Notification | None
+    established: bool = False
 
 
 def frame(kind: Kind, generation: int = 0, payload: bytes = b"") -> bytes:
@@ -108,14 +112,14 @@ def pack_down(down: Down) -> bytes:
     """Return the payload of a DOWN frame."""
     said = down.notification
     raw = b"" if said is None else bytes([said.sent, said.code, said.subcode]) + said.data
-    return pack(down.peer, down.reason, raw)
+    return pack(down.peer, down.reason, raw, bytes([down.established]))
 
 
 def unpack_down(payload: bytes) -> Down:
     """Return what a DOWN frame says; ValueError on a malformed one."""
-    peer, reason, raw = unpack(payload)
+    peer, reason, raw, established = unpack(payload)
     said = Notification(bool(raw[0]), raw[1], raw[2], raw[3:]) if len(raw) >= 3 else None
-    return Down(peer.decode(), reason.decode(), said)
+    return Down(peer.decode(), reason.decode(), said, established == b"\1")
 
 
 class Splitter:

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from routerd.config.model import Config
+from routerd.session import privileges
 from routerd.session.exabgp.uplink import Uplink
 
 _PR_SET_PDEATHSIG = 1
@@ -39,6 +40,7 @@ def main() -> None:
     stream, urgent = (socket.socket(fileno=int(fd)) for fd in sys.argv[1:3])
     for end in (stream, urgent):
         end.setblocking(False)
+    privileges.drop()
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's ^C is the parent's to answer
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

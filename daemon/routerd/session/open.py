@@ -99,10 +99,10 @@ def judge_open(opened: Open, config: Config, group: PeerGroup) -> None:
     """Check a peer's OPEN against what is configured for it (RFC 4271 section 6.2); OpenError says what is wrong."""
     ours, wanted = config.router.asn, group.remote_as
     if wanted == "external":
-        fits, expected = opened.asn != ours, f"any but our own {ours}"
+        fits, expected = opened.asn != ours, f"any but {ours}, which is the router's"
     else:
         number = ours if wanted == "internal" else wanted
-        fits, expected = opened.asn == number, str(number)
+        fits, expected = opened.asn == number, f"AS {number}"
     if not fits:
         raise OpenError(BAD_PEER_AS, f"got AS {opened.asn}, expected {expected}")
     if not any(opened.router_id):
@@ -127,6 +127,12 @@ def _asn(short: int, four_octet: set[int]) -> int:
     if short != (asn if asn < 1 << 16 else AS_TRANS):
         raise OpenError(BAD_PEER_AS, f"OPEN: My-AS {short}, but four-octet AS {asn}")
     return asn
+
+
+def notifications_are_soft(received: bytes, sent: bytes) -> bool:
+    """Tell whether both OPENs have the N bit: only a Hard Reset ends the routes of such a session (RFC 8538)."""
+    both = [decode_open(body).graceful_restart for body in (received, sent)]
+    return all(graceful is not None and graceful.notification for graceful in both)
 
 
 def _capabilities(body: bytes) -> Iterator[tuple[int, bytes]]:

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
@@ -23,7 +23,9 @@ from routerd.core.route import Family
 from routerd.session.channel import Channel
 from routerd.session.frames import Frame, Kind, RawUpdate, frame, pack, unpack_down, unpack_up
 from routerd.session.open import decode_open
-from routerd.session.status import Refused, Status
+from routerd.session.printable import printable
+from routerd.session.refusals import Refusal
+from routerd.session.status import Status
 
 Message = SessionUp | SessionDown | RawUpdate | RouteRefresh | SpeakerUp | SpeakerDown
 
@@ -48,7 +50,7 @@ class State:
     restarts: int
     reason: str
     listening: tuple[str, ...]
-    refused: tuple[Refused, ...]
+    refusals: tuple[Refusal, ...]
 
 
 class Speaker:
@@ -73,6 +75,8 @@ class Speaker:
         """Set once a child listens on all the places of the configuration."""
         self.ended = asyncio.Event()
         """Set when sessions end, for whoever calls `lost` and then clears it."""
+        self.taken: Callable[[int, int], None] = lambda generation, octets: None
+        """Called with a session's generation and how many octets of what was sent to it its socket took."""
         self.notify_on_stop = False
         """Whether a stop says Cease/2 to all peers. Without it, graceful-restart helpers keep our routes."""
 
@@ -81,8 +85,8 @@ class Speaker:
         """A snapshot for the API."""
         pid = self._process.pid if self._process is not None else None
         status = self._status
-        refused = tuple(status.refused.values())
-        return State(pid is not None, pid, self._restarts, self._reason, status.listening, refused)
+        refusals = status.refusals.latest()
+        return State(pid is not None, pid, self._restarts, self._reason, status.listening, refusals)
 
     # --------------------------------------------------------------------------------------------- supervision
 
@@ -141,8 +145,8 @@ class Speaker:
         assert process is not None
         assert process.stderr is not None
         while said := await process.stderr.read(_WORDS):
-            for line in said.decode(errors="replace").splitlines():
-                self._last_words = line.strip()
+            for line in said.splitlines():
+                self._last_words = printable(line.strip())
                 self._log.warning("speaker said", line=self._last_words)
         code = await process.wait()
         self._process = None
@@ -239,6 +243,8 @@ class Speaker:
                 self._up(each, messages)
             elif kind == Kind.REFRESH:
                 self._refresh(each, messages)
+            elif kind == Kind.TAKEN:
+                self.taken(generation, int.from_bytes(payload, "big"))
             else:
                 self._status.take(kind, payload)
                 if self._status.listening and not self.ready.is_set():
@@ -259,14 +265,17 @@ class Speaker:
         messages.append(SessionUp(up.peer, generation, up.local, received, sent, up.dynamic))
 
     def _down(self, each: Frame, messages: list[Message]) -> None:
-        """Take a DOWN frame; the first of the two copies counts, whichever it is."""
+        """Take a DOWN frame; the first of the two copies counts, whichever it is. An attempt's end has one alone."""
         _, generation, payload = each
         if generation in self._half_ended:
             self._half_ended.discard(generation)
             return
-        self._half_ended.add(generation)
         self._generation = max(self._generation, generation)
         down = unpack_down(payload)
+        if down.established:
+            self._half_ended.add(generation)
+        else:
+            self._status.refused(down)
         self._peers.pop(generation, None)
         messages.append(SessionDown(down.peer, generation, down.reason, down.notification))
 

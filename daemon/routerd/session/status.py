@@ -1,31 +1,20 @@
-"""What the child says about itself, not about a session: places, log lines, refused connections, its end."""
+"""What the child says about itself, not about a session: places, log lines, its end; and whom it did not let in."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
 
-from routerd.session.frames import Kind, unpack
-
-MAX_REFUSED = 32
+from routerd.session.frames import Down, Kind, unpack
+from routerd.session.printable import printable
+from routerd.session.refusals import Refusals
 
 _LEVELS = {"info": 20, "warning": 30, "error": 40}
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Connections from an address that were not let in: why the last one, how many, when (seconds since 1970)."""
-
-    address: str
-    reason: str
-    count: int
-    last: float
-
-
 class Status:
-    """`listening` holds `address port`, `refused` the latest refusals by address, oldest first.
+    """`listening` holds `address port`, `refusals` the attempts at a session that came to nothing.
 
     `ending` is why the child ends, or has to be ended.
     """
@@ -33,7 +22,7 @@ class Status:
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
         self.listening: tuple[str, ...] = ()
-        self.refused: dict[str, Refused] = {}
+        self.refusals = Refusals()
         self.ending: str | None = None
 
     def begin(self) -> None:
@@ -41,8 +30,8 @@ class Status:
         self.ending = None
 
     def take(self, kind: int, payload: bytes) -> None:
-        """Take a LISTENING, LOG, FAILED or REFUSED frame."""
-        fields = [field.decode(errors="replace") for field in unpack(payload)]
+        """Take a LISTENING, LOG or FAILED frame."""
+        fields = [printable(field) for field in unpack(payload)]  # what peers say is in log lines
         if kind == Kind.LISTENING:
             self.listening = tuple(fields)
             self._log.info("speaker listens", places=fields)
@@ -50,12 +39,8 @@ class Status:
             self._log.log(_LEVELS.get(fields[0], 30), "exabgp", line=fields[1])
         elif kind == Kind.FAILED:
             self.ending = fields[0]
-        elif kind == Kind.REFUSED:
-            address, reason = fields
-            before = self.refused.pop(address, None)
-            count = 1 if before is None else before.count + 1
-            self.refused[address] = Refused(address, reason, count, time.time())
-            if len(self.refused) > MAX_REFUSED:
-                del self.refused[next(iter(self.refused))]
-            if before is None:
-                self._log.warning("connection refused", peer=address, reason=reason)
+
+    def refused(self, down: Down) -> None:
+        """An attempt at a session came to nothing."""
+        kind = self.refusals.note(down.peer, down.reason, down.notification, time.monotonic())
+        self._log.warning("no session", peer=down.peer, reason=down.reason, count=kind.count)

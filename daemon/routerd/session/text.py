@@ -48,7 +48,9 @@ def neighbor_text(config: Config, address: str, group: PeerGroup) -> str:
         "adj-rib-out true",  # route refresh asks for it; it stays empty
         "manual-eor true",
     ]
-    if group.remote_as not in ("internal", router.asn):
+    if group.ttl_security:
+        lines += ["outgoing-ttl 255", f"incoming-ttl {group.least_ttl}"]
+    elif external(config, group):
         lines.append(f"outgoing-ttl {group.multihop}")
     if group.password is not None:
         # as base64, because a password may hold what the text gives a meaning to
@@ -62,6 +64,11 @@ def neighbor_text(config: Config, address: str, group: PeerGroup) -> str:
         + "  capability {\n    asn4 enable;\n    route-refresh enable;\n    extended-message enable;\n"
         + f"    graceful-restart {restart};\n    multi-session disable;\n  }}\n}}\n"
     )
+
+
+def external(config: Config, group: PeerGroup) -> bool:
+    """Tell whether the peers of a group are eBGP peers."""
+    return group.remote_as not in ("internal", config.router.asn)
 
 
 def _peer_as(config: Config, group: PeerGroup) -> str:

@@ -9,6 +9,7 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from routerd.telemetry.repeats import Repeats
 from routerd.telemetry.sink import Sink
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -18,6 +19,8 @@ _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _STDERR = 2
 
 sink = Sink(_STDERR)
+
+repeats = Repeats()
 
 
 def configure(level: str = "info", style: str = "auto") -> None:
@@ -34,7 +37,7 @@ def configure(level: str = "info", style: str = "auto") -> None:
         "json": [stamp, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
     }
     structlog.configure(
-        processors=[structlog.processors.add_log_level, *ends[_suitable() if style == "auto" else style]],
+        processors=[repeats, structlog.processors.add_log_level, *ends[_suitable() if style == "auto" else style]],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sink),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from errno import EEXIST
 
-from routerd.api.models import ProblemView, SpeakerView, StatusView, SysctlView
+from routerd.api.models import DropView, ProblemView, RefusalView, SpeakerView, StatusView, SysctlView
 from routerd.api.views import snapshot
 from routerd.api.views.problems.awaited import awaited, too_few
+from routerd.api.views.problems.drops import dropped, explained
 from routerd.api.views.problems.host import host as host_problems
+from routerd.api.views.problems.refusals import matters, refused
 from routerd.core.gateway_health import Reason
 from routerd.core.message import HostState
 from routerd.core.rib.peer import Peer
@@ -31,12 +33,20 @@ def status(
     notes: list[ProblemView],
     *,
     host: HostState,
+    refusals: list[RefusalView],
+    drops: list[DropView],
     unwritten: int,
     now: float,
 ) -> StatusView:
     """Return the whole screen. `notes` are problems that the composition root knows of itself, `unwritten` is how
     much waits to be written to the kernel."""
-    problems = [*notes, *_problems(router, speaker, sysctls, now), *host_problems(router, host)]
+    peers = explained(router, snapshot.peers(router, now), drops, now)
+    reasons = {peer["address"]: peer["reason"] for peer in peers}
+    for each in refusals:
+        if matters(router, each, now):
+            reasons.pop(each["address"], None)  # a problem of its own says more
+    problems = [*notes, *_problems(router, speaker, sysctls, reasons), *host_problems(router, host)]
+    problems += [*refused(router, refusals, now), *dropped(router, drops, now)]
     sets = list(router.rib.loc_rib.sets())
     return StatusView(
         version=version,
@@ -45,17 +55,21 @@ def status(
         uptime_seconds=now - router.started,
         ok=not problems,
         speaker=speaker,
-        peers=snapshot.peers(router, now),
+        peers=peers,
         prefixes=len(router.rib.loc_rib.table),
         paths=sum(paths.users * len(paths.paths) for paths in sets),
         fib=snapshot.fib(router, unwritten),
         groups=snapshot.groups(router),
         sysctls=sysctls,
         problems=problems,
+        refusals=refusals,
+        drops=drops,
     )
 
 
-def _problems(router: Router, speaker: SpeakerView, sysctls: list[SysctlView], now: float) -> Iterator[ProblemView]:
+def _problems(
+    router: Router, speaker: SpeakerView, sysctls: list[SysctlView], reasons: dict[str, str]
+) -> Iterator[ProblemView]:
     if not speaker["running"]:
         yield ProblemView(
             where="speaker",
@@ -65,7 +79,7 @@ def _problems(router: Router, speaker: SpeakerView, sysctls: list[SysctlView], n
     if not router.synchronised:
         yield ProblemView(where="fib", what="the kernel has not been read yet", remedy="wait a moment")
     for peer in router.rib.peers.values():
-        yield from _peer_problems(router, peer)
+        yield from _peer_problems(router, peer, reasons)
     yield from awaited(router)
     yield from too_few(router)
     yield from _refusals(router)
@@ -78,7 +92,7 @@ def _problems(router: Router, speaker: SpeakerView, sysctls: list[SysctlView], n
             )
 
 
-def _peer_problems(router: Router, peer: Peer) -> Iterator[ProblemView]:
+def _peer_problems(router: Router, peer: Peer, reasons: dict[str, str]) -> Iterator[ProblemView]:
     where = f"peer {peer.name}"
     if not router.rib.gateways_of(peer).isdisjoint(router.health.having(Reason.SILENT)):
         yield ProblemView(
@@ -94,10 +108,10 @@ def _peer_problems(router: Router, peer: Peer) -> Iterator[ProblemView]:
                 what=f"the session is down ({peer.reason}); {len(peer.adj_rib_in.stale)} paths are stale",
                 remedy="if the node does not come back they go when its restart time is over",
             )
-        elif static:
+        elif static and peer.address in reasons:
             yield ProblemView(
                 where=where,
-                what=peer.reason or "has not dialled in",
+                what=reasons[peer.address] or "has not dialled in",
                 remedy=f"check the node's speaker, and that {peer.address} reaches this router on TCP port "
                 f"{router.config.router.port}",
             )

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from routerd.core.message import GracefulRestart, Notification, SessionDown
+from routerd.core.message import GracefulRestart, SessionDown, SessionUp
 from routerd.core.route import Family
 
 CEASE = 6
 HARD_RESET = 9
-HOLD_TIMER_EXPIRED = 4
 
 
-def retains(down: SessionDown, received: GracefulRestart | None, enabled: bool) -> bool:
+def retains(down: SessionDown, up: SessionUp) -> bool:
     """Tell whether the paths of a peer whose session ended stay, as stale ones, in the families that it listed.
 
-    They do when both sides have the capability and the connection was lost without a NOTIFICATION. A NOTIFICATION
-    ends them (RFC 4724 section 4), except that with the N bit a hold-timer expiry and any Cease but Hard Reset count
-    as a lost connection (RFC 8538 section 4).
+    They do when both sides have the capability and the connection was lost without a NOTIFICATION. A NOTIFICATION,
+    whoever sent it, ends them (RFC 4724 section 4); but if both sides have the N bit, a Hard Reset alone does
+    (RFC 8538 section 4).
     """
-    if not enabled or received is None or not received.families:
+    sent, received = up.sent.graceful_restart, up.received.graceful_restart
+    if sent is None or received is None or not received.families:
         return False
     if down.notification is None:
         return True
-    return received.notification and _soft(down.notification)
-
-
-def _soft(notification: Notification) -> bool:
-    if notification.code == CEASE:
-        return notification.subcode != HARD_RESET
-    return notification.code == HOLD_TIMER_EXPIRED
+    both = sent.notification and received.notification
+    return both and (down.notification.code, down.notification.subcode) != (CEASE, HARD_RESET)
 
 
 def unretained(families: frozenset[Family], received: GracefulRestart | None) -> frozenset[Family]:

@@ -137,11 +137,11 @@ class Rib:
             if peer.session is None:
                 peer.reason = down.reason
             return
-        graceful = peer.session.received.graceful_restart
+        up, graceful = peer.session, peer.session.received.graceful_restart
         peer.end(down.reason, now)
         self._stop_telling(peer)
         peer.deadline = None
-        if retains(down, graceful, peer.group.graceful_restart) and graceful is not None:
+        if retains(down, up) and graceful is not None:
             self._hold(peer, min(graceful.time, peer.group.stale_time), now)
             for family in set(Family) - graceful.families.keys():
                 peer.adj_rib_in.purge(family)

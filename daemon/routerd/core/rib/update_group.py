@@ -55,6 +55,7 @@ class UpdateGroup:
         self._told: dict[Prefix, Told] = {}
         self._counts: Counter[tuple[str, Family]] = Counter()
         self._whole: Announced | None = None
+        self._by_source: list[tuple[str, tuple[Attributes, tuple[Prefix, ...]]]] | None = None
 
     def take(self, bests: Bests) -> Difference:
         """Take over new best paths."""
@@ -74,7 +75,7 @@ class UpdateGroup:
                 else:
                     told[prefix] = after
         if moves:
-            self._whole = None
+            self._whole = self._by_source = None
             self._count(moves)
         return Difference(moves)
 
@@ -86,12 +87,21 @@ class UpdateGroup:
                 self._counts[after[1], family_of(prefix)] += 1
 
     def whole(self, peer: str) -> Announced:
-        """Return all that a member hears; the same tuple for all that announce nothing themselves."""
+        """Return all that a member hears: the same tuple for all that announce nothing themselves, and for the others
+        at least the same prefixes."""
         if any(self._counts[peer, family] for family in Family):
-            return by_attributes(self.heard(peer))
+            if self._by_source is None:
+                self._by_source = self._split_by_source()
+            return tuple(pair for source, pair in self._by_source if source != peer)
         if self._whole is None:
             self._whole = by_attributes(self.heard(peer))
         return self._whole
+
+    def _split_by_source(self) -> list[tuple[str, tuple[Attributes, tuple[Prefix, ...]]]]:
+        found: dict[tuple[str, Attributes], list[Prefix]] = {}
+        for prefix, (attributes, source) in self._told.items():
+            found.setdefault((source, attributes), []).append(prefix)
+        return [(source, (attributes, tuple(prefixes))) for (source, attributes), prefixes in found.items()]
 
     def heard(self, peer: str) -> dict[Prefix, Attributes]:
         """Return all that a member hears, by prefix."""

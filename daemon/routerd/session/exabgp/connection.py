@@ -45,7 +45,11 @@ class Connection(Incoming):  # type: ignore[misc]
         self._input = b""
         self._offset = 0
         self._output = bytearray()
+        self.taken = 0
+        """Octets that the socket has taken; whoever has reported them counts them down."""
         self._progress = time.monotonic()
+        self.heard = time.monotonic()
+        """When the last octets came, by the monotonic clock."""
 
     # ------------------------------------------------------------------------------------------------- input
 
@@ -61,6 +65,7 @@ class Connection(Incoming):  # type: ignore[misc]
             raise LostConnection(error.strerror or str(error)) from None
         if not data:
             raise LostConnection("closed by the peer")
+        self.heard = time.monotonic()
         self._input = self._input[self._offset :] + data
         self._offset = 0
         return True
@@ -127,6 +132,7 @@ class Connection(Incoming):  # type: ignore[misc]
                 self._output.clear()
                 return
             del self._output[:sent]
+            self.taken += sent
             self._progress = time.monotonic()
 
     @property

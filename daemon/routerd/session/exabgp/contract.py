@@ -16,7 +16,7 @@ from exabgp.reactor import loop
 from exabgp.reactor import peer as peer_module
 from exabgp.reactor.api.processes import Processes
 from exabgp.reactor.interrupt import Signal
-from exabgp.reactor.listener import Listener, set_accepted_ttl
+from exabgp.reactor.listener import Listener
 from exabgp.reactor.network.connection import Connection
 from exabgp.reactor.network.incoming import Incoming
 from exabgp.reactor.peer import Peer
@@ -129,5 +129,3 @@ def breaches() -> Iterable[str]:
     for name in TIMED:
         if getattr(sys.modules.get(name), "time", None) not in (time, clock):
             yield f"{name} does not ask the time of a module `time`"
-    if inspect.signature(set_accepted_ttl).parameters.keys() != {"connection", "neighbor"}:
-        yield "set_accepted_ttl has other arguments"

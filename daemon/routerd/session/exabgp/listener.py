@@ -15,6 +15,7 @@ from exabgp.reactor.listener import Listener as ExaListener
 from exabgp.reactor.network.error import NetworkError
 
 from routerd.config.model import Config
+from routerd.session.exabgp import ttl
 from routerd.session.exabgp.connection import Connection
 
 _TCP_MD5SIG_EXT = 32  # linux/tcp.h
@@ -60,6 +61,7 @@ class Listener(ExaListener):  # type: ignore[misc]
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            ttl.prepare(sock)
             sock.setblocking(False)
             sock.bind((address, port))
             sock.listen(self._backlog)
@@ -81,8 +83,21 @@ class Listener(ExaListener):  # type: ignore[misc]
             sock.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG_EXT, _md5sig(network, b""))
         for network, key in wanted.items():
             if present.get(network) != key:
-                sock.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG_EXT, _md5sig(network, key))
+                self._set_key(sock, network, key, len(wanted))
         self._keys[sock] = wanted
+
+    @staticmethod
+    def _set_key(sock: socket.socket, network: str, key: bytes, number: int) -> None:
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG_EXT, _md5sig(network, key))
+        except OSError as error:
+            text = f"cannot set the password of {network}: {os.strerror(error.errno or 0)}"
+            if error.errno == errno.ENOMEM:
+                text += (
+                    f" (the kernel has no room for {number} passwords on a socket: raise net.core.optmem_max, "
+                    "160 octets for each, or give nodes of one range one password there)"
+                )
+            raise OSError(error.errno, text) from None
 
     def listen_on(self, *_: Any) -> bool:
         """Do nothing: `apply` has bound the sockets and set the keys."""

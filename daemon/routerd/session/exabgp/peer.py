@@ -8,7 +8,6 @@ from typing import Any
 
 from exabgp.bgp.message import _NOP, KeepAlive, Notification, Notify, Update
 from exabgp.bgp.message.open.capability import Capability
-from exabgp.reactor.network.error import NetworkError
 from exabgp.reactor.peer import ACTION
 from exabgp.reactor.peer import Peer as ExaPeer
 from exabgp.reactor.protocol import Protocol as ExaProtocol
@@ -17,14 +16,19 @@ from routerd.core import message
 from routerd.core.message import Open
 from routerd.session.exabgp.connection import MAX_OUTPUT, Connection
 from routerd.session.exabgp.open import exabgp_open
+from routerd.session.exabgp.reason import reason
 from routerd.session.exabgp.timers import clock
 from routerd.session.frames import Down, Kind, Up, frame
+from routerd.session.notification import hardened
+from routerd.session.open import notifications_are_soft
 
 SEND_HOLD_TIME = 480.0
 """Seconds for which a peer may take nothing of what we send (RFC 9687 section 4.3)."""
 
 _STEPS = 8
 """Steps that a peer makes in a turn while it has more to do: each takes a message, or a run of UPDATEs."""
+TAKEN_AT_ONCE = 32 << 10
+"""Octets, a small part of what the parent has on its way (session/outbox.py)."""
 
 _OPEN = 1
 _UPDATE = 2
@@ -32,6 +36,8 @@ _NOTIFICATION = 3
 _KEEPALIVE = 4
 _REFRESH = 5
 _EMPTY = Update([], b"")
+_N_BIT = 0x4
+"""In the four flag bits of the Graceful Restart capability (RFC 8538 section 2)."""
 
 
 class Protocol(ExaProtocol):  # type: ignore[misc]
@@ -106,13 +112,26 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
             self.peer.reactor.uplink.refresh(self.generation, body)
         return _EMPTY
 
+    @property
+    def _soft(self) -> bool:
+        """Whether a NOTIFICATION alone would have the peer keep our routes (RFC 8538 section 4)."""
+        return (
+            self.peer.proto is self
+            and self.peer.established()
+            and notifications_are_soft(self.received_open, self.sent_open)
+        )
+
     def write(self, said: Any, negotiated: Any = None) -> Iterator[bool]:
         """Send a message; an OPEN and a NOTIFICATION are kept for the report to the parent."""
         if said.ID == _OPEN:
             # the answer to a ROUTE-REFRESH carries no begin and end marks (RFC 7313)
             said.capabilities.pop(Capability.CODE.ENHANCED_ROUTE_REFRESH, None)
+            if graceful := said.capabilities.get(Capability.CODE.GRACEFUL_RESTART):
+                graceful.restart_flag |= _N_BIT
             self.sent_open = said.message(negotiated)[19:]
         elif said.ID == _NOTIFICATION:
+            if self._soft:
+                said = Notify(*hardened(said.code, said.subcode, said.data))
             self.notification = message.Notification(True, said.code, said.subcode, said.data)
         elif said.ID == _KEEPALIVE:
             self.kept_alive = int(clock.time())
@@ -140,8 +159,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         """Whether the reactor has to come back to this peer soon, though its socket may stay silent."""
         if self.stopping():
             return True
-        waits = not self.established() or self._unfinished
-        return self.proto is not None and (waits or self.proto.connection.unsent > 0)
+        return self.proto is not None and (not self.established() or self._unfinished)
 
     @property
     def due(self) -> float:
@@ -150,6 +168,8 @@ class Peer(ExaPeer):  # type: ignore[misc]
             return 0.0
         if self.proto is None:
             return math.inf
+        if self.proto.connection.unsent:
+            return 0.0  # in every sweep: a socket that takes nothing says nothing, until the session has to end
         hold = self.proto.negotiated.holdtime
         if not hold:
             return math.inf
@@ -161,6 +181,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
             return ACTION.CLOSE if self.stopping() else ACTION.LATER
         connection = self.proto.connection
         connection.flush()
+        self._report_taken()
         if connection.stalled > max(SEND_HOLD_TIME, 2.0 * self.proto.negotiated.holdtime):
             self.cease(Notify(8, 0, b""))
             return ACTION.LATER
@@ -171,6 +192,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         self._unfinished = action == ACTION.NOW
         if self._unfinished:
             self.reactor.watch(self)
+        self._await_output()
         return action
 
     def yields_to(self, opened: Open) -> bool:
@@ -225,10 +247,22 @@ class Peer(ExaPeer):  # type: ignore[misc]
             return
         connection = self.proto.connection
         connection.queue(data)
+        self._report_taken()
         if connection.unsent > MAX_OUTPUT:
             self.cease(Notify(6, 8, b""))
-        elif connection.unsent:
-            self.reactor.watch(self)
+        else:
+            self._await_output()
+
+    def _await_output(self) -> None:
+        """Have a turn when the socket takes more, if something waits for that."""
+        if self.proto is not None and self.established():
+            self.reactor.await_output(self.proto.fd(), wanted=self.proto.connection.unsent > 0)
+
+    def _report_taken(self) -> None:
+        """Let the parent send more, if the socket took enough to be worth a frame."""
+        if self.proto is not None and self.proto.connection.taken >= TAKEN_AT_ONCE:
+            self.reactor.uplink.taken(self.proto.generation, self.proto.connection.taken)
+            self.proto.connection.taken = 0
 
     def cease(self, notify: Any, text: str = "") -> None:
         """End the session at once, with a NOTIFICATION, also where graceful restart is negotiated."""
@@ -279,9 +313,9 @@ class Peer(ExaPeer):  # type: ignore[misc]
     def _close(self, message: str = "", error: Any = "") -> None:
         proto = self.proto
         if proto is not None:
-            self.reactor.sessions.pop(proto.generation, None)
+            established = self.reactor.sessions.pop(proto.generation, None) is not None
             self.reactor.release(proto.fd())
-            down = Down(self.address, reason(message, error), proto.notification)
+            down = Down(self.address, reason(proto, message, error), proto.notification, established)
             self.reactor.uplink.down(proto.generation, down)
         super()._close(message, error)
 
@@ -291,17 +325,3 @@ class Peer(ExaPeer):  # type: ignore[misc]
             self._teardown = 6
             self.reactor.forget(self)
         super()._reset(message, error)
-
-
-def reason(text: str, error: Any) -> str:
-    """Return why a session ended, in a line for people."""
-    if isinstance(error, Notification):
-        way = "sent" if isinstance(error, Notify) else "received"
-        name = str(error)
-        if isinstance(error, Notify):
-            name = name.partition(" / ")[2].partition(" / ")[0] or name
-        line = f"NOTIFICATION {error.code}/{error.subcode} {way}: {name}"
-        return f"{line} ({text})" if text and not text.startswith("notification") else line
-    if isinstance(error, NetworkError):
-        return f"connection lost: {error}"
-    return text or "internal error"

@@ -12,19 +12,19 @@ from exabgp.configuration.configuration import Configuration
 from exabgp.protocol.ip import IP
 from exabgp.reactor import loop
 from exabgp.reactor.interrupt import Signal
-from exabgp.reactor.listener import set_accepted_ttl
 
 from routerd.config.model import Config
 from routerd.core.message import Notification, Open
-from routerd.session.exabgp import timers
+from routerd.session.exabgp import timers, ttl
 from routerd.session.exabgp.connection import Connection
 from routerd.session.exabgp.listener import Listener
-from routerd.session.exabgp.peer import Peer, reason
+from routerd.session.exabgp.peer import Peer
 from routerd.session.exabgp.pending import Pending
 from routerd.session.exabgp.uplink import Uplink
 from routerd.session.frames import Down, Frame, Kind, unpack
+from routerd.session.notification import SHUTDOWN_COMMUNICATION, communication, words
 from routerd.session.open import decode_open, judge_open
-from routerd.session.text import neighbor_text, speaker_text
+from routerd.session.text import external, neighbor_text, speaker_text
 
 SWEEP = 0.25
 """Seconds between two looks at the timers of silent peers, which run in whole seconds."""
@@ -61,6 +61,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self._arrived: set[int] = set()  # file descriptors of newcomers that have said something
         self._watched: dict[str, Peer] = {}
         self._owners: dict[int, str] = {}  # file descriptor -> peer's name
+        self._full: set[int] = set()  # file descriptors of which we hear when they take more
         self.config: Config | None = None
         self.notify = False
         self.dynamic: dict[str, str] = {}  # address -> range
@@ -120,15 +121,19 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
             peer.send(payload)
         elif kind == Kind.CLOSE:
             codes, text = unpack(payload)
-            peer.cease(Notify(codes[0], codes[1], _communication(codes, text)), text.decode())
+            peer.cease(Notify(codes[0], codes[1], _data(codes, text)), text.decode())
 
     # -------------------------------------------------------------------------------------------- connections
 
     def meet(self, connection: Connection) -> None:
         """Have a new connection wait for its OPEN, if it comes from where a peer may be."""
-        assert self.config is not None  # the listener has no sockets before
-        if self.config.group_of(connection.peer) is None:
+        config = self.config
+        assert config is not None  # the listener has no sockets before
+        assert connection.io is not None
+        if (found := config.group_of(connection.peer)) is None:
             self.refuse(connection, Notify(6, 3, b""), "no peer and no range has this address")
+        elif why := ttl.enforce(connection.io, found[1], external=external(config, found[1])):
+            self.refuse(connection, Notify(6, 5, b""), why)
         else:
             self.pending.add(connection, time.monotonic())
 
@@ -150,16 +155,15 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         """Give a connection with a valid OPEN to its peer: a static one first, else one of the narrowest range."""
         peer = self._at.get(connection.peer) or self._new_dynamic(connection)
         if peer is not None:
-            set_accepted_ttl(connection, peer.neighbor)
             peer.handle_connection(connection, opened)
 
     def _new_dynamic(self, connection: Connection) -> Peer | None:
-        """Make a peer of the narrowest range that holds the address; None, and a refusal, where there is none."""
+        """Make a peer of the narrowest range that holds the address; None, and a refusal, where there is no room."""
         address, config = connection.peer, self.config
         assert config is not None  # the listener has no sockets before
         found = config.range_of(address)
         if found is None:
-            self.refuse(connection, Notify(6, 3, b""), "no peer and no range has this address")
+            self.refuse(connection, Notify(6, 3, b""), "the peer is on its way out of the configuration")
             return None
         if sum(1 for each in self.dynamic.values() if each == found.range) >= found.limit:
             full = f"the limit of {found.limit} peers of {found.range} is reached"
@@ -176,14 +180,11 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         return peer
 
     def refuse(self, connection: Connection, notify: Notify, why: str) -> None:
-        """End a connection that is not let in. A peer without a session shows why."""
+        """End a connection that is not let in, and tell why."""
         connection.queue(notify.message())
         connection.close()
-        self.uplink.refused(connection.peer, why or str(notify))
-        peer = self.peer_at(connection.peer)
-        if peer is None or peer.proto is None:
-            said = Notification(True, notify.code, notify.subcode, notify.data)
-            self.uplink.down(self.next_generation(), Down(connection.peer, reason(why, notify), said))
+        said = Notification(True, notify.code, notify.subcode, notify.data)
+        self.uplink.down(self.next_generation(), Down(connection.peer, words(said, why), said))
 
     def forget(self, peer: Peer) -> None:
         """Drop a dynamic peer whose session is gone; the loop lets go of it in its next turn."""
@@ -212,8 +213,17 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         """Listen to a connection no more."""
         self._poller.unregister(fd)
 
+    def await_output(self, fd: int, *, wanted: bool) -> None:
+        """Hear when a connection takes more, or do not any more."""
+        if wanted:
+            self._full.add(fd)
+        elif fd in self._full:
+            self._full.discard(fd)
+            self.poll(fd)
+
     def release(self, fd: int) -> None:
         """Forget a connection that is about to be closed: poll would report its number for ever."""
+        self._full.discard(fd)
         if self._owners.pop(fd, None) is not None:
             self.unpoll(fd)
 
@@ -250,6 +260,8 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self._poller.register(uplink, interest)
         for fd in self.listener.fds:
             self._poller.register(fd, select.POLLIN)
+        for fd in self._full:  # every time: ExaBGP registers its peers for input alone after each of their turns
+            self._poller.register(fd, _INPUT | select.POLLOUT)
         for fd, event in self._poller.poll(sleeptime):
             if event & select.POLLNVAL:
                 self._poller.unregister(fd)  # a listening socket that was closed
@@ -260,9 +272,6 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         yield from ()
 
 
-def _communication(codes: bytes, text: bytes) -> bytes:
-    """Return the data of a NOTIFICATION: a shutdown communication where one may stand (RFC 9003 section 2)."""
-    if tuple(codes) not in ((6, 2), (6, 4)) or not text:
-        return b""
-    cut = text[:255].decode(errors="ignore").encode()
-    return bytes([len(cut)]) + cut
+def _data(codes: bytes, text: bytes) -> bytes:
+    """Return the data of a NOTIFICATION: what may be said to the peer's operator, where it may stand."""
+    return communication(text.decode()) if tuple(codes) in SHUTDOWN_COMMUNICATION else b""

@@ -41,9 +41,12 @@ class Uplink:
         self._out += frame(Kind.UP, generation, pack_up(up))
 
     def down(self, generation: int, down: Down) -> None:
-        """Report the end of a session or of an attempt; a copy takes the urgent way, past the updates in line."""
+        """Report the end of a session or of an attempt; of a session a copy takes the urgent way, past the updates in
+        line."""
         message = frame(Kind.DOWN, generation, pack_down(down))
         self._out += message
+        if not down.established:
+            return
         with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
             self._urgent.send(message)  # the copy in the stream reaches the parent anyway
 
@@ -55,9 +58,9 @@ class Uplink:
         """Pass on a ROUTE-REFRESH."""
         self._out += frame(Kind.REFRESH, generation, body)
 
-    def refused(self, address: str, why: str) -> None:
-        """Report a connection that was not let in."""
-        self._out += frame(Kind.REFUSED, 0, pack(address, why))
+    def taken(self, generation: int, octets: int) -> None:
+        """Report that the socket of a session took octets of what was sent to it."""
+        self._out += frame(Kind.TAKEN, generation, octets.to_bytes(8, "big"))
 
     def listening(self, addresses: list[str]) -> None:
         """Report what is bound now."""

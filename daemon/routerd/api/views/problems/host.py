@@ -73,7 +73,8 @@ def _reverse_path(router: Router, state: HostState) -> Iterator[ProblemView]:
     if not state.strict.isdisjoint(used.get(bytes(_IPV4_PREFIX), ())):
         genuine = {index for prefix, some in ways.items() for _, index in some if index not in used[prefix]}
         for peer in router.rib.peers.values():
-            hops = (router.rib.nexthops.resolve(*hop, peer.packed) for hop in peer.hops if len(hop[0]) == _IPV4)
+            named = router.rib.loc_rib.hops.get(peer.address, ())
+            hops = (router.rib.nexthops.resolve(*hop, peer.packed) for hop in named if len(hop[0]) == _IPV4)
             links = {found.gateway.ifindex for found in hops if found is not None}
             link = router.rib.nexthops.link_of(peer.packed)
             if links and link is not None and link not in links:

@@ -1,0 +1,91 @@
+"""NOTIFICATIONs in words, and text of peers that must not act on a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routerd.core.message import Notification
+from routerd.session.notification import communication, encapsulated, hardened, name, words
+from routerd.session.printable import printable
+
+
+def received(code: int, subcode: int, data: bytes = b"") -> str:
+    return words(Notification(False, code, subcode, data))
+
+
+@pytest.mark.parametrize(
+    ("code", "subcode", "called"),
+    [
+        (1, 0, "Message Header Error, unspecific"),
+        (2, 2, "Bad Peer AS"),
+        (2, 11, "Role Mismatch"),
+        (3, 11, "Malformed AS_PATH"),
+        (4, 0, "Hold Timer Expired"),
+        (5, 3, "Unexpected Message in Established State"),
+        (6, 3, "Peer De-configured"),
+        (6, 9, "Hard Reset"),
+        (6, 10, "BFD Down"),
+        (6, 77, "Cease, subcode 77"),
+        (7, 1, "Invalid Message Length"),
+        (8, 0, "Send Hold Timer Expired"),
+        (99, 3, "error 99, subcode 3"),
+    ],
+)
+def test_every_code_has_its_name(code: int, subcode: int, called: str) -> None:
+    assert name(code, subcode) == called
+
+
+@pytest.mark.parametrize("length", [1, 128, 129, 255])
+def test_a_shutdown_communication_is_shown_whole(length: int) -> None:
+    text = "x" * length
+    assert received(6, 2, bytes([length]) + text.encode()).endswith(f'Administrative Shutdown ("{text}")')
+
+
+def test_text_of_a_peer_is_readable_and_harmless() -> None:
+    said = 'Wartung um fünf ⚡ \x1b[2J\u202eabc\n"\\'.encode() + b"\xff"
+    assert received(6, 4, bytes([len(said)]) + said) == (
+        'NOTIFICATION 6/4 received: Administrative Reset ("Wartung um fünf ⚡ \\x1b[2J\\u202eabc\\n\\"\\\\\\xff")'
+    )
+
+
+@given(st.binary(max_size=255))
+def test_nothing_that_acts_on_a_terminal_gets_through(raw: bytes) -> None:
+    shown = printable(raw)
+    assert all(unicodedata.category(character)[0] not in "C" for character in shown)
+    assert "\n" not in shown
+    assert received(6, 2, raw).isprintable()
+    assert received(3, 1, raw).isprintable()
+
+
+@given(st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters='\\"'), max_size=80))
+def test_ordinary_text_is_shown_as_it_is(text: str) -> None:
+    assert printable(text.encode()) == text
+
+
+def test_a_hard_reset_says_what_is_inside() -> None:
+    inside = b"\6\2\4gone"
+    assert received(6, 9, inside) == ('NOTIFICATION 6/9 received: Hard Reset of 6/2 Administrative Shutdown ("gone")')
+    assert received(6, 9) == "NOTIFICATION 6/9 received: Hard Reset"
+    assert encapsulated(Notification(False, 6, 9, inside)) == Notification(False, 6, 2, b"\4gone")
+
+
+def test_data_with_a_meaning_are_numbers() -> None:
+    assert received(6, 1, b"\0\1\1\0\0\3\xe8").endswith("(AFI 1 SAFI 1, at most 1000)")
+    assert received(2, 1, b"\0\4").endswith("(it speaks version 4)")
+    assert received(5, 1, b"\2").endswith("(message of type 2)")
+    assert received(6, 2, b"\x09short").endswith("(data 0973686f7274)")
+
+
+@pytest.mark.parametrize(("code", "subcode"), [(4, 0), (8, 0), (6, 9)])
+def test_an_expired_timer_does_not_become_a_hard_reset(code: int, subcode: int) -> None:
+    assert hardened(code, subcode, b"") == (code, subcode, b"")
+
+
+def test_a_communication_is_cut_between_characters() -> None:
+    data = communication("ü" * 200)
+    assert (data[0], data[1:].decode()) == (254, "ü" * 127)
+    assert communication("") == b""
