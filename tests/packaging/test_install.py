@@ -95,11 +95,12 @@ def locked(name: str) -> dict[str, tuple[str, int]]:
 def wanted(name: str) -> list[str]:
     """Return the requirements that a lock was made for."""
     project = PROJECT["project"]
-    return {
+    made: dict[str, list[str]] = {
         "build": PROJECT["build-system"]["requires"],
         "run": project["dependencies"],
         "dev": project["dependencies"] + project["optional-dependencies"]["dev"],
-    }[name]
+    }
+    return made[name]
 
 
 @pytest.mark.parametrize("name", ["build", "run", "dev"])
