@@ -80,8 +80,8 @@ def flush(
     raise typer.Exit(flush_kernel(config, force=force))
 
 
-@app.command()
-def check(
+@app.command("check")
+def check_file(
     file: Annotated[Path, typer.Argument(metavar="FILE")],
     as_json: commands.Json = False,
 ) -> None:
@@ -89,17 +89,22 @@ def check(
 
     Exit code 0 if routerd would start with it, perhaps with warnings; 1 with all that is wrong.
     """
-    from routerd.config.load import ConfigError, load
+    from routerd.config.load import ConfigError, check
 
     try:
-        load(file)
+        warnings = check(file)
     except ConfigError as error:
         if as_json:
-            typer.echo(json.dumps({"ok": False, "problems": error.problems}, indent=2))
+            typer.echo(json.dumps({"ok": False, "problems": error.problems, "warnings": []}, indent=2))
         else:
             typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-    typer.echo(json.dumps({"ok": True, "problems": []}, indent=2) if as_json else f"{file}: ok")
+    if as_json:
+        typer.echo(json.dumps({"ok": True, "problems": [], "warnings": warnings}, indent=2))
+        return
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    typer.echo(f"{file}: ok")
 
 
 @app.command()

@@ -86,7 +86,7 @@ def status(peers: list[PeerView], groups: list[GroupView], problems: list[Proble
         groups=groups,
         sysctls=[SysctlView(name="net.ipv6.conf.all.forwarding", wanted="1", found="0", current="0", ok=False,
                             remedy="")] * 4,
-        problems=problems,
+        problems=problems, refusals=[], drops=[],
     )  # fmt: skip
 
 

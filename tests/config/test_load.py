@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from routerd.config.load import ConfigError, load, parse
+from routerd.config.load import ConfigError, check, load, parse
 
 GIVEN = """
 [router]
@@ -43,6 +43,10 @@ limit = 1000
 """
 
 
+HERE = GIVEN.replace('routerd.sock"\n', 'routerd.sock"\ngroup = "root"\n')
+"""The same, with a group that every host has."""
+
+
 def test_the_documented_file_is_accepted() -> None:
     config = parse(GIVEN)
     assert config.router.port == 179
@@ -74,8 +78,12 @@ def test_the_narrowest_range_wins() -> None:
         ("[fib]", "[fibs]", "c.toml:8: fibs: is not a known key; did you mean 'fib'?"),
         ("hold_time = 9", "hold_time = 2", "c.toml:18: peer_groups.nodes.hold_time: a hold time of 2 s is not"),
         ("hold_time = 9", "hold_time = true", "c.toml:18: peer_groups.nodes.hold_time: "),
-        ("asn = 65000", 'asn = "65000"', "c.toml:3: router.asn: Input should be a valid integer (found '65000')"),
-        ("asn = 65000", "asn = 0", "c.toml:3: router.asn: Input should be greater than or equal to 1 (found 0)"),
+        (
+            "asn = 65000",
+            'asn = "65000"',
+            "c.toml:3: router.asn: write a whole number from 1 to 4294967295, without quotes (found '65000')",
+        ),
+        ("asn = 65000", "asn = 0", "c.toml:3: router.asn: write a whole number from 1 to 4294967295 (found 0)"),
         ("asn = 65000", "", "c.toml:2: router.asn: is missing; write asn = ..."),
         ('"l4" ', '"l5" ', "c.toml:11: fib.hash_policy: write 'l3', 'l4' or 'five-tuple' (found 'l5')"),
         ('"192.168.10.200"', '"192.168.10"', "c.toml:4: router.router_id: '192.168.10' is not an IPv4"),
@@ -90,7 +98,11 @@ def test_the_narrowest_range_wins() -> None:
             'group = "node"\nlimit',
             "c.toml:31: dynamic_peers[0].group: no [peer_groups.node]",
         ),
-        ("limit = 1000", "limit = 0", "c.toml:32: dynamic_peers[0].limit: Input should be greater"),
+        (
+            "limit = 1000",
+            "limit = 0",
+            "c.toml:32: dynamic_peers[0].limit: write a whole number from 1 to 100000 (found 0)",
+        ),
         ('"192.168.20.100"', '"192.168.10.200"', "peers[0].address: 192.168.10.200 is the router's own router_id"),
         ('["0.0.0.0", "::"]', '["::"]', 'router.listen has no IPv4 address; add "0.0.0.0"'),
         ('["0.0.0.0", "::"]', "[]", "router.listen: "),
@@ -101,7 +113,63 @@ def test_the_narrowest_range_wins() -> None:
         ("max_paths = 64", "max_paths = 64\nbuckets = 32", "32 buckets cannot serve max_paths = 64"),
         ("multihop = 2", 'multihop = 2\npassword = ""', "peer_groups.nodes.password: "),
         ("multihop = 2", f'multihop = 2\npassword = "{"ü" * 41}"', "it has 82 octets in UTF-8, and TCP MD5 takes 80"),
-        ("max_paths = 64", "max_paths = [", "c.toml: not valid TOML: "),
+        ("max_paths = 64", "max_paths = [", "c.toml:9: the list is not closed; write ] at its end"),
+        ("max_paths = 64", "max_paths =", "c.toml:9: max_paths has no value; write max_paths = ..., or remove it"),
+        ("max_paths = 64", "max_paths", "c.toml:9: is neither a [section] nor key = value: max_paths"),
+        (
+            "[fib]",
+            "[fib",
+            "c.toml:8: a section is written [name], or [[name]] for peers and dynamic_peers; found [fib",
+        ),
+        ("[fib]", "[router]", "c.toml:8: [router] stands in this file twice; remove one"),
+        ("metric = 20", "max_paths = 20", "c.toml:10: max_paths stands in this section twice; remove one"),
+        ("metric = 20", "metric = 20 30", "c.toml:10: not valid TOML: Expected newline or end of document after a"),
+        ('"l4" ', "l4 ", 'c.toml:11: hash_policy: write it in quotes: hash_policy = "l4"'),
+        ('"l4" ', '"l4 ', 'c.toml:11: hash_policy: a quote is missing; write hash_policy = "l4"'),
+        ('"192.168.20.100"', "192.168.20.100", 'c.toml:26: address: write it in quotes: address = "192.168.20.100"'),
+        ('"172.20.0.0/16"]', '"172.20.0.0/16]', "c.toml:21: accept: a quote is missing in "),
+        (
+            "graceful_restart = true",
+            "graceful_restart = yes",
+            "c.toml:20: graceful_restart: write true or false: graceful_restart = true (found yes)",
+        ),
+        (
+            "graceful_restart = true",
+            'graceful_restart = "yes"',
+            "c.toml:20: peer_groups.nodes.graceful_restart: write true or false, without quotes (found 'yes')",
+        ),
+        ("graceful_restart = true", "graceful_restart = 1", "nodes.graceful_restart: write true or false (found 1)"),
+        (
+            "metric = 20",
+            'idle_timer = "120"',
+            "fib.idle_timer: write a number above 0 up to 42949672, without quotes",
+        ),
+        ("metric = 20", "audit_interval = 0", "fib.audit_interval: write a number from 1 to 86400 (found 0)"),
+        ("hold_time = 9", "hold_time = 70000", "write a whole number from 0 to 65535 (found 70000)"),
+        ("hold_time = 9", "hold_time = 9.5", "write a whole number from 0 to 65535 (found 9.5)"),
+        ("[[peers]]", "[peers]", "c.toml:24: peers: write [[peers]], in double brackets: there may be several"),
+        ("[[dynamic_peers]]", "[dynamic_peers]", "c.toml:29: dynamic_peers: write [[dynamic_peers]], in double"),
+        ("[fib]", "[[fib]]", "c.toml:8: fib: write [fib], in single brackets: there is one"),
+        ("[peer_groups.nodes]", "[[peer_groups.nodes]]", "peer_groups.nodes: write [peer_groups.nodes], in single"),
+        (
+            "[peer_groups.nodes]",
+            "[peer_groups]",
+            "peer_groups.hold_time: is no section; peer groups have names: write [peer_groups.NAME], and hold_time =",
+        ),
+        (
+            '["172.16.0.0/16", "172.20.0.0/16"]',
+            '["172.16.0.0"]',
+            "accept[0]: '172.16.0.0' has no length; write \"172.16.0.0/32\" for it alone",
+        ),
+        ('["10.10.1.0/24"]', '["fd00::"]', "networks[0]: 'fd00::' has no length; write \"fd00::/128\" for it alone"),
+        ('["10.10.1.0/24"]', '"10.10.1.0/24"', 'router.networks: write a list: ["10.10.1.0/24"]'),
+        ('"k8s-w0"', '"k8s w0"', "peers[0].name: write a name of letters, digits, dots, underscores and dashes"),
+        ('"k8s-w0"', "5", "peers[0].name: write a text in quotes (found 5)"),
+        (
+            '"/run/routerd/routerd.sock"',
+            '"routerd.sock"',
+            "api.socket: write an absolute path of 101 characters at most",
+        ),
     ],
 )
 def test_mistakes(old: str, new: str, message: str) -> None:
@@ -169,6 +237,10 @@ def test_a_password_is_never_shown() -> None:
     with pytest.raises(ConfigError) as refused:
         parse(GIVEN.replace("hold_time = 9", "password = 12345678"))
     assert "12345678" not in str(refused.value)
+    for wrong in ('= "hunter2', "= hunter2", '= ["hunter2"', '= hunter2"', '"hunter2"'):
+        with pytest.raises(ConfigError) as refused:
+            parse(GIVEN.replace("hold_time = 9", f"password {wrong}"))
+        assert "hunter2" not in str(refused.value)
     config = parse(GIVEN.replace("hold_time = 9", 'password = "hunter2"'))
     assert "hunter2" not in repr(config)
 
@@ -179,3 +251,39 @@ def test_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"# \xe9\n")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load(tmp_path / "latin.toml")
+
+
+# ------------------------------------------------------------------------------------------------------ warnings
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        (
+            ("accept =", "#"),
+            "c.toml:17: peer_groups.nodes: without accept nothing that these peers announce is accepted",
+        ),
+        (
+            ("[[peers]]", "[peer_groups.more]\naccept = []\n[[peers]]"),
+            "c.toml:25: peer_groups.more: no peer and no range",
+        ),
+        (('group = "root"', 'group = "nobodys"'), "c.toml:15: api.group: this host has no group nobodys: root alone"),
+        (('["0.0.0.0", "::"]', '["192.0.2.77", "::"]'), "c.toml:5: router.listen[0]: this host has no address"),
+    ],
+)
+def test_doubts(tmp_path: Path, change: tuple[str, str], warning: str) -> None:
+    (tmp_path / "c.toml").write_text(HERE.replace(*change))
+    (line,) = check(tmp_path / "c.toml")
+    assert line.removeprefix(f"{tmp_path}/").startswith(warning)
+
+
+def test_no_doubts(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(HERE.replace('["0.0.0.0", "::"]', '["127.0.0.1", "::"]'))
+    assert check(tmp_path / "c.toml") == []
+
+
+def test_nobody_to_speak_to(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text('[router]\nasn = 1\nrouter_id = "1.1.1.1"\n[api]\ngroup = "root"\n')
+    assert check(tmp_path / "c.toml") == [
+        f"{tmp_path}/c.toml: there are no [[peers]] and no [[dynamic_peers]]: every node is refused"
+    ]

@@ -39,9 +39,6 @@ networks = ["10.10.1.0/24"]
 socket = "{socket}"
 group = "root"
 
-[drain]
-state_file = ""
-
 [peer_groups.nodes]
 multihop = 2
 graceful_restart = true
@@ -165,6 +162,8 @@ class Routerd:
         self.socket = directory / "routerd.sock"
         self.config = directory / "routerd.toml"
         self.log = directory / "routerd.log"
+        if "[drain]" not in config:  # a test shall not find the drains of another one
+            config += '\n[drain]\nstate_file = ""\n'
         self.config.write_text(config.replace("{socket}", str(self.socket)))
         self._notify = directory / "notify.sock"
         self._process: subprocess.Popen[str] | None = None

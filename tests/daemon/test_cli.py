@@ -389,6 +389,8 @@ async def test_no_peers_no_routes(tmp_path: Path) -> None:
         assert shown["peers"].stdout == "no peers: none is configured, and no session of a range came up yet\n"
         assert shown["groups"].stdout == "no nexthop groups: nothing is in the FIB\n"
         assert shown["routes"].stdout == "no prefixes\n"
+        empty = {command: json.loads(daemon.cli(command, "--json").stdout) for command in ASKING}
+        assert (empty["peers"], empty["groups"], empty["routes"]) == ([], [], {"total": 0, "routes": []})
 
 
 # ------------------------------------------------------------------------------------------------ drains and the log
@@ -455,7 +457,7 @@ async def test_a_damaged_file_of_drains_is_set_aside(tmp_path: Path) -> None:
 
 
 def _draining(file: Path) -> str:
-    return CONFIG.replace('state_file = ""', f'state_file = "{file}"')
+    return CONFIG + f'\n[drain]\nstate_file = "{file}"\n'
 
 
 @pytest.mark.parametrize("ends", ["full", "broken"])

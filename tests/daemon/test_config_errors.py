@@ -15,6 +15,9 @@ GOOD = """\
 asn = 65000
 router_id = "10.0.0.1"
 
+[api]
+group = "root"
+
 [peer_groups.nodes]
 accept = ["172.16.0.0/16"]
 
@@ -25,9 +28,12 @@ group = "nodes"
 """
 
 BROKEN = {
-    "syntax": (("asn = 65000", "asn = "), ["{file}: not valid TOML: Invalid value (at line 2, column 7)"]),
-    "AS": (("65000", "0"), ["{file}:2: router.asn: Input should be greater than or equal to 1 (found 0)"]),
-    "AS as text": (("65000", '"65000"'), ["{file}:2: router.asn: Input should be a valid integer (found '65000')"]),
+    "syntax": (("asn = 65000", "asn = "), ["{file}:2: asn has no value; write asn = ..., or remove it"]),
+    "AS": (("65000", "0"), ["{file}:2: router.asn: write a whole number from 1 to 4294967295 (found 0)"]),
+    "AS as text": (
+        ("65000", '"65000"'),
+        ["{file}:2: router.asn: write a whole number from 1 to 4294967295, without quotes (found '65000')"],
+    ),
     "missing key": (
         ('router_id = "10.0.0.1"\n', ""),
         ["{file}:1: router.router_id: is missing; write router_id = ..."],
@@ -46,21 +52,21 @@ BROKEN = {
     "address": (
         ("10.0.0.65", "10.0.0.256"),
         [
-            "{file}:10: peers[0].address: '10.0.0.256' is not an IPv4 or IPv6 address; "
+            "{file}:13: peers[0].address: '10.0.0.256' is not an IPv4 or IPv6 address; "
             'write one such as "192.168.10.100"'
         ],
     ),
     "host bits": (
         ("172.16.0.0/16", "172.16.1.0/16"),
-        ["{file}:6: peer_groups.nodes.accept[0]: '172.16.1.0/16' has host bits set; write \"172.16.0.0/16\""],
+        ["{file}:9: peer_groups.nodes.accept[0]: '172.16.1.0/16' has host bits set; write \"172.16.0.0/16\""],
     ),
     "unknown group": (
         ('group = "nodes"', 'group = "node"'),
-        ["{file}:11: peers[0].group: no [peer_groups.node] in this file (there is: nodes)"],
+        ["{file}:14: peers[0].group: no [peer_groups.node] in this file (there is: nodes)"],
     ),
     "two things": (
         ('address = "10.0.0.65"', 'address = "10.0.0.1"\nname2 = 1'),
-        ["{file}:11: peers[0].name2: is not a known key; did you mean 'name'?"],
+        ["{file}:14: peers[0].name2: is not a known key; did you mean 'name'?"],
     ),
 }
 
@@ -80,7 +86,7 @@ def test_every_command_says_all_that_is_wrong(tmp_path: Path) -> None:
     file.write_text(GOOD.replace(*change))
     lines = [line.replace("{file}", str(file)) for line in told]
     answer = cli("check", "--json", str(file))
-    assert (answer.returncode, json.loads(answer.stdout)) == (1, {"ok": False, "problems": lines})
+    assert (answer.returncode, json.loads(answer.stdout)) == (1, {"ok": False, "problems": lines, "warnings": []})
     for command in ("run", "flush"):
         refused = cli(command, "--config", str(file))
         assert refused.returncode == 2
@@ -110,7 +116,20 @@ def test_a_good_file(tmp_path: Path) -> None:
     checked = cli("check", str(file))
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, f"{file}: ok\n", "")
     answer = cli("check", "--json", str(file))
-    assert (answer.returncode, json.loads(answer.stdout)) == (0, {"ok": True, "problems": []})
+    assert (answer.returncode, json.loads(answer.stdout)) == (0, {"ok": True, "problems": [], "warnings": []})
+
+
+def test_a_good_file_with_doubts(tmp_path: Path) -> None:
+    """They are told, and routerd would start nevertheless."""
+    file = tmp_path / "routerd.toml"
+    file.write_text(GOOD.replace('accept = ["172.16.0.0/16"]\n', ""))
+    told = f"{file}:8: peer_groups.nodes: without accept nothing that these peers announce is accepted (RFC 8212)"
+    checked = cli("check", str(file))
+    assert (checked.returncode, checked.stdout) == (0, f"{file}: ok\n")
+    assert checked.stderr.startswith(f"warning: {told}")
+    answer = json.loads(cli("check", "--json", str(file)).stdout)
+    assert (answer["ok"], answer["problems"]) == (True, [])
+    assert answer["warnings"][0].startswith(told)
 
 
 def test_a_password_is_never_shown(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
-from routerd.config import model
+from routerd.config import model, syntax, words
 from routerd.config.contradictions import contradictions
+from routerd.config.doubts import missing, unwise
 
 Location = tuple[str | int, ...]
 
@@ -27,13 +29,26 @@ class ConfigError(Exception):
 
 def load(path: Path) -> model.Config:
     """Read and check the file; ConfigError lists every problem found, not only the first."""
+    return parse(_read(path), str(path))
+
+
+def check(path: Path) -> list[str]:
+    """Read and check the file as `load` does; return the doubts about it, a line each."""
+    text = _read(path)
+    config = parse(text, str(path))
+    return [_line(str(path), text, where, what) for where, what in (*unwise(config), *missing(config))]
+
+
+def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
+    except PermissionError as error:
+        what = f"{error.strerror}; run as root (sudo), or let this user read it"
+        raise ConfigError([f"{path}: cannot be read: {what}"]) from error
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 text (byte {error.start})"]) from error
-    return parse(text, str(path))
 
 
 def parse(text: str, name: str = "config") -> model.Config:
@@ -41,7 +56,8 @@ def parse(text: str, name: str = "config") -> model.Config:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"{name}: not valid TOML: {error}"]) from error
+        number, what = syntax.explain(text, str(error))
+        raise ConfigError([f"{name}:{number}: {what}" if number else f"{name}: {what}"]) from error
     try:
         config = model.Config.model_validate(data)
     except ValidationError as error:
@@ -65,19 +81,26 @@ def _invalid(name: str, text: str, data: dict[str, Any], error: dict[str, Any]) 
         message = _unknown_key(where)
     elif kind == "missing":
         message = f"is missing; write {where[-1]} = ..."
-    elif kind not in ("value_error", "literal_error"):
-        message = f"{message} (found {_found(data, where)})"
     elif kind == "literal_error":
         message = f"{message.replace('Input should be', 'write')} (found {_found(data, where)})"
+    elif kind != "value_error":
+        found = _value(data, where)
+        message = words.explain(kind, where, _field(where), found, message)
+        message += f" (found {_found(data, where)})" if not isinstance(found, dict | list) else ""
     return _line(name, text, _known_part(data, where), message)
+
+
+def _value(data: Any, where: Location) -> Any:
+    """Return what stands at a location, passing over what pydantic adds for unions."""
+    for part in where:
+        if _holds(data, part):
+            data = data[part]
+    return data
 
 
 def _found(data: Any, where: Location) -> str:
     """Show the offending value, but never a password."""
-    for part in where:
-        if _holds(data, part):
-            data = data[part]
-    return "a hidden value" if "password" in where else repr(data)
+    return "a hidden value" if "password" in where else repr(_value(data, where))
 
 
 def _holds(data: Any, part: str | int) -> bool:
@@ -118,6 +141,13 @@ def _section(where: Location) -> type[BaseModel]:
         "dynamic_peers": model.DynamicPeers,
     }
     return sections[str(where[0])] if where else model.Config
+
+
+def _field(where: Location) -> FieldInfo | None:
+    """Return the field of the key that a location lies in; None if it is a section."""
+    named = [part for part in where if isinstance(part, str)]
+    deep = 3 if where[0] == "peer_groups" else 2
+    return _section(where).model_fields.get(named[deep - 1]) if len(named) >= deep else None
 
 
 def _line(name: str, text: str, where: Location, message: str) -> str:

@@ -23,6 +23,9 @@ def _address(text: Any) -> Any:
 def _network(text: Any) -> Any:
     if not isinstance(text, str):
         raise ValueError('write a prefix as a string, such as "192.168.10.0/24"')
+    if "/" not in text:
+        address = _address(text)
+        raise ValueError(f'{text!r} has no length; write "{address}/{128 if ":" in address else 32}" for it alone')
     try:
         return str(ipaddress.ip_network(text))
     except ValueError as error:
@@ -43,6 +46,7 @@ def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
 IpText = Annotated[str, BeforeValidator(_address)]
 NetworkText = Annotated[str, BeforeValidator(_network)]
 Asn = Annotated[int, Field(ge=1, le=4294967295, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 FamilyName = Literal["ipv4", "ipv6"]
 RemoteAs = Asn | Literal["external", "internal"]
@@ -110,14 +114,14 @@ class FibSection(Model):
     groups: Literal["resilient", "hash-threshold"] = "resilient"
     buckets: int = Field(default=1024, ge=1, le=16384, strict=True)
     bucket_budget: int = Field(default=1048576, ge=1024, le=268435456, strict=True)
-    idle_timer: float = Field(default=120.0, gt=0, le=42949672)
-    unbalanced_timer: float = Field(default=0.0, ge=0, le=42949672)
-    multipath_relax: bool = True
-    ignore_origin: bool = False
-    always_compare_med: bool = False
-    nexthop_compat_mode: bool | None = None
-    manage_sysctls: bool = True
-    audit_interval: float = Field(default=60.0, ge=1, le=86400)
+    idle_timer: float = Field(default=120.0, gt=0, le=42949672, strict=True)
+    unbalanced_timer: float = Field(default=0.0, ge=0, le=42949672, strict=True)
+    multipath_relax: Flag = True
+    ignore_origin: Flag = False
+    always_compare_med: Flag = False
+    nexthop_compat_mode: Flag | None = None
+    manage_sysctls: Flag = True
+    audit_interval: float = Field(default=60.0, ge=1, le=86400, strict=True)
 
     @model_validator(mode="after")
     def _check(self) -> FibSection:
@@ -148,8 +152,8 @@ class LivenessSection(Model):
     """`[liveness]`: how the silent death of a node is noticed. Times are seconds."""
 
     method: Literal["neighbour", "off"] = "neighbour"
-    interval: float = Field(default=0.25, ge=0.02, le=60)
-    retransmit: float = Field(default=0.1, ge=0.02, le=10)
+    interval: float = Field(default=0.25, ge=0.02, le=60, strict=True)
+    retransmit: float = Field(default=0.1, ge=0.02, le=10, strict=True)
     retries: int = Field(default=5, ge=1, le=20, strict=True)
 
 
@@ -172,8 +176,8 @@ class PeerGroup(Model):
     remote_as: Annotated[RemoteAs, BeforeValidator(_remote_as)] = "external"
     hold_time: Annotated[int, Field(ge=0, le=65535, strict=True), AfterValidator(_hold_time)] = 90
     multihop: int = Field(default=1, ge=1, le=255, strict=True)
-    ttl_security: bool = False
-    graceful_restart: bool = False
+    ttl_security: Flag = False
+    graceful_restart: Flag = False
     restart_time: int = Field(default=60, ge=1, le=4095, strict=True)
     stale_time: int = Field(default=120, ge=1, le=86400, strict=True)
     families: Annotated[tuple[FamilyName, ...], AfterValidator(_unique)] = Field(

@@ -1,0 +1,59 @@
+"""Doubts about a valid configuration: what is of no use, and what it names that this host has not."""
+
+from __future__ import annotations
+
+import errno
+import grp
+import ipaddress
+import socket
+from collections.abc import Iterator
+
+from routerd.config.contradictions import Problem
+from routerd.config.model import Config
+
+
+def unwise(config: Config) -> Iterator[Problem]:
+    """Yield what is valid and of no use."""
+    used = {peer.group for peer in config.peers} | {dynamic.group for dynamic in config.dynamic_peers}
+    for name, group in config.peer_groups.items():
+        if name in used and group.accept is None:
+            yield (
+                ("peer_groups", name),
+                "without accept nothing that these peers announce is accepted (RFC 8212); "
+                'write accept = ["172.16.0.0/16"], or what they shall announce',
+            )
+        if name not in used:
+            yield ("peer_groups", name), "no peer and no range belongs to this group"
+    if not used:
+        yield (), "there are no [[peers]] and no [[dynamic_peers]]: every node is refused"
+
+
+def missing(config: Config) -> Iterator[Problem]:
+    """Yield what this host has not, at this moment. Asks the user database and the kernel."""
+    try:
+        grp.getgrnam(config.api.group)
+    except KeyError:
+        yield (
+            ("api", "group"),
+            f"this host has no group {config.api.group}: root alone could use the socket; "
+            f"groupadd --system {config.api.group}",
+        )
+    for index, address in enumerate(config.router.listen):
+        if not _is_here(address):
+            yield (
+                ("router", "listen", index),
+                f"this host has no address {address}: nobody could dial in there; ip address show",
+            )
+
+
+def _is_here(address: str) -> bool:
+    parsed = ipaddress.ip_address(address)
+    if parsed.is_unspecified:
+        return True
+    family = socket.AF_INET if parsed.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family) as probe:
+            probe.bind((address, 0))
+    except OSError as error:
+        return error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+    return True
