@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from routerd.config.load import parse
 from routerd.config.model import Config
+from routerd.core.fib.model import WIDEST
 from routerd.core.message import (
     Effect,
     Event,
@@ -107,9 +108,12 @@ class Simulation:
     While it is `slow` nothing is written but what is urgent; `write_some` writes a little, `write_out` the rest.
     """
 
-    def __init__(self, config: Config | str = CONFIG, kernel: FakeKernel | None = None) -> None:
+    def __init__(
+        self, config: Config | str = CONFIG, kernel: FakeKernel | None = None, *, widest: int = WIDEST
+    ) -> None:
         self.config = parse(config) if isinstance(config, str) else config
         self.kernel = kernel or FakeKernel(LINKS)
+        self.widest = widest
         self.now = 1000.0
         self.generations = 0
         self.sessions: dict[str, SessionUp] = {}
@@ -117,6 +121,7 @@ class Simulation:
         self.effects: list[Effect] = []
         self.operations: list[Operation] = []
         self.busy_groups: set[int] = set()
+        self.idle_members: set[int] = set()
         self.slow = False
         self.likes: dict[int, int] = {}
         self._inbox: deque[Input] = deque()
@@ -125,7 +130,7 @@ class Simulation:
 
     def restart(self) -> None:
         """Start a new router on the kernel as it is."""
-        self.router = Router(self.config, self.now)
+        self.router = Router(self.config, self.now, widest=self.widest)
         self.backlog = Backlog(self._write, self._took_over, portion=3)
         self.sessions.clear()
         self.dump()
@@ -155,6 +160,11 @@ class Simulation:
     def _took_over(self, group: int) -> bool:
         return self.likes.get(group) in self.busy_groups
 
+    def _busy(self, group: int) -> dict[int, int]:
+        """Count the buckets in use by member: those of `busy_groups` have some for each."""
+        members = self.kernel.groups[group].members if group in self.busy_groups else ()
+        return {member.id: 1 for member in members if member.id not in self.idle_members}
+
     def write_out(self) -> None:
         """Write all that waits."""
         while self.backlog:
@@ -177,7 +187,7 @@ class Simulation:
                 else:
                     self.backlog.add(effect.operations)
             elif isinstance(effect, InspectGroups):
-                self.take(GroupActivity({id: int(id in self.busy_groups) for id in effect.ids}))
+                self.take(GroupActivity({id: self._busy(id) for id in effect.ids}))
             elif isinstance(effect, Resync):
                 self._resync = True
             elif isinstance(effect, Event):

@@ -84,6 +84,7 @@ class Answers:
         if on is not None:
             self._drains.mark(found.address, on=on)
             self._engine.take(Drain(found.address, on))
+            self._engine.wake.set()  # from now on the core looks whether flows are left
             self._buckets.pop(found.address, None)
             log.info("drain" if on else "undrain", peer=found.name)
         shared, sole = snapshot.drained_groups(self._router, found)

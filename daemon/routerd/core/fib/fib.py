@@ -14,7 +14,7 @@ flows of a resilient group between nodes, so they stay apart until one of them c
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from itertools import repeat
 
@@ -61,7 +61,7 @@ class Fib:
     @property
     def unfinished(self) -> bool:
         """Whether the last plan left a part of what was due to the next one."""
-        return bool(self._parting)
+        return bool(self._parting or self.groups.bereft)
 
     def has_waiting(self) -> bool:
         """Tell whether prefixes wait for the rest of their group before they move."""
@@ -132,6 +132,11 @@ class Fib:
         gone = [prefix for prefix in gone if prefix not in self.routes or not self.routes[prefix].legs]
         if gone:
             operations.append(DeleteRoutes(tuple(gone)))
+        for id in list(self.groups.bereft):
+            del self.groups.bereft[id]
+            operations += self.rewritten(
+                self.groups.by_id[id], partial(self.groups.write, self.groups.by_id[id], now)
+            )
         return operations + self.sweep()
 
     def _move(self, source: Group, wanted: Wanted, prefixes: list[Prefix], now: float) -> list[Operation]:
@@ -211,6 +216,17 @@ class Fib:
         """These groups carry no flow: young ones need not wait for any to show itself."""
         self.groups.rebalance.update((id, now) for id in self.groups.glanced.intersection(ids))
         return self.balance(now)
+
+    def drained(self, busy: Mapping[int, Collection[int]], now: float) -> list[Operation]:
+        """Take drained members out of groups in which no bucket of theirs carries flows; `busy` has, by group, the
+        nexthop objects that flows go to.
+        """
+        operations: list[Operation] = []
+        for id in [id for id in busy if id in self.groups.clinging]:
+            group = self.groups.by_id[id]
+            if self.groups.emptied(group, busy[id]):
+                operations += self.rewritten(group, partial(self.groups.write, group, now))
+        return operations
 
     def _rewrite(self, changed: set[Gateway], now: float) -> list[Operation]:
         operations: list[Operation] = []
