@@ -28,6 +28,7 @@ from routerd.kernel import batch, lookup, messages, wire
 from routerd.kernel.buckets import Buckets
 from routerd.kernel.compat import CompatMode
 from routerd.kernel.layout import complete, lay_out, steps
+from routerd.kernel.memory import Memory
 from routerd.kernel.owned import Owned
 from routerd.kernel.requests import Refusals, Requests
 
@@ -41,8 +42,8 @@ class KernelWriter:
     """Writes to the network namespace in which it was made. Synchronous; OSError only if netlink itself fails.
 
     `metric` is the priority of every route. Attributes: `port` is the netlink port id (for the monitor's filter);
-    `buckets` knows which ones carry flows; `supports_resilient` and `wide_weights` (16 bits, Linux 6.12) tell what
-    the kernel can, as tried out.
+    `buckets` knows which ones carry flows, `memory` where those of groups that are gone led to; `supports_resilient`
+    and `wide_weights` (16 bits, Linux 6.12) tell what the kernel can, as tried out.
     """
 
     def __init__(self, metric: int) -> None:
@@ -53,6 +54,7 @@ class KernelWriter:
         self._gateways: dict[int, Gateway] = {}
         self._compat = CompatMode()
         self.buckets = Buckets()
+        self.memory = Memory(self._gateways)
         self.port = self._requests.port
         self.supports_resilient, self.wide_weights = self._probe()
 
@@ -66,6 +68,9 @@ class KernelWriter:
         self._routes.adopt(dump.routes)
         self._nexthops.adopt(own_nexthops(dump))
         self._gateways.update((nexthop.id, nexthop.gateway) for nexthop in dump.nexthops if nexthop.gateway)
+        for group in dump.groups:
+            if group.buckets and self.owns(group.id):
+                self.memory.written(group.id, group.members)
 
     def owns(self, id_: int) -> bool:
         """Tell whether a nexthop or group is ours."""
@@ -114,18 +119,26 @@ class KernelWriter:
             if number == errno.EEXIST:
                 text = f"nexthop id {operation.id} exists and is not routerd's"
             return [WriteFailed(operation, number, text)]
-        if isinstance(operation, SetGroup) and not self.owns(operation.id):
-            self.buckets.made(operation.id)
+        if isinstance(operation, SetGroup):
+            if operation.buckets:
+                self.memory.written(operation.id, operation.members)
+            if not self.owns(operation.id):
+                self.buckets.made(operation.id)
         self._nexthops.add((operation.id,))
         return []
 
     def _continue(self, group: SetGroup) -> bool:
-        """Make a group with the buckets of another one, flows and all; False if that cannot be."""
+        """Make a group with the buckets of another one, or of its own when it was lost, flows and all; False if that
+        cannot be."""
         try:
             found = lookup.buckets(group.like)
+        except OSError:  # the other group is gone: all that is known of it may carry flows
+            found = self.memory.recall(group.like, group.members)
+            busy = frozenset(index for index, owner, _ in found if owner)
+        else:
+            if group.like == group.id:
+                return False
             busy = frozenset(index for index, _, _ in self.buckets.used(found, group.like, group.idle_timer))
-        except OSError:
-            return False  # the other group is gone: there is nothing to continue
         gateway = self._gateways.get(group.members[0].id)
         if not busy or gateway is None:
             return False
@@ -145,6 +158,7 @@ class KernelWriter:
             return False
         self._nexthops.add((group.id,))
         self.buckets.made(group.id, busy)
+        self.memory.written(group.id, group.members)
         return True
 
     def _flags(self, operation: SetNexthop | SetGroup) -> int:
@@ -187,7 +201,10 @@ class KernelWriter:
             if number != errno.ENOENT:
                 return [WriteFailed(operation, number, text)]
         self._nexthops.remove((operation.id,))
-        self._gateways.pop(operation.id, None)
+        if self._gateways.pop(operation.id, None) is None:
+            self.memory.forget(operation.id)
+        else:
+            self.memory.lost(operation.id)
         self.buckets.gone(operation.id)
         return []
 

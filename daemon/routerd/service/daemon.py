@@ -39,6 +39,8 @@ the kernel takes for the routes that it is handed at once."""
 RESYNC_DELAY = 0.02
 """Seconds that notifications gather before the kernel is read again: a link that flaps sends several."""
 REREAD_DELAY = 1.0
+MEMORY_INTERVAL = 1.0
+"""Seconds between readings of groups whose buckets may have moved."""
 WATCHDOG_INTERVAL = 5.0
 
 log = structlog.get_logger()
@@ -103,6 +105,7 @@ class Daemon:
                 group.create_task(self._reconcile())
                 group.create_task(self._watch_neighbours())
                 group.create_task(self.answers.watch_drains())
+                group.create_task(self._remember())
                 group.create_task(server.serve(self.answers, listener))
                 group.create_task(self._report())
                 await self._stop.wait()
@@ -161,6 +164,12 @@ class Daemon:
                     await self.engine.wake.wait()
             except TimeoutError:
                 self.engine.take(Settle(quiet=not self._more_input))
+
+    async def _remember(self) -> None:
+        """Read, now and then, which node the buckets of changed groups lead to."""
+        while True:
+            await asyncio.to_thread(self.writer.memory.read)
+            await asyncio.sleep(MEMORY_INTERVAL)
 
     async def _reconcile(self) -> None:
         """Read the kernel again when something changed there, and now and then in any case."""

@@ -138,6 +138,9 @@ class Groups:
         if legs == group.legs and not force:
             return []
         known = bool(group.legs)
+        if not known and group.version and group.buckets and len(legs) > 1 and group.keeper is None:
+            like = group.id  # the kernel has deleted it with its last member: flows may be there still
+            self.rebalance[group.id] = now + self.shape.idle_timer
         group.legs = legs
         group.version += 1
         if not legs:
