@@ -27,7 +27,7 @@ from routerd.core.route import Prefix
 from routerd.kernel import batch, lookup, messages, wire
 from routerd.kernel.buckets import Buckets
 from routerd.kernel.compat import CompatMode
-from routerd.kernel.layout import complete, lay_out, steps
+from routerd.kernel.layout import complete, lay_out, settled, steps
 from routerd.kernel.memory import Memory
 from routerd.kernel.owned import Owned
 from routerd.kernel.requests import Refusals, Requests
@@ -150,7 +150,8 @@ class KernelWriter:
         for members in steps(layout, _STAND_IN):
             requests.append(messages.set_group(replace(group, members=members), flags))
             flags = wire.NLM_F_CREATE | wire.NLM_F_REPLACE
-        if every := complete(layout, group.members, _WIDE if self.wide_weights else _NARROW):
+        widest = _WIDE if self.wide_weights else _NARROW
+        if every := settled(layout, group.members) or complete(layout, group.members, widest):
             requests.append(messages.set_group(replace(group, members=every), flags))
         refused = self._requests.transmit([*requests, messages.delete_nexthop(_STAND_IN)])
         if refused:

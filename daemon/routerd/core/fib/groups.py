@@ -111,14 +111,17 @@ class Groups:
         buckets that they have not used since are free to move in the kernel's eyes. A keeper gives up none."""
         return group.id not in self.rebalance or group.untracked or group.keeper is not None
 
-    def write(self, group: Group, now: float, *, like: int = 0, force: bool = False) -> list[Operation]:
+    def write(
+        self, group: Group, now: float, *, like: int = 0, force: bool = False, damaged: bool = False
+    ) -> list[Operation]:
         """Make the kernel's group what it should be, if it is not.
 
         Members that join one that was alone want no bucket at first. With a second leg the kernel begins to keep
-        track of flows; an idle timer later they have shown themselves, and `balance` gives everybody its weight.
+        track of flows; an idle timer later they have shown themselves, and `balance` gives everybody its weight. In a
+        group that was `damaged` just now the kernel kept track until then.
         """
         hidden = group.untracked or not group.legs
-        if group.untracked:
+        if group.untracked and not damaged:
             (group.keeper,) = group.legs
         alive, drained = self._alive(group), self.draining | group.wanted.leaving
         legs = self.shape.weigh(alive, drained, group.buckets)
