@@ -24,7 +24,7 @@ from routerd.core.message import (
     Settle,
 )
 from routerd.core.route import Attributes, Family, format_prefix, parse_address, parse_prefix
-from routerd.core.router import MOVE_PATIENCE
+from routerd.core.router import DRAIN_INTERVAL, MOVE_PATIENCE
 from tests.support.core import CONFIG, LINKS, Simulation, preserving, sequence
 
 A, B, C = "192.168.10.100", "192.168.10.101", "192.168.20.100"
@@ -412,3 +412,51 @@ def test_a_drain_that_outlives_a_restart_leaves_a_group_that_waits_for_its_nodes
     simulation.settle()
     assert simulation.fib() == {VIP: [A, B, C]}
     assert simulation.operations_of(SetRoutes) == []
+
+
+def test_with_narrow_weights_a_drained_node_leaves_when_no_flow_is_left() -> None:
+    """Before Linux 6.12 weights have 8 bits: one bucket in 257 stays with the drained node whatever it carries."""
+    simulation = Simulation(widest=256)
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, VIP)
+    simulation.advance(5)
+    simulation.advance(200)
+    group = simulation.group_of(VIP)
+    simulation.busy_groups = {group}
+    simulation.take(Drain(A, on=True))
+    simulation.advance(30)
+    assert _weights(simulation, VIP) == [1, 256]
+    simulation.idle_members = {
+        nexthop.id
+        for nexthop in simulation.kernel.nexthops.values()
+        if nexthop.gateway == Gateway(parse_address(A), 2)
+    }
+    simulation.advance(DRAIN_INTERVAL)
+    assert simulation.fib() == {VIP: [B]}
+    assert simulation.router.fib.groups.clinging == {}
+    simulation.take(Drain(A, on=False))
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A, B]}
+    simulation.advance(200)
+    assert _weights(simulation, VIP) == [1, 1]
+    assert simulation.group_of(VIP) == group
+
+
+@pytest.mark.parametrize("how", ["closed", "silent"])
+def test_a_drained_node_that_left_is_back_when_all_others_are_lost(how: str) -> None:
+    simulation = Simulation(widest=256)
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, VIP)
+    simulation.settle()
+    simulation.advance(200)
+    simulation.take(Drain(A, on=True))
+    simulation.advance(30)
+    assert simulation.fib() == {VIP: [B]}
+    if how == "closed":
+        simulation.down(B)
+    else:
+        simulation.take(NeighbourState(Gateway(parse_address(B), 2), alive=False))
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A]}

@@ -172,7 +172,8 @@ async def agents(net: Network, count: int, *, hold: int = 90) -> AsyncIterator[A
 async def relearned(
     routerd: Routerd, nodes: Sequence[Agent], seconds: float = 20.0, others: dict[str, int] | None = None
 ) -> None:
-    """Wait until all sessions are up and routerd has heard, anew, all that the nodes, and others, announce."""
+    """Wait until all sessions are up and routerd has heard, anew, all that the nodes, and others, announce, and until
+    all have their shares."""
     wanted = {node(agent.number): len(agent.announced) for agent in nodes} | (others or {})
 
     def heard() -> dict[str, int]:
@@ -183,6 +184,7 @@ async def relearned(
         }
 
     await becomes(heard, wanted, seconds)
+    await becomes(lambda: all(group["balanced"] for group in routerd.get("/v1/groups")), True, seconds)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 from routerd.core.message import Gateway, Member, SetGroup, SetNexthop
 from routerd.core.route import parse_address
 from routerd.kernel import lookup
-from routerd.kernel.layout import complete, lay_out, steps
+from routerd.kernel.layout import complete, lay_out, settled, steps
 from routerd.kernel.writer import KernelWriter
 from tests.kernel.scenario import FIB
 from tests.support.netns import Namespace, needs_root
@@ -80,6 +80,25 @@ def test_members_for_whom_no_bucket_is_free_are_in_the_group_all_the_same(router
     (group,) = (found for found in router.ip_json("nexthop", "show") if found["id"] == 50)
     assert {member["id"] for member in group["group"]} == {member.id for member in members}
     assert complete(owners, members[:3], 65535) == ()
+
+
+def test_a_layout_that_is_as_the_weights_want_it_gets_its_weights_and_no_bucket_moves(router: Namespace) -> None:
+    chance = random.Random(4)
+    owners = [1] * 342 + [2] * 341 + [3] * 341
+    chance.shuffle(owners)
+    members = [Member(id_) for id_ in (1, 2, 3)]
+    ordered = settled(owners, members)
+    assert sorted(member.id for member in ordered) == [1, 2, 3]
+    with router.enter():
+        writer = KernelWriter(FIB)
+        for id_ in (1, 2, 3, 9):
+            assert not writer.write([SetNexthop(id_, Gateway(parse_address(f"10.0.0.{id_ + 1}"), _link(router)))])
+        for some in (*steps(owners, 9), ordered):
+            assert not writer.write([SetGroup(50, some, 1024, 120.0, 0.0)])
+        assert [owner for _, owner, _ in lookup.buckets(50)] == owners
+        writer.close()
+    assert settled([1] * 400 + [2] * 312 + [3] * 312, members) == ()
+    assert settled([1] * 64, [Member(2), Member(1, 128)]) == (Member(2), Member(1, 128))
 
 
 def _link(router: Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from routerd.config.load import parse
 from routerd.config.model import Config
+from routerd.core.fib.model import WIDEST
 from routerd.core.message import (
     Effect,
     Event,
@@ -118,11 +119,14 @@ class Simulation:
     While it `identifies`, the kernel tells at once that addresses are of one host if they end alike: `link_layer`.
     """
 
-    def __init__(self, config: Config | str = CONFIG, kernel: FakeKernel | None = None) -> None:
+    def __init__(
+        self, config: Config | str = CONFIG, kernel: FakeKernel | None = None, *, widest: int = WIDEST
+    ) -> None:
         wanted = parse(config) if isinstance(config, str) else config
         fib = wanted.fib.model_copy(update={"nexthop_id_base": 1})  # small ids, so that tests can name them
         self.config = wanted.model_copy(update={"fib": fib})
         self.kernel = kernel or FakeKernel(LINKS, fib=fib)
+        self.widest = widest
         self.now = 1000.0
         self.generations = 0
         self.sessions: dict[str, SessionUp] = {}
@@ -130,6 +134,7 @@ class Simulation:
         self.effects: list[Effect] = []
         self.operations: list[Operation] = []
         self.busy_groups: set[int] = set()
+        self.idle_members: set[int] = set()
         self.slow = False
         self.identifies = True
         self.likes: dict[int, int] = {}
@@ -139,7 +144,7 @@ class Simulation:
 
     def restart(self, *, listening: bool = True) -> None:
         """Start a new router on the kernel as it is; unless `listening`, no node can dial in yet."""
-        self.router = Router(self.config, self.now)
+        self.router = Router(self.config, self.now, widest=self.widest)
         self.backlog = Backlog(self._write, self._took_over, portion=3)
         self.sessions.clear()
         self.dump()
@@ -171,6 +176,11 @@ class Simulation:
     def _took_over(self, group: int) -> bool:
         return self.likes.get(group) in self.busy_groups
 
+    def _busy(self, group: int) -> dict[int, int]:
+        """Count the buckets in use by member: those of `busy_groups` have some for each."""
+        members = self.kernel.groups[group].members if group in self.busy_groups else ()
+        return {member.id: 1 for member in members if member.id not in self.idle_members}
+
     def write_out(self) -> None:
         """Write all that waits."""
         while self.backlog:
@@ -193,7 +203,7 @@ class Simulation:
                 else:
                     self.backlog.add(effect.operations)
             elif isinstance(effect, InspectGroups):
-                self.take(GroupActivity({id: int(id in self.busy_groups) for id in effect.ids}))
+                self.take(GroupActivity({id: self._busy(id) for id in effect.ids}))
             elif isinstance(effect, Identify):
                 if self.identifies:
                     self.take(Identified({each: link_layer(each) for each in effect.gateways}))

@@ -62,6 +62,8 @@ INTRODUCTION_PAUSE = 0.1
 TWIN_INTERVAL = 30.0
 """Seconds, at most, between looks at groups that have the same members but may carry flows: a shorter idle time tells
 sooner."""
+DRAIN_INTERVAL = 5.0
+"""Seconds, at most, between looks at groups whose drained members keep buckets that may carry no flow."""
 
 
 class Router:
@@ -82,6 +84,7 @@ class Router:
         self._introduced_at: float | None = None
         self._adoption_ends: float | None = None
         self._twins_at: float | None = None
+        self._drains_at = now
 
     @property
     def busy(self) -> bool:
@@ -91,6 +94,10 @@ class Router:
     @property
     def _purging(self) -> bool:
         return any(peer.adj_rib_in.purging for peer in self.rib.peers.values())
+
+    @property
+    def _drain_interval(self) -> float:
+        return min(DRAIN_INTERVAL, max(1.0, self.config.fib.idle_timer / 4))
 
     @property
     def watched(self) -> set[Gateway]:
@@ -112,6 +119,8 @@ class Router:
         if self._moves_since is not None:
             deadlines.append(self._moves_since + MOVE_PATIENCE)
         deadlines += [self._introduced_at, self._adoption_ends, self._twins_at, self.refusals.again_at]
+        if self.fib.groups.clinging:
+            deadlines.append(self._drains_at)
         deadlines += [*self.fib.groups.rebalance.values(), *self.fib.groups.glances.values()]
         return min((each for each in deadlines if each is not None and each < math.inf), default=None)
 
@@ -166,7 +175,9 @@ class Router:
                 effects += self._write_failed(message, now)
             case GroupActivity(busy=busy):
                 unused = [id for id, count in busy.items() if not count]
-                effects += self._program([*self.fib.unused(unused, now), *self.fib.merge(unused)])
+                effects += self._program(
+                    [*self.fib.unused(unused, now), *self.fib.merge(unused), *self.fib.drained(busy, now)]
+                )
         effects += self.rib.effects
         self.rib.effects.clear()
         return effects
@@ -347,6 +358,9 @@ class Router:
         effects += self._program(self.fib.balance(now))
         if young := self.fib.groups.due_glances(now):
             effects.append(InspectGroups(tuple(young)))
+        if self.fib.groups.clinging and now >= self._drains_at:
+            self._drains_at = now + self._drain_interval
+            effects.append(InspectGroups(tuple(self.fib.groups.clinging)))
         if self.refusals.due(now):
             effects.append(Resync("refused writes are tried again"))
         return effects

@@ -73,6 +73,24 @@ def complete(layout: Sequence[int], members: Sequence[Member], widest: int) -> t
     return (*map(Member, absent), *(Member(id, scale * count) for id, count in counts.items()))
 
 
+def settled(layout: Sequence[int], members: Sequence[Member]) -> tuple[Member, ...]:
+    """Return the members in an order in which each wants the buckets that it has, with its own weight; empty if there
+    is none. The kernel rounds the sum of weights up to a member (nh_res_group_rebalance in net/ipv4/nexthop.c)."""
+    counts, total = Counter(layout), sum(member.weight for member in members)
+    left, ordered = list(members), list[Member]()
+    begin = weight = 0
+    for place in members:
+        weight += place.weight
+        end = (len(layout) * weight + total // 2) // total
+        fitting = (each for each in left if each.weight == place.weight and counts[each.id] == end - begin)
+        if (found := next(fitting, None)) is None:
+            return ()
+        left.remove(found)
+        ordered.append(found)
+        begin = end
+    return tuple(ordered)
+
+
 def _step(counts: Counter[int], gaining: dict[int, int], stand_in: int, left: int) -> tuple[Member, ...]:
     counts.update(gaining)
     order = [id for id in counts if id not in gaining] + list(reversed(gaining))

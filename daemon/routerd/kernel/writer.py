@@ -33,7 +33,8 @@ from routerd.core.route import Prefix
 from routerd.kernel import batch, lookup, messages, wire
 from routerd.kernel.buckets import Buckets
 from routerd.kernel.compat import CompatMode
-from routerd.kernel.layout import complete, lay_out, steps
+from routerd.kernel.layout import complete, lay_out, settled, steps
+from routerd.kernel.memory import Memory
 from routerd.kernel.owned import OwnedRoutes
 from routerd.kernel.requests import Refusals, Requests
 from routerd.kernel.spare import CREATE, Spare
@@ -46,8 +47,8 @@ class KernelWriter:
     """Writes to the network namespace in which it was made. Synchronous; OSError only if netlink itself fails.
 
     `fib` has the priority of every route and the range of ids. Attributes: `port` is the netlink port id (for the
-    monitor's filter); `buckets` knows which ones carry flows; `supports_resilient` and `wide_weights` (16 bits, Linux
-    6.12) tell what the kernel can, as tried out.
+    monitor's filter); `buckets` knows which ones carry flows, `memory` where those of groups that are gone led to;
+    `supports_resilient` and `wide_weights` (16 bits, Linux 6.12) tell what the kernel can, as tried out.
     """
 
     def __init__(self, fib: FibSection) -> None:
@@ -59,6 +60,7 @@ class KernelWriter:
         self._gateways: dict[int, Gateway] = {}
         self._compat = CompatMode()
         self.buckets = Buckets()
+        self.memory = Memory(self._gateways)
         self.port = self._requests.port
         try:
             self._spare = Spare(self._requests, fib.spare_ids)
@@ -76,6 +78,9 @@ class KernelWriter:
         """Learn from the first dump, before any write, what is ours."""
         self._routes.adopt(dump.routes)
         self.adopt_objects(KernelObjects(dump.interfaces, dump.nexthops, dump.groups))
+        for group in dump.groups:
+            if group.buckets and self.owns(group.id):
+                self.memory.written(group.id, group.members)
 
     def adopt_objects(self, found: KernelObjects) -> None:
         """Learn which nexthops and groups are ours: these, and no others. They were read now, with all written."""
@@ -143,18 +148,26 @@ class KernelWriter:
             if number == errno.EEXIST:
                 text = _not_ours(operation.id)
             return [WriteFailed(operation, number, text)]
-        if isinstance(operation, SetGroup) and not self.owns(operation.id):
-            self.buckets.made(operation.id)
+        if isinstance(operation, SetGroup):
+            if operation.buckets:
+                self.memory.written(operation.id, operation.members)
+            if not self.owns(operation.id):
+                self.buckets.made(operation.id)
         self._nexthops.add(operation.id)
         return []
 
     def _continue(self, group: SetGroup) -> bool:
-        """Make a group with the buckets of another one, flows and all; False if that cannot be."""
+        """Make a group with the buckets of another one, or of its own when it was lost, flows and all; False if that
+        cannot be."""
         try:
             found = lookup.buckets(group.like)
+        except OSError:  # the other group is gone: all that is known of it may carry flows
+            found = self.memory.recall(group.like, group.members)
+            busy = frozenset(index for index, owner, _ in found if owner)
+        else:
+            if group.like == group.id:
+                return False
             busy = frozenset(index for index, _, _ in self.buckets.used(found, group.like, group.idle_timer))
-        except OSError:
-            return False  # the other group is gone: there is nothing to continue
         gateway = self._gateways.get(group.members[0].id)
         if not busy or gateway is None:
             return False
@@ -170,7 +183,8 @@ class KernelWriter:
             return False  # the id is somebody else's
         flags = wire.NLM_F_CREATE | wire.NLM_F_REPLACE
         requests = [messages.set_group(replace(group, members=members), flags) for members in others]
-        if every := complete(layout, group.members, _WIDE if self.wide_weights else _NARROW):
+        widest = _WIDE if self.wide_weights else _NARROW
+        if every := settled(layout, group.members) or complete(layout, group.members, widest):
             requests.append(messages.set_group(replace(group, members=every), flags))
         refused = self._requests.transmit([*requests, messages.delete_nexthop(stand_in)])
         if refused:
@@ -178,6 +192,7 @@ class KernelWriter:
             return False
         self._nexthops.add(group.id)
         self.buckets.made(group.id, busy)
+        self.memory.written(group.id, group.members)
         return True
 
     def _flags(self, operation: SetNexthop | SetGroup) -> int:
@@ -227,7 +242,10 @@ class KernelWriter:
             if number != errno.ENOENT:
                 return [WriteFailed(operation, number, text)]
         self._nexthops.discard(operation.id)
-        self._gateways.pop(operation.id, None)
+        if self._gateways.pop(operation.id, None) is None:
+            self.memory.forget(operation.id)
+        else:
+            self.memory.lost(operation.id)
         self.buckets.gone(operation.id)
         return []
 

@@ -115,6 +115,7 @@ class Answers:
         changed = self._drains.mark(found.address, on=on)
         if changed:
             self._engine.take(Drain(found.address, on))
+            self._engine.wake.set()  # from now on the core looks whether flows are left
             self._buckets.pop(found.address, None)
         log.info("drain" if on else "undrain", peer=found.name, by=by, changed=changed)
         await self._drains.store()

@@ -40,6 +40,8 @@ the kernel takes for the routes that it is handed at once."""
 RESYNC_DELAY = 0.02
 """Seconds that notifications gather before the kernel is read again: a link that flaps sends several."""
 REREAD_DELAY = 1.0
+MEMORY_INTERVAL = 1.0
+"""Seconds between readings of groups whose buckets may have moved."""
 WATCHDOG_INTERVAL = 5.0
 DROPS_INTERVAL = 1.0
 
@@ -109,6 +111,7 @@ class Daemon:
                 group.create_task(self.settings.keep())
                 group.create_task(identify(self.engine))
                 group.create_task(self.answers.watch_drains())
+                group.create_task(self._remember())
                 group.create_task(server.serve(self.answers, listener))
                 group.create_task(self._watch_drops())
                 group.create_task(self._report())
@@ -169,6 +172,12 @@ class Daemon:
                     await self.engine.wake.wait()
             except TimeoutError:
                 self.engine.take(Settle(quiet=not self._more_input))
+
+    async def _remember(self) -> None:
+        """Read, now and then, which node the buckets of changed groups lead to."""
+        while True:
+            await asyncio.to_thread(self.writer.memory.read)
+            await asyncio.sleep(MEMORY_INTERVAL)
 
     async def _reconcile(self) -> None:
         """Read the kernel again when something changed there, and now and then in any case."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 
 import structlog
@@ -220,9 +220,9 @@ class Engine:
         if (self._backlog or self._inspected) and not self._backlog.held_up:
             self._unwritten.set()
 
-    def _activity(self, ids: Iterable[int]) -> dict[int, int]:
-        busy: dict[int, int] = {}
+    def _activity(self, ids: Iterable[int]) -> dict[int, dict[int, int]]:
+        busy: dict[int, dict[int, int]] = {}
         for id in ids:
             with contextlib.suppress(OSError):  # it has gone meanwhile, and says so by its absence
-                busy[id] = len(self._writer.buckets.flows(id, self._idle_timer))
+                busy[id] = Counter(owner for _, owner, _ in self._writer.buckets.flows(id, self._idle_timer))
         return busy

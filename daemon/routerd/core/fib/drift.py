@@ -40,7 +40,7 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
     wrong += [f"nexthop {groups.nexthops[gateway]} was missing, or led elsewhere" for gateway in lost]
     wrong += [f"nexthop {id} was not expected" for id in surplus]
     kernel = own_groups(dump.groups, groups.ids.own)
-    retimed: set[Group] = set()
+    retimed, damaged = set[Group](), set[Group]()
     for group in groups:
         there = kernel.get(group.id)
         legs = legs_of(there, found) if there is not None else {}
@@ -54,6 +54,9 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
         elif not same:
             wrong.append(f"group {group.id} had {len(legs)} of {len(group.legs)} members, or other ones")
             group.legs = legs
+            damaged.add(group)
+            if group.keeper is None:
+                groups.rebalance.pop(group.id, None)
         elif there is not None and _is_retimed(fib, group, there):
             wrong.append(f"group {group.id} had timers of {there.idle_timer:g} s and {there.unbalanced_timer:g} s")
             retimed.add(group)
@@ -61,7 +64,8 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
     # the RIB wants then is about to change anyway.
     operations += [SetNexthop(groups.nexthops[gateway], gateway) for gateway in lost]
     for group in groups:
-        operations += fib.rewritten(group, partial(groups.write, group, now, force=group in retimed))
+        write = partial(groups.write, group, now, force=group in retimed, damaged=group in damaged)
+        operations += fib.rewritten(group, write)
     unknown = [id for id in kernel if id not in groups.by_id]
     wrong += [f"group {id} was not expected" for id in unknown]
     operations += [DeleteNexthop(id) for id in [*unknown, *surplus]]

@@ -14,7 +14,7 @@ flows of a resilient group between nodes, so they stay apart until one of them c
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from itertools import repeat
 
@@ -25,6 +25,8 @@ from routerd.core.route import Prefix, forget
 
 PARTINGS = 2
 """Groups that are made like another one in one plan: each takes some ten milliseconds when it carries many flows."""
+LOST_KEPT = 300.0
+"""Seconds for which one remembers, at least, what groups were like that the kernel deleted with their last member."""
 NEWBORN = 4096
 """Prefixes a second whose birth is remembered: more than that are no new addresses but a node's table."""
 
@@ -40,6 +42,8 @@ class Fib:
         self._waiting: dict[Prefix, Wanted] = {}
         self._held: dict[Prefix, Wanted] = {}
         self._parting: dict[Prefix, Wanted] = {}
+        self._lost: dict[Prefix, Group] = {}
+        self._lost_at = NEVER
         self._newborn: deque[tuple[float, set[Prefix]]] = deque()
         self._unswept = True
 
@@ -61,7 +65,7 @@ class Fib:
     @property
     def unfinished(self) -> bool:
         """Whether the last plan left a part of what was due to the next one."""
-        return bool(self._parting)
+        return bool(self._parting or self.groups.bereft)
 
     def has_waiting(self) -> bool:
         """Tell whether prefixes wait for the rest of their group before they move."""
@@ -83,7 +87,7 @@ class Fib:
         to follow them, and then the group changes instead. Of groups that are made like others only a few come at
         once; the rest is left `unfinished`.
         """
-        adds: dict[Wanted, list[Prefix]] = {}
+        adds: dict[tuple[Wanted, Group | None], list[Prefix]] = {}
         moves: dict[Group, dict[Wanted, list[Prefix]]] = {}
         deletes: list[Prefix] = []
         parting, self._parting = self._parting, {}
@@ -98,7 +102,8 @@ class Fib:
             forget(self._waiting, prefixes)
             if group is None:
                 if wanted.members:
-                    adds.setdefault(wanted, []).extend(prefixes)
+                    for lost, some in self._by_lost(wanted, prefixes):
+                        adds.setdefault((wanted, lost), []).extend(some)
             elif group.awaiting:
                 self._held.update(zip(prefixes, repeat(wanted)))
             elif not wanted.members:
@@ -107,6 +112,7 @@ class Fib:
                 moves.setdefault(group, {}).setdefault(wanted, []).extend(prefixes)
 
         operations: list[Operation] = []
+        self._note_loss(deletes, now)
         gone = self._leave(deletes)
         for group, targets in list(moves.items()):
             wanted, prefixes = next(iter(targets.items()))
@@ -124,14 +130,23 @@ class Fib:
                 moved = self._move(group, wanted, prefixes, now)
                 likes += any(isinstance(operation, SetGroup) and operation.like for operation in moved)
                 operations += moved
-        for wanted, prefixes in adds.items():
-            found = self.groups.find(wanted)
-            target, made = (found, []) if found is not None else self.groups.make(wanted, now, born=now)
-            self._note_birth(prefixes, now)
+        for (wanted, lost), prefixes in adds.items():
+            found = self.groups.find(wanted) if lost is None else self.groups.made_like(wanted, lost)
+            born = now if lost is None else NEVER
+            target, made = (found, []) if found else self.groups.make(wanted, now, lost, born=born)
+            if target.origin is not None:
+                self.groups.rebalance[target.id] = now + self.groups.shape.idle_timer
+            if lost is None:
+                self._note_birth(prefixes, now)
             operations += [*made, *self._join(prefixes, target)]
         gone = [prefix for prefix in gone if prefix not in self.routes or not self.routes[prefix].legs]
         if gone:
             operations.append(DeleteRoutes(tuple(gone)))
+        for id in list(self.groups.bereft):
+            del self.groups.bereft[id]
+            operations += self.rewritten(
+                self.groups.by_id[id], partial(self.groups.write, self.groups.by_id[id], now)
+            )
         return operations + self.sweep()
 
     def _move(self, source: Group, wanted: Wanted, prefixes: list[Prefix], now: float) -> list[Operation]:
@@ -151,6 +166,27 @@ class Fib:
         if operations and target.origin is not None:
             self.groups.rebalance[target.id] = now + self.groups.shape.idle_timer
         return [*operations, *self._join(prefixes, target)]
+
+    def _by_lost(self, wanted: Wanted, prefixes: list[Prefix]) -> Iterable[tuple[Group | None, list[Prefix]]]:
+        """Part prefixes that get a route by the group that they had when the kernel deleted it with its last member,
+        as when a link goes down: flows are there still, and a group like it keeps them."""
+        if not self._lost:
+            return [(None, prefixes)]
+        parted: dict[Group | None, list[Prefix]] = {}
+        for prefix in prefixes:
+            lost = self._lost.pop(prefix, None)
+            same = lost is not None and lost.buckets and lost.wanted == wanted and len(wanted.members) > 1
+            parted.setdefault(lost if same else None, []).append(prefix)
+        return parted.items()
+
+    def _note_loss(self, prefixes: list[Prefix], now: float) -> None:
+        """Remember the groups that the kernel has deleted and their prefixes leave now, for a while."""
+        lost = {prefix: group for prefix in prefixes if not (group := self.routes[prefix]).legs and group.buckets}
+        if lost or now - self._lost_at > LOST_KEPT:
+            if now - self._lost_at > LOST_KEPT:
+                self._lost = {}
+            self._lost |= lost
+            self._lost_at = now
 
     def _birth(self, prefixes: list[Prefix], now: float) -> float:
         """Return since when the first of these has a route, at most, if all are young: nodes announce a new address
@@ -211,6 +247,17 @@ class Fib:
         """These groups carry no flow: young ones need not wait for any to show itself."""
         self.groups.rebalance.update((id, now) for id in self.groups.glanced.intersection(ids))
         return self.balance(now)
+
+    def drained(self, busy: Mapping[int, Collection[int]], now: float) -> list[Operation]:
+        """Take drained members out of groups in which no bucket of theirs carries flows; `busy` has, by group, the
+        nexthop objects that flows go to.
+        """
+        operations: list[Operation] = []
+        for id in [id for id in busy if id in self.groups.clinging]:
+            group = self.groups.by_id[id]
+            if self.groups.emptied(group, busy[id]):
+                operations += self.rewritten(group, partial(self.groups.write, group, now))
+        return operations
 
     def _rewrite(self, changed: set[Gateway], now: float) -> list[Operation]:
         operations: list[Operation] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from routerd.core.fib.model import NEVER, Group, Ids, Legs, Members, Shape, Wanted
 from routerd.core.message import DeleteNexthop, Gateway, Member, Operation, SetGroup, SetNexthop
@@ -19,10 +19,12 @@ PATIENCE = 4
 class Groups:
     """The objects that routerd has in the kernel. `down` gateways are in no group, `draining` ones get no flow.
 
-    `rebalance` has, for groups whose legs do not have the weights of their members yet, the time from which they may
-    be given them: by then every flow has shown itself in its bucket. Those are groups that were made like another
-    one, and those in which a leg was alone (see `write`). `glances` has the time to look into young ones of these,
-    `glanced` those that are looked into.
+    `rebalance` has, for groups whose legs do not have the weights of their members yet, the time from which they
+    may be given them: by then every flow has shown itself in its bucket. Those are groups that were made like
+    another one, and those in which a leg was alone (see `write`). `glances` has the time to look into young ones of
+    these, `glanced` those that are looked into. `clinging` are groups whose drained members keep buckets without
+    flows, the one first that was not looked into for longest; `bereft` those that lost all members but drained ones
+    that had left them, and want these back.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -35,6 +37,8 @@ class Groups:
         self.rebalance: dict[int, float] = {}
         self.glances: dict[int, float] = {}
         self.glanced: set[int] = set()
+        self.clinging: dict[int, None] = {}
+        self.bereft: dict[int, None] = {}
         self.buckets = 0
         self._by_wanted: dict[Wanted, list[Group]] = {}
         self._shared: set[Wanted] = set()
@@ -107,17 +111,20 @@ class Groups:
         buckets that they have not used since are free to move in the kernel's eyes. A keeper gives up none."""
         return group.id not in self.rebalance or group.untracked or group.keeper is not None
 
-    def write(self, group: Group, now: float, *, like: int = 0, force: bool = False) -> list[Operation]:
+    def write(
+        self, group: Group, now: float, *, like: int = 0, force: bool = False, damaged: bool = False
+    ) -> list[Operation]:
         """Make the kernel's group what it should be, if it is not.
 
         Members that join one that was alone want no bucket at first. With a second leg the kernel begins to keep
-        track of flows; an idle timer later they have shown themselves, and `balance` gives everybody its weight.
+        track of flows; an idle timer later they have shown themselves, and `balance` gives everybody its weight. In a
+        group that was `damaged` just now the kernel kept track until then.
         """
         hidden = group.untracked or not group.legs
-        if group.untracked:
+        if group.untracked and not damaged:
             (group.keeper,) = group.legs
-        alive = [member for member in group.members if member not in self.down]
-        legs = self.shape.weigh(alive, self.draining | group.wanted.leaving, group.buckets)
+        alive, drained = self._alive(group), self.draining | group.wanted.leaving
+        legs = self.shape.weigh(alive, drained, group.buckets)
         if group.keeper is not None and (group.keeper not in alive or len(alive) == 1):
             group.keeper = None
             self._balanced(group)
@@ -127,9 +134,16 @@ class Groups:
                 self.rebalance[group.id] = now + self.shape.idle_timer
                 if now - group.born < YOUTH:
                     self.glances[group.id] = now + max(GLANCE, (now - group.born) / PATIENCE)
+        if group.keeper is None and not drained.isdisjoint(legs) and self.shape.clings(legs, group.buckets):
+            self.clinging[group.id] = None
+        else:
+            self.clinging.pop(group.id, None)
         if legs == group.legs and not force:
             return []
         known = bool(group.legs)
+        if not known and group.version and group.buckets and len(legs) > 1 and group.keeper is None:
+            like = group.id  # the kernel has deleted it with its last member: flows may be there still
+            self.rebalance[group.id] = now + self.shape.idle_timer
         group.legs = legs
         group.version += 1
         if not legs:
@@ -155,6 +169,8 @@ class Groups:
             if gateway in group.legs:
                 del group.legs[gateway]
                 group.version += 1
+                if not group.legs and group.emptied:
+                    self.bereft[group.id] = None
         return [DeleteNexthop(id)]
 
     def renumber(self, group: Group) -> None:
@@ -174,6 +190,24 @@ class Groups:
         for group in without:
             del group.legs[gateway]
         return without
+
+    def _alive(self, group: Group) -> list[Gateway]:
+        """Return the members that are up, without drained ones that carry no flow, as long as others are left."""
+        group.emptied &= self.draining | group.wanted.leaving
+        alive = [member for member in group.members if member not in self.down]
+        return [member for member in alive if member not in group.emptied] or alive
+
+    def emptied(self, group: Group, busy: Collection[int]) -> bool:
+        """Take note of the nexthop objects that carry flows of a group that was looked into; tell whether a drained
+        member is not among them, and is to leave the group."""
+        del self.clinging[group.id]  # to the end of the line
+        self.clinging[group.id] = None
+        drained = (self.draining | group.wanted.leaving) & group.legs.keys()
+        idle = {gateway for gateway in drained if self.nexthops[gateway] not in busy}
+        if group.id in self.rebalance or idle == group.legs.keys():
+            return False
+        group.emptied |= idle
+        return bool(idle)
 
     def weights(self, group: Group) -> Legs:
         """Return the legs of a group with the weights that they will have once it is balanced."""
@@ -236,6 +270,8 @@ class Groups:
         for group in [group for group in self if not group.users and not group.awaiting]:
             del self.by_id[group.id]
             self._balanced(group)
+            self.clinging.pop(group.id, None)
+            self.bereft.pop(group.id, None)
             self.buckets -= group.buckets
             self.unindex(group)
             self.ids.free(group.id)

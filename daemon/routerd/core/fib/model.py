@@ -44,12 +44,14 @@ class Group:
     nor routes to it. `awaiting` holds, after a restart of routerd, the gateways whose node has not yet said what it
     announces now. A group that is not `adapted` is of the other type, which the kernel does not let change: its
     prefixes move away. `version` counts the writes; `origin` is the group and version whose buckets this one was made
-    like. `keeper` is a leg that has all buckets, with flows that have not shown themselves in them yet. `born` is
-    when the group was made, for prefixes that had no route before.
+    like. `keeper` is a leg that has all buckets, with flows that have not shown themselves in them yet. `emptied` are
+    drained members that carried no flow any more and were taken out. `born` is when the group was made, for prefixes
+    that had no route before.
     """
 
     __slots__ = (
-        "adapted", "awaiting", "born", "buckets", "id", "keeper", "legs", "origin", "users", "version", "wanted"
+        "adapted", "awaiting", "born", "buckets", "emptied", "id", "keeper", "legs", "origin", "users", "version",
+        "wanted",
     )  # fmt: skip
 
     def __init__(self, id: int, members: Members, buckets: int) -> None:
@@ -63,6 +65,7 @@ class Group:
         self.version = 0
         self.origin: tuple[int, int] | None = None
         self.keeper: Gateway | None = None
+        self.emptied: set[Gateway] = set()
         self.born = NEVER
 
     @property
@@ -146,6 +149,14 @@ class Shape:
             return {member: 1 for member in legs if member not in few}
         heavy = min(self._widest, 2 * buckets * len(few))
         return {member: 1 if member in few else heavy for member in legs}
+
+    @staticmethod
+    def clings(legs: Legs, buckets: int) -> bool:
+        """Tell whether light members keep buckets because weights cannot say that they want none: with those of
+        8 bits, before Linux 6.12, they want one bucket in 257, and as many of a very large group."""
+        heaviest = max(legs.values(), default=0)
+        few = sum(weight for weight in legs.values() if weight < heaviest)
+        return few > 0 and 2 * buckets * few >= sum(legs.values())
 
 
 class Ids:

@@ -136,10 +136,10 @@ class GroupLost:
 
 @dataclass(frozen=True, slots=True)
 class GroupActivity:
-    """How many buckets of each resilient group carried traffic within its idle timer, as asked by InspectGroups.
-    A group that no longer exists is absent."""
+    """How many buckets of each resilient group carried traffic within its idle timer, by the nexthop object that they
+    lead to, as asked by InspectGroups. A group that no longer exists is absent, and so is an object without any."""
 
-    busy: dict[int, int]
+    busy: dict[int, dict[int, int]]
 
 
 @dataclass(frozen=True, slots=True)

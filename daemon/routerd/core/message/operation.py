@@ -43,8 +43,9 @@ class SetGroup:
     """Create a group, or replace its members in place. `buckets` 0 makes a hash-threshold group.
 
     `idle_timer` and `unbalanced_timer` are seconds; kernel doc: networking/nexthop-group-resilient. A group made
-    `like` another one starts with its buckets as they are now: prefixes that move there keep their flows. If one
-    that should be `known` to the kernel turns out to be gone it is made again, and a GroupLost says so.
+    `like` another one starts with its buckets as they are now: prefixes that move there keep their flows. If that
+    one, perhaps this group itself, is gone, they are what they were last known to be. If one that should be `known`
+    to the kernel turns out to be gone it is made again, and a GroupLost says so.
     """
 
     id: int

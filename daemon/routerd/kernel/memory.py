@@ -1,0 +1,101 @@
+"""What the buckets of resilient groups led to when they were last read: the kernel deletes a group with its last
+member, without a word, and routerd makes it again as it was.
+
+Groups are read some time after they were written, and again until every member has as many buckets as it wants: then
+none moves any more. A bucket that moves between the last reading and the loss was idle.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Mapping
+
+from routerd.core.message import Gateway, Member
+from routerd.kernel import lookup
+
+AT_ONCE = 16
+"""Groups that are read at a time: each takes some milliseconds."""
+_LIMIT = 1 << 21
+"""Buckets that are remembered, of two octets each; the longest not read go first."""
+
+Layout = tuple[tuple[Gateway, ...], "array[int]"]
+"""Gateways, and for every bucket the index of its own among them."""
+
+
+class Memory:
+    """The layouts of groups, by id. `gateways` says where nexthop objects lead to."""
+
+    def __init__(self, gateways: Mapping[int, Gateway]) -> None:
+        self._gateways = gateways
+        self._members: dict[int, tuple[Member, ...]] = {}
+        self._layouts: dict[int, Layout] = {}
+        self._unsettled: dict[int, None] = {}
+        self._lost: set[int] = set()
+        self._size = 0
+
+    def written(self, group: int, members: tuple[Member, ...]) -> None:
+        """A resilient group has these members now: its buckets are about to move."""
+        self._members[group] = members
+        self._unsettled[group] = None
+
+    def lost(self, nexthop: int) -> None:
+        """A nexthop object was deleted: the buckets of all its groups have moved."""
+        self._lost.add(nexthop)
+
+    def forget(self, group: int) -> None:
+        """A group was deleted, and will not come back."""
+        self._members.pop(group, None)
+        self._unsettled.pop(group, None)
+        self._drop(group)
+
+    def recall(self, group: int, members: tuple[Member, ...]) -> list[lookup.Bucket]:
+        """Return the buckets of a group that is gone, by the nexthop objects of these members; others are 0."""
+        if group not in self._layouts:
+            return []
+        gateways, owners = self._layouts[group]
+        ids = {self._gateways.get(member.id): member.id for member in members}
+        here = [ids.get(gateway, 0) for gateway in gateways]
+        return [(index, here[owner], 0.0) for index, owner in enumerate(owners)]
+
+    def read(self) -> None:
+        """Read some of the groups that have changed. Blocking, for a thread; raises OSError if netlink fails."""
+        if self._lost:
+            lost, self._lost = self._lost, set()
+            for group, members in list(self._members.items()):
+                if any(member.id in lost for member in members):
+                    self._unsettled[group] = None
+        for group in list(self._unsettled)[:AT_ONCE]:
+            self._unsettled.pop(group, None)
+            members = self._members.get(group, ())
+            try:
+                found = lookup.buckets(group)
+            except OSError:
+                continue  # it is gone: what is known of it is what it was
+            if self._note(group, found) and not _is_settled(found, members):
+                self._unsettled[group] = None
+
+    def _note(self, group: int, found: list[lookup.Bucket]) -> bool:
+        """Keep a layout; False if what was read is not of this moment: one of the objects is gone already."""
+        gateways: dict[Gateway, int] = {}
+        owners = array("H")
+        for _, id_, _ in found:
+            gateway = self._gateways.get(id_)
+            if gateway is None:
+                return False
+            owners.append(gateways.setdefault(gateway, len(gateways)))
+        self._drop(group)
+        self._layouts[group] = (tuple(gateways), owners)
+        self._size += len(owners)
+        while self._size > _LIMIT:
+            self._drop(next(iter(self._layouts)))
+        return True
+
+    def _drop(self, group: int) -> None:
+        layout = self._layouts.pop(group, None)
+        self._size -= len(layout[1]) if layout is not None else 0
+
+
+def _is_settled(found: list[lookup.Bucket], members: tuple[Member, ...]) -> bool:
+    counts, total = Counter(owner for _, owner, _ in found), sum(member.weight for member in members)
+    return all(abs(counts[member.id] - len(found) * member.weight / total) <= 1 for member in members)

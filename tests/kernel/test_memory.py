@@ -1,0 +1,86 @@
+"""A group that the kernel deleted with its last member comes back with the buckets that it had."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from routerd.core.message import DeleteNexthop, Member, SetGroup, SetNexthop
+from routerd.kernel import lookup, memory
+from routerd.kernel.dump import dump
+from routerd.kernel.writer import KernelWriter
+from tests.kernel.scenario import FIB, gateway
+from tests.support.netns import Namespace, needs_root
+
+pytestmark = needs_root
+
+GROUP = SetGroup(10, tuple(map(Member, (1, 2, 3))), buckets=128, idle_timer=60.0)
+
+
+def nexthops(first: int = 1) -> list[SetNexthop]:
+    return [SetNexthop(first + i, gateway(f"10.0.0.{2 + i}")) for i in range(3)]
+
+
+def owners(group: int = 10, first: int = 1) -> list[int]:
+    return [owner - first for _, owner, _ in lookup.buckets(group)]
+
+
+def uneven(writer: KernelWriter) -> list[int]:
+    """Make a group that the weights alone would lay out otherwise; return the owner of each bucket."""
+    assert writer.write([*nexthops(), GROUP]) == []
+    assert writer.write([replace(GROUP, members=(Member(1), Member(2, 9), Member(3, 4)))]) == []
+    assert writer.write([GROUP]) == []
+    writer.memory.read()
+    return owners()
+
+
+def test_it_is_laid_out_as_it_was_under_its_id_or_another_one(router: Namespace, writer: KernelWriter) -> None:
+    before = uneven(writer)
+    fresh = replace(GROUP, id=99)
+    assert writer.write([fresh]) == []
+    assert owners(99) != before
+    for id_, first in ((10, 21), (11, 31)):
+        for nexthop in (1, 2, 3, 21, 22, 23):
+            writer.write([DeleteNexthop(nexthop)])
+        again = SetGroup(id_, tuple(Member(first + i) for i in range(3)), buckets=128, idle_timer=60.0, like=10)
+        assert writer.write([*nexthops(first), again]) == []
+        assert owners(id_, first) == before
+        assert writer.buckets.took_over(id_)
+
+
+def test_a_link_that_goes_down_leaves_what_was_known(router: Namespace, writer: KernelWriter) -> None:
+    before = uneven(writer)
+    router.ip("link", "set", "eth0", "down")
+    writer.memory.read()
+    router.ip("link", "set", "eth0", "up")
+    writer.write([DeleteNexthop(id_) for id_ in (1, 2, 3)])
+    writer.memory.read()
+    assert writer.write([*nexthops(), replace(GROUP, like=10)]) == []
+    assert owners() == before
+
+
+def test_what_is_not_lost_is_replaced_and_what_is_deleted_forgotten(router: Namespace, writer: KernelWriter) -> None:
+    uneven(writer)
+    assert writer.write([replace(GROUP, members=(Member(1),), like=10)]) == []
+    assert set(owners()) == {0}
+    writer.write([DeleteNexthop(10)])
+    assert writer.memory.recall(10, GROUP.members) == []
+
+
+def test_a_new_writer_reads_what_it_adopts(router: Namespace, writer: KernelWriter) -> None:
+    before = uneven(writer)
+    later = KernelWriter(FIB)
+    later.adopt(dump(FIB))
+    later.memory.read()
+    assert [owner - 1 for _, owner, _ in later.memory.recall(10, GROUP.members)] == before
+    later.close()
+
+
+def test_memory_is_bounded(router: Namespace, writer: KernelWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    uneven(writer)
+    monkeypatch.setattr(memory, "_LIMIT", 200)
+    writer.write([replace(GROUP, id=11)])
+    writer.memory.read()
+    assert writer.memory.recall(10, GROUP.members) == []
+    assert len(writer.memory.recall(11, GROUP.members)) == 128
