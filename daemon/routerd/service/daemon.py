@@ -244,7 +244,7 @@ class Daemon:
         """SIGHUP means to most daemons that the configuration has changed."""
         log.warning(
             "SIGHUP ignored: a changed configuration takes a restart",
-            remedy="routerd check FILE, then systemctl restart routerd; forwarding goes on meanwhile",
+            remedy="systemctl restart routerd, after routerd check FILE; forwarding goes on meanwhile",
         )
 
     def _neighbour_silent(self, gateway: Gateway) -> None:
