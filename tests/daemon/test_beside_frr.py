@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -13,7 +12,7 @@ import pytest
 
 from tests.daemon.harness import CONFIG, ROUTER, Network, Routerd, announcement, becomes, cli, node, node6
 from tests.support import bgp
-from tests.support.frr import ASN, PORT, Frr, frr, needs_frr
+from tests.support.frr import ASN, Frr, frr, needs_frr, peer
 from tests.support.netns import Namespace, needs_root
 
 pytestmark = [needs_root, needs_frr]
@@ -40,29 +39,10 @@ def daemon(network: Network, tmp_path: Path) -> Iterator[Routerd]:
     made.kill()
 
 
-async def dial(network: Network) -> bgp.Client | None:
-    """Come up as FRR's peer; None while bgpd is not ready."""
-    try:
-        with network.nodes.enter():
-            client = await bgp.connect(ROUTER, PORT, source=node(UPSTREAM), router_id=node(UPSTREAM), asn=ASN)
-    except ConnectionError:
-        return None
-    try:
-        await client.establish()
-    except (ConnectionError, bgp.ClosedError):
-        await client.close()
-        return None
-    return client
-
-
 @asynccontextmanager
 async def feed(network: Network) -> AsyncIterator[None]:
     """Be the peer of FRR, until it has its routes in the kernel and for as long as the block lasts."""
-    for _ in range(200):
-        if (client := await dial(network)) is not None:
-            break
-        await asyncio.sleep(0.1)
-    assert client is not None, "bgpd does not come up"
+    client = await peer(network.nodes, ROUTER, node(UPSTREAM))
     try:
         ipv4 = [prefix for prefix in (*FRRS, f"{TAKEN}/32") if ":" not in prefix]
         ipv6 = [prefix for prefix in FRRS if ":" in prefix]

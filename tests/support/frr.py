@@ -6,6 +6,7 @@ writes that as it always does: protocol bgp, metric 20, nexthop objects of proto
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.support import bgp
 from tests.support.netns import Namespace
 
 DIRECTORY = Path("/usr/lib/frr")
@@ -91,3 +93,26 @@ def frr(inside: Namespace, router: str, upstream: str) -> Iterator[Frr]:
             yield made
         finally:
             made.stop(signal.SIGKILL)
+
+
+async def peer(inside: Namespace, router: str, upstream: str) -> bgp.Client:
+    """Come up as bgpd's peer, which may just have been started."""
+    for _ in range(200):
+        if (client := await _dial(inside, router, upstream)) is not None:
+            return client
+        await asyncio.sleep(0.1)
+    raise AssertionError("bgpd does not come up")
+
+
+async def _dial(inside: Namespace, router: str, upstream: str) -> bgp.Client | None:
+    try:
+        with inside.enter():
+            client = await bgp.connect(router, PORT, source=upstream, router_id=upstream, asn=ASN)
+    except ConnectionError:
+        return None
+    try:
+        await client.establish()
+    except (ConnectionError, bgp.ClosedError):
+        await client.close()
+        return None
+    return client
