@@ -18,7 +18,17 @@ from routerd.api.models import ProblemView
 from routerd.api.views import kernel as kernel_view
 from routerd.api.views import snapshot
 from routerd.config.model import Config
-from routerd.core.message import Drain, Gateway, KernelObjects, NeighbourState, RouteAudit, Settle, Work, WriteFailed
+from routerd.core.message import (
+    Drain,
+    ForeignRoute,
+    Gateway,
+    KernelObjects,
+    NeighbourState,
+    RouteAudit,
+    Settle,
+    Work,
+    WriteFailed,
+)
 from routerd.core.router import Router
 from routerd.kernel.audit import audit
 from routerd.kernel.dump import dump, objects
@@ -70,6 +80,7 @@ class Daemon:
         self.answers = Answers(self.engine, self.speaker, self.sysctls, self.drains)
         self._stop = asyncio.Event()
         self._more_input = False
+        self._foreign: tuple[ForeignRoute, ...] = ()
 
     async def run(self, *, flush_on_exit: bool = False) -> None:
         """Run until SIGTERM or SIGINT. The FIB stays as it is, unless `flush_on_exit`."""
@@ -202,7 +213,8 @@ class Daemon:
     async def _routes(self) -> RouteAudit:
         await self.engine.written()
         self.writer.begin_audit()
-        compared, found = await audit(self.router.fib.expected(), self.config.fib)
+        compared, found = await audit(self.router.fib.expected(), self.config.fib, self._foreign)
+        self._foreign = found.foreign
         self.writer.adopt_routes(found.routes)
         return compared
 
@@ -255,6 +267,7 @@ class Daemon:
     def _read_kernel(self) -> None:
         found = dump(self.config.fib)
         self.writer.adopt(found)
+        self._foreign = found.foreign
         self.engine.take(found)
 
     def _note(self, where: str, what: str, remedy: str) -> None:
