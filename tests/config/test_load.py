@@ -64,6 +64,12 @@ def test_a_router_section_is_enough() -> None:
     assert config.api.socket == "/run/routerd/routerd.sock"
 
 
+def test_the_range_of_nexthop_ids_keeps_off_those_of_frr() -> None:
+    """zebra counts up to 250000000, and takes bits 28 and 29 for ids of layer 2 that it made: 1 << 28 and 2 << 28."""
+    ids = parse('[router]\nasn = 1\nrouter_id = "1.1.1.1"\n').fib.ids
+    assert {id >> 28 for id in (ids[0], ids[-1])} == {3}
+
+
 def test_the_narrowest_range_wins() -> None:
     wide = '\n[[dynamic_peers]]\nrange = "192.168.0.0/16"\ngroup = "others"\n[peer_groups.others]\n'
     config = parse(GIVEN + wide)
@@ -77,6 +83,12 @@ def test_the_narrowest_range_wins() -> None:
         ("max_paths = 64", "max_path = 64", "c.toml:9: fib.max_path: is not a known key; did you mean 'max_paths'?"),
         ("[fib]", "[fibs]", "c.toml:8: fibs: is not a known key; did you mean 'fib'?"),
         ("hold_time = 9", "hold_time = 2", "c.toml:18: peer_groups.nodes.hold_time: a hold time of 2 s is not"),
+        (
+            "metric = 20",
+            "nexthop_id_base = 1000000000",
+            "c.toml:8: fib: nexthop ids 1000000000 to 1099999999 go beyond",
+        ),
+        ("metric = 20", "nexthop_id_count = 1000", "c.toml:10: fib.nexthop_id_count: "),
         ("hold_time = 9", "hold_time = true", "c.toml:18: peer_groups.nodes.hold_time: "),
         (
             "asn = 65000",

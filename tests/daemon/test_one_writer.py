@@ -148,3 +148,27 @@ async def test_sighup_during_the_start_does_not_end_it(network: Network, tmp_pat
         assert daemon.running, daemon.log.read_text()
     finally:
         daemon.kill()
+
+
+async def test_a_restart_with_a_broken_file_leaves_the_fib_and_says_why(
+    network: Network, daemon: Routerd, clients: list[Client]
+) -> None:
+    """What systemd does: it stops routerd, and starts it again and again until the file is mended."""
+    before = await with_a_route(network, clients)
+    good = daemon.config.read_text()
+    daemon.config.write_text(good.replace("[router]", "[router"))
+    checked = cli("check", str(daemon.config))  # what a reload does first
+    assert (checked.returncode, daemon.running) == (1, True)
+    assert str(daemon.config) in checked.stderr
+    assert daemon.stop() == 0
+    for _ in range(2):
+        daemon.log.write_text("")
+        daemon.spawn()
+        assert daemon.wait() == 2
+        assert str(daemon.config) in daemon.log.read_text()
+        assert "Traceback" not in daemon.log.read_text()
+        assert network.kernel() == before
+    daemon.config.write_text(good)
+    daemon.start()
+    assert network.kernel() == before
+    assert daemon.status()["fib"]["routes"] == 1

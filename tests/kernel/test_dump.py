@@ -128,6 +128,19 @@ async def test_dump_in_a_thread_leaves_the_loop_alive(writer: KernelWriter) -> N
     assert longest < 0.1
 
 
+async def test_an_audit_tells_when_foreign_routes_are_others(router: Namespace, writer: KernelWriter) -> None:
+    """They may be a full table, which the core need not look at again."""
+    router.ip("nexthop", "add", "id", "900000070", "via", "10.0.0.7", "dev", "eth0", "proto", "zebra")
+    router.ip("route", "add", "172.16.0.0/16", "nhid", "900000070", "proto", "bgp", "metric", "20")
+    first, found = await audit({}, FIB)
+    assert first.foreign == found.foreign
+    same, found = await audit({}, FIB, found.foreign)
+    assert same.foreign is None
+    router.ip("nexthop", "replace", "id", "900000070", "via", "10.0.0.8", "dev", "eth0", "proto", "zebra")
+    other, found = await audit({}, FIB, found.foreign)
+    assert other.foreign == found.foreign is not None
+
+
 def test_lookup(router: Namespace, writer: KernelWriter) -> None:
     nodes = [SetNexthop(1, gateway("10.0.0.2")), SetNexthop(2, gateway("10.0.1.2", "eth1"))]
     writer.write([*nodes, SetNexthop(3, gateway("fd00::2"))])

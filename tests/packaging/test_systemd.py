@@ -66,6 +66,8 @@ def test_commands_exist(service: configparser.SectionProxy) -> None:
     assert program == "/opt/routerd/bin/routerd"
     assert arguments == ["check", "/etc/routerd/routerd.toml"]
     assert service["ExecStart"] == f"{program} run --config /etc/routerd/routerd.toml"
+    assert (f"ExecReload={service['ExecStartPre']}\nExecReload=/bin/kill -HUP $MAINPID\n") in UNIT.read_text()
+    assert Path("/bin/kill").exists()
     example = str(ROOT / "config" / "routerd.toml")
     assert CliRunner().invoke(app, ["check", example]).exit_code == 0
 

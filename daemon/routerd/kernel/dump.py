@@ -91,16 +91,12 @@ def _read_routes(family: int, fib: FibSection, routes: dict[Prefix, int], others
     for data, start, end in main_table(family):
         if end - start >= size:
             bits, protocol, table, dst, address, priority, value, nh_id, nexthop = unpack(data, start)
-            if (
-                protocol == wire.RTPROT_BGP
-                and value == metric
-                and table == _TABLE
-                and dst == dst_head
-                and priority == _PRIORITY
-                and nh_id == _NH_ID
-                and nexthop in ids
-            ):
-                routes[_LENGTHS[bits] + address] = nexthop
+            if table == _TABLE and dst == dst_head and priority == _PRIORITY and nh_id == _NH_ID:
+                prefix = Prefix(_LENGTHS[bits] + address)
+                if nexthop in ids and protocol == wire.RTPROT_BGP and value == metric:
+                    routes[prefix] = nexthop
+                elif not parse.is_scoped(prefix):
+                    others.append(parse.Route(prefix, protocol, value, nexthop, ()))
                 continue
         route = parse.route(data, start, end)
         if route.protocol == wire.RTPROT_BGP and route.metric == metric and route.nexthop in ids:
@@ -112,7 +108,8 @@ def _read_routes(family: int, fib: FibSection, routes: dict[Prefix, int], others
 def _foreign(
     routes: list[parse.Route], nexthops: tuple[KernelNexthop, ...], groups: tuple[KernelGroup, ...]
 ) -> Iterator[ForeignRoute]:
-    """One entry a leg. A route with a nexthop id shows its legs only in compat mode: take them from the id."""
+    """One entry a leg. A route with a nexthop id shows its legs only in compat mode, where reading them takes long:
+    take them from the id."""
     legs: dict[int, tuple[parse.Leg, ...]] = {
         n.id: (parse.Leg(n.gateway.address, n.gateway.ifindex),) for n in nexthops if n.gateway
     }

@@ -16,7 +16,7 @@ import structlog
 from routerd.api import server
 from routerd.api.models import ProblemView
 from routerd.config.model import Config
-from routerd.core.message import Drain, KernelObjects, RouteAudit, Settle, Work, WriteFailed
+from routerd.core.message import Drain, ForeignRoute, KernelObjects, RouteAudit, Settle, Work, WriteFailed
 from routerd.core.router import Router
 from routerd.kernel.audit import audit
 from routerd.kernel.drops import Drops
@@ -76,6 +76,7 @@ class Daemon:
         self.answers = Answers(self.engine, self.speaker, self.settings, self.drains, self.drops)
         self._stop = asyncio.Event()
         self._more_input = False
+        self._foreign: tuple[ForeignRoute, ...] = ()
 
     async def run(self, *, flush_on_exit: bool = False) -> None:
         """Run until SIGTERM or SIGINT. The FIB stays as it is, unless `flush_on_exit`."""
@@ -218,7 +219,8 @@ class Daemon:
     async def _routes(self) -> RouteAudit:
         await self.engine.written()
         self.writer.begin_audit()
-        compared, found = await audit(self.router.fib.expected(), self.config.fib)
+        compared, found = await audit(self.router.fib.expected(), self.config.fib, self._foreign)
+        self._foreign = found.foreign
         self.writer.adopt_routes(found.routes)
         return compared
 
@@ -249,12 +251,13 @@ class Daemon:
         """SIGHUP means to most daemons that the configuration has changed."""
         log.warning(
             "SIGHUP ignored: a changed configuration takes a restart",
-            remedy="routerd check FILE, then systemctl restart routerd; forwarding goes on meanwhile",
+            remedy="systemctl restart routerd, after routerd check FILE; forwarding goes on meanwhile",
         )
 
     def _read_kernel(self) -> None:
         found = dump(self.config.fib)
         self.writer.adopt(found)
+        self._foreign = found.foreign
         self.engine.take(found)
 
     def _note(self, where: str, what: str, remedy: str) -> None:

@@ -92,13 +92,14 @@ class KernelObjects:
 @dataclass(frozen=True, slots=True)
 class RouteAudit:
     """Where the kernel's routes differed from `Fib.expected` as it was when the audit began, and the foreign
-    routes. `missing` are absent, `wrong` lead to another id, `unknown` are routerd's by mark but not expected."""
+    routes, None if they are those of the dump before. `missing` are absent, `wrong` lead to another id, `unknown` are
+    routerd's by mark but not expected."""
 
     expected: dict[Prefix, int]
     missing: tuple[Prefix, ...]
     wrong: dict[Prefix, int]
     unknown: dict[Prefix, int]
-    foreign: tuple[ForeignRoute, ...]
+    foreign: tuple[ForeignRoute, ...] | None
     foreign_bgp: ForeignBgp = ForeignBgp()
 
 

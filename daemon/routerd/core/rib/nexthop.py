@@ -44,6 +44,8 @@ class NexthopTable:
 
     def update(self, interfaces: tuple[Interface, ...], foreign: tuple[ForeignRoute, ...] | None) -> bool:
         """Take over a new dump; tell whether any resolution may differ now."""
+        if foreign is None and self.interfaces == {interface.index: interface for interface in interfaces}:
+            return False  # nexthops changed, and not the ways to them: there may be a full table of those
         if foreign is not None:
             self.foreign = foreign
         foreign = self.foreign
