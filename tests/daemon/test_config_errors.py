@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
-from tests.daemon.harness import CONFIG, Network, Routerd, becomes, cli, running
+from tests.daemon.harness import CONFIG, Network, Routerd, becomes, cli
 from tests.support.netns import needs_root
 
 GOOD = """\
@@ -178,12 +179,13 @@ async def test_an_address_that_is_not_the_routers(network: Network, tmp_path: Pa
 
 @needs_root
 async def test_a_port_that_is_taken(network: Network, tmp_path: Path) -> None:
-    (tmp_path / "second").mkdir()
-    with running(network.router, tmp_path):
-        second = Routerd(network.router, tmp_path / "second")
-        second.spawn()
+    with network.router.enter():
+        other = socket.create_server(("0.0.0.0", 179))
+    with other:
+        routerd = Routerd(network.router, tmp_path)
+        routerd.spawn()
         try:
             told = "cannot listen on 0.0.0.0 port 179: Address already in use"
-            await becomes(lambda: second.socket.exists() and told in second.problems().get("speaker", ""), True)
+            await becomes(lambda: routerd.socket.exists() and told in routerd.problems().get("speaker", ""), True)
         finally:
-            second.kill()
+            routerd.kill()

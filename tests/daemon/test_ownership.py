@@ -135,11 +135,12 @@ async def test_a_node_that_comes_and_goes_does_not_hold_up_what_waited_for_it(
     daemon.start()
     await announce(network, clients, "172.16.1.1", number=1)
     await becomes(
-        lambda: {peer["address"]: peer["totals"]["accepted"] for peer in daemon.get("/v1/peers")}, {node(1): 1}
+        lambda: {peer["address"]: peer["totals"]["accepted"] for peer in daemon.get("/v1/peers")},
+        {node(0): 0, node(1): 1},
     )
     assert network.legs("172.16.1.1") == {node(0)}  # whose node has not spoken yet
     client = await network.establish(0)
-    await becomes(lambda: len(daemon.get("/v1/peers")), 2)
+    await becomes(lambda: daemon.peer(0)["state"], "established")
     await client.close()
     await network.has("172.16.1.1", 1)
 
@@ -154,6 +155,7 @@ async def test_a_restart_writes_nothing_but_what_has_changed(
     for prefix in OWN:
         await network.has(prefix, 0, 1, 2)
     await network.has("172.16.2.2", 3)
+    await becomes(lambda: all(group["balanced"] for group in daemon.get("/v1/groups")), True)
     before = network.kernel()
     with monitored(network, tmp_path / "monitor") as written:
         assert daemon.stop() == 0

@@ -118,6 +118,7 @@ async def test_an_address_of_no_peer_and_a_full_range(daemon: Routerd, network: 
 
 async def test_what_the_node_says(daemon: Routerd, network: Network) -> None:
     client = await network.connect(FIRST)
+    client.introduce()
     await client.expect(bgp.OPEN)
     client.send(bgp.notification(6, 3))
     found = await told(daemon, node(FIRST))

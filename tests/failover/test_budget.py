@@ -71,7 +71,7 @@ async def parted(net: Network, nodes: Agents) -> None:
 
 
 async def test_a_thousand_groups(tmp_path: Path) -> None:
-    with network() as net, running(net.router, tmp_path, configuration()) as routerd:
+    with network() as net, running(net.router, tmp_path, configuration("idle_timer = 2")) as routerd:
         budget = 1 << 20
         memory, resident = vmalloc(), routerd.rss()
         async with agents(net, NODES) as nodes:
@@ -114,7 +114,7 @@ async def test_a_thousand_groups(tmp_path: Path) -> None:
 async def test_a_group_that_parts_into_a_thousand(tmp_path: Path, budget: int) -> None:
     """All prefixes share a group at first. What parts from it is made like it, but not beyond the budget; then
     groups are small: a few buckets for every member, whatever the budget."""
-    options = configuration(f"bucket_budget = {budget}")
+    options = configuration(f"bucket_budget = {budget}\nidle_timer = 2")
     with network() as net, running(net.router, tmp_path, options) as routerd:
         async with agents(net, NODES, hold=9) as nodes:
             for agent in nodes:

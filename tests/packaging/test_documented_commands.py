@@ -36,6 +36,7 @@ NOT_RUN = {
     "sysctl --system": "tests/packaging/test_systemd.py has what the file sets",
     "systemctl enable --now routerd": "there may be no systemd; the unit: tests/packaging/test_systemd.py",
     "systemctl restart routerd": "as enable",
+    "systemctl reload routerd && sudo systemctl restart routerd": "as enable; tests/daemon/test_one_writer.py",
     "systemctl edit routerd": "as enable",
     "systemctl status": "as enable",
     "journalctl -u routerd -p warning": "as enable; what the journal gets: tests/telemetry/test_log.py",
@@ -50,7 +51,10 @@ NOT_RUN = {
     # They have tests of their own.
     "routerd lab": "tests/lab",
     "routerd run --record FILE": "tests/daemon/test_engine.py",
-    "routerd flush --config /etc/routerd/routerd.toml": "tests/daemon/test_ownership.py; it would spoil the others",
+    "routerd flush": "tests/daemon/test_ownership.py; it would spoil the others",
+    "ip neigh ... nud permanent": "tests/failover/test_neighbours.py",
+    "ip neigh del": "tests/failover/test_neighbours.py",
+    "ip neigh flush": "tests/failover/test_neighbours.py",
     "systemd-analyze security": "tests/packaging/test_systemd.py",
     # The alias of docs/api.md, which every `ask` here stands for.
     "alias ask='curl -sS --unix-socket /run/routerd/routerd.sock'": "all commands with ask",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from routerd.api.models import (
     DrainView,
+    ForeignBgpView,
     GroupMemberView,
     GroupView,
     PathView,
@@ -46,6 +47,7 @@ def status(screen: Screen, view: StatusView, *, first: bool = False) -> list[str
             f"{fib['refused']} refused, {fib['drift_mended']} drift mended{writing}",
             "FIB      ",
         ),
+        *(screen.paragraph(_foreign(fib["foreign_bgp"]), "foreign  ") if any(fib["foreign_bgp"].values()) else []),
         *screen.paragraph(_sysctls(view), "sysctl   "),
         *(_problems(screen, view) if first else []),
         "",
@@ -64,6 +66,13 @@ def _problems(screen: Screen, view: StatusView) -> list[str]:
         lines += ["", *screen.paragraph(f"{problem['where']}: {problem['what']}", "problem  ", "red")]
         lines += screen.paragraph(problem["remedy"], "     do  ", "dim")
     return lines
+
+
+def _foreign(view: ForeignBgpView) -> str:
+    """Another daemon's routes look much like routerd's in `ip route`: say that they are there, and whose they are."""
+    more = ", ..." if view["routes"] > len(view["first"]) else ""
+    named = f": {', '.join(view['first'])}{more}" if view["first"] else ""
+    return f"{view['routes']} routes, {view['nexthops']} nexthops of protocol bgp, not routerd's{named}"
 
 
 def _sysctls(view: StatusView) -> str:

@@ -61,9 +61,9 @@ def _section(where: tuple[str | int, ...], found: Any) -> str:
 def _number(field: FieldInfo) -> str:
     limits: Mapping[type, Any] = {type(limit): limit for limit in field.metadata}
     noun = "a whole number" if field.annotation is int else "a number"
-    least = f"from {limits[Ge].ge:g}" if Ge in limits else f"above {limits[Gt].gt:g}" if Gt in limits else ""
-    most = f"to {limits[Le].le}" if Ge in limits else f"up to {limits[Le].le}"
-    return f"write {noun} {least} {most}"
+    least = f"from {limits[Ge].ge}" if Ge in limits else f"above {limits[Gt].gt:g}" if Gt in limits else ""
+    most = "" if Le not in limits else f" to {limits[Le].le}" if Ge in limits else f" up to {limits[Le].le}"
+    return f"write {noun} {least}{most}"
 
 
 def _without_quotes(found: Any) -> str:

@@ -32,6 +32,9 @@ _TOLD = neighbour.NUD_FAILED | neighbour.NUD_NOARP | neighbour.NUD_PERMANENT
 _PORT_OFFSET = 12
 """Where struct nlmsghdr has the port id of whoever asked for the change; 0 for the kernel's own doing."""
 
+OVERRUN = "netlink overrun: notifications were lost"
+"""The reason for reading the kernel again when it has told more than was read."""
+
 
 class Monitor:
     """Calls `on_change(reason)` on the event loop when links, addresses or routerd's nexthops change.
@@ -79,7 +82,7 @@ class Monitor:
                 # What was known of links and addresses may be old now, so that every notification is news again.
                 self._links.clear()
                 self._addresses.clear()
-                self._on_change("netlink overrun: notifications were lost")
+                self._on_change(OVERRUN)
                 continue
             if reason := self._reason(data):
                 self._on_change(reason)

@@ -36,6 +36,7 @@ from routerd.core.message import (
 from routerd.core.router import Router
 from routerd.kernel.backlog import Backlog
 from routerd.kernel.bulk import Bulk
+from routerd.kernel.monitor import OVERRUN
 from routerd.kernel.writer import KernelWriter
 from routerd.service.recording import Recorder
 from routerd.session.codecs import Codecs
@@ -143,7 +144,8 @@ class Engine:
 
     def kernel_changed(self, reason: str) -> None:
         """Have the kernel read again."""
-        log.info("kernel changed", reason=reason)
+        # What is rare must not go under in what is frequent: lines of an event that repeat are held back by level.
+        (log.warning if reason == OVERRUN else log.info)("kernel changed", reason=reason)
         self.resync.set()
 
     def _execute(self, effects: Iterable[Effect]) -> None:
