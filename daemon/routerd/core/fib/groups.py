@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from routerd.core.fib.model import NEVER, Group, Ids, Legs, Members, Shape, Wanted
 from routerd.core.message import DeleteNexthop, Gateway, Member, Operation, SetGroup, SetNexthop
 
-YOUTH = 10.0
+YOUTH = 30.0
 """Seconds after its birth in which a group is looked into when a second node joins: nodes introduce themselves."""
 GLANCE = 0.1
 """Seconds from when a second node joins a young group until one looks whether it carries any flow, at least."""
