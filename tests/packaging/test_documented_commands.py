@@ -37,6 +37,7 @@ NOT_RUN = {
     "systemctl enable --now routerd": "there may be no systemd; the unit: tests/packaging/test_systemd.py",
     "systemctl restart routerd": "as enable",
     "systemctl reload routerd && sudo systemctl restart routerd": "as enable; tests/daemon/test_one_writer.py",
+    "systemctl reload routerd && systemctl restart routerd": "as enable; tests/daemon/test_one_writer.py",
     "systemctl edit routerd": "as enable",
     "systemctl status": "as enable",
     "journalctl -u routerd -p warning": "as enable; what the journal gets: tests/telemetry/test_log.py",

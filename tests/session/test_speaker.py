@@ -139,7 +139,7 @@ async def test_range_lets_peers_in_up_to_its_limit() -> None:
         await running.until(lambda: running.speaker.state.refusals)
         assert "limit of 2" in running.speaker.state.refusals[0].reason
         second.send(bgp.notification(6, 2))
-        await running.until(lambda: any(down.peer == "127.0.1.2" for down in running.all(SessionDown)))
+        await running.until(lambda: "127.0.1.2" in [down.peer for down in running.all(SessionDown)])
         async with await dial(running, "127.0.1.3"):  # the place is free again
             assert (await running.expect(SessionUp)).peer == "127.0.1.3"
 
@@ -434,8 +434,9 @@ async def test_child_that_does_not_read_is_replaced(monkeypatch: pytest.MonkeyPa
 
 async def test_bad_header_is_answered() -> None:
     async with speaking(configuration(free_port())) as running, await dial(running) as node:
+        await running.expect(SessionUp)
         node.send(bgp.update())
-        await running.expect(RawUpdate)  # the end of a session overtakes what was said together with it
+        await running.expect(RawUpdate)
         node.send(b"\xff" * 15 + b"\0\0\x13\4")
         assert (await node.expect(bgp.NOTIFICATION))[1] == b"\1\1"
         down = await running.expect(SessionDown)
