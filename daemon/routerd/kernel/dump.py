@@ -10,7 +10,15 @@ import struct
 from collections.abc import Iterator
 from socket import AF_INET, AF_INET6
 
-from routerd.core.message import ForeignRoute, Interface, KernelDump, KernelGroup, KernelNexthop, KernelObjects
+from routerd.core.message import (
+    ForeignRoute,
+    ForeignRoutes,
+    Interface,
+    KernelDump,
+    KernelGroup,
+    KernelNexthop,
+    KernelObjects,
+)
 from routerd.core.route import Address, Prefix
 from routerd.kernel import parse, wire
 from routerd.kernel.shadow import hide
@@ -45,11 +53,10 @@ def dump(metric: int) -> KernelDump:
     OSError if netlink fails, DumpInterruptedError if the nexthops change so fast that no dump of them is whole.
     """
     routes: dict[Prefix, int] = {}
-    others: list[parse.Route] = []
+    foreign: ForeignRoutes = {}
     for family in (AF_INET, AF_INET6):
-        _read_routes(family, metric, routes, others)
+        _read_routes(family, metric, routes, foreign)
     nexthops, groups, shadows = _nexthops()
-    foreign = tuple(_foreign(others, nexthops, groups))
     return KernelDump(_interfaces(), nexthops, groups, routes, foreign, shadows)
 
 
@@ -60,8 +67,8 @@ def objects() -> KernelObjects:
 
 
 def main_table(family: int, protocol: int = 0) -> Iterator[tuple[bytes, int, int]]:
-    """Dump the unicast routes of the main table; the kernel filters, by `protocol` too if it is not 0."""
-    body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, wire.RT_TABLE_MAIN, protocol, 0, wire.RTN_UNICAST, 0)
+    """Dump the routes of the main table; the kernel filters, by `protocol` too if it is not 0."""
+    body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, wire.RT_TABLE_MAIN, protocol, 0, 0, 0)
     try:
         yield from wire.dump(wire.RTM_GETROUTE, body)
     except OSError as error:
@@ -70,9 +77,15 @@ def main_table(family: int, protocol: int = 0) -> Iterator[tuple[bytes, int, int
             raise
 
 
-def _read_routes(family: int, metric: int, routes: dict[Prefix, int], others: list[parse.Route]) -> None:
+def is_own(route: ForeignRoute, metric: int) -> bool:
+    """Tell whether a route bears routerd's marks."""
+    return route.protocol == wire.RTPROT_BGP and route.metric == metric
+
+
+def _read_routes(family: int, metric: int, routes: dict[Prefix, int], foreign: ForeignRoutes) -> None:
     layout, dst_head = _OWN[family], _DST[family]
     unpack, size = layout.unpack_from, layout.size
+    parser = parse.RouteParser()
     for data, start, end in main_table(family):
         if end - start >= size:
             bits, protocol, table, dst, address, priority, value, nh_id, nexthop = unpack(data, start)
@@ -86,25 +99,11 @@ def _read_routes(family: int, metric: int, routes: dict[Prefix, int], others: li
             ):
                 routes[_LENGTHS[bits] + address] = nexthop
                 continue
-        route = parse.route(data, start, end)
-        if route.protocol == wire.RTPROT_BGP and route.metric == metric:
-            routes[route.prefix] = route.nexthop
-        elif not parse.is_scoped(route.prefix):
-            others.append(route)
-
-
-def _foreign(
-    routes: list[parse.Route], nexthops: tuple[KernelNexthop, ...], groups: tuple[KernelGroup, ...]
-) -> Iterator[ForeignRoute]:
-    """One entry a leg. A route with a nexthop id shows its legs only in compat mode: take them from the id."""
-    legs: dict[int, tuple[parse.Leg, ...]] = {
-        n.id: (parse.Leg(n.gateway.address, n.gateway.ifindex),) for n in nexthops if n.gateway
-    }
-    for group in groups:
-        legs[group.id] = tuple(leg for member in group.members for leg in legs.get(member.id, ()))
-    for route in routes:
-        for leg in route.legs or legs.get(route.nexthop, ()):
-            yield ForeignRoute(route.prefix, leg.gateway, leg.ifindex, route.protocol, route.metric)
+        prefix, found = parser.parse(data, start, end)
+        if found and is_own(found[0], metric):
+            routes[prefix] = found[0].nexthop
+        elif found and not parse.is_scoped(prefix):
+            foreign[prefix] = foreign[prefix] + found if prefix in foreign else found
 
 
 def _interfaces() -> tuple[Interface, ...]:

@@ -50,6 +50,7 @@ class KernelWriter:
         self._metric = metric
         self._requests = Requests()
         self._routes: Owned[Prefix] = Owned()
+        self._lost: set[Prefix] = set()
         self._nexthops: Owned[int] = Owned()
         self._gateways: dict[int, Gateway] = {}
         self._shadows: dict[int, int] = {}
@@ -66,9 +67,15 @@ class KernelWriter:
     def adopt(self, dump: KernelDump) -> None:
         """Learn from a dump what is ours. Call it with the first dump before any write, and with every later one."""
         self._routes.adopt(dump.routes)
+        self._lost.clear()
         self._nexthops.adopt([*own_nexthops(dump), *dump.shadows.values()])
         self._shadows = self._shadows or dict(dump.shadows)
         self._gateways.update((nexthop.id, nexthop.gateway) for nexthop in dump.nexthops if nexthop.gateway)
+
+    def lost(self, prefixes: Iterable[Prefix]) -> None:
+        """Somebody was heard to delete these routes of ours: what is there now may be theirs."""
+        self._lost.update(prefixes)
+        self._routes.remove(prefixes)
 
     def owns(self, id_: int) -> bool:
         """Tell whether a nexthop or group is ours."""
@@ -91,9 +98,9 @@ class KernelWriter:
                 return self._delete_nexthop(operation)
             case SetNexthop():
                 self._gateways[operation.id] = operation.gateway
-                return self._make(
-                    operation, messages.set_nexthop(operation.id, operation.gateway, self._flags(operation))
-                )
+                flags = self._flags(operation)
+                request = messages.set_nexthop(operation.id, operation.gateway, flags, onlink=operation.onlink)
+                return self._make(operation, request)
             case SetGroup():
                 return [] if operation.like and self._continue(operation) else self._set_group(operation)
 
@@ -211,6 +218,8 @@ class KernelWriter:
         """Note that what `encode` returned was sent; return what was refused, an operation per prefix."""
         prefixes = operation.prefixes
         if isinstance(operation, SetRoutes):
+            if self._lost:
+                refused = self._recover(operation, refused)
             self._routes.add(_without(prefixes, refused))
             return [
                 WriteFailed(SetRoutes(operation.id, (prefixes[index],)), number, self._why(number, text))
@@ -219,6 +228,29 @@ class KernelWriter:
         refused = {index: why for index, why in refused.items() if why[0] != errno.ESRCH}
         self._routes.remove(_without(prefixes, refused))
         return [WriteFailed(DeleteRoutes((prefixes[index],)), *why) for index, why in refused.items()]
+
+    def _recover(self, operation: SetRoutes, refused: Refusals) -> Refusals:
+        """Write routes that were refused because they are there, if they are ours: written between the deletion and
+        the news of it."""
+        ours = [
+            index
+            for index, (number, _) in refused.items()
+            if number == errno.EEXIST and (prefix := operation.prefixes[index]) in self._lost and self._has(prefix)
+        ]
+        self._lost.difference_update(operation.prefixes)
+        if not ours:
+            return refused
+        again = SetRoutes(operation.id, tuple(operation.prefixes[index] for index in ours))
+        self._routes.add(again.prefixes)
+        failed = self._requests.exchange(self.encode(again, self._requests))
+        left = {index: why for index, why in refused.items() if index not in ours}
+        return left | {ours[index]: why for index, why in failed.items()}
+
+    def _has(self, prefix: Prefix) -> bool:
+        """Tell whether the kernel's route to a prefix is ours."""
+        found = lookup.route(prefix)
+        marks = ("bgp", self._metric)
+        return found is not None and (found.protocol, found.metric) == marks and self.owns(found.nexthop)
 
     def _why(self, number: int, text: str) -> str:
         if number == errno.EEXIST:

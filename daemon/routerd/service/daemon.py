@@ -19,10 +19,8 @@ from routerd.api.views import kernel as kernel_view
 from routerd.api.views import snapshot
 from routerd.config.model import Config
 from routerd.core.gateway_health import Reason
-from routerd.core.message import Drain, Gateway, KernelObjects, NeighbourState, RouteAudit, Settle, Work, WriteFailed
+from routerd.core.message import Drain, Gateway, NeighbourState, Settle, Work, WriteFailed
 from routerd.core.router import Router
-from routerd.kernel.audit import audit
-from routerd.kernel.dump import dump, objects
 from routerd.kernel.flush import flush
 from routerd.kernel.monitor import Monitor
 from routerd.kernel.neighbour import Prober, settings
@@ -31,15 +29,13 @@ from routerd.kernel.writer import KernelWriter
 from routerd.service.answers import Answers
 from routerd.service.drains import Drains
 from routerd.service.engine import SLICE, Engine
+from routerd.service.reconciler import Reconciler
 from routerd.service.recording import Recorder
 from routerd.session.speaker import Speaker
 
 SWITCH_INTERVAL = 0.0005
 """Seconds that the core keeps the interpreter from the thread that writes routes: Python's own 5 ms are half of what
 the kernel takes for the routes that it is handed at once."""
-RESYNC_DELAY = 0.02
-"""Seconds that notifications gather before the kernel is read again: a link that flaps sends several."""
-REREAD_DELAY = 1.0
 WATCHDOG_INTERVAL = 5.0
 
 log = structlog.get_logger()
@@ -66,6 +62,7 @@ class Daemon:
         self.engine = Engine(config, self.router, self.writer, self.speaker)
         if record is not None:
             self.engine.recorder = Recorder(record, config, started)
+        self.reconciler = Reconciler(config, self.engine, self.writer)
         self.sysctls = Sysctls(config.fib)
         self.drains = Drains(config.drain.state_file)
         self.answers = Answers(self.engine, self.speaker, self.sysctls, self.drains)
@@ -88,9 +85,9 @@ class Daemon:
         for peer in self.drains.peers:
             self.engine.take(Drain(peer, True))
         # Before the first dump, so that what changes after it does not go unheard.
-        monitor = Monitor(self.writer.port, self.writer.owns, self.engine.kernel_changed, self._neighbour_silent)
+        monitor = Monitor(self.engine.ports, self.reconciler, self._neighbour_silent)
         monitor.start()
-        self._read_kernel()
+        self.reconciler.begin()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         sys.setswitchinterval(SWITCH_INTERVAL)
@@ -101,7 +98,7 @@ class Daemon:
                 group.create_task(self._fail_over())
                 group.create_task(self._listen())
                 group.create_task(self._housekeep())
-                group.create_task(self._reconcile())
+                group.create_task(self.reconciler.run())
                 group.create_task(self._watch_neighbours())
                 group.create_task(self.answers.watch_drains())
                 group.create_task(server.serve(self.answers, listener))
@@ -163,46 +160,6 @@ class Daemon:
             except TimeoutError:
                 self.engine.take(Settle(quiet=not self._more_input))
 
-    async def _reconcile(self) -> None:
-        """Read the kernel again when something changed there, and now and then in any case."""
-        next_audit = time.monotonic() + self.config.fib.audit_interval
-        while True:
-            changed = await self._change_before(next_audit)
-            try:
-                found = await (self._objects() if changed else self._routes())
-            except OSError as error:
-                # The tables change faster than they can be read, or memory is short: both pass.
-                log.warning("the kernel could not be read", reason=str(error), again_in=REREAD_DELAY)
-                await asyncio.sleep(REREAD_DELAY)
-                self.engine.resync.set()
-                continue
-            if not changed:
-                next_audit = time.monotonic() + self.config.fib.audit_interval
-                self.engine.resync.set()  # the objects, too
-            self.engine.take(found)
-            self.engine.wake.set()
-
-    async def _change_before(self, deadline: float) -> bool:
-        """Wait until something changes in the kernel; False if nothing does."""
-        try:
-            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                await self.engine.resync.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    async def _objects(self) -> KernelObjects:
-        await asyncio.sleep(RESYNC_DELAY)
-        self.engine.resync.clear()
-        await self.engine.written()
-        return objects()
-
-    async def _routes(self) -> RouteAudit:
-        await self.engine.written()
-        compared, found = await audit(self.router.fib.expected(), self.config.fib.metric)
-        self.writer.adopt(found)
-        return compared
-
     async def _watch_neighbours(self) -> None:
         """Have the kernel verify, again and again, that the nodes' link layer answers."""
         liveness = self.config.liveness
@@ -241,11 +198,6 @@ class Daemon:
         if self.config.liveness.method != "off" and gateway in self.router.watched:
             self.engine.take(NeighbourState(gateway, alive=False))
             self.engine.wake.set()  # for what failover left to be done later
-
-    def _read_kernel(self) -> None:
-        found = dump(self.config.fib.metric)
-        self.writer.adopt(found)
-        self.engine.take(found)
 
     def _note(self, where: str, what: str, remedy: str) -> None:
         log.warning(what, where=where, remedy=remedy)

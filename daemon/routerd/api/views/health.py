@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from routerd.api.models import ProblemView, SpeakerView, StatusView, SysctlView
 from routerd.api.views import snapshot
+from routerd.api.views.problems.shadows import shadowed
 from routerd.core.gateway_health import Reason
 from routerd.core.rib.peer import Peer
 from routerd.core.route import format_address, format_prefix
@@ -57,6 +58,7 @@ def _problems(router: Router, speaker: SpeakerView, sysctls: list[SysctlView], n
     for peer in router.rib.peers.values():
         yield from _peer_problems(router, peer)
     yield from _refusals(router)
+    yield from shadowed(router)
     for sysctl in sysctls:
         if not sysctl["ok"]:
             yield ProblemView(

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from routerd.core.message.effect import Advertise, CloseSession, Effect, Event, InspectGroups, Program, Resync
 from routerd.core.message.kernel import (
+    PROTOCOLS,
+    ROUTE_TYPES,
     ForeignRoute,
+    ForeignRoutes,
     GroupActivity,
     GroupLost,
     GroupMade,
@@ -19,8 +22,12 @@ from routerd.core.message.kernel import (
     KernelNexthop,
     KernelObjects,
     KernelRoute,
+    Leg,
     NeighbourState,
+    NexthopChange,
     RouteAudit,
+    RouteChange,
+    RoutesChanged,
     SysctlState,
     WriteFailed,
 )
@@ -48,6 +55,8 @@ from routerd.core.message.speaker import (
 )
 
 __all__ = [
+    "PROTOCOLS",
+    "ROUTE_TYPES",
     "Advertise",
     "CloseSession",
     "DeleteNexthop",
@@ -57,6 +66,7 @@ __all__ = [
     "Event",
     "Fault",
     "ForeignRoute",
+    "ForeignRoutes",
     "Gateway",
     "GracefulRestart",
     "GroupActivity",
@@ -71,15 +81,19 @@ __all__ = [
     "KernelNexthop",
     "KernelObjects",
     "KernelRoute",
+    "Leg",
     "Member",
     "NeighbourState",
+    "NexthopChange",
     "Notification",
     "Open",
     "Operation",
     "Program",
     "Resync",
     "RouteAudit",
+    "RouteChange",
     "RouteRefresh",
+    "RoutesChanged",
     "SessionDown",
     "SessionUp",
     "SetGroup",
@@ -106,6 +120,7 @@ Input = (
     | GroupActivity
     | KernelObjects
     | RouteAudit
+    | RoutesChanged
     | NeighbourState
     | GroupMade
     | GroupLost

@@ -6,14 +6,20 @@ to peers and to people is collected in `effects` as it comes up.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from routerd.config.model import Config
 from routerd.core.message import (
     CloseSession,
     Effect,
     Event,
-    ForeignRoute,
+    ForeignRoutes,
     Gateway,
     Interface,
+    KernelGroup,
+    KernelNexthop,
+    NexthopChange,
+    RouteChange,
     RouteRefresh,
     SessionDown,
     SessionUp,
@@ -146,7 +152,7 @@ class Rib:
         """The gateways that the peer's paths lead to, and that of its own address."""
         hops = [*peer.hops, (peer.packed, None)]
         resolved = (self.nexthops.resolve(*hop, peer.packed) for hop in hops)
-        return {resolution.gateway for resolution in resolved if resolution is not None}
+        return {gateway for way in resolved if way is not None for gateway in way.gateways}
 
     def expire(self, peer: Peer) -> None:
         """Graceful restart took too long: what is still stale goes."""
@@ -242,15 +248,18 @@ class Rib:
         )
 
     def network_changed(
-        self, interfaces: tuple[Interface, ...], foreign: tuple[ForeignRoute, ...] | None
+        self,
+        interfaces: tuple[Interface, ...],
+        foreign: ForeignRoutes | None = None,
+        objects: Iterable[KernelNexthop | KernelGroup] | None = None,
     ) -> tuple[set[PathSet], list[Change]]:
-        """Take over a dump of interfaces and foreign routes (None: those last heard of).
+        """Take over a dump of interfaces, foreign routes, nexthop objects and groups (None: those last heard of).
 
         Returns the path sets that decide differently now, and the changes of announcements that are judged
         differently because the router's own addresses or networks are others.
         """
         own = (self.nexthops.addresses, self.nexthops.networks)
-        if not self.nexthops.update(interfaces, foreign):
+        if not self.nexthops.update(interfaces, foreign, objects):
             return set(), []
         different = set(self.loc_rib.invalidate())
         if own == (self.nexthops.addresses, self.nexthops.networks):
@@ -259,6 +268,10 @@ class Rib:
             peer.filter = self._filter(peer)
         self._renew_exports()
         return different, self._rejudge()
+
+    def foreign_changed(self, changes: Iterable[RouteChange | NexthopChange]) -> set[PathSet]:
+        """Take over changes of foreign routes and nexthops; return the path sets that decide differently now."""
+        return set(self.loc_rib.invalidate()) if self.nexthops.apply(changes) else set()
 
     def _rejudge(self) -> list[Change]:
         changes: list[Change] = []

@@ -1,0 +1,1 @@
+"""What `routerd status` calls a problem, a topic a file."""
