@@ -28,8 +28,9 @@ _GROUPS = (
     | _RTMGRP_IPV6_ROUTE
     | _RTMGRP_NEXTHOP
 )
-_RECEIVE_BUFFER = 16 << 20
-"""Octets; the kernel counts some 800 for a route. Another daemon that starts writes 100,000 within a second."""
+_RECEIVE_BUFFER = 32 << 20
+"""Octets. The kernel allows twice as many, and counts 1,280 for a route: another daemon that starts may write or
+delete 100,000 within a second."""
 _DATAGRAM = 65536
 _TURN = 512
 """Notifications that are read before the event loop has its turn again: some milliseconds."""
@@ -68,6 +69,7 @@ class Monitor:
         self._addresses: set[parse.InterfaceAddress] = set()
         self._routes = parse.RouteParser()
         self._changes: list[RouteChange | NexthopChange] = []
+        self._overrun = False
         self._socket = wire.open_socket(groups=_GROUPS, receive_buffer=_RECEIVE_BUFFER)
         self._socket.setblocking(False)
         filter.attach(self._socket, ports)
@@ -94,17 +96,26 @@ class Monitor:
             try:
                 data = self._socket.recv(_DATAGRAM)
             except BlockingIOError:
+                if self._overrun:
+                    self._tell_overrun()
                 return
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                # What was known of links and addresses may be old now, so that every notification is news again.
-                self._links.clear()
-                self._addresses.clear()
-                self._listener.kernel_changed("netlink overrun: notifications were lost")
-                self._listener.routes_stale()
+                self._overrun = True
                 continue
             self._hear(data)
+
+    def _tell_overrun(self) -> None:
+        """The kernel has dropped all since the overrun, until now that the socket is empty: read it from here on.
+
+        What was known of links and addresses may be old, so that every notification is news again.
+        """
+        self._overrun = False
+        self._links.clear()
+        self._addresses.clear()
+        self._listener.kernel_changed("netlink overrun: notifications were lost")
+        self._listener.routes_stale()
 
     def _hear(self, data: bytes) -> None:
         length, kind, flags, _, _ = wire.HEADER.unpack_from(data)
