@@ -64,6 +64,11 @@ async def at_once(network: Network, gateways: set[str]) -> None:
     print(f"{gateways} after {time.monotonic() - began:.3f} s")
 
 
+def batch(network: Network, *commands: str) -> None:
+    """Run `ip` commands on the router, in one breath."""
+    network.router.run("sh", "-c", f"printf '%s\\n' '{chr(10).join(commands)}' | ip -batch -")
+
+
 async def test_a_static_route_is_followed_wherever_it_leads(
     network: Network, daemon: Routerd, clients: list[Client]
 ) -> None:
@@ -120,16 +125,37 @@ async def test_an_address_moves_to_a_bridge(network: Network, daemon: Routerd, c
     clients.append(client)
     client.send(announcement(0, f"{VIP}/32"))
     await at_once(network, {node(0)})
-    move = (
+    batch(
+        network,
         "link add br0 type bridge",
         "link set br0 up",
         "link set eth0 master br0",
         "address del 10.0.0.1/24 dev eth0",
         "address add 10.0.0.1/24 dev br0",
     )
-    network.router.run("sh", "-c", f"printf '%s\\n' '{chr(10).join(move)}' | ip -batch -")
     await becomes(lambda: set(re.findall(r"via (\S+) dev (\S+)", network.route(VIP))), {(node(0), "br0")}, seconds=5)
     assert daemon.peer(0)["state"] == "established"
+
+
+async def test_what_a_flap_flushes_leads_nowhere(network: Network, daemon: Routerd, clients: list[Client]) -> None:
+    """The kernel deletes the static route, and says nothing of it. The session lives on."""
+    network.router.ip("route", "add", "10.5.0.0/16", "via", FIRST)
+    await announce(network, clients)
+    await at_once(network, {FIRST})
+    batch(network, "link set eth0 down", "link set eth0 up")
+    await becomes(lambda: any(f"next hop {FAR}" in problem["what"] for problem in daemon.status()["problems"]))
+    await at_once(network, set())
+    network.router.ip("route", "add", "10.5.0.0/16", "via", SECOND)
+    await at_once(network, {SECOND})
+    assert daemon.peer(0)["state"] == "established"
+
+
+async def test_an_interface_gets_another_name(network: Network, daemon: Routerd, clients: list[Client]) -> None:
+    await announce(network, clients, hop=FIRST)
+    await at_once(network, {FIRST})
+    batch(network, "link set eth0 down", "link set eth0 name lan0", "link set lan0 up")
+    await becomes(lambda: [path["interface"] for path in daemon.get(f"/v1/routes/{VIP}/32")["paths"]], ["lan0"])
+    await at_once(network, {FIRST})
 
 
 async def test_what_shadows_a_vip_is_told(network: Network, daemon: Routerd, clients: list[Client]) -> None:
@@ -166,9 +192,8 @@ async def test_who_takes_the_place_of_a_deleted_route_keeps_it(
     """Both in one breath, before routerd hears of either."""
     await announce(network, clients, hop=FIRST)
     await at_once(network, {FIRST})
-    batch = f"route del {VIP}\\nroute add {VIP} via {SECOND} metric 20 proto static\\n"
     daemon.signal(signal.SIGSTOP)
-    network.router.run("sh", "-c", f"printf '{batch}' | ip -batch -")
+    batch(network, f"route del {VIP}", f"route add {VIP} via {SECOND} metric 20 proto static")
     daemon.signal(signal.SIGCONT)
     await becomes(lambda: daemon.problems().get(f"route {VIP}/32", ""))
     assert "exists" in daemon.problems()[f"route {VIP}/32"]

@@ -160,8 +160,8 @@ class Monitor:
             return f"interface {link.name} deleted"
         if self._links.get(link.ifindex) == link:
             return ""
-        if not link.up:
-            self._listener.routes_stale()
+        # Routes are flushed with a link, and others (IPv6, several legs) hidden and shown with its carrier.
+        self._listener.routes_stale()
         self._links[link.ifindex] = link
         return f"interface {link.name} {'up' if link.up else 'down'}"
 
