@@ -141,6 +141,17 @@ class TestRouter:
         simulation.settle()
         assert simulation.fib() == {VIP: [B]}
 
+    def test_what_waited_for_a_silent_node_alone_proceeds_at_once(self) -> None:
+        simulation = nodes(A, B, graceful=preserving())
+        simulation.restart()
+        simulation.up(B, graceful=preserving())
+        simulation.announce(B, VIP)
+        simulation.end_of_rib(B)
+        simulation.settle()
+        assert OTHER in simulation.fib()
+        simulation.take(NeighbourState(Gateway(parse_address(A), 2), alive=False))
+        assert simulation.fib() == {VIP: [B]}
+
     def test_nothing_is_swept_while_nobody_can_dial_in(self) -> None:
         simulation = nodes(A, B)
         simulation.restart(listening=False)

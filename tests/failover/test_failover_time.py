@@ -72,6 +72,7 @@ def test_failover_jumps_the_queue(site: Site) -> None:
             node.up(*announced)
         loading.up()
         _wait_for_prefixes(site, len(announced), 2)
+        site.wait_for(announced[-1], (first, dying))
         with site.watching_nexthops() as watch:
             id_ = site.nexthop(dying)
             loading.announce(*announced, wait=False)

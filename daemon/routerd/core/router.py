@@ -273,7 +273,7 @@ class Router:
             return []
         failed = self._fail(Reason.SILENT, [gateway])
         self.fib.settle([gateway])  # nobody waits for it after a restart
-        return [*failed, Event("neighbour is silent", fields, level="warning")]
+        return [*failed, *self._settle(now, quiet=False), Event("neighbour is silent", fields, level="warning")]
 
     @staticmethod
     def _program(operations: Sequence[Operation]) -> list[Effect]:
