@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from routerd.api.views.problems.host import host
-from routerd.core.message import ForeignRoute, HostState, Interface, TableFill
+from routerd.core.message import ForeignRoute, HostState, Interface, Leg, TableFill
 from routerd.core.route import parse_address, parse_prefix
 from tests.support.core import LINKS, Simulation
 
@@ -18,6 +18,10 @@ def link(index: int, name: str, address: str, network: str) -> Interface:
     return Interface(index, name, True, (parse_address(address),), (parse_prefix(network),))
 
 
+def way(gateway: str, ifindex: int, metric: int) -> ForeignRoute:
+    return ForeignRoute(1, 3, metric, 0, (Leg(parse_address(gateway), ifindex),))
+
+
 def simulation() -> Simulation:
     """Nodes behind interface 2, other networks, and two ways to the internet of which the first is better."""
     made = Simulation()
@@ -26,10 +30,7 @@ def simulation() -> Simulation:
         BACKUP: link(BACKUP, "wan1", "198.51.100.2", "198.51.100.0/30"),
         LO: link(LO, "lo", "127.0.0.1", "127.0.0.0/8"),
     }
-    made.kernel.foreign = [
-        ForeignRoute(DEFAULT, parse_address("203.0.113.1"), UPLINK, 3, 100),
-        ForeignRoute(DEFAULT, parse_address("198.51.100.1"), BACKUP, 3, 200),
-    ]
+    made.kernel.foreign = {DEFAULT: (way("203.0.113.1", UPLINK, 100), way("198.51.100.1", BACKUP, 200))}
     made.restart()
     made.up("192.168.10.100")
     made.announce("192.168.10.100", "172.16.1.1/32")
@@ -86,7 +87,8 @@ def test_a_worse_way_that_is_strict_drops_what_comes_that_way() -> None:
     state = replace(WELL, dropped=True, strict=frozenset({NODES, OTHER, UPLINK, BACKUP}))
     made = simulation()
     assert places(made, state) == ["interface wan1"]
-    made.kernel.foreign[1] = replace(made.kernel.foreign[1], metric=100)  # equal ways: the filter accepts both
+    first, second = made.kernel.foreign[DEFAULT]
+    made.kernel.foreign[DEFAULT] = (first, replace(second, metric=100))  # equal ways: the filter accepts both
     made.restart()
     assert places(made, state) == []
 

@@ -13,6 +13,7 @@ from routerd.core.message import (
     ForeignRoute,
     KernelGroup,
     KernelNexthop,
+    Leg,
     Member,
     SetGroup,
     SetNexthop,
@@ -67,29 +68,37 @@ def test_foreign_routes(router: Namespace, writer: KernelWriter, compat: int) ->
         "blackhole 172.20.0.0/16",
         "172.21.0.0/16 via 10.0.0.2 proto bgp metric 20",
         "172.22.0.0/16 nhid 900000070 proto bgp metric 20",
+        "172.23.0.0/16 via 10.0.0.2 proto static metric 9",
+        "172.23.0.0/16 via 10.99.0.1 dev eth1 onlink proto static metric 7",
     ):
         router.ip("route", "add", *arguments.split())
     router.ip("-6", "route", "add", "2001:db8::/32", "via", "fd01::9", "metric", "20", "proto", "static")
     first, second = gateway("10.0.0.2").ifindex, gateway("10.0.1.2", "eth1").ifindex
 
-    def route(prefix: str, to: str | None, ifindex: int, protocol: int, metric: int) -> ForeignRoute:
-        gateway = None if to is None else parse_address(to)
-        return ForeignRoute(parse_prefix(prefix), gateway, ifindex, protocol, metric)
+    def route(protocol: int, metric: int, *legs: Leg, nexthop: int = 0, kind: int = 1) -> tuple[ForeignRoute, ...]:
+        return (ForeignRoute(kind, protocol, metric, nexthop, legs),)
+
+    def via(to: str, ifindex: int) -> Leg:
+        return Leg(parse_address(to), ifindex)
 
     found = dump(FIB)
-    assert set(found.foreign) == {
-        route("10.0.0.0/24", None, first, 2, 0),
-        route("10.0.1.0/24", None, second, 2, 0),
-        route("fd00::/64", None, first, 2, 256),
-        route("fd01::/64", None, second, 2, 256),
-        route("0.0.0.0/0", "10.0.0.254", first, 16, 100),
-        route("172.16.0.0/16", "10.0.0.2", first, BGP, 30),
-        route("172.16.0.0/16", "10.0.1.2", second, BGP, 30),
-        route("172.18.0.0/16", "10.0.1.7", second, BGP, 5),
-        route("172.19.0.0/16", "fd00::2", first, 4, 0),
-        route("172.21.0.0/16", "10.0.0.2", first, BGP, 20),
-        route("172.22.0.0/16", "10.0.1.7", second, BGP, 20),
-        route("2001:db8::/32", "fd01::9", second, 4, 20),
+    assert {format_prefix(prefix): routes for prefix, routes in found.foreign.items()} == {
+        "10.0.0.0/24": route(2, 0, Leg(None, first)),
+        "10.0.1.0/24": route(2, 0, Leg(None, second)),
+        "fd00::/64": route(2, 256, Leg(None, first)),
+        "fd01::/64": route(2, 256, Leg(None, second)),
+        "0.0.0.0/0": route(16, 100, via("10.0.0.254", first)),
+        "172.16.0.0/16": route(BGP, 30, via("10.0.0.2", first), via("10.0.1.2", second)),
+        "172.18.0.0/16": route(BGP, 5, nexthop=71),
+        "172.19.0.0/16": route(4, 0, via("fd00::2", first)),
+        "172.20.0.0/16": route(3, 0, kind=6),
+        "172.21.0.0/16": route(BGP, 20, via("10.0.0.2", first)),
+        "172.22.0.0/16": route(BGP, 20, nexthop=900000070),
+        "172.23.0.0/16": (
+            *route(4, 7, Leg(parse_address("10.99.0.1"), second, onlink=True)),
+            *route(4, 9, via("10.0.0.2", first)),
+        ),
+        "2001:db8::/32": route(4, 20, via("fd01::9", second)),
     }
     assert found.routes == {}
     assert found.foreign_bgp == ForeignBgp(4, 1, prefixes("172.16.0.0/16", "172.18.0.0/16", *TAGGED))
@@ -113,7 +122,7 @@ def test_an_untouched_namespace(router: Namespace) -> None:
     router.ip("address", "flush", "dev", "eth1")
     with router.enter():
         found = dump(FIB)
-    assert (found.routes, found.foreign, found.nexthops, found.groups) == ({}, (), (), ())
+    assert (found.routes, found.foreign, found.nexthops, found.groups) == ({}, {}, (), ())
 
 
 async def test_dump_in_a_thread_leaves_the_loop_alive(writer: KernelWriter) -> None:
@@ -126,19 +135,6 @@ async def test_dump_in_a_thread_leaves_the_loop_alive(writer: KernelWriter) -> N
         longest, last = max(longest, now - last), now
     assert len((await task)[1].routes) == 20_000
     assert longest < 0.1
-
-
-async def test_an_audit_tells_when_foreign_routes_are_others(router: Namespace, writer: KernelWriter) -> None:
-    """They may be a full table, which the core need not look at again."""
-    router.ip("nexthop", "add", "id", "900000070", "via", "10.0.0.7", "dev", "eth0", "proto", "zebra")
-    router.ip("route", "add", "172.16.0.0/16", "nhid", "900000070", "proto", "bgp", "metric", "20")
-    first, found = await audit({}, FIB)
-    assert first.foreign == found.foreign
-    same, found = await audit({}, FIB, found.foreign)
-    assert same.foreign is None
-    router.ip("nexthop", "replace", "id", "900000070", "via", "10.0.0.8", "dev", "eth0", "proto", "zebra")
-    other, found = await audit({}, FIB, found.foreign)
-    assert other.foreign == found.foreign is not None
 
 
 def test_lookup(router: Namespace, writer: KernelWriter) -> None:

@@ -116,7 +116,7 @@ def brief(failures: list[WriteFailed | GroupLost]) -> list[GroupLost | tuple[Ope
 
 
 def ordered(state: KernelDump) -> tuple[object, ...]:
-    return (state.interfaces, state.nexthops, state.groups, state.routes, set(state.foreign))
+    return (state.interfaces, state.nexthops, state.groups, state.routes, state.foreign)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -6,7 +6,23 @@ from dataclasses import dataclass
 
 import pytest
 
-from routerd.core.message import DeleteNexthop, Member, SetGroup, SetNexthop, SetRoutes
+from routerd.core.message import (
+    DeleteNexthop,
+    DeleteRoutes,
+    ForeignRoute,
+    Gateway,
+    KernelNexthop,
+    Leg,
+    Member,
+    NexthopChange,
+    RouteChange,
+    SetGroup,
+    SetNexthop,
+    SetRoutes,
+)
+from routerd.core.route import parse_address, parse_prefix
+from routerd.kernel.bulk import Bulk
+from routerd.kernel.dump import is_own
 from routerd.kernel.monitor import Monitor
 from routerd.kernel.writer import KernelWriter
 from tests.kernel.scenario import FIB, gateway, many
@@ -17,11 +33,29 @@ pytestmark = needs_root
 
 @dataclass
 class Watched:
-    """A router with a writer and a monitor; `reasons` is what the monitor said."""
+    """A router with a writer and a monitor; `reasons` is what the monitor said, `changes` what of routes."""
 
     router: Namespace
     writer: KernelWriter
     reasons: asyncio.Queue[str]
+    changes: asyncio.Queue[RouteChange | NexthopChange]
+    stale: int = 0
+
+    def owns(self, id_: int) -> bool:
+        return self.writer.owns(id_)
+
+    def owns_route(self, route: ForeignRoute) -> bool:
+        return is_own(route, FIB)
+
+    def kernel_changed(self, reason: str) -> None:
+        self.reasons.put_nowait(reason)
+
+    def routes_changed(self, changes: tuple[RouteChange | NexthopChange, ...]) -> None:
+        for change in changes:
+            self.changes.put_nowait(change)
+
+    def routes_stale(self) -> None:
+        self.stale += 1
 
     async def hears(self, wanted: str) -> None:
         """Wait for a reason that begins with `wanted`; others before it do not matter."""
@@ -34,8 +68,8 @@ class Watched:
 async def watched(router: Namespace) -> AsyncIterator[Watched]:
     """Two nexthops, a resilient group of them and ten routes, written while the monitor listens."""
     with router.enter():
-        made = Watched(router, KernelWriter(FIB), asyncio.Queue())
-        monitor = Monitor(made.writer.port, made.writer.owns, made.reasons.put_nowait, lambda entry, port: None)
+        made = Watched(router, KernelWriter(FIB), asyncio.Queue(), asyncio.Queue())
+        monitor = Monitor([made.writer.port], made, lambda entry, port: None)
         monitor.start()
         made.writer.write([SetNexthop(1, gateway("10.0.0.2")), SetNexthop(2, gateway("10.0.1.2", "eth1"))])
         made.writer.write([SetGroup(10, (Member(1), Member(2)), buckets=32, idle_timer=1), SetRoutes(10, many(10))])
@@ -79,26 +113,88 @@ async def test_nexthops(watched: Watched) -> None:
     await watched.hears("nexthop id 1 deleted by someone else")
 
 
-async def test_own_writes_are_not_heard(watched: Watched) -> None:
-    watched.writer.write([SetNexthop(3, gateway("10.0.0.3")), SetGroup(11, (Member(3), Member(1)))])
-    watched.writer.write([SetGroup(11, (Member(3),)), DeleteNexthop(1), DeleteNexthop(10)])
-    await asyncio.sleep(0.2)
+async def test_foreign_nexthops(watched: Watched) -> None:
+    watched.router.ip("nexthop", "add", "id", "99", "via", "10.99.0.9", "dev", "eth0", "onlink")
+    where = Gateway(parse_address("10.99.0.9"), gateway("10.0.0.2").ifindex)
+    assert await watched.changes.get() == NexthopChange(99, KernelNexthop(99, 0, where, onlink=True))
+    watched.router.ip("nexthop", "delete", "id", "99")
+    assert await watched.changes.get() == NexthopChange(99, None)
     assert watched.reasons.empty()
+
+
+async def test_foreign_routes_and_what_others_do_to_routerds(watched: Watched) -> None:
+    via = Leg(parse_address("10.0.0.9"), gateway("10.0.0.2").ifindex)
+    static, vip = parse_prefix("10.77.0.0/16"), many(1)[0]
+    watched.router.ip("route", "add", "172.99.0.0/16", "via", "10.0.0.9", "table", "77")
+    watched.router.ip("route", "add", "10.77.0.0/16", "via", "10.0.0.9", "metric", "7", "proto", "static")
+    assert await watched.changes.get() == RouteChange(static, ForeignRoute(1, 4, 7, 0, (via,)))
+    watched.router.ip("route", "del", "10.77.0.0/16")
+    assert await watched.changes.get() == RouteChange(static, ForeignRoute(1, 4, 7, 0, (via,)), deleted=True)
+    ours = ForeignRoute(1, 186, 20, 10, ())
+    watched.router.ip("route", "del", "172.16.0.0")
+    assert await watched.changes.get() == RouteChange(vip, ours, own=True, deleted=True)
+    watched.writer.write([SetRoutes(10, (vip,))])
+    watched.router.ip("route", "replace", "172.16.0.0", "via", "10.0.0.9", "metric", "20", "proto", "static")
+    assert await watched.changes.get() == RouteChange(vip, ForeignRoute(1, 4, 20, 0, (via,)), replaces=True)
+    assert watched.reasons.empty()
+
+
+async def test_what_changes_routes_silently_is_told_as_such(watched: Watched) -> None:
+    watched.router.ip("address", "add", "10.9.0.1/24", "dev", "eth0")
+    await watched.hears("address 10.9.0.1 on interface")
+    assert watched.stale == 0
+    watched.router.ip("address", "del", "10.9.0.1/24", "dev", "eth0")
+    await watched.hears("address 10.9.0.1 on interface")
+    assert watched.stale == 1
+    watched.router.ip("link", "set", "eth1", "down")
+    await watched.hears("interface eth1 down")
+    assert watched.stale >= 2
+
+
+async def test_own_writes_are_not_heard(watched: Watched) -> None:
+    """Nor is what the kernel does along with them: it deletes the IPv6 routes of an emptied group one by one."""
+    writer = watched.writer
+    writer.write([SetNexthop(3, gateway("10.0.0.3")), SetGroup(11, (Member(3), Member(1)))])
+    writer.write([SetGroup(11, (Member(3),)), DeleteNexthop(1), DeleteNexthop(10), DeleteRoutes(many(10))])
+    vips6 = tuple(parse_prefix(f"2001:db8::{number:x}/128") for number in range(10))
+    writer.write([SetNexthop(4, gateway("fd00::2")), SetGroup(12, (Member(4),)), SetRoutes(12, vips6)])
+    writer.write([DeleteNexthop(4)])
+    watched.router.ip("nexthop", "add", "id", "99", "blackhole")
+    assert await watched.changes.get() == NexthopChange(99, KernelNexthop(99, 0, None))
+    assert watched.reasons.empty()
+    assert watched.changes.empty()
+
+
+async def test_what_the_bulk_writes_is_not_heard(router: Namespace) -> None:
+    with router.enter():
+        writer = KernelWriter(FIB)
+        done, loop = asyncio.Event(), asyncio.get_running_loop()
+        bulk = Bulk(writer, lambda: loop.call_soon_threadsafe(done.set))
+        watched = Watched(router, writer, asyncio.Queue(), asyncio.Queue())
+        monitor = Monitor([writer.port, bulk.port], watched, lambda entry, port: None)
+        monitor.start()
+        writer.write([SetNexthop(1, gateway("10.0.0.2"))])
+        bulk.start(SetRoutes(1, many(2000)))
+        await done.wait()
+        assert bulk.finish() == []
+        router.ip("nexthop", "add", "id", "99", "blackhole")
+        assert await watched.changes.get() == NexthopChange(99, KernelNexthop(99, 0, None))
+        monitor.close()
+        bulk.close()
+        writer.close()
 
 
 async def test_an_overrun_is_reported(router: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("routerd.kernel.monitor._RECEIVE_BUFFER", 4096)
-    reasons: list[str] = []
     with router.enter():
-        monitor = Monitor(0, lambda _: True, reasons.append, lambda entry, port: None)
         writer = KernelWriter(FIB)
+        watched = Watched(router, writer, asyncio.Queue(), asyncio.Queue())
+        monitor = Monitor([], watched, lambda entry, port: None)
         writer.write([SetNexthop(id_, gateway("10.0.0.2")) for id_ in range(1, 200)])
         monitor.start()
-        await asyncio.sleep(0.1)
-        assert sum("overrun" in reason for reason in reasons) == 1
-        reasons.clear()
+        await watched.hears("netlink overrun")
+        assert watched.stale == 1
         writer.write([SetNexthop(200, gateway("10.0.0.2"))])
-        await asyncio.sleep(0.1)
-        assert reasons == ["nexthop id 200 changed by someone else"]
+        await watched.hears("nexthop id 200 changed by someone else")
         monitor.close()
         writer.close()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from routerd.core.message import Gateway
+from routerd.core.message import ForeignRoute, Gateway, NexthopChange, RouteChange
 from routerd.core.probing import Schedule
 from routerd.core.route import parse_address
 from routerd.kernel.monitor import Monitor
@@ -23,6 +23,25 @@ pytestmark = needs_root
 
 NODE, NODE6 = "10.0.0.65", "fd00::65"
 SIOCDARP = 0x8953
+
+
+class Indifferent:
+    """Does not care for what the monitor tells of all but neighbours."""
+
+    def owns(self, id_: int) -> bool:
+        return False
+
+    def owns_route(self, route: ForeignRoute) -> bool:
+        return False
+
+    def kernel_changed(self, reason: str) -> None:
+        """A link, an address or a nexthop changed."""
+
+    def routes_stale(self) -> None:
+        """Routes may have changed."""
+
+    def routes_changed(self, changes: tuple[RouteChange | NexthopChange, ...]) -> None:
+        """Routes changed."""
 
 
 @dataclass
@@ -79,9 +98,7 @@ async def link() -> AsyncIterator[Link]:
         lladdr = node.ip_json("link", "show", "eth0")[0]["address"]
         with router.enter():
             made = Link(router, node, Prober(), lladdr, socket.if_nametoindex("eth0"))
-            monitor = Monitor(
-                1, lambda _: False, lambda _: None, lambda entry, port: made.heard.append((entry, port))
-            )
+            monitor = Monitor([1], Indifferent(), lambda entry, port: made.heard.append((entry, port)))
             monitor.start()
             made.round()
             await becomes(made.alive, [True, True])

@@ -7,12 +7,13 @@ same effects. It ties the two pure rooms: the RIB's path-set changes become what
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from errno import EEXIST
 
 from routerd.config.model import Config
 from routerd.core.fib.adopt import adopt
-from routerd.core.fib.drift import Mended, mend_objects, mend_routes
+from routerd.core.fib.drift import Mended, mend_changes, mend_objects, mend_routes
 from routerd.core.fib.fib import Fib
 from routerd.core.fib.model import WIDEST, Shape, in_order
 from routerd.core.gateway_health import GatewayHealth, Reason
@@ -32,11 +33,14 @@ from routerd.core.message import (
     KernelDump,
     KernelObjects,
     NeighbourState,
+    NexthopChange,
     Operation,
     Program,
     Resync,
     RouteAudit,
+    RouteChange,
     RouteRefresh,
+    RoutesChanged,
     SessionDown,
     SessionUp,
     SetGroup,
@@ -154,6 +158,8 @@ class Router:
                 effects += self._reconcile(message, now)
             case KernelObjects():
                 effects += self._objects(message, now)
+            case RoutesChanged():
+                effects += self._routes_changed(message, now)
             case RouteAudit():
                 effects += self._audited(message, now)
             case NeighbourState(gateway=gateway, alive=alive):
@@ -275,9 +281,14 @@ class Router:
         self.fib.settle([gateway])  # nobody waits for it after a restart
         return [*failed, *self._settle(now, quiet=False), Event("neighbour is silent", fields, level="warning")]
 
-    @staticmethod
-    def _program(operations: Sequence[Operation]) -> list[Effect]:
-        return [Program(tuple(operations))] if operations else []
+    def _program(self, operations: Sequence[Operation]) -> list[Effect]:
+        return [Program(tuple(map(self._addressed, operations)))] if operations else []
+
+    def _addressed(self, operation: Operation) -> Operation:
+        """A gateway that is on the link only because a route says so: its nexthop must say it, too."""
+        if isinstance(operation, SetNexthop) and operation.gateway in self.rib.nexthops.onlink:
+            return replace(operation, onlink=True)
+        return operation
 
     def _fail(self, reason: Reason, gateways: Iterable[Gateway]) -> list[Effect]:
         """Take gateways out of every group before all else that is to be written."""
@@ -380,7 +391,7 @@ class Router:
     def _reconcile(self, dump: KernelDump, now: float) -> list[Effect]:
         """The first dump: adopt what is there. From now on the kernel may be written."""
         self.foreign_bgp = dump.foreign_bgp
-        self.rib.network_changed(dump.interfaces, dump.foreign)
+        self.rib.network_changed(dump.interfaces, dump.foreign, [*dump.nexthops, *dump.groups])
         effects = self._program(adopt(self.fib, dump, now))
         self.synchronised = True
         if self.fib.groups.by_id:
@@ -398,7 +409,7 @@ class Router:
         """Something changed in the kernel: bring links, nexthop objects and groups in line."""
         if not self.synchronised:
             return []
-        different, changes = self.rib.network_changed(dump.interfaces, None)
+        different, changes = self.rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
         up = {interface.index for interface in dump.interfaces if interface.up}
         known = self.fib.groups.nexthops.keys() | self.fib.groups.down
         effects = self._fail(Reason.LINK_DOWN, [gateway for gateway in known if gateway.ifindex not in up])
@@ -412,7 +423,7 @@ class Router:
         effects += self._revive(now)
         self._changed(changes)
         self._want(different)
-        self._retry_refused()
+        self._retry_refused([*self.fib.refused])
         return effects + self._settle(now, quiet=True)
 
     def _audited(self, audit: RouteAudit, now: float) -> list[Effect]:
@@ -420,15 +431,39 @@ class Router:
         self.foreign_bgp = audit.foreign_bgp
         interfaces = tuple(self.rib.nexthops.interfaces.values())
         different, changes = self.rib.network_changed(interfaces, audit.foreign)
+        more, others = self.rib.foreign_changed(self._foreign(audit.since))
+        different |= more
+        changes += others
         self.rib.forget_dynamic_peers(now, {gateway.address for gateway in self.fib.awaited()})
         effects = self._mended(mend_routes(self.fib, audit), drift=True)
         self._changed(changes)
         self._want(different)
-        self._retry_refused()
+        self._retry_refused([*self.fib.refused])
         return effects + self._settle(now, quiet=True)
 
-    def _retry_refused(self) -> None:
-        for prefix in list(self.fib.refused):
+    def _routes_changed(self, message: RoutesChanged, now: float) -> list[Effect]:
+        """Others changed routes: mend routerd's own, and follow the ways to next hops."""
+        if not self.synchronised:
+            return []
+        effects = self._mended(mend_changes(self.fib, message.changes, self.config.fib.metric), drift=True)
+        different, changes = self.rib.foreign_changed(self._foreign(message.changes))
+        self._changed(changes)
+        self._want(different)
+        routes = (change for change in message.changes if isinstance(change, RouteChange))
+        free = [route.prefix for route in routes if route.deleted and route.prefix in self.fib.refused]
+        self._retry_refused(free)
+        if not different and not changes and not free:
+            return effects
+        return effects + self._settle(now, quiet=True)
+
+    def _foreign(self, changes: Iterable[RouteChange | NexthopChange]) -> Iterator[RouteChange | NexthopChange]:
+        """Pass over what was done to routes that are routerd's by their marks."""
+        for change in changes:
+            if not isinstance(change, RouteChange) or not change.own:
+                yield change
+
+    def _retry_refused(self, prefixes: Iterable[Prefix]) -> None:
+        for prefix in prefixes:
             decision = self.rib.loc_rib.decision(self.rib.loc_rib.paths_of(prefix))
             self.fib.want([prefix], decision.members, decision.leaving)
 

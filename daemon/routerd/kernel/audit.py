@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 from routerd.config.model import FibSection
-from routerd.core.message import ForeignRoute, KernelDump, RouteAudit
+from routerd.core.message import KernelDump, RouteAudit
 from routerd.core.route import Prefix
 from routerd.kernel.dump import dump
 
 
-async def audit(
-    expected: dict[Prefix, int], fib: FibSection, foreign: tuple[ForeignRoute, ...] = ()
-) -> tuple[RouteAudit, KernelDump]:
-    """Dump the kernel and compare its routes, in a thread; `foreign` are the foreign ones of the dump before. Returns
-    the dump, too. OSError if netlink fails."""
-    return await asyncio.to_thread(_audit, expected, fib, foreign)
+async def audit(expected: dict[Prefix, int], fib: FibSection) -> tuple[RouteAudit, KernelDump]:
+    """Dump the kernel and compare its routes, in a thread. Returns the dump, too. OSError if netlink fails."""
+    return await asyncio.to_thread(_audit, expected, fib)
 
 
-def _audit(
-    expected: dict[Prefix, int], fib: FibSection, foreign: tuple[ForeignRoute, ...]
-) -> tuple[RouteAudit, KernelDump]:
+def _audit(expected: dict[Prefix, int], fib: FibSection) -> tuple[RouteAudit, KernelDump]:
     found = dump(fib)
-    compared = compare(expected, found)
-    # Another daemon's full table is the same most of the time: then the core need not look at it again.
-    return (replace(compared, foreign=None) if found.foreign == foreign else compared), found
+    return compare(expected, found), found
 
 
 def compare(expected: dict[Prefix, int], found: KernelDump) -> RouteAudit:

@@ -28,12 +28,14 @@ class _Job(NamedTuple):
 
 
 class Bulk:
-    """Writes the routes of a few operations, in order. `wake` is called, in the thread, when one of them is done."""
+    """Writes the routes of a few operations, in order. `wake` is called, in the thread, when one of them is done.
+    `port` is the netlink port id."""
 
     def __init__(self, writer: KernelWriter, wake: Callable[[], object]) -> None:
         self._writer = writer
         self._wake = wake
         self._requests = Requests()
+        self.port = self._requests.port
         self._thread = ThreadPoolExecutor(1, "fib")
         self._jobs: deque[_Job] = deque()
 

@@ -14,6 +14,7 @@ from routerd.config.model import FibSection
 from routerd.core.message import (
     ForeignBgp,
     ForeignRoute,
+    ForeignRoutes,
     Interface,
     KernelDump,
     KernelGroup,
@@ -42,10 +43,11 @@ def _head(size: int, kind: int) -> int:
 _TABLE, _PRIORITY, _NH_ID = _head(8, 15), _head(8, 6), _head(8, 30)
 _DST: dict[int, int] = {AF_INET: _head(8, 1), AF_INET6: _head(20, 1)}
 _OWN: dict[int, struct.Struct] = {
-    AF_INET: struct.Struct("=xB3xB6x I4x I4s II II"),
-    AF_INET6: struct.Struct("=xB3xB6x I4x I16s II II"),
+    AF_INET: struct.Struct("=xBHxBxB4x I4x I4s II II"),
+    AF_INET6: struct.Struct("=xBHxBxB4x I4x I16s II II"),
 }
-"""How routes with a nexthop id look: struct rtmsg, RTA_TABLE, RTA_DST, RTA_PRIORITY, RTA_NH_ID, in this order."""
+"""How routes with a nexthop id look: struct rtmsg, RTA_TABLE, RTA_DST, RTA_PRIORITY, RTA_NH_ID, in this order. The
+second value is not 0 for a route for a source or a type of service."""
 
 
 def dump(fib: FibSection) -> KernelDump:
@@ -56,12 +58,11 @@ def dump(fib: FibSection) -> KernelDump:
     OSError if netlink fails, DumpInterruptedError if the nexthops change so fast that no dump of them is whole.
     """
     routes: dict[Prefix, int] = {}
-    others: list[parse.Route] = []
+    foreign: ForeignRoutes = {}
+    bgp: list[Prefix] = []
     for family in (AF_INET, AF_INET6):
-        _read_routes(family, fib, routes, others)
+        _read_routes(family, fib, routes, foreign, bgp)
     singles, groups = nexthops()
-    foreign = tuple(_foreign(others, singles, groups))
-    bgp = [route.prefix for route in others if route.protocol == wire.RTPROT_BGP]
     entries: list[KernelNexthop | KernelGroup] = [*singles, *groups]
     objects = sum(entry.protocol == wire.RTPROT_BGP and entry.id not in fib.ids for entry in entries)
     told = ForeignBgp(len(bgp), objects, tuple(bgp[:_TOLD]))
@@ -74,8 +75,8 @@ def objects() -> KernelObjects:
 
 
 def main_table(family: int, protocol: int = 0) -> Iterator[tuple[bytes, int, int]]:
-    """Dump the unicast routes of the main table; the kernel filters, by `protocol` too if it is not 0."""
-    body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, wire.RT_TABLE_MAIN, protocol, 0, wire.RTN_UNICAST, 0)
+    """Dump the routes of the main table; the kernel filters, by `protocol` too if it is not 0."""
+    body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, wire.RT_TABLE_MAIN, protocol, 0, 0, 0)
     try:
         yield from wire.dump(wire.RTM_GETROUTE, body)
     except OSError as error:
@@ -84,40 +85,42 @@ def main_table(family: int, protocol: int = 0) -> Iterator[tuple[bytes, int, int
             raise
 
 
-def _read_routes(family: int, fib: FibSection, routes: dict[Prefix, int], others: list[parse.Route]) -> None:
+def is_own(route: ForeignRoute, fib: FibSection) -> bool:
+    """Tell whether a route bears routerd's marks."""
+    return route.protocol == wire.RTPROT_BGP and route.metric == fib.metric and route.nexthop in fib.ids
+
+
+def _read_routes(
+    family: int, fib: FibSection, routes: dict[Prefix, int], foreign: ForeignRoutes, bgp: list[Prefix]
+) -> None:
+    """Part the routes into routerd's and the foreign ones, of which those of protocol bgp are listed, too."""
     metric, ids = fib.metric, fib.ids
     layout, dst_head = _OWN[family], _DST[family]
     unpack, size = layout.unpack_from, layout.size
+    parser = parse.RouteParser()
+    known: dict[tuple[int, int, int, int], tuple[ForeignRoute]] = {}
     for data, start, end in main_table(family):
         if end - start >= size:
-            bits, protocol, table, dst, address, priority, value, nh_id, nexthop = unpack(data, start)
-            if table == _TABLE and dst == dst_head and priority == _PRIORITY and nh_id == _NH_ID:
+            bits, special, protocol, kind, table, dst, address, priority, value, nh_id, nexthop = unpack(data, start)
+            if table == _TABLE and dst == dst_head and priority == _PRIORITY and nh_id == _NH_ID and not special:
                 prefix = Prefix(_LENGTHS[bits] + address)
                 if nexthop in ids and protocol == wire.RTPROT_BGP and value == metric:
                     routes[prefix] = nexthop
                 elif not parse.is_scoped(prefix):
-                    others.append(parse.Route(prefix, protocol, value, nexthop, ()))
+                    # Its legs, which follow in compat mode only, are those of the nexthop.
+                    said = kind, protocol, value, nexthop
+                    one = known.get(said) or known.setdefault(said, (ForeignRoute(*said, ()),))
+                    foreign[prefix] = foreign[prefix] + one if prefix in foreign else one
+                    if protocol == wire.RTPROT_BGP:
+                        bgp.append(prefix)
                 continue
-        route = parse.route(data, start, end)
-        if route.protocol == wire.RTPROT_BGP and route.metric == metric and route.nexthop in ids:
-            routes[route.prefix] = route.nexthop
-        elif not parse.is_scoped(route.prefix):
-            others.append(route)
-
-
-def _foreign(
-    routes: list[parse.Route], nexthops: tuple[KernelNexthop, ...], groups: tuple[KernelGroup, ...]
-) -> Iterator[ForeignRoute]:
-    """One entry a leg. A route with a nexthop id shows its legs only in compat mode, where reading them takes long:
-    take them from the id."""
-    legs: dict[int, tuple[parse.Leg, ...]] = {
-        n.id: (parse.Leg(n.gateway.address, n.gateway.ifindex),) for n in nexthops if n.gateway
-    }
-    for group in groups:
-        legs[group.id] = tuple(leg for member in group.members for leg in legs.get(member.id, ()))
-    for route in routes:
-        for leg in route.legs or legs.get(route.nexthop, ()):
-            yield ForeignRoute(route.prefix, leg.gateway, leg.ifindex, route.protocol, route.metric)
+        prefix, found = parser.parse(data, start, end)
+        if found and is_own(found[0], fib):
+            routes[prefix] = found[0].nexthop
+        elif found and not parse.is_scoped(prefix):
+            foreign[prefix] = foreign[prefix] + found if prefix in foreign else found
+            if found[0].protocol == wire.RTPROT_BGP:
+                bgp.append(prefix)
 
 
 def _interfaces() -> tuple[Interface, ...]:

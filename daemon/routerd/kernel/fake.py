@@ -15,12 +15,14 @@ from routerd.core.message import (
     DeleteNexthop,
     DeleteRoutes,
     ForeignRoute,
+    ForeignRoutes,
     Gateway,
     GroupLost,
     Interface,
     KernelDump,
     KernelGroup,
     KernelNexthop,
+    Leg,
     Operation,
     SetGroup,
     SetNexthop,
@@ -29,7 +31,9 @@ from routerd.core.message import (
 )
 from routerd.core.route import Family, Prefix, contains, family_of
 from routerd.kernel.parse import is_scoped
-from routerd.kernel.wire import RTPROT_BGP
+from routerd.kernel.wire import RTN_UNICAST, RTPROT_BGP
+
+_RTPROT_KERNEL = 2
 
 _FIB = FibSection()
 
@@ -45,10 +49,10 @@ class FakeKernel:
     wide_weights = True
 
     def __init__(
-        self, interfaces: Sequence[Interface] = (), foreign: Sequence[ForeignRoute] = (), fib: FibSection = _FIB
+        self, interfaces: Sequence[Interface] = (), foreign: ForeignRoutes | None = None, fib: FibSection = _FIB
     ) -> None:
         self.interfaces = {interface.index: interface for interface in interfaces}
-        self.foreign = list(foreign)
+        self.foreign = {} if foreign is None else foreign
         self.nexthops: dict[int, KernelNexthop] = {}
         self.groups: dict[int, KernelGroup] = {}
         self.routes: dict[Prefix, int] = {}
@@ -62,8 +66,18 @@ class FakeKernel:
             tuple(self.nexthops[id_] for id_ in sorted(self.nexthops)),
             tuple(self.groups[id_] for id_ in sorted(self.groups)),
             dict(self.routes),
-            tuple(self.foreign),
+            self._connected() | self.foreign,
         )
+
+    def _connected(self) -> ForeignRoutes:
+        """The routes that the kernel makes of addresses; `foreign` has those that people or other daemons made."""
+        found: ForeignRoutes = {}
+        for interface in self.interfaces.values():
+            for network in interface.networks if interface.name != "lo" else ():
+                metric = 0 if family_of(network) is Family.IPV4 else 256
+                route = ForeignRoute(RTN_UNICAST, _RTPROT_KERNEL, metric, 0, (Leg(None, interface.index),))
+                found[network] = (*found.get(network, ()), route)
+        return found
 
     def adopt(self, dump: KernelDump) -> None:
         """Nothing to learn: protocol and id always tell what is ours here."""
@@ -107,8 +121,8 @@ class FakeKernel:
     def _carry_out(self, operation: Operation) -> int:
         """Return 0 or the errno of the refusal."""
         match operation:
-            case SetNexthop(id_, gateway):
-                return self._set_nexthop(id_, gateway)
+            case SetNexthop():
+                return self._set_nexthop(operation.id, operation.gateway, onlink=operation.onlink)
             case SetGroup():
                 return self._set_group(operation)
             case SetRoutes(id_, (prefix,)):
@@ -119,7 +133,7 @@ class FakeKernel:
                 self.delete(id_)
         return 0
 
-    def _set_nexthop(self, id_: int, gateway: Gateway) -> int:
+    def _set_nexthop(self, id_: int, gateway: Gateway, *, onlink: bool) -> int:
         if self._is_foreign(id_):
             return errno.EEXIST
         interface = self.interfaces.get(gateway.ifindex)
@@ -131,9 +145,13 @@ class FakeKernel:
         if not ipv4 and gateway.address in interface.addresses:
             return errno.EINVAL
         link_local = is_scoped(Prefix(b"\x80" + gateway.address)) and not ipv4
-        if not link_local and not any(contains(network, gateway.address) for network in interface.networks):
+        if (
+            not link_local
+            and not onlink
+            and not any(contains(network, gateway.address) for network in interface.networks)
+        ):
             return errno.ENETUNREACH if ipv4 else errno.EHOSTUNREACH
-        self.nexthops[id_] = KernelNexthop(id_, RTPROT_BGP, gateway)
+        self.nexthops[id_] = KernelNexthop(id_, RTPROT_BGP, gateway, onlink=onlink)
         return 0
 
     def _set_group(self, group: SetGroup) -> int:
@@ -158,7 +176,7 @@ class FakeKernel:
     def _set_route(self, id_: int, prefix: Prefix) -> int:
         if not self.owns(id_):
             return errno.EINVAL
-        if any(route.prefix == prefix and route.metric == self._fib.metric for route in self.foreign):
+        if any(route.metric == self._fib.metric for route in self.foreign.get(prefix, ())):
             return errno.EEXIST
         group = self.groups.get(id_)
         members = (id_,) if group is None else tuple(member.id for member in group.members)

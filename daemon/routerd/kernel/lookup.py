@@ -8,16 +8,11 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from routerd.core.message import KernelLeg, KernelRoute, Member
+from routerd.core.message import PROTOCOLS, KernelLeg, KernelRoute, Member
 from routerd.core.route import IPV4_PREFIX_SIZE, Address, Prefix, format_address, parse_address
 from routerd.kernel import messages, wire
 from routerd.kernel.dump import main_table
-
-_PROTOCOLS = {
-    2: "kernel", 3: "boot", 4: "static", 9: "ra", 11: "zebra", 12: "bird", 16: "dhcp", 17: "mrouted",
-    18: "keepalived", 42: "babel", 99: "openr", 186: "bgp", 187: "isis", 188: "ospf", 189: "rip", 192: "eigrp",
-}  # fmt: skip
-"""Linux: linux/rtnetlink.h, rtm_protocol."""
+from routerd.kernel.parse import prefix_of
 
 _RTM_F_LOOKUP_TABLE, _RTM_F_FIB_MATCH = 0x1000, 0x2000
 _RTA_DST = 1
@@ -42,7 +37,7 @@ def route(prefix: Prefix) -> KernelRoute | None:
         return None
     nexthop = found.get_attr("RTA_NH_ID")
     return KernelRoute(
-        protocol=_PROTOCOLS.get(found["proto"], str(found["proto"])),
+        protocol=PROTOCOLS.get(found["proto"], str(found["proto"])),
         metric=found.get_attr("RTA_PRIORITY") or 0,
         nexthop=nexthop or 0,
         legs=tuple(_members(nexthop) if nexthop else _legs(found)),
@@ -73,7 +68,8 @@ def _find(prefix: Prefix) -> Any:
     """Look the prefix's first address up; None if the kernel has no route to exactly this prefix.
 
     The longest match is the prefix itself, a shorter one (it is absent) or a more specific one that hides it,
-    as a route of another table does. Only those need a dump.
+    as a route of another table does. Only those need a dump, and IPv6 where it answers with another route that has
+    led to the same nexthop: its cache is the nexthop's.
     """
     bits, address = prefix[0], prefix[1:]
     ipv4 = len(prefix) == IPV4_PREFIX_SIZE
@@ -90,8 +86,11 @@ def _find(prefix: Prefix) -> Any:
             raise
     else:
         found = messages.decode(answer)
-        if found["table"] == wire.RT_TABLE_MAIN and found["dst_len"] <= bits:
-            return found if found["dst_len"] == bits else None
+        length = found["dst_len"]
+        there = parse_address(found.get_attr("RTA_DST")) if length else Address(bytes(len(address)))
+        covered = prefix_of(address, length) == prefix_of(there, length)
+        if found["table"] == wire.RT_TABLE_MAIN and length <= bits and covered:
+            return found if length == bits else None
     exact = [
         messages.decode(data[start - wire.HEADER.size : end])
         for data, start, end in main_table(family)

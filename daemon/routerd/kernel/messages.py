@@ -19,6 +19,9 @@ from routerd.kernel import wire
 MULTIPATH, RESILIENT = 0, 1
 """NHA_GROUP_TYPE: hash-threshold and resilient."""
 
+RTNH_F_ONLINK = 4
+"""Flag of a nexthop object, and of a route's leg: the gateway is on the link, whatever the routes say."""
+
 TICKS = 100
 """Resilient groups count time in hundredths of a second (USER_HZ)."""
 
@@ -143,9 +146,9 @@ def _family(address: bytes) -> int:
     return socket.AF_INET if len(address) == 4 else socket.AF_INET6
 
 
-def set_nexthop(id_: int, gateway: Gateway | None, flags: int) -> bytes:
+def set_nexthop(id_: int, gateway: Gateway | None, flags: int, *, onlink: bool = False) -> bytes:
     """Return a request that makes a nexthop object, a blackhole without `gateway`. `flags` are NLM_F_."""
-    fields = {"nh_family": socket.AF_INET, "nh_protocol": wire.RTPROT_BGP}
+    fields = {"nh_family": socket.AF_INET, "nh_protocol": wire.RTPROT_BGP, "nh_flags": RTNH_F_ONLINK * onlink}
     if gateway is None:
         return _encode(wire.RTM_NEWNEXTHOP, flags, fields, [("NHA_ID", id_), ("NHA_BLACKHOLE", None)])
     fields["nh_family"] = _family(gateway.address)

@@ -1,65 +1,85 @@
-"""Hears what others, and the kernel itself, change under routerd, and says so coarsely: dump and reconcile.
+"""Hears what others, and the kernel itself, change under routerd.
 
-The route groups are not joined: every listener makes the kernel announce each route under a replaced group
-(100,000 notifications), and what it flushes with a nexthop it does not announce at all. The audit finds those.
+Of links, addresses and routerd's nexthops it says coarsely that they changed: dump and reconcile. Of routes, and of
+the nexthops that others' routes lead to, it says what changed: they may be a full table, which nobody wants to dump
+again. What the kernel flushes of IPv4 with a nexthop, a link or an address it does not announce at all: the audit
+finds that.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import errno
-import socket
-import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Protocol
 
+from routerd.core.message import ForeignRoute, NexthopChange, RouteChange
 from routerd.core.route import format_address
-from routerd.kernel import neighbour, parse, wire
+from routerd.kernel import filter, neighbour, parse, wire
 from routerd.kernel.neighbour import Neighbour
 
 _RTMGRP_LINK, _RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR, _RTMGRP_NEXTHOP = 0x1, 0x10, 0x100, 1 << 31
-_RTMGRP_NEIGH = 0x4
-_GROUPS = _RTMGRP_LINK | _RTMGRP_NEIGH | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR | _RTMGRP_NEXTHOP
-_RECEIVE_BUFFER = 4 << 20
+_RTMGRP_NEIGH, _RTMGRP_IPV4_ROUTE, _RTMGRP_IPV6_ROUTE = 0x4, 0x40, 0x400
+_GROUPS = (
+    _RTMGRP_LINK
+    | _RTMGRP_NEIGH
+    | _RTMGRP_IPV4_IFADDR
+    | _RTMGRP_IPV6_IFADDR
+    | _RTMGRP_IPV4_ROUTE
+    | _RTMGRP_IPV6_ROUTE
+    | _RTMGRP_NEXTHOP
+)
+_RECEIVE_BUFFER = 32 << 20
+"""Octets. The kernel allows twice as many, and counts 1,280 for a route: another daemon that starts may write or
+delete 100,000 within a second."""
 _DATAGRAM = 65536
-_TURN = 256
-"""Notifications that are read before the event loop has its turn again."""
-
-_SO_ATTACH_FILTER = 26
-_TYPE_OFFSET = 4
-_STATE_OFFSET, _FLAGS_OFFSET = wire.HEADER.size + 8, wire.HEADER.size + 10
-_TOLD = neighbour.NUD_FAILED | neighbour.NUD_NOARP | neighbour.NUD_PERMANENT
-_PORT_OFFSET = 12
-"""Where struct nlmsghdr has the port id of whoever asked for the change; 0 for the kernel's own doing."""
+_TURN = 512
+"""Notifications that are read before the event loop has its turn again: some milliseconds."""
 
 OVERRUN = "netlink overrun: notifications were lost"
 """The reason for reading the kernel again when it has told more than was read."""
 
 
-class Monitor:
-    """Calls `on_change(reason)` on the event loop when links, addresses or routerd's nexthops change.
+class Listener(Protocol):
+    """Who is told, on the event loop, and says what is routerd's."""
 
-    `port` is the netlink port of the writer, whose changes are filtered out in the kernel; `owns` tells whether
-    a nexthop id is routerd's. `reason` is a line for people. `on_neighbour(entry, port)` is called for neighbours
-    that have failed or are foreign; `port` is the netlink port of who did it, 0 for the kernel and for ioctl. Watches
-    the namespace in which it is made.
+    def owns(self, id_: int) -> bool:
+        """Tell whether a nexthop or group is routerd's."""
+
+    def owns_route(self, route: ForeignRoute) -> bool:
+        """Tell whether a route bears routerd's marks."""
+
+    def kernel_changed(self, reason: str) -> None:
+        """Links, addresses or routerd's nexthops changed. `reason` is a line for people."""
+
+    def routes_stale(self) -> None:
+        """The kernel may have changed routes without a word, or its words were lost."""
+
+    def routes_changed(self, changes: tuple[RouteChange | NexthopChange, ...]) -> None:
+        """Others changed routes of the main table, or nexthops that are not routerd's."""
+
+
+class Monitor:
+    """Listens in the namespace in which it is made.
+
+    `ports` are the netlink ports of the sockets that routes, nexthops and groups are written from: what these change
+    is filtered out in the kernel. `on_neighbour(entry, port)` is called for neighbours that have failed or are
+    foreign; `port` is the netlink port of who did it, 0 for the kernel and for ioctl.
     """
 
     def __init__(
-        self,
-        port: int,
-        owns: Callable[[int], bool],
-        on_change: Callable[[str], None],
-        on_neighbour: Callable[[Neighbour, int], None],
+        self, ports: Collection[int], listener: Listener, on_neighbour: Callable[[Neighbour, int], None]
     ) -> None:
+        self._listener = listener
         self._on_neighbour = on_neighbour
-        self._owns = owns
-        self._on_change = on_change
         self._links: dict[int, parse.Link] = {}
         self._addresses: set[parse.InterfaceAddress] = set()
+        self._routes = parse.RouteParser()
+        self._changes: list[RouteChange | NexthopChange] = []
+        self._overrun = False
         self._socket = wire.open_socket(groups=_GROUPS, receive_buffer=_RECEIVE_BUFFER)
         self._socket.setblocking(False)
-        _filter(self._socket, port)
+        filter.attach(self._socket, ports)
 
     def start(self) -> None:
         """Begin to listen, on the running event loop."""
@@ -71,49 +91,84 @@ class Monitor:
         self._socket.close()
 
     def _read(self) -> None:
+        try:
+            self._read_turn()
+        finally:
+            if self._changes:
+                changes, self._changes = tuple(self._changes), []
+                self._listener.routes_changed(changes)
+
+    def _read_turn(self) -> None:
         for _ in range(_TURN):
             try:
                 data = self._socket.recv(_DATAGRAM)
             except BlockingIOError:
+                if self._overrun:
+                    self._tell_overrun()
                 return
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                # What was known of links and addresses may be old now, so that every notification is news again.
-                self._links.clear()
-                self._addresses.clear()
-                self._on_change(OVERRUN)
+                self._overrun = True
                 continue
-            if reason := self._reason(data):
-                self._on_change(reason)
+            self._hear(data)
 
-    def _reason(self, data: bytes) -> str:
-        """Return what a notification means, or an empty string if it brings nothing new."""
-        length, kind, _, _, port = wire.HEADER.unpack_from(data)
+    def _tell_overrun(self) -> None:
+        """The kernel has dropped all since the overrun, until now that the socket is empty: read it from here on.
+
+        What was known of links and addresses may be old, so that every notification is news again.
+        """
+        self._overrun = False
+        self._links.clear()
+        self._addresses.clear()
+        self._listener.kernel_changed(OVERRUN)
+        self._listener.routes_stale()
+
+    def _hear(self, data: bytes) -> None:
+        length, kind, flags, _, port = wire.HEADER.unpack_from(data)
         body = (data, wire.HEADER.size, length)
         match kind:
+            case wire.RTM_NEWROUTE | wire.RTM_DELROUTE:
+                self._route(body, flags, deleted=kind == wire.RTM_DELROUTE)
             case wire.RTM_NEWLINK | wire.RTM_DELLINK:
-                return self._link(parse.link(*body), kind == wire.RTM_DELLINK)
+                self._tell(self._link(parse.link(*body), kind == wire.RTM_DELLINK))
             case wire.RTM_NEWADDR | wire.RTM_DELADDR:
-                return self._address(parse.address(*body), kind == wire.RTM_DELADDR)
+                self._tell(self._address(parse.address(*body), kind == wire.RTM_DELADDR))
             case wire.RTM_NEWNEXTHOP | wire.RTM_DELNEXTHOP:
-                id_ = parse.nexthop(*body).id
-                if not self._owns(id_):
-                    return ""
-                done = "deleted" if kind == wire.RTM_DELNEXTHOP else "changed"
-                return f"nexthop id {id_} {done} by someone else"
+                self._nexthop(body, deleted=kind == wire.RTM_DELNEXTHOP)
             case neighbour.RTM_NEWNEIGH:
                 found = neighbour.parse_neighbour(*body)
                 if found is not None:
                     self._on_neighbour(found, port)
-        return ""
+
+    def _tell(self, reason: str) -> None:
+        if reason:
+            self._listener.kernel_changed(reason)
+
+    def _route(self, body: tuple[bytes, int, int], flags: int, *, deleted: bool) -> None:
+        prefix, found = self._routes.parse(*body)
+        if found and not parse.is_scoped(prefix):
+            own = self._listener.owns_route(found[0])
+            replaces, appended = bool(flags & wire.NLM_F_REPLACE), bool(flags & wire.NLM_F_APPEND)
+            self._changes.append(RouteChange(prefix, found[0], own, deleted, replaces, appended))
+
+    def _nexthop(self, body: tuple[bytes, int, int], *, deleted: bool) -> None:
+        found = parse.nexthop(*body)
+        if self._listener.owns(found.id):
+            self._tell(f"nexthop id {found.id} {'deleted' if deleted else 'changed'} by someone else")
+        else:
+            self._changes.append(NexthopChange(found.id, None if deleted else found))
 
     def _link(self, link: parse.Link, deleted: bool) -> str:
+        """Return what this means, or an empty string if it brings nothing new."""
         if deleted:
             self._links.pop(link.ifindex, None)
+            self._listener.routes_stale()
             return f"interface {link.name} deleted"
         if self._links.get(link.ifindex) == link:
             return ""
+        # Routes are flushed with a link, and others (IPv6, several legs) hidden and shown with its carrier.
+        self._listener.routes_stale()
         self._links[link.ifindex] = link
         return f"interface {link.name} {'up' if link.up else 'down'}"
 
@@ -123,34 +178,9 @@ class Monitor:
         text = f"address {format_address(entry.address)} on interface {name}"
         if removed:
             self._addresses.discard(entry)
+            self._listener.routes_stale()
             return f"{text} removed"
         if entry in self._addresses:
             return ""
         self._addresses.add(entry)
         return f"{text} added"
-
-
-def _filter(sock: socket.socket, port: int) -> None:
-    """Attach a classic BPF filter that drops what `port` caused, and ordinary neighbours that have not failed: every
-    probe changes a neighbour's state twice."""
-    # BPF loads words in network order, the header has the host's.
-    (swapped,) = struct.unpack(">I", struct.pack("=I", port))
-    program = b"".join(
-        struct.pack("=HBBI", *instruction)
-        for instruction in (
-            (0x20, 0, 0, _PORT_OFFSET),  # load the word at the offset
-            (0x15, 6, 0, swapped),  # equal: drop
-            (0x28, 0, 0, _TYPE_OFFSET),  # load the half word at the offset
-            (0x15, 0, 5, socket.htons(neighbour.RTM_NEWNEIGH)),  # not a neighbour: keep
-            (0x28, 0, 0, _STATE_OFFSET),
-            (0x45, 3, 0, socket.htons(_TOLD)),  # any of these bits: keep
-            (0x30, 0, 0, _FLAGS_OFFSET),  # load the byte at the offset
-            (0x45, 1, 0, neighbour.NTF_EXT_LEARNED),  # keep
-            (0x06, 0, 0, 0),
-            (0x06, 0, 0, 0xFFFFFFFF),  # keep all
-        )
-    )
-    buffer = ctypes.create_string_buffer(program, len(program))
-    sock.setsockopt(
-        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
-    )

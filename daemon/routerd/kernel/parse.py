@@ -9,10 +9,10 @@ import struct
 from socket import AF_INET
 from typing import NamedTuple
 
-from routerd.core.message import Gateway, KernelGroup, KernelNexthop
+from routerd.core.message import ForeignRoute, Gateway, KernelGroup, KernelNexthop, Leg
 from routerd.core.route import Address, Prefix
 from routerd.kernel import wire
-from routerd.kernel.messages import TICKS, unpack_members
+from routerd.kernel.messages import RTNH_F_ONLINK, TICKS, unpack_members
 
 _IFINFO = struct.Struct("=BxHiII")
 _IFADDR = struct.Struct("=BBBBI")
@@ -20,6 +20,11 @@ _NHMSG = struct.Struct("=BBBBI")
 _RTMSG = struct.Struct("=BBBBBBBBI")
 _RTNEXTHOP = struct.Struct("=HBBi")
 _U32 = struct.Struct("=I")
+
+_TABLE_SIZE = 8
+_DST_HEADS = {4: struct.pack("=HH", 8, 1), 16: struct.pack("=HH", 20, 1)}
+_MEMO_LIMIT = 4096
+"""Different routes that are remembered: a message has some hundred bytes, one of many legs a few thousand."""
 
 _IFLA_IFNAME = 3
 _IFF_UP, _IFF_LOWER_UP = 0x1, 0x10000
@@ -42,23 +47,6 @@ class InterfaceAddress(NamedTuple):
     ifindex: int
     address: Address
     network: Prefix | None
-
-
-class Leg(NamedTuple):
-    """A way out: `gateway` is None for a connected network, `ifindex` 0 if there is none."""
-
-    gateway: Address | None
-    ifindex: int
-
-
-class Route(NamedTuple):
-    """A route; `nexthop` is its nexthop id or 0, and then `legs` may be empty (nexthop_compat_mode 0)."""
-
-    prefix: Prefix
-    protocol: int
-    metric: int
-    nexthop: int
-    legs: tuple[Leg, ...]
 
 
 def prefix_of(address: bytes, bits: int) -> Prefix:
@@ -92,14 +80,15 @@ def address(data: bytes, start: int, end: int) -> InterfaceAddress:
 
 def nexthop(data: bytes, start: int, end: int) -> KernelNexthop | KernelGroup:
     """Parse struct nhmsg."""
-    _, _, protocol, _, _ = _NHMSG.unpack_from(data, start)
+    _, _, protocol, _, flags = _NHMSG.unpack_from(data, start)
     found = wire.attributes(data, start + _NHMSG.size, end)
     id_ = _u32(found, _NHA_ID)
     if _NHA_GROUP not in found:
-        gateway = None
-        if _NHA_GATEWAY in found:
-            gateway = Gateway(Address(found[_NHA_GATEWAY]), _u32(found, _NHA_OIF))
-        return KernelNexthop(id_, protocol, gateway)
+        device = _u32(found, _NHA_OIF)
+        if _NHA_GATEWAY not in found:
+            return KernelNexthop(id_, protocol, None, device)
+        gateway = Gateway(Address(found[_NHA_GATEWAY]), device)
+        return KernelNexthop(id_, protocol, gateway, onlink=bool(flags & RTNH_F_ONLINK))
     members = unpack_members(found[_NHA_GROUP])
     if _NHA_RES_GROUP not in found:
         return KernelGroup(id_, protocol, members)
@@ -108,19 +97,53 @@ def nexthop(data: bytes, start: int, end: int) -> KernelNexthop | KernelGroup:
     return KernelGroup(id_, protocol, members, buckets, _u32(resilient, 2) / TICKS, _u32(resilient, 3) / TICKS)
 
 
-def route(data: bytes, start: int, end: int) -> Route:
-    """Parse struct rtmsg."""
-    family, bits, _, _, _, protocol, _, _, _ = _RTMSG.unpack_from(data, start)
+Routes = tuple[ForeignRoute, ...]
+
+
+class RouteParser:
+    """Parses struct rtmsg. What was parsed is remembered by all of the message but its prefix: a full table says the
+    same thousands of times, in one object."""
+
+    def __init__(self) -> None:
+        self._memo: dict[bytes, Routes] = {}
+
+    def parse(self, data: bytes, start: int, end: int) -> tuple[Prefix, Routes]:
+        """Return the prefix of a route and, as a tuple of one, the rest. The tuple is empty for what no next hop is
+        resolved with: a route for a type of service, or for a source (IPv6)."""
+        family, bits = data[start], data[start + 1]
+        size = 4 if family == AF_INET else 16
+        at = start + _RTMSG.size + _TABLE_SIZE
+        # The kernel writes RTA_TABLE first, then RTA_DST unless the prefix is a default route.
+        if data[at : at + 4] == _DST_HEADS[size] and end > at + 4 + size:
+            prefix = Prefix(data[start + 1 : start + 2] + data[at + 4 : at + 4 + size])
+            key = data[start + 2 : at] + data[at + 4 + size : end]
+        elif not bits:
+            prefix = Prefix(bytes(1 + size))
+            key = data[start + 2 : end]
+        else:
+            found = wire.attributes(data, start + _RTMSG.size, end)
+            return Prefix(bytes([bits]) + found[_RTA_DST]), _routes(data, start, end)
+        known = self._memo.get(key)
+        if known is None:
+            if len(self._memo) >= _MEMO_LIMIT:
+                self._memo.clear()
+            known = self._memo[key] = _routes(data, start, end)
+        return prefix, known
+
+
+def _routes(data: bytes, start: int, end: int) -> Routes:
+    _, _, source, service, _, protocol, _, kind, _ = _RTMSG.unpack_from(data, start)
+    if source or service:
+        return ()
     found = wire.attributes(data, start + _RTMSG.size, end)
-    destination = found.get(_RTA_DST, bytes(4 if family == AF_INET else 16))
-    if _RTA_MULTIPATH in found:
+    nexthop, legs = _u32(found, _RTA_NH_ID), tuple[Leg, ...]()
+    if nexthop:
+        pass  # whether it shows its legs depends on nexthop_compat_mode
+    elif _RTA_MULTIPATH in found:
         legs = _multipath(found[_RTA_MULTIPATH])
     elif _RTA_OIF in found:
-        legs = (Leg(_gateway(found), _u32(found, _RTA_OIF)),)
-    else:
-        legs = ()
-    prefix = Prefix(bytes([bits]) + destination)
-    return Route(prefix, protocol, _u32(found, _RTA_PRIORITY), _u32(found, _RTA_NH_ID), legs)
+        legs = (_leg(found, _u32(found, _RTA_OIF), _RTMSG.unpack_from(data, start)[8]),)
+    return (ForeignRoute(kind, protocol, _u32(found, _RTA_PRIORITY), nexthop, legs),)
 
 
 def _multipath(data: bytes) -> tuple[Leg, ...]:
@@ -128,17 +151,17 @@ def _multipath(data: bytes) -> tuple[Leg, ...]:
     legs: list[Leg] = []
     offset = 0
     while offset < len(data):
-        length, _, _, index = _RTNEXTHOP.unpack_from(data, offset)
-        legs.append(Leg(_gateway(wire.attributes(data, offset + _RTNEXTHOP.size, offset + length)), index))
+        length, flags, _, index = _RTNEXTHOP.unpack_from(data, offset)
+        legs.append(_leg(wire.attributes(data, offset + _RTNEXTHOP.size, offset + length), index, flags))
         offset += (length + 3) & ~3
     return tuple(legs)
 
 
-def _gateway(found: dict[int, bytes]) -> Address | None:
+def _leg(found: dict[int, bytes], index: int, flags: int) -> Leg:
     """RTA_VIA carries a gateway of another family (RFC 8950): its family in two bytes, then the address."""
     via = found.get(_RTA_VIA, b"")[2:]
     gateway = found.get(_RTA_GATEWAY, via)
-    return Address(gateway) if gateway else None
+    return Leg(Address(gateway), index, bool(flags & RTNH_F_ONLINK)) if gateway else Leg(None, index)
 
 
 def _u32(found: dict[int, bytes], kind: int) -> int:

@@ -56,6 +56,8 @@ class KernelWriter:
         self._ids = fib.ids
         self._requests = Requests()
         self._routes = OwnedRoutes()
+        self._lost: set[Prefix] = set()
+        """Prefixes whose route was heard to be deleted or overwritten, and perhaps has been written again."""
         self._nexthops: set[int] = set()
         self._gateways: dict[int, Gateway] = {}
         self._compat = CompatMode()
@@ -90,11 +92,17 @@ class KernelWriter:
 
     def begin_audit(self) -> None:
         """The routes are about to be read, with all written; more is written meanwhile."""
+        self._lost.clear()
         self._routes.begin()
 
     def adopt_routes(self, found: dict[Prefix, int]) -> None:
         """Learn from the audit which routes are ours."""
         self._routes.adopt(found)
+
+    def lost(self, prefixes: Collection[Prefix]) -> None:
+        """Somebody was heard to delete or overwrite these routes of ours: what is there now may be theirs."""
+        self._lost.update(prefixes)
+        self._routes.remove(prefixes)
 
     def owns(self, id_: int) -> bool:
         """Tell whether a nexthop or group is ours."""
@@ -120,9 +128,9 @@ class KernelWriter:
                 return self._delete_nexthop(operation)
             case SetNexthop():
                 self._gateways[operation.id] = operation.gateway
-                return self._make(
-                    operation, messages.set_nexthop(operation.id, operation.gateway, self._flags(operation))
-                )
+                flags = self._flags(operation)
+                request = messages.set_nexthop(operation.id, operation.gateway, flags, onlink=operation.onlink)
+                return self._make(operation, request)
             case SetGroup():
                 if foreign := [member.id for member in operation.members if not self.owns(member.id)]:
                     return [WriteFailed(operation, errno.EINVAL, _not_ours(foreign[0]))]
@@ -219,6 +227,8 @@ class KernelWriter:
         """Note that what `encode` returned was sent; return what was refused, an operation per prefix."""
         prefixes = operation.prefixes
         if isinstance(operation, SetRoutes):
+            if self._lost:
+                refused = self._recover(operation, refused)
             self._routes.add(_without(prefixes, refused), operation.id)
             return [
                 WriteFailed(SetRoutes(operation.id, (prefixes[index],)), number, self._why(number, text))
@@ -228,6 +238,29 @@ class KernelWriter:
         refused = {index: why for index, why in refused.items() if why[0] not in (errno.ESRCH, errno.EINVAL)}
         self._routes.remove(_without(prefixes, refused))
         return [WriteFailed(DeleteRoutes((prefixes[index],)), *why) for index, why in refused.items()]
+
+    def _recover(self, operation: SetRoutes, refused: Refusals) -> Refusals:
+        """Write routes that were refused because they are there, if they are ours: written between the deletion and
+        the news of it."""
+        ours = [
+            index
+            for index, (number, _) in refused.items()
+            if number == errno.EEXIST and (prefix := operation.prefixes[index]) in self._lost and self._has(prefix)
+        ]
+        self._lost.difference_update(operation.prefixes)
+        if not ours:
+            return refused
+        again = SetRoutes(operation.id, tuple(operation.prefixes[index] for index in ours))
+        self._routes.add(again.prefixes, again.id)
+        failed = self._requests.exchange(self.encode(again, self._requests))
+        left = {index: why for index, why in refused.items() if index not in ours}
+        return left | {ours[index]: why for index, why in failed.items()}
+
+    def _has(self, prefix: Prefix) -> bool:
+        """Tell whether the kernel's route to a prefix is ours."""
+        found = lookup.route(prefix)
+        marks = ("bgp", self._metric)
+        return found is not None and (found.protocol, found.metric) == marks and self.owns(found.nexthop)
 
     def _why(self, number: int, text: str) -> str:
         if number == errno.EEXIST:

@@ -16,11 +16,9 @@ import structlog
 from routerd.api import server
 from routerd.api.models import ProblemView
 from routerd.config.model import Config
-from routerd.core.message import Drain, ForeignRoute, KernelObjects, RouteAudit, Settle, Work, WriteFailed
+from routerd.core.message import Drain, Settle, Work, WriteFailed
 from routerd.core.router import Router
-from routerd.kernel.audit import audit
 from routerd.kernel.drops import Drops
-from routerd.kernel.dump import dump, objects
 from routerd.kernel.flush import flush
 from routerd.kernel.monitor import Monitor
 from routerd.kernel.writer import KernelWriter
@@ -29,6 +27,7 @@ from routerd.service.drains import Drains
 from routerd.service.engine import SLICE, Engine
 from routerd.service.identity import identify
 from routerd.service.neighbours import Neighbours
+from routerd.service.reconciler import Reconciler
 from routerd.service.recording import Recorder
 from routerd.service.settings import Settings
 from routerd.session.speaker import Speaker
@@ -37,9 +36,6 @@ from routerd.telemetry.log import repeats
 SWITCH_INTERVAL = 0.0005
 """Seconds that the core keeps the interpreter from the thread that writes routes: Python's own 5 ms are half of what
 the kernel takes for the routes that it is handed at once."""
-RESYNC_DELAY = 0.02
-"""Seconds that notifications gather before the kernel is read again: a link that flaps sends several."""
-REREAD_DELAY = 1.0
 MEMORY_INTERVAL = 1.0
 """Seconds between readings of groups whose buckets may have moved."""
 WATCHDOG_INTERVAL = 5.0
@@ -69,6 +65,7 @@ class Daemon:
         self.engine = Engine(config, self.router, self.writer, self.speaker)
         if record is not None:
             self.engine.recorder = Recorder(record, config, started)
+        self.reconciler = Reconciler(config.fib, self.engine, self.writer)
         self.settings = Settings(config.fib)
         self.neighbours = Neighbours(config.liveness, self.engine, self.settings)
         self.drains = Drains(config.drain.state_file)
@@ -76,7 +73,6 @@ class Daemon:
         self.answers = Answers(self.engine, self.speaker, self.settings, self.drains, self.drops)
         self._stop = asyncio.Event()
         self._more_input = False
-        self._foreign: tuple[ForeignRoute, ...] = ()
 
     async def run(self, *, flush_on_exit: bool = False) -> None:
         """Run until SIGTERM or SIGINT. The FIB stays as it is, unless `flush_on_exit`."""
@@ -93,9 +89,9 @@ class Daemon:
         for peer in self.drains.peers:
             self.engine.take(Drain(peer, True))
         # Before the first dump, so that what changes after it does not go unheard.
-        monitor = Monitor(self.writer.port, self.writer.owns, self.engine.kernel_changed, self.neighbours.heard)
+        monitor = Monitor(self.engine.ports, self.reconciler, self.neighbours.heard)
         monitor.start()
-        self._read_kernel()
+        self.reconciler.begin()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
@@ -107,7 +103,7 @@ class Daemon:
                 group.create_task(self._fail_over())
                 group.create_task(self._listen())
                 group.create_task(self._housekeep())
-                group.create_task(self._reconcile())
+                group.create_task(self.reconciler.run())
                 group.create_task(self.neighbours.watch())
                 group.create_task(self.settings.keep())
                 group.create_task(identify(self.engine))
@@ -180,50 +176,6 @@ class Daemon:
             await asyncio.to_thread(self.writer.memory.read)
             await asyncio.sleep(MEMORY_INTERVAL)
 
-    async def _reconcile(self) -> None:
-        """Read the kernel again when something changed there, and now and then in any case."""
-        next_audit = time.monotonic() + self.config.fib.audit_interval
-        while True:
-            changed = await self._change_before(next_audit)
-            try:
-                found = await (self._objects() if changed else self._routes())
-            except OSError as error:
-                # The tables change faster than they can be read, or memory is short: both pass.
-                log.warning("the kernel could not be read", reason=str(error), again_in=REREAD_DELAY)
-                await asyncio.sleep(REREAD_DELAY)
-                self.engine.resync.set()
-                continue
-            if not changed:
-                next_audit = time.monotonic() + self.config.fib.audit_interval
-                self.engine.resync.set()  # the objects, too
-            self.engine.take(found)
-            self.engine.wake.set()
-
-    async def _change_before(self, deadline: float) -> bool:
-        """Wait until something changes in the kernel; False if nothing does."""
-        try:
-            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                await self.engine.resync.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    async def _objects(self) -> KernelObjects:
-        await asyncio.sleep(RESYNC_DELAY)
-        self.engine.resync.clear()
-        await self.engine.written()
-        found = objects()
-        self.writer.adopt_objects(found)
-        return found
-
-    async def _routes(self) -> RouteAudit:
-        await self.engine.written()
-        self.writer.begin_audit()
-        compared, found = await audit(self.router.fib.expected(), self.config.fib, self._foreign)
-        self._foreign = found.foreign
-        self.writer.adopt_routes(found.routes)
-        return compared
-
     async def _watch_drops(self) -> None:
         """Notice what the kernel drops unheard, and let the log say what it has held back."""
         while True:
@@ -253,12 +205,6 @@ class Daemon:
             "SIGHUP ignored: a changed configuration takes a restart",
             remedy="systemctl restart routerd, after routerd check FILE; forwarding goes on meanwhile",
         )
-
-    def _read_kernel(self) -> None:
-        found = dump(self.config.fib)
-        self.writer.adopt(found)
-        self._foreign = found.foreign
-        self.engine.take(found)
 
     def _note(self, where: str, what: str, remedy: str) -> None:
         log.warning(what, where=where, remedy=remedy)

@@ -86,6 +86,11 @@ class Engine:
         self._broken: Exception | None = None
 
     @property
+    def ports(self) -> tuple[int, ...]:
+        """The netlink ports from which routes, nexthops and groups are written."""
+        return self._writer.port, self._bulk.port
+
+    @property
     def unwritten(self) -> int:
         """How many routes, and other operations, wait to be written."""
         return len(self._backlog)

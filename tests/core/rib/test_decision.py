@@ -31,7 +31,7 @@ def resolve(candidate: Path) -> Resolution | None:
     next_hop = candidate.attributes.next_hop
     if next_hop == NOWHERE:
         return None
-    return Resolution(Gateway(next_hop, 2), 10 if next_hop[-1] == 200 else 0)
+    return Resolution((Gateway(next_hop, 2),), 10 if next_hop[-1] == 200 else 0)
 
 
 ROWS = [

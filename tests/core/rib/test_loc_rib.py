@@ -23,7 +23,7 @@ PATHS = {
 
 
 def deciding(paths: tuple[Path, ...], incumbent: Path | None) -> Decision:
-    return decide(paths, Options(), lambda path: Resolution(Gateway(path.attributes.next_hop, 2), 0), incumbent)
+    return decide(paths, Options(), lambda path: Resolution((Gateway(path.attributes.next_hop, 2),), 0), incumbent)
 
 
 def test_prefixes_with_the_same_paths_share_one_set() -> None:
@@ -127,7 +127,7 @@ def test_invalidate_yields_what_decides_differently() -> None:
     dead: set[str] = set()
 
     def resolving(paths: tuple[Path, ...], incumbent: Path | None) -> Decision:
-        alive = lambda p: None if p.peer in dead else Resolution(Gateway(p.attributes.next_hop, 2), 0)  # noqa: E731
+        alive = lambda p: None if p.peer in dead else Resolution((Gateway(p.attributes.next_hop, 2),), 0)  # noqa: E731
         return decide(paths, Options(), alive, incumbent)
 
     rib = LocRib(resolving)

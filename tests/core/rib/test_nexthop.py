@@ -4,22 +4,59 @@ from __future__ import annotations
 
 import pytest
 
-from routerd.core.message import ForeignRoute, Gateway, Interface
-from routerd.core.rib.nexthop import NexthopTable
-from routerd.core.route import Address, parse_address, parse_prefix
+from routerd.core.message import (
+    ForeignRoute,
+    ForeignRoutes,
+    Gateway,
+    Interface,
+    KernelGroup,
+    KernelNexthop,
+    Leg,
+    Member,
+    NexthopChange,
+    RouteChange,
+)
+from routerd.core.rib.nexthop import NexthopTable, Resolution
+from routerd.core.route import Address, Prefix, parse_address, parse_prefix
+from routerd.kernel.fake import FakeKernel
 from tests.support.core import LINKS
 
 PEER = parse_address("192.168.10.100")
+FAR = parse_address("10.5.5.5")
+ONE, OTHER = "192.168.10.1", "192.168.20.1"
+BLACKHOLE, THROW = 6, 9
+
+Written = tuple[Prefix, ForeignRoute]
 
 
-def route(prefix: str, gateway: str | None, ifindex: int = 2, metric: int = 0) -> ForeignRoute:
-    return ForeignRoute(parse_prefix(prefix), None if gateway is None else parse_address(gateway), ifindex, 4, metric)
+def leg(gateway: str | None, ifindex: int = 2, *, onlink: bool = False) -> Leg:
+    return Leg(None if gateway is None else parse_address(gateway), ifindex, onlink)
 
 
-def table(*foreign: ForeignRoute, links: tuple[Interface, ...] = LINKS) -> NexthopTable:
+def route(prefix: str, *legs: Leg, metric: int = 0, kind: int = 1, nexthop: int = 0) -> Written:
+    return parse_prefix(prefix), ForeignRoute(kind, 4, metric, nexthop, legs)
+
+
+def table(*foreign: Written, links: tuple[Interface, ...] = LINKS) -> NexthopTable:
     made = NexthopTable()
-    made.update(links, foreign)
+    made.update(links, routes(*foreign, links=links))
     return made
+
+
+def routes(*foreign: Written, links: tuple[Interface, ...] = LINKS) -> ForeignRoutes:
+    """Return the routes to connected networks and these, in the kernel's order."""
+    found = FakeKernel(links).dump().foreign
+    for prefix, each in foreign:
+        found[prefix] = tuple(sorted((*found.get(prefix, ()), each), key=lambda route: route.metric))
+    return found
+
+
+def way(made: NexthopTable, to: Address = FAR) -> Resolution | None:
+    return made.resolve(to, None, PEER)
+
+
+def via(*gateways: tuple[str, int], metric: int = 0) -> Resolution:
+    return Resolution(tuple(Gateway(parse_address(address), index) for address, index in gateways), metric)
 
 
 @pytest.mark.parametrize(
@@ -49,14 +86,98 @@ def test_resolve(next_hop: str, link_local: str | None, gateway: str | None, ifi
 
 
 def test_a_static_route_leads_there_one_level_deep() -> None:
-    made = table(route("10.5.0.0/16", "192.168.20.1", 3, 5), route("10.5.5.0/24", "192.168.10.1", 2, 7))
-    found = made.resolve(parse_address("10.5.5.5"), None, PEER)
-    assert found is not None
-    assert (found.gateway, found.metric) == (Gateway(parse_address("192.168.10.1"), 2), 7)
+    made = table(route("10.5.0.0/16", leg(OTHER, 3), metric=5), route("10.5.5.0/24", leg(ONE), metric=7))
+    assert way(made) == via((ONE, 2), metric=7)
+
+
+def test_a_host_route_is_longer_than_the_connected_network() -> None:
+    made = table(route("192.168.10.100/32", leg(OTHER, 3), metric=7))
+    assert way(made, PEER) == via((OTHER, 3), metric=7)
+    assert made.link_of(PEER) is None
+
+
+def test_of_two_ways_the_lower_metric_is_taken() -> None:
+    both = (route("10.5.0.0/16", leg(ONE), metric=9), route("10.5.0.0/16", leg(OTHER, 3), metric=8))
+    assert way(table(*both)) == way(table(*reversed(both))) == via((OTHER, 3), metric=8)
+    twice = (route("192.168.10.0/24", leg(None, 3), metric=100),)
+    assert way(table(*twice), PEER) == via(("192.168.10.100", 2))
+
+
+def test_a_route_of_several_gateways_leads_to_all() -> None:
+    made = table(route("10.5.0.0/16", leg(ONE), leg(OTHER, 3), leg(ONE), metric=5))
+    assert way(made) == via((ONE, 2), (OTHER, 3), metric=5)
+    down = (LINKS[0], Interface(3, "nodes20", False, LINKS[1].addresses, LINKS[1].networks))
+    assert way(table(route("10.5.0.0/16", leg(ONE), leg(OTHER, 3)), links=down)) == via((ONE, 2))
+
+
+@pytest.mark.parametrize("kind", [BLACKHOLE, 7, 8, THROW])
+def test_a_route_of_another_type_ends_the_search(kind: int) -> None:
+    wide = route("10.0.0.0/8", leg(ONE))
+    assert way(table(wide, route("10.5.0.0/16", kind=kind))) is None
+    assert way(table(wide, route("10.6.0.0/16", kind=kind))) == via((ONE, 2))
+    assert way(table(wide, route("10.0.0.0/8", kind=kind, metric=3))) == via((ONE, 2))
+
+
+def test_a_gateway_that_is_on_the_link_by_say_so_is_remembered_as_such() -> None:
+    made = table(route("10.5.0.0/16", leg("10.99.0.1", onlink=True)), route("10.6.0.0/16", leg(ONE)))
+    assert way(made) == via(("10.99.0.1", 2))
+    assert way(made, parse_address("10.6.0.1")) == via((ONE, 2))
+    assert made.onlink == {Gateway(parse_address("10.99.0.1"), 2)}
 
 
 def test_the_default_route_resolves_nothing() -> None:
-    assert table(route("0.0.0.0/0", "192.168.10.1")).resolve(parse_address("10.5.5.5"), None, PEER) is None
+    assert way(table(route("0.0.0.0/0", leg(ONE)))) is None
+
+
+def nexthop(id: int, gateway: str, ifindex: int = 2) -> KernelNexthop:
+    return KernelNexthop(id, 11, Gateway(parse_address(gateway), ifindex))
+
+
+def test_a_route_to_a_nexthop_object_leads_where_that_leads_now() -> None:
+    made = table(route("10.5.0.0/16", nexthop=9, metric=3), route("10.0.0.0/8", leg(ONE), metric=1))
+    elsewhere = via((ONE, 2), metric=1)
+    assert way(made) == elsewhere
+    pair = (nexthop(7, ONE), nexthop(8, OTHER, 3))
+    group = KernelGroup(9, 11, (Member(7), Member(8)))
+    assert made.update(LINKS, objects=[*pair, group])
+    assert way(made) == via((ONE, 2), (OTHER, 3), metric=3)
+    assert made.apply([NexthopChange(7, None), NexthopChange(9, KernelGroup(9, 11, (Member(8),)))])
+    assert way(made) == via((OTHER, 3), metric=3)
+    assert made.apply([NexthopChange(9, KernelNexthop(9, 11, None))])
+    assert way(made) is None, "a blackhole"
+    assert made.apply([NexthopChange(9, None)])
+    assert way(made) == elsewhere, "the kernel has deleted the route along with it, and does not tell"
+    assert not made.apply([NexthopChange(9, nexthop(9, OTHER, 3))])
+    assert way(made) == elsewhere
+    assert made.apply([NexthopChange(9, KernelNexthop(9, 11, None, 3)), written("10.5.5.5/32", nexthop=9)])
+    assert way(made) == via(("10.5.5.5", 3))
+
+
+def written(prefix: str, *legs: Leg, nexthop: int = 0) -> RouteChange:
+    return RouteChange(*route(prefix, *legs, nexthop=nexthop))
+
+
+def test_changes_tell_whether_they_concern_a_next_hop_in_use() -> None:
+    made = table(route("10.5.0.0/16", leg(ONE)))
+    assert way(made) == via((ONE, 2))
+    assert not made.apply([written("10.6.0.0/16", leg(OTHER, 3)), written("10.0.0.0/8", leg(OTHER, 3))])
+    assert not made.apply([written("10.5.5.4/32", leg(OTHER, 3))])
+    assert made.apply([written("10.5.5.0/24", leg(OTHER, 3))])
+    assert way(made) == via((OTHER, 3))
+    again = made.apply([RouteChange(*route("10.5.5.0/24", leg(OTHER, 3)), deleted=True)])
+    assert again
+    assert way(made) == via((ONE, 2))
+    assert way(made, parse_address("10.6.6.6")) == via((OTHER, 3))
+    assert made.apply([RouteChange(*route("10.6.0.0/16", leg(ONE)), replaces=True)])
+    assert way(made, parse_address("10.6.6.6")) == via((ONE, 2))
+
+
+def test_a_dump_that_brings_nothing_new_for_a_next_hop_is_no_change() -> None:
+    made = table(route("10.5.0.0/16", leg(ONE)))
+    way(made)
+    assert not made.update(LINKS, routes(route("10.5.0.0/16", leg(ONE)), route("10.7.0.0/16", leg(ONE))))
+    assert made.update(LINKS, routes(route("10.7.0.0/16", leg(ONE))))
+    assert way(made) is None
 
 
 def test_a_link_that_is_down_resolves_nothing() -> None:
@@ -64,11 +185,10 @@ def test_a_link_that_is_down_resolves_nothing() -> None:
     assert table(links=(down, LINKS[1])).resolve(PEER, None, PEER) is None
 
 
-def test_update_tells_whether_anything_changed() -> None:
+def test_another_interface_is_a_change() -> None:
     made = table()
-    assert not made.update(LINKS, ())
-    assert made.update(LINKS, (route("10.0.0.0/8", "192.168.10.1"),))
-    assert made.update(LINKS[:1], ())
+    assert not made.update(LINKS)
+    assert made.update(LINKS[:1])
 
 
 def test_own_addresses_and_networks() -> None:

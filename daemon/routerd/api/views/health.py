@@ -11,6 +11,7 @@ from routerd.api.views.problems.awaited import awaited, too_few
 from routerd.api.views.problems.drops import dropped, explained
 from routerd.api.views.problems.host import host as host_problems
 from routerd.api.views.problems.refusals import matters, refused
+from routerd.api.views.problems.shadows import shadowed
 from routerd.core.gateway_health import Reason
 from routerd.core.message import HostState
 from routerd.core.rib.peer import Peer
@@ -83,6 +84,7 @@ def _problems(
     yield from awaited(router)
     yield from too_few(router)
     yield from _refusals(router)
+    yield from shadowed(router)
     for sysctl in sysctls:
         if not sysctl["ok"]:
             yield ProblemView(

@@ -5,6 +5,7 @@ The model says what should be there, the ids included, and that is what comes ba
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from routerd.core.fib.adopt import legs_of, own_groups, own_nexthops, timers_differ
@@ -15,8 +16,10 @@ from routerd.core.message import (
     DeleteRoutes,
     KernelGroup,
     KernelObjects,
+    NexthopChange,
     Operation,
     RouteAudit,
+    RouteChange,
     SetNexthop,
     SetRoutes,
 )
@@ -75,6 +78,30 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
 def _is_retimed(fib: Fib, group: Group, there: KernelGroup) -> bool:
     """Tell whether somebody changed the timers. Those of an adopted group change when it is balanced."""
     return group.adapted and group.id not in fib.groups.rebalance and timers_differ(fib, there)
+
+
+def takes_own(fib: Fib, change: RouteChange, metric: int) -> bool:
+    """Tell whether a change is about a route of routerd's: it bears its marks, or has overwritten one that does."""
+    return change.own or (change.replaces and change.route.metric == metric and change.prefix in fib.routes)
+
+
+def loses_own(fib: Fib, change: RouteChange, metric: int) -> bool:
+    """Tell whether a change leaves no route of routerd's where there was one."""
+    return takes_own(fib, change, metric) and (change.deleted or not change.own)
+
+
+def mend_changes(fib: Fib, changes: Iterable[RouteChange | NexthopChange], metric: int) -> Mended:
+    """Write again the routes that somebody has just deleted or overwritten: the kernel refuses where a foreign one
+    stands now. What somebody added under routerd's marks is left to the audit."""
+    ours = [c for c in changes if isinstance(c, RouteChange) and takes_own(fib, c, metric)]
+    expected = {c.prefix: g.id for c in ours if (g := fib.routes.get(c.prefix)) is not None and g.legs}
+    wrong = {
+        c.prefix: c.route.nexthop
+        for c in ours
+        if not c.deleted and c.prefix in expected and (not c.own or expected[c.prefix] != c.route.nexthop)
+    }
+    missing = {c.prefix: None for c in ours if c.deleted and c.prefix in expected and c.prefix not in wrong}
+    return mend_routes(fib, RouteAudit(expected, tuple(missing), wrong, {}, {}))
 
 
 def mend_routes(fib: Fib, audit: RouteAudit) -> Mended:

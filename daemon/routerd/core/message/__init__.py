@@ -19,8 +19,11 @@ from routerd.core.message.effect import (
 )
 from routerd.core.message.host import HostState, TableFill
 from routerd.core.message.kernel import (
+    PROTOCOLS,
+    ROUTE_TYPES,
     ForeignBgp,
     ForeignRoute,
+    ForeignRoutes,
     GroupActivity,
     GroupLost,
     GroupMade,
@@ -32,8 +35,12 @@ from routerd.core.message.kernel import (
     KernelNexthop,
     KernelObjects,
     KernelRoute,
+    Leg,
     NeighbourState,
+    NexthopChange,
     RouteAudit,
+    RouteChange,
+    RoutesChanged,
     SysctlState,
     WriteFailed,
 )
@@ -62,6 +69,8 @@ from routerd.core.message.speaker import (
 )
 
 __all__ = [
+    "PROTOCOLS",
+    "ROUTE_TYPES",
     "Advertise",
     "CloseSession",
     "DeleteNexthop",
@@ -72,6 +81,7 @@ __all__ = [
     "Fault",
     "ForeignBgp",
     "ForeignRoute",
+    "ForeignRoutes",
     "Gateway",
     "GracefulRestart",
     "GroupActivity",
@@ -89,8 +99,10 @@ __all__ = [
     "KernelNexthop",
     "KernelObjects",
     "KernelRoute",
+    "Leg",
     "Member",
     "NeighbourState",
+    "NexthopChange",
     "Notification",
     "Open",
     "Operation",
@@ -98,7 +110,9 @@ __all__ = [
     "Refresh",
     "Resync",
     "RouteAudit",
+    "RouteChange",
     "RouteRefresh",
+    "RoutesChanged",
     "SessionDown",
     "SessionUp",
     "SetGroup",
@@ -128,6 +142,7 @@ Input = (
     | GroupActivity
     | KernelObjects
     | RouteAudit
+    | RoutesChanged
     | NeighbourState
     | Identified
     | GroupMade

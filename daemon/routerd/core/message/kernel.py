@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from routerd.core.message.operation import Gateway, Member, Operation
 from routerd.core.route import Address, Prefix
 
+PROTOCOLS = {
+    2: "kernel", 3: "boot", 4: "static", 9: "ra", 11: "zebra", 12: "bird", 16: "dhcp", 17: "mrouted",
+    18: "keepalived", 42: "babel", 99: "openr", 186: "bgp", 187: "isis", 188: "ospf", 189: "rip", 192: "eigrp",
+}  # fmt: skip
+"""Linux: linux/rtnetlink.h, rtm_protocol."""
+
+ROUTE_TYPES = {1: "unicast", 6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
+"""Linux: linux/rtnetlink.h, rtm_type; those of the main table."""
+
 
 @dataclass(frozen=True, slots=True)
 class KernelNexthop:
-    """A nexthop object that the kernel holds; `gateway` is None for a blackhole or a device nexthop."""
+    """A nexthop object that the kernel holds; `gateway` is None for a device nexthop, which leads to the interface
+    with index `device`, and for a blackhole. `onlink`: see `Leg`."""
 
     id: int
     protocol: int
     gateway: Gateway | None
+    device: int = 0
+    onlink: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +46,61 @@ class KernelGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignRoute:
-    """A unicast route of the main table that is not routerd's, for next-hop tracking.
+class Leg:
+    """A way out of a route: `gateway` is None on a connected network. `onlink` (RTNH_F_ONLINK): the operator says
+    that the gateway is on the link, though no connected network holds it."""
 
-    `gateway` is None for a connected route; `protocol` is rtm_protocol.
+    gateway: Address | None
+    ifindex: int
+    onlink: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignRoute:
+    """What a route of the main table that is not routerd's says of its prefix. Thousands of prefixes share one.
+
+    `kind` is rtm_type (1 unicast, 6 blackhole, 7 unreachable, 8 prohibit, 9 throw), `protocol` rtm_protocol. `legs`
+    are those of nexthop object or group `nexthop` if that is not 0, and empty here.
+    """
+
+    kind: int
+    protocol: int
+    metric: int
+    nexthop: int
+    legs: tuple[Leg, ...]
+
+
+ForeignRoutes = dict[Prefix, tuple[ForeignRoute, ...]]
+"""The routes to each prefix in the kernel's order: the lowest metric first."""
+
+
+class RouteChange(NamedTuple):
+    """A route of the main table that somebody else added or deleted (RTM_NEWROUTE, RTM_DELROUTE).
+
+    `own` tells that it bears routerd's marks. An added one `replaces` another of the same metric (NLM_F_REPLACE), is
+    `appended` to those (NLM_F_APPEND), or comes before them.
     """
 
     prefix: Prefix
-    gateway: Address | None
-    ifindex: int
-    protocol: int
-    metric: int
+    route: ForeignRoute
+    own: bool = False
+    deleted: bool = False
+    replaces: bool = False
+    appended: bool = False
+
+
+class NexthopChange(NamedTuple):
+    """A nexthop object or group that is not routerd's was added, replaced or deleted (`now` is None)."""
+
+    id: int
+    now: KernelNexthop | KernelGroup | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesChanged:
+    """What the kernel told of routes and nexthops that others wrote, in order."""
+
+    changes: tuple[RouteChange | NexthopChange, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +133,7 @@ class KernelDump:
     nexthops: tuple[KernelNexthop, ...]
     groups: tuple[KernelGroup, ...]
     routes: dict[Prefix, int]
-    foreign: tuple[ForeignRoute, ...]
+    foreign: ForeignRoutes
     foreign_bgp: ForeignBgp = ForeignBgp()
 
 
@@ -92,15 +149,16 @@ class KernelObjects:
 @dataclass(frozen=True, slots=True)
 class RouteAudit:
     """Where the kernel's routes differed from `Fib.expected` as it was when the audit began, and the foreign
-    routes, None if they are those of the dump before. `missing` are absent, `wrong` lead to another id, `unknown` are
-    routerd's by mark but not expected."""
+    routes. `missing` are absent, `wrong` lead to another id, `unknown` are routerd's by mark but not expected.
+    `since` is what was told of routes while the kernel was read: the dump may be older or newer than that."""
 
     expected: dict[Prefix, int]
     missing: tuple[Prefix, ...]
     wrong: dict[Prefix, int]
     unknown: dict[Prefix, int]
-    foreign: tuple[ForeignRoute, ...] | None
+    foreign: ForeignRoutes
     foreign_bgp: ForeignBgp = ForeignBgp()
+    since: tuple[RouteChange | NexthopChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class SetNexthop:
-    """Create or replace a nexthop object."""
+    """Create or replace a nexthop object. With `onlink` the kernel does not ask whether a connected network holds the
+    gateway (RTNH_F_ONLINK)."""
 
     id: int
     gateway: Gateway
+    onlink: bool = False
 
 
 @dataclass(frozen=True, slots=True)

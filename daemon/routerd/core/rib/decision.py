@@ -110,20 +110,20 @@ def decide(paths: Iterable[Path], options: Options, resolve: Resolve, incumbent:
     lost: dict[Path, Step] = {}
     metrics: dict[Path, int] = {}
     left: list[Path] = []
-    gateways: dict[Path, Gateway] = {}
+    gateways: dict[Path, tuple[Gateway, ...]] = {}
     for path in paths:
         resolution = None if path.peer == LOCAL else resolve(path)
         if path.peer != LOCAL and resolution is None:
             lost[path] = Step.UNUSABLE
             continue
         if resolution is not None:
-            gateways[path] = resolution.gateway
+            gateways[path] = resolution.gateways
         metrics[path] = 0 if resolution is None else resolution.metric
         left.append(path)
     if not left:
         return Decision(None, (), lost, ())
     if len(left) == 1:
-        return Decision(left[0], tuple(left), lost, tuple(gateways.values()))
+        return Decision(left[0], tuple(left), lost, _in_order(*gateways.values()))
 
     left = _keep(left, Step.LOCAL_PREFERENCE, lambda path: -_local_pref(path), lost)
     left = _keep(left, Step.LOCAL_ORIGIN, lambda path: path.peer != LOCAL, lost)
@@ -143,16 +143,23 @@ def decide(paths: Iterable[Path], options: Options, resolve: Resolve, incumbent:
             lost[path] = Step.MAX_PATHS
         else:
             multipath.append(path)
-    members = {gateways[path] for path in multipath if path in gateways}
-    stay = {gateways[path] for path in multipath if path in gateways and not is_leaving(path)}
-    leaving = frozenset(members - stay) if stay else frozenset()
-    ordered = tuple(sorted(members, key=lambda g: (g.address, g.ifindex)))
-    return Decision(best, tuple(multipath), lost, ordered, leaving)
+    members = _in_order(*(gateways[path] for path in multipath if path in gateways))
+    staying = [path for path in multipath if path in gateways and not is_leaving(path)]
+    stay = {gateway for path in staying for gateway in gateways[path]}
+    leaving = frozenset(members) - stay if stay else frozenset()
+    return Decision(best, tuple(multipath), lost, members, leaving)
 
 
 def is_leaving(path: Path) -> bool:
     """Tell whether the node says that this path is about to go (RFC 8326)."""
     return GRACEFUL_SHUTDOWN in path.attributes.communities
+
+
+def _in_order(*gateways: tuple[Gateway, ...]) -> tuple[Gateway, ...]:
+    """Return each gateway once, by its address."""
+    if len(gateways) == 1 and len(gateways[0]) == 1:
+        return gateways[0]
+    return tuple(sorted({each for some in gateways for each in some}, key=lambda g: (g.address, g.ifindex)))
 
 
 def _local_pref(path: Path) -> int:

@@ -1,72 +1,113 @@
-"""Next-hop tracking: through which gateway and interface a BGP next hop is reached.
+"""Next-hop tracking: through which gateways and interfaces a BGP next hop is reached.
 
-Connected networks come first, then the longest of the other daemons' and the operator's routes, one level
-deep (the nexthop object needs a gateway on the link). The default route resolves nothing: a node that only
-the default route reaches is not where it should be.
+As the kernel would: the longest match, then the lowest metric, over all routes of the main table but routerd's own.
+What it finds may be a connected network, or a route of another daemon or the operator with one or several gateways.
+These are one level deep (the nexthop object needs a gateway on the link). A route of type blackhole, unreachable,
+prohibit or throw ends the search with nothing. A route whose interfaces are all down or without carrier is passed
+over. The default route resolves nothing: a node that only the default route reaches is not where it should be.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from routerd.core.memo import Memo
-from routerd.core.message import ForeignRoute, Gateway, Interface
+from routerd.core.message import (
+    ForeignRoutes,
+    Gateway,
+    Interface,
+    KernelGroup,
+    KernelNexthop,
+    NexthopChange,
+    RouteChange,
+)
+from routerd.core.rib.foreign import ForeignTable, network_of
 from routerd.core.rib.policy import unmap
 from routerd.core.route import Address, Prefix, contains
+
+RTN_UNICAST = 1
 
 _LINK_LOCAL = b"\xfe\x80"
 _MEMO_LIMIT = 4 << 20
 """Octets of remembered resolutions."""
+_LIMIT = 65536
+"""Addresses whose way is watched. With more, every change may concern one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
     """Where a next hop leaves the router. `metric` is that of the route to it, 0 on the link (step 7)."""
 
-    gateway: Gateway
+    gateways: tuple[Gateway, ...]
     metric: int
+
+    @property
+    def gateway(self) -> Gateway:
+        """The first of the gateways, which is nearly always the only one."""
+        return self.gateways[0]
+
+
+_Way = tuple[int, Resolution | None]
+"""The length of the prefix that a lookup ends at, 0 for none, and where that leads."""
 
 
 class NexthopTable:
-    """Resolves next hops against the last dump of interfaces and foreign routes."""
+    """Resolves next hops against interfaces and foreign routes as they are now.
+
+    `onlink` has the gateways that are on the link only because a route says so: their nexthop objects must say it,
+    too.
+    """
 
     def __init__(self) -> None:
         self.interfaces: dict[int, Interface] = {}
-        self.foreign: tuple[ForeignRoute, ...] = ()
-        """Everybody else's routes, one a leg."""
-        self._connected: list[tuple[Prefix, int]] = []
-        self._routed: list[tuple[Prefix, Gateway, int]] = []
+        self.foreign = ForeignTable()
+        self.onlink: set[Gateway] = set()
+        self._up: frozenset[int] = frozenset()
         self._memo: Memo[tuple[Address, Address | None, Address], Resolution | None] = Memo(_MEMO_LIMIT)
+        self._watched: set[Address] = set()
+        self._within: dict[tuple[int, int], dict[Prefix, list[Address]]] = {}
+        """The watched addresses by their network, for each size and prefix length that was asked for."""
         self.addresses: frozenset[Address] = frozenset()
         """The router's own addresses, link-local ones excepted."""
         self.networks: frozenset[Prefix] = frozenset()
         """The router's connected networks, link-local ones excepted."""
 
-    def update(self, interfaces: tuple[Interface, ...], foreign: tuple[ForeignRoute, ...] | None) -> bool:
-        """Take over a new dump; tell whether any resolution may differ now."""
-        if foreign is None and self.interfaces == {interface.index: interface for interface in interfaces}:
-            return False  # nexthops changed, and not the ways to them: there may be a full table of those
-        if foreign is not None:
-            self.foreign = foreign
-        foreign = self.foreign
-        up = {interface.index: interface for interface in interfaces if interface.up}
-        connected = {(network, i.index) for i in up.values() for network in i.networks}
-        connected |= {(r.prefix, r.ifindex) for r in foreign if r.gateway is None and r.prefix[0] and r.ifindex in up}
-        routed = {
-            (r.prefix, Gateway(r.gateway, r.ifindex), r.metric)
-            for r in foreign
-            if r.gateway is not None and r.prefix[0] and r.ifindex in up
-        }
-        new_connected = sorted(connected, key=lambda entry: (-entry[0][0], entry[0], entry[1]))
-        new_routed = sorted(routed, key=lambda entry: (-entry[0][0], entry[2], entry[0], entry[1].address))
+    def update(
+        self,
+        interfaces: tuple[Interface, ...],
+        foreign: ForeignRoutes | None = None,
+        objects: Iterable[KernelNexthop | KernelGroup] | None = None,
+    ) -> bool:
+        """Take over a dump of interfaces, and of foreign routes and nexthop objects unless these are None; tell
+        whether any resolution may differ now."""
+        before = self._ways(self._watched)
         by_index = {interface.index: interface for interface in interfaces}
-        changed = (new_connected, new_routed, by_index) != (self._connected, self._routed, self.interfaces)
+        changed = by_index != self.interfaces
         self.interfaces = by_index
-        self._connected, self._routed = new_connected, new_routed
-        self._memo.clear()
+        self._up = frozenset(interface.index for interface in interfaces if interface.up)
+        if objects is not None:
+            self.foreign.replace_objects(objects)
+        if foreign is not None:
+            self.foreign.replace_routes(foreign)
         self.addresses = frozenset(a for i in interfaces for a in i.addresses if a[:2] != _LINK_LOCAL)
         self.networks = frozenset(n for i in interfaces for n in i.networks if n[1:3] != _LINK_LOCAL)
-        return changed
+        return self._judge(changed=changed or self._differs(before))
+
+    def apply(self, changes: Iterable[RouteChange | NexthopChange]) -> bool:
+        """Take over what the kernel told of foreign routes and nexthops; tell as `update` does."""
+        changes = list(changes)
+        concerned = set[Address]()
+        for change in changes:
+            if isinstance(change, RouteChange):
+                concerned.update(self._inside(change.prefix))
+            else:
+                concerned = self._watched
+                break
+        before = self._ways(concerned)
+        for change in changes:
+            self.foreign.apply(change)
+        return self._judge(changed=self._differs(before))
 
     def resolve(self, next_hop: Address, link_local: Address | None, peer: Address) -> Resolution | None:
         """Resolve a next hop announced by the peer at `peer`; None when nothing leads there.
@@ -90,23 +131,76 @@ class NexthopTable:
             return None  # the router itself
         if usable[:2] == _LINK_LOCAL and len(usable) == 16:
             link = self.link_of(peer)
-            return None if link is None else Resolution(Gateway(usable, link), 0)
-        for network, ifindex in self._connected:
-            if contains(network, usable):
-                return Resolution(Gateway(usable, ifindex), 0)
-        for network, gateway, metric in self._routed:
-            if contains(network, usable):
-                return Resolution(gateway, metric)
-        return None
+            return None if link is None else Resolution((Gateway(usable, link),), 0)
+        return self._way(usable)[1]
 
     def leads(self, address: Address) -> int:
-        """Return the length of the longest prefix that leads to an address, 0 if none but the default route does."""
-        ways = [network for network, _ in self._connected] + [network for network, _, _ in self._routed]
-        return max((network[0] for network in ways if contains(network, address)), default=0)
+        """Return the length of the longest prefix that leads to an address, 0 if none but the default route does. An
+        address of the router's own counts as part of its network, even where no route leads to that, as on `lo`."""
+        holders = [i for i in self.interfaces.values() if address in i.addresses] if address in self.addresses else []
+        own = (network[0] for holder in holders for network in holder.networks if contains(network, address))
+        return max(self._way(address)[0], *own, 0)
 
     def link_of(self, peer: Address) -> int | None:
         """Return the index of the interface whose network holds the peer; None when it is not on a link."""
-        return next((index for network, index in self._connected if contains(network, peer)), None)
+        _, way = self._way(peer)
+        return way.gateway.ifindex if way is not None and way.gateway.address == peer else None
+
+    def _way(self, address: Address) -> _Way:
+        """Return the way to an address, and watch it from now on."""
+        if address not in self._watched:
+            self._watch(address)
+        return self._lookup(address)
+
+    def _lookup(self, address: Address) -> _Way:
+        for bits, route in self.foreign.matches(address):
+            if route.kind != RTN_UNICAST:
+                return bits, None
+            legs = [leg for leg in self.foreign.legs(route) if leg.ifindex in self._up or not leg.ifindex]
+            if not legs:
+                continue
+            if not all(leg.ifindex for leg in legs):
+                return bits, None  # a nexthop object that is a blackhole
+            gateways = {Gateway(address if leg.gateway is None else leg.gateway, leg.ifindex): leg for leg in legs}
+            self.onlink.update(gateway for gateway, leg in gateways.items() if leg.onlink)
+            connected = all(leg.gateway is None for leg in legs)
+            return bits, Resolution(tuple(gateways), 0 if connected else route.metric)
+        return 0, None
+
+    # ------------------------------------------------------------------------------------------ changes
+
+    def _watch(self, address: Address) -> None:
+        if len(self._watched) < _LIMIT:
+            self._watched.add(address)
+            for (size, bits), networks in self._within.items():
+                if size == len(address):
+                    networks.setdefault(network_of(address, bits), []).append(address)
+
+    def _inside(self, prefix: Prefix) -> list[Address]:
+        """Return the watched addresses inside a prefix."""
+        size, bits = len(prefix) - 1, prefix[0]
+        if (size, bits) not in self._within:
+            networks = self._within[size, bits] = {}
+            for address in self._watched:
+                if len(address) == size:
+                    networks.setdefault(network_of(address, bits), []).append(address)
+        return self._within[size, bits].get(prefix, [])
+
+    def _ways(self, addresses: Iterable[Address]) -> dict[Address, _Way]:
+        return {address: self._lookup(address) for address in addresses}
+
+    def _differs(self, before: dict[Address, _Way]) -> bool:
+        return any(self._lookup(address) != way for address, way in before.items())
+
+    def _judge(self, *, changed: bool) -> bool:
+        """Forget what may be old now; whoever is told so asks again for every next hop that is in use."""
+        if not changed and len(self._watched) < _LIMIT:
+            return False
+        self._memo.clear()
+        self._watched.clear()
+        self._within.clear()
+        self.onlink.clear()
+        return True
 
     def address_beside(self, local: Address, size: int) -> Address | None:
         """Return an address of `size` bytes on the interface that holds `local`, a global one if possible."""

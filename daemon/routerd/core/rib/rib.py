@@ -16,11 +16,15 @@ from routerd.core.message import (
     CloseSession,
     Effect,
     Event,
-    ForeignRoute,
+    ForeignRoutes,
     Gateway,
     Identify,
     Interface,
+    KernelGroup,
+    KernelNexthop,
+    NexthopChange,
     Refresh,
+    RouteChange,
     RouteRefresh,
     SessionDown,
     SessionUp,
@@ -222,7 +226,7 @@ class Rib:
         """The gateways that the peer's paths lead to, and that of its own address."""
         hops: list[Hop] = [*self.loc_rib.hops.get(peer.address, ()), (peer.packed, None)]
         resolved = (self.nexthops.resolve(*hop, peer.packed) for hop in hops)
-        return {resolution.gateway for resolution in resolved if resolution is not None}
+        return {gateway for way in resolved if way is not None for gateway in way.gateways}
 
     def expire(self, peer: Peer) -> None:
         """Graceful restart took too long: what is still stale goes."""
@@ -330,10 +334,16 @@ class Rib:
         """Judge whether traffic would go to the peer itself."""
         mine = self.nexthops.resolve(peer.packed, None, peer.packed)
         theirs = self.nexthops.resolve(attributes.next_hop, attributes.link_local, peer.packed)
-        if theirs is not None and (theirs == mine or theirs.gateway.address in peer.addresses):
+        if theirs is not None and theirs == mine:
             return Reject.NONE
-        gateways = (None if way is None else way.gateway for way in (mine, theirs))
-        verdict = self.hosts.judge(peer.address, *gateways)
+        link = None if mine is None else mine.gateway
+        others: tuple[Gateway | None, ...] = (None,) if theirs is None else theirs.gateways
+        verdicts = [
+            self.hosts.judge(peer.address, link, gateway)
+            for gateway in others
+            if gateway is None or gateway.address not in peer.addresses
+        ]
+        verdict = min(filter(None, verdicts), default=Reject.NONE)
         if self.hosts.asked:
             self.effects.append(Identify(tuple(self.hosts.asked)))
             self.hosts.asked.clear()
@@ -380,19 +390,30 @@ class Rib:
         )
 
     def network_changed(
-        self, interfaces: tuple[Interface, ...], foreign: tuple[ForeignRoute, ...] | None
+        self,
+        interfaces: tuple[Interface, ...],
+        foreign: ForeignRoutes | None = None,
+        objects: Iterable[KernelNexthop | KernelGroup] | None = None,
     ) -> tuple[set[PathSet], list[Change]]:
-        """Take over a dump of interfaces and foreign routes (None: those last heard of).
+        """Take over a dump of interfaces, foreign routes, nexthop objects and groups (None: those last heard of).
 
         Returns the path sets that decide differently now, and the changes of announcements that are judged
         differently because the router's own addresses or networks are others, or because of the ways to next hops.
         """
         own = (self.nexthops.addresses, self.nexthops.networks)
-        if not self.nexthops.update(interfaces, foreign):
+        if not self.nexthops.update(interfaces, foreign, objects):
             return set(), []
+        return self._ways_changed(moved=own != (self.nexthops.addresses, self.nexthops.networks))
+
+    def foreign_changed(self, changes: Iterable[RouteChange | NexthopChange]) -> tuple[set[PathSet], list[Change]]:
+        """Take over changes of foreign routes and nexthops; return as `network_changed` does."""
+        return self._ways_changed(moved=False) if self.nexthops.apply(changes) else (set(), [])
+
+    def _ways_changed(self, *, moved: bool) -> tuple[set[PathSet], list[Change]]:
+        """The ways to next hops are others, and if `moved`, the router's own addresses or networks."""
         guarded = self._guard_anew()
         different = set(self.loc_rib.invalidate())
-        if own == (self.nexthops.addresses, self.nexthops.networks) and not guarded:
+        if not moved and not guarded:
             return different, self._rejudge(p for p in self.peers.values() if self.hosts.concerns(p.address))
         self._filters.clear()
         for peer in self.peers.values():

@@ -66,9 +66,10 @@ def _reverse_path(router: Router, state: HostState) -> Iterator[ProblemView]:
         return
     strict = list(_candidates(router, state.strict))
     ways: dict[bytes, list[tuple[int, int]]] = {}
-    for route in router.rib.nexthops.foreign:
-        if len(route.prefix) == _IPV4_PREFIX:
-            ways.setdefault(route.prefix, []).append((route.metric, route.ifindex))
+    foreign = router.rib.nexthops.foreign
+    for prefix, routes in foreign.routes.items():
+        if len(prefix) == _IPV4_PREFIX:
+            ways[prefix] = [(route.metric, leg.ifindex) for route in routes for leg in foreign.legs(route)]
     used = {prefix: {index for metric, index in some if metric == min(some)[0]} for prefix, some in ways.items()}
     if not state.strict.isdisjoint(used.get(bytes(_IPV4_PREFIX), ())):
         genuine = {index for prefix, some in ways.items() for _, index in some if index not in used[prefix]}

@@ -1,0 +1,134 @@
+"""Holds the core's picture of the kernel to the kernel: by what the monitor hears, and by reading it again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+
+import structlog
+
+from routerd.config.model import FibSection
+from routerd.core.fib.drift import loses_own
+from routerd.core.message import (
+    ForeignRoute,
+    KernelObjects,
+    NexthopChange,
+    RouteAudit,
+    RouteChange,
+    RoutesChanged,
+)
+from routerd.kernel.audit import audit
+from routerd.kernel.dump import dump, is_own, objects
+from routerd.kernel.writer import KernelWriter
+from routerd.service.engine import Engine
+
+RESYNC_DELAY = 0.02
+"""Seconds that notifications gather before the kernel is read again: a link that flaps sends several."""
+AUDIT_SPACING = 1.0
+"""Seconds between two audits at least, whatever happens."""
+REREAD_DELAY = 1.0
+
+log = structlog.get_logger()
+
+
+class Reconciler:
+    """Reads the kernel at the start (`begin`) and from then on (`run`), and takes in what the monitor tells."""
+
+    def __init__(self, fib: FibSection, engine: Engine, writer: KernelWriter) -> None:
+        self._fib = fib
+        self._engine = engine
+        self._writer = writer
+        self._audited_at = time.monotonic()
+        self._audit_at = 0.0
+        self._since: list[RouteChange | NexthopChange] | None = None
+        """What was told of routes since the audit began that is under way."""
+
+    def begin(self) -> None:
+        """Read the kernel for the first time. Blocking; OSError if netlink fails."""
+        found = dump(self._fib)
+        self._writer.adopt(found)
+        self._engine.take(found)
+        self._plan_audit()
+
+    # ------------------------------------------------------------------------------------------ what is told
+
+    def owns(self, id_: int) -> bool:
+        """Tell whether a nexthop or group is routerd's."""
+        return self._writer.owns(id_)
+
+    def owns_route(self, route: ForeignRoute) -> bool:
+        """Tell whether a route bears routerd's marks."""
+        return is_own(route, self._fib)
+
+    def kernel_changed(self, reason: str) -> None:
+        """Links, addresses or nexthops are to be read again."""
+        self._engine.kernel_changed(reason)
+
+    def routes_stale(self) -> None:
+        """The kernel may have changed routes without a word: they are to be read, too."""
+        self._audit_at = min(self._audit_at, self._audited_at + AUDIT_SPACING)
+        self._engine.resync.set()
+
+    def routes_changed(self, changes: tuple[RouteChange | NexthopChange, ...]) -> None:
+        """Hand what others did with routes to the core."""
+        if self._since is not None:
+            self._since += changes
+        fib, metric = self._engine.router.fib, self._fib.metric
+        routes = (change for change in changes if isinstance(change, RouteChange))
+        self._writer.lost([change.prefix for change in routes if loses_own(fib, change, metric)])
+        self._engine.take(RoutesChanged(changes))
+        self._engine.wake.set()
+
+    # ------------------------------------------------------------------------------------------ reading again
+
+    async def run(self) -> None:
+        """Read the kernel again when something changed there, and now and then in any case."""
+        while True:
+            changed = time.monotonic() < self._audit_at and await self._change_before(self._audit_at)
+            try:
+                found = await (self._objects() if changed else self._routes())
+            except OSError as error:
+                # The tables change faster than they can be read, or memory is short: both pass.
+                log.warning("the kernel could not be read", reason=str(error), again_in=REREAD_DELAY)
+                await asyncio.sleep(REREAD_DELAY)
+                self._engine.resync.set()
+                continue
+            if not changed:
+                self._engine.resync.set()  # the objects, too
+            self._engine.take(found)
+            self._engine.wake.set()
+
+    def _plan_audit(self) -> None:
+        self._audited_at = time.monotonic()
+        self._audit_at = self._audited_at + self._fib.audit_interval
+
+    async def _change_before(self, deadline: float) -> bool:
+        """Wait until something changes in the kernel; False if nothing does."""
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                await self._engine.resync.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _objects(self) -> KernelObjects:
+        await asyncio.sleep(RESYNC_DELAY)
+        self._engine.resync.clear()
+        await self._engine.written()
+        found = objects()
+        self._writer.adopt_objects(found)
+        return found
+
+    async def _routes(self) -> RouteAudit:
+        await self._engine.written()
+        self._writer.begin_audit()
+        self._plan_audit()
+        self._since = []
+        try:
+            compared, found = await audit(self._engine.router.fib.expected(), self._fib)
+            since = tuple(self._since)
+        finally:
+            self._since = None
+        self._writer.adopt_routes(found.routes)
+        return replace(compared, since=since)
