@@ -4,8 +4,19 @@ import errno
 from collections.abc import Sequence
 
 from routerd.core.gateway_health import GatewayHealth, Reason
-from routerd.core.message import Gateway, GroupLost, NeighbourState, Operation, SetNexthop, WriteFailed
-from routerd.core.route import parse_address
+from routerd.core.message import (
+    DeleteNexthop,
+    Gateway,
+    GroupLost,
+    NeighbourState,
+    Operation,
+    Program,
+    RouteChange,
+    RoutesChanged,
+    SetNexthop,
+    WriteFailed,
+)
+from routerd.core.route import parse_address, parse_prefix
 from tests.support.core import Simulation, preserving
 
 VIP = "172.16.1.1/32"
@@ -131,3 +142,25 @@ def test_silence_is_told_once() -> None:
     simulation.take(NeighbourState(GATEWAY_A, alive=True))
     simulation.take(NeighbourState(GATEWAY_A, alive=False))
     assert len([event for event in simulation.events if event.name == "neighbour is silent"]) == 2
+
+
+def test_the_routes_of_a_link_go_before_it_says_that_it_is_down() -> None:
+    """The kernel tells of connected routes first: gateways fail as with their link, and return with the route."""
+    simulation = Simulation()
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, VIP)
+    simulation.settle()
+    simulation.forget()
+    network = parse_prefix("192.168.10.0/24")
+    (connected,) = simulation.kernel.dump().foreign[network]
+    simulation.take(RoutesChanged((RouteChange(network, connected, deleted=True),)))
+    assert simulation.router.health.reasons(GATEWAY_A) == simulation.router.health.reasons(GATEWAY_B)
+    assert simulation.router.health.reasons(GATEWAY_A) == {Reason.UNREACHABLE}
+    urgent = [effect for effect in simulation.effects if isinstance(effect, Program) and effect.urgent]
+    assert sum(isinstance(each, DeleteNexthop) for effect in urgent for each in effect.operations) == 2
+    assert simulation.fib() == {}
+    simulation.take(RoutesChanged((RouteChange(network, connected),)))
+    simulation.settle()
+    assert not simulation.router.health.out
+    assert simulation.fib() == {VIP: [A, B]}

@@ -19,6 +19,7 @@ class Reason(Enum):
     SILENT = "its link layer does not answer"
     RESTARTED = "it was silent and lost its session meanwhile: it has probably booted, and has not spoken BGP since"
     LINK_DOWN = "its interface is down"
+    UNREACHABLE = "no route leads there"
     REFUSED = "the kernel refuses the nexthop"
 
 

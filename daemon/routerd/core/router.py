@@ -419,6 +419,7 @@ class Router:
         effects += self._mended(mend_objects(self.fib, dump, now), drift=not retrying)
         effects += self._restore(self.health.remove(Reason.LINK_DOWN, [g for g in known if g.ifindex in up]), now)
         effects += self._restore(self.health.remove(Reason.REFUSED, self.refusals.nexthops), now)
+        effects += self._reach(now)
         self.refusals.nexthops.clear()
         effects += self._revive(now)
         self._changed(changes)
@@ -436,6 +437,7 @@ class Router:
         changes += others
         self.rib.forget_dynamic_peers(now, {gateway.address for gateway in self.fib.awaited()})
         effects = self._mended(mend_routes(self.fib, audit), drift=True)
+        effects += self._reach(now)
         self._changed(changes)
         self._want(different)
         self._retry_refused([*self.fib.refused])
@@ -447,6 +449,8 @@ class Router:
             return []
         effects = self._mended(mend_changes(self.fib, message.changes, self.config.fib.metric), drift=True)
         different, changes = self.rib.foreign_changed(self._foreign(message.changes))
+        if different or changes:
+            effects += self._reach(now)
         self._changed(changes)
         self._want(different)
         routes = (change for change in message.changes if isinstance(change, RouteChange))
@@ -455,6 +459,17 @@ class Router:
         if not different and not changes and not free:
             return effects
         return effects + self._settle(now, quiet=True)
+
+    def _reach(self, now: float) -> list[Effect]:
+        """The ways are others. A link that goes down takes its routes along before it says so itself: the gateways
+        behind it fail as they do with their link, and what flows there were is remembered with their groups."""
+        reaches, lost = self.rib.nexthops.reaches, self.health.having(Reason.UNREACHABLE)
+        back = [gateway for gateway in lost if reaches(gateway)]
+        gone = [gateway for gateway in self.fib.groups.nexthops.keys() - self.fib.awaited() if not reaches(gateway)]
+        return [
+            *self._fail(Reason.UNREACHABLE, gone),
+            *self._restore(self.health.remove(Reason.UNREACHABLE, back), now),
+        ]
 
     def _foreign(self, changes: Iterable[RouteChange | NexthopChange]) -> Iterator[RouteChange | NexthopChange]:
         """Pass over what was done to routes that are routerd's by their marks."""

@@ -134,6 +134,12 @@ class NexthopTable:
             return None if link is None else Resolution((Gateway(usable, link),), 0)
         return self._way(usable)[1]
 
+    def reaches(self, gateway: Gateway) -> bool:
+        """Tell whether anything leads to a gateway: a route, or its link alone."""
+        if gateway.address[:2] == _LINK_LOCAL or gateway in self.onlink:
+            return True
+        return self._way(gateway.address)[1] is not None
+
     def leads(self, address: Address) -> int:
         """Return the length of the longest prefix that leads to an address, 0 if none but the default route does. An
         address of the router's own counts as part of its network, even where no route leads to that, as on `lo`."""
