@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.harness import Network, Routerd, announcement, becomes, node, node6, running
-from tests.failover.agents import Agents, agents, configuration, logged, wide_network
+from tests.failover.agents import Agents, agents, configuration, logged, relearned, wide_network
 from tests.failover.stream import stream
 from tests.support.netns import Namespace, needs_root
 
@@ -40,6 +40,7 @@ async def nodes(wide: tuple[Network, Namespace], routerd: Routerd) -> AsyncItera
         for agent in made:
             agent.announce(VIP, VIP6)
         await made.up()
+        await relearned(routerd, made)
         await wide[0].has(VIP, 0, 1, 2)
         await wide[0].has(VIP6, 0, 1, 2)
         yield made
