@@ -30,7 +30,7 @@ def wide() -> Iterator[tuple[Network, Namespace]]:
 @pytest.fixture
 def routerd(wide: tuple[Network, Namespace], tmp_path: Path) -> Iterator[Routerd]:
     wide[0].router.run("ip", "nexthop", "flush", "proto", "bgp", check=False)
-    with running(wide[0].router, tmp_path, configuration()) as daemon:
+    with running(wide[0].router, tmp_path, configuration("idle_timer = 1")) as daemon:
         yield daemon
 
 
