@@ -70,6 +70,16 @@ class Laboratory:
 
         return until(missing, timeout, f"next hops {', '.join(sorted(wanted)) or 'none'} for {address}")
 
+    def wait_for_balance(self, timeout: float) -> float:
+        """Wait until every group has the weights of its members; return the seconds that it took."""
+
+        def missing() -> str:
+            status = self.daemon.status()
+            waiting = [group for group in status["groups"] if not group["balanced"]] if status else []
+            return ", ".join(f"group {group['id']} is not balanced" for group in waiting)
+
+        return until(missing, timeout, "fair shares")
+
     def wait_for_sessions(self, names: list[str], timeout: float) -> float:
         """Wait until the sessions of these nodes are up; return the seconds that it took."""
         wanted = {self.speakers[name].session.local for name in names}
