@@ -102,10 +102,15 @@ def _a_route_leads_elsewhere(site: Site) -> str:
 
 
 def flush_routes(net: Network) -> None:
-    """With nexthop_compat_mode on, `ip route flush` tells the kernel legs and nexthop id of each: it refuses both."""
-    net.router.sysctl(net__ipv4__nexthop_compat_mode=0)
-    net.router.ip("route", "flush", "proto", "bgp")
-    net.router.ip("-6", "route", "flush", "proto", "bgp")
+    """With nexthop_compat_mode on, `ip route flush` tells the kernel legs and nexthop id of each: it refuses both. And
+    routerd, which has it off while it writes, may turn it on again at any time."""
+    for option in ("-4", "-6"):
+        for _ in range(100):
+            net.router.sysctl(net__ipv4__nexthop_compat_mode=0)
+            flushed = net.router.attempt("ip", option, "route", "flush", "proto", "bgp")
+            if flushed.returncode == 0:
+                break
+        assert flushed.returncode == 0, flushed.stderr
     net.router.sysctl(net__ipv4__nexthop_compat_mode=1)
 
 
