@@ -281,11 +281,16 @@ class Site:
         """Start the daemon on an empty kernel, with another configuration if given."""
         self.close_sessions()
         self.daemon.kill()
-        self.router.attempt("ip", "nexthop", "flush", "proto", "bgp")
+        until(self._empty, 10, "an empty kernel")
         if config is not None:
             self.daemon.configure(config)
         self.daemon.log.unlink(missing_ok=True)
         self.start_daemon()
+
+    def _empty(self) -> str:
+        """Delete all nexthops; `ip` stops at the first that is gone already, with another that it deleted."""
+        self.router.attempt("ip", "nexthop", "flush")
+        return self.router.run("ip", "nexthop", "show")
 
     def start_daemon(self) -> None:
         """Start the daemon on the kernel as it is, and wait until nodes can dial in."""

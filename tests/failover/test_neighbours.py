@@ -29,7 +29,8 @@ def wide() -> Iterator[tuple[Network, Namespace]]:
 
 @pytest.fixture
 def routerd(wide: tuple[Network, Namespace], tmp_path: Path) -> Iterator[Routerd]:
-    wide[0].router.run("ip", "nexthop", "flush", "proto", "bgp", check=False)
+    while wide[0].router.run("ip", "nexthop", "show"):
+        wide[0].router.run("ip", "nexthop", "flush", check=False)  # stops at what has gone with another
     with running(wide[0].router, tmp_path, configuration("idle_timer = 1")) as daemon:
         yield daemon
 
