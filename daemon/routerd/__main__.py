@@ -20,6 +20,8 @@ def run(config: str, flush_on_exit: bool, log_level: str, log_format: str, recor
     """Run the daemon in the foreground."""
     from pathlib import Path
 
+    # structlog would load it, 4 MB, for tracebacks that the log renders without.
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
     from routerd.service.main import start
 
     recorded = Path(record) if record else None
@@ -33,7 +35,7 @@ def flush(config: str, force: bool) -> int:
     """
     from pathlib import Path
 
-    from routerd.service.main import flush_kernel
+    from routerd.service.flushing import flush_kernel
 
     return flush_kernel(Path(config), force=force)
 
