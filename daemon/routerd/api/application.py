@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -40,12 +41,16 @@ class Application:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
+    @cached_property
+    def _description(self) -> dict[str, Any]:
+        from routerd.api.openapi import describe
+
+        return describe(self._endpoints)
+
     async def _answer(self, scope: Message) -> Any:
         method, path = scope["method"], scope["path"]
         if path == DESCRIPTION and method == "GET":
-            from routerd.api.openapi import describe
-
-            return describe(self._endpoints)
+            return self._description
         for pattern, methods in self._paths.items():
             if found := pattern.fullmatch(path):
                 if method not in methods:
