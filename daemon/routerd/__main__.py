@@ -2,128 +2,223 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from pathlib import Path
-from typing import Annotated
-
-import typer
+import os
+import sys
 
 from routerd import __version__
 from routerd.cli import commands
+from routerd.cli.arguments import Command, argument, seconds, whole
+from routerd.cli.arguments import run as run_command
+from routerd.cli.client import DEFAULT_SOCKET, ApiError
 
-app = typer.Typer(
-    help="A BGP route server for the router in front of a bare-metal Kubernetes cluster.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in (
-    commands.status,
-    commands.peers,
-    commands.routes,
-    commands.route,
-    commands.groups,
-    commands.drain,
-    commands.undrain,
-    commands.version,
-):
-    app.command()(command)
+ABOUT = "A BGP route server for the router in front of a bare-metal Kubernetes cluster."
 
 
-def _tell_version(value: bool) -> None:
-    if value:
-        typer.echo(f"routerd {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", "-V", callback=_tell_version, is_eager=True, help="Print the version and exit."),
-    ] = False,
-) -> None:
-    pass
-
-
-@app.command()
-def run(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")],
-    flush_on_exit: Annotated[bool, typer.Option(help="Remove routerd's routes on exit.")] = False,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
-    log_format: Annotated[str, typer.Option(help="console, journal, json, or auto.")] = "auto",
-    record: Annotated[
-        Path | None, typer.Option(envvar="ROUTERD_RECORD", help="Record what the core is given.")
-    ] = None,
-) -> None:
+def run(config: str, flush_on_exit: bool, log_level: str, log_format: str, record: str | None) -> int:
     """Run the daemon in the foreground."""
+    from pathlib import Path
+
+    # structlog would load it, 4 MB, for tracebacks that the log renders without.
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
     from routerd.service.main import start
 
-    raise typer.Exit(start(config, log_level, log_format, record, flush_on_exit=flush_on_exit))
+    recorded = Path(record) if record else None
+    return start(Path(config), log_level, log_format, recorded, flush_on_exit=flush_on_exit)
 
 
-@app.command()
-def flush(
-    config: Annotated[
-        Path, typer.Option("--config", "-c", help="The configuration file, for the metric and the nexthop ids.")
-    ],
-    force: Annotated[bool, typer.Option("--force", help="Even while routerd runs.")] = False,
-) -> None:
+def flush(config: str, force: bool) -> int:
     """Remove what is routerd's from the kernel.
 
     Routes, groups and nexthops, and nothing of anybody else.
     """
-    from routerd.service.main import flush_kernel
+    from pathlib import Path
 
-    raise typer.Exit(flush_kernel(config, force=force))
+    from routerd.service.flushing import flush_kernel
+
+    return flush_kernel(Path(config), force=force)
 
 
-@app.command("check")
-def check_file(
-    file: Annotated[Path, typer.Argument(metavar="FILE")],
-    as_json: commands.Json = False,
-) -> None:
+def check(file: str, as_json: bool) -> int:
     """Check a configuration file.
 
     Exit code 0 if routerd would start with it, perhaps with warnings; 1 with all that is wrong.
     """
-    from routerd.config.load import ConfigError, check
+    from pathlib import Path
+
+    from routerd.config.load import ConfigError
+    from routerd.config.load import check as check_file
 
     try:
-        warnings = check(file)
+        warnings = check_file(Path(file))
     except ConfigError as error:
         if as_json:
-            typer.echo(json.dumps({"ok": False, "problems": error.problems, "warnings": []}, indent=2))
+            print(json.dumps({"ok": False, "problems": error.problems, "warnings": []}, indent=2))
         else:
-            typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+            print(error, file=sys.stderr)
+        return 1
     if as_json:
-        typer.echo(json.dumps({"ok": True, "problems": [], "warnings": warnings}, indent=2))
-        return
+        print(json.dumps({"ok": True, "problems": [], "warnings": warnings}, indent=2))
+        return 0
     for warning in warnings:
-        typer.echo(f"warning: {warning}", err=True)
-    typer.echo(f"{file}: ok")
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"{file}: ok")
+    return 0
 
 
-@app.command()
-def lab(
-    speaker: Annotated[str, typer.Option(help="What the nodes run: embedded, gobgp, frr or bird.")] = "embedded",
-    keep: Annotated[bool, typer.Option(help="Leave it running at the end, to look around.")] = False,
-) -> None:
+def lab(speaker: str, keep: bool) -> int:
     """Show what routerd does, in network namespaces.
 
     A router, three nodes and a client are built, and some of them lost.
     """
     from routerd.lab.command import run_lab
 
-    raise typer.Exit(run_lab(speaker, keep))
+    return run_lab(speaker, keep)
+
+
+SOCKET = argument(
+    "-s",
+    "--socket",
+    metavar="PATH",
+    default=os.environ.get("ROUTERD_SOCKET") or DEFAULT_SOCKET,
+    help=f"The daemon's Unix socket.  [env var: ROUTERD_SOCKET; default: {DEFAULT_SOCKET}]",
+)
+JSON = argument("--json", dest="as_json", action="store_true", help="Print what the API answers, for programs.")
+NODE = argument("node", metavar="NODE", help="Its name or address.")
+CONFIG = "The configuration file"
+
+COMMANDS = {
+    "status": Command(
+        commands.status,
+        (
+            SOCKET,
+            JSON,
+            argument(
+                "-w",
+                "--watch",
+                action="store_true",
+                help="Look again every second, until Ctrl-C; with --json a line each.",
+            ),
+        ),
+    ),
+    "peers": Command(commands.peers, (SOCKET, JSON)),
+    "routes": Command(
+        commands.routes,
+        (
+            SOCKET,
+            JSON,
+            argument("--peer", metavar="NAME", help="Only what this peer announces (name or address)."),
+            argument(
+                "--limit",
+                metavar="COUNT",
+                type=whole(1, 10000),
+                default=100,
+                help="How many to show, 1 to 10000.  [default: 100]",
+            ),
+            argument(
+                "--offset",
+                metavar="COUNT",
+                type=whole(0, 2**31 - 1),
+                default=0,
+                help="How many to pass over.  [default: 0]",
+            ),
+        ),
+    ),
+    "route": Command(
+        commands.route,
+        (argument("prefix", metavar="PREFIX", help="An address, or a prefix such as 172.16.1.0/24."), SOCKET, JSON),
+    ),
+    "groups": Command(commands.groups, (SOCKET, JSON)),
+    "drain": Command(
+        commands.drain,
+        (
+            NODE,
+            SOCKET,
+            JSON,
+            argument("--wait", action="store_true", help="Return when no flow is left on the node."),
+            argument(
+                "--timeout",
+                metavar="SECONDS",
+                type=seconds,
+                default=0.0,
+                help="How long --wait waits at most; 0 for ever.  [default: 0]",
+            ),
+        ),
+    ),
+    "undrain": Command(commands.undrain, (NODE, SOCKET, JSON)),
+    "version": Command(commands.version, (SOCKET, JSON)),
+    "run": Command(
+        run,
+        (
+            argument("-c", "--config", metavar="FILE", required=True, help=f"{CONFIG}.  [required]"),
+            argument(
+                "--flush-on-exit",
+                action=argparse.BooleanOptionalAction,
+                default=False,
+                help="Remove routerd's routes on exit.  [default: no]",
+            ),
+            argument("--log-level", metavar="LEVEL", default="info", help="debug, info (default), warning or error."),
+            argument(
+                "--log-format", metavar="FORM", default="auto", help="console, journal, json, or auto (default)."
+            ),
+            argument(
+                "--record",
+                metavar="FILE",
+                default=os.environ.get("ROUTERD_RECORD"),
+                help="Record what the core is given.  [env var: ROUTERD_RECORD]",
+            ),
+        ),
+    ),
+    "flush": Command(
+        flush,
+        (
+            argument(
+                "-c",
+                "--config",
+                metavar="FILE",
+                required=True,
+                help=f"{CONFIG}, for the metric and the nexthop ids.  [required]",
+            ),
+            argument("--force", action="store_true", help="Even while routerd runs."),
+        ),
+    ),
+    "check": Command(check, (argument("file", metavar="FILE", help=f"{CONFIG}."), JSON)),
+    "lab": Command(
+        lab,
+        (
+            argument(
+                "--speaker",
+                metavar="NAME",
+                default="embedded",
+                help="What the nodes run: embedded (default), gobgp, frr or bird.",
+            ),
+            argument(
+                "--keep",
+                action=argparse.BooleanOptionalAction,
+                default=False,
+                help="Leave it running at the end, to look around.  [default: no]",
+            ),
+        ),
+    ),
+}
 
 
 def main() -> None:
     """The entry point."""
-    app(prog_name="routerd")
+    try:
+        code = run_command("routerd", ABOUT, f"routerd {__version__}", COMMANDS, sys.argv[1:])
+        sys.stdout.flush()
+    except ApiError as error:
+        print(f"routerd: {error}", file=sys.stderr)
+        code = 1
+    except BrokenPipeError:
+        # Whoever read has what it wanted. Python would complain at the end, where it flushes once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except KeyboardInterrupt:
+        code = 130  # 128 + SIGINT, as every shell has it
+    sys.exit(code)
 
 
 if __name__ == "__main__":

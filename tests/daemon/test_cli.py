@@ -190,15 +190,6 @@ def test_each_line_of_the_help_is_whole() -> None:
     assert "..." not in cli("--help").stdout.replace("[ARGS]...", "")
 
 
-def test_a_command_loads_nothing_that_is_slow() -> None:
-    """A start took twice as long with pydantic, which newer versions of typer bring along, and http.client."""
-    told = "import sys; sys.argv[1:] = ['status', '-s', '/nowhere']; import routerd.__main__ as m, atexit; "
-    told += "atexit.register(lambda: print(*sys.modules)); m.main()"
-    loaded = subprocess.run([CLI[0], "-c", told], capture_output=True, text=True, check=False).stdout.split()
-    assert "routerd.cli.render" in loaded
-    assert {"pydantic", "rich", "fastapi", "asyncio", "ssl", "email", "exabgp", "pyroute2"}.isdisjoint(loaded)
-
-
 @pytest.mark.parametrize("command", [*ASKING, "route"])
 def test_a_clear_line_when_routerd_is_not_running(tmp_path: Path, command: str) -> None:
     path = tmp_path / "absent.sock"

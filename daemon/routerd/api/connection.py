@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator, MutableMapping
-from typing import Any
+from collections.abc import Iterator
 
 import h11
-from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from routerd.api.application import Application, Message, Receive, Send
 from routerd.api.caller import caller
 
 CONNECTIONS = 256
@@ -92,11 +91,11 @@ _TOO_MANY = (
 class Bounded:
     """The application without bodies, and one answer a turn of the event loop, so that routing goes on in between."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: Application) -> None:
         self._app = app
         self._turn = asyncio.Lock()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if _says_too_much(scope):
             await _refuse_body(send)
@@ -106,7 +105,7 @@ class Bounded:
         await self._app(scope, receive, send)
 
 
-def _says_too_much(scope: MutableMapping[str, Any]) -> bool:
+def _says_too_much(scope: Message) -> bool:
     fields: Iterator[tuple[bytes, bytes]] = iter(scope["headers"])
     # h11 has seen to it that a length is a number, and that there is one.
     return any(

@@ -5,7 +5,7 @@ Times ending in `_seconds` are ages or durations in seconds. Addresses and prefi
 
 from __future__ import annotations
 
-from typing_extensions import TypedDict
+from typing import TypedDict
 
 
 class SpeakerView(TypedDict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import grp
 import logging
@@ -10,136 +9,18 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Protocol, TypeVar
 
-import structlog
 import uvicorn
-from fastapi import FastAPI, HTTPException, Query, Request
 
-from routerd.api.caller import Caller
+from routerd.api.application import Application
 from routerd.api.connection import HEAD, IDLE_TIME, Bounded, Connection
-from routerd.api.models import (
-    DrainView,
-    GroupView,
-    PeerView,
-    RouteDetailView,
-    RoutesView,
-    StatusView,
-    VersionView,
-)
-from routerd.core.route import Prefix, parse_prefix
+from routerd.api.endpoints import Source, endpoints
 
 MODE = 0o660
-MAX_OFFSET = 2**31 - 1
-
-
-Answer = TypeVar("Answer")
-log = structlog.get_logger()
-
-
-class Source(Protocol):
-    """Where the answers come from. Those that are synchronous are consistent views of one moment.
-
-    `routes` and the drains return None when there is no such peer.
-    """
-
-    def status(self) -> StatusView: ...
-    def peers(self) -> list[PeerView]: ...
-    def groups(self) -> list[GroupView]: ...
-    def routes(self, offset: int, limit: int, peer: str | None) -> RoutesView | None: ...
-    def route(self, prefix: Prefix) -> RouteDetailView | None: ...
-    def drain(self, peer: str) -> DrainView | None: ...
-    async def set_drain(self, peer: str, *, on: bool, by: str) -> DrainView | None: ...
-    def version(self) -> VersionView: ...
 
 
 class SocketInUseError(Exception):
     """Another routerd answers on the socket."""
-
-
-def known(answer: Answer | None, peer: str | None) -> Answer:
-    """Return the answer; the request fails when there is no such peer."""
-    if answer is None:
-        raise HTTPException(404, f"no peer has the name or address {peer}")
-    return answer
-
-
-def application(source: Source, writers: int = 0) -> FastAPI:
-    """Return the ASGI application that answers from `source`; members of the group `writers` may change something.
-
-    The handlers are coroutines that do not wait while they look at the core, so that nobody sees its state in the
-    middle of a change.
-    """
-    app = FastAPI(title="routerd", version="1", docs_url=None, redoc_url=None)
-
-    @app.get("/v1/status")
-    async def status() -> StatusView:
-        """Is all well? The router, its peers, groups, sysctls and the problems found."""
-        return source.status()
-
-    @app.get("/v1/peers")
-    async def peers() -> list[PeerView]:
-        """All peers with their state and counts."""
-        return source.peers()
-
-    @app.get("/v1/groups")
-    async def groups() -> list[GroupView]:
-        """The nexthop groups in the kernel."""
-        return source.groups()
-
-    @app.get("/v1/routes")
-    async def routes(
-        offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
-        limit: Annotated[int, Query(ge=1, le=10000)] = 100,
-        peer: str | None = None,
-    ) -> RoutesView:
-        """A page of the Loc-RIB."""
-        return known(source.routes(offset, limit, peer), peer)
-
-    @app.get("/v1/routes/{prefix:path}")
-    async def route(prefix: str) -> RouteDetailView:
-        """One prefix: its paths, why each won or lost, its group, and what the kernel has."""
-        try:
-            parsed = parse_prefix(prefix)
-        except ValueError as error:
-            raise HTTPException(422, f"{error}; write a prefix such as 172.16.1.1/32") from error
-        found = source.route(parsed)
-        if found is None:
-            raise HTTPException(404, f"nobody announces {prefix}, and the kernel has no route to it")
-        return found
-
-    @app.get("/v1/peers/{peer}/drain")
-    async def drain(peer: str) -> DrainView:
-        """How far a drain has come: the buckets that still carry flows to the node."""
-        return known(source.drain(peer), peer)
-
-    async def change_drain(peer: str, request: Request, *, on: bool) -> DrainView:
-        caller: Caller = request.state.caller
-        # Finding the name may take as long as a directory server does.
-        by = await asyncio.to_thread(caller.describe)
-        if not caller.may_write(writers):
-            log.warning("refused", request=f"{request.method} {request.url.path}", by=by)
-            raise HTTPException(
-                403, f"{by} may look only; be root or a member of the socket's group to change anything"
-            )
-        return known(await source.set_drain(peer, on=on, by=by), peer)
-
-    @app.put("/v1/peers/{peer}/drain")
-    async def start_drain(peer: str, request: Request) -> DrainView:
-        """Drain a node: no new flows, established ones live on."""
-        return await change_drain(peer, request, on=True)
-
-    @app.delete("/v1/peers/{peer}/drain")
-    async def end_drain(peer: str, request: Request) -> DrainView:
-        """End a drain: the node gets its share again, as buckets fall idle."""
-        return await change_drain(peer, request, on=False)
-
-    @app.get("/v1/version")
-    async def version() -> VersionView:
-        """Versions of routerd and of what it stands on."""
-        return source.version()
-
-    return app
 
 
 def bind(path: str, group: str) -> tuple[socket.socket, str]:
@@ -192,7 +73,7 @@ async def serve(source: Source, listener: socket.socket) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     writers = os.stat(listener.getsockname()).st_gid
     config = uvicorn.Config(
-        Bounded(application(source, writers)),
+        Bounded(Application(endpoints(source, writers))),
         http=Connection,
         h11_max_incomplete_event_size=HEAD,
         timeout_keep_alive=int(IDLE_TIME),

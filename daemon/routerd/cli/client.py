@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import socket
 from typing import Any
-from urllib.parse import quote
 
 DEFAULT_SOCKET = "/run/routerd/routerd.sock"
 TIMEOUT = 10.0
 """Seconds that routerd may say nothing."""
+
+
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~/")
+"""Octets that stand in a target as they are: the unreserved ones and the slash (RFC 3986 section 2.3)."""
 
 
 class ApiError(Exception):
@@ -28,8 +31,8 @@ class Client:
 
     def request(self, method: str, resource: str, **query: str | int | None) -> Any:
         """Return the decoded JSON that a request is answered with; ApiError as in `get`."""
-        words = [f"{key}={quote(str(value))}" for key, value in query.items() if value is not None]
-        target = quote(resource) + ("?" + "&".join(words) if words else "")
+        words = [f"{key}={_quoted(str(value))}" for key, value in query.items() if value is not None]
+        target = _quoted(resource) + ("?" + "&".join(words) if words else "")
         try:
             octets = self._exchange(f"{method} {target} HTTP/1.1\r\nHost: routerd\r\nConnection: close\r\n\r\n")
         except (FileNotFoundError, ConnectionRefusedError) as error:
@@ -61,3 +64,9 @@ class Client:
         if status != 200:
             raise ApiError(str(answer.get("detail", answer)) if isinstance(answer, dict) else str(answer))
         return answer
+
+
+def _quoted(text: str) -> str:
+    """As urllib.parse.quote does it, whose import takes longer than the rest of a request."""
+    octets = text.encode(errors="surrogateescape")
+    return "".join(chr(octet) if octet in _PLAIN else f"%{octet:02X}" for octet in octets)

@@ -1,4 +1,4 @@
-"""The commands that ask the daemon, or tell it something, and print a table or JSON."""
+"""The commands that ask the daemon, or tell it something, and print a table or JSON. Each returns the exit code."""
 
 from __future__ import annotations
 
@@ -8,18 +8,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from routerd.cli import render
-from routerd.cli.client import DEFAULT_SOCKET, ApiError, Client
+from routerd.cli.client import ApiError, Client
 from routerd.cli.screen import Screen
 
-Socket = Annotated[
-    str, typer.Option("--socket", "-s", envvar="ROUTERD_SOCKET", help="The daemon's Unix socket.", metavar="PATH")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print what the API answers, for programs.")]
 _POLL = 0.5
 """Seconds between looks at a drain."""
 
@@ -33,45 +27,30 @@ _HOME, _CLEAR_LINE, _CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
 Render = Callable[[Screen, Any], list[str]]
 
 
-def _fail(error: ApiError) -> typer.Exit:
-    typer.echo(f"routerd: {error}", err=True)
-    return typer.Exit(1)
-
-
 def _print(answer: Any, as_json: bool, draw: Render) -> None:
     if as_json:
-        typer.echo(json.dumps(answer, indent=2))
+        print(json.dumps(answer, indent=2))
         return
-    typer.echo("\n".join(draw(Screen.of_stdout(), answer)))
+    print("\n".join(draw(Screen.of_stdout(), answer)))
 
 
 def _ask(socket: str, as_json: bool, draw: Render, resource: str, **query: str | int | None) -> Any:
-    try:
-        answer = Client(socket).get(resource, **query)
-    except ApiError as error:
-        raise _fail(error) from error
+    answer = Client(socket).get(resource, **query)
     _print(answer, as_json, draw)
     return answer
 
 
-def status(
-    socket: Socket = DEFAULT_SOCKET,
-    as_json: Json = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Look again every second, until Ctrl-C; with --json a line each.")
-    ] = False,
-) -> None:
+def status(socket: str, as_json: bool, watch: bool) -> int:
     """Is all well?
 
     Exit code 0 if so, 1 if not or if the daemon is not running.
     """
     if watch:
-        _watch(socket, as_json)
-    if not _ask(socket, as_json, render.status, "/v1/status")["ok"]:
-        raise typer.Exit(1)
+        return _watch(socket, as_json)
+    return 0 if _ask(socket, as_json, render.status, "/v1/status")["ok"] else 1
 
 
-def _watch(socket: str, as_json: bool) -> None:
+def _watch(socket: str, as_json: bool) -> int:
     """Look again and again: on a terminal on a screen of its own, into a pipe one answer after the other."""
     alternate = sys.stdout.isatty() and not as_json
     try:
@@ -82,8 +61,8 @@ def _watch(socket: str, as_json: bool) -> None:
         while True:
             _show(socket, as_json, alternate)
             time.sleep(_INTERVAL)
-    except KeyboardInterrupt as interrupt:
-        raise typer.Exit(0) from interrupt
+    except KeyboardInterrupt:
+        return 0
     finally:
         if alternate:
             sys.stdout.write(_LEAVE)
@@ -104,31 +83,28 @@ def _show(socket: str, as_json: bool, alternate: bool) -> None:
     sys.stdout.flush()
 
 
-def peers(socket: Socket = DEFAULT_SOCKET, as_json: Json = False) -> None:
+def peers(socket: str, as_json: bool) -> int:
     """All peers: their state, and counts of their prefixes.
 
     How many were received, accepted, rejected, are in the FIB, are stale, and were sent to the peer.
     """
     _ask(socket, as_json, render.peers, "/v1/peers")
+    return 0
 
 
-def groups(socket: Socket = DEFAULT_SOCKET, as_json: Json = False) -> None:
+def groups(socket: str, as_json: bool) -> int:
     """The nexthop groups in the kernel, with their members."""
     _ask(socket, as_json, render.groups, "/v1/groups")
+    return 0
 
 
-def routes(
-    socket: Socket = DEFAULT_SOCKET,
-    as_json: Json = False,
-    peer: Annotated[str | None, typer.Option(help="Only what this peer announces (name or address).")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10000, help="How many to show.")] = 100,
-    offset: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="How many to pass over.")] = 0,
-) -> None:
+def routes(socket: str, as_json: bool, peer: str | None, limit: int, offset: int) -> int:
     """The Loc-RIB, a row a prefix."""
     _ask(socket, as_json, render.routes, "/v1/routes", offset=offset, limit=limit, peer=peer)
+    return 0
 
 
-def route(prefix: str, socket: Socket = DEFAULT_SOCKET, as_json: Json = False) -> None:
+def route(prefix: str, socket: str, as_json: bool) -> int:
     """One prefix: all its paths, and what the kernel has.
 
     Which paths won, and why each other one lost.
@@ -136,15 +112,10 @@ def route(prefix: str, socket: Socket = DEFAULT_SOCKET, as_json: Json = False) -
     if "/" not in prefix:
         prefix += "/128" if ":" in prefix else "/32"
     _ask(socket, as_json, render.route, f"/v1/routes/{prefix}")
+    return 0
 
 
-def drain(
-    node: str,
-    socket: Socket = DEFAULT_SOCKET,
-    as_json: Json = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Return when no flow is left on the node.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds that --wait waits at most; 0 for ever.")] = 0.0,
-) -> None:
+def drain(node: str, socket: str, as_json: bool, wait: bool, timeout: float) -> int:
     """Give a node (name or address) no new flows.
 
     Established ones live on. Exit code 1 if --wait ends in vain; the drain stays then.
@@ -153,25 +124,27 @@ def drain(
     deadline = time.monotonic() + timeout if timeout else None
     while wait and not answer["empty"]:
         if not answer["drain"]:
-            raise _fail(ApiError(f"the drain of {node} was ended by somebody else"))
+            raise ApiError(f"the drain of {node} was ended by somebody else")
         if answer["sole"] and not answer["buckets"]:
             _print(answer, as_json, render.drain)
             sole = f"{answer['sole']} prefixes have no other next hop: their flows have nowhere to go"
-            raise _fail(ApiError(f"{sole}; {_stays(node)}"))
+            raise ApiError(f"{sole}; {_stays(node)}")
         if deadline is not None and time.monotonic() >= deadline:
             _print(answer, as_json, render.drain)
-            raise _fail(ApiError(f"{node} still carries flows after {timeout:g} s; {_stays(node)}"))
+            raise ApiError(f"{node} still carries flows after {timeout:g} s; {_stays(node)}")
         time.sleep(_POLL)
         answer = _drain("GET", node, socket)
     _print(answer, as_json, render.drain)
+    return 0
 
 
-def undrain(node: str, socket: Socket = DEFAULT_SOCKET, as_json: Json = False) -> None:
+def undrain(node: str, socket: str, as_json: bool) -> int:
     """End the drain of a node.
 
     It gets its share again, as flows end and buckets fall idle.
     """
     _print(_drain("DELETE", node, socket), as_json, render.drain)
+    return 0
 
 
 def _stays(node: str) -> str:
@@ -179,19 +152,13 @@ def _stays(node: str) -> str:
 
 
 def _drain(method: str, node: str, socket: str) -> Any:
-    try:
-        answer = Client(socket).request(method, f"/v1/peers/{node}/drain")
-    except ApiError as error:
-        raise _fail(error) from error
+    answer = Client(socket).request(method, f"/v1/peers/{node}/drain")
     if answer["unstored"] and method != "GET":
-        typer.echo(f"routerd: not stored, a restart of routerd forgets it: {answer['unstored']}", err=True)
+        print(f"routerd: not stored, a restart of routerd forgets it: {answer['unstored']}", file=sys.stderr)
     return answer
 
 
-def version(
-    socket: Socket = DEFAULT_SOCKET,
-    as_json: Json = False,
-) -> None:
+def version(socket: str, as_json: bool) -> int:
     """The version of this program and of the daemon that runs."""
     from routerd import __version__
 
@@ -201,12 +168,13 @@ def version(
     except ApiError as error:
         answer["error"] = str(error)
     if as_json:
-        typer.echo(json.dumps(answer, indent=2))
-        return
-    typer.echo(f"routerd {__version__}")
+        print(json.dumps(answer, indent=2))
+        return 0
+    print(f"routerd {__version__}")
     running = answer["daemon"]
     if running is None:
-        typer.echo(answer["error"], err=True)
-        return
+        print(answer["error"], file=sys.stderr)
+        return 0
     parts = f"ExaBGP {running['exabgp']}, Python {running['python']}, Linux {running['kernel']}"
-    typer.echo(f"daemon  {running['routerd']} ({parts})")
+    print(f"daemon  {running['routerd']} ({parts})")
+    return 0

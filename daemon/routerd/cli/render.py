@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from routerd.api.models import (
-    DrainView,
-    ForeignBgpView,
-    GroupMemberView,
-    GroupView,
-    PathView,
-    PeerView,
-    RouteDetailView,
-    RoutesView,
-    RouteView,
-    StatusView,
-)
+from typing import TYPE_CHECKING
+
 from routerd.cli.screen import Column, Screen
+
+if TYPE_CHECKING:  # what stands behind them takes as long to load as all the rest of a command
+    from routerd.api.models import (
+        DrainView,
+        ForeignBgpView,
+        GroupMemberView,
+        GroupView,
+        PathView,
+        PeerView,
+        RouteDetailView,
+        RoutesView,
+        RouteView,
+        StatusView,
+    )
 
 _STATES = {"established": "green", "stale": "yellow", "waiting": "red"}
 _SHOWN_GROUPS = 10

@@ -1,6 +1,6 @@
 """Text for a screen of some width: tables, paragraphs, a little colour. Lines break between words; nothing is cut.
 
-On the standard library, because a command must start fast.
+On the standard library, and without dataclasses, because a command must start fast.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -26,8 +25,7 @@ Cell = str | Sequence[str]
 """A text, or several that stand one under another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column of a table. A `fold` one may break between words.
 
     Where the table is too wide, columns with `below` stand below their row, the last one first: as "text", as text
@@ -40,8 +38,7 @@ class Column:
     below: Literal["", "text", "titled", "lines"] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Screen:
+class Screen(NamedTuple):
     """Where lines go: how wide it is, and whether it has colours."""
 
     width: int
@@ -95,8 +92,7 @@ class Screen:
         return lines
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
+class _Layout(NamedTuple):
     """Which columns stand beside each other, how wide each is, and which stand below."""
 
     columns: list[Column]

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from routerd.config.ranges import narrowest
+
 
 def _address(text: Any) -> Any:
     if not isinstance(text, str):
@@ -243,9 +245,7 @@ class Config(Model):
 
     def range_of(self, address: str) -> DynamicPeers | None:
         """Return the narrowest dynamic range that holds `address`."""
-        parsed = ipaddress.ip_address(address)
-        matching = [r for r in self.dynamic_peers if parsed in ipaddress.ip_network(r.range)]
-        return max(matching, key=lambda r: ipaddress.ip_network(r.range).prefixlen, default=None)
+        return narrowest(self.dynamic_peers, address)
 
     def addresses_of(self, address: str) -> tuple[str, ...]:
         """Return the further addresses that are configured for the peer at `address`."""

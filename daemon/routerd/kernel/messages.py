@@ -10,11 +10,13 @@ import socket
 import struct
 from typing import Any
 
-from pyroute2.netlink import NLA_F_NESTED, nla, nla_base_string, nlmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
-
 from routerd.core.message import Gateway, Member, SetGroup
 from routerd.kernel import wire
+from routerd.kernel.bare import bare
+
+with bare("pyroute2"):  # whose parts for all the rest take 10 MB
+    from pyroute2.netlink import NLA_F_NESTED, nla, nla_base_string, nlmsg
+    from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 MULTIPATH, RESILIENT = 0, 1
 """NHA_GROUP_TYPE: hash-threshold and resilient."""

@@ -13,8 +13,7 @@ import socket
 import socketserver
 import sys
 from collections import Counter
-
-from typing_extensions import TypedDict
+from typing import TypedDict
 
 PORT = 80
 TIMEOUT = 2.0

@@ -16,8 +16,8 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
-from routerd.config.model import Config
 from routerd.session import privileges
+from routerd.session.configuration import SpeakerConfig, unpack_config
 from routerd.session.exabgp.uplink import Uplink
 
 _PR_SET_PDEATHSIG = 1
@@ -51,7 +51,7 @@ def main() -> None:
         return
     _, generation, payload = first
     try:
-        code = _serve(uplink, generation, Config.model_validate_json(payload))
+        code = _serve(uplink, generation, unpack_config(payload))
     except (OSError, ValueError, RuntimeError) as error:
         # OSError keeps its number apart from its text
         uplink.failed((error.strerror if isinstance(error, OSError) else None) or str(error))
@@ -60,7 +60,7 @@ def main() -> None:
     sys.exit(code)
 
 
-def _serve(uplink: Uplink, generation: int, config: Config) -> int:
+def _serve(uplink: Uplink, generation: int, config: SpeakerConfig) -> int:
     """Run the reactor and return its exit code. ExaBGP is imported here, after its environment is set."""
     for name in [name for name in os.environ if name.lower().startswith("exabgp")]:
         del os.environ[name]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routerd.config.model import Config, PeerGroup
 from routerd.core.message import GracefulRestart, Open
 from routerd.core.route import Address, Family, parse_address
+from routerd.session.configuration import PeerGroup, SpeakerConfig
 
 AS_TRANS = 23456
 """Stands in My-AS for an AS that needs four octets (RFC 6793 section 9); nobody's own."""
@@ -95,7 +95,7 @@ def decode_open(body: bytes) -> Open:
     )
 
 
-def judge_open(opened: Open, config: Config, group: PeerGroup) -> None:
+def judge_open(opened: Open, config: SpeakerConfig, group: PeerGroup) -> None:
     """Check a peer's OPEN against what is configured for it (RFC 4271 section 6.2); OpenError says what is wrong."""
     ours, wanted = config.router.asn, group.remote_as
     if wanted == "external":

@@ -21,6 +21,7 @@ from routerd.config.model import Config
 from routerd.core.message import RouteRefresh, SessionDown, SessionUp, SpeakerDown, SpeakerUp
 from routerd.core.route import Family
 from routerd.session.channel import Channel
+from routerd.session.configuration import pack_config
 from routerd.session.frames import Frame, Kind, RawUpdate, frame, pack, unpack_down, unpack_up
 from routerd.session.open import decode_open
 from routerd.session.printable import printable
@@ -129,8 +130,7 @@ class Speaker:
         self._status.begin()
         self._last_words = ""
         self._drained.clear()
-        configuration = self._config.model_dump_json(exclude_none=True).encode()
-        channel.write(frame(Kind.CONFIGURE, self._generation, configuration))
+        channel.write(frame(Kind.CONFIGURE, self._generation, pack_config(self._config)))
         self._channel = channel
         channel.watch_urgent(self._urgent_came)
         self._wake.set()
@@ -302,7 +302,7 @@ class Speaker:
     def reconfigure(self, config: Config) -> None:
         """Put a new configuration in force; the sessions of peers that it does not change stay up."""
         self._config = config
-        self._write(frame(Kind.CONFIGURE, 0, config.model_dump_json(exclude_none=True).encode()))
+        self._write(frame(Kind.CONFIGURE, 0, pack_config(config)))
 
     def _write(self, data: bytes) -> None:
         if self._channel is None:

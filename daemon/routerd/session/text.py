@@ -9,13 +9,13 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable
 
-from routerd.config.model import Config, PeerGroup
+from routerd.session.configuration import PeerGroup, SpeakerConfig
 
 EMPTY = "template {\n}\n"
 """The text without peers: ExaBGP refuses one without any section."""
 
 
-def speaker_text(config: Config, dynamic: Iterable[str] = ()) -> str:
+def speaker_text(config: SpeakerConfig, dynamic: Iterable[str] = ()) -> str:
     """Return the text for all static peers and the dynamic peers at these addresses, sorted by address.
 
     An address that no peer and no range covers any more is left out.
@@ -29,7 +29,7 @@ def speaker_text(config: Config, dynamic: Iterable[str] = ()) -> str:
     return "\n".join(neighbors) or EMPTY
 
 
-def neighbor_text(config: Config, address: str, group: PeerGroup) -> str:
+def neighbor_text(config: SpeakerConfig, address: str, group: PeerGroup) -> str:
     """Return the section of one peer.
 
     `local-address auto` takes the connection on any address of the router. `peer-as auto` means that the AS is
@@ -66,12 +66,12 @@ def neighbor_text(config: Config, address: str, group: PeerGroup) -> str:
     )
 
 
-def external(config: Config, group: PeerGroup) -> bool:
+def external(config: SpeakerConfig, group: PeerGroup) -> bool:
     """Tell whether the peers of a group are eBGP peers."""
     return group.remote_as not in ("internal", config.router.asn)
 
 
-def _peer_as(config: Config, group: PeerGroup) -> str:
+def _peer_as(config: SpeakerConfig, group: PeerGroup) -> str:
     if group.remote_as == "external":
         return "auto"
     return str(config.router.asn if group.remote_as == "internal" else group.remote_as)

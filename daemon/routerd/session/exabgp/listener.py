@@ -14,7 +14,7 @@ from exabgp.protocol.ip import IP
 from exabgp.reactor.listener import Listener as ExaListener
 from exabgp.reactor.network.error import NetworkError
 
-from routerd.config.model import Config
+from routerd.session.configuration import SpeakerConfig
 from routerd.session.exabgp import ttl
 from routerd.session.exabgp.connection import Connection
 
@@ -33,7 +33,7 @@ class Listener(ExaListener):  # type: ignore[misc]
         super().__init__(reactor, backlog)
         self._keys: dict[socket.socket, Keys] = {}
 
-    def apply(self, config: Config) -> list[str]:
+    def apply(self, config: SpeakerConfig) -> list[str]:
         """Listen where the configuration says, with its keys, and return the places (`address port`).
 
         OSError with a text that names the place when one cannot be bound; the other sockets stay as they are.
@@ -134,7 +134,7 @@ class Listener(ExaListener):  # type: ignore[misc]
         return [sock.fileno() for sock in self._sockets]
 
 
-def md5_keys(config: Config) -> Keys:
+def md5_keys(config: SpeakerConfig) -> Keys:
     """Return the TCP MD5 key (RFC 2385) of every network that has one; a static peer is a network of its own."""
     networks = [(each.range, each.group) for each in config.dynamic_peers]
     networks += [(str(ipaddress.ip_network(peer.address)), peer.group) for peer in config.peers]

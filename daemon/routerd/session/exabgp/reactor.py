@@ -13,8 +13,8 @@ from exabgp.protocol.ip import IP
 from exabgp.reactor import loop
 from exabgp.reactor.interrupt import Signal
 
-from routerd.config.model import Config
 from routerd.core.message import Notification, Open
+from routerd.session.configuration import SpeakerConfig, unpack_config
 from routerd.session.exabgp import timers, ttl
 from routerd.session.exabgp.connection import Connection
 from routerd.session.exabgp.listener import Listener
@@ -62,7 +62,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self._watched: dict[str, Peer] = {}
         self._owners: dict[int, str] = {}  # file descriptor -> peer's name
         self._full: set[int] = set()  # file descriptors of which we hear when they take more
-        self.config: Config | None = None
+        self.config: SpeakerConfig | None = None
         self.notify = False
         self.dynamic: dict[str, str] = {}  # address -> range
         self.met: set[str] = set()
@@ -77,7 +77,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
 
     # ------------------------------------------------------------------------------------------ configuration
 
-    def configure(self, config: Config) -> None:
+    def configure(self, config: SpeakerConfig) -> None:
         """Make listeners and peers what the configuration says; sessions of unchanged peers stay.
 
         OSError when a listening socket cannot be bound, ValueError when ExaBGP refuses its text.
@@ -112,7 +112,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
             self.stop()
         elif kind == Kind.CONFIGURE:
             try:
-                self.configure(Config.model_validate_json(payload))
+                self.configure(unpack_config(payload))
             except (OSError, ValueError) as error:
                 self.uplink.log("error", f"the new configuration is not fully in force: {error}")
         elif (peer := self.sessions.get(generation)) is None:

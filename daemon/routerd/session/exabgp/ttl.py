@@ -6,7 +6,7 @@ import os
 import socket
 from typing import NamedTuple
 
-from routerd.config.model import PeerGroup
+from routerd.session.configuration import PeerGroup
 
 SENT = 255
 """What a listening socket sends, and so the SYN-ACK, which comes before anybody knows whose it is: a peer with TTL

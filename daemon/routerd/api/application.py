@@ -1,0 +1,61 @@
+"""The ASGI application: finds the endpoint of a request, and writes its answer as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl
+
+from routerd.api.endpoints import Endpoint, Failure, Request
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+DESCRIPTION = "/openapi.json"
+
+
+class Application:
+    """Answers from a table of endpoints, which `/openapi.json` describes."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._endpoints = endpoints
+        self._paths: dict[re.Pattern[str], dict[str, Endpoint]] = {}
+        for each in endpoints:
+            # What a path ends in may hold slashes, as a prefix does.
+            pattern = re.sub(r"\{\w+\}$", "(.*)", each.path)
+            self._paths.setdefault(re.compile(re.sub(r"\{\w+\}", "([^/]+)", pattern)), {})[each.method] = each
+
+    async def __call__(self, scope: Message, _receive: Receive, send: Send) -> None:
+        """Answer one request; what fails here unforeseen is uvicorn's to answer and to log."""
+        headers = [(b"content-type", b"application/json")]
+        try:
+            status, answer = 200, await self._answer(scope)
+        except Failure as failure:
+            status, answer = failure.status, {"detail": failure.detail}
+        body = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+        headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    @cached_property
+    def _description(self) -> dict[str, Any]:
+        from routerd.api.openapi import describe
+
+        return describe(self._endpoints)
+
+    async def _answer(self, scope: Message) -> Any:
+        method, path = scope["method"], scope["path"]
+        if path == DESCRIPTION and method == "GET":
+            return self._description
+        for pattern, methods in self._paths.items():
+            if found := pattern.fullmatch(path):
+                if method not in methods:
+                    raise Failure(405, f"{method} is not for {path}; {' and '.join(methods)} are")
+                query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+                named = found[1] if found.groups() else ""
+                return await methods[method].answer(Request(method, path, named, query, scope["state"]["caller"]))
+        raise Failure(404, f"there is nothing at {path[:100]}; GET {DESCRIPTION} says what there is")

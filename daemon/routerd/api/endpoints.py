@@ -1,0 +1,163 @@
+"""What can be asked of the API: a table of endpoints, each with its answer's view."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import structlog
+
+from routerd.api.caller import Caller
+from routerd.api.models import (
+    DrainView,
+    GroupView,
+    PeerView,
+    RouteDetailView,
+    RoutesView,
+    StatusView,
+    VersionView,
+)
+from routerd.core.route import Prefix, parse_prefix
+
+MAX_OFFSET = 2**31 - 1
+MAX_LIMIT = 10_000
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class Source(Protocol):
+    """Where the answers come from. Those that are synchronous are consistent views of one moment.
+
+    `routes` and the drains return None when there is no such peer.
+    """
+
+    def status(self) -> StatusView: ...
+    def peers(self) -> list[PeerView]: ...
+    def groups(self) -> list[GroupView]: ...
+    def routes(self, offset: int, limit: int, peer: str | None) -> RoutesView | None: ...
+    def route(self, prefix: Prefix) -> RouteDetailView | None: ...
+    def drain(self, peer: str) -> DrainView | None: ...
+    async def set_drain(self, peer: str, *, on: bool, by: str) -> DrainView | None: ...
+    def version(self) -> VersionView: ...
+
+
+class Failure(Exception):  # noqa: N818 - an answer, if not the one that was hoped for
+    """A request that is answered with an HTTP status other than 200, and a text that says why."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+class Number(NamedTuple):
+    """A whole number in a query: its limits, and what it is if absent."""
+
+    least: int
+    most: int
+    default: int
+
+    def read(self, name: str, text: str | None) -> int:
+        """Return the number; Failure if it is none, or beyond the limits."""
+        try:
+            value = self.default if text is None else int(text)
+        except ValueError:
+            value = self.least - 1
+        if not self.least <= value <= self.most:
+            raise Failure(
+                422, f"{name} is a whole number from {self.least} to {self.most}, not {(text or '')[:40]!r}"
+            )
+        return value
+
+
+class Request(NamedTuple):
+    """A request. `named` is what its path names, a peer or a prefix; both it and the query are decoded."""
+
+    method: str
+    path: str
+    named: str
+    query: Mapping[str, str]
+    caller: Caller
+
+
+class Endpoint(NamedTuple):
+    """What a method does at a path, which may end in a `{name}`, or name one on its way.
+
+    `query` are the numbers that may stand in the query, and None for a text. The functions are coroutines that do not
+    wait while they look at the core, so that nobody sees its state in the middle of a change.
+    """
+
+    method: str
+    path: str
+    view: Any
+    about: str
+    answer: Callable[[Request], Awaitable[Any]]
+    query: Mapping[str, Number | None] = {}
+
+
+def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
+    """Return all endpoints, answered from `source`; members of the group `writers` may change something."""
+    offset, limit = Number(0, MAX_OFFSET, 0), Number(1, MAX_LIMIT, 100)
+
+    async def status(_: Request) -> StatusView:
+        return source.status()
+
+    async def peers(_: Request) -> list[PeerView]:
+        return source.peers()
+
+    async def groups(_: Request) -> list[GroupView]:
+        return source.groups()
+
+    async def version(_: Request) -> VersionView:
+        return source.version()
+
+    async def routes(request: Request) -> RoutesView:
+        first, most = (request.query.get(name) for name in ("offset", "limit"))
+        peer = request.query.get("peer")
+        return _known(source.routes(offset.read("offset", first), limit.read("limit", most), peer), peer)
+
+    async def route(request: Request) -> RouteDetailView:
+        try:
+            parsed = parse_prefix(request.named)
+        except ValueError as error:
+            raise Failure(422, f"{error}; write a prefix such as 172.16.1.1/32") from error
+        found = source.route(parsed)
+        if found is None:
+            raise Failure(404, f"nobody announces {request.named}, and the kernel has no route to it")
+        return found
+
+    async def drain(request: Request) -> DrainView:
+        return _known(source.drain(request.named), request.named)
+
+    async def set_drain(request: Request) -> DrainView:
+        # Finding the name may take as long as a directory server does.
+        by = await asyncio.to_thread(request.caller.describe)
+        if not request.caller.may_write(writers):
+            log.warning("refused", request=f"{request.method} {request.path}", by=by)
+            raise Failure(403, f"{by} may look only; be root or a member of the socket's group to change anything")
+        return _known(await source.set_drain(request.named, on=request.method == "PUT", by=by), request.named)
+
+    one, all_of_it = "/v1/routes/{prefix}", {"offset": offset, "limit": limit, "peer": None}
+    node = "/v1/peers/{peer}/drain"
+    found = "One prefix: its paths, why each won or lost, its group, and what the kernel has."
+    well = "Is all well? The router, its peers, groups, sysctls and the problems found."
+    return (
+        Endpoint("GET", "/v1/status", StatusView, well, status),
+        Endpoint("GET", "/v1/peers", list[PeerView], "All peers with their state and counts.", peers),
+        Endpoint("GET", "/v1/groups", list[GroupView], "The nexthop groups in the kernel.", groups),
+        Endpoint("GET", "/v1/routes", RoutesView, "A page of the Loc-RIB.", routes, all_of_it),
+        Endpoint("GET", one, RouteDetailView, found, route),
+        Endpoint("GET", node, DrainView, "How far a drain has come: the buckets that still carry flows.", drain),
+        Endpoint("PUT", node, DrainView, "Drain a node: no new flows, established ones live on.", set_drain),
+        Endpoint("DELETE", node, DrainView, "End a drain: the node gets its share again, as flows end.", set_drain),
+        Endpoint("GET", "/v1/version", VersionView, "Versions of routerd and of what it stands on.", version),
+    )
+
+
+def _known(answer: T | None, peer: str | None) -> T:
+    """Return the answer; Failure when there is no such peer."""
+    if answer is None:
+        raise Failure(404, f"no peer has the name or address {peer}")
+    return answer

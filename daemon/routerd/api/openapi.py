@@ -1,0 +1,84 @@
+"""The description of the API, as OpenAPI 3.1 has it (spec.openapis.org), made of the endpoints and their views."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Iterable
+from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
+
+from routerd.api.endpoints import Endpoint, Number
+
+_PLAIN: dict[Any, str] = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    types.NoneType: "null",
+}
+
+
+def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
+    """Return the document."""
+    paths: dict[str, dict[str, Any]] = {}
+    views: dict[str, Any] = {}
+    failure = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
+    for each in endpoints:
+        paths.setdefault(each.path, {})[each.method.lower()] = {
+            "summary": each.about,
+            "operationId": f"{each.method.lower()}_{each.answer.__name__}",
+            "parameters": _parameters(each),
+            "responses": {
+                "200": _response("What was asked for", _schema(each.view, views)),
+                "default": _response("Why not", {"$ref": "#/components/schemas/Failure"}),
+            },
+        }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "routerd", "version": "1"},
+        "paths": paths,
+        "components": {"schemas": views | {"Failure": failure}},
+    }
+
+
+def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+    named = re.findall(r"\{(\w+)\}", endpoint.path)
+    return [
+        *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in named),
+        *(
+            {"name": name, "in": "query", "required": False, "schema": _value(number)}
+            for name, number in endpoint.query.items()
+        ),
+    ]
+
+
+def _value(number: Number | None) -> dict[str, Any]:
+    if number is None:
+        return {"type": "string"}
+    return {"type": "integer", "minimum": number.least, "maximum": number.most, "default": number.default}
+
+
+def _response(about: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": about, "content": {"application/json": {"schema": schema}}}
+
+
+def _schema(kind: Any, views: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of a type, and add the views that it refers to."""
+    if kind in _PLAIN:
+        return {"type": _PLAIN[kind]}
+    if is_typeddict(kind):
+        if kind.__name__ not in views:
+            fields = get_type_hints(kind)
+            views[kind.__name__] = {
+                "type": "object",
+                "description": kind.__doc__,
+                "properties": {name: _schema(each, views) for name, each in fields.items()},
+                "required": list(fields),
+            }
+        return {"$ref": f"#/components/schemas/{kind.__name__}"}
+    inner = [_schema(each, views) for each in get_args(kind)]
+    if get_origin(kind) is list:
+        return {"type": "array", "items": inner[0]}
+    if get_origin(kind) is dict:
+        return {"type": "object", "additionalProperties": inner[1]}
+    return {"anyOf": inner}
