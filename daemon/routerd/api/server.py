@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import grp
+import ipaddress
 import logging
 import os
 import socket
@@ -27,7 +28,7 @@ from routerd.api.models import (
     StatusView,
     VersionView,
 )
-from routerd.core.route import Prefix, parse_prefix
+from routerd.core.route import Prefix, format_prefix, parse_prefix
 
 MODE = 0o660
 MAX_OFFSET = 2**31 - 1
@@ -48,6 +49,7 @@ class Source(Protocol):
     def groups(self) -> list[GroupView]: ...
     def routes(self, offset: int, limit: int, peer: str | None) -> RoutesView | None: ...
     def route(self, prefix: Prefix) -> RouteDetailView | None: ...
+    def covering(self, prefix: Prefix) -> str: ...
     def drain(self, peer: str) -> DrainView | None: ...
     async def set_drain(self, peer: str, *, on: bool, by: str) -> DrainView | None: ...
     def version(self) -> VersionView: ...
@@ -62,6 +64,17 @@ def known(answer: Answer | None, peer: str | None) -> Answer:
     if answer is None:
         raise HTTPException(404, f"no peer has the name or address {peer}")
     return answer
+
+
+def _prefix(text: str) -> Prefix:
+    """Return the prefix that a request names, or the address alone; the request fails when it is neither."""
+    try:
+        return parse_prefix(text)
+    except ValueError as error:
+        with contextlib.suppress(ValueError):
+            meant = ipaddress.ip_network(text, strict=False)
+            raise HTTPException(422, f"{text} has host bits set; write {meant}") from error
+        raise HTTPException(422, f"{text!r} is not a prefix; write one such as 172.16.1.1/32") from error
 
 
 def application(source: Source, writers: int = 0) -> FastAPI:
@@ -99,16 +112,17 @@ def application(source: Source, writers: int = 0) -> FastAPI:
     @app.get("/v1/routes/{prefix:path}")
     async def route(prefix: str) -> RouteDetailView:
         """One prefix: its paths, why each won or lost, its group, and what the kernel has."""
-        try:
-            parsed = parse_prefix(prefix)
-        except ValueError as error:
-            raise HTTPException(422, f"{error}; write a prefix such as 172.16.1.1/32") from error
+        parsed = _prefix(prefix)
         found = source.route(parsed)
         if found is None:
-            raise HTTPException(404, f"nobody announces {prefix}, and the kernel has no route to it")
+            wider = source.covering(parsed)
+            within = f"; it lies in {wider}: routerd route {wider}" if wider else ""
+            raise HTTPException(
+                404, f"nobody announces {format_prefix(parsed)}, and the kernel has no route to just that{within}"
+            )
         return found
 
-    @app.get("/v1/peers/{peer}/drain")
+    @app.get("/v1/peers/{peer:path}/drain")
     async def drain(peer: str) -> DrainView:
         """How far a drain has come: the buckets that still carry flows to the node."""
         return known(source.drain(peer), peer)
@@ -124,12 +138,12 @@ def application(source: Source, writers: int = 0) -> FastAPI:
             )
         return known(await source.set_drain(peer, on=on, by=by), peer)
 
-    @app.put("/v1/peers/{peer}/drain")
+    @app.put("/v1/peers/{peer:path}/drain")
     async def start_drain(peer: str, request: Request) -> DrainView:
         """Drain a node: no new flows, established ones live on."""
         return await change_drain(peer, request, on=True)
 
-    @app.delete("/v1/peers/{peer}/drain")
+    @app.delete("/v1/peers/{peer:path}/drain")
     async def end_drain(peer: str, request: Request) -> DrainView:
         """End a drain: the node gets its share again, as buckets fall idle."""
         return await change_drain(peer, request, on=False)
