@@ -12,6 +12,7 @@ from routerd.cli import commands
 from routerd.cli.arguments import Command, argument, seconds, whole
 from routerd.cli.arguments import run as run_command
 from routerd.cli.client import DEFAULT_SOCKET, ApiError
+from routerd.cli.output import write
 
 ABOUT = "A BGP route server for the router in front of a bare-metal Kubernetes cluster."
 
@@ -54,16 +55,16 @@ def check(file: str, as_json: bool) -> int:
         warnings = check_file(Path(file))
     except ConfigError as error:
         if as_json:
-            print(json.dumps({"ok": False, "problems": error.problems, "warnings": []}, indent=2))
+            write(json.dumps({"ok": False, "problems": error.problems, "warnings": []}, indent=2))
         else:
             print(error, file=sys.stderr)
         return 1
     if as_json:
-        print(json.dumps({"ok": True, "problems": [], "warnings": warnings}, indent=2))
+        write(json.dumps({"ok": True, "problems": [], "warnings": warnings}, indent=2))
         return 0
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"{file}: ok")
+    write(f"{file}: ok")
     return 0
 
 
@@ -84,7 +85,9 @@ SOCKET = argument(
     default=os.environ.get("ROUTERD_SOCKET") or DEFAULT_SOCKET,
     help=f"The daemon's Unix socket.  [env var: ROUTERD_SOCKET; default: {DEFAULT_SOCKET}]",
 )
-JSON = argument("--json", dest="as_json", action="store_true", help="Print what the API answers, for programs.")
+JSON = argument(
+    "--json", dest="as_json", action="store_true", help="Print what the API answers, for programs; errors too."
+)
 NODE = argument("node", metavar="NODE", help="Its name or address.")
 CONFIG = "The configuration file"
 

@@ -113,5 +113,6 @@ def test_full_tables() -> None:
     tables = (TableFill("ipv6", 1024, 1024, True), TableFill("conntrack", 100, 100, True))
     neighbours, connections = host(simulation().router, replace(WELL, tables=tables))
     assert neighbours["remedy"].startswith("sysctl -w net.ipv6.neigh.default.gc_thresh3=4096 net.ipv6.neigh.default.")
-    assert "1024 of 1024 entries" in neighbours["what"]
+    assert "was full lately" in neighbours["what"]
+    assert "(now 1024 of 1024 entries, of all namespaces)" in neighbours["what"]
     assert connections["remedy"] == "sysctl -w net.netfilter.nf_conntrack_max=400"

@@ -99,3 +99,25 @@ def test_routes_of_one_peer(three: Simulation) -> None:
     assert [row["prefix"] for row in routes(three, B)] == [VIP]
     assert [(row["prefix"], row["local"]) for row in routes(three, "local")] == [("10.10.1.0/24", True)]
     assert snapshot.routes(three.router, 0, 100, "nobody") is None
+
+
+def test_dynamic_peers_are_in_the_order_of_their_addresses() -> None:
+    made = Simulation()
+    for node in ("192.168.10.101", "192.168.10.9", "192.168.10.100"):
+        made.up(node)
+    listed = [peer["address"] for peer in snapshot.peers(made.router, made.now) if peer["dynamic"]]
+    assert listed == ["192.168.10.9", "192.168.10.100", "192.168.10.101"]
+
+
+def test_the_prefix_that_covers_another() -> None:
+    made = Simulation()
+    made.up(A)
+    made.announce(A, "172.16.0.0/16", "172.16.1.0/24")
+    made.settle()
+
+    def covering(text: str) -> str:
+        return snapshot.covering(made.router, parse_prefix(text))
+
+    assert covering("172.16.1.7/32") == "172.16.1.0/24"
+    assert covering("172.16.1.0/24") == "172.16.0.0/16"
+    assert covering("172.16.0.0/16") == covering("172.17.0.0/16") == covering("fd00::1/128") == ""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from routerd.api.models import DrainView
 from tests.daemon.harness import cli
@@ -50,6 +53,33 @@ async def test_a_drain_that_somebody_else_ends(tmp_path: Path) -> None:
         done = await run(served, "drain", "k8s-w0", "--wait")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "routerd: the drain of k8s-w0 was ended by somebody else\n"
+
+
+async def test_a_drain_that_takes_too_long_is_one_json_document(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        _answers(served, BUSY)
+        done = await run(served, "drain", "k8s-w0", "--wait", "--timeout", "0.1", "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    told = "k8s-w0 still carries flows after 0.1 s; it stays drained: routerd undrain k8s-w0 ends that"
+    assert json.loads(done.stdout) == BUSY | {"ok": False, "error": told}
+
+
+@pytest.mark.parametrize("words", [("status",), ("peers",), ("groups",), ("routes",), ("route", "10.0.0.0/8")])
+async def test_an_answer_of_another_version_is_told(tmp_path: Path, words: tuple[str, ...]) -> None:
+    async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = b'[{"name": "a"}]' if words[0] in ("peers", "groups") else b'{"total": 1, "name": "a"}'
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+        writer.close()
+
+    path = tmp_path / "other.sock"
+    async with await asyncio.start_unix_server(other, path):
+        done = await asyncio.to_thread(cli, *words, "--socket", str(path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "routerd: the answer is not one of this version: is a routerd of another one running? `routerd version` "
+        "tells; restart it\n"
+    )
 
 
 async def test_an_answer_that_breaks_off_is_told(tmp_path: Path) -> None:

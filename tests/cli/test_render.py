@@ -200,3 +200,24 @@ def test_the_words_of_a_drain() -> None:
     assert render.drain(NARROW, view) == ["k8s-w0 is no longer drained: it gets its share again as flows end"]
     view["changed"] = False
     assert render.drain(NARROW, view) == ["k8s-w0 is not drained"]
+
+
+def test_one_of_a_kind_and_more() -> None:
+    view = DrainView(
+        name="a", drain="operator", buckets=1, groups=2, sole=1, empty=False, changed=True, unstored=""
+    )  # fmt: skip
+    assert render.drain(NARROW, view) == [
+        "a is drained (by the operator); 1 bucket in 2 groups still carries flows; 1 prefix has no other next hop"
+    ]
+    view["buckets"], view["sole"] = 0, 2
+    assert render.drain(NARROW, view) == [
+        "a is drained (by the operator); no flow is left where other nodes take over; "
+        "2 prefixes have no other next hop"
+    ]
+
+
+def test_communities_are_shown_where_there_are_any() -> None:
+    assert not any("Communities" in line for line in render.route(PIPE, detail(path())))
+    tagged = render.route(PIPE, detail(path(communities=["65535:0", "65001:7"]), path()))
+    assert "Communities" in tagged[1]
+    assert "65535:0 65001:7" in tagged[2]

@@ -86,7 +86,7 @@ def test_the_narrowest_range_wins() -> None:
         (
             "metric = 20",
             "nexthop_id_base = 1000000000",
-            "c.toml:8: fib: nexthop ids 1000000000 to 1099999999 go beyond",
+            "c.toml:10: fib.nexthop_id_base: nexthop ids 1000000000 to 1099999999 go beyond",
         ),
         ("metric = 20", "nexthop_id_count = 1000", "c.toml:10: fib.nexthop_id_count: "),
         ("hold_time = 9", "hold_time = true", "c.toml:18: peer_groups.nodes.hold_time: "),
@@ -154,9 +154,13 @@ def test_the_narrowest_range_wins() -> None:
         (
             "metric = 20",
             'idle_timer = "120"',
-            "fib.idle_timer: write a number above 0 up to 42949672, without quotes",
+            "fib.idle_timer: write a number of seconds, above 0 up to 42949672, without quotes",
         ),
-        ("metric = 20", "audit_interval = 0", "fib.audit_interval: write a number from 1 to 86400 (found 0)"),
+        (
+            "metric = 20",
+            "audit_interval = 0",
+            "fib.audit_interval: write a number of seconds, from 1 to 86400 (found 0)",
+        ),
         ("hold_time = 9", "hold_time = 70000", "write a whole number from 0 to 65535 (found 70000)"),
         ("hold_time = 9", "hold_time = 9.5", "write a whole number from 0 to 65535 (found 9.5)"),
         ("[[peers]]", "[peers]", "c.toml:24: peers: write [[peers]], in double brackets: there may be several"),
@@ -189,6 +193,113 @@ def test_mistakes(old: str, new: str, message: str) -> None:
     with pytest.raises(ConfigError) as refused:
         parse(GIVEN.replace(old, new, 1), "c.toml")
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "[router]",
+            "asn = 65000\n[router]",
+            "c.toml:2: asn: is not a key before all sections; write it below [router]",
+        ),
+        (
+            "hold_time = 9",
+            "max_paths = 9",
+            "c.toml:18: peer_groups.nodes.max_paths: is not a key of this section; write it below [fib]",
+        ),
+        (
+            'name = "k8s-w0"',
+            'name = "k8s-w0"\nremote_as = 1',
+            "c.toml:26: peers[0].remote_as: is not a key of this section; write it below [peer_groups.NAME]",
+        ),
+        (
+            "[[peers]]\n",
+            "",
+            "c.toml:24: peer_groups.nodes.name: is not a key of this section; write it below [[peers]]",
+        ),
+        (
+            "[peer_groups.nodes]",
+            "[peer_group.nodes]",
+            "c.toml:16: peer_group: is not a known key; did you mean 'peer_groups'?",
+        ),
+        (
+            "[peer_groups.nodes]",
+            "[peer_groups.'my nodes']",
+            "c.toml:16: peer_groups.my nodes: is no name; write one of letters,",
+        ),
+        ("asn = 65000", "asn = 65000;", "c.toml:3: asn: remove the ; at the end of the line"),
+        ("asn = 65000", "asn = AS65000", "c.toml:3: asn: write the number alone: asn = 65000"),
+        ("asn = 65000", 'asn = "AS65000"', "c.toml:3: router.asn: write the number alone: asn = 65000 (found 'AS65"),
+        ('"external" ', '"65001" ', '"external" or "internal"; write 65001, without quotes'),
+        ('"external" ', '"AS65001" ', '"external" or "internal"; write 65001, without quotes'),
+        (
+            '"192.168.10.200"',
+            "\u201c192.168.10.200\u201d",
+            'c.toml:4: router_id: write straight quotes, ", in place of the curved ones',
+        ),
+        ('"192.168.10.200"', '"192.168.10.200/24"', 'has a length; write "192.168.10.200" alone'),
+        ('"192.168.10.200"', '"fd00::1"', "c.toml:4: router.router_id: 'fd00::1' must be an IPv4 address"),
+        ('"192.168.20.100"', '"192.168.20.100:179"', 'has a port; write "192.168.20.100" alone'),
+        (
+            '"192.168.10.0/24"',
+            '"192.168.10.1-9"',
+            "c.toml:30: dynamic_peers[0].range: '192.168.10.1-9' is not a prefix; write one such as",
+        ),
+        (
+            '["172.16.0.0/16", "172.20.0.0/16"]',
+            '["any"]',
+            'c.toml:21: peer_groups.nodes.accept: write accept = "any", without brackets',
+        ),
+        ('"172.16.0.0/16", ', '"172.16.0.0/16" ', "c.toml:21: a comma is missing between two items of the list"),
+        (
+            '"172.16.0.0/16", ',
+            "'172.16.0.0/16, ",
+            "c.toml:21: a single quote has no counterpart on its line; write one at both ends of a text",
+        ),
+        (
+            "hold_time = 9",
+            'password = "a\\d"',
+            "c.toml:18: password: in double quotes a backslash is special: write two, or the text in single quotes",
+        ),
+        ("hold_time = 9", 'password = ""', "peer_groups.nodes.password: write something between the quotes, or"),
+        ('"/run/routerd/routerd.sock"', '"/run/a.sock"\ngroup = ""', "api.group: write something between the quotes"),
+        ("[api]", '[drain]\nstate_file = "/var/lib/routerd/"\n[api]', "drain.state_file: write an absolute path"),
+        (
+            "limit = 1000",
+            "limit = 10\nexpected = 11",
+            "c.toml:33: dynamic_peers[0].expected: 11 is more than limit = 10; raise limit",
+        ),
+        ('["0.0.0.0", "::"]', '["::", "::"]', "c.toml:5: router.listen: '::' stands here twice; remove one"),
+        (
+            '"k8s-w0"',
+            '"192.168.20.101"',
+            "c.toml:25: peers[0].name: 192.168.20.101 is an address, and not this peer's: commands take names and",
+        ),
+    ],
+)
+def test_mistakes_of_who_comes_from_another_daemon(old: str, new: str, message: str) -> None:
+    assert old in GIVEN
+    with pytest.raises(ConfigError) as refused:
+        parse(GIVEN.replace(old, new, 1), "c.toml")
+    assert message in refused.value.problems[0]
+
+
+def test_an_empty_file() -> None:
+    with pytest.raises(ConfigError, match=r"c.toml: router: is missing; write \[router\]$"):
+        parse("", "c.toml")
+
+
+@pytest.mark.parametrize("mistake", ['["ipv4-unicast"]', '["IPv4", "ipv6"]'])
+def test_a_wrong_item_is_told_once(mistake: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse(GIVEN.replace("hold_time = 9", f"families = {mistake}"), "c.toml")
+    (told,) = refused.value.problems
+    assert "families[0]: write 'ipv4' or 'ipv6'" in told
+
+
+def test_a_peer_may_be_named_as_its_own_address() -> None:
+    assert parse(GIVEN.replace('"k8s-w0"', '"192.168.20.100"')).peers[0].name == "192.168.20.100"
 
 
 def peer(address: str, *more: str) -> str:
@@ -260,9 +371,14 @@ def test_a_password_is_never_shown() -> None:
 def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path / "absent.toml")
-    (tmp_path / "latin.toml").write_bytes(b"# \xe9\n")
-    with pytest.raises(ConfigError, match="not UTF-8"):
+    (tmp_path / "latin.toml").write_bytes(b"#\n# \xe9\n")
+    with pytest.raises(ConfigError, match=r"latin\.toml:2: is not UTF-8"):
         load(tmp_path / "latin.toml")
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_bytes(b"\xef\xbb\xbf" + GIVEN.encode())
+    assert load(tmp_path / "c.toml") == parse(GIVEN)
 
 
 # ------------------------------------------------------------------------------------------------------ warnings
@@ -280,6 +396,11 @@ def test_unreadable_files(tmp_path: Path) -> None:
             "c.toml:25: peer_groups.more: no peer and no range",
         ),
         (('group = "root"', 'group = "nobodys"'), "c.toml:15: api.group: this host has no group nobodys: root alone"),
+        (('networks = ["10.10.1.0/24"]', "#"), 'c.toml:23: peer_groups.nodes.advertise: "networks" are those of'),
+        (
+            ('"192.168.10.0/24"', '"0.0.0.0/0"'),
+            "c.toml:31: dynamic_peers[0].range: 0.0.0.0/0 without a password lets",
+        ),
         (('["0.0.0.0", "::"]', '["192.0.2.77", "::"]'), "c.toml:5: router.listen[0]: this host has no address"),
     ],
 )

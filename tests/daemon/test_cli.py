@@ -110,6 +110,14 @@ def test_a_peer_that_does_not_exist_is_an_error(daemon: Routerd, arguments: tupl
     done = daemon.cli(*arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "routerd: no peer has the name or address nobody\n"
+    done = daemon.cli(*arguments, "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert json.loads(done.stdout) == {"ok": False, "error": "no peer has the name or address nobody"}
+
+
+@pytest.mark.parametrize("name", ["192.168.20.100/32", "a/b", ""])
+def test_a_name_that_is_none_is_told_as_it_is(daemon: Routerd, name: str) -> None:
+    assert daemon.cli("drain", name).stderr == f"routerd: no peer has the name or address {name}\n"
 
 
 @pytest.mark.parametrize("prefix", [VIP, f"{VIP}/32"])
@@ -140,10 +148,11 @@ def test_route_of_what_is_rejected_everywhere(daemon: Routerd) -> None:
 @pytest.mark.parametrize(
     ("prefix", "told"),
     [
-        ("192.0.2.1", "nobody announces 192.0.2.1/32, and the kernel has no route to it"),
-        ("172.16.1.1/24", "172.16.1.1/24"),
-        ("nonsense", "write a prefix such as 172.16.1.1/32"),
-        ("fd00::1", "nobody announces fd00::1/128, and the kernel has no route to it"),
+        ("192.0.2.1", "nobody announces 192.0.2.1/32, and the kernel has no route to just that"),
+        ("10.10.1.7", "no route to just that; it lies in 10.10.1.0/24: routerd route 10.10.1.0/24"),
+        ("172.16.1.1/24", "172.16.1.1/24 has host bits set; write 172.16.1.0/24"),
+        ("nonsense", "'nonsense' is not a prefix; write one such as 172.16.1.1/32"),
+        ("fd00::1", "nobody announces fd00::1/128, and the kernel has no route to just that"),
     ],
 )
 def test_route_of_what_is_not_there(daemon: Routerd, prefix: str, told: str) -> None:
@@ -193,12 +202,31 @@ def test_each_line_of_the_help_is_whole() -> None:
 @pytest.mark.parametrize("command", [*ASKING, "route"])
 def test_a_clear_line_when_routerd_is_not_running(tmp_path: Path, command: str) -> None:
     path = tmp_path / "absent.sock"
-    for json_option in ((), ("--json",)):
-        done = cli(command, *((VIP,) if command == "route" else ()), "--socket", str(path), *json_option)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == (
-            f"routerd: routerd is not running: nobody listens on {path} (No such file or directory)\n"
-        )
+    words = (command, *((VIP,) if command == "route" else ()), "--socket", str(path))
+    told = (
+        f"routerd is not running: nobody listens on {path} (No such file or directory); start it, or name the socket "
+        "of its configuration with --socket"
+    )
+    done = cli(*words)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"routerd: {told}\n")
+    done = cli(*words, "--json")
+    assert (done.returncode, json.loads(done.stdout), done.stderr) == (1, {"ok": False, "error": told}, "")
+
+
+@pytest.mark.parametrize("path", ["", "/" + "x" * 107])
+def test_a_path_that_no_socket_can_have(path: str) -> None:
+    done = cli("peers", "--socket", path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"routerd: {path!r} is no path of a socket: those have 1 to 107 octets\n"
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--watch",)])
+def test_a_full_disk_is_told(daemon: Routerd, options: tuple[str, ...]) -> None:
+    command = [*CLI, "status", "--socket", str(daemon.socket), *options]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=30)
+    assert done.returncode == 1
+    assert done.stderr == "routerd: standard output cannot be written: No space left on device\n"
 
 
 def test_version_when_routerd_is_not_running(tmp_path: Path) -> None:
@@ -215,6 +243,8 @@ def test_version_when_routerd_is_not_running(tmp_path: Path) -> None:
         ("routes", "--offset", "-1"),
         ("routes", "--offset", "99999999999999999999"),
         ("route",),
+        ("drain", "a", "--timeout", "5"),
+        ("drain", "a", "--wait", "--timeout", "-1"),
         ("nothing",),
         ("run",),
         ("flush",),
@@ -353,7 +383,7 @@ async def test_nothing_accepted_is_told(tmp_path: Path) -> None:
             await becomes(lambda: daemon.count(0, "rejected"), 1)
             done = daemon.cli("status")
             assert done.returncode == 1
-            assert "1 problem(s)" in done.stdout
+            assert "1 problem\n" in done.stdout
             told = "nothing is accepted: peer group nodes has no accept list (RFC 8212)"
             assert f"problem  peer {node(0)}: {told}" in done.stdout
             assert 'add accept = ["172.16.0.0/16"]' in done.stdout

@@ -48,7 +48,7 @@ BROKEN = {
     ),
     "unknown table": (
         ("[peer_groups.nodes]", "[peer_group.nodes]"),
-        ["{file}: peer_group: is not a known key; did you mean 'peer_groups'?"],
+        ["{file}:8: peer_group: is not a known key; did you mean 'peer_groups'?"],
     ),
     "address": (
         ("10.0.0.65", "10.0.0.256"),
@@ -104,7 +104,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, kind: str) -> None:
     told = {
         "absent": f"{file}: cannot be read: No such file or directory",
         "a directory": f"{file}: cannot be read: Is a directory",
-        "not text": f"{file}: is not UTF-8 text (byte 9)",
+        "not text": f"{file}:2: is not UTF-8 text; let the editor save it as UTF-8",
     }[kind]
     checked, refused = cli("check", str(file)), cli("run", "--config", str(file))
     assert (checked.returncode, checked.stderr) == (1, f"{told}\n")

@@ -25,9 +25,9 @@ class Application:
         self._endpoints = endpoints
         self._paths: dict[re.Pattern[str], dict[str, Endpoint]] = {}
         for each in endpoints:
-            # What a path ends in may hold slashes, as a prefix does.
-            pattern = re.sub(r"\{\w+\}$", "(.*)", each.path)
-            self._paths.setdefault(re.compile(re.sub(r"\{\w+\}", "([^/]+)", pattern)), {})[each.method] = each
+            # What a path names may hold slashes, as a prefix does.
+            pattern = re.compile(re.sub(r"\{\w+\}", "(.*)", each.path))
+            self._paths.setdefault(pattern, {})[each.method] = each
 
     async def __call__(self, scope: Message, _receive: Receive, send: Send) -> None:
         """Answer one request; what fails here unforeseen is uvicorn's to answer and to log."""

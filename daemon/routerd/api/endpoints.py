@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -18,7 +20,7 @@ from routerd.api.models import (
     StatusView,
     VersionView,
 )
-from routerd.core.route import Prefix, parse_prefix
+from routerd.core.route import Prefix, format_prefix, parse_prefix
 
 MAX_OFFSET = 2**31 - 1
 MAX_LIMIT = 10_000
@@ -38,6 +40,7 @@ class Source(Protocol):
     def groups(self) -> list[GroupView]: ...
     def routes(self, offset: int, limit: int, peer: str | None) -> RoutesView | None: ...
     def route(self, prefix: Prefix) -> RouteDetailView | None: ...
+    def covering(self, prefix: Prefix) -> str: ...
     def drain(self, peer: str) -> DrainView | None: ...
     async def set_drain(self, peer: str, *, on: bool, by: str) -> DrainView | None: ...
     def version(self) -> VersionView: ...
@@ -119,13 +122,14 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         return _known(source.routes(offset.read("offset", first), limit.read("limit", most), peer), peer)
 
     async def route(request: Request) -> RouteDetailView:
-        try:
-            parsed = parse_prefix(request.named)
-        except ValueError as error:
-            raise Failure(422, f"{error}; write a prefix such as 172.16.1.1/32") from error
+        parsed = _prefix(request.named)
         found = source.route(parsed)
         if found is None:
-            raise Failure(404, f"nobody announces {request.named}, and the kernel has no route to it")
+            wider = source.covering(parsed)
+            within = f"; it lies in {wider}: routerd route {wider}" if wider else ""
+            raise Failure(
+                404, f"nobody announces {format_prefix(parsed)}, and the kernel has no route to just that{within}"
+            )
         return found
 
     async def drain(request: Request) -> DrainView:
@@ -154,6 +158,17 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         Endpoint("DELETE", node, DrainView, "End a drain: the node gets its share again, as flows end.", set_drain),
         Endpoint("GET", "/v1/version", VersionView, "Versions of routerd and of what it stands on.", version),
     )
+
+
+def _prefix(text: str) -> Prefix:
+    """Return the prefix that a request names, or the address alone; Failure when it is neither."""
+    try:
+        return parse_prefix(text)
+    except ValueError as error:
+        with contextlib.suppress(ValueError):
+            meant = ipaddress.ip_network(text, strict=False)
+            raise Failure(422, f"{text} has host bits set; write {meant}") from error
+        raise Failure(422, f"{text!r} is not a prefix; write one such as 172.16.1.1/32") from error
 
 
 def _known(answer: T | None, peer: str | None) -> T:

@@ -15,6 +15,10 @@ _WIDTH = 78
 """Columns of a help text. Asked for the terminal's, argparse loads shutil and all that it can unpack."""
 
 
+class UsageError(Exception):
+    """Arguments that are right each, and wrong together."""
+
+
 class Argument(NamedTuple):
     """An option or an argument of a command: what `argparse.ArgumentParser.add_argument` takes."""
 
@@ -79,7 +83,10 @@ def run(program: str, about: str, version: str, commands: Mapping[str, Command],
         parser.add_argument(*each.names, **each.settings)
     found, unknown = parser.parse_known_args(words[first + 1 :])
     parser.refuse(unknown)
-    return command.function(**vars(found))
+    try:
+        return command.function(**vars(found))
+    except UsageError as error:
+        parser.error(str(error))
 
 
 class _Parser(argparse.ArgumentParser):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from typing import Any
 
 DEFAULT_SOCKET = "/run/routerd/routerd.sock"
 TIMEOUT = 10.0
 """Seconds that routerd may say nothing."""
+LONGEST_PATH = 107
+"""Octets of a Unix socket's path at most, unix(7)."""
 
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~/")
@@ -36,7 +39,10 @@ class Client:
         try:
             octets = self._exchange(f"{method} {target} HTTP/1.1\r\nHost: routerd\r\nConnection: close\r\n\r\n")
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise ApiError(f"routerd is not running: nobody listens on {self._path} ({error.strerror})") from error
+            raise ApiError(
+                f"routerd is not running: nobody listens on {self._path} ({error.strerror}); start it, or name "
+                "the socket of its configuration with --socket"
+            ) from error
         except PermissionError as error:
             raise ApiError(f"no permission to use {self._path}; run as root or as a member of its group") from error
         except TimeoutError as error:
@@ -46,6 +52,8 @@ class Client:
         return self._decode(octets)
 
     def _exchange(self, request: str) -> bytes:
+        if not 0 < len(os.fsencode(self._path)) <= LONGEST_PATH:
+            raise ApiError(f"{self._path!r} is no path of a socket: those have 1 to {LONGEST_PATH} octets")
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(TIMEOUT)
             connection.connect(self._path)

@@ -8,10 +8,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from routerd.cli import render
+from routerd.cli.arguments import UsageError
 from routerd.cli.client import ApiError, Client
+from routerd.cli.output import fail, write
 from routerd.cli.screen import Screen
 
 _POLL = 0.5
@@ -27,16 +30,27 @@ _HOME, _CLEAR_LINE, _CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
 Render = Callable[[Screen, Any], list[str]]
 
 
+def _lines(draw: Render, answer: Any) -> list[str]:
+    """Draw an answer; ApiError when it is none that this version knows."""
+    try:
+        return draw(Screen.of_stdout(), answer)
+    except (KeyError, TypeError) as error:
+        raise ApiError(
+            "the answer is not one of this version: is a routerd of another one running? `routerd version` tells; "
+            "restart it"
+        ) from error
+
+
 def _print(answer: Any, as_json: bool, draw: Render) -> None:
-    if as_json:
-        print(json.dumps(answer, indent=2))
-        return
-    print("\n".join(draw(Screen.of_stdout(), answer)))
+    write(json.dumps(answer, indent=2) if as_json else "\n".join(_lines(draw, answer)))
 
 
 def _ask(socket: str, as_json: bool, draw: Render, resource: str, **query: str | int | None) -> Any:
-    answer = Client(socket).get(resource, **query)
-    _print(answer, as_json, draw)
+    try:
+        answer = Client(socket).get(resource, **query)
+        _print(answer, as_json, draw)
+    except ApiError as error:
+        raise fail(error, as_json) from error
     return answer
 
 
@@ -72,15 +86,15 @@ def _watch(socket: str, as_json: bool) -> int:
 def _show(socket: str, as_json: bool, alternate: bool) -> None:
     try:
         answer = Client(socket).get("/v1/status")
-        lines = [json.dumps(answer)] if as_json else [*render.status(Screen.of_stdout(), answer, first=alternate), ""]
+        draw = partial(render.status, first=alternate)
+        lines = [json.dumps(answer)] if as_json else [*_lines(draw, answer), ""]
     except ApiError as error:
         lines = [json.dumps({"ok": False, "error": str(error)})] if as_json else [f"routerd: {error}"]
     if alternate:
         height = os.get_terminal_size(1).lines
         lines = [line + _CLEAR_LINE for line in lines[: height - 1]]
         sys.stdout.write(_HOME)
-    sys.stdout.write("\n".join(lines) + ("\n" if not alternate else _CLEAR_REST))
-    sys.stdout.flush()
+    write("\n".join(lines), _CLEAR_REST if alternate else "\n")
 
 
 def peers(socket: str, as_json: bool) -> int:
@@ -99,7 +113,10 @@ def groups(socket: str, as_json: bool) -> int:
 
 
 def routes(socket: str, as_json: bool, peer: str | None, limit: int, offset: int) -> int:
-    """The Loc-RIB, a row a prefix."""
+    """The Loc-RIB, a row a prefix.
+
+    In the order in which they were learned.
+    """
     _ask(socket, as_json, render.routes, "/v1/routes", offset=offset, limit=limit, peer=peer)
     return 0
 
@@ -109,8 +126,6 @@ def route(prefix: str, socket: str, as_json: bool) -> int:
 
     Which paths won, and why each other one lost.
     """
-    if "/" not in prefix:
-        prefix += "/128" if ":" in prefix else "/32"
     _ask(socket, as_json, render.route, f"/v1/routes/{prefix}")
     return 0
 
@@ -120,22 +135,29 @@ def drain(node: str, socket: str, as_json: bool, wait: bool, timeout: float) -> 
 
     Established ones live on. Exit code 1 if --wait ends in vain; the drain stays then.
     """
-    answer = _drain("PUT", node, socket)
+    if timeout and not wait:
+        raise UsageError("--timeout bounds --wait, which is missing")
+    answer = _drain("PUT", node, socket, as_json)
     deadline = time.monotonic() + timeout if timeout else None
     while wait and not answer["empty"]:
-        if not answer["drain"]:
-            raise ApiError(f"the drain of {node} was ended by somebody else")
-        if answer["sole"] and not answer["buckets"]:
-            _print(answer, as_json, render.drain)
-            sole = f"{answer['sole']} prefixes have no other next hop: their flows have nowhere to go"
-            raise ApiError(f"{sole}; {_stays(node)}")
-        if deadline is not None and time.monotonic() >= deadline:
-            _print(answer, as_json, render.drain)
-            raise ApiError(f"{node} still carries flows after {timeout:g} s; {_stays(node)}")
+        if in_vain := _in_vain(answer, node, timeout, late=deadline is not None and time.monotonic() >= deadline):
+            if answer["drain"] and not as_json:
+                _print(answer, as_json, render.drain)
+            raise fail(ApiError(in_vain), as_json, answer)
         time.sleep(_POLL)
-        answer = _drain("GET", node, socket)
+        answer = _drain("GET", node, socket, as_json)
     _print(answer, as_json, render.drain)
     return 0
+
+
+def _in_vain(answer: Any, node: str, timeout: float, *, late: bool) -> str:
+    """Return why it is in vain to wait on until a drain is empty; empty if it is not."""
+    stays = f"it stays drained: routerd undrain {node} ends that"
+    if not answer["drain"]:
+        return f"the drain of {node} was ended by somebody else"
+    if answer["sole"] and not answer["buckets"]:
+        return f"{render.alone(answer)}: flows to them have nowhere to go; {stays}"
+    return f"{node} still carries flows after {timeout:g} s; {stays}" if late else ""
 
 
 def undrain(node: str, socket: str, as_json: bool) -> int:
@@ -143,17 +165,16 @@ def undrain(node: str, socket: str, as_json: bool) -> int:
 
     It gets its share again, as flows end and buckets fall idle.
     """
-    _print(_drain("DELETE", node, socket), as_json, render.drain)
+    _print(_drain("DELETE", node, socket, as_json), as_json, render.drain)
     return 0
 
 
-def _stays(node: str) -> str:
-    return f"it stays drained: routerd undrain {node} ends that"
-
-
-def _drain(method: str, node: str, socket: str) -> Any:
-    answer = Client(socket).request(method, f"/v1/peers/{node}/drain")
-    if answer["unstored"] and method != "GET":
+def _drain(method: str, node: str, socket: str, as_json: bool) -> Any:
+    try:
+        answer = Client(socket).request(method, f"/v1/peers/{node}/drain")
+    except ApiError as error:
+        raise fail(error, as_json) from error
+    if answer["unstored"] and method != "GET" and not as_json:
         print(f"routerd: not stored, a restart of routerd forgets it: {answer['unstored']}", file=sys.stderr)
     return answer
 
@@ -168,13 +189,13 @@ def version(socket: str, as_json: bool) -> int:
     except ApiError as error:
         answer["error"] = str(error)
     if as_json:
-        print(json.dumps(answer, indent=2))
+        write(json.dumps(answer, indent=2))
         return 0
-    print(f"routerd {__version__}")
+    write(f"routerd {__version__}")
     running = answer["daemon"]
     if running is None:
         print(answer["error"], file=sys.stderr)
         return 0
     parts = f"ExaBGP {running['exabgp']}, Python {running['python']}, Linux {running['kernel']}"
-    print(f"daemon  {running['routerd']} ({parts})")
+    write(f"daemon  {running['routerd']} ({parts})")
     return 0

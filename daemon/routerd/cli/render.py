@@ -32,22 +32,27 @@ def duration(seconds: float) -> str:
     return f"{days}d{hours:02}h{minutes:02}m" if days else f"{hours:02}:{minutes:02}:{rest % 60:02}"
 
 
+def count(number: int, noun: str) -> str:
+    """Write a number and what it counts: `1 prefix`, `2 prefixes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}es" if noun[-1] == "x" else f"{number} {noun}s"
+
+
 def status(screen: Screen, view: StatusView, *, first: bool = False) -> list[str]:
     """The one screen: is all well? Problems come last, where the eye is, or `first`, where the bottom may be cut."""
     fib, speaker = view["fib"], view["speaker"]
     up = sum(peer["state"] == "established" for peer in view["peers"])
-    verdict, colour = ("all is well", "green") if view["ok"] else (f"{len(view['problems'])} problem(s)", "red")
+    verdict, colour = ("all is well", "green") if view["ok"] else (count(len(view["problems"]), "problem"), "red")
     writing = f", {fib['unwritten']} being written" if fib["unwritten"] else ""
     running = f"pid {speaker['pid']}" if speaker["running"] else "not running"
     who = f" {view['version']}  AS{view['asn']}  router id {view['router_id']}  up {duration(view['uptime_seconds'])}"
     wide = len("routerd" + who + "  " + verdict) > screen.width
     lines = [
         screen.paint("routerd", "bold") + who + ("\n" if wide else "  ") + screen.paint(verdict, colour),
-        f"speaker  ExaBGP {running}, {speaker['restarts']} restarts",
+        f"speaker  ExaBGP {running}, {count(speaker['restarts'], 'restart')}",
         f"peers    {up} of {len(view['peers'])} established",
-        f"RIB      {view['prefixes']} prefixes, {view['paths']} paths",
+        f"RIB      {count(view['prefixes'], 'prefix')}, {count(view['paths'], 'path')}",
         *screen.paragraph(
-            f"{fib['routes']} routes, {fib['groups']} groups, {fib['nexthops']} nexthops, "
+            f"{count(fib['routes'], 'route')}, {count(fib['groups'], 'group')}, {count(fib['nexthops'], 'nexthop')}, "
             f"{fib['refused']} refused, {fib['drift_mended']} drift mended{writing}",
             "FIB      ",
         ),
@@ -125,13 +130,21 @@ def _reasons(peer: PeerView) -> list[str]:
 def drain(_: Screen, view: DrainView) -> list[str]:
     """How far a drain has come."""
     if view["drain"]:
-        left = f"{view['buckets']} buckets in {view['groups']} groups still carry flows"
+        buckets = f"{count(view['buckets'], 'bucket')} in {count(view['groups'], 'group')}"
+        left = f"{buckets} still {'carries' if view['buckets'] == 1 else 'carry'} flows"
+        if not view["buckets"]:
+            left = "no flow is left where other nodes take over"
         parts = ["empty: no flow is left, it can be shut down" if view["empty"] else left]
         if view["sole"]:
-            parts.append(f"{view['sole']} prefixes have no other next hop")
+            parts.append(alone(view))
         return [f"{view['name']} is drained (by the {view['drain']}); {'; '.join(parts)}"]
     ended = "is no longer drained: it gets its share again as flows end" if view["changed"] else "is not drained"
     return [f"{view['name']} {ended}"]
+
+
+def alone(view: DrainView) -> str:
+    """Tell of the prefixes that a drained node has for itself."""
+    return f"{count(view['sole'], 'prefix')} {'has' if view['sole'] == 1 else 'have'} no other next hop"
 
 
 def _leg(member: GroupMemberView) -> str:
@@ -196,6 +209,8 @@ def route(screen: Screen, view: RouteDetailView) -> list[str]:
         Column("AS path", below="titled"),
     ]
     columns += [Column("Origin"), Column("MED", right=True), Column("Pref", right=True)]
+    tagged = any(path["communities"] for path in view["paths"])
+    columns += [Column("Communities", fold=True, below="titled")] * tagged
     columns += [Column("Lost at", fold=True, below="titled")]
     rows = [
         [
@@ -206,6 +221,7 @@ def route(screen: Screen, view: RouteDetailView) -> list[str]:
             path["origin"],
             "-" if path["med"] is None else str(path["med"]),
             "-" if path["local_pref"] is None else str(path["local_pref"]),
+            *[" ".join(path["communities"])] * tagged,
             path["lost_at"],
         ]
         for path in view["paths"]

@@ -21,6 +21,12 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from _listening(config)
     yield from _accept(config)
     yield from _silence(config)
+    if config.fib.ids[-1] >= 1 << 30:
+        yield (
+            ("fib", "nexthop_id_base"),
+            f"nexthop ids {config.fib.ids[0]} to {config.fib.ids[-1]} go beyond {(1 << 30) - 1}; "
+            "write a smaller nexthop_id_base or nexthop_id_count",
+        )
     if config.fib.groups == "resilient" and config.fib.buckets < config.fib.max_paths:
         yield (
             ("fib", "buckets"),
@@ -68,6 +74,12 @@ def _peers(config: Config) -> Iterator[Problem]:
             yield ("peers", index, "name"), f"{peer.name!r} is already the name of peers[{first}]"
         if (first := addresses.setdefault(peer.address, index)) != index:
             yield ("peers", index, "address"), f"{peer.address} is already the address of peers[{first}]"
+        if _is_another(peer.name, peer.address):
+            yield (
+                ("peers", index, "name"),
+                f"{peer.name} is an address, and not this peer's: commands take names and addresses alike; write "
+                "a name",
+            )
         for key, address in (("address", peer.address), *(("addresses", each) for each in peer.addresses)):
             if problem := _no_node(ipaddress.ip_address(address)):
                 yield ("peers", index, key), f"{address} {problem}"
@@ -78,6 +90,14 @@ def _peers(config: Config) -> Iterator[Problem]:
         for address in peer.addresses:
             if (first := addresses.setdefault(address, index)) != index or address == peer.address:
                 yield ("peers", index, "addresses"), f"{address} is already an address of peers[{first}]; remove it"
+
+
+def _is_another(name: str, address: str) -> bool:
+    """Tell whether a name reads as an address, and not as `address`."""
+    try:
+        return str(ipaddress.ip_address(name)) != address
+    except ValueError:
+        return False
 
 
 def _no_node(address: IPv4Address | IPv6Address) -> str:
@@ -96,6 +116,11 @@ def _ranges(config: Config) -> Iterator[Problem]:
         where = ("dynamic_peers", index, "range")
         if (first := ranges.setdefault(dynamic.range, index)) != index:
             yield where, f"{dynamic.range} is already dynamic_peers[{first}]"
+        if dynamic.expected > dynamic.limit:
+            yield (
+                ("dynamic_peers", index, "expected"),
+                f"{dynamic.expected} is more than limit = {dynamic.limit}; raise limit",
+            )
         network = ipaddress.ip_network(dynamic.range)
         problem = _no_node(network.network_address) if network.prefixlen >= 8 else ""
         if problem:

@@ -22,8 +22,20 @@ def unwise(config: Config) -> Iterator[Problem]:
                 "without accept nothing that these peers announce is accepted (RFC 8212); "
                 'write accept = ["172.16.0.0/16"], or what they shall announce',
             )
+        if name in used and "networks" in group.advertise and not config.router.networks:
+            yield (
+                ("peer_groups", name, "advertise"),
+                '"networks" are those of [router], which has none; write networks = [...] there',
+            )
         if name not in used:
             yield ("peer_groups", name), "no peer and no range belongs to this group"
+    for index, dynamic in enumerate(config.dynamic_peers):
+        if dynamic.range in ("0.0.0.0/0", "::/0") and config.peer_groups[dynamic.group].password is None:
+            yield (
+                ("dynamic_peers", index, "range"),
+                f"{dynamic.range} without a password lets everybody in who reaches this router; write the network "
+                "of the nodes",
+            )
     if not used:
         yield (), "there are no [[peers]] and no [[dynamic_peers]]: every node is refused"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +41,17 @@ def check(path: Path) -> list[str]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        octets = path.read_bytes()
     except PermissionError as error:
         what = f"{error.strerror}; run as root (sudo), or let this user read it"
         raise ConfigError([f"{path}: cannot be read: {what}"]) from error
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+    try:
+        return octets.decode("utf-8-sig")  # some editors begin a file with a byte order mark
     except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: is not UTF-8 text (byte {error.start})"]) from error
+        number = octets.count(b"\n", 0, error.start) + 1
+        raise ConfigError([f"{path}:{number}: is not UTF-8 text; let the editor save it as UTF-8"]) from error
 
 
 def parse(text: str, name: str = "config") -> model.Config:
@@ -61,7 +64,7 @@ def parse(text: str, name: str = "config") -> model.Config:
     try:
         config = model.Config.model_validate(data)
     except ValidationError as error:
-        errors = [dict(e) for e in error.errors() if not _is_other(e)]
+        errors = [dict(e) for e in error.errors() if not _is_other(e) and not _follows(e, error.errors())]
         raise ConfigError([_invalid(name, text, data, e) for e in errors]) from error
     problems = [_line(name, text, where, what) for where, what in contradictions(config)]
     if problems:
@@ -74,13 +77,21 @@ def _is_other(error: Mapping[str, Any]) -> bool:
     return error["type"] == "literal_error" and str(error["loc"][-1]).startswith("literal[")
 
 
+def _follows(error: Mapping[str, Any], errors: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether an error says no more than that nothing is left of a list whose items have errors."""
+    where = error["loc"]
+    return error["type"] == "too_short" and any(e["loc"][: len(where)] == where != e["loc"] for e in errors)
+
+
 def _invalid(name: str, text: str, data: dict[str, Any], error: dict[str, Any]) -> str:
     where: Location = tuple(error["loc"])
     kind, message = error["type"], str(error["msg"]).removeprefix("Value error, ")
     if kind == "extra_forbidden":
         message = _unknown_key(where)
     elif kind == "missing":
-        message = f"is missing; write {where[-1]} = ..."
+        message = f"is missing; write {where[-1]} = ..." if len(where) > 1 else f"is missing; write [{where[0]}]"
+    elif where[-1] == "[key]":
+        where, message = where[:-1], words.NAME
     elif kind == "literal_error":
         message = f"{message.replace('Input should be', 'write')} (found {_found(data, where)})"
     elif kind != "value_error":
@@ -122,25 +133,32 @@ def _known_part(data: Any, where: Location) -> Location:
 
 
 def _unknown_key(where: Location) -> str:
-    fields = list(_section(where[:-1]).model_fields)
-    close = difflib.get_close_matches(str(where[-1]), fields, n=1)
+    key, fields = str(where[-1]), list(_section(where[:-1]).model_fields)
+    close = difflib.get_close_matches(key, fields, n=1)
+    homes = [_HEADERS.get(name, f"[{name}]") for name, section in _SECTIONS.items() if key in section.model_fields]
+    if homes:
+        place = "of this section" if len(where) > 1 else "before all sections"
+        return f"is not a key {place}; write it below {' or '.join(homes)}"
     hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(fields)}"
     return f"is not a known key; {hint}"
 
 
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "router": model.RouterSection,
+    "fib": model.FibSection,
+    "api": model.ApiSection,
+    "liveness": model.LivenessSection,
+    "drain": model.DrainSection,
+    "peer_groups": model.PeerGroup,
+    "peers": model.Peer,
+    "dynamic_peers": model.DynamicPeers,
+}
+_HEADERS = {"peer_groups": "[peer_groups.NAME]", "peers": "[[peers]]", "dynamic_peers": "[[dynamic_peers]]"}
+
+
 def _section(where: Location) -> type[BaseModel]:
     """Return the model that a location lies in."""
-    sections: dict[str, type[BaseModel]] = {
-        "router": model.RouterSection,
-        "fib": model.FibSection,
-        "api": model.ApiSection,
-        "liveness": model.LivenessSection,
-        "drain": model.DrainSection,
-        "peer_groups": model.PeerGroup,
-        "peers": model.Peer,
-        "dynamic_peers": model.DynamicPeers,
-    }
-    return sections[str(where[0])] if where else model.Config
+    return _SECTIONS[str(where[0])] if where else model.Config
 
 
 def _field(where: Location) -> FieldInfo | None:
@@ -159,6 +177,10 @@ def _line(name: str, text: str, where: Location, message: str) -> str:
     return f"{place}: {key}: {message}" if key else f"{place}: {message}"
 
 
+def _bare(name: str) -> str:
+    return re.sub("[\"' ]", "", name)
+
+
 _TABLE = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
 
 
@@ -171,11 +193,19 @@ def line_of(text: str, where: Location) -> int | None:
         header, keys = f"peer_groups.{where[1]}", where[2:]
     else:
         header, keys = str(where[0]), tuple(part for part in where[1:] if isinstance(part, str))
-    inside, seen, found = False, -1, None
+    top = len(where) == 1  # a key before all sections, or a section, perhaps of a section
+    inside, seen, found = top, -1, None
+    if top:
+        header, keys = str(where[0]), (str(where[0]),)
     for number, line in enumerate(text.splitlines(), start=1):
         table = _TABLE.match(line)
         if table:
-            inside = table[2].replace('"', "").replace(" ", "") == header
+            named = _bare(table[2])
+            if top:
+                inside = False
+                found = number if found is None and f"{named}.".startswith(f"{header}.") else found
+                continue
+            inside = named == _bare(header)
             seen += inside
             inside = inside and (table[1] == "[" or seen == position)
             found = number if inside else found

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from routerd.config.ranges import narrowest
 
@@ -19,14 +19,23 @@ def _address(text: Any) -> Any:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
+        for alone, what in ((text.partition("/")[0], "length"), (text.rpartition(":")[0], "port")):
+            if (address := _parsed(alone)) is not None:
+                raise ValueError(f'{text!r} has a {what}; write "{address}" alone') from None
         raise ValueError(f'{text!r} is not an IPv4 or IPv6 address; write one such as "192.168.10.100"') from None
+
+
+def _parsed(text: str) -> str | None:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None
 
 
 def _network(text: Any) -> Any:
     if not isinstance(text, str):
         raise ValueError('write a prefix as a string, such as "192.168.10.0/24"')
-    if "/" not in text:
-        address = _address(text)
+    if (address := _parsed(text)) is not None:
         raise ValueError(f'{text!r} has no length; write "{address}/{128 if ":" in address else 32}" for it alone')
     try:
         return str(ipaddress.ip_network(text))
@@ -47,6 +56,7 @@ def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 IpText = Annotated[str, BeforeValidator(_address)]
 NetworkText = Annotated[str, BeforeValidator(_network)]
+IpTexts = Annotated[tuple[IpText, ...], AfterValidator(_unique)]
 Asn = Annotated[int, Field(ge=1, le=4294967295, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
@@ -55,12 +65,20 @@ RemoteAs = Asn | Literal["external", "internal"]
 HashPolicy = Literal["l3", "l4", "five-tuple"]
 
 
+def _router_id(value: str) -> str:
+    if ":" in value or value == "0.0.0.0":
+        raise ValueError(f"{value!r} must be an IPv4 address other than 0.0.0.0")
+    return value
+
+
 def _remote_as(value: Any) -> Any:
     named = isinstance(value, str) and value in ("external", "internal")
     number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 4294967295
     if named or number:
         return value
-    raise ValueError(f'{value!r} is not an AS number (1 to 4294967295), "external" or "internal"')
+    digits = value.upper().removeprefix("AS").strip() if isinstance(value, str) else ""
+    hint = f"; write {digits}, without quotes" if digits.isdecimal() else ""
+    raise ValueError(f'{value!r} is not an AS number (1 to 4294967295), "external" or "internal"{hint}')
 
 
 def _hold_time(value: int) -> int:
@@ -76,6 +94,8 @@ def _password(value: str | None) -> str | None:
 
 
 def _accept(value: Any) -> Any:
+    if isinstance(value, (list, tuple)) and "any" in value:
+        raise ValueError('write accept = "any", without brackets, or prefixes alone')
     if value == "any" or isinstance(value, (list, tuple)):
         return value
     raise ValueError('write "any", or a list of prefixes such as ["172.16.0.0/16"]')
@@ -91,18 +111,10 @@ class RouterSection(Model):
     """`[router]`: who this router is, and where it listens."""
 
     asn: Asn
-    router_id: Annotated[str, BeforeValidator(_address)]
-    listen: tuple[IpText, ...] = Field(default=("0.0.0.0", "::"), min_length=1)
+    router_id: Annotated[IpText, AfterValidator(_router_id)]
+    listen: IpTexts = Field(default=("0.0.0.0", "::"), min_length=1)
     port: int = Field(default=179, ge=1, le=65535, strict=True)
-    networks: tuple[NetworkText, ...] = ()
-
-    @model_validator(mode="after")
-    def _check(self) -> RouterSection:
-        _unique(self.listen)
-        _unique(self.networks)
-        if ipaddress.ip_address(self.router_id).version != 4 or self.router_id == "0.0.0.0":
-            raise ValueError(f"router_id {self.router_id!r} must be an IPv4 address other than 0.0.0.0")
-        return self
+    networks: Annotated[tuple[NetworkText, ...], AfterValidator(_unique)] = ()
 
 
 class FibSection(Model):
@@ -124,15 +136,6 @@ class FibSection(Model):
     nexthop_compat_mode: Flag | None = None
     manage_sysctls: Flag = True
     audit_interval: float = Field(default=60.0, ge=1, le=86400, strict=True)
-
-    @model_validator(mode="after")
-    def _check(self) -> FibSection:
-        if self.ids[-1] >= 1 << 30:
-            raise ValueError(
-                f"nexthop ids {self.ids[0]} to {self.ids[-1]} go beyond {(1 << 30) - 1}; "
-                "write a smaller nexthop_id_base or nexthop_id_count"
-            )
-        return self
 
     @property
     def ids(self) -> range:
@@ -162,14 +165,14 @@ class LivenessSection(Model):
 class DrainSection(Model):
     """`[drain]`: where the operator's drains are kept over a restart; an empty path keeps them in memory only."""
 
-    state_file: str = Field(default="/var/lib/routerd/drains.json", pattern=r"^(/.{1,200})?$")
+    state_file: str = Field(default="/var/lib/routerd/drains.json", pattern=r"^(/.{0,200}[^/])?$")
 
 
 class ApiSection(Model):
     """`[api]`: the Unix socket that `routerd status` and its sisters talk to."""
 
     socket: str = Field(default="/run/routerd/routerd.sock", pattern=r"^/.{1,100}$")
-    group: str = "routerd"
+    group: str = Field(default="routerd", min_length=1)
 
 
 class PeerGroup(Model):
@@ -202,7 +205,7 @@ class Peer(Model):
     name: Name
     address: IpText
     group: Name
-    addresses: Annotated[tuple[IpText, ...], AfterValidator(_unique)] = ()
+    addresses: IpTexts = ()
 
 
 class DynamicPeers(Model):
@@ -215,12 +218,6 @@ class DynamicPeers(Model):
     group: Name
     limit: int = Field(default=100, ge=1, le=100000, strict=True)
     expected: int = Field(default=0, ge=0, le=100000, strict=True)
-
-    @model_validator(mode="after")
-    def _check(self) -> DynamicPeers:
-        if self.expected > self.limit:
-            raise ValueError(f"expected {self.expected} is more than limit {self.limit}; raise limit")
-        return self
 
 
 class Config(Model):

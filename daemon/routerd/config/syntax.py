@@ -15,11 +15,19 @@ def explain(text: str, message: str) -> tuple[int | None, str]:
     said = _PLACE.sub("", message)
     number = int(place[1]) if place and place[1] else None
     lines = text.splitlines()
+    if said.startswith("Unclosed array") and number and re.search(r"[\"'\d]\s+[\"'\d]", lines[number - 1]):
+        return number, "a comma is missing between two items of the list"
     if opened := _open_list(lines[:number]):
         return opened, "the list is not closed; write ] at its end"
+    if number is None and said == 'Expected "\'"':
+        number = next((n for n, each in enumerate(lines, 1) if each.split("#")[0].count("'") % 2), None)
+        return number, "a single quote has no counterpart on its line; write one at both ends of a text"
     if number is None or number > len(lines):
         return number, f"not valid TOML: {said}"
     line = lines[number - 1]
+    if "escape" in said or "hex" in said:
+        what = "in double quotes a backslash is special: write two, or the text in single quotes"
+        return number, f"{line.split('=')[0].strip()}: {what}"
     if "password" in line:
         return number, "password: write it in quotes, on one line"  # and do not show it
     return number, _line(line, said) or f"not valid TOML: {said}, in: {line.strip()}"
@@ -52,6 +60,12 @@ def _line(line: str, said: str) -> str:
         return f"{key} has no value; write {key} = ..., or remove it"
     if value.lower() in _FLAGS:
         return f"{key}: write true or false: {key} = {_FLAGS[value.lower()]} (found {value})"
+    if re.search("[\u201c\u201d\u201e\u2018\u2019]", value):
+        return f'{key}: write straight quotes, ", in place of the curved ones'
+    if value.endswith(";"):
+        return f"{key}: remove the ; at the end of the line"
+    if asn := re.fullmatch(r"(?i)AS(\d+)", value):
+        return f"{key}: write the number alone: {key} = {asn[1]}"
     if value.count('"') % 2:
         bare = value.replace('"', "")
         remedy = f'; write {key} = "{bare}"' if "[" not in value else f" in {value}"

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from annotated_types import Ge, Gt, Le, MaxLen
+from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
-_NAME = "letters, digits, dots, underscores and dashes, 63 at most, the first one a letter or digit"
+_LETTERS = "letters, digits, dots, underscores and dashes, 63 at most, the first one a letter or digit"
 _PATTERNS = {
-    "name": f"write a name of {_NAME}",
-    "group": f"write the name of a peer group: {_NAME}",
+    "name": f"write a name of {_LETTERS}",
+    "group": f"write the name of a peer group: {_LETTERS}",
     "socket": 'write an absolute path of 101 characters at most, such as "/run/routerd/routerd.sock"',
     "state_file": 'write an absolute path, such as "/var/lib/routerd/drains.json", or "" for none',
 }
+NAME = f"is no name; write one of {_LETTERS}"
 _LISTS = ("peers", "dynamic_peers")
 
 
@@ -29,6 +31,8 @@ def explain(kind: str, where: tuple[str | int, ...], field: FieldInfo | None, fo
     if kind in ("bool_type", "bool_parsing"):
         return "write true or false" + _without_quotes(found)
     if kind.startswith(("int_", "float_")) or kind in ("greater_than", "greater_than_equal", "less_than_equal"):
+        if isinstance(found, str) and (asn := re.fullmatch(r"(?i)AS *(\d+)", found)) and where[-1] == "asn":
+            return f"write the number alone: {where[-1]} = {asn[1]}"
         return _number(field) + _without_quotes(found)
     if kind == "string_type":
         return "write a text in quotes"
@@ -37,8 +41,7 @@ def explain(kind: str, where: tuple[str | int, ...], field: FieldInfo | None, fo
     if kind == "too_short":
         return "write at least one, or remove the key"
     if kind in ("string_too_short", "string_too_long"):
-        most = next((limit.max_length for limit in field.metadata if isinstance(limit, MaxLen)), None)
-        return f"write 1 to {most} characters, or remove the key"
+        return "write something between the quotes, or remove the key"
     if kind == "string_pattern_mismatch":
         return _PATTERNS.get(str(where[-1]), message)
     return message
@@ -60,7 +63,7 @@ def _section(where: tuple[str | int, ...], found: Any) -> str:
 
 def _number(field: FieldInfo) -> str:
     limits: Mapping[type, Any] = {type(limit): limit for limit in field.metadata}
-    noun = "a whole number" if field.annotation is int else "a number"
+    noun = "a whole number" if field.annotation is int else "a number of seconds,"
     least = f"from {limits[Ge].ge}" if Ge in limits else f"above {limits[Gt].gt:g}" if Gt in limits else ""
     most = "" if Le not in limits else f" to {limits[Le].le}" if Ge in limits else f" up to {limits[Le].le}"
     return f"write {noun} {least}{most}"

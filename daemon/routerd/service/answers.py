@@ -102,6 +102,10 @@ class Answers:
         """Return the answer to `GET /v1/routes/{prefix}`; asks the kernel."""
         return snapshot.route(self._router, prefix, kernel.route(lookup.route(prefix)))
 
+    def covering(self, prefix: Prefix) -> str:
+        """Return the most specific prefix of the Loc-RIB that `prefix` lies within; empty if there is none."""
+        return snapshot.covering(self._router, prefix)
+
     def drain(self, peer: str) -> DrainView | None:
         """Return the answer to `GET /v1/peers/{peer}/drain`; None if there is no such peer."""
         found = self._find(peer)

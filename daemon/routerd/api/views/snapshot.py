@@ -55,11 +55,12 @@ def interface_name(router: Router, gateway: Gateway) -> str:
 
 
 def peers(router: Router, now: float) -> list[PeerView]:
-    """Return every peer, in the order of the configuration, then as they dialled in."""
+    """Return every peer: those of the configuration in its order, then the dynamic ones by address."""
     counts, leaving = _count(router), _leaving(router)
-    return [
-        _peer(router, peer, counts[peer.address], leaving[peer.address], now) for peer in router.rib.peers.values()
-    ]
+    place = {static.address: number for number, static in enumerate(router.config.peers)}
+    found = list(router.rib.peers.values())
+    found.sort(key=lambda peer: (place.get(peer.address, len(place)), len(peer.packed), peer.packed))
+    return [_peer(router, peer, counts[peer.address], leaving[peer.address], now) for peer in found]
 
 
 def _leaving(router: Router) -> Counter[str]:
@@ -285,6 +286,18 @@ def route(router: Router, prefix: Prefix, kernel: KernelRouteView) -> RouteDetai
         refused=f"{text or 'refused by the kernel'} (errno {errno})" if errno else "",
         kernel=kernel,
     )
+
+
+def covering(router: Router, prefix: Prefix) -> str:
+    """Return the most specific prefix of the Loc-RIB that `prefix` lies within; empty if there is none."""
+    address = int.from_bytes(prefix[1:], "big")
+    bits = 8 * len(prefix[1:])
+    for length in range(prefix[0] - 1, -1, -1):
+        network = address >> (bits - length) << (bits - length)
+        wider = Prefix(bytes([length]) + network.to_bytes(bits // 8, "big"))
+        if wider in router.rib.loc_rib.table:
+            return format_prefix(wider)
+    return ""
 
 
 def _paths(router: Router, prefix: Prefix, paths: PathSet) -> Iterator[PathView]:

@@ -116,8 +116,8 @@ def _tables(state: HostState) -> Iterator[ProblemView]:
         default = f"net.{table.name}.neigh.default"
         yield ProblemView(
             where=f"{table.name} neighbours",
-            what=f"the kernel's table is full ({more}, of all namespaces): it turned new neighbours away lately, and "
-            "whoever is not in it cannot be reached",
+            what=f"the kernel's table was full lately, and turned new neighbours away (now {more}, of all "
+            "namespaces): whoever is not in it cannot be reached",
             remedy=f"sysctl -w {default}.gc_thresh3={4 * table.limit} {default}.gc_thresh2={2 * table.limit}"
             "  # in the initial network namespace",
         )

@@ -1,0 +1,36 @@
+"""How a command ends: its answer on standard output, or what went wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+
+def write(text: str, end: str = "\n") -> None:
+    """Write to standard output at once. Where it cannot be written, a full disk for one, the command fails."""
+    try:
+        sys.stdout.write(text + end)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # nobody reads on, as `| head`: that is no error to speak of
+    except OSError as error:
+        # What is left in the buffer would be tried again, in vain, when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"routerd: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+def fail(error: Exception, as_json: bool, answer: Mapping[str, Any] | None = None) -> SystemExit:
+    """Say what went wrong, and return what ends the command with exit code 1.
+
+    A program that asked for JSON gets JSON, where it looks for the answer: `ok` is false, `error` is the text, beside
+    the `answer`, if there is one all the same.
+    """
+    if as_json:
+        write(json.dumps({**(answer or {}), "ok": False, "error": str(error)}, indent=2))
+    else:
+        print(f"routerd: {error}", file=sys.stderr)
+    return SystemExit(1)
