@@ -116,9 +116,11 @@ class Rib:
         if peer.router_restarted or graceful is not None:
             # The Restart Time was for the way back; how long End-of-RIB may take is the router's to say.
             self._hold(peer, peer.group.stale_time, now)
+        gone = frozenset(Family) - peer.pending_eor  # what the session does not carry, the peer cannot announce anew
         if not peer.router_restarted:
-            for family in unretained(frozenset(Family), graceful):
-                peer.adj_rib_in.purge(family)
+            gone |= unretained(peer.pending_eor, graceful)
+        for family in gone:
+            peer.adj_rib_in.purge(family)
         peer.router_restarted = False
         self.effects.append(
             Event(
