@@ -281,6 +281,16 @@ class Router:
         self.fib.settle([gateway])  # nobody waits for it after a restart
         return [*failed, *self._settle(now, quiet=False), Event("neighbour is silent", fields, level="warning")]
 
+    def _restarting(self) -> set[Gateway]:
+        """The gateways of nodes within graceful restart, by their own doing, to which no session leads either."""
+        held, speaking = set[Gateway](), set[Gateway]()
+        for peer in self.rib.peers.values():
+            if peer.session is not None:
+                speaking |= self.rib.gateways_of(peer)
+            elif peer.deadline is not None and not peer.router_restarted:
+                held |= self.rib.gateways_of(peer)
+        return held - speaking
+
     def _program(self, operations: Sequence[Operation]) -> list[Effect]:
         return [Program(tuple(map(self._addressed, operations)))] if operations else []
 
@@ -409,10 +419,14 @@ class Router:
         """Something changed in the kernel: bring links, nexthop objects and groups in line."""
         if not self.synchronised:
             return []
-        different, changes = self.rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
         up = {interface.index for interface in dump.interfaces if interface.up}
         known = self.fib.groups.nexthops.keys() | self.fib.groups.down
-        effects = self._fail(Reason.LINK_DOWN, [gateway for gateway in known if gateway.ifindex not in up])
+        down = {gateway for gateway in known if gateway.ifindex not in up}
+        if fallen := down.difference(self.health.having(Reason.LINK_DOWN)):
+            fallen &= self._restarting()  # as long as the ways to them are known
+        different, changes = self.rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
+        effects = self._fail(Reason.LINK_DOWN, down)
+        self.health.add(Reason.RESTARTED, fallen)
         retrying = bool(self.refusals.groups or self.refusals.nexthops)
         self.refusals.groups.clear()
         # Compare before anything is revived: the dump is older than that.
