@@ -131,9 +131,7 @@ async def test_what_the_node_says(
     await client.expect(bgp.OPEN)
     client.send(bgp.notification(*said))
     what = f"NOTIFICATION {said[0]}/{said[1]} received: {name}"
-    (found,) = await becomes(
-        lambda: [each for each in daemon.status()["problems"] if each["what"].startswith(what)]
-    )
+    (found,) = await becomes(lambda: [each for each in daemon.status()["problems"] if each["what"].startswith(what)])
     assert remedy in found["remedy"]
     await client.close()
 

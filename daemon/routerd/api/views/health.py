@@ -27,8 +27,8 @@ _REFUSED = {
 
 _NO_WAY = "the router needs an address on that network, or the peer group fewer families"
 _IPV4_FOR_IPV6 = (
-    "it is an IPv4 address, and no IPv6 route can lead there: have the node's speaker name its IPv6 address, or give it "
-    "an IPv6 session besides; or take ipv6 out of the peer group's families"
+    "it is an IPv4 address, and no IPv6 route can lead there: have the node's speaker name its IPv6 address, or give "
+    "it an IPv6 session besides; or take ipv6 out of the peer group's families"
 )
 """Cilium and BIRD say so on an IPv4 session, unless they are told an address."""
 
