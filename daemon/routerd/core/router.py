@@ -120,6 +120,7 @@ class Router:
         """The monotonic time at which a Settle message is due even without input."""
         deadlines = [peer.deadline for peer in self.rib.peers.values()]
         deadlines += [peer.silence_ends for peer in self.rib.peers.values()]
+        deadlines += [peer.refresh_due for peer in self.rib.peers.values()]
         if self._moves_since is not None:
             deadlines.append(self._moves_since + MOVE_PATIENCE)
         deadlines += [self._introduced_at, self._adoption_ends, self._twins_at, self.refusals.again_at]
@@ -153,7 +154,7 @@ class Router:
             case SpeakerDown(reason=reason):
                 self.rib.speaker_down(reason, now)
             case RouteRefresh():
-                self.rib.refresh(message)
+                self.rib.refresh(message, now)
             case KernelDump():
                 effects += self._reconcile(message, now)
             case KernelObjects():
@@ -371,6 +372,7 @@ class Router:
             if (silence_ends := peer.silence_ends) is not None and now >= silence_ends:
                 self.rib.said_all(peer)
                 self._heard_all(peer.address)
+            self.rib.answer_refreshes(peer, now)
         if self._adoption_ends is not None and now >= self._adoption_ends:
             self._adoption_ends = None
             self.fib.settle(self.fib.awaited())
