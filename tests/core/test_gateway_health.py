@@ -3,6 +3,8 @@
 import errno
 from collections.abc import Sequence
 
+import pytest
+
 from routerd.core.gateway_health import GatewayHealth, Reason
 from routerd.core.message import (
     DeleteNexthop,
@@ -100,6 +102,50 @@ def test_a_node_that_was_silent_without_its_session_is_back_when_it_speaks() -> 
     simulation.up(A, graceful=preserving(60))
     simulation.settle()
     assert simulation.fib() == {VIP: [A]}
+
+
+@pytest.mark.parametrize("whose", ["node", "router"])
+def test_a_node_that_loses_its_link_without_a_session_is_back_when_it_speaks(whose: str) -> None:
+    """Its kernel may answer long before its speaker does. It is not to blame for the router's own restart."""
+    simulation = Simulation()
+    for node in (A, B):
+        simulation.up(node, graceful=preserving(60))
+        simulation.announce(node, VIP)
+    simulation.settle()
+    if whose == "node":
+        simulation.down(A)
+    else:
+        simulation.speaker_dies()
+    flap(simulation)
+    assert simulation.fib() == {VIP: [A, B] if whose == "router" else [B]}
+    simulation.up(A, graceful=preserving(60))
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A, B]}
+
+
+def test_a_session_that_a_lost_link_costs_is_no_restart() -> None:
+    """A switch boots: the nodes behind it have lost their sessions, and nothing else."""
+    simulation = Simulation()
+    simulation.up(A, graceful=preserving(60))
+    simulation.announce(A, VIP)
+    simulation.settle()
+    link = simulation.kernel.interfaces.pop(2)
+    simulation.dump()
+    simulation.down(A)
+    simulation.dump()
+    simulation.kernel.interfaces[2] = link
+    simulation.dump()
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A]}
+
+
+def flap(simulation: Simulation) -> None:
+    """The nodes' link goes down and comes back."""
+    link = simulation.kernel.interfaces.pop(2)
+    simulation.dump()
+    simulation.kernel.interfaces[2] = link
+    simulation.dump()
+    simulation.settle()
 
 
 def refusing(operations: Sequence[Operation]) -> list[WriteFailed | GroupLost]:

@@ -7,7 +7,7 @@ from routerd.core.rib.peer import SILENCE
 from routerd.core.route import Family, parse_address
 from tests.support.core import CONFIG, Simulation, preserving
 
-VIP, OTHER = "172.16.1.1/32", "172.16.1.2/32"
+VIP, OTHER, VIP6 = "172.16.1.1/32", "172.16.1.2/32", "fd00:ac10::1/128"
 A, B, C = "192.168.10.100", "192.168.10.101", "192.168.10.102"
 STALE_TIME = 60
 LEARNED = CONFIG.replace('advertise = ["networks"]', 'advertise = ["networks", "learned"]')
@@ -59,6 +59,22 @@ class TestNode:
         assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
         simulation.advance(0.2)
         assert simulation.fib() == {VIP: [B], OTHER: [B]}
+
+    @pytest.mark.parametrize("whose", ["node", "router"])
+    def test_what_the_new_session_does_not_carry_is_not_waited_for(self, whose: str) -> None:
+        """The node lists IPv6 as preserved, but does not speak it any more: no End-of-RIB will ever come."""
+        simulation = nodes(A, graceful=preserving(60))
+        host = "fd00:10::" + A.rsplit(".", 1)[1]
+        simulation.announce(A, VIP6, attributes=simulation.attributes(A, host))
+        simulation.settle()
+        assert VIP6 in simulation.fib()
+        if whose == "node":
+            simulation.down(A)
+        else:
+            simulation.speaker_dies()
+        simulation.up(A, graceful=preserving(60), families=frozenset({Family.IPV4}))
+        simulation.settle()
+        assert simulation.fib() == {VIP: [A], OTHER: [A]}
 
     def test_a_pause_ends_what_a_node_without_graceful_restart_says(self) -> None:
         simulation = nodes(A, B)

@@ -25,6 +25,7 @@ from routerd.core.message import (
     SpeakerDown,
     Update,
 )
+from routerd.core.rib.peer import REFRESH_INTERVAL
 from routerd.core.route import Family, format_prefix, parse_address, parse_prefix
 from routerd.core.router import INTRODUCTION_PAUSE, MOVE_PATIENCE
 from tests.support.core import CONFIG, LINKS, Simulation, opened, preserving, sequence
@@ -460,6 +461,33 @@ class TestSessions:
         simulation.take(RouteRefresh(A, simulation.sessions[A].generation, Family.IPV4))
         [told] = self.advertised(simulation)
         assert told.announced[0][1] == (parse_prefix("10.10.1.0/24"),)
+
+    def test_a_flood_of_route_refreshes_has_an_answer_a_second(self) -> None:
+        simulation = Simulation()
+        simulation.up(A)
+        simulation.forget()
+        for _ in range(100):
+            for family in Family:
+                simulation.take(RouteRefresh(A, simulation.sessions[A].generation, family))
+        assert len(self.advertised(simulation)) == len(Family)
+        simulation.forget()
+        simulation.advance(REFRESH_INTERVAL)
+        assert len(self.advertised(simulation)) == len(Family)
+        simulation.forget()
+        simulation.advance(10)
+        assert self.advertised(simulation) == []
+
+    def test_a_session_does_not_answer_for_the_one_before(self) -> None:
+        simulation = Simulation()
+        simulation.up(A)
+        for _ in range(2):
+            simulation.take(RouteRefresh(A, simulation.sessions[A].generation, Family.IPV4))
+        simulation.down(A)
+        simulation.advance(10)
+        simulation.up(A)
+        simulation.forget()
+        simulation.advance(10)
+        assert self.advertised(simulation) == []
 
     def test_a_peer_that_nothing_configures_is_closed(self) -> None:
         simulation = Simulation()

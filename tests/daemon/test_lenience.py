@@ -145,6 +145,14 @@ FATAL = {
 """Messages that end an established session, and the NOTIFICATIONs."""
 
 
+TOO_EARLY = {
+    "second OPEN": (capable(IPV4, AS4), b"\5\2\1"),
+    "UPDATE": (announcement(0, VIP), b"\5\2\2"),
+    "refresh": (message(ROUTE_REFRESH, b"\0\1\0\1"), b"\5\2\5"),
+}
+"""Messages that have no place between the OPEN and the first KEEPALIVE: the data are their type (RFC 6608)."""
+
+
 @pytest.fixture(scope="module", name="network")
 def _network() -> Iterator[Network]:
     with network() as made:
@@ -215,6 +223,20 @@ async def test_a_bad_message_is_answered(daemon: Routerd, network: Network, sent
         assert (await client.expect(NOTIFICATION))[1] == answer
         await client.closed()
         await becomes(lambda: state(daemon) != "established")
+
+
+@pytest.mark.parametrize(("sent", "answer"), TOO_EARLY.values(), ids=TOO_EARLY.keys())
+async def test_a_message_ahead_of_the_keepalive_is_answered(
+    daemon: Routerd, network: Network, sent: bytes, answer: bytes
+) -> None:
+    async with await network.connect(0) as client:
+        client.send(capable(IPV4, AS4))
+        await client.expect(OPEN)
+        client.send(sent)
+        assert (await client.expect(NOTIFICATION))[1] == answer
+        await client.closed()
+    shown = f"OpenConfirm State (message of type {answer[2]})"
+    await becomes(lambda: any(shown in problem["what"] for problem in daemon.status()["problems"]))
 
 
 async def test_the_rib_knows_the_as_behind_as_trans(daemon: Routerd, network: Network) -> None:

@@ -98,6 +98,18 @@ async def test_every_form_of_the_nodes_own_next_hop_works(
         await becomes(lambda: network.legs(VIP6), set())
 
 
+async def test_an_ipv4_next_hop_of_ipv6_is_told_with_what_helps(
+    daemon: Routerd, network: Network, clients: list[Client]
+) -> None:
+    """What Cilium and BIRD say on an IPv4 session, unless they are told an address (cilium#37831)."""
+    peer = await dial(network, clients, node(0))
+    peer.send(reach(mapped(node(0))))
+    told = f"1 prefixes are not in the FIB: nothing leads to their next hop ::ffff:{node(0)}"
+    await becomes(lambda: daemon.problems().get(f"peer {node(0)}"), told)
+    (remedy,) = (each["remedy"] for each in daemon.status()["problems"] if each["what"] == told)
+    assert "have the node's speaker name its IPv6 address" in remedy
+
+
 @pytest.mark.parametrize("source", [node(0), "fd00::170"])
 async def test_another_host_cannot_be_named(
     daemon: Routerd, network: Network, clients: list[Client], source: str

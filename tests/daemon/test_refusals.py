@@ -116,14 +116,23 @@ async def test_an_address_of_no_peer_and_a_full_range(daemon: Routerd, network: 
     await client.close()
 
 
-async def test_what_the_node_says(daemon: Routerd, network: Network) -> None:
+@pytest.mark.parametrize(
+    ("said", "name", "remedy"),
+    [
+        ((6, 3), "Peer De-configured", "has to have this router as its peer, as AS 65000"),
+        ((2, 11), "Role Mismatch", "turn its strict mode off"),
+    ],
+)
+async def test_what_the_node_says(
+    daemon: Routerd, network: Network, said: tuple[int, int], name: str, remedy: str
+) -> None:
     client = await network.connect(FIRST)
     client.introduce()
     await client.expect(bgp.OPEN)
-    client.send(bgp.notification(6, 3))
-    found = await told(daemon, node(FIRST))
-    assert found["what"].startswith("NOTIFICATION 6/3 received: Peer De-configured")
-    assert "has to have this router as its peer, as AS 65000" in found["remedy"]
+    client.send(bgp.notification(*said))
+    what = f"NOTIFICATION {said[0]}/{said[1]} received: {name}"
+    (found,) = await becomes(lambda: [each for each in daemon.status()["problems"] if each["what"].startswith(what)])
+    assert remedy in found["remedy"]
     await client.close()
 
 

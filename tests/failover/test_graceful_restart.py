@@ -141,6 +141,26 @@ def test_a_node_that_did_not_preserve_its_forwarding_loses_its_paths(site: Site,
         site.wait_for(vip, [], 2)
 
 
+def test_a_node_that_loses_its_link_meanwhile_is_out_until_it_speaks(site: Site) -> None:
+    """It boots: its kernel answers long before its speaker does (RFC 4724 section 4.2)."""
+    node, other = site.nodes[:2]
+    node.up("172.16.2.3", graceful=LONG)
+    other.up("172.16.2.4", graceful=LONG)
+    site.wait_for("172.16.2.3", [node])
+    site.wait_for("172.16.2.4", [other])
+    node.close()
+    wait_until_stale(site, node)
+    port = site.fabric.topology.nodes[0].network.attachment("router", 200).port
+    site.fabric.switch.run("ip", "link", "set", port, "down")
+    until(lambda: str(site.peer(other)["totals"]["in_fib"] or ""), 5, "routerd knows")
+    site.fabric.switch.run("ip", "link", "set", port, "up")
+    site.wait_for("172.16.2.4", [other])
+    assert site.peer(node)["totals"]["stale"] == 1
+    assert site.next_hops("172.16.2.3") == set()
+    node.dial(graceful=replace(LONG, restarting=True))
+    site.wait_for("172.16.2.3", [node])
+
+
 def test_a_family_that_was_not_listed_is_not_kept(site: Site) -> None:
     node = site.nodes[1]
     node.up(VIP4, VIP6, graceful=Graceful(time=60, families={IPV4: True}))

@@ -45,6 +45,12 @@ def test_a_shutdown_communication_is_shown_whole(length: int) -> None:
     assert received(6, 2, bytes([length]) + text.encode()).endswith(f'Administrative Shutdown ("{text}")')
 
 
+@pytest.mark.parametrize("raw", [b"A" * 65514, b"\6\6" + b"A" * 65512, b"\xff" * 65514])
+@pytest.mark.parametrize("subcode", [2, 6, 9])
+def test_no_text_of_a_peer_floods_a_screen(subcode: int, raw: bytes) -> None:
+    assert len(received(6, subcode, raw)) < 4 * 255 + 100  # an octet may be shown as four
+
+
 def test_text_of_a_peer_is_readable_and_harmless() -> None:
     said = 'Wartung um fünf ⚡ \x1b[2J\u202eabc\n"\\'.encode() + b"\xff"
     assert received(6, 4, bytes([len(said)]) + said) == (

@@ -97,9 +97,11 @@ def sequence(*asns: int) -> AsPath:
     return ((SegmentType.SEQUENCE, asns),) if asns else ()
 
 
-def opened(asn: int, router_id: str, graceful: GracefulRestart | None = None) -> Open:
-    """Return an OPEN with both families and the usual capabilities."""
-    return Open(asn, 9, parse_address(router_id), BOTH, True, True, False, graceful)
+def opened(
+    asn: int, router_id: str, graceful: GracefulRestart | None = None, families: frozenset[Family] = BOTH
+) -> Open:
+    """Return an OPEN with these families and the usual capabilities."""
+    return Open(asn, 9, parse_address(router_id), families, True, True, False, graceful)
 
 
 def preserving(seconds: int = 15, *, notification: bool = False) -> GracefulRestart:
@@ -246,16 +248,22 @@ class Simulation:
     # ------------------------------------------------------------------------------------------ nodes
 
     def up(
-        self, peer: str, asn: int = 65001, graceful: GracefulRestart | None = None, *, notification: bool = True
+        self,
+        peer: str,
+        asn: int = 65001,
+        graceful: GracefulRestart | None = None,
+        *,
+        notification: bool = True,
+        families: frozenset[Family] = BOTH,
     ) -> None:
-        """A node's session comes up; `notification` is the N bit that the router sends."""
+        """A node's session comes up; `notification` is the N bit that the router sends, `families` are the node's."""
         self.generations += 1
         local = "192.168.10.200" if peer.startswith("192.168.10.") else "192.168.20.200"
         sent = opened(
             self.config.router.asn, self.config.router.router_id, preserving(120, notification=notification)
         )
         router_id = peer if "." in peer else "10.0.0.1"
-        up = SessionUp(peer, self.generations, local, opened(asn, router_id, graceful), sent, True)
+        up = SessionUp(peer, self.generations, local, opened(asn, router_id, graceful, families), sent, True)
         self.sessions[peer] = up
         self.take(up)
 

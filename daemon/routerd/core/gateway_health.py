@@ -17,7 +17,7 @@ class Reason(Enum):
 
     NO_SESSION = "no node with a session leads there"
     SILENT = "its link layer does not answer"
-    RESTARTED = "it was silent and lost its session meanwhile: it has probably booted, and has not spoken BGP since"
+    RESTARTED = "it had neither session nor link: it has probably booted, and has not spoken BGP since"
     LINK_DOWN = "its interface is down"
     UNREACHABLE = "no route leads there"
     REFUSED = "the kernel refuses the nexthop"

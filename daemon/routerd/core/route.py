@@ -21,6 +21,9 @@ Prefix = NewType("Prefix", bytes)
 Address = NewType("Address", bytes)
 """An IP address in network order: 4 or 16 bytes."""
 
+MAPPED = bytes(10) + b"\xff\xff"
+"""What stands in front of an IPv4 address in an IPv6 one, `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2)."""
+
 IPV4_PREFIX_SIZE = 5
 IPV6_PREFIX_SIZE = 17
 
@@ -66,9 +69,11 @@ def parse_address(text: str) -> Address:
 
 
 def format_address(address: Address) -> str:
-    """Return an address in its usual spelling (RFC 5952 for IPv6)."""
+    """Return an address in its usual spelling (RFC 5952 for IPv6, section 5 for an IPv4-mapped one)."""
     if len(address) == 4:
         return ".".join(map(str, address))
+    if address[:12] == MAPPED:
+        return f"::ffff:{'.'.join(map(str, address[12:]))}"
     return str(ipaddress.IPv6Address(bytes(address)))
 
 

@@ -120,6 +120,7 @@ class Router:
         """The monotonic time at which a Settle message is due even without input."""
         deadlines = [peer.deadline for peer in self.rib.peers.values()]
         deadlines += [peer.silence_ends for peer in self.rib.peers.values()]
+        deadlines += [peer.refresh_due for peer in self.rib.peers.values()]
         if self._moves_since is not None:
             deadlines.append(self._moves_since + MOVE_PATIENCE)
         deadlines += [self._introduced_at, self._adoption_ends, self._twins_at, self.refusals.again_at]
@@ -153,7 +154,7 @@ class Router:
             case SpeakerDown(reason=reason):
                 self.rib.speaker_down(reason, now)
             case RouteRefresh():
-                self.rib.refresh(message)
+                self.rib.refresh(message, now)
             case KernelDump():
                 effects += self._reconcile(message, now)
             case KernelObjects():
@@ -281,6 +282,16 @@ class Router:
         self.fib.settle([gateway])  # nobody waits for it after a restart
         return [*failed, *self._settle(now, quiet=False), Event("neighbour is silent", fields, level="warning")]
 
+    def _restarting(self) -> set[Gateway]:
+        """The gateways of nodes within graceful restart, by their own doing, to which no session leads either."""
+        held, speaking = set[Gateway](), set[Gateway]()
+        for peer in self.rib.peers.values():
+            if peer.session is not None:
+                speaking |= self.rib.gateways_of(peer)
+            elif peer.deadline is not None and not peer.router_restarted:
+                held |= self.rib.gateways_of(peer)
+        return held - speaking
+
     def _program(self, operations: Sequence[Operation]) -> list[Effect]:
         return [Program(tuple(map(self._addressed, operations)))] if operations else []
 
@@ -361,6 +372,7 @@ class Router:
             if (silence_ends := peer.silence_ends) is not None and now >= silence_ends:
                 self.rib.said_all(peer)
                 self._heard_all(peer.address)
+            self.rib.answer_refreshes(peer, now)
         if self._adoption_ends is not None and now >= self._adoption_ends:
             self._adoption_ends = None
             self.fib.settle(self.fib.awaited())
@@ -409,10 +421,14 @@ class Router:
         """Something changed in the kernel: bring links, nexthop objects and groups in line."""
         if not self.synchronised:
             return []
-        different, changes = self.rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
         up = {interface.index for interface in dump.interfaces if interface.up}
         known = self.fib.groups.nexthops.keys() | self.fib.groups.down
-        effects = self._fail(Reason.LINK_DOWN, [gateway for gateway in known if gateway.ifindex not in up])
+        down = {gateway for gateway in known if gateway.ifindex not in up}
+        if fallen := down.difference(self.health.having(Reason.LINK_DOWN)):
+            fallen &= self._restarting()  # as long as the ways to them are known
+        different, changes = self.rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
+        effects = self._fail(Reason.LINK_DOWN, down)
+        self.health.add(Reason.RESTARTED, fallen)
         retrying = bool(self.refusals.groups or self.refusals.nexthops)
         self.refusals.groups.clear()
         # Compare before anything is revived: the dump is older than that.

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from routerd.core.memo import Memo
 from routerd.core.message import Advertise, Open
-from routerd.core.route import Address, Attributes, Family, Prefix, weight
+from routerd.core.route import MAPPED, Address, Attributes, Family, Prefix, weight
 from routerd.session.aspath import needs_as4_path, pack_as_path, two_octet, without_confederation
 from routerd.session.attribute_rules import (
     EXTENDED_LENGTH,
@@ -34,7 +34,6 @@ _FIXED = 23
 
 _ATTRIBUTE_HEADER = 4
 _DEFAULT_LOCAL_PREF = 100
-_MAPPED = bytes(10) + b"\xff\xff"
 
 
 class UpdateEncoder:
@@ -211,7 +210,7 @@ def _mp_reach_start(family: Family, attributes: Attributes) -> bytes:
     """Return MP_REACH_NLRI up to its NLRI. An IPv4 next hop is mapped (RFC 4291 section 2.5.5.2)."""
     next_hop = attributes.next_hop
     if len(next_hop) == 4:
-        next_hop = Address(_MAPPED + next_hop)
+        next_hop = Address(MAPPED + next_hop)
     next_hops = next_hop + (attributes.link_local or b"")
     return pack("!HBB", family, 1, len(next_hops)) + next_hops + b"\0"
 

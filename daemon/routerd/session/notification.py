@@ -13,6 +13,7 @@ SHUTDOWN_COMMUNICATION = ((6, 2), (6, 4))
 """What may carry a text for the operator of the other side (RFC 9003 section 2)."""
 
 MAX_COMMUNICATION = 255
+"""Octets of a peer's text that are shown, wherever it stands: a NOTIFICATION may have 65,514 (RFC 8654)."""
 _SHOWN = 32
 """Octets of data without a meaning that are shown."""
 
@@ -117,10 +118,14 @@ def data(said: Notification) -> str:
         return f"message of type {raw[0]}"
     if kind == (6, 1) and len(raw) == 7:  # RFC 4486 section 4
         return f"AFI {int.from_bytes(raw[:2], 'big')} SAFI {raw[2]}, at most {int.from_bytes(raw[3:], 'big')}"
-    text = raw.decode("ascii", "replace")
+    text = raw[:MAX_COMMUNICATION].decode("ascii", "replace")
     if text.isascii() and text.isprintable():  # some speakers, ExaBGP among them, write a sentence
-        return text
-    return f"data {raw[:_SHOWN].hex()}{'...' if len(raw) > _SHOWN else ''}"
+        return text + _cut(raw, MAX_COMMUNICATION)
+    return f"data {raw[:_SHOWN].hex()}{_cut(raw, _SHOWN)}"
+
+
+def _cut(raw: bytes, shown: int) -> str:
+    return "..." if len(raw) > shown else ""
 
 
 def communication(text: str) -> bytes:

@@ -25,6 +25,13 @@ _REFUSED = {
 }
 """What helps against a route that the kernel refuses, by errno."""
 
+_NO_WAY = "the router needs an address on that network, or the peer group fewer families"
+_IPV4_FOR_IPV6 = (
+    "it is an IPv4 address, and no IPv6 route can lead there: have the node's speaker name its IPv6 address, or give "
+    "it an IPv6 session besides; or take ipv6 out of the peer group's families"
+)
+"""Cilium and BIRD say so on an IPv4 session, unless they are told an address."""
+
 
 def status(
     router: Router,
@@ -128,7 +135,7 @@ def _peer_problems(router: Router, peer: Peer, reasons: dict[str, str]) -> Itera
         yield ProblemView(
             where=where,
             what=f"{prefixes} prefixes are not in the FIB: nothing leads to their next hop {hop}",
-            remedy="the router needs an address on that network, or the peer group fewer families",
+            remedy=_IPV4_FOR_IPV6 if hop.startswith("::ffff:") else _NO_WAY,
         )
     for family in sorted(peer.unadvertisable):
         if peer.group.advertise:

@@ -12,6 +12,7 @@ from enum import IntEnum
 from routerd.config.model import PeerGroup
 from routerd.core.memo import Memo
 from routerd.core.route import (
+    MAPPED,
     Address,
     Attributes,
     Prefix,
@@ -73,14 +74,13 @@ MARTIANS = tuple(
 )  # fmt: skip
 """Prefixes that no node may announce (RFC 6890). Private and shared space is what clusters use, so it may."""
 
-_MAPPED = b"\0" * 10 + b"\xff\xff"
 _MEMO_LIMIT = 4 << 20
 """Octets of remembered verdicts."""
 
 
 def unmap(address: Address) -> Address:
     """Return the IPv4 address inside `::ffff:a.b.c.d`, or the address itself."""
-    return Address(address[12:]) if len(address) == 16 and address[:12] == _MAPPED else address
+    return Address(address[12:]) if len(address) == 16 and address[:12] == MAPPED else address
 
 
 def is_link_local(address: Address) -> bool:

@@ -116,9 +116,11 @@ class Rib:
         if peer.router_restarted or graceful is not None:
             # The Restart Time was for the way back; how long End-of-RIB may take is the router's to say.
             self._hold(peer, peer.group.stale_time, now)
+        gone = frozenset(Family) - peer.pending_eor  # what the session does not carry, the peer cannot announce anew
         if not peer.router_restarted:
-            for family in unretained(frozenset(Family), graceful):
-                peer.adj_rib_in.purge(family)
+            gone |= unretained(peer.pending_eor, graceful)
+        for family in gone:
+            peer.adj_rib_in.purge(family)
         peer.router_restarted = False
         self.effects.append(
             Event(
@@ -484,9 +486,17 @@ class Rib:
         bests = ((self.loc_rib.decision(new).best, prefixes) for _, new, prefixes in changes)
         self.effects += self.adj_ribs_out.change(bests)
 
-    def refresh(self, refresh: RouteRefresh) -> None:
-        """Answer a ROUTE-REFRESH: announce the family again (RFC 2918 section 4)."""
+    def refresh(self, refresh: RouteRefresh, now: float) -> None:
+        """Take a ROUTE-REFRESH, and answer it unless the peer has just heard an answer."""
         peer = self.peers.get(refresh.peer)
         if peer is None or peer.session is None or peer.session.generation != refresh.generation:
             return
-        self.effects.append(self.adj_ribs_out.again(peer.address, refresh.family))
+        peer.to_refresh.add(refresh.family)
+        self.answer_refreshes(peer, now)
+
+    def answer_refreshes(self, peer: Peer, now: float) -> None:
+        """Announce again what the peer has asked for (RFC 2918 section 4), once for all requests of an interval."""
+        for family in sorted(family for family in peer.to_refresh if now >= peer.refresh_at(family)):
+            peer.to_refresh.discard(family)
+            peer.refreshed[family] = now
+            self.effects.append(self.adj_ribs_out.again(peer.address, family))

@@ -96,11 +96,10 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
     def _decode(self, kind: int, body: bytes, established: bool) -> Any:
         """Return a message as ExaBGP's; UPDATE and ROUTE-REFRESH are the parent's, an empty UPDATE stands for them.
 
-        Before ESTABLISHED that is what ExaBGP answers with an FSM error, as it does a second OPEN.
+        The peer's first message is its OPEN (pending.py); what its FSM has no place for ends the session, with the
+        type of the message as the data (RFC 6608 section 4).
         """
-        if kind == _OPEN:
-            if established:
-                raise Notify(5, 3, bytes([kind]))  # RFC 6608 section 4
+        if kind == _OPEN and not self.received_open:
             self.received_open = body
             return exabgp_open(self.opened)
         if kind == _NOTIFICATION:
@@ -108,7 +107,11 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
             raise Notification.unpack_message(body)
         if kind == _KEEPALIVE:
             return KeepAlive()
-        if kind == _REFRESH and established:
+        if not established:
+            raise Notify(5, 2, bytes([kind]))
+        if kind == _OPEN:
+            raise Notify(5, 3, bytes([kind]))
+        if kind == _REFRESH:
             self.peer.reactor.uplink.refresh(self.generation, body)
         return _EMPTY
 

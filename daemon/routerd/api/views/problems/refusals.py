@@ -79,6 +79,8 @@ def _remedy(config: Config, refusal: RefusalView) -> str:
             return (
                 f"the node expects another AS of this router, which is {router.asn}: correct it in the node's speaker"
             )
+        case "2/11 received":
+            return "the node demands a BGP role (RFC 9234), and routerd has none: turn its strict mode off there"
         case "6/3 received" | "6/5 received":
             return f"{ours}, at the address that it dials"
         case "6/2 received":
