@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.harness import Network, Routerd, announcement, becomes, legs, node, running
+from tests.daemon.harness import ROUTER, Network, Routerd, announcement, becomes, legs, node, node6, running
 from tests.support.bgp import Client, attributes, update
 from tests.support.netns import needs_root
 
@@ -39,7 +39,7 @@ advertise = ["networks"]
 range = "10.0.0.64/26"
 group = "nodes"
 """
-VIP = "172.16.1.1"
+VIP, VIP6 = "172.16.1.1", "fd00:ac10::1"
 FAR = "10.5.5.5"
 """A next hop that is on no network of the router's."""
 FIRST, SECOND = node(10), node(11)
@@ -148,6 +148,26 @@ async def test_what_a_flap_flushes_leads_nowhere(network: Network, daemon: Route
     network.router.ip("route", "add", "10.5.0.0/16", "via", SECOND)
     await at_once(network, {SECOND})
     assert daemon.peer(0)["state"] == "established"
+
+
+async def test_an_address_that_is_exchanged_costs_the_other_family_nothing(
+    network: Network, tmp_path: Path, clients: list[Client]
+) -> None:
+    """As a DHCP client and NetworkManager do it. Whose the IPv6 next hop is was asked by the IPv4 address."""
+    with running(network.router, tmp_path):
+        client = await network.establish(0)
+        clients.append(client)
+        client.send(announcement(0, VIP) + announcement(0, VIP6))
+        await network.has(VIP, 0)
+        await network.has(VIP6, 0)
+        before = network.nhid(VIP6)
+        network.router.ip("address", "delete", f"{ROUTER}/24", "dev", "eth0")
+        await at_once(network, set())
+        assert network.nhid(VIP6) == before
+        network.router.ip("address", "add", f"{ROUTER}/24", "dev", "eth0")
+        await at_once(network, {node(0)})
+        assert network.nhid(VIP6) == before
+        assert network.legs(VIP6) == {node6(0)}
 
 
 async def test_an_interface_gets_another_name(network: Network, daemon: Routerd, clients: list[Client]) -> None:
