@@ -189,6 +189,69 @@ async def test_what_shadows_a_vip_is_told(network: Network, daemon: Routerd, cli
     await becomes(lambda: f"route {VIP}/32" in daemon.problems(), False)
 
 
+RULES = {
+    "another table": (["rule add pref 9 to {net} lookup 77", "route add {net} via {hop} table 77"], "table 77"),
+    "blackhole": (["rule add pref 9 to {net} lookup 77", "route add blackhole {net} table 77"], "a blackhole"),
+    "prohibit": (["rule add pref 9 to {net} prohibit"], "a prohibit route"),
+    "no main table": (["rule add pref 9 lookup 77", "rule del lookup main"], "no route"),
+    "more specific": (["route add {vip} via {hop} metric 30"], "table main"),
+}
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+@pytest.mark.parametrize("rules", RULES)
+async def test_what_the_kernel_passes_by_is_told(
+    network: Network, daemon: Routerd, clients: list[Client], rules: str, family: str
+) -> None:
+    """A route is in the FIB, and by the rules another one decides."""
+    commands, said = RULES[rules]
+    net, prefix, vip, hop, option = "172.16.0.0/12", "172.16.1.0/24", "172.16.1.0/32", SECOND, "-4"
+    if family == "ipv6":
+        net, prefix, vip, hop, option = "fd00:ac10::/32", "fd00:ac10:0:1::/64", "fd00:ac10:0:1::/128", node6(11), "-6"
+    client = await network.establish(0)
+    clients.append(client)
+    client.send(announcement(0, prefix))
+    await becomes(lambda: bool(network.legs(prefix)), True)
+    await becomes(daemon.problems, {})
+    for command in commands:
+        network.router.ip(option, *command.format(net=net, vip=vip, hop=hop).split())
+    what = await becomes(lambda: daemon.problems().get(f"route {prefix}", ""))
+    assert what.startswith(f"the kernel passes it by: its lookup of {prefix.split('/')[0]} ends at ")
+    assert what.endswith(said)
+
+
+async def test_a_rule_that_leads_to_the_main_table_is_no_problem(
+    network: Network, daemon: Routerd, clients: list[Client]
+) -> None:
+    """As wg-quick has it: all but default routes of the main table go first."""
+    ip = network.router.ip
+    ip("route", "add", "default", "via", SECOND, "table", "77")
+    ip("rule", "add", "pref", "10", "lookup", "77")
+    ip("rule", "add", "pref", "9", "lookup", "main", "suppress_prefixlength", "0")
+    await announce(network, clients, hop=FIRST)
+    await at_once(network, {FIRST})
+    await becomes(daemon.problems, {})
+
+
+@pytest.mark.parametrize("vip", [VIP, VIP6])
+async def test_a_vip_that_the_router_has_itself_is_told(
+    network: Network, daemon: Routerd, clients: list[Client], vip: str
+) -> None:
+    """As when keepalived on the router is given the address of a VIP."""
+    client = await network.establish(0)
+    clients.append(client)
+    client.send(announcement(0, vip))
+    await becomes(lambda: bool(network.legs(vip)), True)
+    bits = 32 if vip == VIP else 128
+    network.router.ip("address", "add", f"{vip}/{bits}", "dev", "lo")
+    told = f"not in the FIB: it is an address of the router itself, on lo, and announced by {node(0)}"
+    await becomes(daemon.problems, {f"route {vip}/{bits}": told})
+    assert network.legs(vip) == set()
+    network.router.ip("address", "del", f"{vip}/{bits}", "dev", "lo")
+    await becomes(lambda: bool(network.legs(vip)), True)
+    await becomes(daemon.problems, {})
+
+
 async def test_what_others_do_to_routes_is_mended_at_once(
     network: Network, daemon: Routerd, clients: list[Client]
 ) -> None:

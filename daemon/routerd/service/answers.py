@@ -28,6 +28,7 @@ from routerd.api.models import (
 from routerd.api.views import health, kernel, snapshot
 from routerd.api.views.problems.drops import explained
 from routerd.api.views.problems.service import unkept_drains, unwritten_log
+from routerd.api.views.problems.shadows import samples
 from routerd.core.message import Drain
 from routerd.core.rib.peer import Peer
 from routerd.core.route import Prefix
@@ -77,6 +78,8 @@ class Answers:
             host=self._settings.host(self._router.rib.nexthops.interfaces.values(), now),
             refusals=[_refusal(each, now) for each in state.refusals],
             drops=self._dropped(now),
+            # While routes wait to be written the kernel cannot have them all.
+            diversions=() if unwritten else lookup.diversions(samples(self._router)),
             unwritten=unwritten,
             now=now,
         )

@@ -1,26 +1,33 @@
-"""Foreign routes that the kernel prefers to routerd's: the VIP is in the FIB, and its traffic goes elsewhere."""
+"""What the kernel prefers to routerd's routes: the VIP is in the FIB, and its traffic goes elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from errno import EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH
+from itertools import islice
 
 from routerd.api.models import ProblemView
-from routerd.core.message import PROTOCOLS, ROUTE_TYPES, ForeignRoute
-from routerd.core.route import format_address, format_prefix
+from routerd.core.message import PROTOCOLS, ROUTE_TYPES, Diversion, ForeignRoute
+from routerd.core.route import IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE, Address, Prefix, format_address, format_prefix
 from routerd.core.router import Router
 
 _SHOWN = 5
+_SAMPLES = 32
+"""Routes of each family that the kernel is asked about: a rule concerns all, or a range of them."""
+_TABLES = {253: "default", 254: "main", 255: "local"}
+_FAILURES = {
+    EINVAL: "a blackhole",
+    EHOSTUNREACH: "an unreachable route",
+    EACCES: "a prohibit route",
+    ENETUNREACH: "no route",
+}
+"""How the kernel's lookup fails, and what it has come upon."""
 
 
 def shadowed(router: Router) -> Iterator[ProblemView]:
     """Yield the foreign routes of a lower metric than routerd's to the same prefix."""
-    foreign, metric = router.rib.nexthops.foreign.routes, router.config.fib.metric
-    found = [
-        (prefix, foreign[prefix][0])
-        for prefix in router.fib.routes.keys() & foreign.keys()
-        if foreign[prefix][0].metric < metric
-    ]
-    for prefix, route in sorted(found)[:_SHOWN]:
+    found = _shadows(router)
+    for prefix, route in sorted(found.items())[:_SHOWN]:
         yield ProblemView(
             where=f"route {format_prefix(prefix)}",
             what=f"a foreign route shadows it: {_describe(router, route)}",
@@ -34,6 +41,12 @@ def shadowed(router: Router) -> Iterator[ProblemView]:
         )
 
 
+def _shadows(router: Router) -> dict[Prefix, ForeignRoute]:
+    foreign, metric = router.rib.nexthops.foreign.routes, router.config.fib.metric
+    both = router.fib.routes.keys() & foreign.keys()
+    return {prefix: foreign[prefix][0] for prefix in both if foreign[prefix][0].metric < metric}
+
+
 def _describe(router: Router, route: ForeignRoute) -> str:
     protocol = PROTOCOLS.get(route.protocol, str(route.protocol))
     kind = ROUTE_TYPES.get(route.kind, f"type {route.kind}")
@@ -45,3 +58,36 @@ def _describe(router: Router, route: ForeignRoute) -> str:
             interface = router.rib.nexthops.interfaces.get(leg.ifindex)
             said.append(f"dev {leg.ifindex if interface is None else interface.name}")
     return ", ".join(said if route.kind == 1 else [kind, *said])
+
+
+def samples(router: Router) -> list[tuple[Prefix, int]]:
+    """Return some of the routes that the kernel should have and use, each with its nexthop id."""
+    unused = router.fib.refused.keys() | _shadows(router).keys()
+    found: list[tuple[Prefix, int]] = []
+    for size in (IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE):
+        routes = ((prefix, group) for prefix, group in router.fib.routes.items() if len(prefix) == size)
+        there = ((p, group.id) for p, group in routes if group.legs and p not in unused)
+        found += islice(there, _SAMPLES)
+    return found
+
+
+def diverted(found: Iterable[Diversion]) -> Iterator[ProblemView]:
+    """Yield the routes that the kernel passes by, because of rules or other tables."""
+    passed = list(found)
+    for each in passed[:_SHOWN]:
+        address = format_address(Address(each.prefix[1:]))
+        end = f"another route, of table {_TABLES.get(each.table, each.table)}"
+        if each.errno:
+            end = _FAILURES.get(each.errno, f"errno {each.errno}")
+        yield ProblemView(
+            where=f"route {format_prefix(each.prefix)}",
+            what=f"the kernel passes it by: its lookup of {address} ends at {end}",
+            remedy=f"ip route get {address}; ip rule show: is there a rule ahead of the one for table main, or that "
+            "one gone?",
+        )
+    if len(passed) > _SHOWN:
+        yield ProblemView(
+            where="fib",
+            what=f"{len(passed) - _SHOWN} more routes are passed by, of those looked at",
+            remedy="ip rule show",
+        )
