@@ -194,7 +194,6 @@ RULES = {
     "blackhole": (["rule add pref 9 to {net} lookup 77", "route add blackhole {net} table 77"], "a blackhole"),
     "prohibit": (["rule add pref 9 to {net} prohibit"], "a prohibit route"),
     "no main table": (["rule add pref 9 lookup 77", "rule del lookup main"], "no route"),
-    "more specific": (["route add {vip} via {hop} metric 30"], "table main"),
 }
 
 
@@ -205,19 +204,38 @@ async def test_what_the_kernel_passes_by_is_told(
 ) -> None:
     """A route is in the FIB, and by the rules another one decides."""
     commands, said = RULES[rules]
-    net, prefix, vip, hop, option = "172.16.0.0/12", "172.16.1.0/24", "172.16.1.0/32", SECOND, "-4"
+    net, prefix, hop, option = "172.16.0.0/12", "172.16.1.0/24", SECOND, "-4"
     if family == "ipv6":
-        net, prefix, vip, hop, option = "fd00:ac10::/32", "fd00:ac10:0:1::/64", "fd00:ac10:0:1::/128", node6(11), "-6"
+        net, prefix, hop, option = "fd00:ac10::/32", "fd00:ac10:0:1::/64", node6(11), "-6"
     client = await network.establish(0)
     clients.append(client)
     client.send(announcement(0, prefix))
     await becomes(lambda: bool(network.legs(prefix)), True)
     await becomes(daemon.problems, {})
     for command in commands:
-        network.router.ip(option, *command.format(net=net, vip=vip, hop=hop).split())
+        network.router.ip(option, *command.format(net=net, hop=hop).split())
     what = await becomes(lambda: daemon.problems().get(f"route {prefix}", ""))
     assert what.startswith(f"the kernel passes it by: its lookup of {prefix.split('/')[0]} ends at ")
     assert what.endswith(said)
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+async def test_a_foreign_route_inside_a_pod_cidr_is_told(
+    network: Network, daemon: Routerd, clients: list[Client], family: str
+) -> None:
+    cidr, pod, beside, hop = "172.16.1.0/24", "172.16.1.9/32", "172.16.2.9/32", SECOND
+    if family == "ipv6":
+        cidr, pod, beside, hop = "fd00:ac10:0:1::/64", "fd00:ac10:0:1::9/128", "fd00:ac10:0:2::9/128", node6(11)
+    client = await network.establish(0)
+    clients.append(client)
+    client.send(announcement(0, cidr))
+    await becomes(lambda: bool(network.legs(cidr)), True)
+    network.router.ip("route", "add", beside, "via", hop)
+    network.router.ip("route", "add", pod, "via", hop, "metric", "30", "proto", "static")
+    told = f"a more specific foreign route takes a part of it: {pod}, protocol static, metric 30, via {hop}"
+    await becomes(daemon.problems, {f"route {cidr}": told})
+    network.router.ip("route", "del", pod, "metric", "30")
+    await becomes(daemon.problems, {})
 
 
 async def test_a_rule_that_leads_to_the_main_table_is_no_problem(

@@ -51,7 +51,7 @@ def diversions(routes: Iterable[tuple[Prefix, int]]) -> Iterator[Diversion]:
     of the prefix, by its rules (`ip rule`) and all of its tables. One lookup each, 25 us.
 
     Rules for an interface, a sender or a mark do not count: whose packets are meant nobody can say. Nor does a route
-    of the main table for the same prefix, which is foreign or about to be mended.
+    of the main table for the same prefix, which is foreign, or about to be changed.
     """
     for prefix, nexthop in routes:
         try:

@@ -12,7 +12,7 @@ from routerd.api.views.problems.conflicts import conflicts
 from routerd.api.views.problems.drops import dropped, explained
 from routerd.api.views.problems.host import host as host_problems
 from routerd.api.views.problems.refusals import matters, refused
-from routerd.api.views.problems.shadows import diverted, shadowed
+from routerd.api.views.problems.shadows import diverted, hollowed, shadowed
 from routerd.core.gateway_health import Reason
 from routerd.core.message import Diversion, HostState
 from routerd.core.rib.peer import Peer
@@ -87,6 +87,7 @@ def _problems(
     yield from too_few(router)
     yield from _refusals(router)
     yield from shadowed(router)
+    yield from hollowed(router)
     yield from conflicts(router)
     for sysctl in sysctls:
         if not sysctl["ok"]:

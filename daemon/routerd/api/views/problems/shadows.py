@@ -8,12 +8,17 @@ from itertools import islice
 
 from routerd.api.models import ProblemView
 from routerd.core.message import PROTOCOLS, ROUTE_TYPES, Diversion, ForeignRoute
+from routerd.core.rib.foreign import network_of
 from routerd.core.route import IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE, Address, Prefix, format_address, format_prefix
 from routerd.core.router import Router
 
 _SHOWN = 5
 _SAMPLES = 32
 """Routes of each family that the kernel is asked about: a rule concerns all, or a range of them."""
+_LOOKED_THROUGH = 2048
+_FOREIGN = 1024
+"""Foreign routes that are compared with wider ones of routerd's; not more, as those of an internet table."""
+_RTPROT_KERNEL = 2
 _TABLES = {253: "default", 254: "main", 255: "local"}
 _FAILURES = {
     EINVAL: "a blackhole",
@@ -41,6 +46,40 @@ def shadowed(router: Router) -> Iterator[ProblemView]:
         )
 
 
+def hollowed(router: Router) -> Iterator[ProblemView]:
+    """Yield the foreign routes inside of wider ones of routerd's, such as a node's PodCIDR."""
+    found = [(wider, prefix, route) for wider, some in _inside(router).items() for prefix, route in some]
+    for wider, prefix, route in sorted(found)[:_SHOWN]:
+        yield ProblemView(
+            where=f"route {format_prefix(wider)}",
+            what=f"a more specific foreign route takes a part of it: {format_prefix(prefix)}, "
+            f"{_describe(router, route)}",
+            remedy=f"ip route del {format_prefix(prefix)} metric {route.metric}, unless it is meant so",
+        )
+    if len(found) > _SHOWN:
+        yield ProblemView(
+            where="fib",
+            what=f"{len(found) - _SHOWN} more foreign routes take parts of wider ones of routerd's",
+            remedy="ip route show",
+        )
+
+
+def _inside(router: Router) -> dict[Prefix, list[tuple[Prefix, ForeignRoute]]]:
+    """Return foreign routes by the wider one of routerd's; networks of the router's own do not count."""
+    foreign, routes = router.rib.nexthops.foreign.routes, router.fib.routes
+    found: dict[Prefix, list[tuple[Prefix, ForeignRoute]]] = {}
+    if len(foreign) > _FOREIGN:
+        return found
+    lengths = {(len(prefix), prefix[0]) for prefix in islice(routes, _LOOKED_THROUGH)}
+    for prefix, some in foreign.items():
+        for size, bits in lengths if some[0].protocol != _RTPROT_KERNEL else ():
+            if size == len(prefix) and bits < prefix[0]:
+                wider = network_of(Address(prefix[1:]), bits)
+                if wider in routes and routes[wider].legs:
+                    found.setdefault(wider, []).append((prefix, some[0]))
+    return found
+
+
 def _shadows(router: Router) -> dict[Prefix, ForeignRoute]:
     foreign, metric = router.rib.nexthops.foreign.routes, router.config.fib.metric
     both = router.fib.routes.keys() & foreign.keys()
@@ -62,11 +101,11 @@ def _describe(router: Router, route: ForeignRoute) -> str:
 
 def samples(router: Router) -> list[tuple[Prefix, int]]:
     """Return some of the routes that the kernel should have and use, each with its nexthop id."""
-    unused = router.fib.refused.keys() | _shadows(router).keys()
+    unused = router.fib.refused.keys() | _shadows(router).keys() | _inside(router).keys()
+    first = [*islice(router.fib.routes.items(), _LOOKED_THROUGH)]
     found: list[tuple[Prefix, int]] = []
     for size in (IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE):
-        routes = ((prefix, group) for prefix, group in router.fib.routes.items() if len(prefix) == size)
-        there = ((p, group.id) for p, group in routes if group.legs and p not in unused)
+        there = ((p, group.id) for p, group in first if len(p) == size and group.legs and p not in unused)
         found += islice(there, _SAMPLES)
     return found
 
