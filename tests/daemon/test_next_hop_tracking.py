@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.harness import Network, Routerd, announcement, becomes, legs, node, running
+from tests.daemon.harness import ROUTER, Network, Routerd, announcement, becomes, legs, node, node6, running
 from tests.support.bgp import Client, attributes, update
 from tests.support.netns import needs_root
 
@@ -39,7 +39,7 @@ advertise = ["networks"]
 range = "10.0.0.64/26"
 group = "nodes"
 """
-VIP = "172.16.1.1"
+VIP, VIP6 = "172.16.1.1", "fd00:ac10::1"
 FAR = "10.5.5.5"
 """A next hop that is on no network of the router's."""
 FIRST, SECOND = node(10), node(11)
@@ -150,6 +150,26 @@ async def test_what_a_flap_flushes_leads_nowhere(network: Network, daemon: Route
     assert daemon.peer(0)["state"] == "established"
 
 
+async def test_an_address_that_is_exchanged_costs_the_other_family_nothing(
+    network: Network, tmp_path: Path, clients: list[Client]
+) -> None:
+    """As a DHCP client and NetworkManager do it. Whose the IPv6 next hop is was asked by the IPv4 address."""
+    with running(network.router, tmp_path):
+        client = await network.establish(0)
+        clients.append(client)
+        client.send(announcement(0, VIP) + announcement(0, VIP6))
+        await network.has(VIP, 0)
+        await network.has(VIP6, 0)
+        before = network.nhid(VIP6)
+        network.router.ip("address", "delete", f"{ROUTER}/24", "dev", "eth0")
+        await at_once(network, set())
+        assert network.nhid(VIP6) == before
+        network.router.ip("address", "add", f"{ROUTER}/24", "dev", "eth0")
+        await at_once(network, {node(0)})
+        assert network.nhid(VIP6) == before
+        assert network.legs(VIP6) == {node6(0)}
+
+
 async def test_an_interface_gets_another_name(network: Network, daemon: Routerd, clients: list[Client]) -> None:
     await announce(network, clients, hop=FIRST)
     await at_once(network, {FIRST})
@@ -167,6 +187,87 @@ async def test_what_shadows_a_vip_is_told(network: Network, daemon: Routerd, cli
     assert what == f"a foreign route shadows it: protocol static, metric 10, via {SECOND}"
     network.router.ip("route", "del", f"{VIP}/32", "metric", "10")
     await becomes(lambda: f"route {VIP}/32" in daemon.problems(), False)
+
+
+RULES = {
+    "another table": (["rule add pref 9 to {net} lookup 77", "route add {net} via {hop} table 77"], "table 77"),
+    "blackhole": (["rule add pref 9 to {net} lookup 77", "route add blackhole {net} table 77"], "a blackhole"),
+    "prohibit": (["rule add pref 9 to {net} prohibit"], "a prohibit route"),
+    "no main table": (["rule add pref 9 lookup 77", "rule del lookup main"], "no route"),
+}
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+@pytest.mark.parametrize("rules", RULES)
+async def test_what_the_kernel_passes_by_is_told(
+    network: Network, daemon: Routerd, clients: list[Client], rules: str, family: str
+) -> None:
+    """A route is in the FIB, and by the rules another one decides."""
+    commands, said = RULES[rules]
+    net, prefix, hop, option = "172.16.0.0/12", "172.16.1.0/24", SECOND, "-4"
+    if family == "ipv6":
+        net, prefix, hop, option = "fd00:ac10::/32", "fd00:ac10:0:1::/64", node6(11), "-6"
+    client = await network.establish(0)
+    clients.append(client)
+    client.send(announcement(0, prefix))
+    await becomes(lambda: bool(network.legs(prefix)), True)
+    await becomes(daemon.problems, {})
+    for command in commands:
+        network.router.ip(option, *command.format(net=net, hop=hop).split())
+    what = await becomes(lambda: daemon.problems().get(f"route {prefix}", ""))
+    assert what.startswith(f"the kernel passes it by: its lookup of {prefix.split('/')[0]} ends at ")
+    assert what.endswith(said)
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+async def test_a_foreign_route_inside_a_pod_cidr_is_told(
+    network: Network, daemon: Routerd, clients: list[Client], family: str
+) -> None:
+    cidr, pod, beside, hop = "172.16.1.0/24", "172.16.1.9/32", "172.16.2.9/32", SECOND
+    if family == "ipv6":
+        cidr, pod, beside, hop = "fd00:ac10:0:1::/64", "fd00:ac10:0:1::9/128", "fd00:ac10:0:2::9/128", node6(11)
+    client = await network.establish(0)
+    clients.append(client)
+    client.send(announcement(0, cidr))
+    await becomes(lambda: bool(network.legs(cidr)), True)
+    network.router.ip("route", "add", beside, "via", hop)
+    network.router.ip("route", "add", pod, "via", hop, "metric", "30", "proto", "static")
+    told = f"a more specific foreign route takes a part of it: {pod}, protocol static, metric 30, via {hop}"
+    await becomes(daemon.problems, {f"route {cidr}": told})
+    network.router.ip("route", "del", pod, "metric", "30")
+    await becomes(daemon.problems, {})
+
+
+async def test_a_rule_that_leads_to_the_main_table_is_no_problem(
+    network: Network, daemon: Routerd, clients: list[Client]
+) -> None:
+    """As wg-quick has it: all but default routes of the main table go first."""
+    ip = network.router.ip
+    ip("route", "add", "default", "via", SECOND, "table", "77")
+    ip("rule", "add", "pref", "10", "lookup", "77")
+    ip("rule", "add", "pref", "9", "lookup", "main", "suppress_prefixlength", "0")
+    await announce(network, clients, hop=FIRST)
+    await at_once(network, {FIRST})
+    await becomes(daemon.problems, {})
+
+
+@pytest.mark.parametrize("vip", [VIP, VIP6])
+async def test_a_vip_that_the_router_has_itself_is_told(
+    network: Network, daemon: Routerd, clients: list[Client], vip: str
+) -> None:
+    """As when keepalived on the router is given the address of a VIP."""
+    client = await network.establish(0)
+    clients.append(client)
+    client.send(announcement(0, vip))
+    await becomes(lambda: bool(network.legs(vip)), True)
+    bits = 32 if vip == VIP else 128
+    network.router.ip("address", "add", f"{vip}/{bits}", "dev", "lo")
+    told = f"not in the FIB: it is an address of the router itself, on lo, and announced by {node(0)}"
+    await becomes(daemon.problems, {f"route {vip}/{bits}": told})
+    assert network.legs(vip) == set()
+    network.router.ip("address", "del", f"{vip}/{bits}", "dev", "lo")
+    await becomes(lambda: bool(network.legs(vip)), True)
+    await becomes(daemon.problems, {})
 
 
 async def test_what_others_do_to_routes_is_mended_at_once(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from routerd.kernel import wire
 from routerd.lab.waiting import until
 from tests.failover.cluster import VIP4, VIP6, Node, Site, cluster, configuration
 from tests.support.bgp import IPV4, IPV6, Graceful
@@ -66,6 +67,24 @@ def test_a_silent_node_leaves_and_comes_back(site: Site) -> None:
         assert peer["sessions"] == session
 
 
+def test_a_new_network_card_is_no_silence(site: Site) -> None:
+    """A node gets another link-layer address and tells nobody, as after a live migration or in a bond."""
+    node, device = site.nodes[0], site.fabric.topology.nodes[0].network.name
+    (link,) = json.loads(node.namespace.run("ip", "-j", "link", "show", device))
+    for lladdr in ("02:00:00:00:99:01", link["address"]):
+        with site.watching_nexthops() as watch:
+            node.namespace.ip(f"link set {device} address {lladdr}")
+
+            def known(lladdr: str = lladdr) -> str:
+                entries = json.loads(site.router.run("ip", "-j", "neigh", "show", "dev", device))
+                wrong = [e for e in entries if e["dst"] in (node.ipv4, node.ipv6) and e.get("lladdr") != lladdr]
+                return str(wrong) if wrong else ""
+
+            until(known, 10, "the new address is known")
+        assert [id_ for _, kind, id_ in watch.seen if kind == wire.RTM_DELNEXTHOP] == []
+    assert site.logged("neighbour is silent") == []
+
+
 def _views_agree(site: Site, silent: Node, others: list[Node]) -> None:
     """`routes`, `route` and `groups` show what the kernel has: the others, and not the silent node."""
     for vip in (VIP4, VIP6):
@@ -96,7 +115,7 @@ def test_a_speaker_that_dies_alone_does_not_take_its_node_out(site: Site) -> Non
         assert not site.peer(node)["silent"]
         node.up(VIP4, VIP6, graceful=GRACEFUL)
         until(lambda: "stale" if site.peer(node)["totals"]["stale"] else "", 5, "its paths are fresh")
-        assert watch.seen == []
+        assert [id_ for _, kind, id_ in watch.seen if kind == wire.RTM_DELNEXTHOP] == []
 
 
 def test_a_node_that_dies_while_its_speaker_is_away(site: Site) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from routerd.core.message import PROTOCOLS, KernelLeg, KernelRoute, Member
+from routerd.core.message import PROTOCOLS, Diversion, KernelLeg, KernelRoute, Member
 from routerd.core.route import IPV4_PREFIX_SIZE, Address, Prefix, format_address, parse_address
 from routerd.kernel import messages, wire
 from routerd.kernel.dump import main_table
 from routerd.kernel.parse import prefix_of
 
 _RTM_F_LOOKUP_TABLE, _RTM_F_FIB_MATCH = 0x1000, 0x2000
-_RTA_DST = 1
+_RTA_DST, _RTA_TABLE, _RTA_NH_ID = 1, 15, 30
+_U32 = struct.Struct("=I")
+_RTMSG_SIZE = 12
 _NHA_ID, _NHA_RES_BUCKET = 1, 13
 _BUCKET_INDEX, _BUCKET_IDLE_TIME, _BUCKET_NH_ID = 1, 2, 3
 _NESTED = 0x8000
@@ -42,6 +44,36 @@ def route(prefix: Prefix) -> KernelRoute | None:
         nexthop=nexthop or 0,
         legs=tuple(_members(nexthop) if nexthop else _legs(found)),
     )
+
+
+def diversions(routes: Iterable[tuple[Prefix, int]]) -> Iterator[Diversion]:
+    """Yield those of routerd's routes, each with its nexthop id, that the kernel does not use for the first address
+    of the prefix, by its rules (`ip rule`) and all of its tables. One lookup each, 25 us.
+
+    Rules for an interface, a sender or a mark do not count: whose packets are meant nobody can say. Nor does a route
+    of the main table for the same prefix, which is foreign, or about to be changed.
+    """
+    for prefix, nexthop in routes:
+        try:
+            answer = _ask(prefix)
+        except OSError as error:
+            yield Diversion(prefix, error.errno or 0, 0)
+            continue
+        found = wire.attributes(answer, wire.HEADER.size + _RTMSG_SIZE, len(answer))
+        (table,) = _U32.unpack(found[_RTA_TABLE])
+        same = table == wire.RT_TABLE_MAIN and answer[wire.HEADER.size + 1] == prefix[0]
+        if not same and found.get(_RTA_NH_ID) != _U32.pack(nexthop):
+            yield Diversion(prefix, 0, table)
+
+
+def _ask(prefix: Prefix) -> bytes:
+    """Have the kernel look up the first address of a prefix; OSError if that does not end at a route to anywhere."""
+    address, ipv4 = prefix[1:], len(prefix) == IPV4_PREFIX_SIZE
+    # Asked so, both families tell the real table; the IPv6 code refuses the flag for what it does anyway.
+    flags = _RTM_F_FIB_MATCH | (_RTM_F_LOOKUP_TABLE if ipv4 else 0)
+    family = socket.AF_INET if ipv4 else socket.AF_INET6
+    body = struct.pack("=BBBBBBBBI", family, len(address) * 8, 0, 0, 0, 0, 0, 0, flags)
+    return wire.query(wire.request(wire.RTM_GETROUTE, 0, body + wire.attribute(_RTA_DST, address)))
 
 
 def buckets(group: int, nexthop: int | None = None) -> list[Bucket]:
@@ -72,13 +104,9 @@ def _find(prefix: Prefix) -> Any:
     led to the same nexthop: its cache is the nexthop's.
     """
     bits, address = prefix[0], prefix[1:]
-    ipv4 = len(prefix) == IPV4_PREFIX_SIZE
-    family = socket.AF_INET if ipv4 else socket.AF_INET6
-    # Asked so, both families tell the real table; the IPv6 code refuses the flag for what it does anyway.
-    flags = _RTM_F_FIB_MATCH | (_RTM_F_LOOKUP_TABLE if ipv4 else 0)
-    body = struct.pack("=BBBBBBBBI", family, len(address) * 8, 0, 0, 0, 0, 0, 0, flags)
+    family = socket.AF_INET if len(prefix) == IPV4_PREFIX_SIZE else socket.AF_INET6
     try:
-        answer = wire.query(wire.request(wire.RTM_GETROUTE, 0, body + wire.attribute(_RTA_DST, address)))
+        answer = _ask(prefix)
     except OSError as error:
         if error.errno == errno.ENETUNREACH:
             return None

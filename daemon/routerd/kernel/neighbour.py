@@ -203,15 +203,24 @@ def link_layer_addresses(gateways: Collection[Gateway]) -> dict[Gateway, bytes]:
 
 
 def settings(liveness: LivenessSection, links: Iterable[tuple[str, int]]) -> dict[str, str]:
-    """Return the sysctls, by path, that make probes as quick as configured on these (interface, IP version)s."""
+    """Return the sysctls, by path, that make probes as quick as configured on these (interface, IP version)s.
+
+    The last questions of a probe go to everybody on the link: a node that has another link-layer address than before,
+    and did not say so, answers these, and is not silent. IPv4 has to believe it by then: an entry keeps its address
+    for `locktime` (1/100 s) since it last changed, which it does when a probe begins.
+    """
+    to_everybody = min(2, liveness.retries // 2)
     # Twenty milliseconds are a whole number of ticks with every usual HZ: else the kernel reads back another value.
+    ticks = max(1, round(liveness.retransmit * 50))
     values = {
-        "retrans_time_ms": str(max(1, round(liveness.retransmit * 50)) * 20),
-        "ucast_solicit": str(liveness.retries),
+        "retrans_time_ms": str(ticks * 20),
+        "ucast_solicit": str(liveness.retries - to_everybody),
+        "mcast_resolicit": str(to_everybody),
         "mcast_solicit": str(liveness.retries),
     }
+    only4 = {"locktime": str(ticks // 2 * 2)}
     return {
         f"net/ipv{version}/neigh/{interface}/{name}": value
         for interface, version in links
-        for name, value in values.items()
+        for name, value in (values | only4 if version == 4 else values).items()
     }

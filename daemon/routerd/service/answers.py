@@ -28,6 +28,7 @@ from routerd.api.models import (
 from routerd.api.views import health, kernel, snapshot
 from routerd.api.views.problems.drops import explained
 from routerd.api.views.problems.service import unkept_drains, unwritten_log
+from routerd.api.views.problems.shadows import samples
 from routerd.core.message import Drain
 from routerd.core.rib.peer import Peer
 from routerd.core.route import Prefix
@@ -66,7 +67,7 @@ class Answers:
         running = state.running and bool(state.listening)
         speaker = SpeakerView(running=running, pid=state.pid, restarts=state.restarts, reason=state.reason)
         sysctls = [kernel.sysctl(state) for state in self._settings.read()]
-        now, unwritten = time.monotonic(), self._engine.unwritten
+        now = time.monotonic()
         notes = [*self.notes, *unwritten_log(*sink.lost), *unkept_drains(self._drains.unread, self._drains.unstored)]
         return health.status(
             self._router,
@@ -77,7 +78,8 @@ class Answers:
             host=self._settings.host(self._router.rib.nexthops.interfaces.values(), now),
             refusals=[_refusal(each, now) for each in state.refusals],
             drops=self._dropped(now),
-            unwritten=unwritten,
+            diversions=lookup.diversions(samples(self._router)),
+            unwritten=self._engine.unwritten,
             now=now,
         )
 

@@ -36,7 +36,6 @@ def test_verdicts() -> None:
     hosts.take({mine: b"", theirs: b""})
     assert hosts.judge(A, mine, theirs) is Reject.OTHER_HOST, "a link without addresses tells nothing"
     assert hosts.judge(A, mine, gateway(A6, 3)) is Reject.OTHER_HOST
-    assert hosts.judge(A, None, theirs) is Reject.OTHER_HOST
     hosts.forget(A)
     assert hosts.wanted == set()
 
@@ -46,6 +45,20 @@ def test_the_kernel_is_asked_for_few() -> None:
     for number in range(1000):
         assert hosts.judge(A, gateway(A), gateway(f"fd00:10::{number:x}")) is Reject.UNKNOWN_HOST
     assert len(hosts.wanted) == len(hosts.asked) == LIMIT + 1
+
+
+def test_a_way_to_the_peer_that_is_gone_is_no_news_of_whose_a_next_hop_is() -> None:
+    hosts, mine, theirs = Hosts(), gateway(A), gateway(A6)
+    assert hosts.judge(A, None, theirs) is Reject.OTHER_HOST, "it was never known"
+    hosts.judge(A, mine, theirs)
+    hosts.take({mine: b"a", theirs: b"a"})
+    assert hosts.judge(A, mine, theirs) is Reject.NONE
+    assert hosts.judge(A, None, theirs) is Reject.NONE
+    assert hosts.judge(A, None, gateway(B)) is Reject.UNKNOWN_HOST
+    hosts.take({theirs: b"b"})
+    assert hosts.judge(A, None, theirs) is Reject.OTHER_HOST
+    hosts.forget(A)
+    assert hosts.judge(A, None, theirs) is Reject.OTHER_HOST, "the session is over"
 
 
 def test_what_is_unknown_is_not_used_and_comes_when_it_is_known() -> None:

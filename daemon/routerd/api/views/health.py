@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from errno import EEXIST
 
 from routerd.api.models import DropView, ProblemView, RefusalView, SpeakerView, StatusView, SysctlView
 from routerd.api.views import snapshot
 from routerd.api.views.problems.awaited import awaited, too_few
+from routerd.api.views.problems.conflicts import conflicts
 from routerd.api.views.problems.drops import dropped, explained
 from routerd.api.views.problems.host import host as host_problems
 from routerd.api.views.problems.refusals import matters, refused
-from routerd.api.views.problems.shadows import shadowed
+from routerd.api.views.problems.shadows import diverted, hollowed, shadowed
 from routerd.core.gateway_health import Reason
-from routerd.core.message import HostState
+from routerd.core.message import Diversion, HostState
 from routerd.core.rib.peer import Peer
 from routerd.core.route import format_address, format_prefix
 from routerd.core.router import Router
@@ -43,6 +44,7 @@ def status(
     host: HostState,
     refusals: list[RefusalView],
     drops: list[DropView],
+    diversions: Iterable[Diversion],
     unwritten: int,
     now: float,
 ) -> StatusView:
@@ -54,7 +56,7 @@ def status(
         if matters(router, each, now):
             reasons.pop(each["address"], None)  # a problem of its own says more
     problems = [*notes, *_problems(router, speaker, sysctls, reasons), *host_problems(router, host)]
-    problems += [*refused(router, refusals, now), *dropped(router, drops, now)]
+    problems += [*refused(router, refusals, now), *dropped(router, drops, now), *diverted(diversions)]
     sets = list(router.rib.loc_rib.sets())
     return StatusView(
         version=version,
@@ -92,6 +94,8 @@ def _problems(
     yield from too_few(router)
     yield from _refusals(router)
     yield from shadowed(router)
+    yield from hollowed(router)
+    yield from conflicts(router)
     for sysctl in sysctls:
         if not sysctl["ok"]:
             yield ProblemView(

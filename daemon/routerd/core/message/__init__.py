@@ -21,6 +21,7 @@ from routerd.core.message.host import HostState, TableFill
 from routerd.core.message.kernel import (
     PROTOCOLS,
     ROUTE_TYPES,
+    Diversion,
     ForeignBgp,
     ForeignRoute,
     ForeignRoutes,
@@ -75,6 +76,7 @@ __all__ = [
     "CloseSession",
     "DeleteNexthop",
     "DeleteRoutes",
+    "Diversion",
     "Drain",
     "Effect",
     "Event",

@@ -231,6 +231,16 @@ class KernelRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class Diversion:
+    """A prefix that the kernel's own lookup does not lead to routerd's route for. `errno` is how it fails, 0 if it
+    does not: then it ends at another route, in table number `table`."""
+
+    prefix: Prefix
+    errno: int
+    table: int
+
+
+@dataclass(frozen=True, slots=True)
 class SysctlState:
     """A kernel setting: what is wanted, what stood there at first, what stands there now. `problem` is why it could
     not be read or written, or empty."""

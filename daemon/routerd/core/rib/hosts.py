@@ -21,6 +21,8 @@ class Hosts:
 
     def __init__(self) -> None:
         self._of: dict[str, dict[Gateway, bytes | None]] = {}
+        self._links: dict[str, Gateway] = {}
+        """Where the peers' own addresses were last reached."""
         self.asked: list[Gateway] = []
         """What the kernel is to be asked for."""
 
@@ -30,10 +32,16 @@ class Hosts:
         return set().union(*self._of.values())
 
     def judge(self, peer: str, mine: Gateway | None, theirs: Gateway | None) -> Reject:
-        """Judge a next hop by its gateway and the one of the peer's own address, None where nothing leads there."""
+        """Judge a next hop by its gateway and the one of the peer's own address, None where nothing leads there.
+
+        A way to the peer's address that is gone, as while the router's own address is exchanged, is no news of whose
+        the next hop is: the last one counts.
+        """
         known = self._of.setdefault(peer, {})
         if theirs is None:
             return Reject.NONE  # cannot be used as it is; to be judged again once a way leads there
+        if mine is None:
+            mine = self._links.get(peer)
         if mine is None or mine.ifindex != theirs.ifindex:
             return Reject.OTHER_HOST
         if theirs not in known and len(known) > LIMIT:
@@ -42,6 +50,7 @@ class Hosts:
             if gateway not in known:
                 known[gateway] = None
                 self.asked.append(gateway)
+        self._links[peer] = mine
         one, other = known[mine], known[theirs]
         if one is None or other is None:
             return Reject.UNKNOWN_HOST
@@ -75,3 +84,4 @@ class Hosts:
     def forget(self, peer: str) -> None:
         """The peer's announcements are gone."""
         self._of.pop(peer, None)
+        self._links.pop(peer, None)

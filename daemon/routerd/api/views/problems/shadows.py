@@ -1,26 +1,38 @@
-"""Foreign routes that the kernel prefers to routerd's: the VIP is in the FIB, and its traffic goes elsewhere."""
+"""What the kernel prefers to routerd's routes: the VIP is in the FIB, and its traffic goes elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from errno import EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH
+from itertools import islice
 
 from routerd.api.models import ProblemView
-from routerd.core.message import PROTOCOLS, ROUTE_TYPES, ForeignRoute
-from routerd.core.route import format_address, format_prefix
+from routerd.core.message import PROTOCOLS, ROUTE_TYPES, Diversion, ForeignRoute
+from routerd.core.rib.foreign import network_of
+from routerd.core.route import IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE, Address, Prefix, format_address, format_prefix
 from routerd.core.router import Router
 
 _SHOWN = 5
+_SAMPLES = 32
+"""Routes of each family that the kernel is asked about: a rule concerns all, or a range of them."""
+_LOOKED_THROUGH = 2048
+_FOREIGN = 1024
+"""Foreign routes that are compared with wider ones of routerd's; not more, as those of an internet table."""
+_RTPROT_KERNEL = 2
+_TABLES = {253: "default", 254: "main", 255: "local"}
+_FAILURES = {
+    EINVAL: "a blackhole",
+    EHOSTUNREACH: "an unreachable route",
+    EACCES: "a prohibit route",
+    ENETUNREACH: "no route",
+}
+"""How the kernel's lookup fails, and what it has come upon."""
 
 
 def shadowed(router: Router) -> Iterator[ProblemView]:
     """Yield the foreign routes of a lower metric than routerd's to the same prefix."""
-    foreign, metric = router.rib.nexthops.foreign.routes, router.config.fib.metric
-    found = [
-        (prefix, foreign[prefix][0])
-        for prefix in router.fib.routes.keys() & foreign.keys()
-        if foreign[prefix][0].metric < metric
-    ]
-    for prefix, route in sorted(found)[:_SHOWN]:
+    found = _shadows(router)
+    for prefix, route in sorted(found.items())[:_SHOWN]:
         yield ProblemView(
             where=f"route {format_prefix(prefix)}",
             what=f"a foreign route shadows it: {_describe(router, route)}",
@@ -34,6 +46,46 @@ def shadowed(router: Router) -> Iterator[ProblemView]:
         )
 
 
+def hollowed(router: Router) -> Iterator[ProblemView]:
+    """Yield the foreign routes inside of wider ones of routerd's, such as a node's PodCIDR."""
+    found = [(wider, prefix, route) for wider, some in _inside(router).items() for prefix, route in some]
+    for wider, prefix, route in sorted(found)[:_SHOWN]:
+        yield ProblemView(
+            where=f"route {format_prefix(wider)}",
+            what=f"a more specific foreign route takes a part of it: {format_prefix(prefix)}, "
+            f"{_describe(router, route)}",
+            remedy=f"ip route del {format_prefix(prefix)} metric {route.metric}, unless it is meant so",
+        )
+    if len(found) > _SHOWN:
+        yield ProblemView(
+            where="fib",
+            what=f"{len(found) - _SHOWN} more foreign routes take parts of wider ones of routerd's",
+            remedy="ip route show",
+        )
+
+
+def _inside(router: Router) -> dict[Prefix, list[tuple[Prefix, ForeignRoute]]]:
+    """Return foreign routes by the wider one of routerd's; networks of the router's own do not count."""
+    foreign, routes = router.rib.nexthops.foreign.routes, router.fib.routes
+    found: dict[Prefix, list[tuple[Prefix, ForeignRoute]]] = {}
+    if len(foreign) > _FOREIGN:
+        return found
+    lengths = {(len(prefix), prefix[0]) for prefix in islice(routes, _LOOKED_THROUGH)}
+    for prefix, some in foreign.items():
+        for size, bits in lengths if some[0].protocol != _RTPROT_KERNEL else ():
+            if size == len(prefix) and bits < prefix[0]:
+                wider = network_of(Address(prefix[1:]), bits)
+                if wider in routes and routes[wider].legs:
+                    found.setdefault(wider, []).append((prefix, some[0]))
+    return found
+
+
+def _shadows(router: Router) -> dict[Prefix, ForeignRoute]:
+    foreign, metric = router.rib.nexthops.foreign.routes, router.config.fib.metric
+    both = router.fib.routes.keys() & foreign.keys()
+    return {prefix: foreign[prefix][0] for prefix in both if foreign[prefix][0].metric < metric}
+
+
 def _describe(router: Router, route: ForeignRoute) -> str:
     protocol = PROTOCOLS.get(route.protocol, str(route.protocol))
     kind = ROUTE_TYPES.get(route.kind, f"type {route.kind}")
@@ -45,3 +97,36 @@ def _describe(router: Router, route: ForeignRoute) -> str:
             interface = router.rib.nexthops.interfaces.get(leg.ifindex)
             said.append(f"dev {leg.ifindex if interface is None else interface.name}")
     return ", ".join(said if route.kind == 1 else [kind, *said])
+
+
+def samples(router: Router) -> list[tuple[Prefix, int]]:
+    """Return some of the routes that the kernel should have and use, each with its nexthop id."""
+    unused = router.fib.refused.keys() | _shadows(router).keys() | _inside(router).keys()
+    first = [*islice(router.fib.routes.items(), _LOOKED_THROUGH)]
+    found: list[tuple[Prefix, int]] = []
+    for size in (IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE):
+        there = ((p, group.id) for p, group in first if len(p) == size and group.legs and p not in unused)
+        found += islice(there, _SAMPLES)
+    return found
+
+
+def diverted(found: Iterable[Diversion]) -> Iterator[ProblemView]:
+    """Yield the routes that the kernel passes by, because of rules or other tables."""
+    passed = list(found)
+    for each in passed[:_SHOWN]:
+        address = format_address(Address(each.prefix[1:]))
+        end = f"another route, of table {_TABLES.get(each.table, each.table)}"
+        if each.errno:
+            end = _FAILURES.get(each.errno, f"errno {each.errno}")
+        yield ProblemView(
+            where=f"route {format_prefix(each.prefix)}",
+            what=f"the kernel passes it by: its lookup of {address} ends at {end}",
+            remedy=f"ip route get {address}; ip rule show: is there a rule ahead of the one for table main, or that "
+            "one gone?",
+        )
+    if len(passed) > _SHOWN:
+        yield ProblemView(
+            where="fib",
+            what=f"{len(passed) - _SHOWN} more routes are passed by, of those looked at",
+            remedy="ip rule show",
+        )
