@@ -152,6 +152,7 @@ class Router:
                 self._await_adopted(now)
             case SpeakerDown(reason=reason):
                 self.rib.speaker_down(reason, now)
+                self._adoption_ends = None
             case RouteRefresh():
                 self.rib.refresh(message)
             case KernelDump():

@@ -90,10 +90,10 @@ class Peer:
             return None
         return (self.since if self.heard is None else self.heard) + SILENCE
 
-    def end(self, reason: str, now: float) -> None:
-        """The session is over: all that it announced is stale."""
+    def end(self, reason: str, now: float, *, again: bool = True) -> None:
+        """The session is over: all that it announced is stale. See `AdjRibIn.mark_stale` for `again`."""
         self.session, self.since, self.reason = None, now, reason
-        self.adj_rib_in.mark_stale()
+        self.adj_rib_in.mark_stale(again=again)
         self.pending_eor = frozenset()
 
     def forget_paths(self) -> None:

@@ -177,7 +177,7 @@ class Rib:
         self.listening = False
         for peer in self.peers.values():
             if peer.session is not None:
-                peer.end(reason, now)
+                peer.end(reason, now, again=False)
                 self._stop_telling(peer)
                 peer.router_restarted = True
                 self.deferring = True
@@ -255,9 +255,8 @@ class Rib:
         """Forget peers of ranges that have been away for long, and those that were awaited and are no more: nodes
         come and go with new addresses."""
         static = {peer.address for peer in self.config.peers}
-        away = [
-            p for p in self.peers.values() if not p.session and not p.adj_rib_in.stale and p.address not in static
-        ]
+        dynamic = [peer for peer in self.peers.values() if peer.address not in static]
+        away = [p for p in dynamic if p.session is None and p.deadline is None and not p.adj_rib_in.stale]
         gone = [
             peer.address
             for peer in away
