@@ -2,7 +2,16 @@
 
 import pytest
 
-from routerd.core.message import Advertise, Gateway, GracefulRestart, Identified, NeighbourState, SpeakerUp
+from routerd.core.message import (
+    Advertise,
+    Drain,
+    Gateway,
+    GracefulRestart,
+    Identified,
+    NeighbourState,
+    Notification,
+    SpeakerUp,
+)
 from routerd.core.rib.peer import SILENCE
 from routerd.core.rib.rib import FORGET_AFTER
 from routerd.core.route import Family, parse_address
@@ -158,6 +167,21 @@ class TestRouter:
         gateways = [Gateway(parse_address(each), 2) for each in (A, "fd00:10::100")]
         simulation.take(Identified({gateway: link_layer(gateway) for gateway in gateways}))
         assert A in simulation.router.rib.peers
+
+    def test_a_drained_node_is_shown_until_its_drain_ends(self) -> None:
+        """A drain outlives the node, and would meet another one with its address: nobody shall have forgotten it."""
+        simulation = nodes(A)
+        for node in (A, B):  # B was drained before routerd started
+            simulation.take(Drain(node, True))
+        simulation.down(A, Notification(False, 6, 2))
+        simulation.settle()
+        simulation.now += 2 * FORGET_AFTER
+        simulation.dump()
+        assert simulation.router.rib.peers.keys() == {A, B}
+        for node in (A, B):
+            simulation.take(Drain(node, False))
+        simulation.dump()
+        assert not simulation.router.rib.peers
 
     def test_the_speaker_dies_while_a_node_restarts(self) -> None:
         """The node could not have come back meanwhile; then it has its whole Restart Time again, F bits and all."""

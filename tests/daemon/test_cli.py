@@ -456,6 +456,15 @@ async def test_a_damaged_file_of_drains_is_set_aside(tmp_path: Path) -> None:
             assert daemon.problems() == {}
 
 
+async def test_the_drain_of_a_node_that_is_not_there_is_shown_and_ended(tmp_path: Path) -> None:
+    file = tmp_path / "drains.json"
+    file.write_text(json.dumps([node(0)]))
+    with network() as made, running(made.router, tmp_path, _draining(file)) as daemon:
+        assert daemon.peer(0)["drain"] == "operator"
+        assert daemon.cli("undrain", node(0)).stdout.startswith(f"{node(0)} is no longer drained")
+        assert json.loads(file.read_text()) == []
+
+
 def _draining(file: Path) -> str:
     return CONFIG + f'\n[drain]\nstate_file = "{file}"\n'
 

@@ -57,7 +57,7 @@ from routerd.core.refusals import Refusals
 from routerd.core.rib.loc_rib import Change, PathSet
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.rib import Rib
-from routerd.core.route import Prefix, format_address
+from routerd.core.route import Prefix, format_address, parse_address
 
 MOVE_PATIENCE = 1.0
 """Seconds that prefixes wait at most for the rest of their group before they move alone."""
@@ -177,6 +177,7 @@ class Router:
                 effects += self._program(self.fib.resend(id))
             case Drain(peer=peer, on=on):
                 (self.drained.add if on else self.drained.discard)(peer)
+                self._changed(self.rib.guard_peer(peer, now))  # it is shown, even if it is not there
                 effects += self._drain(now)
             case WriteFailed():
                 effects += self._write_failed(message, now)
@@ -436,7 +437,8 @@ class Router:
         more, others = self.rib.foreign_changed(self._foreign(audit.since))
         different |= more
         changes += others
-        self.rib.forget_dynamic_peers(now, {gateway.address for gateway in self.fib.awaited()})
+        awaited = {gateway.address for gateway in self.fib.awaited()}
+        self.rib.forget_dynamic_peers(now, awaited.union(map(parse_address, self.drained)))
         effects = self._mended(mend_routes(self.fib, audit), drift=True)
         effects += self._reach(now)
         self._changed(changes)

@@ -29,10 +29,12 @@ class Settings:
         self._interval = fib.audit_interval
         self._sysctls = Sysctls(fib)
         self._host = Host()
+        self._left: dict[str, str] = {}
+        """What stood there when they were last made."""
 
     def begin(self) -> None:
         """Make the settings, and log what was found."""
-        for state in self._sysctls.apply(self._manage):
+        for state in self._make():
             log.info("sysctl", **view.sysctl(state))
 
     def read(self) -> list[SysctlState]:
@@ -46,7 +48,7 @@ class Settings:
     def follow(self, settings: dict[str, str]) -> None:
         """From now on these are the settings of the interfaces in use."""
         self._sysctls.follow(settings)
-        self._sysctls.apply(self._manage)
+        self._make()
 
     async def keep(self) -> None:
         """Verify the settings at each audit, and when the kernel tells that one of an interface has changed."""
@@ -66,9 +68,16 @@ class Settings:
             changes.close()
 
     def verify(self) -> None:
-        """Make anew, and log, what is not as wanted any more."""
-        lost = {state.name: state.current for state in self.read() if not state.ok}
-        if lost and self._manage:
-            for state in self._sysctls.apply(manage=True):
-                if state.name in lost:
-                    log.warning("sysctl was changed by someone else", was=lost[state.name], **view.sysctl(state))
+        """Make anew what is not as wanted, and log what somebody has changed."""
+        before = self._left
+        found = {state.name: state.current for state in self.read() if not state.ok}
+        if found and self._manage:
+            for state in self._make():
+                was = found.get(state.name)
+                if was and was != before.get(state.name):
+                    log.warning("sysctl was changed by someone else", was=was, **view.sysctl(state))
+
+    def _make(self) -> list[SysctlState]:
+        states = self._sysctls.apply(self._manage)
+        self._left = {state.name: state.current for state in states}
+        return states
