@@ -20,6 +20,7 @@ from routerd.core.message import Drain, Settle, Work, WriteFailed
 from routerd.core.router import Router
 from routerd.kernel.drops import Drops
 from routerd.kernel.flush import flush
+from routerd.kernel.memory import look
 from routerd.kernel.monitor import Monitor
 from routerd.kernel.writer import KernelWriter
 from routerd.service.answers import Answers
@@ -173,7 +174,8 @@ class Daemon:
     async def _remember(self) -> None:
         """Read, now and then, which node the buckets of changed groups lead to."""
         while True:
-            await asyncio.to_thread(self.writer.memory.read)
+            if due := self.writer.memory.due():
+                self.writer.memory.note(await asyncio.to_thread(look, due))
             await asyncio.sleep(MEMORY_INTERVAL)
 
     async def _watch_drops(self) -> None:
