@@ -22,6 +22,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from routerd.core.message import Update
+from routerd.service.recording import read
 from tests.daemon.harness import CLI, CONFIG, Routerd, announcement, becomes, cli, network, node, running
 from tests.support.bgp import end_of_rib
 from tests.support.netns import needs_root
@@ -438,6 +440,26 @@ async def test_a_drain_that_cannot_be_stored_is_told(tmp_path: Path) -> None:
                 (disk / "filler").unlink()
                 await becomes(daemon.problems, {})
                 assert json.loads((disk / "drains.json").read_text()) == [node(0)]
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+async def test_a_record_that_cannot_be_written_ends_and_nothing_else(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "routerd-test", disk], check=True)
+    try:
+        with network() as made, running(made.router, tmp_path, options=("--record", str(disk / "run"))) as daemon:
+            async with await made.establish(0) as client:
+                for number in range(1, 2000):
+                    client.send(announcement(0, f"172.16.{number >> 8}.{number & 255}"))
+                client.send(announcement(0, VIP) + end_of_rib())
+                await made.has(VIP, 0)
+                reason = f"{disk / 'run'} cannot be written: No space left on device"
+                assert daemon.problems() == {"record": f"it has ended: {reason}"}
+        with (disk / "run").open() as file:
+            *_, messages = read(file)
+            assert any(isinstance(message, Update) for _, message in messages)
     finally:
         subprocess.run(["umount", disk], check=True)
 

@@ -89,6 +89,8 @@ class Router:
         self._adoption_ends: float | None = None
         self._twins_at: float | None = None
         self._drains_at = now
+        self._leading: dict[Gateway, set[str]] | None = None
+        """Who leads to a gateway, while nothing but the end of sessions comes: it may be that of all at once."""
 
     @property
     def busy(self) -> bool:
@@ -131,6 +133,8 @@ class Router:
     def handle(self, message: Input, now: float) -> list[Effect]:
         """Take in one message; return what is to be done about it, in order."""
         effects: list[Effect] = []
+        if not isinstance(message, SessionDown):
+            self._leading = None
         match message:
             case Update():
                 self._changed(self.rib.update(message, now))
@@ -307,18 +311,24 @@ class Router:
         self.rib.session_down(down, now)
         if peer is None or not current or peer.deadline is not None:
             return []
-        lost = gateways - self._healthy_gateways(peer)
+        lost = self._abandoned(peer, gateways)
         effects = self._fail(Reason.NO_SESSION, lost) if self.synchronised else []
         self.fib.settle(lost)
         return effects
 
-    def _healthy_gateways(self, dead: Peer) -> set[Gateway]:
-        """The gateways that another peer, with a session or within graceful restart, leads to as well."""
-        healthy: set[Gateway] = set()
-        for peer in self.rib.peers.values():
-            if peer is not dead and (peer.session is not None or peer.deadline is not None):
-                healthy |= self.rib.gateways_of(peer)
-        return healthy
+    def _abandoned(self, dead: Peer, gateways: set[Gateway]) -> set[Gateway]:
+        """Return those of a dead peer's gateways that no other one, with a session or within graceful restart, leads
+        to."""
+        if self._leading is None:
+            self._leading = {}
+            for peer in self.rib.peers.values():
+                if peer.session is not None or peer.deadline is not None:
+                    for gateway in self.rib.gateways_of(peer):
+                        self._leading.setdefault(gateway, set()).add(peer.address)
+        leading = self._leading
+        for gateway in gateways & leading.keys():
+            leading[gateway].discard(dead.address)
+        return {gateway for gateway in gateways if not leading.get(gateway)}
 
     def _heard_all(self, address: str) -> None:
         peer = self.rib.peers.get(address)
@@ -359,7 +369,7 @@ class Router:
                 if peer.session is not None:
                     self._heard_all(peer.address)
                 else:
-                    effects += self._fail(Reason.NO_SESSION, gateways - self._healthy_gateways(peer))
+                    effects += self._fail(Reason.NO_SESSION, self._abandoned(peer, gateways))
             if (silence_ends := peer.silence_ends) is not None and now >= silence_ends:
                 self.rib.said_all(peer)
                 self._heard_all(peer.address)

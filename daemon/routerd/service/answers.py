@@ -27,7 +27,7 @@ from routerd.api.models import (
 )
 from routerd.api.views import health, kernel, snapshot
 from routerd.api.views.problems.drops import explained
-from routerd.api.views.problems.service import unkept_drains, unwritten_log
+from routerd.api.views.problems.service import ended_record, unkept_drains, unwritten_log
 from routerd.core.message import Drain
 from routerd.core.rib.peer import Peer
 from routerd.core.route import Prefix
@@ -68,6 +68,8 @@ class Answers:
         sysctls = [kernel.sysctl(state) for state in self._settings.read()]
         now, unwritten = time.monotonic(), self._engine.unwritten
         notes = [*self.notes, *unwritten_log(*sink.lost), *unkept_drains(self._drains.unread, self._drains.unstored)]
+        if self._engine.recorder is not None:
+            notes += ended_record(self._engine.recorder.ended)
         return health.status(
             self._router,
             __version__,
