@@ -108,7 +108,7 @@ class Daemon:
                 group.create_task(self.neighbours.watch())
                 group.create_task(self.settings.keep())
                 group.create_task(identify(self.engine))
-                group.create_task(self.answers.watch_drains())
+                group.create_task(self.answers.keep_drains())
                 group.create_task(self._remember())
                 group.create_task(server.serve(self.answers, listener))
                 group.create_task(self._watch_drops())
