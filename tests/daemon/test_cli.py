@@ -53,7 +53,7 @@ async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rout
             client.send(octets + end_of_rib())
         await becomes(lambda: [daemon.count(n, "received") for n in range(5)], [2, 1, 1, 1, 3])
         await made.has(VIP, 0, 1)
-        await becomes(lambda: [group["balanced"] for group in daemon.get("/v1/groups")], [True])
+        await becomes(lambda: all(group["balanced"] for group in daemon.get("/v1/groups")))
         yield daemon
 
 
