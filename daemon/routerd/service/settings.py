@@ -30,11 +30,13 @@ class Settings:
         self._sysctls = Sysctls(fib)
         self._host = Host()
         self._left: dict[str, str] = {}
-        """What stood there when they were last made."""
+        """What stood there at the last look; nothing of what is new."""
 
     def begin(self) -> None:
         """Make the settings, and log what was found."""
-        for state in self._make():
+        states = self._sysctls.apply(self._manage)
+        self._left = {state.name: state.current for state in states}
+        for state in states:
             log.info("sysctl", **view.sysctl(state))
 
     def read(self) -> list[SysctlState]:
@@ -48,7 +50,8 @@ class Settings:
     def follow(self, settings: dict[str, str]) -> None:
         """From now on these are the settings of the interfaces in use."""
         self._sysctls.follow(settings)
-        self._make()
+        self._left = {name: value for name, value in self._left.items() if name not in settings}
+        self.verify()
 
     async def keep(self) -> None:
         """Verify the settings at each audit, and when the kernel tells that one of an interface has changed."""
@@ -69,15 +72,10 @@ class Settings:
 
     def verify(self) -> None:
         """Make anew what is not as wanted, and log what somebody has changed."""
-        before = self._left
-        found = {state.name: state.current for state in self.read() if not state.ok}
-        if found and self._manage:
-            for state in self._make():
-                was = found.get(state.name)
-                if was and was != before.get(state.name):
-                    log.warning("sysctl was changed by someone else", was=was, **view.sysctl(state))
-
-    def _make(self) -> list[SysctlState]:
-        states = self._sysctls.apply(self._manage)
-        self._left = {state.name: state.current for state in states}
-        return states
+        before, found = self._left, self.read()
+        made = found if all(state.ok for state in found) else self._sysctls.apply(self._manage)
+        self._left = {state.name: state.current for state in made}
+        for was, state in zip(found, made, strict=True):
+            changed = was.current and was.current != before.get(was.name, was.current)
+            if self._manage and changed and not was.ok:
+                log.warning("sysctl was changed by someone else", was=was.current, **view.sysctl(state))
