@@ -9,6 +9,7 @@ import pytest
 
 from routerd.api.views.snapshot import peers
 from routerd.core.fib.fib import PARTINGS
+from routerd.core.gateway_health import Reason
 from routerd.core.message import (
     Advertise,
     Drain,
@@ -23,6 +24,7 @@ from routerd.core.message import (
     SetRoutes,
     Settle,
 )
+from routerd.core.rib.peer import Peer
 from routerd.core.route import Attributes, Family, format_prefix, parse_address, parse_prefix
 from routerd.core.router import DRAIN_INTERVAL, MOVE_PATIENCE
 from tests.support.core import CONFIG, LINKS, Simulation, preserving, sequence
@@ -460,3 +462,38 @@ def test_a_drained_node_that_left_is_back_when_all_others_are_lost(how: str) -> 
         simulation.take(NeighbourState(Gateway(parse_address(B), 2), alive=False))
     simulation.settle()
     assert simulation.fib() == {VIP: [A]}
+
+
+def test_many_sessions_that_end_at_once_are_not_compared_with_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failover waits for nothing, least of all for a comparison of each node with every other one."""
+    simulation = Simulation()
+    names = [f"192.168.10.{number}" for number in range(1, 101)]
+    for number, name in enumerate(names):
+        simulation.up(name)
+        simulation.announce(name, f"172.16.1.{number}")
+    simulation.settle()
+    asked: list[str] = []
+    gateways_of = simulation.router.rib.gateways_of
+
+    def counted(peer: Peer) -> set[Gateway]:
+        asked.append(peer.address)
+        return gateways_of(peer)
+
+    monkeypatch.setattr(simulation.router.rib, "gateways_of", counted)
+    for name in names:
+        simulation.down(name)
+    assert len(asked) <= 3 * len(names)
+    assert len(simulation.router.health.having(Reason.NO_SESSION)) == len(names)
+
+
+@pytest.mark.parametrize("first", [A, B])
+def test_a_next_hop_goes_with_the_last_of_its_peers(first: str) -> None:
+    simulation = Simulation(CONFIG.replace("accept", 'next_hop = "any"\naccept'))
+    for name in (A, B):
+        simulation.up(name)
+        simulation.announce(name, VIP, attributes=simulation.attributes(name, next_hop=C))
+    simulation.settle()
+    simulation.down(first)
+    assert simulation.fib() == {VIP: [C]}
+    simulation.down(B if first == A else A)
+    assert simulation.fib() == {}

@@ -34,7 +34,8 @@ def test_the_last_reason_decides() -> None:
     assert health.remove(Reason.SILENT, [GATEWAY_A, GATEWAY_B]) == {GATEWAY_B}
     assert health.remove(Reason.REFUSED, [GATEWAY_A]) == set()
     assert list(health.out) == [GATEWAY_A]
-    assert health.change(Reason.LINK_DOWN, {GATEWAY_B}) == ({GATEWAY_B}, {GATEWAY_A})
+    assert health.add(Reason.LINK_DOWN, [GATEWAY_B]) == {GATEWAY_B}
+    assert health.remove(Reason.LINK_DOWN, [GATEWAY_A]) == {GATEWAY_A}
     assert set(health.having(Reason.LINK_DOWN)) == {GATEWAY_B}
     health.forget([GATEWAY_B])
     assert not health.out

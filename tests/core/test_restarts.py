@@ -2,10 +2,20 @@
 
 import pytest
 
-from routerd.core.message import Advertise, Gateway, GracefulRestart, NeighbourState, SpeakerUp
+from routerd.core.message import (
+    Advertise,
+    Drain,
+    Gateway,
+    GracefulRestart,
+    Identified,
+    NeighbourState,
+    Notification,
+    SpeakerUp,
+)
 from routerd.core.rib.peer import SILENCE
+from routerd.core.rib.rib import FORGET_AFTER
 from routerd.core.route import Family, parse_address
-from tests.support.core import CONFIG, Simulation, preserving
+from tests.support.core import CONFIG, Simulation, link_layer, preserving
 
 VIP, OTHER, VIP6 = "172.16.1.1/32", "172.16.1.2/32", "fd00:ac10::1/128"
 A, B, C = "192.168.10.100", "192.168.10.101", "192.168.10.102"
@@ -132,6 +142,62 @@ class TestRouter:
             assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
         simulation.advance(11)
         assert simulation.fib() == {VIP: [A], OTHER: [A]}
+
+    def test_the_speaker_dies_again_while_nodes_announce(self) -> None:
+        """No node is to blame: what they had not come to yet stays, and what is about to go does."""
+        simulation = nodes(A, B, graceful=preserving())
+        for _ in range(3):
+            simulation.speaker_dies()
+            simulation.take(SpeakerUp())
+            for node in (A, B):
+                simulation.up(node, graceful=preserving())
+                simulation.announce(node, VIP)
+            simulation.settle()
+            assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+        simulation.end_of_rib(A)  # what is stale of A's goes, but not at once
+        simulation.speaker_dies()
+        simulation.settle()
+        assert simulation.fib() == {VIP: [A, B], OTHER: [B]}
+
+    def test_the_speaker_dies_again_before_adopted_nodes_are_back(self) -> None:
+        simulation = nodes(A, B, graceful=preserving())
+        simulation.restart()
+        simulation.advance(1)
+        simulation.speaker_dies()
+        simulation.advance(100 * STALE_TIME)
+        simulation.take(SpeakerUp())
+        simulation.advance(STALE_TIME - 1)
+        assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+        simulation.advance(2)
+        assert simulation.fib() == {}
+
+    def test_a_node_that_cannot_dial_in_is_not_forgotten(self) -> None:
+        simulation = nodes(A)
+        simulation.identifies = False
+        foreign = simulation.attributes(A, next_hop="fd00:10::100")
+        simulation.announce(A, "fd00:ac10::1/128", attributes=foreign)
+        simulation.withdraw(A, VIP, OTHER)
+        simulation.speaker_dies()
+        simulation.now += 2 * FORGET_AFTER
+        simulation.dump()
+        gateways = [Gateway(parse_address(each), 2) for each in (A, "fd00:10::100")]
+        simulation.take(Identified({gateway: link_layer(gateway) for gateway in gateways}))
+        assert A in simulation.router.rib.peers
+
+    def test_a_drained_node_is_shown_until_its_drain_ends(self) -> None:
+        """A drain outlives the node, and would meet another one with its address: nobody shall have forgotten it."""
+        simulation = nodes(A)
+        for node in (A, B):  # B was drained before routerd started
+            simulation.take(Drain(node, True))
+        simulation.down(A, Notification(False, 6, 2))
+        simulation.settle()
+        simulation.now += 2 * FORGET_AFTER
+        simulation.dump()
+        assert simulation.router.rib.peers.keys() == {A, B}
+        for node in (A, B):
+            simulation.take(Drain(node, False))
+        simulation.dump()
+        assert not simulation.router.rib.peers
 
     def test_the_speaker_dies_while_a_node_restarts(self) -> None:
         """The node could not have come back meanwhile; then it has its whole Restart Time again, F bits and all."""

@@ -291,11 +291,13 @@ def _kill(pid: int) -> None:
 
 
 @contextmanager
-def running(inside: Namespace, directory: Path, config: str = CONFIG) -> Iterator[Routerd]:
+def running(
+    inside: Namespace, directory: Path, config: str = CONFIG, options: Sequence[str] = ()
+) -> Iterator[Routerd]:
     """Run a routerd until the block ends, however it ends."""
     daemon = Routerd(inside, directory, config)
     try:
-        daemon.start()
+        daemon.start(*options)
         yield daemon
     finally:
         daemon.kill()

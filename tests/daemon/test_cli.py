@@ -22,6 +22,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from routerd.core.message import Update
+from routerd.service.recording import read
 from tests.daemon.harness import CLI, CONFIG, Routerd, announcement, becomes, cli, network, node, running
 from tests.support.bgp import end_of_rib
 from tests.support.netns import needs_root
@@ -51,6 +53,7 @@ async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rout
             client.send(octets + end_of_rib())
         await becomes(lambda: [daemon.count(n, "received") for n in range(5)], [2, 1, 1, 1, 3])
         await made.has(VIP, 0, 1)
+        await becomes(lambda: all(group["balanced"] for group in daemon.get("/v1/groups")))
         yield daemon
 
 
@@ -463,6 +466,26 @@ async def test_a_drain_that_cannot_be_stored_is_told(tmp_path: Path) -> None:
         subprocess.run(["umount", disk], check=True)
 
 
+async def test_a_record_that_cannot_be_written_ends_and_nothing_else(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "routerd-test", disk], check=True)
+    try:
+        with network() as made, running(made.router, tmp_path, options=("--record", str(disk / "run"))) as daemon:
+            async with await made.establish(0) as client:
+                for number in range(1, 2000):
+                    client.send(announcement(0, f"172.16.{number >> 8}.{number & 255}"))
+                client.send(announcement(0, VIP) + end_of_rib())
+                await made.has(VIP, 0)
+                reason = f"{disk / 'run'} cannot be written: No space left on device"
+                assert daemon.problems() == {"record": f"it has ended: {reason}"}
+        with (disk / "run").open() as file:
+            *_, messages = read(file)
+            assert any(isinstance(message, Update) for _, message in messages)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
 async def test_a_damaged_file_of_drains_is_set_aside(tmp_path: Path) -> None:
     file = tmp_path / "drains.json"
     file.write_text('["10.0.0.65", "10.0')
@@ -475,6 +498,15 @@ async def test_a_damaged_file_of_drains_is_set_aside(tmp_path: Path) -> None:
             await becomes(lambda: daemon.count(0, "advertised"), 1)
             assert daemon.cli("drain", node(0)).returncode == 0
             assert daemon.problems() == {}
+
+
+async def test_the_drain_of_a_node_that_is_not_there_is_shown_and_ended(tmp_path: Path) -> None:
+    file = tmp_path / "drains.json"
+    file.write_text(json.dumps([node(0)]))
+    with network() as made, running(made.router, tmp_path, _draining(file)) as daemon:
+        assert daemon.peer(0)["drain"] == "operator"
+        assert daemon.cli("undrain", node(0)).stdout.startswith(f"{node(0)} is no longer drained")
+        assert json.loads(file.read_text()) == []
 
 
 def _draining(file: Path) -> str:

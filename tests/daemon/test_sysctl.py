@@ -134,7 +134,7 @@ async def test_settings_follow_the_interfaces(network: Network, tmp_path: Path) 
 
 async def test_a_read_only_proc_sys_is_told_and_routing_goes_on(network: Network, tmp_path: Path) -> None:
     network.router.sysctl(net__ipv4__ip_forward=0, net__ipv4__fib_multipath_hash_policy=0)
-    daemon = Routerd(network.router, tmp_path)
+    daemon = Routerd(network.router, tmp_path, config("audit_interval = 1"))
     try:
         daemon.start(wrapper=readonly("/proc/sys"))
         wrong = {view["name"]: view for view in daemon.status()["sysctls"] if not view["ok"]}
@@ -143,8 +143,8 @@ async def test_a_read_only_proc_sys_is_told_and_routing_goes_on(network: Network
         assert [p["remedy"] for p in daemon.status()["problems"] if "net.ipv4.ip_forward" in p["what"]] == [
             "sysctl -w net.ipv4.ip_forward=1"
         ]
-        logged = [json.loads(line) for line in daemon.log.read_text().splitlines()]
-        assert remedy in [line.get("remedy") for line in logged if line["event"] == "sysctl"]
+        lines = [json.loads(line) for line in daemon.log.read_text().splitlines()]
+        assert remedy in [line.get("remedy") for line in lines if line["event"] == "sysctl"]
         shown = daemon.cli("status")
         assert shown.returncode == 1
         assert "problem  sysctl: net.ipv4.ip_forward is 0, wanted 1" in shown.stdout
@@ -152,6 +152,11 @@ async def test_a_read_only_proc_sys_is_told_and_routing_goes_on(network: Network
         async with await network.establish(0) as client:
             client.send(announcement(0, "172.16.1.1"))
             await network.has("172.16.1.1", 0)
+        # They are verified again and again: somebody has changed this one, the others nobody.
+        network.router.sysctl(net__ipv4__fib_multipath_hash_policy=2)
+        await becomes(lambda: logged(daemon, "sysctl was changed by someone else"))
+        changed = {line["name"] for line in logged(daemon, "sysctl was changed by someone else")}
+        assert changed == {"net.ipv4.fib_multipath_hash_policy"}
     finally:
         daemon.kill()
 

@@ -184,7 +184,21 @@ async def relearned(
         }
 
     await becomes(heard, wanted, seconds)
-    await becomes(lambda: all(group["balanced"] for group in routerd.get("/v1/groups")), True, seconds)
+    await becomes(lambda: _unsettled(routerd), [], seconds)
+
+
+def _unsettled(routerd: Routerd) -> list[int]:
+    """Return the groups that do not have their weights yet, or lack a member that the RIB wants: prefixes wait for
+    each other when nodes come. Drained nodes leave by themselves, and nodes of before a restart may have to come."""
+    drained = {peer["address"] for peer in routerd.get("/v1/peers") if peer["drain"]}
+    groups = {group["id"]: group for group in routerd.get("/v1/groups")}
+    found = {id_ for id_, group in groups.items() if not group["balanced"]}
+    for row in routerd.get("/v1/routes", limit=1000)["routes"]:
+        if row["in_fib"]:
+            members = groups.get(row["group_id"], {"members": []})["members"]
+            if not set(row["next_hops"]) - drained <= {member["gateway"] for member in members}:
+                found.add(row["group_id"])
+    return sorted(found)
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def foreign(net: Network) -> list[str]:
 
 def check(report: Report) -> None:
     print(report)
-    assert report.rate > 10_000
+    assert report.rate > 1_000  # a gap of a millisecond shows, also on a machine that has much else to do
     assert (report.lost, report.unsent, report.duplicates) == (0, 0, 0)
 
 

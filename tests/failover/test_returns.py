@@ -65,6 +65,31 @@ def test_the_fib_stays_however_often_the_speaker_dies(site: Site) -> None:
         print(f"{deaths} deaths, {len(watch.seen)} nexthop messages")
 
 
+def test_the_fib_stays_when_the_speaker_dies_while_nodes_announce(site: Site) -> None:
+    """They have come to one VIP of two each time: the other one is not theirs to lose."""
+    site.start(configuration())
+    first, second, _ = site.nodes
+    both = {first.name, second.name}
+    for node in (first, second):
+        node.up(VIP4, GONE, graceful=LONG)
+    for vip in (VIP4, GONE):
+        site.wait_for(vip, [first, second])
+    for deaths in range(1, 3):
+        os.kill(child(site), signal.SIGKILL)
+        ready = deaths + 1
+        until(lambda ready=ready: "" if len(site.logged("speaker listens")) == ready else "no", 10, "a speaker")  # type: ignore[misc]
+        for node in (first, second):
+            assert site.next_hops(GONE) == both
+            node.dial(graceful=LONG)
+            node.announce(VIP4)
+            until(lambda node=node: "" if site.peer(node)["totals"]["stale"] == 1 else "no", 10, "one VIP is fresh")  # type: ignore[misc]
+    assert site.next_hops(GONE) == both
+    for node in (first, second):
+        node.end_of_rib()
+    site.wait_for(GONE, [])
+    assert site.next_hops(VIP4) == both
+
+
 @pytest.mark.parametrize("kind", [GoBgp, Frr, Bird])
 def test_the_fib_is_right_soon_after_a_node_without_graceful_restart_is_back(
     site: Site, kind: type[Speaker], tmp_path: Path

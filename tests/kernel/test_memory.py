@@ -8,7 +8,7 @@ import pytest
 
 from routerd.core.message import DeleteNexthop, Member, SetGroup, SetNexthop
 from routerd.kernel import lookup, memory
-from routerd.kernel.dump import dump
+from routerd.kernel.dump import dump, objects
 from routerd.kernel.writer import KernelWriter
 from tests.kernel.scenario import FIB, gateway
 from tests.support.netns import Namespace, needs_root
@@ -22,6 +22,10 @@ def nexthops(first: int = 1) -> list[SetNexthop]:
     return [SetNexthop(first + i, gateway(f"10.0.0.{2 + i}")) for i in range(3)]
 
 
+def read(writer: KernelWriter) -> None:
+    writer.memory.note(memory.look(writer.memory.due()))
+
+
 def owners(group: int = 10, first: int = 1) -> list[int]:
     return [owner - first for _, owner, _ in lookup.buckets(group)]
 
@@ -31,7 +35,7 @@ def uneven(writer: KernelWriter) -> list[int]:
     assert writer.write([*nexthops(), GROUP]) == []
     assert writer.write([replace(GROUP, members=(Member(1), Member(2, 9), Member(3, 4)))]) == []
     assert writer.write([GROUP]) == []
-    writer.memory.read()
+    read(writer)
     return owners()
 
 
@@ -52,10 +56,10 @@ def test_it_is_laid_out_as_it_was_under_its_id_or_another_one(router: Namespace,
 def test_a_link_that_goes_down_leaves_what_was_known(router: Namespace, writer: KernelWriter) -> None:
     before = uneven(writer)
     router.ip("link", "set", "eth0", "down")
-    writer.memory.read()
+    read(writer)
     router.ip("link", "set", "eth0", "up")
     writer.write([DeleteNexthop(id_) for id_ in (1, 2, 3)])
-    writer.memory.read()
+    read(writer)
     assert writer.write([*nexthops(), replace(GROUP, like=10)]) == []
     assert owners() == before
 
@@ -72,7 +76,7 @@ def test_a_new_writer_reads_what_it_adopts(router: Namespace, writer: KernelWrit
     before = uneven(writer)
     later = KernelWriter(FIB)
     later.adopt(dump(FIB))
-    later.memory.read()
+    read(later)
     assert [owner - 1 for _, owner, _ in later.memory.recall(10, GROUP.members)] == before
     later.close()
 
@@ -81,6 +85,38 @@ def test_memory_is_bounded(router: Namespace, writer: KernelWriter, monkeypatch:
     uneven(writer)
     monkeypatch.setattr(memory, "_LIMIT", 200)
     writer.write([replace(GROUP, id=11)])
-    writer.memory.read()
+    read(writer)
     assert writer.memory.recall(10, GROUP.members) == []
     assert len(writer.memory.recall(11, GROUP.members)) == 128
+
+
+def test_groups_that_the_kernel_deleted_leave_nothing_but_their_layouts(
+    router: Namespace, writer: KernelWriter
+) -> None:
+    """A link that flaps takes them along, unheard, and they may come back under other ids."""
+    for round_ in range(1, 4):
+        ids = [10 * round_ + number for number in (1, 2, 3)]
+        group = replace(GROUP, id=1000 + round_, members=tuple(map(Member, ids)))
+        assert writer.write([*nexthops(ids[0]), group]) == []
+        read(writer)
+        router.ip("link", "set", "eth0", "down")
+        router.ip("link", "set", "eth0", "up")
+        writer.adopt_objects(objects())
+    assert len(writer.memory.recall(1001, ())) == 128
+    assert (writer.memory._members, writer.buckets._made, writer._gateways) == ({}, {}, {})
+
+
+def test_a_member_that_went_unheard_has_the_group_read_again(router: Namespace, writer: KernelWriter) -> None:
+    uneven(writer)
+    router.ip("nexthop", "del", "id", "2")
+    writer.adopt_objects(objects())
+    read(writer)
+    assert {owner for _, owner, _ in writer.memory.recall(10, GROUP.members)} == {1, 3}
+
+
+def test_a_group_that_is_deleted_while_it_is_read_is_not_remembered(router: Namespace, writer: KernelWriter) -> None:
+    assert writer.write([*nexthops(), GROUP]) == []
+    found = memory.look(writer.memory.due())
+    writer.write([DeleteNexthop(10)])
+    writer.memory.note(found)
+    assert writer.memory.recall(10, GROUP.members) == []

@@ -2,6 +2,7 @@
 
 import errno
 import time
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from routerd.core.message import (
 from routerd.kernel.dump import dump
 from routerd.kernel.messages import narrow
 from routerd.kernel.writer import KernelWriter
+from routerd.lab.waiting import until
 from tests.kernel.scenario import FIB, METRIC, gateway, many, prefixes
 from tests.support.netns import Namespace, needs_root
 
@@ -82,20 +84,27 @@ def test_deleting_what_is_gone_is_no_refusal(writer: KernelWriter) -> None:
     assert writer.write(gone) == []
 
 
-def test_a_group_is_replaced_without_a_route_message(router: Namespace, writer: KernelWriter) -> None:
+def test_a_group_is_replaced_without_a_route_message(router: Namespace, writer: KernelWriter, tmp_path: Path) -> None:
     """One that listens to the route groups in compat mode is told of every route, so that mode is off here."""
     router.sysctl(net__ipv4__nexthop_compat_mode=0)
     two_nodes(writer)
     writer.write([SetRoutes(10, many(100))])
-    monitor = router.spawn("ip", "monitor", "route", "nexthop", stdout=-1)
-    try:
-        time.sleep(0.3)
-        group = SetGroup(10, (Member(2),), buckets=128, idle_timer=2.5, unbalanced_timer=60)
-        assert writer.write([group, DeleteNexthop(1)]) == []
-        time.sleep(0.3)
-    finally:
-        monitor.terminate()
-        output, _ = monitor.communicate()
+    said = tmp_path / "monitor"
+
+    def heard(mark: str) -> str:
+        router.ip("nexthop", "add", "id", mark, "blackhole", "proto", "static")
+        router.ip("nexthop", "del", "id", mark)
+        return "" if f"Deleted id {mark} " in said.read_text() else "not yet"
+
+    with said.open("w") as sink, router.spawn("ip", "-o", "monitor", "route", "nexthop", stdout=sink) as monitor:
+        try:
+            until(lambda: heard("901"), 10, "the monitor listens")
+            group = SetGroup(10, (Member(2),), buckets=128, idle_timer=2.5, unbalanced_timer=60)
+            assert writer.write([group, DeleteNexthop(1)]) == []
+            until(lambda: heard("902"), 10, "the monitor has said all")
+        finally:
+            monitor.terminate()
+    output = said.read_text()
     assert "id 10" in output
     assert "172.16." not in output
     assert dump(FIB).routes == dict.fromkeys(many(100), 10)

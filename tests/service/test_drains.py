@@ -58,6 +58,7 @@ async def test_two_at_once_leave_the_last_word(file: Path) -> None:
 
 DAMAGED = {
     "empty": b"",
+    "not addresses": b'["node-7"]',
     "cut short": b'["10.0.0.1", "10.',
     "an object": b"{}",
     "numbers": b"[1]",

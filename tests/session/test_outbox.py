@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from routerd.core.message import Advertise, SessionUp
-from routerd.core.route import Attributes, Family, Prefix, parse_address, parse_prefix
+from routerd.core.route import Attributes, Family, Prefix, parse_address, parse_prefix, weight
 from routerd.session import outbox as module
 from routerd.session.codecs import Codecs
 from routerd.session.encode import UpdateEncoder
@@ -116,6 +116,28 @@ def test_a_peer_for_which_too_much_waits_loses_its_session_and_no_other(monkeypa
     sent = peers.octets("stuck")
     peers.outbox.taken(1, sent)
     assert peers.octets("stuck") == sent, "what waited is forgotten"
+
+
+def test_attributes_that_change_and_change_again_count_with_their_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else has them any more when they have waited for long."""
+    monkeypatch.setattr(module, "MAX_WAITING", 20 << 20)
+    peers = Peers("stuck")
+    base = Attributes(as_path=sequence(65000), next_hop=parse_address("10.0.0.1"))
+    waiting = 0
+    while not peers.closed:
+        heavy = replace(base, communities=tuple(range(waiting, waiting + 965)))
+        peers.outbox.put(Advertise("stuck", (), ((heavy, prefixes(1)),)))
+        waiting += weight(heavy)
+    assert waiting < 2 * module.MAX_WAITING
+
+
+def test_attributes_that_stay_the_same_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 1 << 20)
+    peers = Peers("slow")
+    base = Attributes(as_path=sequence(65000), next_hop=parse_address("10.0.0.1"), communities=tuple(range(965)))
+    for prefix in prefixes(2000):
+        peers.outbox.put(Advertise("slow", (), ((base, (prefix,)),)))
+    assert not peers.closed
 
 
 def test_a_new_session_begins_anew() -> None:

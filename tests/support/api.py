@@ -31,7 +31,7 @@ class Served:
         self.path = path
         self.source = Mock()
         self.source.version.return_value = VERSION
-        self.source.drain.return_value = DRAIN
+        self.source.drain = AsyncMock(return_value=DRAIN)
         self.source.set_drain = AsyncMock(return_value=DRAIN)
 
     async def ask(self, octets: bytes = ASK) -> tuple[int, Any]:

@@ -64,11 +64,6 @@ class GatewayHealth:
                 well.add(gateway)
         return well
 
-    def change(self, reason: Reason, gateways: set[Gateway]) -> tuple[set[Gateway], set[Gateway]]:
-        """Exactly these gateways have the reason now; return those that fell ill and those that are well again."""
-        well = self.remove(reason, self._having[reason] - gateways)
-        return self.add(reason, gateways - self._having[reason]), well
-
     def forget(self, gateways: Iterable[Gateway]) -> None:
         """Nothing leads to these gateways any more: whatever they had is past."""
         for gateway in gateways:

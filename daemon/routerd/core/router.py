@@ -57,7 +57,7 @@ from routerd.core.refusals import Refusals
 from routerd.core.rib.loc_rib import Change, PathSet
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.rib import Rib
-from routerd.core.route import Prefix, format_address
+from routerd.core.route import Prefix, format_address, parse_address
 
 MOVE_PATIENCE = 1.0
 """Seconds that prefixes wait at most for the rest of their group before they move alone."""
@@ -89,6 +89,8 @@ class Router:
         self._adoption_ends: float | None = None
         self._twins_at: float | None = None
         self._drains_at = now
+        self._leading: dict[Gateway, set[str]] | None = None
+        """Who leads to a gateway, while nothing but the end of sessions comes: it may be that of all at once."""
 
     @property
     def busy(self) -> bool:
@@ -132,6 +134,8 @@ class Router:
     def handle(self, message: Input, now: float) -> list[Effect]:
         """Take in one message; return what is to be done about it, in order."""
         effects: list[Effect] = []
+        if not isinstance(message, SessionDown):
+            self._leading = None
         match message:
             case Update():
                 self._changed(self.rib.update(message, now))
@@ -153,6 +157,7 @@ class Router:
                 self._await_adopted(now)
             case SpeakerDown(reason=reason):
                 self.rib.speaker_down(reason, now)
+                self._adoption_ends = None
             case RouteRefresh():
                 self.rib.refresh(message, now)
             case KernelDump():
@@ -177,6 +182,7 @@ class Router:
                 effects += self._program(self.fib.resend(id))
             case Drain(peer=peer, on=on):
                 (self.drained.add if on else self.drained.discard)(peer)
+                self._changed(self.rib.guard_peer(peer, now))  # it is shown, even if it is not there
                 effects += self._drain(now)
             case WriteFailed():
                 effects += self._write_failed(message, now)
@@ -316,18 +322,24 @@ class Router:
         self.rib.session_down(down, now)
         if peer is None or not current or peer.deadline is not None:
             return []
-        lost = gateways - self._healthy_gateways(peer)
+        lost = self._abandoned(peer, gateways)
         effects = self._fail(Reason.NO_SESSION, lost) if self.synchronised else []
         self.fib.settle(lost)
         return effects
 
-    def _healthy_gateways(self, dead: Peer) -> set[Gateway]:
-        """The gateways that another peer, with a session or within graceful restart, leads to as well."""
-        healthy: set[Gateway] = set()
-        for peer in self.rib.peers.values():
-            if peer is not dead and (peer.session is not None or peer.deadline is not None):
-                healthy |= self.rib.gateways_of(peer)
-        return healthy
+    def _abandoned(self, dead: Peer, gateways: set[Gateway]) -> set[Gateway]:
+        """Return those of a dead peer's gateways that no other one, with a session or within graceful restart, leads
+        to."""
+        if self._leading is None:
+            self._leading = {}
+            for peer in self.rib.peers.values():
+                if peer.session is not None or peer.deadline is not None:
+                    for gateway in self.rib.gateways_of(peer):
+                        self._leading.setdefault(gateway, set()).add(peer.address)
+        leading = self._leading
+        for gateway in gateways & leading.keys():
+            leading[gateway].discard(dead.address)
+        return {gateway for gateway in gateways if not leading.get(gateway)}
 
     def _heard_all(self, address: str) -> None:
         peer = self.rib.peers.get(address)
@@ -368,7 +380,7 @@ class Router:
                 if peer.session is not None:
                     self._heard_all(peer.address)
                 else:
-                    effects += self._fail(Reason.NO_SESSION, gateways - self._healthy_gateways(peer))
+                    effects += self._fail(Reason.NO_SESSION, self._abandoned(peer, gateways))
             if (silence_ends := peer.silence_ends) is not None and now >= silence_ends:
                 self.rib.said_all(peer)
                 self._heard_all(peer.address)
@@ -451,7 +463,8 @@ class Router:
         more, others = self.rib.foreign_changed(self._foreign(audit.since))
         different |= more
         changes += others
-        self.rib.forget_dynamic_peers(now, {gateway.address for gateway in self.fib.awaited()})
+        awaited = {gateway.address for gateway in self.fib.awaited()}
+        self.rib.forget_dynamic_peers(now, awaited.union(map(parse_address, self.drained)))
         effects = self._mended(mend_routes(self.fib, audit), drift=True)
         effects += self._reach(now)
         self._changed(changes)

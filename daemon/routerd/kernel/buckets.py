@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Container
 
 from routerd.kernel import lookup
 from routerd.kernel.lookup import Bucket
@@ -27,6 +28,11 @@ class Buckets:
         """A group was deleted."""
         self._made.pop(group, None)
         self._inherited.pop(group, None)
+
+    def keep(self, groups: Container[int]) -> None:
+        """These groups are there, and no others."""
+        for group in [group for group in self._made if group not in groups]:
+            self.gone(group)
 
     def took_over(self, group: int) -> bool:
         """Tell whether a group that was made like another one took over flows."""

@@ -7,9 +7,10 @@ none moves any more. A bucket that moves between the last reading and the loss w
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from routerd.core.message import Gateway, Member
 from routerd.kernel import lookup
@@ -58,21 +59,29 @@ class Memory:
         here = [ids.get(gateway, 0) for gateway in gateways]
         return [(index, here[owner], 0.0) for index, owner in enumerate(owners)]
 
-    def read(self) -> None:
-        """Read some of the groups that have changed. Blocking, for a thread; raises OSError if netlink fails."""
+    def keep(self, groups: Container[int]) -> None:
+        """These groups are there, and no others: of those that the kernel has deleted only layouts are left."""
+        for group in [group for group in self._members if group not in groups]:
+            del self._members[group]
+            self._unsettled.pop(group, None)
+
+    def due(self) -> list[int]:
+        """Return some of the groups that have changed: `look` at them, and `note` what is found."""
         if self._lost:
             lost, self._lost = self._lost, set()
-            for group, members in list(self._members.items()):
+            for group, members in self._members.items():
                 if any(member.id in lost for member in members):
                     self._unsettled[group] = None
-        for group in list(self._unsettled)[:AT_ONCE]:
-            self._unsettled.pop(group, None)
-            members = self._members.get(group, ())
-            try:
-                found = lookup.buckets(group)
-            except OSError:
-                continue  # it is gone: what is known of it is what it was
-            if self._note(group, found) and not _is_settled(found, members):
+        due = list(self._unsettled)[:AT_ONCE]
+        for group in due:
+            del self._unsettled[group]
+        return due
+
+    def note(self, read: Mapping[int, list[lookup.Bucket]]) -> None:
+        """Keep what was read of groups, unless they were deleted meanwhile."""
+        for group, found in read.items():
+            members = self._members.get(group)
+            if members is not None and self._note(group, found) and not _is_settled(found, members):
                 self._unsettled[group] = None
 
     def _note(self, group: int, found: list[lookup.Bucket]) -> bool:
@@ -94,6 +103,16 @@ class Memory:
     def _drop(self, group: int) -> None:
         layout = self._layouts.pop(group, None)
         self._size -= len(layout[1]) if layout is not None else 0
+
+
+def look(groups: Iterable[int]) -> dict[int, list[lookup.Bucket]]:
+    """Read the buckets of groups; one that is gone is absent, and what is known of it is what it was. Blocking, for a
+    thread."""
+    found: dict[int, list[lookup.Bucket]] = {}
+    for group in groups:
+        with contextlib.suppress(OSError):
+            found[group] = lookup.buckets(group)
+    return found
 
 
 def _is_settled(found: list[lookup.Bucket], members: tuple[Member, ...]) -> bool:

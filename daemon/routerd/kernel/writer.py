@@ -88,7 +88,13 @@ class KernelWriter:
         """Learn which nexthops and groups are ours: these, and no others. They were read now, with all written."""
         self._nexthops = set(own_nexthops(found.nexthops, found.groups, self._ids))
         mine = (nexthop for nexthop in found.nexthops if nexthop.id in self._nexthops)
-        self._gateways.update((nexthop.id, nexthop.gateway) for nexthop in mine if nexthop.gateway)
+        gateways = {nexthop.id: nexthop.gateway for nexthop in mine if nexthop.gateway}
+        for gone in self._gateways.keys() - gateways.keys():
+            self.memory.lost(gone)
+        self._gateways.clear()
+        self._gateways.update(gateways)
+        self.memory.keep(self._nexthops)
+        self.buckets.keep(self._nexthops)
 
     def begin_audit(self) -> None:
         """The routes are about to be read, with all written; more is written meanwhile."""

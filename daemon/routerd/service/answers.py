@@ -27,7 +27,7 @@ from routerd.api.models import (
 )
 from routerd.api.views import health, kernel, snapshot
 from routerd.api.views.problems.drops import explained
-from routerd.api.views.problems.service import unkept_drains, unwritten_log
+from routerd.api.views.problems.service import ended_record, unkept_drains, unwritten_log
 from routerd.api.views.problems.shadows import samples
 from routerd.core.message import Drain
 from routerd.core.rib.peer import Peer
@@ -41,8 +41,8 @@ from routerd.session.refusals import Refusal
 from routerd.session.speaker import Speaker
 from routerd.telemetry.log import sink
 
-DRAIN_INTERVAL = 1.0
-"""Seconds between two counts of the buckets that drained nodes still have, and two attempts to keep the drains."""
+STORE_INTERVAL = 1.0
+"""Seconds between two attempts to keep the drains."""
 
 log = structlog.get_logger()
 
@@ -58,7 +58,7 @@ class Answers:
         self._settings = settings
         self._drains = drains
         self._drops = drops
-        self._buckets: dict[str, int] = {}
+        self._counting = asyncio.Lock()
 
     def status(self) -> StatusView:
         """Return the answer to `GET /v1/status`."""
@@ -69,6 +69,8 @@ class Answers:
         sysctls = [kernel.sysctl(state) for state in self._settings.read()]
         now = time.monotonic()
         notes = [*self.notes, *unwritten_log(*sink.lost), *unkept_drains(self._drains.unread, self._drains.unstored)]
+        if self._engine.recorder is not None:
+            notes += ended_record(self._engine.recorder.ended)
         return health.status(
             self._router,
             __version__,
@@ -108,10 +110,10 @@ class Answers:
         """Return the most specific prefix of the Loc-RIB that `prefix` lies within; empty if there is none."""
         return snapshot.covering(self._router, prefix)
 
-    def drain(self, peer: str) -> DrainView | None:
+    async def drain(self, peer: str) -> DrainView | None:
         """Return the answer to `GET /v1/peers/{peer}/drain`; None if there is no such peer."""
         found = self._find(peer)
-        return None if found is None else self._drain_view(found, changed=False)
+        return None if found is None else await self._drain_view(found, changed=False)
 
     async def set_drain(self, peer: str, *, on: bool, by: str) -> DrainView | None:
         """Start or end the drain of a peer, as `by` asked for; None if there is no such peer."""
@@ -122,19 +124,19 @@ class Answers:
         if changed:
             self._engine.take(Drain(found.address, on))
             self._engine.wake.set()  # from now on the core looks whether flows are left
-            self._buckets.pop(found.address, None)
         log.info("drain" if on else "undrain", peer=found.name, by=by, changed=changed)
         await self._drains.store()
-        return self._drain_view(found, changed=changed)
+        return await self._drain_view(found, changed=changed)
 
     def _find(self, peer: str) -> Peer | None:
         return next((p for p in self._router.rib.peers.values() if peer in (p.name, p.address)), None)
 
-    def _drain_view(self, peer: Peer, *, changed: bool) -> DrainView:
-        shared, sole = snapshot.drained_groups(self._router, peer)
-        if peer.address not in self._buckets:
-            self._buckets[peer.address] = _count_buckets(shared)
-        buckets, drain = self._buckets[peer.address], snapshot.drain_of(self._router, peer)
+    async def _drain_view(self, peer: Peer, *, changed: bool) -> DrainView:
+        """Count the buckets that lead to a peer: a second, perhaps, for a node of thousands of groups."""
+        async with self._counting:
+            drain = snapshot.drain_of(self._router, peer)
+            shared, sole = snapshot.drained_groups(self._router, peer)
+            buckets = await asyncio.to_thread(_count_buckets, shared)
         return DrainView(
             name=peer.name,
             drain=drain,
@@ -155,18 +157,12 @@ class Answers:
             kernel=platform.release(),
         )
 
-    async def watch_drains(self) -> None:
-        """Count, now and then, the buckets that still lead to drained nodes."""
+    async def keep_drains(self) -> None:
+        """Try again, now and then, to keep what could not be kept."""
         while True:
-            counted: dict[str, int] = {}
-            for peer in list(self._router.rib.peers.values()):
-                if snapshot.drain_of(self._router, peer):
-                    shared, _ = snapshot.drained_groups(self._router, peer)
-                    counted[peer.address] = await asyncio.to_thread(_count_buckets, shared)
-            self._buckets = counted
+            await asyncio.sleep(STORE_INTERVAL)
             if self._drains.unstored:
                 await self._drains.store()
-            await asyncio.sleep(DRAIN_INTERVAL)
 
 
 def _refusal(refusal: Refusal, now: float) -> RefusalView:

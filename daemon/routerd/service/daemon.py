@@ -20,6 +20,7 @@ from routerd.core.message import Drain, Settle, Work, WriteFailed
 from routerd.core.router import Router
 from routerd.kernel.drops import Drops
 from routerd.kernel.flush import flush
+from routerd.kernel.memory import look
 from routerd.kernel.monitor import Monitor
 from routerd.kernel.writer import KernelWriter
 from routerd.service.answers import Answers
@@ -107,7 +108,7 @@ class Daemon:
                 group.create_task(self.neighbours.watch())
                 group.create_task(self.settings.keep())
                 group.create_task(identify(self.engine))
-                group.create_task(self.answers.watch_drains())
+                group.create_task(self.answers.keep_drains())
                 group.create_task(self._remember())
                 group.create_task(server.serve(self.answers, listener))
                 group.create_task(self._watch_drops())
@@ -173,7 +174,8 @@ class Daemon:
     async def _remember(self) -> None:
         """Read, now and then, which node the buckets of changed groups lead to."""
         while True:
-            await asyncio.to_thread(self.writer.memory.read)
+            if due := self.writer.memory.due():
+                self.writer.memory.note(await asyncio.to_thread(look, due))
             await asyncio.sleep(MEMORY_INTERVAL)
 
     async def _watch_drops(self) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import structlog
 
+from routerd.core.route import format_address, parse_address
+
 log = structlog.get_logger()
 
 
@@ -55,7 +57,7 @@ class Drains:
             found = json.loads(self._path.read_bytes())
             if not isinstance(found, list) or not all(isinstance(peer, str) for peer in found):
                 raise ValueError("not a list of addresses")
-            return set(found)
+            return {format_address(parse_address(peer)) for peer in found}
         except FileNotFoundError:
             return set()
         except OSError as error:

@@ -93,6 +93,8 @@ class Reconciler:
                 log.warning("the kernel could not be read", reason=str(error), again_in=REREAD_DELAY)
                 await asyncio.sleep(REREAD_DELAY)
                 self._engine.resync.set()
+                if not changed:
+                    self._audit_at = 0.0  # it was not made
                 continue
             if not changed:
                 self._engine.resync.set()  # the objects, too

@@ -7,11 +7,14 @@ report.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from enum import IntEnum
 from typing import Any, TextIO
+
+import structlog
 
 from routerd.config.model import Config
 from routerd.core import message as messages
@@ -22,6 +25,8 @@ _ENUMS = {kind.__name__: kind for kind in (route.Family, route.Origin, route.Seg
 _CLASSES = {kind.__name__: kind for kind in (route.Attributes, route.Unknown)} | {
     name: kind for name, kind in vars(messages).items() if isinstance(kind, type) and is_dataclass(kind)
 }
+
+log = structlog.get_logger()
 
 
 def encode(value: Any) -> Any:
@@ -68,27 +73,38 @@ def decode(value: Any) -> Any:
 
 
 class Recorder:
-    """Writes what the core is given to a text file, a line each, as it comes."""
+    """Writes what the core is given to a text file, a line each, as it comes. `ended` says why it does not any more,
+    and is empty while it does."""
 
     def __init__(self, file: TextIO, config: Config, now: float) -> None:
         self._file = file
+        self.ended = ""
         secrets = {"peer_groups": {name: {"password"} for name in config.peer_groups}}
         public = config.model_dump(mode="json", exclude=secrets, exclude_none=True)
         self._write({"time": now, "config": public})
 
     def take(self, message: Input, now: float) -> None:
-        """Record one message."""
-        self._write({"time": now, "message": encode(message)})
+        """Record one message. Routing goes on if that cannot be done: a record with a gap would replay to something
+        else, so it ends there."""
+        if not self.ended:
+            self._write({"time": now, "message": encode(message)})
 
     def _write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+        except OSError as error:
+            self.ended = f"{self._file.name} cannot be written: {error.strerror}"
+            log.error("the record has ended", reason=self.ended)
+            with contextlib.suppress(OSError):
+                self._file.close()
 
 
 def read(file: TextIO) -> tuple[Config, float, Iterator[tuple[float, Input]]]:
-    """Return the configuration, the time of the start and the messages of a recording with their times."""
+    """Return the configuration, the time of the start and the messages of a recording with their times. A last line
+    that is cut short does not count."""
     head = json.loads(file.readline())
-    rest = (json.loads(line) for line in file)
+    rest = (json.loads(line) for line in file if line.endswith("\n"))
     return (
         Config.model_validate(head["config"]),
         head["time"],

@@ -29,10 +29,14 @@ class Settings:
         self._interval = fib.audit_interval
         self._sysctls = Sysctls(fib)
         self._host = Host()
+        self._left: dict[str, str] = {}
+        """What stood there at the last look; nothing of what is new."""
 
     def begin(self) -> None:
         """Make the settings, and log what was found."""
-        for state in self._sysctls.apply(self._manage):
+        states = self._sysctls.apply(self._manage)
+        self._left = {state.name: state.current for state in states}
+        for state in states:
             log.info("sysctl", **view.sysctl(state))
 
     def read(self) -> list[SysctlState]:
@@ -46,7 +50,8 @@ class Settings:
     def follow(self, settings: dict[str, str]) -> None:
         """From now on these are the settings of the interfaces in use."""
         self._sysctls.follow(settings)
-        self._sysctls.apply(self._manage)
+        self._left = {name: value for name, value in self._left.items() if name not in settings}
+        self.verify()
 
     async def keep(self) -> None:
         """Verify the settings at each audit, and when the kernel tells that one of an interface has changed."""
@@ -66,9 +71,11 @@ class Settings:
             changes.close()
 
     def verify(self) -> None:
-        """Make anew, and log, what is not as wanted any more."""
-        lost = {state.name: state.current for state in self.read() if not state.ok}
-        if lost and self._manage:
-            for state in self._sysctls.apply(manage=True):
-                if state.name in lost:
-                    log.warning("sysctl was changed by someone else", was=lost[state.name], **view.sysctl(state))
+        """Make anew what is not as wanted, and log what somebody has changed."""
+        before, found = self._left, self.read()
+        made = found if all(state.ok for state in found) else self._sysctls.apply(self._manage)
+        self._left = {state.name: state.current for state in made}
+        for was, state in zip(found, made, strict=True):
+            changed = was.current and was.current != before.get(was.name, was.current)
+            if self._manage and changed and not was.ok:
+                log.warning("sysctl was changed by someone else", was=was.current, **view.sysctl(state))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from routerd.core.message import Advertise
-from routerd.core.route import Attributes, Prefix
+from routerd.core.route import Attributes, Prefix, weight
 from routerd.session.codecs import Codecs
 
 WINDOW = 256 << 10
@@ -36,13 +36,15 @@ Piece = tuple[tuple[Prefix, ...], Announced]
 
 @dataclass(slots=True)
 class _Line:
-    """Of one session: what waits, how much that is, and how many octets are on their way."""
+    """Of one session: what waits, how much that is, and how many octets are on their way. `weighed` are the
+    attributes that were counted last: thousands of effects in a row may share them."""
 
     generation: int
     waiting: deque[tuple[Advertise, list[Piece], int]] = field(default_factory=deque)
     next_piece: int = 0
     cost: int = 0
     on_way: int = 0
+    weighed: Attributes | None = None
 
 
 class Outbox:
@@ -77,6 +79,8 @@ class Outbox:
             self._hand_over(line, advertise)
             return
         pieces, cost = self._pieces(advertise)
+        if _small(advertise):
+            cost += _weigh(line, advertise)
         line.waiting.append((advertise, pieces, cost))
         line.cost += cost
         self._move(peer, line)
@@ -144,6 +148,17 @@ def _small(advertise: Advertise) -> bool:
         and len(announced) <= _SMALL
         and all(len(p) <= _SMALL for _, p in announced)
     )
+
+
+def _weigh(line: _Line, change: Advertise) -> int:
+    """Return the octets of attributes that perhaps nobody else has any more when they have waited for long. Those of
+    a large effect are of the whole table, which is there anyway."""
+    octets = 0
+    for attributes, _ in change.announced:
+        if attributes is not line.weighed:
+            line.weighed = attributes
+            octets += weight(attributes)
+    return octets
 
 
 def _cost(piece: Piece) -> int:

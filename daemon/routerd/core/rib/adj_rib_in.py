@@ -51,12 +51,14 @@ class AdjRibIn:
         forget(self.accepted, prefixes)
         forget(self.stale, prefixes)
 
-    def mark_stale(self) -> None:
-        """The session ended: nothing is certain any more. Rejected announcements end with it, and what was stale
-        already goes (RFC 4724 section 4.2, consecutive restarts)."""
-        self._chosen, self._all = [], False
+    def mark_stale(self, *, again: bool) -> None:
+        """The session ended: nothing is certain any more. Rejected announcements end with it. What was stale already
+        goes if the node itself has gone `again` (RFC 4724 section 4.2, consecutive restarts)."""
+        if again or self._all:
+            self._chosen, self._all = list(self.stale), False
+        else:
+            self._chosen = [prefix for prefix in self._chosen if prefix in self.stale]
         if self.stale:
-            self._chosen = list(self.stale)
             self.stale.update(self.accepted)
             self.accepted = {}
         else:

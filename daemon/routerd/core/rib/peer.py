@@ -106,10 +106,10 @@ class Peer:
         """When a ROUTE-REFRESH for a family may be answered."""
         return self.refreshed.get(family, -math.inf) + REFRESH_INTERVAL
 
-    def end(self, reason: str, now: float) -> None:
-        """The session is over: all that it announced is stale."""
+    def end(self, reason: str, now: float, *, again: bool = True) -> None:
+        """The session is over: all that it announced is stale. See `AdjRibIn.mark_stale` for `again`."""
         self.session, self.since, self.reason = None, now, reason
-        self.adj_rib_in.mark_stale()
+        self.adj_rib_in.mark_stale(again=again)
         self.pending_eor = frozenset()
         self.to_refresh.clear()
         self.refreshed.clear()

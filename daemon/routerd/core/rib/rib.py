@@ -179,7 +179,7 @@ class Rib:
         self.listening = False
         for peer in self.peers.values():
             if peer.session is not None:
-                peer.end(reason, now)
+                peer.end(reason, now, again=False)
                 self._stop_telling(peer)
                 peer.router_restarted = True
                 self.deferring = True
@@ -253,17 +253,16 @@ class Rib:
         peer.forget_paths()
         self.hosts.forget(peer.address)
 
-    def forget_dynamic_peers(self, now: float, awaited: Collection[Address]) -> None:
-        """Forget peers of ranges that have been away for long, and those that were awaited and are no more: nodes
-        come and go with new addresses."""
+    def forget_dynamic_peers(self, now: float, kept: Collection[Address]) -> None:
+        """Forget peers of ranges that have been away for long, and those that never came, unless they are `kept`:
+        nodes come and go with new addresses."""
         static = {peer.address for peer in self.config.peers}
-        away = [
-            p for p in self.peers.values() if not p.session and not p.adj_rib_in.stale and p.address not in static
-        ]
+        dynamic = [peer for peer in self.peers.values() if peer.address not in static]
+        away = [p for p in dynamic if p.session is None and p.deadline is None and not p.adj_rib_in.stale]
         gone = [
             peer.address
             for peer in away
-            if peer.packed not in awaited and (not peer.sessions or now - peer.since > FORGET_AFTER)
+            if peer.packed not in kept and (not peer.sessions or now - peer.since > FORGET_AFTER)
         ]
         for address in gone:
             del self.peers[address]

@@ -31,3 +31,13 @@ def unkept_drains(unread: str, unstored: str) -> Iterator[ProblemView]:
             what=f"they will not outlive a restart of routerd: {unstored}",
             remedy="make room there, or let routerd's user write it; it is tried again every second",
         )
+
+
+def ended_record(reason: str) -> Iterator[ProblemView]:
+    """What `--record` asked for could not be written, for this reason; none while it is empty."""
+    if reason:
+        yield ProblemView(
+            where="record",
+            what=f"it has ended: {reason}",
+            remedy="make room, and restart routerd with another file; what is there replays; routing goes on",
+        )

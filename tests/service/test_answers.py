@@ -1,0 +1,50 @@
+"""What the API answers: a question that takes long holds up nobody."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+import pytest
+import structlog
+
+from routerd.core.router import Router
+from routerd.kernel.drops import Drops
+from routerd.kernel.writer import KernelWriter
+from routerd.service import answers as module
+from routerd.service.answers import Answers
+from routerd.service.drains import Drains
+from routerd.service.engine import Engine
+from routerd.service.settings import Settings
+from routerd.session.speaker import Speaker
+from tests.support.core import CONFIG, parse
+from tests.support.netns import Namespace, needs_root, router
+
+__all__ = ["router"]
+
+pytestmark = needs_root
+
+STATIC = CONFIG + '\n[[peers]]\nname = "a"\naddress = "192.168.10.101"\ngroup = "nodes"\n'
+
+
+async def test_buckets_are_not_counted_on_the_event_loop(router: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node may be in thousands of groups, each of which takes a millisecond, and failover waits for nothing."""
+    config, threads = parse(STATIC), list[threading.Thread]()
+
+    def count(_: Iterable[tuple[int, int]]) -> int:
+        threads.append(threading.current_thread())
+        return 7
+
+    monkeypatch.setattr(module, "_count_buckets", count)
+    with router.enter():
+        writer, speaker = KernelWriter(config.fib), Speaker(config, log=structlog.get_logger())
+        engine = Engine(config, Router(config, 0.0), writer, speaker)
+        answers = Answers(engine, speaker, Settings(config.fib), Drains(""), Drops())
+        begun = await answers.set_drain("192.168.10.101", on=True, by="a test")
+        asked = await answers.drain("192.168.10.101")
+        engine.finish()
+        writer.close()
+    assert begun is not None
+    assert asked is not None
+    assert (begun["buckets"], asked["buckets"]) == (7, 7)
+    assert threading.current_thread() not in threads

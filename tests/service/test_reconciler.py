@@ -1,0 +1,65 @@
+"""Reading the kernel again: what fails is tried again soon, and nothing of it is left out."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+
+import pytest
+import structlog
+
+from routerd.config.model import FibSection
+from routerd.core.message import Effect, Input, KernelDump, RouteAudit
+from routerd.core.route import Prefix
+from routerd.core.router import Router
+from routerd.kernel.dump import dump
+from routerd.kernel.writer import KernelWriter
+from routerd.service import reconciler as module
+from routerd.service.engine import Engine
+from routerd.service.reconciler import Reconciler
+from routerd.session.speaker import Speaker
+from tests.support.core import CONFIG, parse
+from tests.support.netns import Namespace, needs_root, router
+
+__all__ = ["router"]
+
+pytestmark = needs_root
+
+
+async def test_an_audit_that_failed_is_made_soon(router: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel may have deleted routes without a word, which nothing but an audit finds."""
+    config = parse(CONFIG)
+    failures = 2
+    audited = asyncio.Event()
+
+    async def audit(expected: dict[Prefix, int], fib: FibSection) -> tuple[RouteAudit, KernelDump]:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise OSError(errno.ENOBUFS, "no memory")
+        return RouteAudit(expected={}, missing=(), wrong={}, unknown={}, foreign={}), dump(fib)
+
+    class Watched(Router):
+        def handle(self, message: Input, now: float) -> list[Effect]:
+            if isinstance(message, RouteAudit):
+                audited.set()
+            return super().handle(message, now)
+
+    with router.enter():
+        monkeypatch.setattr(module, "audit", audit)
+        monkeypatch.setattr(module, "REREAD_DELAY", 0.01)
+        monkeypatch.setattr(module, "AUDIT_SPACING", 0.01)
+        writer = KernelWriter(config.fib)
+        engine = Engine(config, Watched(config, 0.0), writer, Speaker(config, log=structlog.get_logger()))
+        reconciler = Reconciler(config.fib, engine, writer)
+        reconciler.begin()
+        tasks = [asyncio.create_task(each) for each in (reconciler.run(), engine.write_out())]
+        reconciler.routes_stale()
+        try:
+            await asyncio.wait_for(audited.wait(), config.fib.audit_interval / 4)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            engine.finish()
+            writer.close()
