@@ -28,7 +28,7 @@ VIPS = ("172.16.1.1", "172.16.1.2", "fd00:ac10::1", "fd00:ac10::2")
 def labs() -> Iterator[dict[str, Laboratory]]:
     """All labs, their nodes booted: most of the time until they converge is waiting, which they do together. A node
     that comes late to a VIP gets its share an idle timer later."""
-    config = LAB_CONFIG.read_text().replace("[fib]\n", "[fib]\nidle_timer = 3\n")
+    config = LAB_CONFIG.read_text()
     with ExitStack() as stack:
         made = {name: stack.enter_context(laboratory(_plan(kinds), config)) for name, kinds in KINDS.items()}
         for lab in made.values():

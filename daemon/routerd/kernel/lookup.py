@@ -51,7 +51,8 @@ def diversions(routes: Iterable[tuple[Prefix, int]]) -> Iterator[Diversion]:
     of the prefix, by its rules (`ip rule`) and all of its tables. One lookup each, 25 us.
 
     Rules for an interface, a sender or a mark do not count: whose packets are meant nobody can say. Nor does a route
-    of the main table for the same prefix, which is foreign, or about to be changed.
+    of the main table for the same prefix, which is foreign, or about to be changed; with IPv6 no route of the main
+    table does: where routes share a nexthop object the kernel may answer with another one of them.
     """
     for prefix, nexthop in routes:
         try:
@@ -61,7 +62,8 @@ def diversions(routes: Iterable[tuple[Prefix, int]]) -> Iterator[Diversion]:
             continue
         found = wire.attributes(answer, wire.HEADER.size + _RTMSG_SIZE, len(answer))
         (table,) = _U32.unpack(found[_RTA_TABLE])
-        same = table == wire.RT_TABLE_MAIN and answer[wire.HEADER.size + 1] == prefix[0]
+        exact = len(prefix) != IPV4_PREFIX_SIZE or answer[wire.HEADER.size + 1] == prefix[0]
+        same = table == wire.RT_TABLE_MAIN and exact
         if not same and found.get(_RTA_NH_ID) != _U32.pack(nexthop):
             yield Diversion(prefix, 0, table)
 

@@ -114,7 +114,7 @@ def _boot_nodes(lab: Laboratory, show: Show) -> str:
 
 def _converge(lab: Laboratory, show: Show) -> str:
     _wait_for_nodes(lab, _names(lab), 15)
-    lab.wait_for_balance(130)  # a node that boots long after the first joins as if there were flows: idle_timer
+    lab.wait_for_balance(30)
     for option, vip in zip(("-4", "-6"), lab.topology.vips, strict=True):
         command = ("ip", option, "route", "show", vip)
         show(Text(f"$ {' '.join(command)}\n{lab.fabric.router.run(*command).rstrip()}", style="cyan"))
