@@ -80,7 +80,7 @@ class Stage:
     def lose(self, number: int, routes: int) -> float:
         """Close a peer's connection, and return the seconds until no route leads to it."""
         begun = self.peers.do(f"close {number}")
-        return self.fib.without(node(number), routes, self.contender.check) - begun
+        return self.fib.without(node(number), range(routes), self.contender.check) - begun
 
 
 @contextmanager

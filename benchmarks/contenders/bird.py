@@ -13,6 +13,7 @@ from routerd.lab.namespaces import PATH
 def configuration(settings: Settings) -> str:
     """Return bird.conf: one dynamic protocol for whoever dials in, and merged paths for the kernel."""
     export = "export all; next hop self" if settings.advertise else "export none"
+    graceful = "graceful restart on;" if settings.graceful else ""
     return f"""\
 log stderr {{ warning, error, fatal, bug }};
 router id {ROUTER};
@@ -20,6 +21,7 @@ protocol device {{ }}
 protocol kernel {{
     metric {METRIC};
     merge paths yes limit 64;
+    {graceful}
     ipv4 {{ import none; export all; }};
 }}
 protocol bgp nodes {{
@@ -27,6 +29,7 @@ protocol bgp nodes {{
     neighbor range {NETWORK} external;
     dynamic name "node";
     hold time {settings.hold};
+    {graceful}
     ipv4 {{ import all; {export}; }};
 }}
 """
@@ -46,7 +49,8 @@ class Bird(Contender):
     def launch(self) -> None:
         config = self.directory / "bird.conf"
         config.write_text(configuration(self.settings))
-        self.run("bird", "-f", "-c", str(config), "-s", self._socket, "-P", str(self.directory / "bird.pid"))
+        recover = ["-R"] if self.settings.graceful else []
+        self.run("bird", "-f", "-c", str(config), "-s", self._socket, "-P", f"{self.directory}/bird.pid", *recover)
 
     def status_command(self) -> list[str]:
         return ["birdc", "-s", self._socket, "show", "protocols"]
