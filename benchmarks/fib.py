@@ -104,7 +104,9 @@ class Fib:
 
     def withdrawn(self, routes: int, check: Callable[[], None]) -> float:
         """Wait until none of the routes is there, and return when that was."""
-        return self._wait(_sample(range(routes), SAMPLE), lambda found: not found, lambda: self.count() == 0, lambda: True, check)
+        return self._wait(
+            _sample(range(routes), SAMPLE), lambda found: not found, lambda: self.count() == 0, lambda: True, check
+        )
 
     def without(self, gateway: str, routes: Sequence[int], check: Callable[[], None]) -> float:
         """Wait until no route leads to a gateway any more, and return when that was; `routes` are those that did."""

@@ -12,8 +12,8 @@ Run inside a node's namespace. It dials the router from one source address a pee
 Host routes and peers are numbers, counted from 0. Answers are JSON lines, with the monotonic time in seconds: `begun`
 is when the first byte was about to be handed to the kernel, `sent` when it had taken the last one.
 
-With `--redial`, a peer whose session the router ends dials again, every 0.1 s until it is taken, and announces what it
-was told with `tell`, End-of-RIB behind it; `back` is when the last of all peers has.
+With `--redial`, a peer whose session the router ends dials again, every 0.1 s until it is taken, and announces what
+it was told with `tell`, End-of-RIB behind it; `back` is when the last of all peers has.
 """
 
 from __future__ import annotations
@@ -137,9 +137,9 @@ class Generator:
         while self.up < self.options.peers:
             self.turn(1.0)
 
-    def dial(self, number: int, timeout: float = 30.0) -> socket.socket:
+    def dial(self, number: int) -> socket.socket:
         """Open a peer's connection and say OPEN; `up` grows once the router has answered."""
-        source = self.source(number)
+        source, timeout = self.source(number), 1.0 if self.options.redial else 30.0
         with entered(self.options.inside[number] if self.options.inside else 0):
             sock = socket.create_connection((self.options.router, self.options.port), timeout, (source, 0))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -201,7 +201,7 @@ class Generator:
         due = [number for number, at in self.redials.items() if at <= now]
         for number in due[: AHEAD - len(self.heard)]:
             try:
-                self.peers[number] = self.dial(number, 1.0)
+                self.peers[number] = self.dial(number)
                 del self.redials[number]
             except OSError:
                 self.redials[number] = time.monotonic() + REDIAL

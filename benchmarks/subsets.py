@@ -47,12 +47,12 @@ def introduced(placement: Placement, first: int = 0) -> Changes:
     return [(number, held[number], []) for number in order]
 
 
-def rolled(placement: Placement, nodes: int) -> tuple[Placement, Changes]:
+def rolled(placement: Placement, nodes: int, first: int = 0) -> tuple[Placement, Changes]:
     """Let every VIP gain one node and lose another, one change at a time, in any order; return what comes of it."""
     draw = random.Random(nodes + len(placement))
     after: Placement = []
     changes: Changes = []
-    for vip, before in enumerate(placement):
+    for vip, before in enumerate(placement, first):
         gained = draw.choice(sorted(set(range(nodes)) - before))
         lost = draw.choice(sorted(before))
         after.append(before - {lost} | {gained})
