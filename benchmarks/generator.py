@@ -270,10 +270,11 @@ class Generator:
         """Announce and withdraw, peer by peer in this order."""
         data = []
         for number, announced, withdrawn in changes:
+            end = END_OF_RIB if self.options.redial and number not in self.tables else b""
             table = self.tables.setdefault(number, set())
             table.update(announced)
             table.difference_update(withdrawn)
-            data.append((number, self._changes(number, announced, withdrawn)))
+            data.append((number, self._changes(number, announced, withdrawn) + end))
         self.say("begun")
         for number, each in data:
             self.queue(number, each)

@@ -1,4 +1,4 @@
-"""Network namespaces, the router's, the nodes' and a client's, joined by cables. They are gone when the process is."""
+"""Network namespaces, the router's, the nodes' and a client's, joined by cables. They go when the process does."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def node(number: int) -> str:
 class Site:
     """The namespaces; the router's end of the nodes' cable is `eth0`, of the client's `eth1`.
 
-    All nodes are one host, `nodes`, unless they were asked for one by one: then `each` has a namespace for every node,
-    with a link-layer address of its own behind the same cable. Nodes and hosts take in packets to any VIP.
+    All nodes are one host, `nodes`, unless they were asked for one by one: then `each` has a namespace for every
+    node, with a link-layer address of its own behind the same cable. Hosts take in packets to any VIP.
     """
 
     router: Namespace

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,11 +84,10 @@ class _Host:
     def taken(self) -> int:
         """Return how many packets came: those that wait, and those for which there was no room."""
         waiting = 0
-        try:
+        with suppress(BlockingIOError):
             while self._socket.recv(64):
                 waiting += 1
-        except BlockingIOError:
-            return waiting + self._dropped() - self._before
+        return waiting + self._dropped() - self._before
 
     def _dropped(self) -> int:
         names, values = re.findall(r"^Udp: (.*)$", self._counters.read_text(), re.MULTILINE)

@@ -54,8 +54,9 @@ class Stage:
             self.site.introduce(first, count)
         where = ("--source", node(first), "--peers", str(count), "--asn", str(asn))
         hold = ("--hold", str(self.contender.settings.hold))
-        if self.site.each:
-            hold += ("--inside", *(str(place.pid) for place in self.site.each[first : first + count]))
+        inside = [str(place.pid) for place in self.site.each[first : first + count]]
+        if inside:
+            options = (*options, "--inside", *inside)
         peers = Peers(self.site.nodes, module, *where, *hold, *options, check=self.contender.check)
         self.stack.callback(peers.kill)
         self.processes.append(peers)
@@ -86,7 +87,7 @@ class Stage:
         return tables.right(self.fib, wanted(placement), self.contender.check, patience=patience) - begun
 
     def quiet(self, patience: float = PATIENCE) -> None:
-        """Wait until the daemon has digested what it was sent; BenchError if it is still busy after so many seconds."""
+        """Wait until the daemon has digested what it was sent; BenchError if it is busy for so many seconds."""
         before, deadline = -1.0, time.monotonic() + patience
         while (now := processes.cpu(self.contender.pids())) - before > _QUIET:
             if time.monotonic() > deadline:

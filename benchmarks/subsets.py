@@ -34,7 +34,7 @@ def placed(nodes: int, vips: int, each: int, *, distinct: bool = False) -> Place
 
 
 def introduced(placement: Placement, first: int = 0) -> Changes:
-    """Let the nodes announce their VIPs one after the other, nodes and VIPs in any order; `first` is VIP 0's number."""
+    """Let the nodes announce their VIPs one by one, nodes and VIPs in any order; `first` is the number of VIP 0."""
     held: dict[int, list[int]] = {}
     for vip, nodes in enumerate(placement, first):
         for each in nodes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.contenders.contender import Contender, Settings
@@ -29,6 +30,7 @@ protocol bgp nodes {{
     neighbor range {NETWORK} external;
     dynamic name "node";
     hold time {settings.hold};
+    error wait time 1, 1;
     {graceful}
     ipv4 {{ import all; {export}; }};
 }}
@@ -49,7 +51,8 @@ class Bird(Contender):
     def launch(self) -> None:
         config = self.directory / "bird.conf"
         config.write_text(configuration(self.settings))
-        recover = ["-R"] if self.settings.graceful else []
+        # Only a second start recovers: at the first it would wait for nodes that it has not met.
+        recover = ["-R"] if self.settings.graceful and Path(self._socket).exists() else []
         self.run("bird", "-f", "-c", str(config), "-s", self._socket, "-P", f"{self.directory}/bird.pid", *recover)
 
     def status_command(self) -> list[str]:

@@ -13,6 +13,7 @@ from benchmarks.contenders.contender import BenchError
 from benchmarks.figures import Figure, Target
 from benchmarks.flows import Flows
 from benchmarks.net import inside
+from benchmarks.packets import stream
 from benchmarks.stage import Values, stage
 from benchmarks.subsets import placed, wanted
 from benchmarks.works.subsets import PATIENCE
@@ -22,8 +23,8 @@ from routerd.lab.namespaces import Namespace
 
 _DOWN = 1.0
 """Seconds without a carrier: sessions outlive that."""
-_FLOWS = 2
-"""Of every VIP."""
+_FLOWS, _ONCE = 2, 1.0
+"""Flows of every VIP, and how often each sends a packet, in seconds."""
 _RTMGRP_LINK = 1
 _IFF_RUNNING = 0x40
 _IFLA_IFNAME = 3
@@ -36,17 +37,18 @@ def _flap(kind: type[Contender], scale: Scale) -> Values:
         on.ready(nodes, "--redial")
         on.place(placement, PATIENCE)
         on.quiet(PATIENCE)
-        flows = Flows(on.site, range(vips), _FLOWS)
-        on.stack.callback(flows.close)
-        with _carrier(on.site.router) as seen:
+        with stream(on.site, range(vips), _FLOWS, vips * _FLOWS) as _, _carrier(on.site.router) as seen:
+            time.sleep(2 * _ONCE)
+            flows = Flows(on.site, range(vips), _FLOWS)
+            on.stack.callback(flows.close)
             on.site.nodes.ip("link set eth0 down")
             seen(False)
             time.sleep(_DOWN)
             on.site.nodes.ip("link set eth0 up")
             begun = seen(True)
-        right = tables.right(on.fib, wanted(placement), on.contender.check, patience=PATIENCE)
-        on.quiet(PATIENCE)
-        return {"flap": [right - begun], "flap-moved": [float(flows.look())]}
+            right = tables.right(on.fib, wanted(placement), on.contender.check, patience=PATIENCE)
+            on.quiet(PATIENCE)
+            return {"flap": [right - begun], "flap-moved": [float(flows.look())]}
 
 
 @contextmanager

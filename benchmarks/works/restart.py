@@ -1,7 +1,7 @@
 """The daemon is killed and started again under 2,000 groups while packets flow: graceful restart on all sides.
 
-While it is away some VIPs change their nodes: once the last node has said its End-of-RIB, these must be put right, and
-nothing else needs a route message.
+While it is away some VIPs change their nodes: once the last node has said its End-of-RIB, these must be put right,
+and nothing else needs a route message.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ MASS_PATIENCE = 150.0
 """Seconds after which a daemon that is not done has failed."""
 
 
-def _load(kind: type[Contender], scale: Scale, key: str, nodes: int, vips: int, each: int) -> Values:
+def _load(kind: type[Contender], scale: Scale, *, key: str, nodes: int, vips: int, each: int) -> Values:
     count = scale.of(nodes)
     with stage(kind) as on:
         on.ready(count)
@@ -51,7 +51,7 @@ def _lose(on: Stage, placement: Placement, number: int) -> tuple[float, float]:
 
 
 def _mass(
-    kind: type[Contender], scale: Scale, key: str, nodes: int, vips: int, each: int, *, distinct: bool = False
+    kind: type[Contender], scale: Scale, *, key: str, nodes: int, vips: int, each: int, distinct: bool = False
 ) -> Values:
     """Load, and see what daemon and kernel need for it."""
     count = nodes if distinct else scale.of(nodes)
@@ -74,7 +74,7 @@ def _small(key: str, nodes: int, vips: int, each: int) -> Work:
     )
 
 
-def _large(key: str, nodes: int, vips: int, each: int, *, distinct: bool = False) -> Work:
+def _large(key: str, nodes: int, vips: int, each: int, distinct: bool = False) -> Work:
     size = f"{nodes} nodes x {vips:,} VIPs on {each} each"
     size += ", no two on the same" if distinct else ""
     return Work(
