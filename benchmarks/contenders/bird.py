@@ -14,10 +14,12 @@ from routerd.lab.namespaces import PATH
 def configuration(settings: Settings) -> str:
     """Return bird.conf: one dynamic protocol for whoever dials in, and merged paths for the kernel."""
     export = "export all; next hop self" if settings.advertise else "export none"
+    wait = "graceful restart wait 10;" if settings.graceful else ""
     graceful = "graceful restart on;" if settings.graceful else ""
     return f"""\
 log stderr {{ warning, error, fatal, bug }};
 router id {ROUTER};
+{wait}
 protocol device {{ }}
 protocol kernel {{
     metric {METRIC};
