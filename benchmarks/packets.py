@@ -54,6 +54,8 @@ def stream(site: Site, vips: range, each: int, rate: int) -> Iterator[Callable[[
             start_new_session=True,
         )
         stack.callback(sender.kill)
+        assert sender.stdout is not None
+        sender.stdout.readline()  # it is about to send
 
         def finish() -> Report:
             said = json.loads(sender.communicate(timeout=10)[0])
@@ -106,6 +108,7 @@ def send(rate: int, each: int, vips: range) -> None:
             sockets.append(sock)
     calls = [sock.send for sock in sockets]
     count = done = 0
+    print("ready", flush=True)
     started = time.monotonic()
     while not select.select([sys.stdin], [], [], 0 if count < done else 0.001)[0]:
         done = int((time.monotonic() - started) * rate)

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from benchmarks.figures import ROUTERD, Figure, Measured, Results
 
-_LABEL, _WIDTH, _RIGHT, _BAR, _GAP, _TOP, _BOTTOM = 270, 900, 90, 9, 10, 50, 30
+_LABEL, _WIDTH, _RIGHT, _BAR, _GAP, _TOP, _BOTTOM = 300, 930, 90, 9, 10, 50, 30
 """Pixels: the column of titles, the whole, room for the last values, a bar, between works, above and below."""
 _COLOURS = {ROUTERD: "#1b6ca8", "frr": "#c8553d", "bird": "#7a9e3f"}
 _TITLES = {ROUTERD: "routerd", "frr": "FRR", "bird": "BIRD"}

@@ -48,8 +48,8 @@ def _beside(kind: type[Contender], scale: Scale) -> Values:
             on.quiet(PATIENCE)
             broken = flows.look()
             report = finish()
-        if not report.sent or report.lost == report.sent:
-            raise BenchError(f"no packet of {report.sent} arrived: the flows say nothing")
+        if report.rate < _RATE * carrying / 2:
+            raise BenchError(f"only {report.rate:.0f} packets a second were sent: the machine is too busy")
         return {
             "beside": [took],
             "beside-broken": [float(broken)],
@@ -61,9 +61,9 @@ WORKS = (
     Work(
         "beside",
         (
-            Figure("beside", "load 2,000 VIPs while flows run to 100 others"),
-            Figure("beside-broken", "the same: broken flows of 1,000", "n", Target(absolute=0)),
-            Figure("beside-lost", "the same: packets lost", "n", Target(absolute=0)),
+            Figure("beside", "load 2,000 VIPs beside flows to 100 others"),
+            Figure("beside-broken", "flows broken by that load, of 1,000", "n", Target(absolute=0)),
+            Figure("beside-lost", "packets to them that were lost", "n", Target(absolute=0)),
         ),
         _beside,
     ),

@@ -79,8 +79,8 @@ WORKS = (
     Work(
         "flap",
         (
-            Figure("flap", "link down and up under 2,000 VIPs on 3 of 50 each", target=Target(absolute=0.5)),
-            Figure("flap-moved", "the same: flows on another node, of 4,000", "n", Target(absolute=0)),
+            Figure("flap", "link down and up under 2,000 VIPs", target=Target(absolute=0.5)),
+            Figure("flap-moved", "flows that a link flap moved, of 4,000", "n", Target(absolute=0)),
         ),
         _flap,
     ),

@@ -51,7 +51,7 @@ def _restart(kind: type[Contender], scale: Scale) -> Values:
         if not report.sent:
             raise BenchError("no packet was sent")
         return {
-            "restart": [max(0.0, right - back)],
+            "restart": [right - back],
             "restart-lost": [float(report.lost)],
             "restart-messages": [float(needless)],
         }

@@ -66,7 +66,7 @@ def _mass(
 
 
 def _small(key: str, nodes: int, vips: int, each: int) -> Work:
-    title = f"load {nodes} nodes x {vips:,} VIPs on {each} each"
+    title = f"load {vips:,} VIPs on {each} of {nodes} nodes each"
     return Work(
         f"subsets-{key}",
         (Figure(f"subsets-{key}", title),),
@@ -75,8 +75,7 @@ def _small(key: str, nodes: int, vips: int, each: int) -> Work:
 
 
 def _large(key: str, nodes: int, vips: int, each: int, distinct: bool = False) -> Work:
-    size = f"{nodes} nodes x {vips:,} VIPs on {each} each"
-    size += ", no two on the same" if distinct else ""
+    size = f"{vips:,} groups of {each} nodes" if distinct else f"{vips:,} VIPs on {each} of {nodes} nodes"
     return Work(
         f"subsets-{key}",
         (
@@ -89,8 +88,6 @@ def _large(key: str, nodes: int, vips: int, each: int, distinct: bool = False) -
     )
 
 
-_FIFTY = "50 nodes x 2,000 VIPs on 3 each"
-
 WORKS = (
     _small("10-100", 10, 100, 2),
     _small("10-500", 10, 500, 3),
@@ -98,10 +95,10 @@ WORKS = (
     Work(
         "subsets-50",
         (
-            Figure("subsets-50", f"load {_FIFTY}", target=Target(frr=1.0)),
-            Figure("subsets-50-cpu", f"CPU time to load {_FIFTY}", target=Target(absolute=3.45)),
-            Figure("subsets-gone", f"lose 1 node: {_FIFTY}", target=Target(absolute=0.005)),
-            Figure("subsets-whole", "the same, until all groups are whole", target=Target(absolute=0.1)),
+            Figure("subsets-50", "load 2,000 VIPs on 3 of 50 nodes each", target=Target(frr=1.0)),
+            Figure("subsets-50-cpu", "CPU time to load 2,000 VIPs on 3 of 50 nodes", target=Target(absolute=3.45)),
+            Figure("subsets-gone", "lose 1 of 50 nodes, 2,000 VIPs on 3 each", target=Target(absolute=0.005)),
+            Figure("subsets-whole", "lose 1 of 50 nodes: all groups whole again", target=Target(absolute=0.1)),
         ),
         _fifty,
     ),
