@@ -53,6 +53,7 @@ def stream(site: Site, vips: range, each: int, rate: int) -> Iterator[Callable[[
             text=True,
             start_new_session=True,
         )
+        stack.enter_context(sender)
         stack.callback(sender.kill)
         assert sender.stdout is not None
         sender.stdout.readline()  # it is about to send

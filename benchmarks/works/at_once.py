@@ -36,6 +36,7 @@ WORKS = tuple(
         f"at-once-{peers}",
         (Figure(f"at-once-{peers}", f"lose {peers:,} peers at once", target=Target(absolute=seconds)),),
         partial(_at_once, peers=peers),
+        mass=peers >= 1_000,
     )
     for peers, seconds in ((250, 0.1), (1_000, 1.0))
 )
