@@ -9,7 +9,7 @@ left. Members that gain in one step gain in the reverse of the order in which th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from routerd.core.message import Member
@@ -60,17 +60,17 @@ def steps(layout: Sequence[int], stand_in: int) -> Iterator[tuple[Member, ...]]:
     yield _step(counts, gaining, stand_in, left)
 
 
-def complete(layout: Sequence[int], members: Sequence[Member], widest: int) -> tuple[Member, ...]:
-    """Return the members with weights that move no bucket, those included that the layout gives none.
+def held(counts: Mapping[int, int], members: Sequence[Member], widest: int) -> tuple[Member, ...]:
+    """Return the members with weights that move no bucket; `counts` is how many each has.
 
-    Empty if each has one, or if weights up to `widest` cannot say it: they are in the group once it is balanced.
+    Those that have none come first, with the least weight: they want none, as far as weights up to `widest` can say it.
     """
-    counts = Counter(layout)
-    absent = [member.id for member in members if member.id not in counts]
-    scale = widest // max(counts.values())
-    if not absent or scale <= 2 * len(absent):
-        return ()
-    return (*map(Member, absent), *(Member(id, scale * count) for id, count in counts.items()))
+    most = max((counts.get(member.id, 0) for member in members), default=0)
+    if not most:
+        return tuple(members)
+    scale = widest // most or widest / most
+    weighed = [Member(member.id, max(1, round(scale * counts.get(member.id, 0)))) for member in members]
+    return tuple(sorted(weighed, key=lambda member: member.weight))
 
 
 def settled(layout: Sequence[int], members: Sequence[Member]) -> tuple[Member, ...]:

@@ -39,6 +39,10 @@ class Memory:
         self._members[group] = members
         self._unsettled[group] = None
 
+    def members(self, group: int) -> tuple[Member, ...]:
+        """Return the members with which a group was last written."""
+        return self._members.get(group, ())
+
     def lost(self, nexthop: int) -> None:
         """A nexthop object was deleted: the buckets of all its groups have moved."""
         self._lost.add(nexthop)

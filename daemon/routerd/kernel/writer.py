@@ -9,6 +9,7 @@ that is not ours, and no route such a group.
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -33,7 +34,7 @@ from routerd.core.route import Prefix
 from routerd.kernel import batch, lookup, messages, wire
 from routerd.kernel.buckets import Buckets
 from routerd.kernel.compat import CompatMode
-from routerd.kernel.layout import complete, lay_out, settled, steps
+from routerd.kernel.layout import held, lay_out, settled, steps
 from routerd.kernel.memory import Memory
 from routerd.kernel.owned import OwnedRoutes
 from routerd.kernel.requests import Refusals, Requests
@@ -67,6 +68,7 @@ class KernelWriter:
         try:
             self._spare = Spare(self._requests, fib.spare_ids)
             self.supports_resilient, self.wide_weights = self._probe()
+            self._widest = _WIDE if self.wide_weights else _NARROW
         except OSError:
             self.close()
             raise
@@ -134,7 +136,9 @@ class KernelWriter:
             case SetGroup():
                 if foreign := [member.id for member in operation.members if not self.owns(member.id)]:
                     return [WriteFailed(operation, errno.EINVAL, _not_ours(foreign[0]))]
-                return [] if operation.like and self._continue(operation) else self._set_group(operation)
+                if operation.like and self._continue(operation):
+                    return []
+                return self._set_group(self._held(operation) if operation.hold else operation)
 
     def _set_group(self, operation: SetGroup) -> Sequence[WriteFailed | GroupLost]:
         members = operation.members if self.wide_weights else messages.narrow(operation.members)
@@ -147,6 +151,17 @@ class KernelWriter:
         if not failures and operation.known and not there:
             return [GroupLost(group.id)]
         return failures
+
+    def _held(self, group: SetGroup) -> SetGroup:
+        """Return a group with weights that say what each member has."""
+        members = self.memory.members(group.id)
+        if len(members) == 1:
+            return replace(group, members=held({members[0].id: group.buckets}, group.members, self._widest))
+        try:
+            counts = Counter(owner for _, owner, _ in lookup.buckets(group.id))
+        except OSError:
+            return group  # it is gone, and is made anew
+        return replace(group, members=held(counts, group.members, self._widest))
 
     def _make(self, operation: SetNexthop | SetGroup, request: bytes) -> list[WriteFailed]:
         with self._compat.off():
@@ -191,9 +206,8 @@ class KernelWriter:
             return False  # the id is somebody else's
         flags = wire.NLM_F_CREATE | wire.NLM_F_REPLACE
         requests = [messages.set_group(replace(group, members=members), flags) for members in others]
-        widest = _WIDE if self.wide_weights else _NARROW
-        if every := settled(layout, group.members) or complete(layout, group.members, widest):
-            requests.append(messages.set_group(replace(group, members=every), flags))
+        every = settled(layout, group.members) or held(Counter(layout), group.members, self._widest)
+        requests.append(messages.set_group(replace(group, members=every), flags))
         refused = self._requests.transmit([*requests, messages.delete_nexthop(stand_in)])
         if refused:
             self._requests.transmit([messages.delete_nexthop(group.id)])

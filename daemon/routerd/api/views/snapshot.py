@@ -185,7 +185,7 @@ def groups(router: Router) -> list[GroupView]:
             type="resilient" if group.buckets else "hash-threshold",
             buckets=group.buckets,
             prefixes=group.users,
-            balanced=group.id not in router.fib.groups.rebalance,
+            balanced=group not in router.fib.groups.settling,
             members=_members(router, group, owners),
         )
         for group in shown
@@ -211,7 +211,7 @@ def _members(router: Router, group: Group, owners: dict[Gateway, list[str]]) -> 
             weight=weight,
             peers=owners.get(gateway, []),
         )
-        for gateway, weight in router.fib.groups.weights(group).items()
+        for gateway, weight in group.legs.items()
     ]
 
 

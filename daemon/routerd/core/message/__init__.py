@@ -11,6 +11,7 @@ from routerd.core.message.effect import (
     CloseSession,
     Effect,
     Event,
+    FindUnused,
     Identify,
     InspectGroups,
     Program,
@@ -27,6 +28,7 @@ from routerd.core.message.kernel import (
     GroupActivity,
     GroupLost,
     GroupMade,
+    GroupsUnused,
     Identified,
     Interface,
     KernelDump,
@@ -79,6 +81,7 @@ __all__ = [
     "Effect",
     "Event",
     "Fault",
+    "FindUnused",
     "ForeignBgp",
     "ForeignRoute",
     "ForeignRoutes",
@@ -87,6 +90,7 @@ __all__ = [
     "GroupActivity",
     "GroupLost",
     "GroupMade",
+    "GroupsUnused",
     "HostState",
     "Identified",
     "Identify",
@@ -146,6 +150,7 @@ Input = (
     | NeighbourState
     | Identified
     | GroupMade
+    | GroupsUnused
     | GroupLost
     | Drain
 )
