@@ -15,7 +15,7 @@ from routerd.config.model import Config
 from routerd.core.fib.adopt import adopt
 from routerd.core.fib.drift import Mended, mend_changes, mend_objects, mend_routes
 from routerd.core.fib.fib import Fib
-from routerd.core.fib.model import WIDEST, Shape, in_order
+from routerd.core.fib.model import NEVER, WIDEST, Shape, in_order
 from routerd.core.gateway_health import GatewayHealth, Reason
 from routerd.core.message import (
     DeleteRoutes,
@@ -63,6 +63,9 @@ from routerd.core.route import Prefix, format_address
 
 MOVE_PATIENCE = 1.0
 """Seconds that prefixes wait at most for the rest of a shared group before they leave it."""
+BURST_PAUSE, BURST_PATIENCE = 0.02, 0.1
+"""Seconds without news after which a burst of changes is over, and seconds after which its planning goes on anyway. The
+nodes of an address announce it one after the other: each group that is written once, complete, is two writes less."""
 INTRODUCTION_PAUSE = 0.1
 """Seconds without an UPDATE, after which a node that has just come has said what it announces, or at least a part."""
 DRAIN_INTERVAL = 5.0
@@ -84,6 +87,9 @@ class Router:
         self.refusals = Refusals(self.fib.refused)
         self.foreign_bgp = ForeignBgp()
         self._moves_since: float | None = None
+        self._burst_since: float | None = None
+        self._news_at = now
+        self._news = False
         self._introduced_at: float | None = None
         self._adoption_ends: float | None = None
         self._drains_at = now
@@ -91,7 +97,14 @@ class Router:
     @property
     def busy(self) -> bool:
         """Whether Work and Settle would find something to do."""
-        return self.fib.unfinished or self._purging
+        return (self.fib.unfinished and self._burst_ends is None) or self._purging
+
+    @property
+    def _burst_ends(self) -> float | None:
+        """When the planning of a burst goes on at the latest; None if it does not pause."""
+        if self._burst_since is None or self._burst_since == NEVER:
+            return None
+        return min(self._news_at + BURST_PAUSE, self._burst_since + BURST_PATIENCE)
 
     @property
     def _purging(self) -> bool:
@@ -120,7 +133,7 @@ class Router:
         deadlines += [peer.silence_ends for peer in self.rib.peers.values()]
         if self._moves_since is not None:
             deadlines.append(self._moves_since + MOVE_PATIENCE)
-        deadlines += [self._introduced_at, self._adoption_ends, self.refusals.again_at, self.fib.groups.settling.next]
+        deadlines += [self._burst_ends, self._introduced_at, self._adoption_ends, self.refusals.again_at, self.fib.groups.settling.next]
         if self.fib.groups.clinging:
             deadlines.append(self._drains_at)
         return min((each for each in deadlines if each is not None and each < math.inf), default=None)
@@ -194,6 +207,7 @@ class Router:
             before, after = self.rib.loc_rib.decision(old), self.rib.loc_rib.decision(new)
             if (after.members, after.leaving) != (before.members, before.leaving):
                 self.fib.want(prefixes, after.members, after.leaving)
+                self._news = True
         if changes:
             self.rib.export(changes)
 
@@ -202,7 +216,14 @@ class Router:
             return []
         self._revive()
         self._drain()
-        effects = self._plan(now)
+        if self._news:
+            self._news_at, self._news = now, False
+        ends = self._burst_ends
+        effects: list[Effect] = []
+        if ends is None or now >= ends:
+            effects += self._plan(now)
+            pauses = self._burst_since is None
+            self._burst_since = None if not self.fib.behind else now if pauses else NEVER
         if self.fib.has_waiting():
             since = self._moves_since = now if self._moves_since is None else self._moves_since
             self._introduced_at = self._introduction_ends(now)

@@ -60,6 +60,31 @@ def steps(layout: Sequence[int], stand_in: int) -> Iterator[tuple[Member, ...]]:
     yield _step(counts, gaining, stand_in, left)
 
 
+def made(buckets: int, members: Sequence[Member]) -> list[tuple[int, int]]:
+    """Return the layout of a group that is made with these members: a run each, in the reverse of their order. The
+    kernel rounds the sum of weights up to a member (nh_res_group_rebalance in net/ipv4/nexthop.c)."""
+    total = sum(member.weight for member in members)
+    runs: list[tuple[int, int]] = []
+    begin = weight = 0
+    for member in members:
+        weight += member.weight
+        end = (buckets * weight + total // 2) // total
+        if end > begin:
+            runs.append((member.id, end - begin))
+        begin = end
+    return runs[::-1]
+
+
+def at_once(runs: Sequence[tuple[int, int]], members: Sequence[Member]) -> tuple[Member, ...]:
+    """Return the members in the order in which a group of this layout can be made with one message; empty if there is
+    none."""
+    weights = {member.id: member for member in members}
+    order = tuple(weights[id] for id, _ in reversed(runs) if id in weights)
+    if len(order) != len(members) or len(runs) != len(members):
+        return ()
+    return order if made(sum(length for _, length in runs), order) == list(runs) else ()
+
+
 def held(counts: Mapping[int, int], members: Sequence[Member], widest: int) -> tuple[Member, ...]:
     """Return the members with weights that move no bucket; `counts` is how many each has.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Mapping
+from itertools import groupby
 
 from routerd.core.message import Gateway, Member
 from routerd.kernel import lookup
@@ -17,10 +18,12 @@ from routerd.kernel import lookup
 AT_ONCE = 16
 """Groups that are read at a time: each takes some milliseconds."""
 _LIMIT = 1 << 21
-"""Buckets that are remembered, of two octets each; the longest not read go first."""
+"""Numbers that are remembered, of two octets each, two a run of buckets; the longest not read go first."""
 
+Runs = list[tuple[int, int]]
+"""The members of buckets in the order of their index, each with how many follow one another."""
 Layout = tuple[tuple[Gateway, ...], "array[int]"]
-"""Gateways, and for every bucket the index of its own among them."""
+"""Gateways, and the runs of buckets: the index of a gateway, and the length, by turns."""
 
 
 class Memory:
@@ -53,14 +56,26 @@ class Memory:
         self._unsettled.pop(group, None)
         self._drop(group)
 
-    def recall(self, group: int, members: tuple[Member, ...]) -> list[lookup.Bucket]:
+    def recall(self, group: int, members: tuple[Member, ...]) -> Runs:
         """Return the buckets of a group that is gone, by the nexthop objects of these members; others are 0."""
         if group not in self._layouts:
             return []
-        gateways, owners = self._layouts[group]
+        gateways, runs = self._layouts[group]
         ids = {self._gateways.get(member.id): member.id for member in members}
         here = [ids.get(gateway, 0) for gateway in gateways]
-        return [(index, here[owner], 0.0) for index, owner in enumerate(owners)]
+        return [(here[owner], length) for owner, length in zip(runs[::2], runs[1::2], strict=True)]
+
+    def counts(self, group: int) -> dict[Gateway, int]:
+        """Return how many buckets each gateway had when the group was last read; empty if it never was."""
+        gateways, runs = self._layouts.get(group, ((), array("H")))
+        counts = dict.fromkeys(gateways, 0)
+        for owner, length in zip(runs[::2], runs[1::2], strict=True):
+            counts[gateways[owner]] += length
+        return counts
+
+    def made(self, group: int, runs: Runs) -> None:
+        """A group was made with this layout."""
+        self._note(group, runs)
 
     def read(self) -> None:
         """Read some of the groups that have changed. Blocking, for a thread; raises OSError if netlink fails."""
@@ -75,22 +90,24 @@ class Memory:
             try:
                 found = lookup.buckets(group)
             except OSError:
+                self._members.pop(group, None)
                 continue  # it is gone: what is known of it is what it was
-            if self._note(group, found) and not _is_settled(found, members):
+            runs = [(owner, len(list(run))) for owner, run in groupby(owner for _, owner, _ in found)]
+            if self._note(group, runs) and not _is_settled(runs, members):
                 self._unsettled[group] = None
 
-    def _note(self, group: int, found: list[lookup.Bucket]) -> bool:
+    def _note(self, group: int, runs: Runs) -> bool:
         """Keep a layout; False if what was read is not of this moment: one of the objects is gone already."""
         gateways: dict[Gateway, int] = {}
-        owners = array("H")
-        for _, id_, _ in found:
+        kept = array("H")
+        for id_, length in runs:
             gateway = self._gateways.get(id_)
             if gateway is None:
                 return False
-            owners.append(gateways.setdefault(gateway, len(gateways)))
+            kept.extend((gateways.setdefault(gateway, len(gateways)), length))
         self._drop(group)
-        self._layouts[group] = (tuple(gateways), owners)
-        self._size += len(owners)
+        self._layouts[group] = (tuple(gateways), kept)
+        self._size += len(kept)
         while self._size > _LIMIT:
             self._drop(next(iter(self._layouts)))
         return True
@@ -100,6 +117,9 @@ class Memory:
         self._size -= len(layout[1]) if layout is not None else 0
 
 
-def _is_settled(found: list[lookup.Bucket], members: tuple[Member, ...]) -> bool:
-    counts, total = Counter(owner for _, owner, _ in found), sum(member.weight for member in members)
-    return all(abs(counts[member.id] - len(found) * member.weight / total) <= 1 for member in members)
+def _is_settled(runs: Runs, members: tuple[Member, ...]) -> bool:
+    counts, total = Counter[int](), sum(member.weight for member in members)
+    for owner, length in runs:
+        counts[owner] += length
+    buckets = counts.total()
+    return all(abs(counts[member.id] - buckets * member.weight / total) <= 1 for member in members)

@@ -34,7 +34,7 @@ from routerd.core.route import Prefix
 from routerd.kernel import batch, lookup, messages, wire
 from routerd.kernel.buckets import Buckets
 from routerd.kernel.compat import CompatMode
-from routerd.kernel.layout import held, lay_out, settled, steps
+from routerd.kernel.layout import at_once, held, lay_out, made, settled, steps
 from routerd.kernel.memory import Memory
 from routerd.kernel.owned import OwnedRoutes
 from routerd.kernel.requests import Refusals, Requests
@@ -174,8 +174,9 @@ class KernelWriter:
         if isinstance(operation, SetGroup):
             if operation.buckets:
                 self.memory.written(operation.id, operation.members)
-            if not self.owns(operation.id):
+            if operation.buckets and not self.owns(operation.id):
                 self.buckets.made(operation.id)
+                self.memory.made(operation.id, made(operation.buckets, operation.members))
         self._nexthops.add(operation.id)
         return []
 
@@ -183,18 +184,23 @@ class KernelWriter:
         """Make a group with the buckets of another one, or of its own when it was lost, flows and all; False if that
         cannot be."""
         try:
-            found = lookup.buckets(group.like)
-        except OSError:  # the other group is gone: all that is known of it may carry flows
-            found = self.memory.recall(group.like, group.members)
-            busy = frozenset(index for index, owner, _ in found if owner)
-        else:
-            if group.like == group.id:
-                return False
-            busy = frozenset(index for index, _, _ in self.buckets.used(found, group.like, group.idle_timer))
+            read = lookup.buckets(group.like) if group.like != group.id else []
+        except OSError:
+            read = []
+        if read:
+            busy = {index for index, _, _ in self.buckets.used(read, group.like, group.idle_timer)}
+            found = [(owner, index in busy) for index, owner, _ in read]
+        else:  # it is gone: all that is known of it may carry flows
+            runs = self.memory.recall(group.like, group.members)
+            if order := at_once(runs, group.members):
+                remade = replace(group, members=order)
+                refused = self._requests.transmit([messages.set_group(remade, CREATE)])
+                return not refused and self._continued(group, frozenset(range(group.buckets)))
+            found = [(owner, owner != 0) for owner, length in runs for _ in range(length)]
         gateway = self._gateways.get(group.members[0].id)
-        if not busy or gateway is None:
+        if not any(busy for _, busy in found) or gateway is None:
             return False
-        layout = lay_out([(owner, index in busy) for index, owner, _ in found], group.members)
+        layout = lay_out(found, group.members)
         if layout is None or len(found) != group.buckets or not (self.wide_weights or group.buckets <= 256):
             return False
         stand_in = self._spare.make(gateway)
@@ -212,6 +218,9 @@ class KernelWriter:
         if refused:
             self._requests.transmit([messages.delete_nexthop(group.id)])
             return False
+        return self._continued(group, frozenset(index for index, (_, busy) in enumerate(found) if busy))
+
+    def _continued(self, group: SetGroup, busy: frozenset[int]) -> bool:
         self._nexthops.add(group.id)
         self.buckets.made(group.id, busy)
         self.memory.written(group.id, group.members)

@@ -56,6 +56,11 @@ class Fib:
         return bool(self._pending or self.groups.changed or self.groups.empty)
 
     @property
+    def behind(self) -> bool:
+        """Whether more prefixes want something than the last plan took up."""
+        return bool(self._pending)
+
+    @property
     def unfinished(self) -> bool:
         """Whether the last plan left a part of what was due to the next one."""
         return bool(self._pending or self.groups.changed)
@@ -106,7 +111,7 @@ class Fib:
         if deleted:
             operations.append(DeleteRoutes(tuple(deleted)))
         self._lost.forget(now)
-        return [*self._rewrite(now), *operations, *self.groups.sweep()]
+        return [*operations, *self._rewrite(now), *self.groups.sweep()]
 
     def part(self, now: float) -> list[Operation]:
         """Let prefixes leave groups whose others want something else for good; a part of them, if they are many."""
