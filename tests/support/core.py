@@ -233,7 +233,7 @@ class Simulation:
                 self.take(Work())
                 self.take(Settle())
             self.take(Settle())
-            if self.router.fib.has_waiting():
+            if self.router.fib.has_waiting() or (self.router.synchronised and self.router.fib.behind):
                 self.now += MOVE_PATIENCE  # a node that has just come may still say more
             elif not self.router.busy:
                 return

@@ -97,7 +97,8 @@ class Router:
     @property
     def busy(self) -> bool:
         """Whether Work and Settle would find something to do."""
-        return (self.fib.unfinished and self._burst_ends is None) or self._purging
+        pauses = self._burst_ends is not None and not self.fib.groups.changed
+        return (self.synchronised and self.fib.unfinished and not pauses) or self._purging
 
     @property
     def _burst_ends(self) -> float | None:
@@ -133,7 +134,8 @@ class Router:
         deadlines += [peer.silence_ends for peer in self.rib.peers.values()]
         if self._moves_since is not None:
             deadlines.append(self._moves_since + MOVE_PATIENCE)
-        deadlines += [self._burst_ends, self._introduced_at, self._adoption_ends, self.refusals.again_at, self.fib.groups.settling.next]
+        deadlines += [self._burst_ends, self._introduced_at, self._adoption_ends]
+        deadlines += [self.refusals.again_at, self.fib.groups.settling.next]
         if self.fib.groups.clinging:
             deadlines.append(self._drains_at)
         return min((each for each in deadlines if each is not None and each < math.inf), default=None)
@@ -219,16 +221,18 @@ class Router:
         if self._news:
             self._news_at, self._news = now, False
         ends = self._burst_ends
-        effects: list[Effect] = []
-        if ends is None or now >= ends:
-            effects += self._plan(now)
+        if ends is not None and now < ends:
+            effects = self._program(self.fib.rewrite(now))
+        else:
+            effects = self._plan(now)
             pauses = self._burst_since is None
             self._burst_since = None if not self.fib.behind else now if pauses else NEVER
         if self.fib.has_waiting():
             since = self._moves_since = now if self._moves_since is None else self._moves_since
             self._introduced_at = self._introduction_ends(now)
             # While a purge runs its prefixes come in slices, and they belong together.
-            if not self._purging and ((quiet and self._introduced_at is None) or now - since >= MOVE_PATIENCE):
+            due = (quiet and self._introduced_at is None) or now - since >= MOVE_PATIENCE
+            if self.fib.parting or (due and not self._purging):
                 effects += self._program(self.fib.part(now))
         if not self.fib.has_waiting() or self._purging:
             self._moves_since = self._introduced_at = None

@@ -6,7 +6,6 @@ The model says what should be there, the ids included, and that is what comes ba
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 
 from routerd.core.fib.adopt import legs_of, own_groups, own_nexthops, timers_differ
 from routerd.core.fib.fib import Fib
@@ -68,7 +67,7 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
     # the RIB wants then is about to change anyway.
     operations += [SetNexthop(groups.nexthops[gateway], gateway) for gateway in lost]
     for group in damaged:
-        operations += fib.rewritten(group, partial(groups.write, group, now, damaged=True))
+        operations += fib.rewritten(group, now, damaged=True)
     unknown = [id for id in kernel if id not in groups.by_id]
     wrong += [f"group {id} was not expected" for id in unknown]
     operations += [DeleteNexthop(id) for id in [*unknown, *surplus]]

@@ -10,7 +10,7 @@ A gateway that fails is one nexthop object less: the kernel takes it out of ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import islice, repeat
 
 from routerd.core.fib.groups import Groups
@@ -24,9 +24,9 @@ BULK = 512
 """Prefixes that come together and want the same: so many are a table, and share a group."""
 FEW = 8
 """Prefixes that leave a shared group together: so many get a group each."""
-AT_ONCE = 128
-"""Operations that one plan asks for, or a few more: some milliseconds."""
-LIKE = 32
+AT_ONCE = 64
+"""Groups that are made or changed in one plan: some milliseconds."""
+LIKE = 16
 """How many of them a group counts for that is laid out like another one."""
 
 
@@ -41,6 +41,8 @@ class Fib:
         self._apart: dict[Group, None] = {}
         """Groups of which some prefixes want something else than the others."""
         self._lost = Lost()
+        self.parting = False
+        """Whether the last `part` left a part of what was due to the next one."""
 
     # ------------------------------------------------------------------------------------------ what is wanted
 
@@ -63,7 +65,7 @@ class Fib:
     @property
     def unfinished(self) -> bool:
         """Whether the last plan left a part of what was due to the next one."""
-        return bool(self._pending or self.groups.changed)
+        return bool(self._pending or self.groups.changed) or self.parting
 
     def has_waiting(self) -> bool:
         """Tell whether prefixes wait for the rest of their group before they leave it."""
@@ -91,7 +93,7 @@ class Fib:
             if group is None:
                 added, some = self._add(wanted, prefixes, room, now) if wanted.members else ([], prefixes)
                 operations += added
-                room = room - len(added) if some is prefixes else 0
+                room = room - (len(added) + 1) // 2 if some is prefixes else 0
             else:
                 some = prefixes
                 touched[group] = None
@@ -111,7 +113,7 @@ class Fib:
         if deleted:
             operations.append(DeleteRoutes(tuple(deleted)))
         self._lost.forget(now)
-        return [*operations, *self._rewrite(now), *self.groups.sweep()]
+        return [*operations, *self.rewrite(now)]
 
     def part(self, now: float) -> list[Operation]:
         """Let prefixes leave groups whose others want something else for good; a part of them, if they are many."""
@@ -127,9 +129,12 @@ class Fib:
                 operations += self._part(group, wanted, some, now, shared=not alone)
                 room -= LIKE
             self._agree(group)
-        return [*operations, *self._rewrite(now), *self.groups.sweep()]
+        self.parting = bool(self._apart)
+        return [*operations, *self.rewrite(now)]
 
-    def _add(self, wanted: Wanted, prefixes: list[Prefix], room: int, now: float) -> tuple[list[Operation], list[Prefix]]:
+    def _add(
+        self, wanted: Wanted, prefixes: list[Prefix], room: int, now: float
+    ) -> tuple[list[Operation], list[Prefix]]:
         """Give prefixes a route that have none: one group for all, or one each, and then as many as there is room
         for. Return the operations and the prefixes that they are for."""
         if self._lost and (lost := self._lost.take(prefixes)):
@@ -147,7 +152,9 @@ class Fib:
         group, made = (found, []) if found is not None else groups.make(wanted, now, shared=True, born=now)
         return [*made, *self._join(prefixes, group)], prefixes
 
-    def _revive(self, lost: dict[Group, list[Prefix]], wanted: Wanted, prefixes: list[Prefix], now: float) -> list[Operation]:
+    def _revive(
+        self, lost: dict[Group, list[Prefix]], wanted: Wanted, prefixes: list[Prefix], now: float
+    ) -> list[Operation]:
         """Give prefixes the groups again that they had when the kernel deleted these with their last member, as when
         a link goes down: flows are there still."""
         operations: list[Operation] = []
@@ -175,7 +182,9 @@ class Fib:
                 return
         self._apart[group] = None
 
-    def _part(self, source: Group, wanted: Wanted, prefixes: list[Prefix], now: float, *, shared: bool) -> list[Operation]:
+    def _part(
+        self, source: Group, wanted: Wanted, prefixes: list[Prefix], now: float, *, shared: bool
+    ) -> list[Operation]:
         """Part prefixes from the others of their group, along with the buckets that their flows use."""
         installed = self._leave(prefixes, now)
         if source.adapted and source.legs and source.buckets:
@@ -239,22 +248,22 @@ class Fib:
             for group in self.groups.having(gateway):
                 self.groups.changed.setdefault(group, False)
 
-    def _rewrite(self, now: float) -> list[Operation]:
-        """Write some of the groups that have changed."""
+    def rewrite(self, now: float) -> list[Operation]:
+        """Write some of the groups that have changed, and delete what nothing uses."""
         operations: list[Operation] = []
-        for group in list(islice(self.groups.changed, AT_ONCE // 2)):
-            operations += self.rewritten(group, lambda group=group: self.groups.write(group, now))  # type: ignore[misc]
-        return operations
+        for group in list(islice(self.groups.changed, AT_ONCE)):
+            operations += self.rewritten(group, now)
+        return [*operations, *self.groups.sweep()]
 
     def resend(self, id: int) -> list[Operation]:
         """The kernel has lost the routes of this group, and has the group."""
         group = self.groups.by_id.get(id)
         return [SetRoutes(id, tuple(group.prefixes))] if group is not None and group.legs and group.prefixes else []
 
-    def rewritten(self, group: Group, write: Callable[[], list[Operation]]) -> list[Operation]:
+    def rewritten(self, group: Group, now: float, *, damaged: bool = False) -> list[Operation]:
         """Write a group; if the kernel did not have it before it has lost its routes, and they come again."""
         was_gone = not group.legs
-        operations = write()
+        operations = self.groups.write(group, now, damaged=damaged)
         return [*operations, *self.resend(group.id)] if was_gone else operations
 
     # ------------------------------------------------------------------------------------------ restart
@@ -262,7 +271,7 @@ class Fib:
     def settle(self, gateways: Iterable[Gateway]) -> None:
         """The nodes behind these gateways have said all they announce: what waited for them can proceed."""
         for gateway in gateways:
-            for group in self.groups.having(gateway):
+            for group in list(self.groups.having(gateway)):
                 if gateway in group.awaiting:
                     group.awaiting.discard(gateway)
                     if not group.awaiting:
@@ -289,7 +298,7 @@ class Fib:
             self.groups.renumber(group)
         for each in [group] if group is not None else self.groups.strip(id):
             self.groups.changed.setdefault(each, False)
-        return self._rewrite(now)
+        return self.rewrite(now)
 
     def is_lost(self, id: int, unusable: Collection[Gateway]) -> bool:
         """Tell whether a group is no more, or has no member left that once was usable: the kernel has neither it nor

@@ -103,7 +103,7 @@ class Groups:
         del self.by_id[group.id]
         self.buckets -= group.buckets
         self._unshare(group)
-        for gateway in {*group.members, *group.legs}:
+        for gateway in dict.fromkeys((*group.members, *group.legs)):
             self._unuse(gateway, group)
 
     def revive(self, group: Group, wanted: Wanted) -> bool:
@@ -150,9 +150,7 @@ class Groups:
 
     # ------------------------------------------------------------------------------------------ writing
 
-    def write(
-        self, group: Group, now: float, *, like: Group | None = None, damaged: bool = False
-    ) -> list[Operation]:
+    def write(self, group: Group, now: float, *, like: Group | None = None, damaged: bool = False) -> list[Operation]:
         """Make the kernel's group what it should be, if it is not; a new one `like` another one.
 
         Members that join one that was alone get no bucket at first. With a second leg the kernel begins to keep
