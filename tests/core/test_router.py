@@ -109,7 +109,7 @@ class TestFib:
         group = simulation.group_of(VIP)
         simulation.withdraw(C, VIP)
         simulation.settle()
-        assert simulation.fib() == {VIP: [A, B], **dict.fromkeys(TABLE, [A, B, C])}
+        assert simulation.fib() == {VIP: [A, B], **{each: [A, B, C] for each in TABLE}}
         assert {simulation.group_of(each) for each in TABLE} == {group}
         assert simulation.operations_of(SetRoutes) == [SetRoutes(simulation.group_of(VIP), (parse_prefix(VIP),))]
 

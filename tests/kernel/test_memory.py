@@ -73,14 +73,22 @@ def test_a_new_writer_reads_what_it_adopts(router: Namespace, writer: KernelWrit
     later = KernelWriter(FIB)
     later.adopt(dump(FIB))
     later.memory.read()
-    assert [owner - 1 for _, owner, _ in later.memory.recall(10, GROUP.members)] == before
+    assert [owner - 1 for owner, length in later.memory.recall(10, GROUP.members) for _ in range(length)] == before
     later.close()
 
 
 def test_memory_is_bounded(router: Namespace, writer: KernelWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     uneven(writer)
-    monkeypatch.setattr(memory, "_LIMIT", 200)
+    monkeypatch.setattr(memory, "_LIMIT", 2 * len(writer.memory.recall(10, GROUP.members)))
     writer.write([replace(GROUP, id=11)])
     writer.memory.read()
     assert writer.memory.recall(10, GROUP.members) == []
-    assert len(writer.memory.recall(11, GROUP.members)) == 128
+    assert sum(length for _, length in writer.memory.recall(11, GROUP.members)) == 128
+
+
+def test_the_buckets_of_a_new_group_are_known_without_reading(router: Namespace, writer: KernelWriter) -> None:
+    assert writer.write([*nexthops(), GROUP]) == []
+    counts = writer.memory.counts(10)
+    assert sorted(counts.values()) == [42, 43, 43]
+    writer.memory.read()
+    assert writer.memory.counts(10) == counts

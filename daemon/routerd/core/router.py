@@ -64,8 +64,8 @@ from routerd.core.route import Prefix, format_address
 MOVE_PATIENCE = 1.0
 """Seconds that prefixes wait at most for the rest of a shared group before they leave it."""
 BURST_PAUSE, BURST_PATIENCE = 0.02, 0.1
-"""Seconds without news after which a burst of changes is over, and seconds after which its planning goes on anyway. The
-nodes of an address announce it one after the other: each group that is written once, complete, is two writes less."""
+"""Seconds without news after which a burst of changes is over, and seconds after which its planning goes on anyway.
+The nodes of an address announce it one after the other: a group that is written once, complete, is writes less."""
 INTRODUCTION_PAUSE = 0.1
 """Seconds without an UPDATE, after which a node that has just come has said what it announces, or at least a part."""
 DRAIN_INTERVAL = 5.0

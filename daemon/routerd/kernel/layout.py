@@ -88,7 +88,8 @@ def at_once(runs: Sequence[tuple[int, int]], members: Sequence[Member]) -> tuple
 def held(counts: Mapping[int, int], members: Sequence[Member], widest: int) -> tuple[Member, ...]:
     """Return the members with weights that move no bucket; `counts` is how many each has.
 
-    Those that have none come first, with the least weight: they want none, as far as weights up to `widest` can say it.
+    Those that have none come first, with the least weight: they want none, as far as weights up to `widest` can say
+    it.
     """
     most = max((counts.get(member.id, 0) for member in members), default=0)
     if not most:

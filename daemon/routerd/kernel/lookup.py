@@ -78,8 +78,8 @@ def _bucket(data: bytes, start: int, end: int) -> Bucket:
 
 
 def unused(groups: Collection[int]) -> tuple[int, ...]:
-    """Return those of these groups that have carried no packet since they were last written; the kernel does not count
-    those of a single member. None before Linux 6.9, which counts nothing. Raises OSError if netlink fails."""
+    """Return those of these groups that have carried no packet since they were last written; the kernel does not
+    count those of a single member. None before Linux 6.9, which counts nothing. Raises OSError if netlink fails."""
     try:
         found = [_packets(each, groups) for each in wire.dump(wire.RTM_GETNEXTHOP, _STATISTICS)]
     except OSError as error:

@@ -138,8 +138,9 @@ def decode(data: bytes) -> Any:
     return message
 
 
-def _encode(kind: int, flags: int, attributes: bytes, family: int = 0, protocol: int = 0, state: int = 0) -> bytes:
-    return wire.request(kind, flags, _NHMSG.pack(family, 0, protocol, 0, state) + attributes)
+def _new(flags: int, attributes: bytes, family: int = 0, state: int = 0) -> bytes:
+    head = _NHMSG.pack(family, 0, wire.RTPROT_BGP, 0, state)
+    return wire.request(wire.RTM_NEWNEXTHOP, flags, head + attributes)
 
 
 def _number(kind: int, value: int) -> bytes:
@@ -155,11 +156,11 @@ def set_nexthop(id_: int, gateway: Gateway | None, flags: int, *, onlink: bool =
     state = RTNH_F_ONLINK * onlink
     if gateway is None:
         attributes = _number(_NHA_ID, id_) + wire.attribute(_NHA_BLACKHOLE, b"")
-        return _encode(wire.RTM_NEWNEXTHOP, flags, attributes, socket.AF_INET, wire.RTPROT_BGP, state)
+        return _new(flags, attributes, socket.AF_INET, state)
     attributes = (
         _number(_NHA_ID, id_) + _number(_NHA_OIF, gateway.ifindex) + wire.attribute(_NHA_GATEWAY, gateway.address)
     )
-    return _encode(wire.RTM_NEWNEXTHOP, flags, attributes, _family(gateway.address), wire.RTPROT_BGP, state)
+    return _new(flags, attributes, _family(gateway.address), state)
 
 
 def set_group(group: SetGroup, flags: int) -> bytes:
@@ -175,14 +176,14 @@ def set_group(group: SetGroup, flags: int) -> bytes:
         attributes += wire.attribute(_NHA_RES_GROUP | NLA_F_NESTED, parameters)
     else:
         attributes += _U16_ATTRIBUTE.pack(6, _NHA_GROUP_TYPE, MULTIPATH)
-    return _encode(wire.RTM_NEWNEXTHOP, flags, attributes, protocol=wire.RTPROT_BGP)
+    return _new(flags, attributes)
 
 
 def delete_nexthop(id_: int) -> bytes:
     """Return a request that deletes a nexthop object or group."""
-    return _encode(wire.RTM_DELNEXTHOP, 0, _number(_NHA_ID, id_))
+    return wire.request(wire.RTM_DELNEXTHOP, 0, bytes(_NHMSG.size) + _number(_NHA_ID, id_))
 
 
 def get_nexthop(id_: int) -> bytes:
     """Return a request for one nexthop object or group."""
-    return _encode(wire.RTM_GETNEXTHOP, 0, _number(_NHA_ID, id_))
+    return wire.request(wire.RTM_GETNEXTHOP, 0, bytes(_NHMSG.size) + _number(_NHA_ID, id_))

@@ -1,9 +1,9 @@
 """The desired FIB, and the operations that lead there from what the kernel has.
 
 A prefix has a group of its own, which changes in place, under its id, for as long as the prefix has a route: no route
-is touched, and the kernel moves no bucket that is in use. Only prefixes that come by the hundred and want the same share
-a group, and those that come when there are groups enough. Such a group changes in place once all its prefixes want
-the same; those that want something else for good leave it for groups that are laid out like it.
+is touched, and the kernel moves no bucket that is in use. Only prefixes that come by the hundred and want the same
+share a group, and those that come when there are groups enough. Such a group changes in place once all its prefixes
+want the same; those that want something else for good leave it for groups that are laid out like it.
 
 A gateway that fails is one nexthop object less: the kernel takes it out of every group.
 """
@@ -141,14 +141,13 @@ class Fib:
             return self._revive(lost, wanted, prefixes, now), prefixes
         groups = self.groups
         found = groups.find(wanted)
-        if len(prefixes) <= BULK and groups.shape.resilient and not groups.is_full:
-            if found is None or found.users <= BULK:
-                operations: list[Operation] = []
-                for prefix in prefixes[:room]:
-                    group, made = groups.make(wanted, now, born=now)
-                    operations += made
-                    operations += self._join([prefix], group)
-                return operations, prefixes if room >= len(prefixes) else prefixes[:room]
+        is_table = len(prefixes) > BULK or (found is not None and found.users > BULK)
+        if groups.shape.resilient and not is_table and not groups.is_full:
+            operations: list[Operation] = []
+            for prefix in prefixes[:room]:
+                group, made = groups.make(wanted, now, born=now)
+                operations += [*made, *self._join([prefix], group)]
+            return operations, prefixes if room >= len(prefixes) else prefixes[:room]
         group, made = (found, []) if found is not None else groups.make(wanted, now, shared=True, born=now)
         return [*made, *self._join(prefixes, group)], prefixes
 
@@ -231,9 +230,9 @@ class Fib:
     def made_afresh(self, id: int) -> None:
         """There were no flows for this group to take over."""
         group = self.groups.by_id.get(id)
-        if group is not None and (settling := self.groups.settling.get(group)) is not None:
-            if settling.why is Why.TAKEN_OVER:
-                self.groups.settling.end(group)
+        settling = self.groups.settling.get(group) if group is not None else None
+        if group is not None and settling is not None and settling.why is Why.TAKEN_OVER:
+            self.groups.settling.end(group)
 
     def drained(self, busy: Mapping[int, Collection[int]]) -> None:
         """Drained members are to leave groups in which no bucket of theirs carries flows; `busy` has, by group, the

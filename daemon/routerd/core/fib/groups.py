@@ -17,8 +17,8 @@ class Groups:
     """The objects that routerd has in the kernel. `down` gateways are in no group, `draining` ones get no flow.
 
     `changed` are groups that are to be written, with whether that must be even if their legs do not differ. `empty`
-    are those that have lost their last prefix. `clinging` are groups whose drained members keep buckets without flows,
-    the one first that was not looked into for longest.
+    are those that have lost their last prefix. `clinging` are groups whose drained members keep buckets without
+    flows, the one first that was not looked into for longest.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -65,8 +65,8 @@ class Groups:
         return group, self.write(group, now)
 
     def part(self, source: Group, wanted: Wanted, now: float, *, shared: bool) -> tuple[Group, list[Operation]]:
-        """Make a group for prefixes that leave `source`, such that no flow of theirs changes its member: it has the same
-        buckets. Where the budget does not allow that it is made afresh."""
+        """Make a group for prefixes that leave `source`, such that no flow of theirs changes its member: it has the
+        same buckets. Where the budget does not allow that it is made afresh."""
         if not self.shape.affords(self.buckets + source.buckets):
             found = self.find(wanted) if self.is_full else None
             return (found, []) if found is not None else self.make(wanted, now, shared=shared or self.is_full)

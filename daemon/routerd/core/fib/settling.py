@@ -1,7 +1,7 @@
 """Groups in which flows are that have not shown themselves in the buckets: no bucket may change hands meanwhile.
 
-The kernel moves a bucket that was not used since it was given to its member, whatever flows lie in it. So whoever joins
-such a group gets no bucket, until an idle timer has passed. Then the kernel knows which buckets are in use.
+The kernel moves a bucket that was not used since it was given to its member, whatever flows lie in it. So whoever
+joins such a group gets no bucket, until an idle timer has passed. Then the kernel knows which buckets are in use.
 """
 
 from __future__ import annotations
