@@ -122,7 +122,7 @@ def test_the_layout_of_a_new_group_is_known(router: Namespace, weights: tuple[in
     assert made(buckets, members) == runs
     if len(runs) == len(members):
         assert at_once(runs, members) == members
-    assert at_once([*runs, *runs], members) == ()
+    assert at_once([*runs, *runs, *runs], members) == ()
 
 
 def test_a_group_that_is_held_moves_no_bucket(router: Namespace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from routerd.api.models import (
     DrainView,
+    FibView,
     ForeignBgpView,
     GroupMemberView,
     GroupView,
@@ -43,7 +44,7 @@ def status(screen: Screen, view: StatusView, *, first: bool = False) -> list[str
         f"peers    {up} of {len(view['peers'])} established",
         f"RIB      {view['prefixes']} prefixes, {view['paths']} paths",
         *screen.paragraph(
-            f"{fib['routes']} routes, {fib['groups']} groups, {fib['nexthops']} nexthops, "
+            f"{fib['routes']} routes, {fib['groups']} groups{_small(fib)}, {fib['nexthops']} nexthops, "
             f"{fib['refused']} refused, {fib['drift_mended']} drift mended{writing}",
             "FIB      ",
         ),
@@ -133,7 +134,22 @@ def drain(_: Screen, view: DrainView) -> list[str]:
 def _leg(member: GroupMemberView) -> str:
     others = [name for name in member["peers"] if name != member["gateway"]]
     names = f" ({', '.join(others)})" if others else ""
-    return f"{member['gateway']} dev {member['interface']} weight {member['weight']}{names}"
+    buckets = "" if member["buckets"] is None else f" buckets {member['buckets']}"
+    return f"{member['gateway']} dev {member['interface']} weight {member['weight']}{buckets}{names}"
+
+
+def _small(fib: FibView) -> str:
+    """Say how many groups got fewer buckets than others."""
+    return f" ({fib['small_groups']} of fewer buckets)" if fib["small_groups"] else ""
+
+
+def _unbalanced(group: GroupView) -> list[str]:
+    """Say why a group is not balanced, and until when if that is known."""
+    if not group["unbalanced"]:
+        return []
+    seconds = group["balanced_in_seconds"]
+    when = "" if seconds is None else f" for {seconds:.0f} s"
+    return [f"not balanced yet{when}: {group['unbalanced']}"]
 
 
 def groups(screen: Screen, views: list[GroupView]) -> list[str]:
@@ -148,7 +164,7 @@ def groups(screen: Screen, views: list[GroupView]) -> list[str]:
             group["type"],
             str(group["buckets"] or "-"),
             str(group["prefixes"]),
-            [*map(_leg, group["members"]), *([] if group["balanced"] else ["not balanced yet"])],
+            [*map(_leg, group["members"]), *_unbalanced(group)],
         ]
         for group in views
     ]

@@ -63,7 +63,8 @@ class Engine:
     """The core between the speaker and the kernel, whose `writer` it has.
 
     Events: `wake` is set when the core may have something to do by itself, `resync` when the kernel is to be read,
-    `identify` when link-layer addresses are to be found out.
+    `identify` when link-layer addresses are to be found out. `bucket_counts` tells how many buckets of a group lead
+    to which gateway, as last read.
     """
 
     def __init__(self, config: Config, router: Router, writer: KernelWriter, speaker: Speaker) -> None:
@@ -80,6 +81,7 @@ class Engine:
         self._backlog = Backlog(writer.write, writer.buckets.took_over, self._bulk)
         self._codecs = Codecs()
         self._outbox = Outbox(self._codecs, speaker.send, speaker.close)
+        self.bucket_counts = writer.memory.counts
         speaker.taken = self._outbox.taken
         self._inbox: deque[Input] = deque()
         self._inspected: tuple[int, ...] = ()
