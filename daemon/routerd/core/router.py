@@ -63,7 +63,7 @@ from routerd.core.route import Prefix, format_address
 
 MOVE_PATIENCE = 1.0
 """Seconds that prefixes wait at most for the rest of a shared group before they leave it."""
-BURST_PAUSE, BURST_PATIENCE = 0.02, 0.1
+BURST_PAUSE, BURST_PATIENCE = 0.005, 0.1
 """Seconds without news after which a burst of changes is over, and seconds after which its planning goes on anyway.
 The nodes of an address announce it one after the other: a group that is written once, complete, is writes less."""
 INTRODUCTION_PAUSE = 0.1
@@ -221,6 +221,9 @@ class Router:
         if self._news:
             self._news_at, self._news = now, False
         ends = self._burst_ends
+        if ends is None and self._burst_since is None and not quiet and self.fib.behind and not self.fib.has_table:
+            self._burst_since = now  # more comes
+            ends = self._burst_ends
         if ends is not None and now < ends:
             effects = self._program(self.fib.rewrite(now))
         else:

@@ -58,6 +58,7 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
         elif not same:
             wrong.append(f"group {group.id} had {len(legs)} of {len(group.legs)} members, or other ones")
             group.legs = legs
+            fib.made_afresh(group.id)  # its layout is not what it was
             damaged.append(group)
             groups.changed[group] = True
         elif there is not None and _is_retimed(fib, group, there):

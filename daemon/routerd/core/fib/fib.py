@@ -22,6 +22,8 @@ from routerd.core.route import Prefix, forget
 
 BULK = 512
 """Prefixes that come together and want the same: so many are a table, and share a group."""
+PART = 200
+"""Prefixes that come in one UPDATE and want the same: so many are a part of a table."""
 FEW = 8
 """Prefixes that leave a shared group together: so many get a group each."""
 AT_ONCE = 64
@@ -41,6 +43,8 @@ class Fib:
         self._apart: dict[Group, None] = {}
         """Groups of which some prefixes want something else than the others."""
         self._lost = Lost()
+        self.has_table = False
+        """Whether a part of a table is among what is wanted and not planned yet."""
         self.parting = False
         """Whether the last `part` left a part of what was due to the next one."""
 
@@ -50,6 +54,7 @@ class Fib:
         """These prefixes shall go to these gateways, drained where they are `leaving`; to none: they shall have no
         route."""
         self._pending.update(zip(prefixes, repeat(Wanted(members, leaving))))
+        self.has_table = self.has_table or len(prefixes) > PART
         if not members:
             forget(self.refused, prefixes)
 
@@ -108,6 +113,7 @@ class Fib:
             if room <= 0:
                 break
         self._pending = dict(islice(self._pending.items(), taken, None)) if taken < len(self._pending) else {}
+        self.has_table = self.has_table and self.behind
         for group in touched:
             self._agree(group)
         if deleted:
@@ -228,7 +234,7 @@ class Fib:
                 self.groups.settle(group)
 
     def made_afresh(self, id: int) -> None:
-        """There were no flows for this group to take over."""
+        """This group has taken over no flows, or has no more of them."""
         group = self.groups.by_id.get(id)
         settling = self.groups.settling.get(group) if group is not None else None
         if group is not None and settling is not None and settling.why is Why.TAKEN_OVER:
