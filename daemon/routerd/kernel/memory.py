@@ -15,8 +15,8 @@ from itertools import groupby
 from routerd.core.message import Gateway, Member
 from routerd.kernel import lookup
 
-AT_ONCE = 16
-"""Groups that are read at a time: each takes some milliseconds."""
+AT_ONCE = 32
+"""Groups that are read at a time: each takes a millisecond or two."""
 _LIMIT = 1 << 21
 """Numbers that are remembered, of two octets each, two a run of buckets; the longest not read go first."""
 
@@ -34,12 +34,17 @@ class Memory:
         self._members: dict[int, tuple[Member, ...]] = {}
         self._layouts: dict[int, Layout] = {}
         self._unsettled: dict[int, None] = {}
+        self._unread: set[int] = set()
+        """Groups whose layout is known only as they were made with it."""
         self._lost: set[int] = set()
         self._size = 0
 
-    def written(self, group: int, members: tuple[Member, ...]) -> None:
-        """A resilient group has these members now: its buckets are about to move."""
+    def written(self, group: int, members: tuple[Member, ...], *, held: bool = False) -> None:
+        """A resilient group has these members now: unless it is `held`, its buckets are about to move."""
         self._members[group] = members
+        if not held and group in self._unread:
+            self._unread.discard(group)
+            self._drop(group)
         self._unsettled[group] = None
 
     def members(self, group: int) -> tuple[Member, ...]:
@@ -54,6 +59,7 @@ class Memory:
         """A group was deleted, and will not come back."""
         self._members.pop(group, None)
         self._unsettled.pop(group, None)
+        self._unread.discard(group)
         self._drop(group)
 
     def recall(self, group: int, members: tuple[Member, ...]) -> Runs:
@@ -76,6 +82,7 @@ class Memory:
     def made(self, group: int, runs: Runs) -> None:
         """A group was made with this layout."""
         self._note(group, runs)
+        self._unread.add(group)
 
     def read(self) -> None:
         """Read some of the groups that have changed. Blocking, for a thread; raises OSError if netlink fails."""
@@ -93,6 +100,7 @@ class Memory:
                 self._members.pop(group, None)
                 continue  # it is gone: what is known of it is what it was
             runs = [(owner, len(list(run))) for owner, run in groupby(owner for _, owner, _ in found)]
+            self._unread.discard(group)
             if self._note(group, runs) and not _is_settled(runs, members):
                 self._unsettled[group] = None
 

@@ -173,7 +173,7 @@ class KernelWriter:
             return [WriteFailed(operation, number, text)]
         if isinstance(operation, SetGroup):
             if operation.buckets:
-                self.memory.written(operation.id, operation.members)
+                self.memory.written(operation.id, operation.members, held=operation.hold)
             if operation.buckets and not self.owns(operation.id):
                 self.buckets.made(operation.id)
                 self.memory.made(operation.id, made(operation.buckets, operation.members))

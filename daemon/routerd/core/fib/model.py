@@ -126,12 +126,13 @@ class Shape:
     def buckets(self, used: int, members: int) -> int:
         """Return how many buckets a new group gets when `used` are taken by the others.
 
-        Never more than a five hundred and twelfth of what is left of the budget: groups get smaller as they get many,
-        so that their memory, and the time that a node's loss takes, stay bounded. But always a few for every member.
+        As many as wanted while half of the budget is left, then half as many while a quarter is left, and so on:
+        groups get smaller as they get many, so that their memory, and the time that a node's loss takes, stay bounded.
+        But always a few for every member.
         """
         if not self.resilient:
             return 0
-        allowed, size = max(0, self._budget - used) // 512, self._buckets
+        allowed, size = 2 * self._buckets * max(0, self._budget - used) // self._budget, self._buckets
         least = min(self._buckets, max(LEAST_BUCKETS, 4 * members))
         while size > allowed and size // 2 >= least:
             size //= 2
