@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from routerd.config.model import FibSection
+from routerd.core.fib.adopt import adopt
 from routerd.core.fib.fib import AT_ONCE, BULK, FEW, Fib
 from routerd.core.fib.lost import KEPT
 from routerd.core.fib.model import Shape
@@ -14,6 +15,9 @@ from routerd.core.message import (
     DeleteNexthop,
     DeleteRoutes,
     Gateway,
+    KernelDump,
+    KernelGroup,
+    KernelNexthop,
     Member,
     Operation,
     SetGroup,
@@ -188,6 +192,24 @@ def test_a_group_lost_long_ago_is_forgotten() -> None:
     fib.want([P], (A, B))
     groups = [operation for operation in planned(fib, KEPT + 1) if isinstance(operation, SetGroup)]
     assert [group.like for group in groups] == [0]
+
+
+def test_what_an_adopted_group_waited_for_is_the_last_that_was_said() -> None:
+    """Its nodes have said all, but the last of it is not planned yet: nothing may be done by what was said before."""
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    nexthops = tuple(KernelNexthop(2 + i, 186, gateway) for i, gateway in enumerate((A, B, C)))
+    group = KernelGroup(1, 186, tuple(map(Member, (2, 3, 4))), 1024, 120.0, 0.0)
+    adopt(fib, KernelDump((), nexthops, (group,), {P: 1}, {}), 0.0)
+    for members in ((A,), (A, B)):
+        fib.want([P], members)
+        assert fib.plan(1.0) == []
+    others = [parse_prefix(f"172.16.2.{i}/32") for i in range(AT_ONCE + 1)]
+    fib.want(others, (A, B))
+    fib.want([P], (A, B, C))
+    fib.settle([A, B, C])
+    operations = [*fib.plan(1.0), *planned(fib, 1.0)]
+    assert not any(isinstance(each, SetGroup | DeleteNexthop) and each.id == 1 for each in operations)
+    assert fib.routes[P].legs.keys() == {A, B, C}
 
 
 def test_a_drain_changes_weights_only() -> None:

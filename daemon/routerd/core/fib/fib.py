@@ -42,6 +42,8 @@ class Fib:
         self._pending: dict[Prefix, Wanted] = {}
         self._apart: dict[Group, None] = {}
         """Groups of which some prefixes want something else than the others."""
+        self._released: dict[Group, None] = {}
+        """Adopted groups that wait for no node any more, but perhaps for what was said last to be planned."""
         self._lost = Lost()
         self.has_table = False
         """Whether a part of a table is among what is wanted and not planned yet."""
@@ -60,7 +62,7 @@ class Fib:
 
     def has_pending(self) -> bool:
         """Tell whether `plan` has something to do."""
-        return bool(self._pending or self.groups.changed or self.groups.empty)
+        return bool(self._pending or self._released or self.groups.changed or self.groups.empty)
 
     @property
     def behind(self) -> bool:
@@ -116,6 +118,10 @@ class Fib:
         self.has_table = self.has_table and self.behind
         for group in touched:
             self._agree(group)
+        if not self._pending and self._released:
+            released, self._released = self._released, {}
+            for group in released:
+                deleted += self._release(group, now)
         if deleted:
             operations.append(DeleteRoutes(tuple(deleted)))
         self._lost.forget(now)
@@ -177,7 +183,7 @@ class Fib:
     def _agree(self, group: Group) -> None:
         """If all prefixes of a group want the same now, that is what it becomes."""
         self._apart.pop(group, None)
-        if group.awaiting or not group.waiting:
+        if group.awaiting or group in self._released or not group.waiting:
             return
         if len(group.waiting) == len(group.prefixes) and group.adapted:
             wanted = next(iter(group.waiting.values()))
@@ -280,15 +286,16 @@ class Fib:
                 if gateway in group.awaiting:
                     group.awaiting.discard(gateway)
                     if not group.awaiting:
-                        self._release(group)
+                        self._released[group] = None
 
-    def _release(self, group: Group) -> None:
+    def _release(self, group: Group, now: float) -> list[Prefix]:
+        """Do what prefixes of an adopted group waited for; return those that are to have no route any more."""
         withdrawn = [prefix for prefix, wanted in group.waiting.items() if not wanted.members]
-        for prefix in withdrawn:
-            self._pending.setdefault(prefix, group.waiting.pop(prefix))
+        deleted = self._leave(withdrawn, now)
         if not group.prefixes:
             self.groups.empty[group] = None
         self._agree(group)
+        return deleted
 
     def awaited(self) -> set[Gateway]:
         """The gateways that some adopted group still waits for."""

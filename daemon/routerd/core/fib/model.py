@@ -127,8 +127,8 @@ class Shape:
         """Return how many buckets a new group gets when `used` are taken by the others.
 
         As many as wanted while half of the budget is left, then half as many while a quarter is left, and so on:
-        groups get smaller as they get many, so that their memory, and the time that a node's loss takes, stay bounded.
-        But always a few for every member.
+        groups get smaller as they get many, so that their memory, and the time that a node's loss takes, stay
+        bounded. But always a few for every member.
         """
         if not self.resilient:
             return 0
