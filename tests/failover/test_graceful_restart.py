@@ -112,6 +112,7 @@ def test_what_is_not_announced_again_goes_with_the_end_of_rib(site: Site) -> Non
     node.up(VIP4, VIP6, "172.16.2.2", graceful=LONG)
     site.wait_for("172.16.2.2", [node])
     site.wait_for(VIP6, [node])
+    gone = site.group("172.16.2.2")
     with watched(site, VIP4, VIP6) as changes, site.watching_nexthops() as watch, site.route_messages() as messages:
         node.close()
         wait_until_stale(site, node)
