@@ -55,7 +55,6 @@ from routerd.core.message import (
 )
 from routerd.core.refusals import Refusals
 from routerd.core.rib.loc_rib import Change, PathSet
-from routerd.core.rib.peer import Peer
 from routerd.core.rib.rib import Rib
 from routerd.core.route import Prefix, format_address
 
@@ -89,15 +88,12 @@ class Router:
         self._adoption_ends: float | None = None
         self._twins_at: float | None = None
         self._drains_at = now
+        self._forgotten_at: tuple[int, int] | None = None
 
     @property
     def busy(self) -> bool:
         """Whether Work and Settle would find something to do."""
-        return self.fib.unfinished or self._purging
-
-    @property
-    def _purging(self) -> bool:
-        return any(peer.adj_rib_in.purging for peer in self.rib.peers.values())
+        return self.fib.unfinished or self.rib.purging
 
     @property
     def _drain_interval(self) -> float:
@@ -118,8 +114,7 @@ class Router:
     @property
     def timer(self) -> float | None:
         """The monotonic time at which a Settle message is due even without input."""
-        deadlines = [peer.deadline for peer in self.rib.peers.values()]
-        deadlines += [peer.silence_ends for peer in self.rib.peers.values()]
+        deadlines = [self.rib.timer]
         if self._moves_since is not None:
             deadlines.append(self._moves_since + MOVE_PATIENCE)
         deadlines += [self._introduced_at, self._adoption_ends, self._twins_at, self.refusals.again_at]
@@ -207,9 +202,9 @@ class Router:
             introduced_at = self._introduction_ends(now)
             quiet = quiet and introduced_at is None
             # While a purge runs its prefixes come in slices, and they belong together.
-            together = not self._purging and (quiet or now - since >= MOVE_PATIENCE)
+            together = not self.rib.purging and (quiet or now - since >= MOVE_PATIENCE)
             effects += self._program(self.fib.plan(now, quiet=together))
-            self._moves_since = since if self.fib.has_waiting() and not self._purging else None
+            self._moves_since = since if self.fib.has_waiting() and not self.rib.purging else None
             self._introduced_at = introduced_at if self._moves_since is not None else None
         self._forget_gateways()
         self._end_deferral()
@@ -222,44 +217,39 @@ class Router:
         send an UPDATE for each prefix, and prefixes that share a group now shall share one afterwards."""
         ends = [
             min(peer.since + MOVE_PATIENCE, peer.heard + INTRODUCTION_PAUSE)
-            for peer in self.rib.peers.values()
-            if peer.session is not None and peer.pending_eor and peer.heard is not None
+            for peer in self.rib.introducing.values()
+            if peer.heard is not None
         ]
         return max((end for end in ends if end > now), default=None)
 
     def _revive(self, now: float) -> list[Effect]:
         """Let gateways whose node is back into their groups again, once nothing of its last session is left."""
-        if not self.health.out or self._purging:
+        if not self.health.out or self.rib.purging:
             return []
-        speaking, held = set[Gateway](), set[Gateway]()
-        for peer in self.rib.peers.values():
-            if peer.session is not None:
-                speaking |= self.rib.gateways_of(peer)
-            elif peer.deadline is not None:
-                held |= self.rib.gateways_of(peer)
-        effects = self._restore(self.health.remove(Reason.RESTARTED, speaking), now)
-        return effects + self._restore(self.health.remove(Reason.NO_SESSION, speaking | held), now)
+        leads, having = self.rib.leads, self.health.having
+        back = self.health.remove(Reason.RESTARTED, leads.speaking(having(Reason.RESTARTED)))
+        effects = self._restore(back, now)
+        back = self.health.remove(Reason.NO_SESSION, leads.present(having(Reason.NO_SESSION)))
+        return effects + self._restore(back, now)
 
     def _forget_gateways(self) -> None:
         """Forget gateways that are out and that no group wants and no peer leads to, even if its link is down."""
-        unwanted = [gateway for gateway in self.health.out if not self.fib.groups.wants(gateway)]
-        if not unwanted or self._purging:
+        version = self.rib.leads.version, self.health.version
+        if version == self._forgotten_at or self.rib.purging:
             return
-        present = [p for p in self.rib.peers.values() if p.session is not None or p.deadline is not None]
-        named = {peer.packed for peer in present}
-        named |= {
-            a for p in present for hop in self.rib.loc_rib.hops.get(p.address, ()) for a in hop if a is not None
-        }
-        gone = [gateway for gateway in unwanted if gateway.address not in named]
+        abandoned = [gateway for gateway in self.health.out if not self.rib.leads.names(gateway.address)]
+        gone = [gateway for gateway in abandoned if not self.fib.groups.wants(gateway)]
         self.health.forget(gone)
         self.fib.forget(gone)
+        if len(gone) == len(abandoned):
+            self._forgotten_at = version
 
     def _restore(self, gateways: set[Gateway], now: float) -> list[Effect]:
         return self._program(self.fib.restore(gateways, now)) if gateways else []
 
     def _drain(self, now: float) -> list[Effect]:
         """Hold the groups to the operator's drains."""
-        drained = [peer for peer in self.rib.peers.values() if peer.address in self.drained]
+        drained = [self.rib.peers[address] for address in self.drained if address in self.rib.peers]
         if not drained and not self.fib.groups.draining:
             return []
         gateways = set[Gateway]().union(*(self.rib.gateways_of(peer) for peer in drained))
@@ -271,7 +261,7 @@ class Router:
         if alive:
             if gateway not in self.health.having(Reason.SILENT):
                 return []
-            if not any(p.session is not None and gateway in self.rib.gateways_of(p) for p in self.rib.peers.values()):
+            if not self.rib.leads.speaking([gateway]):
                 self.health.add(Reason.RESTARTED, [gateway])
             well = self.health.remove(Reason.SILENT, [gateway])
             return [*self._restore(well, now), Event("neighbour answers again", fields)]
@@ -301,22 +291,14 @@ class Router:
         """Failover first: the dead node's gateways leave the kernel before any prefix is looked at."""
         peer = self.rib.peers.get(down.peer)
         current = peer is not None and peer.session is not None and peer.session.generation == down.generation
-        gateways = self.rib.gateways_of(peer) if peer is not None and current else set()
+        gateways = self.rib.gateways_of(peer) if peer is not None and current else frozenset[Gateway]()
         self.rib.session_down(down, now)
         if peer is None or not current or peer.deadline is not None:
             return []
-        lost = gateways - self._healthy_gateways(peer)
+        lost = gateways.difference(self.rib.leads.present(gateways))
         effects = self._fail(Reason.NO_SESSION, lost) if self.synchronised else []
         self.fib.settle(lost)
         return effects
-
-    def _healthy_gateways(self, dead: Peer) -> set[Gateway]:
-        """The gateways that another peer, with a session or within graceful restart, leads to as well."""
-        healthy: set[Gateway] = set()
-        for peer in self.rib.peers.values():
-            if peer is not dead and (peer.session is not None or peer.deadline is not None):
-                healthy |= self.rib.gateways_of(peer)
-        return healthy
 
     def _heard_all(self, address: str) -> None:
         peer = self.rib.peers.get(address)
@@ -335,32 +317,29 @@ class Router:
         take is bounded by the time that each node has to return, and to say all."""
         if not self.rib.deferring:
             return
-        peers = self.rib.peers.values()
-        if any(p.router_restarted or (p.session is not None and not self.rib.speaks(p)) for p in peers):
+        if not self.rib.introduced:
             return
-        back = [self.rib.gateways_of(peer) for peer in peers if self.rib.speaks(peer)]
-        if not self.fib.awaited().difference(*back):
+        awaited = self.fib.awaited()
+        if awaited.issubset(self.rib.leads.speaking(awaited)):
             self.rib.end_deferral()
 
     def _work(self) -> None:
-        for peer in self.rib.peers.values():
-            if peer.adj_rib_in.purging:
-                self._changed(self.rib.purge_slice(peer))
-                return
+        if self.rib.purging:
+            self._changed(self.rib.purge_slice())
 
     def _timers(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
-        for peer in self.rib.peers.values():
-            if peer.deadline is not None and now >= peer.deadline:
-                gateways = self.rib.gateways_of(peer)
-                self.rib.expire(peer)
-                if peer.session is not None:
-                    self._heard_all(peer.address)
-                else:
-                    effects += self._fail(Reason.NO_SESSION, gateways - self._healthy_gateways(peer))
-            if (silence_ends := peer.silence_ends) is not None and now >= silence_ends:
-                self.rib.said_all(peer)
+        for peer in self.rib.expired(now):
+            self.rib.expire(peer)
+            if peer.session is not None:
                 self._heard_all(peer.address)
+            else:
+                gateways = self.rib.gateways_of(peer)
+                lost = gateways.difference(self.rib.leads.present(gateways))
+                effects += self._fail(Reason.NO_SESSION, lost)
+        for peer in self.rib.silenced(now):
+            self.rib.said_all(peer)
+            self._heard_all(peer.address)
         if self._adoption_ends is not None and now >= self._adoption_ends:
             self._adoption_ends = None
             self.fib.settle(self.fib.awaited())

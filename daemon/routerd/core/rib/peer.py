@@ -19,8 +19,7 @@ class Peer:
     """A peer's session and announcements. Times are monotonic seconds, `heard` that of its last UPDATE.
 
     What is stale goes at `deadline`, `patience` seconds after its clock began; infinity while the clock stands,
-    because no node can dial in. `router_restarted` tells that the session ended by no fault of the node. `addresses`
-    are that of the session and those that the operator named besides.
+    because no node can dial in. `addresses` are that of the session and those that the operator named besides.
     """
 
     def __init__(self, address: str, name: str, group_name: str, group: PeerGroup, now: float) -> None:
@@ -44,7 +43,6 @@ class Peer:
         self.pending_eor: frozenset[Family] = frozenset()
         self.deadline: float | None = None
         self.patience = 0.0
-        self.router_restarted = False
         self._paths: Memo[Attributes, tuple[Path, Reject]] = Memo(_PATHS_LIMIT)
 
     @property
