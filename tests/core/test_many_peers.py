@@ -99,7 +99,7 @@ def test_all_that_several_peers_lose_at_once_goes_and_the_rest_stays() -> None:
         simulation.down(peer)
     simulation.slow = False
     simulation.settle()
-    assert simulation.fib() == dict.fromkeys((*SHARED, "172.16.1.1/32"), [first])
+    assert simulation.fib() == {prefix: [first] for prefix in (*SHARED, "172.16.1.1/32")}
     assert simulation.rib() == simulation.fib()
     simulation.down(first)
     simulation.settle()
