@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator, MutableMapping
+from email.utils import formatdate
 from typing import Any
 
 import h11
@@ -57,6 +58,7 @@ class Connection(H11Protocol):
         if not self._asking:
             self._asking = True
             self._within(REQUEST_TIME)
+        self.server_state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
         super().data_received(data)
 
     def on_response_complete(self) -> None:

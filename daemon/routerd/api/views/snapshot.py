@@ -45,10 +45,10 @@ Counts = dict[Family, dict[str, int]]
 _KINDS = ("received", "accepted", "rejected", "in_fib", "stale", "advertised")
 
 
-def interface_name(router: Router, gateway: Gateway) -> str:
-    """Return the name of the interface that a gateway is reached by, its index if it has gone."""
-    interface = router.rib.nexthops.interfaces.get(gateway.ifindex)
-    return str(gateway.ifindex) if interface is None else interface.name
+def interface_name(router: Router, index: int) -> str:
+    """Return the name of the interface with this index, the index if it has gone."""
+    interface = router.rib.nexthops.interfaces.get(index)
+    return str(index) if interface is None else interface.name
 
 
 # ---------------------------------------------------------------------------------------------------------- peers
@@ -207,7 +207,7 @@ def _members(router: Router, group: Group, owners: dict[Gateway, list[str]]) -> 
         GroupMemberView(
             nexthop_id=router.fib.groups.nexthops.get(gateway, 0),
             gateway=format_address(gateway.address) if gateway.address else "foreign",
-            interface=interface_name(router, gateway),
+            interface=interface_name(router, gateway.ifindex),
             weight=weight,
             peers=owners.get(gateway, []),
         )
@@ -307,7 +307,7 @@ def _path(router: Router, path: Path, decision: Decision | None, *, stale: bool,
         peer=path.peer,
         name=router.config.name_of(path.peer),
         next_hop=format_address(attributes.next_hop) if attributes.next_hop else "",
-        interface="" if resolution is None else interface_name(router, resolution.gateway),
+        interface="" if resolution is None else interface_name(router, resolution.gateway.ifindex),
         as_path=format_as_path(attributes.as_path),
         origin=attributes.origin.name,
         med=attributes.med,

@@ -168,6 +168,11 @@ class Connection(Incoming):  # type: ignore[misc]
         io.close()
 
     @classmethod
+    def lingers(cls) -> bool:
+        """Tell whether a socket is still to be closed."""
+        return bool(cls._lingering)
+
+    @classmethod
     def expire(cls, now: float) -> None:
         """Close what has lingered long enough."""
         while cls._lingering and (cls._lingering[0][0] <= now or len(cls._lingering) > _MAX_LINGERING):

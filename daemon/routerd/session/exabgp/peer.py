@@ -255,6 +255,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
 
     def _await_output(self) -> None:
         """Have a turn when the socket takes more, if something waits for that."""
+        self.reactor.stir(self)
         if self.proto is not None and self.established():
             self.reactor.await_output(self.proto.fd(), wanted=self.proto.connection.unsent > 0)
 
