@@ -206,7 +206,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self._watched[peer.neighbor.name()] = peer
 
     def stir(self, peer: Peer) -> None:
-        """What a peer waits for is another thing now."""
+        """A peer without a turn waits for another thing now."""
         self._had_turn.add(peer.neighbor.name())
 
     def adopt(self, peer: Peer) -> None:
