@@ -37,6 +37,7 @@ class Channel:
         self._closed = False
         self._awaited: asyncio.Event | None = None
         self._watched = False
+        self._told = False
 
     @property
     def backlog(self) -> int:
@@ -94,16 +95,21 @@ class Channel:
         if not self._watched:
             self._watched = True
             asyncio.get_running_loop().add_reader(self._stream, self._came)
-        self._awaited = wake
+        self._awaited, self._told = wake, False
         try:
             await wake.wait()
         finally:
             self._awaited = None
 
     def _came(self) -> None:
-        """There is input. If nobody waits for it the stream is watched no more: whoever is busy reads when he can."""
+        """There is input. If nobody waits for it the stream is watched no more: whoever is busy reads when he can.
+
+        Once it may be what has been read meanwhile: the event loop looks before whoever waits has had their turn.
+        """
         if self._awaited is not None:
             self._awaited.set()
+        elif not self._told:
+            self._told = True
         else:
             self._watched = False
             asyncio.get_running_loop().remove_reader(self._stream)
