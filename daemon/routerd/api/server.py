@@ -14,7 +14,8 @@ from typing import Annotated, Protocol, TypeVar
 
 import structlog
 import uvicorn
-from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from routerd.api.caller import Caller
 from routerd.api.connection import HEAD, IDLE_TIME, Bounded, Connection
@@ -27,6 +28,7 @@ from routerd.api.models import (
     StatusView,
     VersionView,
 )
+from routerd.api.slices import Slices, encoded, in_slices
 from routerd.core.route import Prefix, parse_prefix
 
 MODE = 0o660
@@ -38,15 +40,16 @@ log = structlog.get_logger()
 
 
 class Source(Protocol):
-    """Where the answers come from. Those that are synchronous are consistent views of one moment.
+    """Where the answers come from. Those that are synchronous are consistent views of one moment; of `Slices`, each
+    row is.
 
     `routes` and the drains return None when there is no such peer.
     """
 
-    def status(self) -> StatusView: ...
-    def peers(self) -> list[PeerView]: ...
-    def groups(self) -> list[GroupView]: ...
-    def routes(self, offset: int, limit: int, peer: str | None) -> RoutesView | None: ...
+    def status(self) -> Slices[StatusView]: ...
+    def peers(self) -> Slices[list[PeerView]]: ...
+    def groups(self) -> Slices[list[GroupView]]: ...
+    def routes(self, offset: int, limit: int, peer: str | None) -> Slices[RoutesView | None]: ...
     def route(self, prefix: Prefix) -> RouteDetailView | None: ...
     def drain(self, peer: str) -> DrainView | None: ...
     async def set_drain(self, peer: str, *, on: bool, by: str) -> DrainView | None: ...
@@ -64,37 +67,42 @@ def known(answer: Answer | None, peer: str | None) -> Answer:
     return answer
 
 
+def written(view: object) -> Response:
+    """Return the response that carries a view which may be long."""
+    return StreamingResponse(encoded(view), media_type="application/json")
+
+
 def application(source: Source, writers: int = 0) -> FastAPI:
     """Return the ASGI application that answers from `source`; members of the group `writers` may change something.
 
-    The handlers are coroutines that do not wait while they look at the core, so that nobody sees its state in the
-    middle of a change.
+    The handlers are coroutines that do not wait while they look at the core, but for between two rows of what they
+    show, so that nobody sees its state in the middle of a change.
     """
     app = FastAPI(title="routerd", version="1", docs_url=None, redoc_url=None)
 
-    @app.get("/v1/status")
-    async def status() -> StatusView:
+    @app.get("/v1/status", response_model=StatusView)
+    async def status() -> Response:
         """Is all well? The router, its peers, groups, sysctls and the problems found."""
-        return source.status()
+        return written(await in_slices(source.status()))
 
-    @app.get("/v1/peers")
-    async def peers() -> list[PeerView]:
+    @app.get("/v1/peers", response_model=list[PeerView])
+    async def peers() -> Response:
         """All peers with their state and counts."""
-        return source.peers()
+        return written(await in_slices(source.peers()))
 
-    @app.get("/v1/groups")
-    async def groups() -> list[GroupView]:
+    @app.get("/v1/groups", response_model=list[GroupView])
+    async def groups() -> Response:
         """The nexthop groups in the kernel."""
-        return source.groups()
+        return written(await in_slices(source.groups()))
 
-    @app.get("/v1/routes")
+    @app.get("/v1/routes", response_model=RoutesView)
     async def routes(
         offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
         limit: Annotated[int, Query(ge=1, le=10000)] = 100,
         peer: str | None = None,
-    ) -> RoutesView:
+    ) -> Response:
         """A page of the Loc-RIB."""
-        return known(source.routes(offset, limit, peer), peer)
+        return written(known(await in_slices(source.routes(offset, limit, peer)), peer))
 
     @app.get("/v1/routes/{prefix:path}")
     async def route(prefix: str) -> RouteDetailView:

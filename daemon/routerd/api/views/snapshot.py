@@ -1,13 +1,14 @@
 """Views of the core's state, as the API answers them. Pure: state in, plain dicts out.
 
-Counts come from the path sets, of which there are few, and never from a walk over all prefixes.
+Counts come from the path sets, of which there are few, and never from a walk over all prefixes. What may be long is
+made in slices.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Collection, Iterator
+from itertools import chain, islice
 
 from routerd.api.models import (
     FamilyCounts,
@@ -22,10 +23,10 @@ from routerd.api.models import (
     RoutesView,
     RouteView,
 )
+from routerd.api.slices import Slices
 from routerd.api.views import forwarding
 from routerd.core.fib.model import Group
 from routerd.core.gateway_health import Reason
-from routerd.core.message import Gateway
 from routerd.core.rib.decision import Decision, is_leaving
 from routerd.core.rib.loc_rib import PathSet
 from routerd.core.rib.peer import Peer
@@ -42,6 +43,8 @@ from routerd.core.route import (
 from routerd.core.router import Router
 
 Counts = dict[Family, dict[str, int]]
+_AT_ONCE = 8192
+"""Prefixes that are looked at between two interruptions, where little is done with each."""
 _KINDS = ("received", "accepted", "rejected", "in_fib", "stale", "advertised")
 
 
@@ -51,30 +54,34 @@ def interface_name(router: Router, index: int) -> str:
     return str(index) if interface is None else interface.name
 
 
+def name_of(router: Router, address: str) -> str:
+    """Return the name of a peer; an address without one is its own."""
+    peer = router.rib.peers.get(address)
+    return address if peer is None else peer.name
+
+
 # ---------------------------------------------------------------------------------------------------------- peers
 
 
-def peers(router: Router, now: float) -> list[PeerView]:
+def peers(router: Router, now: float) -> Slices[list[PeerView]]:
     """Return every peer, in the order of the configuration, then as they dialled in."""
-    counts, leaving = _count(router), _leaving(router)
-    return [
-        _peer(router, peer, counts[peer.address], leaving[peer.address], now) for peer in router.rib.peers.values()
-    ]
-
-
-def _leaving(router: Router) -> Counter[str]:
-    """Count, by peer, the prefixes that are announced with GRACEFUL_SHUTDOWN."""
-    found: Counter[str] = Counter()
-    for paths in router.rib.loc_rib.sets():
-        for path in paths.paths:
-            found[path.peer] += paths.users if is_leaving(path) else 0
+    counts, leaving = yield from _count(router)
+    static = {peer.address for peer in router.config.peers}
+    found: list[PeerView] = []
+    for peer in list(router.rib.peers.values()):
+        rows = counts[peer.address]
+        yield from _complete(router, peer, rows)
+        found.append(_peer(router, peer, rows, leaving[peer.address], now, dynamic=peer.address not in static))
     return found
 
 
-def _count(router: Router) -> defaultdict[str, Counts]:
-    """Count prefixes by peer and family: accepted and in the FIB over path sets, the rest where they are few."""
+def _count(router: Router) -> Slices[tuple[defaultdict[str, Counts], Counter[str]]]:
+    """Count prefixes by peer and family, accepted and in the FIB, over path sets; and those, by peer, that are
+    announced with GRACEFUL_SHUTDOWN."""
     found: defaultdict[str, Counts] = defaultdict(lambda: {f: dict.fromkeys(_KINDS, 0) for f in Family})
-    for paths in router.rib.loc_rib.sets():
+    leaving: Counter[str] = Counter()
+    for paths in list(router.rib.loc_rib.sets()):
+        yield
         decision = router.rib.loc_rib.decision(paths)
         winners = set(forwarding.winners(router, decision)) if decision.members else set()
         for path in paths.paths:
@@ -82,20 +89,28 @@ def _count(router: Router) -> defaultdict[str, Counts]:
             row = found[path.peer][family]
             row["accepted"] += paths.users
             row["in_fib"] += paths.users if path in winners and router.synchronised else 0
-    for prefix in router.fib.refused:
+            leaving[path.peer] += paths.users if is_leaving(path) else 0
+    for prefix in list(router.fib.refused):
+        yield
         decision = router.rib.loc_rib.decision(router.rib.loc_rib.paths_of(prefix))
         for path in forwarding.winners(router, decision) if decision.members else ():
             found[path.peer][family_of(prefix)]["in_fib"] -= 1
-    for peer in router.rib.peers.values():
-        rows = found[peer.address]
-        for (family, _), count in peer.adj_rib_in.rejected.counts().items():
-            rows[family]["rejected"] += count
-        for prefix in peer.adj_rib_in.stale:
-            rows[family_of(prefix)]["stale"] += 1
-        for family, row in rows.items():
-            row["received"] = row["accepted"] + row["rejected"]
-            row["advertised"] = router.rib.adj_ribs_out.count(peer.address, family)
-    return found
+    return found, leaving
+
+
+def _complete(router: Router, peer: Peer, rows: Counts) -> Slices[None]:
+    """Add what the peer itself knows."""
+    for (family, _), count in peer.adj_rib_in.rejected.counts().items():
+        rows[family]["rejected"] += count
+    stale = list(peer.adj_rib_in.stale)
+    for start in range(0, len(stale), _AT_ONCE):
+        yield
+        for family, count in Counter(map(family_of, stale[start : start + _AT_ONCE])).items():
+            rows[family]["stale"] += count
+    for family, row in rows.items():
+        row["received"] = row["accepted"] + row["rejected"]
+        row["advertised"] = router.rib.adj_ribs_out.count(peer.address, family)
+    yield
 
 
 def _family_counts(row: dict[str, int]) -> FamilyCounts:
@@ -109,7 +124,7 @@ def _family_counts(row: dict[str, int]) -> FamilyCounts:
     )
 
 
-def _peer(router: Router, peer: Peer, counts: Counts, leaving: int, now: float) -> PeerView:
+def _peer(router: Router, peer: Peer, counts: Counts, leaving: int, now: float, *, dynamic: bool) -> PeerView:
     up, last = peer.session, peer.last
     remote = peer.group.remote_as
     configured = remote if isinstance(remote, int) else router.config.router.asn if remote == "internal" else None
@@ -121,7 +136,7 @@ def _peer(router: Router, peer: Peer, counts: Counts, leaving: int, now: float) 
         group=peer.group_name,
         asn=configured if last is None else last.received.asn,
         router_id=None if last is None else format_address(last.received.router_id),
-        dynamic=all(static.address != peer.address for static in router.config.peers),
+        dynamic=dynamic,
         state=state_of(peer),
         reason=_reason(peer),
         since_seconds=now - peer.since,
@@ -175,41 +190,35 @@ def _reason(peer: Peer) -> str:
 # --------------------------------------------------------------------------------------------------------- groups
 
 
-def groups(router: Router) -> list[GroupView]:
+def groups(router: Router) -> Slices[list[GroupView]]:
     """Return routerd's nexthop groups, the most used first."""
-    owners = _owners(router)
-    shown = sorted(router.fib.groups, key=lambda group: (-group.users, group.id))
-    return [
-        GroupView(
-            id=group.id,
-            type="resilient" if group.buckets else "hash-threshold",
-            buckets=group.buckets,
-            prefixes=group.users,
-            balanced=group.id not in router.fib.groups.rebalance,
-            members=_members(router, group, owners),
-        )
-        for group in shown
-        if group.legs
-    ]
+    found: list[GroupView] = []
+    for group in sorted(router.fib.groups, key=lambda group: (-group.users, group.id)):
+        yield
+        if group.legs:
+            found.append(_group(router, group))
+    return found
 
 
-def _owners(router: Router) -> dict[Gateway, list[str]]:
-    """Which peers lead to a gateway, by name."""
-    owners: dict[Gateway, list[str]] = {}
-    for peer in router.rib.peers.values():
-        for gateway in router.rib.gateways_of(peer):
-            owners.setdefault(gateway, []).append(peer.name)
-    return owners
+def _group(router: Router, group: Group) -> GroupView:
+    return GroupView(
+        id=group.id,
+        type="resilient" if group.buckets else "hash-threshold",
+        buckets=group.buckets,
+        prefixes=group.users,
+        balanced=group.id not in router.fib.groups.rebalance,
+        members=_members(router, group),
+    )
 
 
-def _members(router: Router, group: Group, owners: dict[Gateway, list[str]]) -> list[GroupMemberView]:
+def _members(router: Router, group: Group) -> list[GroupMemberView]:
     return [
         GroupMemberView(
             nexthop_id=router.fib.groups.nexthops.get(gateway, 0),
             gateway=format_address(gateway.address) if gateway.address else "foreign",
             interface=interface_name(router, gateway.ifindex),
             weight=weight,
-            peers=owners.get(gateway, []),
+            peers=[peer.name for peer in router.rib.leads.peers(gateway)],
         )
         for gateway, weight in router.fib.groups.weights(group).items()
     ]
@@ -236,21 +245,23 @@ def fib(router: Router, unwritten: int) -> FibView:
 # --------------------------------------------------------------------------------------------------------- routes
 
 
-def routes(router: Router, offset: int, limit: int, peer: str | None = None) -> RoutesView | None:
+def routes(router: Router, offset: int, limit: int, peer: str | None = None) -> Slices[RoutesView | None]:
     """Return a page of prefixes in the order they were learned; `peer` (name or address) keeps only its own. None if
     there is no such peer."""
-    loc_rib = router.rib.loc_rib
-    if peer is None:
-        page = islice(loc_rib.table.items(), offset, offset + limit)
-        return RoutesView(total=len(loc_rib.table), routes=[_route(router, *row) for row in page])
-    addresses = {p.address for p in router.rib.peers.values() if peer in (p.name, p.address)}
-    addresses |= {LOCAL} if peer == LOCAL else set()
-    if not addresses:
-        return None
-    mine = {paths for paths in loc_rib.sets() if any(path.peer in addresses for path in paths.paths)}
-    rows = (row for row in loc_rib.table.items() if row[1] in mine)
-    page = islice(rows, offset, offset + limit)
-    return RoutesView(total=sum(paths.users for paths in mine), routes=[_route(router, *row) for row in page])
+    tables: list[Collection[Prefix]] = [router.rib.loc_rib.table]
+    if peer is not None:
+        mine = [p.adj_rib_in for p in router.rib.peers.values() if peer in (p.name, p.address)]
+        tables = [table for rib in mine for table in (rib.stale, rib.accepted)]
+        if peer == LOCAL:
+            tables.append(router.rib.networks)
+        if not tables:
+            return None
+    page: list[RouteView] = []
+    total = sum(map(len, tables))
+    for prefix in list(islice(chain(*tables), offset, offset + limit)):
+        yield
+        page.append(_route(router, prefix, router.rib.loc_rib.paths_of(prefix)))
+    return RoutesView(total=total, routes=page)
 
 
 def _route(router: Router, prefix: Prefix, paths: PathSet) -> RouteView:
@@ -264,7 +275,7 @@ def _route(router: Router, prefix: Prefix, paths: PathSet) -> RouteView:
         in_fib=group is not None and bool(group.legs),
         paths=len(paths.paths),
         next_hops=[format_address(gateway.address) for gateway in forwarding.members(router, decision)],
-        best_peer="" if best is None else router.config.name_of(best.peer),
+        best_peer="" if best is None else name_of(router, best.peer),
     )
 
 
@@ -280,7 +291,7 @@ def route(router: Router, prefix: Prefix, kernel: KernelRouteView) -> RouteDetai
         prefix=format_prefix(prefix),
         paths=rows,
         group_id=None if group is None else group.id,
-        members=[] if group is None else _members(router, group, _owners(router)),
+        members=[] if group is None else _members(router, group),
         in_fib=group is not None and bool(group.legs),
         refused=f"{text or 'refused by the kernel'} (errno {errno})" if errno else "",
         kernel=kernel,
@@ -305,7 +316,7 @@ def _path(router: Router, path: Path, decision: Decision | None, *, stale: bool,
     out = forwarding.why_out(router, path) if decision is not None and path in decision.multipath else ""
     return PathView(
         peer=path.peer,
-        name=router.config.name_of(path.peer),
+        name=name_of(router, path.peer),
         next_hop=format_address(attributes.next_hop) if attributes.next_hop else "",
         interface="" if resolution is None else interface_name(router, resolution.gateway.ifindex),
         as_path=format_as_path(attributes.as_path),

@@ -52,8 +52,8 @@ Change = tuple[PathSet, PathSet, list[Prefix]]
 class LocRib:
     """All prefixes and their paths. `decide` runs the decision process over the paths of a set and its incumbent.
 
-    `users` counts the prefixes of each path in use, and `hops` the paths in use of each peer by their next hop;
-    `hops_changed` is called with a peer that has one more or one less.
+    `users` counts the prefixes of each path in use, and `hops` those of each peer by next hop; `hops_changed` is
+    called with a peer that has one more or one less.
     """
 
     def __init__(
@@ -142,18 +142,15 @@ class LocRib:
         return changes
 
     def _use(self, path: Path, prefixes: int) -> None:
-        """Count the prefixes of a path, and the path by its next hop as long as there are any."""
-        before = self.users.get(path, 0)
-        if count := before + prefixes:
+        """Count the prefixes of a path, and of its peer and next hop."""
+        if count := self.users.get(path, 0) + prefixes:
             self.users[path] = count
         else:
             del self.users[path]
-        if bool(before) is bool(count):
-            return
         hops, hop = self.hops.setdefault(path.peer, {}), (path.attributes.next_hop, path.attributes.link_local)
-        paths = hops.get(hop, 0)
-        hops[hop] = paths + (1 if count else -1)
-        if paths and hops[hop]:
+        before = hops.get(hop, 0)
+        hops[hop] = before + prefixes
+        if before and hops[hop]:
             return
         if not hops[hop]:
             del hops[hop]

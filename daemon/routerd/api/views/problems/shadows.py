@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routerd.api.models import ProblemView
+from routerd.api.slices import Slices
 from routerd.core.message import PROTOCOLS, ROUTE_TYPES, ForeignRoute
-from routerd.core.route import format_address, format_prefix
+from routerd.core.route import Prefix, format_address, format_prefix
 from routerd.core.router import Router
 
 _SHOWN = 5
+_AT_ONCE = 8192
 
 
-def shadowed(router: Router) -> Iterator[ProblemView]:
-    """Yield the foreign routes of a lower metric than routerd's to the same prefix."""
+def shadowed(router: Router) -> Slices[list[ProblemView]]:
+    """Return the foreign routes of a lower metric than routerd's to the same prefix."""
     foreign, metric = router.rib.nexthops.foreign.routes, router.config.fib.metric
-    found = [
-        (prefix, foreign[prefix][0])
-        for prefix in router.fib.routes.keys() & foreign.keys()
-        if foreign[prefix][0].metric < metric
-    ]
+    found: list[tuple[Prefix, ForeignRoute]] = []
+    own = list(router.fib.routes)
+    for start in range(0, len(own), _AT_ONCE):
+        yield
+        both = (prefix for prefix in own[start : start + _AT_ONCE] if prefix in foreign)
+        found += [(prefix, foreign[prefix][0]) for prefix in both if foreign[prefix][0].metric < metric]
+    return list(_described(router, found))
+
+
+def _described(router: Router, found: list[tuple[Prefix, ForeignRoute]]) -> Iterator[ProblemView]:
     for prefix, route in sorted(found)[:_SHOWN]:
         yield ProblemView(
             where=f"route {format_prefix(prefix)}",
