@@ -134,12 +134,12 @@ def test_the_event_loop_measures_its_stretches() -> None:
     with asyncio.Runner(loop_factory=stretches.loop) as runner:
 
         async def work() -> None:
-            await asyncio.sleep(0.05)  # waiting is no stretch
+            await asyncio.sleep(0.5)  # waiting is no stretch
             time.sleep(0.03)  # noqa: ASYNC251
             await asyncio.sleep(0)
 
         runner.run(work())
     histogram = stretches.histogram
-    assert 0.03 <= histogram.largest < 0.05
+    assert 0.03 <= histogram.largest < 0.5
     assert sum(histogram.counts) > 2
-    assert sum(count for count, bound in zip(histogram.counts, (0, *histogram.bounds)) if bound >= 0.02) == 1
+    assert sum(histogram.counts[histogram.bounds.index(0.02) + 1 :]) >= 1

@@ -26,8 +26,8 @@ def test_a_deadline_that_was_changed_or_taken_back_is_forgotten() -> None:
     deadlines.set("b", None)
     assert deadlines.next == 2.0
     deadlines.set("a", math.inf)
-    assert deadlines.next is None
     assert deadlines.due(math.inf) == []
+    assert deadlines.next is None
 
 
 def test_it_agrees_with_a_look_at_all_however_often_they_change() -> None:
