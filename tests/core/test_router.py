@@ -458,6 +458,7 @@ class TestSessions:
         simulation.up(A)
         simulation.forget()
         simulation.take(RouteRefresh(A, simulation.sessions[A].generation, Family.IPV4))
+        simulation.settle()
         [told] = self.advertised(simulation)
         assert told.announced[0][1] == (parse_prefix("10.10.1.0/24"),)
 

@@ -8,7 +8,7 @@ import grp
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated, Protocol, TypeVar
 
@@ -67,9 +67,16 @@ def known(answer: Answer | None, peer: str | None) -> Answer:
     return answer
 
 
-def written(view: object) -> Response:
+async def written(view: object) -> Response:
     """Return the response that carries a view which may be long."""
-    return StreamingResponse(encoded(view), media_type="application/json")
+    parts = [part async for part in encoded(view)]
+    length = {"content-length": str(sum(map(len, parts)))}
+    return StreamingResponse(_turns(parts), headers=length, media_type="application/json")
+
+
+async def _turns(parts: list[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
 
 
 def application(source: Source, writers: int = 0) -> FastAPI:
@@ -83,17 +90,17 @@ def application(source: Source, writers: int = 0) -> FastAPI:
     @app.get("/v1/status", response_model=StatusView)
     async def status() -> Response:
         """Is all well? The router, its peers, groups, sysctls and the problems found."""
-        return written(await in_slices(source.status()))
+        return await written(await in_slices(source.status()))
 
     @app.get("/v1/peers", response_model=list[PeerView])
     async def peers() -> Response:
         """All peers with their state and counts."""
-        return written(await in_slices(source.peers()))
+        return await written(await in_slices(source.peers()))
 
     @app.get("/v1/groups", response_model=list[GroupView])
     async def groups() -> Response:
         """The nexthop groups in the kernel."""
-        return written(await in_slices(source.groups()))
+        return await written(await in_slices(source.groups()))
 
     @app.get("/v1/routes", response_model=RoutesView)
     async def routes(
@@ -102,7 +109,7 @@ def application(source: Source, writers: int = 0) -> FastAPI:
         peer: str | None = None,
     ) -> Response:
         """A page of the Loc-RIB."""
-        return written(known(await in_slices(source.routes(offset, limit, peer)), peer))
+        return await written(known(await in_slices(source.routes(offset, limit, peer)), peer))
 
     @app.get("/v1/routes/{prefix:path}")
     async def route(prefix: str) -> RouteDetailView:

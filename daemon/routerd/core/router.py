@@ -93,7 +93,7 @@ class Router:
     @property
     def busy(self) -> bool:
         """Whether Work and Settle would find something to do."""
-        return self.fib.unfinished or self.rib.purging
+        return self.fib.unfinished or self.rib.purging or self.rib.rejudging or bool(self.rib.refreshes)
 
     @property
     def _drain_interval(self) -> float:
@@ -201,8 +201,8 @@ class Router:
             since = now if self._moves_since is None else self._moves_since
             introduced_at = self._introduction_ends(now)
             quiet = quiet and introduced_at is None
-            # While a purge runs its prefixes come in slices, and they belong together.
-            together = not self.rib.purging and (quiet or now - since >= MOVE_PATIENCE)
+            # What is purged, or judged again, comes in slices, and those belong together.
+            together = not self.rib.purging and not self.rib.rejudging and (quiet or now - since >= MOVE_PATIENCE)
             effects += self._program(self.fib.plan(now, quiet=together))
             self._moves_since = since if self.fib.has_waiting() and not self.rib.purging else None
             self._introduced_at = introduced_at if self._moves_since is not None else None
@@ -326,6 +326,10 @@ class Router:
     def _work(self) -> None:
         if self.rib.purging:
             self._changed(self.rib.purge_slice())
+        elif self.rib.rejudging:
+            self._changed(self.rib.rejudge_slice())
+        elif self.rib.refreshes:
+            self.rib.effects.append(self.rib.refreshes.piece())
 
     def _timers(self, now: float) -> list[Effect]:
         effects: list[Effect] = []

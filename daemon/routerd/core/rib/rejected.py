@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from routerd.core.rib.policy import Reject
 from routerd.core.route import Family, Path, Prefix, family_of
@@ -66,11 +66,6 @@ class Rejected:
     def counts(self) -> Counter[tuple[Family, Reject]]:
         """Count all by family and reason."""
         return self._counts + self.beyond
-
-    def paths(self) -> Iterator[tuple[Path, Prefix]]:
-        """Yield what is kept, path by prefix."""
-        for prefix, (path, _) in self.kept.items():
-            yield path, prefix
 
     def _drop(self, prefix: Prefix) -> bool:
         entry = self.kept.pop(prefix, None)

@@ -42,6 +42,7 @@ from routerd.core.rib.loc_rib import Change, Hop, LocRib, PathSet
 from routerd.core.rib.nexthop import NexthopTable, Resolution
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.policy import PrefixFilter, Reject, check_attributes
+from routerd.core.rib.refreshes import Refreshes
 from routerd.core.rib.update_group import Bests
 from routerd.core.route import LOCAL, Address, Attributes, Family, Path, Prefix, parse_address, parse_prefix
 
@@ -79,6 +80,9 @@ class Rib:
         self._blameless: set[str] = set()
         """The peers whose session ended by no fault of theirs, and that are not back yet."""
         self.adj_ribs_out = AdjRibsOut(config.router.asn, self._bests)
+        self.refreshes = Refreshes(self.adj_ribs_out)
+        self._rejudges: dict[str, list[Prefix] | None] = {}
+        """What is left to be judged again of each peer; None before it is begun."""
         self._router_id = parse_address(config.router.router_id)
         self._local = Path(LOCAL, Attributes(), now, self._router_id)
         for peer in config.peers:
@@ -256,6 +260,7 @@ class Rib:
 
     def _stop_telling(self, peer: Peer) -> None:
         self.adj_ribs_out.stop(peer.address)
+        self.refreshes.drop(peer.address)
         self._deferred.pop(peer.address, None)
 
     def await_peer(self, address: str, now: float) -> None:
@@ -518,26 +523,67 @@ class Rib:
         for peer in self.peers.values():
             peer.filter = self._filter(peer)
         self._renew_exports()
-        return different, self._rejudge(self.peers.values())
+        for peer in self.peers.values():
+            peer.forget_paths()
+            self._rejudges[peer.address] = None
+        return different, self.rejudge_slice()
+
+    @property
+    def rejudging(self) -> bool:
+        """Whether `rejudge_slice` has work left."""
+        return bool(self._rejudges)
+
+    def rejudge_slice(self) -> list[Change]:
+        """Judge a bounded part again of what peers announced before the router's own addresses were others."""
+        changes: list[Change] = []
+        room = PURGE_SLICE
+        while self._rejudges and room > 0:
+            address, left = next(iter(self._rejudges.items()))
+            peer = self.peers.get(address)
+            if peer is None or peer.session is None:
+                del self._rejudges[address]
+                continue
+            if left is None:
+                left = self._rejudges[address] = self._heard(peer, peer.session)
+            some = left[-room:]
+            del left[-room:]
+            if not left:
+                del self._rejudges[address]
+            room -= PURGE_PEER + len(some)
+            changes += self._judge_again(peer, some)
+        return changes
 
     def _rejudge(self, peers: Iterable[Peer]) -> list[Change]:
+        """Judge all again that these peers announced."""
         changes: list[Change] = []
         for peer in peers:
-            if peer.session is None:
-                continue
-            rib = peer.adj_rib_in
-            peer.forget_paths()
-            heard: dict[Path, list[Prefix]] = {}
-            for prefix, path in rib.accepted.items():
+            if peer.session is not None:
+                peer.forget_paths()
+                changes += self._judge_again(peer, self._heard(peer, peer.session))
+        return changes
+
+    def _heard(self, peer: Peer, session: SessionUp) -> list[Prefix]:
+        """Return what can be judged again, and ask for the rest."""
+        rib = peer.adj_rib_in
+        if rib.rejected.beyond:
+            self._ask_again(peer, session)
+        return [*rib.accepted, *rib.rejected.kept]
+
+    def _judge_again(self, peer: Peer, prefixes: list[Prefix]) -> list[Change]:
+        rib, heard = peer.adj_rib_in, dict[Path, list[Prefix]]()
+        for prefix in prefixes:
+            path = rib.accepted.get(prefix)
+            if path is None and prefix in rib.rejected.kept:
+                path, _ = rib.rejected.kept[prefix]
+            if path is not None:
                 heard.setdefault(path, []).append(prefix)
-            for path, prefix in rib.rejected.paths():
-                heard.setdefault(path, []).append(prefix)
-            if rib.rejected.beyond:
-                self._ask_again(peer, peer.session)
-            for path, prefixes in heard.items():
-                verdict = self._judge(peer, path.attributes)
+        changes: list[Change] = []
+        for path, some in heard.items():
+            known = peer.known(path.attributes)
+            verdict = self._judge(peer, path.attributes) if known is None else known[1]
+            if known is None:
                 peer.rejudge(path, verdict)
-                changes += self._announce(peer, path, verdict, prefixes, path.since)
+            changes += self._announce(peer, path, verdict, some, path.since)
         return changes
 
     def _ask_again(self, peer: Peer, session: SessionUp) -> None:
@@ -588,4 +634,4 @@ class Rib:
         peer = self.peers.get(refresh.peer)
         if peer is None or peer.session is None or peer.session.generation != refresh.generation:
             return
-        self.effects.append(self.adj_ribs_out.again(peer.address, refresh.family))
+        self.refreshes.ask(peer.address, refresh.family)

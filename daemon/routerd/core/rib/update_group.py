@@ -107,9 +107,15 @@ class UpdateGroup:
             found.setdefault((source, attributes), []).append(prefix)
         return [(source, (attributes, tuple(prefixes))) for (source, attributes), prefixes in found.items()]
 
-    def heard(self, peer: str) -> dict[Prefix, Attributes]:
-        """Return all that a member hears, by prefix."""
-        return {prefix: attributes for prefix, (attributes, source) in self._told.items() if source != peer}
+    def prefixes(self) -> list[Prefix]:
+        """Return all prefixes that some member hears."""
+        return list(self._told)
+
+    def heard(self, peer: str, prefixes: Iterable[Prefix] | None = None) -> dict[Prefix, Attributes]:
+        """Return all that a member hears, or what it hears of these prefixes."""
+        told = self._told
+        rows = told.items() if prefixes is None else [(each, told[each]) for each in prefixes if each in told]
+        return {prefix: attributes for prefix, (attributes, source) in rows if source != peer}
 
     def count(self, peer: str, family: Family) -> int:
         """Return how many prefixes of a family a member hears."""
