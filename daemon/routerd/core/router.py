@@ -93,7 +93,10 @@ class Router:
     @property
     def busy(self) -> bool:
         """Whether Work and Settle would find something to do."""
-        return self.fib.unfinished or self.rib.purging or self.rib.rejudging or bool(self.rib.refreshes)
+        rib = self.rib
+        if self.fib.unfinished or rib.purging or rib.rejudging:
+            return True
+        return bool(rib.refreshes) or rib.nexthops.foreign.shedding
 
     @property
     def _drain_interval(self) -> float:
@@ -330,6 +333,8 @@ class Router:
             self._changed(self.rib.rejudge_slice())
         elif self.rib.refreshes:
             self.rib.effects.append(self.rib.refreshes.piece())
+        elif self.rib.nexthops.foreign.shedding:
+            self.rib.nexthops.foreign.shed()
 
     def _timers(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
@@ -414,7 +419,7 @@ class Router:
         """The routes were compared with the model; try again, too, those that the kernel has refused."""
         self.foreign_bgp = audit.foreign_bgp
         interfaces = tuple(self.rib.nexthops.interfaces.values())
-        different, changes = self.rib.network_changed(interfaces, audit.foreign)
+        different, changes = self.rib.network_changed(interfaces, audit.foreign, lengths=audit.lengths)
         more, others = self.rib.foreign_changed(self._foreign(audit.since))
         different |= more
         changes += others

@@ -36,6 +36,7 @@ from routerd.core.message.kernel import (
     KernelObjects,
     KernelRoute,
     Leg,
+    Lengths,
     NeighbourState,
     NexthopChange,
     RouteAudit,
@@ -43,6 +44,7 @@ from routerd.core.message.kernel import (
     RoutesChanged,
     SysctlState,
     WriteFailed,
+    lengths_of,
 )
 from routerd.core.message.operation import (
     DeleteNexthop,
@@ -100,6 +102,7 @@ __all__ = [
     "KernelObjects",
     "KernelRoute",
     "Leg",
+    "Lengths",
     "Member",
     "NeighbourState",
     "NexthopChange",
@@ -126,6 +129,7 @@ __all__ = [
     "Update",
     "Work",
     "WriteFailed",
+    "lengths_of",
 ]
 
 Input = (

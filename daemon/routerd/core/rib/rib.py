@@ -23,6 +23,7 @@ from routerd.core.message import (
     Interface,
     KernelGroup,
     KernelNexthop,
+    Lengths,
     NexthopChange,
     Refresh,
     RouteChange,
@@ -497,6 +498,7 @@ class Rib:
         interfaces: tuple[Interface, ...],
         foreign: ForeignRoutes | None = None,
         objects: Iterable[KernelNexthop | KernelGroup] | None = None,
+        lengths: Lengths | None = None,
     ) -> tuple[set[PathSet], list[Change]]:
         """Take over a dump of interfaces, foreign routes, nexthop objects and groups (None: those last heard of).
 
@@ -504,7 +506,7 @@ class Rib:
         differently because the router's own addresses or networks are others, or because of the ways to next hops.
         """
         own = (self.nexthops.addresses, self.nexthops.networks)
-        if not self.nexthops.update(interfaces, foreign, objects):
+        if not self.nexthops.update(interfaces, foreign, objects, lengths):
             return set(), []
         return self._ways_changed(moved=own != (self.nexthops.addresses, self.nexthops.networks))
 
