@@ -134,8 +134,12 @@ class Daemon:
             await self.speaker.ended.wait()
             self.speaker.ended.clear()
             lost = self.speaker.lost()
+            started = time.monotonic()
             for message in lost:
                 self.engine.hear(message)
+                if time.monotonic() - started > SLICE:
+                    await asyncio.sleep(0)
+                    started = time.monotonic()
             if lost:
                 self.engine.take(Settle(quiet=not self._more_input))
                 self.engine.wake.set()  # their paths are to be purged
