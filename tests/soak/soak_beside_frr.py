@@ -104,7 +104,7 @@ async def test_a_full_table_of_frr_is_untouched(tmp_path: Path, seed: int) -> No
             await becomes(lambda: counted(net), len(prefixes), 300)
             before = frrs(net)
             assert len(before[0]) == len(prefixes)
-            routerd = Routerd(net.router, tmp_path, configuration("audit_interval = 5"))
+            routerd = Routerd(net.router, tmp_path, configuration("audit_interval = 5\nidle_timer = 1"))
             try:
                 with untouched(net, tmp_path / "monitor"):
                     await _churn(net, routerd, seed, len(prefixes))
