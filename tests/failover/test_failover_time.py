@@ -99,14 +99,16 @@ def test_a_peer_that_shares_its_next_hop_is_not_cut_off(site: Site) -> None:
     for vip in (VIP4, VIP6):
         site.wait_for(vip, [gateway])
     _wait_for_prefixes(site, 2, 2)
+    ids = [site.nexthop(gateway, vip) for vip in (VIP4, VIP6)]
+    kept = {*ids, *(site.group(vip) for vip in (VIP4, VIP6))}
     with site.watching_nexthops() as watch, site.route_messages() as messages:
         second.close()
         until(lambda: "" if site.peer(second)["state"] != "established" else "up", 5, "its session is over")
         until(lambda: str(site.peer(second)["totals"]["received"] or ""), 5, "its paths are gone")
         assert site.next_hops(VIP4) == site.next_hops(VIP6) == {gateway.name}
-        assert watch.seen == []
-        assert messages() == []
-        ids = [site.nexthop(gateway, vip) for vip in (VIP4, VIP6)]
+        # What the test before left may still be tidied up; nothing of this one is touched.
+        assert [each for each in watch.seen if each[2] in kept] == []
+        assert [line for line in messages() if VIP4 in line or VIP6 in line] == []
         closed = first.close()
         for id_ in ids:
             watch.deletion(id_)
