@@ -34,14 +34,8 @@ def lab() -> Iterator[Laboratory]:
             made.boot(name)
         for vip in made.topology.vips:
             made.wait_for_next_hops(vip, list(made.speakers), 30)
-        until(lambda: _unbalanced(made), 30, "fair shares")  # weights are part of what is looked at
+        made.wait_for_balance(30)  # weights are part of what is looked at
         yield made
-
-
-def _unbalanced(lab: Laboratory) -> str:
-    status = lab.daemon.status()
-    groups = status["groups"] if status is not None else []
-    return "" if groups and all(group["balanced"] for group in groups) else f"{groups}"
 
 
 @pytest.fixture

@@ -238,12 +238,9 @@ class Router:
         """Let gateways whose node is back into their groups again, once nothing of its last session is left."""
         if not self.health.out or self._purging:
             return []
-        speaking, held = set[Gateway](), set[Gateway]()
-        for peer in self.rib.peers.values():
-            if peer.session is not None:
-                speaking |= self.rib.gateways_of(peer)
-            elif peer.deadline is not None:
-                held |= self.rib.gateways_of(peer)
+        peers = self.rib.peers.values()
+        speaking = self._gateways(p for p in peers if p.session is not None)
+        held = self._gateways(p for p in peers if p.session is None and p.deadline is not None)
         effects = self._restore(self.health.remove(Reason.RESTARTED, speaking), now)
         return effects + self._restore(self.health.remove(Reason.NO_SESSION, speaking | held), now)
 
@@ -269,7 +266,7 @@ class Router:
         drained = [peer for peer in self.rib.peers.values() if peer.address in self.drained]
         if not drained and not self.fib.groups.draining:
             return []
-        gateways = set[Gateway]().union(*(self.rib.gateways_of(peer) for peer in drained))
+        gateways = self._gateways(drained)
         return self._program(self.fib.drain(gateways, now)) if gateways != self.fib.groups.draining else []
 
     def _neighbour(self, gateway: Gateway, now: float, *, alive: bool) -> list[Effect]:
@@ -290,13 +287,13 @@ class Router:
 
     def _restarting(self) -> set[Gateway]:
         """The gateways of nodes within graceful restart, by their own doing, to which no session leads either."""
-        held, speaking = set[Gateway](), set[Gateway]()
-        for peer in self.rib.peers.values():
-            if peer.session is not None:
-                speaking |= self.rib.gateways_of(peer)
-            elif peer.deadline is not None and not peer.router_restarted:
-                held |= self.rib.gateways_of(peer)
-        return held - speaking
+        peers = self.rib.peers.values()
+        held = (p for p in peers if p.session is None and p.deadline is not None and not p.router_restarted)
+        return self._gateways(held) - self._gateways(p for p in peers if p.session is not None)
+
+    def _gateways(self, peers: Iterable[Peer]) -> set[Gateway]:
+        """The gateways that these peers lead to."""
+        return set[Gateway]().union(*map(self.rib.gateways_of, peers))
 
     def _program(self, operations: Sequence[Operation]) -> list[Effect]:
         return [Program(tuple(map(self._addressed, operations)))] if operations else []

@@ -75,7 +75,9 @@ class Laboratory:
 
         def missing() -> str:
             status = self.daemon.status()
-            waiting = [group for group in status["groups"] if not group["balanced"]] if status else []
+            if not status or not status["groups"]:
+                return "there is no group"
+            waiting = [group for group in status["groups"] if not group["balanced"]]
             return ", ".join(f"group {group['id']} is not balanced" for group in waiting)
 
         return until(missing, timeout, "fair shares")

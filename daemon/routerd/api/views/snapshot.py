@@ -27,10 +27,12 @@ from routerd.core.fib.model import Group
 from routerd.core.gateway_health import Reason
 from routerd.core.message import Gateway
 from routerd.core.rib.decision import Decision, is_leaving
+from routerd.core.rib.foreign import network_of
 from routerd.core.rib.loc_rib import PathSet
 from routerd.core.rib.peer import Peer
 from routerd.core.route import (
     LOCAL,
+    Address,
     Family,
     Path,
     Prefix,
@@ -290,11 +292,8 @@ def route(router: Router, prefix: Prefix, kernel: KernelRouteView) -> RouteDetai
 
 def covering(router: Router, prefix: Prefix) -> str:
     """Return the most specific prefix of the Loc-RIB that `prefix` lies within; empty if there is none."""
-    address = int.from_bytes(prefix[1:], "big")
-    bits = 8 * len(prefix[1:])
     for length in range(prefix[0] - 1, -1, -1):
-        network = address >> (bits - length) << (bits - length)
-        wider = Prefix(bytes([length]) + network.to_bytes(bits // 8, "big"))
+        wider = network_of(Address(prefix[1:]), length)
         if wider in router.rib.loc_rib.table:
             return format_prefix(wider)
     return ""
