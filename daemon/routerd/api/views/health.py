@@ -10,16 +10,16 @@ from routerd.api.views import snapshot
 from routerd.api.views.problems.awaited import awaited, too_few
 from routerd.api.views.problems.conflicts import conflicts
 from routerd.api.views.problems.drops import dropped, explained
+from routerd.api.views.problems.first import SHOWN, first
 from routerd.api.views.problems.host import host as host_problems
 from routerd.api.views.problems.refusals import matters, refused
 from routerd.api.views.problems.shadows import diverted, hollowed, shadowed
 from routerd.core.gateway_health import Reason
 from routerd.core.message import Diversion, HostState
 from routerd.core.rib.peer import Peer
-from routerd.core.route import format_address, format_prefix
+from routerd.core.route import Prefix, format_address, format_prefix
 from routerd.core.router import Router
 
-_SHOWN = 5
 _REFUSED = {
     EEXIST: "it is another program's, and left alone: ip route show PREFIX says whose; remove it there, or write "
     "another metric in [fib]"
@@ -165,19 +165,22 @@ def _unreachable(router: Router, peer: Peer) -> dict[str, int]:
     return found
 
 
+def _refused_route(refused: tuple[Prefix, tuple[int, str]]) -> ProblemView:
+    prefix, (errno, text) = refused
+    return ProblemView(
+        where=f"route {format_prefix(prefix)}",
+        what=f"the kernel refuses it: {text or 'no reason given'} (errno {errno})",
+        remedy=_REFUSED.get(errno, "it is tried again by itself; routerd route PREFIX shows what the kernel has"),
+    )
+
+
 def _refusals(router: Router) -> Iterator[ProblemView]:
-    for prefix, (errno, text) in list(router.fib.refused.items())[:_SHOWN]:
-        yield ProblemView(
-            where=f"route {format_prefix(prefix)}",
-            what=f"the kernel refuses it: {text or 'no reason given'} (errno {errno})",
-            remedy=_REFUSED.get(errno, "it is tried again by itself; routerd route PREFIX shows what the kernel has"),
-        )
-    if len(router.fib.refused) > _SHOWN:
-        more = len(router.fib.refused) - _SHOWN
-        yield ProblemView(where="fib", what=f"{more} more routes are refused", remedy="see the log")
+    yield from first(
+        router.fib.refused.items(), _refused_route, where="fib", more="routes are refused", remedy="see the log"
+    )
     refused = [(f"group {id}", failed) for id, failed in router.refusals.groups.items()]
     refused += [(f"next hop {format_address(g.address)}", failed) for g, failed in router.refusals.nexthops.items()]
-    for where, failed in refused[:_SHOWN]:
+    for where, failed in refused[:SHOWN]:
         yield ProblemView(
             where=where,
             what=f"the kernel refuses it: {failed.text} (errno {failed.errno})",

@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routerd.api.models import ProblemView
+from routerd.api.views.problems.first import first
 from routerd.core.message import HostState, Interface
 from routerd.core.router import Router
 
-_SHOWN = 5
 _IPV4, _IPV4_PREFIX = 4, 5
 _LOOPBACK = b"\x7f\0\0\1"
 
 
 def host(router: Router, state: HostState) -> Iterator[ProblemView]:
     """Name what stands in the packets' way on this host, with the command that helps."""
-    yield from _shown(list(_forwarding(router, state)), "interfaces without forwarding")
-    yield from _shown(list(_reverse_path(router, state)), "interfaces with a strict reverse path filter")
-    yield from _shown(list(_advertisements(router, state)), "interfaces on which advertisements are ignored")
+    for found, kind in (
+        (_forwarding(router, state), "interfaces without forwarding"),
+        (_reverse_path(router, state), "interfaces with a strict reverse path filter"),
+        (_advertisements(router, state), "interfaces on which advertisements are ignored"),
+    ):
+        remedy = "mend those named here first"
+        yield from first(list(found), lambda problem: problem, where="host", more=kind, remedy=remedy)
     yield from _tables(state)
-
-
-def _shown(found: list[ProblemView], kind: str) -> Iterator[ProblemView]:
-    yield from found[:_SHOWN]
-    if len(found) > _SHOWN:
-        yield ProblemView(
-            where="host", what=f"{len(found) - _SHOWN} more {kind}", remedy="mend those named here first"
-        )
 
 
 def _candidates(router: Router, indexes: frozenset[int]) -> Iterator[Interface]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from routerd.api.models import ProblemView, RefusalView
+from routerd.api.views.problems.first import first
 from routerd.config.model import Config
 from routerd.core.router import Router
 
 RECENT = 600.0
 """Seconds after which an attempt is no problem any more: whoever made it has given up."""
 
-_SHOWN = 5
 _COLLISION = "6/7 sent"
 
 
@@ -19,18 +19,17 @@ def refused(router: Router, refusals: Iterable[RefusalView], now: float) -> Iter
     """Yield what was refused lately, the latest first."""
     recent = [each for each in refusals if matters(router, each, now)]
     recent.sort(key=lambda each: each["last_seconds"])
-    for each in recent[:_SHOWN]:
-        yield ProblemView(
+    yield from first(
+        recent,
+        lambda each: ProblemView(
             where=f"connections from {_named(router.config, each['address'])}",
             what=f"{each['reason']}; {_often(each)}",
             remedy=_remedy(router.config, each),
-        )
-    if len(recent) > _SHOWN:
-        yield ProblemView(
-            where="connections",
-            what=f"{len(recent) - _SHOWN} more addresses or reasons of connections that did not become sessions",
-            remedy="routerd status --json shows all, under refusals",
-        )
+        ),
+        where="connections",
+        more="addresses or reasons of connections that did not become sessions",
+        remedy="routerd status --json shows all, under refusals",
+    )
 
 
 def matters(router: Router, refusal: RefusalView, now: float) -> bool:

@@ -7,12 +7,12 @@ from errno import EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH
 from itertools import islice
 
 from routerd.api.models import ProblemView
+from routerd.api.views.problems.first import first
 from routerd.core.message import PROTOCOLS, ROUTE_TYPES, Diversion, ForeignRoute
 from routerd.core.rib.foreign import network_of
 from routerd.core.route import IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE, Address, Prefix, format_address, format_prefix
 from routerd.core.router import Router
 
-_SHOWN = 5
 _SAMPLES = 32
 """Routes of each family that the kernel is asked about: a rule concerns all, or a range of them."""
 _LOOKED_THROUGH = 2048
@@ -31,37 +31,37 @@ _FAILURES = {
 
 def shadowed(router: Router) -> Iterator[ProblemView]:
     """Yield the foreign routes of a lower metric than routerd's to the same prefix."""
-    found = _shadows(router)
-    for prefix, route in sorted(found.items())[:_SHOWN]:
-        yield ProblemView(
+    both = router.fib.routes.keys() & router.rib.nexthops.foreign.routes.keys()
+    found = [(prefix, route) for prefix in both if (route := _shadow(router, prefix)) is not None]
+
+    def tell(pair: tuple[Prefix, ForeignRoute]) -> ProblemView:
+        prefix, route = pair
+        return ProblemView(
             where=f"route {format_prefix(prefix)}",
             what=f"a foreign route shadows it: {_describe(router, route)}",
             remedy=f"ip route del {format_prefix(prefix)} metric {route.metric}, or a lower [fib] metric than that",
         )
-    if len(found) > _SHOWN:
-        yield ProblemView(
-            where="fib",
-            what=f"{len(found) - _SHOWN} more routes are shadowed by foreign ones of a lower metric",
-            remedy="ip route show; another daemon may have the same prefixes",
-        )
+
+    more = "routes are shadowed by foreign ones of a lower metric"
+    remedy = "ip route show; another daemon may have the same prefixes"
+    yield from first(sorted(found), tell, where="fib", more=more, remedy=remedy)
 
 
 def hollowed(router: Router) -> Iterator[ProblemView]:
     """Yield the foreign routes inside of wider ones of routerd's, such as a node's PodCIDR."""
     found = [(wider, prefix, route) for wider, some in _inside(router).items() for prefix, route in some]
-    for wider, prefix, route in sorted(found)[:_SHOWN]:
-        yield ProblemView(
+
+    def tell(each: tuple[Prefix, Prefix, ForeignRoute]) -> ProblemView:
+        wider, prefix, route = each
+        return ProblemView(
             where=f"route {format_prefix(wider)}",
             what=f"a more specific foreign route takes a part of it: {format_prefix(prefix)}, "
             f"{_describe(router, route)}",
             remedy=f"ip route del {format_prefix(prefix)} metric {route.metric}, unless it is meant so",
         )
-    if len(found) > _SHOWN:
-        yield ProblemView(
-            where="fib",
-            what=f"{len(found) - _SHOWN} more foreign routes take parts of wider ones of routerd's",
-            remedy="ip route show",
-        )
+
+    more = "foreign routes take parts of wider ones of routerd's"
+    yield from first(sorted(found), tell, where="fib", more=more, remedy="ip route show")
 
 
 def _inside(router: Router) -> dict[Prefix, list[tuple[Prefix, ForeignRoute]]]:
@@ -80,10 +80,10 @@ def _inside(router: Router) -> dict[Prefix, list[tuple[Prefix, ForeignRoute]]]:
     return found
 
 
-def _shadows(router: Router) -> dict[Prefix, ForeignRoute]:
-    foreign, metric = router.rib.nexthops.foreign.routes, router.config.fib.metric
-    both = router.fib.routes.keys() & foreign.keys()
-    return {prefix: foreign[prefix][0] for prefix in both if foreign[prefix][0].metric < metric}
+def _shadow(router: Router, prefix: Prefix) -> ForeignRoute | None:
+    """Return the foreign route to the same prefix that the kernel prefers, if there is one."""
+    routes = router.rib.nexthops.foreign.routes.get(prefix)
+    return routes[0] if routes and routes[0].metric < router.config.fib.metric else None
 
 
 def _describe(router: Router, route: ForeignRoute) -> str:
@@ -101,32 +101,29 @@ def _describe(router: Router, route: ForeignRoute) -> str:
 
 def samples(router: Router) -> list[tuple[Prefix, int]]:
     """Return some of the routes that the kernel should have and use, each with its nexthop id."""
-    unused = router.fib.refused.keys() | _shadows(router).keys() | _inside(router).keys()
-    first = [*islice(router.fib.routes.items(), _LOOKED_THROUGH)]
+    unused = router.fib.refused.keys() | _inside(router).keys()
+    some = [*islice(router.fib.routes.items(), _LOOKED_THROUGH)]
     found: list[tuple[Prefix, int]] = []
     for size in (IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE):
-        there = ((p, group.id) for p, group in first if len(p) == size and group.legs and p not in unused)
-        found += islice(there, _SAMPLES)
+        there = ((p, group.id) for p, group in some if len(p) == size and group.legs and p not in unused)
+        found += islice((each for each in there if _shadow(router, each[0]) is None), _SAMPLES)
     return found
 
 
 def diverted(found: Iterable[Diversion]) -> Iterator[ProblemView]:
     """Yield the routes that the kernel passes by, because of rules or other tables."""
-    passed = list(found)
-    for each in passed[:_SHOWN]:
+
+    def tell(each: Diversion) -> ProblemView:
         address = format_address(Address(each.prefix[1:]))
         end = f"another route, of table {_TABLES.get(each.table, each.table)}"
         if each.errno:
             end = _FAILURES.get(each.errno, f"errno {each.errno}")
-        yield ProblemView(
+        return ProblemView(
             where=f"route {format_prefix(each.prefix)}",
             what=f"the kernel passes it by: its lookup of {address} ends at {end}",
             remedy=f"ip route get {address}; ip rule show: is there a rule ahead of the one for table main, or that "
             "one gone?",
         )
-    if len(passed) > _SHOWN:
-        yield ProblemView(
-            where="fib",
-            what=f"{len(passed) - _SHOWN} more routes are passed by, of those looked at",
-            remedy="ip rule show",
-        )
+
+    more = "routes are passed by, of those looked at"
+    yield from first(list(found), tell, where="fib", more=more, remedy="ip rule show")
