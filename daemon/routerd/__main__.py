@@ -12,7 +12,7 @@ from routerd.cli import commands
 from routerd.cli.arguments import Command, argument, seconds, whole
 from routerd.cli.arguments import run as run_command
 from routerd.cli.client import DEFAULT_SOCKET, ApiError
-from routerd.cli.output import write
+from routerd.cli.output import abandon, fail, write
 
 ABOUT = "A BGP route server for the router in front of a bare-metal Kubernetes cluster."
 
@@ -213,11 +213,9 @@ def main() -> None:
         code = run_command("routerd", ABOUT, f"routerd {__version__}", COMMANDS, sys.argv[1:])
         sys.stdout.flush()
     except ApiError as error:
-        print(f"routerd: {error}", file=sys.stderr)
-        code = 1
+        raise fail(error, as_json=False) from error
     except BrokenPipeError:
-        # Whoever read has what it wanted. Python would complain at the end, where it flushes once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        abandon()  # whoever read has what it wanted
         code = 1
     except KeyboardInterrupt:
         code = 130  # 128 + SIGINT, as every shell has it

@@ -17,10 +17,14 @@ def write(text: str, end: str = "\n") -> None:
     except BrokenPipeError:
         raise  # nobody reads on, as `| head`: that is no error to speak of
     except OSError as error:
-        # What is left in the buffer would be tried again, in vain, when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        abandon()
         print(f"routerd: standard output cannot be written: {error.strerror}", file=sys.stderr)
         raise SystemExit(1) from error
+
+
+def abandon() -> None:
+    """Write no more: what is left in the buffer would be tried again, in vain, when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(error: Exception, as_json: bool, answer: Mapping[str, Any] | None = None) -> SystemExit:

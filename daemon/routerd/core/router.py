@@ -122,7 +122,7 @@ class Router:
         """The monotonic time at which a Settle message is due even without input."""
         deadlines = [peer.deadline for peer in self.rib.peers.values()]
         deadlines += [peer.silence_ends for peer in self.rib.peers.values()]
-        deadlines += [peer.refresh_due for peer in self.rib.peers.values()]
+        deadlines += [peer.refresh_due for peer in self.rib.peers.values() if peer.to_refresh]
         if self._moves_since is not None:
             deadlines.append(self._moves_since + MOVE_PATIENCE)
         deadlines += [self._introduced_at, self._adoption_ends, self._twins_at, self.refusals.again_at]
