@@ -57,7 +57,7 @@ class Fib:
     def __init__(self, router: Namespace) -> None:
         with inside(router):
             self._socket = wire.open_socket()
-        self._router = router
+        self.router = router
         self._statistics = Path(f"/proc/{router.pid}/net/fib_triestat")
         self._own = self._prefixes()
 
@@ -79,7 +79,7 @@ class Fib:
         wanted = _GATEWAY + socket.inet_aton(gateway) if gateway else _NODES
         body = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, wire.RT_TABLE_MAIN, 0, 0, wire.RTN_UNICAST, 0)
         routes = legs = 0
-        with inside(self._router):
+        with inside(self.router):
             sock = wire.open_socket()
         with sock:
             sock.send(wire.request(wire.RTM_GETROUTE, wire.NLM_F_DUMP, body))
@@ -100,33 +100,33 @@ class Fib:
         def counted() -> bool:
             return self.count() == routes
 
-        return self._wait(routes, lambda found: len(found) == legs, counted, complete, check)
+        return self._wait(_sample(range(routes), SAMPLE), lambda found: len(found) == legs, counted, complete, check)
 
     def withdrawn(self, routes: int, check: Callable[[], None]) -> float:
         """Wait until none of the routes is there, and return when that was."""
-        return self._wait(routes, lambda found: not found, lambda: self.count() == 0, lambda: True, check)
+        return self._wait(
+            _sample(range(routes), SAMPLE), lambda found: not found, lambda: self.count() == 0, lambda: True, check
+        )
 
-    def without(self, gateway: str, routes: int, check: Callable[[], None]) -> float:
-        """Wait until no route leads to a gateway any more, and return when that was."""
+    def without(self, gateway: str, routes: Sequence[int], check: Callable[[], None]) -> float:
+        """Wait until no route leads to a gateway any more, and return when that was; `routes` are those that did."""
         dead = socket.inet_aton(gateway)
 
         def gone() -> bool:
             return self.census(gateway).legs == 0
 
-        return self._wait(routes, lambda found: dead not in found, lambda: True, gone, check, sample=FEW)
+        return self._wait(_sample(routes, FEW), lambda found: dead not in found, lambda: True, gone, check)
 
     def _wait(
         self,
-        routes: int,
+        sample: list[int],
         right: Callable[[frozenset[bytes]], bool],
         counted: Callable[[], bool],
         confirmed: Callable[[], bool],
         check: Callable[[], None],
-        *,
-        sample: int = SAMPLE,
     ) -> float:
         """Return when sample and count were right, provided that the dump made then confirms it."""
-        left = _sample(routes, sample)
+        left = sample
         deadline, next_check = time.monotonic() + TIMEOUT, time.monotonic() + 1.0
         while True:
             # What was not right a moment ago is asked for alone, and the others once it is.
@@ -139,12 +139,12 @@ class Fib:
                     if confirmed():
                         return now
                     time.sleep(CENSUS_PAUSE)
-                left = _sample(routes, sample)
+                left = sample
             if (now := time.monotonic()) > next_check:
                 next_check = now + 1.0
                 check()
                 if now > deadline:
-                    raise BenchError(f"not within {TIMEOUT:g} s: {self.count()} of {routes} routes, {self.census()}")
+                    raise BenchError(f"not within {TIMEOUT:g} s: {self.count()} routes, {self.census()}")
             time.sleep(PAUSE)
 
     def _prefixes(self) -> int:
@@ -171,10 +171,10 @@ def notified(router: Namespace) -> Iterator[Callable[[int], float]]:
         yield came
 
 
-def _sample(routes: int, size: int) -> list[int]:
+def _sample(routes: Sequence[int], size: int) -> list[int]:
     """Return the last route, the first one and some between them."""
-    some = random.Random(routes).sample(range(routes), min(size, routes))
-    return [routes - 1, 0, *some]
+    some = random.Random(len(routes)).sample(routes, min(size, len(routes)))
+    return [routes[-1], routes[0], *some]
 
 
 def _question(number: int) -> bytes:

@@ -24,7 +24,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table. `unit` is "s", "B" or "%" (of a core, as a share: 0.01 is 1 %)."""
+    """One line of the table. `unit` is "s", "B", "%" (of a core, as a share: 0.01 is 1 %) or "n", a count of faults.
+
+    Times and memory count by their median. A fault counts when it happens: there the worst run is the figure.
+    """
 
     key: str
     title: str
@@ -38,9 +41,15 @@ class Figure:
                 return f"{value / 1e6:,.0f} MB"
             case "%":
                 return f"{100 * value:.2f} %"
+            case "n":
+                return f"{value:,.0f}"
         if value < 0.1:
             return f"{1000 * value:.{2 if value < 0.01 else 1}f} ms"
         return f"{value:.2f} s"
+
+    def value(self, measured: Measured) -> float:
+        """Return the one value that stands for all that were measured."""
+        return measured.high if self.unit == "n" else measured.median
 
     def wanted(self) -> str:
         """Return the target for people; "completes" without one."""
@@ -102,5 +111,5 @@ def met(figure: Figure, measured: dict[str, Measured]) -> bool | None:
                 return None
             verdicts.append(found <= share)
     if figure.target.absolute is not None:
-        verdicts.append(measured[ROUTERD].median <= figure.target.absolute)
+        verdicts.append(figure.value(measured[ROUTERD]) <= figure.target.absolute)
     return all(verdicts)

@@ -5,29 +5,41 @@ Run inside a node's namespace. It dials the router from one source address a pee
     load FIRST COUNT [PEER]    announce host routes, from all peers or from one: `begun`, then `sent`
     withdraw FIRST COUNT       withdraw them: `begun`, then `sent`
     one PEER PREFIX            announce one host route: `begun`
-    close PEER, open PEER      end a session (`begun`), bring it up again (`up`)
+    tell CHANGES               JSON, [[PEER, [announced], [withdrawn]], ...], in this order: `begun`, then `sent`
+    close PEER..., open PEER   end sessions (`begun`), bring one up again (`up`)
     quit
 
 Host routes and peers are numbers, counted from 0. Answers are JSON lines, with the monotonic time in seconds: `begun`
 is when the first byte was about to be handed to the kernel, `sent` when it had taken the last one.
+
+With `--redial`, a peer whose session the router ends dials again, every 0.1 s until it is taken, and announces what
+it was told with `tell`, End-of-RIB behind it; `back` is when the last of all peers has.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
+import os
 import selectors
 import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 MARKER = b"\xff" * 16
 KEEPALIVE = MARKER + struct.pack("!HB", 19, 4)
 NLRI_ROOM = 4000
 AHEAD = 6
 """Sessions that are being set up at the same time."""
+REDIAL = 0.1
+"""Seconds between two attempts of a peer that lost its session."""
+END_OF_RIB = MARKER + struct.pack("!HBI", 23, 2, 0)
+_CLONE_NEWNET = 0x40000000
 
 
 def message(kind: int, body: bytes) -> bytes:
@@ -35,9 +47,11 @@ def message(kind: int, body: bytes) -> bytes:
     return MARKER + struct.pack("!HB", 19 + len(body), kind) + body
 
 
-def hello(asn: int, hold: int, router_id: str) -> bytes:
-    """Return an OPEN with IPv4 unicast, four-octet AS and route refresh."""
+def hello(asn: int, hold: int, router_id: str, *, graceful: bool = False) -> bytes:
+    """Return an OPEN with IPv4 unicast, four-octet AS and route refresh; perhaps graceful restart (120 s, F bit)."""
     capabilities = b"\x01\x04\x00\x01\x00\x01" + b"\x02\x00" + b"\x41\x04" + struct.pack("!I", asn)
+    if graceful:
+        capabilities += struct.pack("!BBHHBB", 64, 6, 120, 1, 1, 0x80)
     options = b"\x02" + bytes([len(capabilities)]) + capabilities
     head = struct.pack("!BHH", 4, min(asn, 23456) if asn > 65535 else asn, hold) + socket.inet_aton(router_id)
     return message(1, head + bytes([len(options)]) + options)
@@ -52,24 +66,23 @@ def attributes(asn: int, next_hop: str, med: int | None) -> bytes:
     return found if med is None else found + b"\x80\x04\x04" + struct.pack("!I", med)
 
 
-def host_routes(first: int, count: int) -> Iterator[bytes]:
-    """Yield `count` /32 from 20.0.0.0 on as NLRI, as many at a time as fit an UPDATE."""
-    base, step = 0x14000000 + first, NLRI_ROOM // 5
-    for start in range(base, base + count, step):
-        end = min(start + step, base + count)
-        yield b"".join(b"\x20" + number.to_bytes(4, "big") for number in range(start, end))
+def host_routes(numbers: range | list[int]) -> Iterator[bytes]:
+    """Yield /32 of 20.0.0.0/8 as NLRI, as many at a time as fit an UPDATE."""
+    step = NLRI_ROOM // 5
+    for start in range(0, len(numbers), step):
+        yield b"".join(b"\x20" + (0x14000000 + each).to_bytes(4, "big") for each in numbers[start : start + step])
 
 
 def updates(asn: int, next_hop: str, first: int, count: int, distinct: int) -> bytes:
     """Return the UPDATEs that announce host routes; with `distinct`, in so many attribute sets (by MED)."""
     if not distinct:
         attrs = attributes(asn, next_hop, None)
-        return b"".join(_update(attrs, nlri) for nlri in host_routes(first, count))
+        return b"".join(_update(attrs, nlri) for nlri in host_routes(range(first, first + count)))
     size = max(1, count // distinct)
     return b"".join(
         _update(attributes(asn, next_hop, number), nlri)
         for number in range(distinct)
-        for nlri in host_routes(first + number * size, size)
+        for nlri in host_routes(range(first + number * size, first + (number + 1) * size))
     )
 
 
@@ -77,9 +90,25 @@ def _update(attrs: bytes, nlri: bytes) -> bytes:
     return message(2, b"\0\0" + struct.pack("!H", len(attrs)) + attrs + nlri)
 
 
-def withdrawals(first: int, count: int) -> bytes:
+def withdrawals(numbers: range | list[int]) -> bytes:
     """Return the UPDATEs that withdraw host routes."""
-    return b"".join(message(2, struct.pack("!H", len(nlri)) + nlri + b"\0\0") for nlri in host_routes(first, count))
+    return b"".join(message(2, struct.pack("!H", len(nlri)) + nlri + b"\0\0") for nlri in host_routes(numbers))
+
+
+@contextmanager
+def entered(pid: int) -> Iterator[None]:
+    """Move this process into the network namespace of another one, and back at the end; 0 stays where it is."""
+    if not pid:
+        yield
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Path("/proc/self/ns/net").open("rb") as before, Path(f"/proc/{pid}/ns/net").open("rb") as wanted:
+        if libc.setns(wanted.fileno(), _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), f"setns: {os.strerror(ctypes.get_errno())}")
+        try:
+            yield
+        finally:
+            libc.setns(before.fileno(), _CLONE_NEWNET)
 
 
 class Generator:
@@ -91,6 +120,10 @@ class Generator:
         self.peers: list[socket.socket | None] = []
         self.output: dict[socket.socket, memoryview] = {}
         self.heard: dict[socket.socket, bytes] = {}
+        self.tables: dict[int, set[int]] = {}
+        """What each peer has announced by `tell`."""
+        self.redials: dict[int, float] = {}
+        """When a peer dials again that lost its session."""
         self.up = 0
         self.next_keepalive = time.monotonic() + options.hold / 3
 
@@ -106,10 +139,11 @@ class Generator:
 
     def dial(self, number: int) -> socket.socket:
         """Open a peer's connection and say OPEN; `up` grows once the router has answered."""
-        source = self.source(number)
-        sock = socket.create_connection((self.options.router, self.options.port), 30, (source, 0))
+        source, timeout = self.source(number), 1.0 if self.options.redial else 30.0
+        with entered(self.options.inside[number] if self.options.inside else 0):
+            sock = socket.create_connection((self.options.router, self.options.port), timeout, (source, 0))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.sendall(hello(self.options.asn, self.options.hold, source) + KEEPALIVE)
+        sock.sendall(hello(self.options.asn, self.options.hold, source, graceful=self.options.redial) + KEEPALIVE)
         sock.setblocking(False)
         self.heard[sock] = b""
         self.selector.register(sock, selectors.EVENT_READ)
@@ -130,6 +164,7 @@ class Generator:
                     self._read(key.fileobj)
                 if events & selectors.EVENT_WRITE and key.fileobj in self.output:
                     self._write(key.fileobj)
+        self._redial()
         if time.monotonic() > self.next_keepalive:
             self.next_keepalive = time.monotonic() + self.options.hold / 3
             for peer in self.peers:
@@ -137,10 +172,49 @@ class Generator:
                     peer.send(KEEPALIVE)
 
     def _read(self, sock: socket.socket) -> None:
-        data = sock.recv(1 << 16)
+        try:
+            data = sock.recv(1 << 16)
+        except OSError:
+            if not self.options.redial:
+                raise
+            data = b""
         if not data:
-            raise SystemExit("the router closed a session")
+            if not self.options.redial:
+                raise SystemExit("the router closed a session")
+            self._lost(sock)
+            return
         self._greet(sock, data)
+
+    def _lost(self, sock: socket.socket) -> None:
+        """The router has ended a session."""
+        number = self.peers.index(sock)
+        self.peers[number] = None
+        self.selector.unregister(sock)
+        self.output.pop(sock, None)
+        self.up -= self.heard.pop(sock, None) is None  # it was up
+        self.redials[number] = time.monotonic() + REDIAL
+        sock.close()
+
+    def _redial(self) -> None:
+        """Dial again for those whose time has come, as many at a time as a router takes."""
+        now = time.monotonic()
+        due = [number for number, at in self.redials.items() if at <= now]
+        for number in due[: AHEAD - len(self.heard)]:
+            try:
+                self.peers[number] = self.dial(number)
+                del self.redials[number]
+            except OSError:
+                self.redials[number] = time.monotonic() + REDIAL
+                break  # the others would fail as well
+
+    def _again(self, sock: socket.socket) -> None:
+        """A session is up; announce what the peer had announced on an earlier one."""
+        number = self.peers.index(sock) if sock in self.peers else -1
+        if (table := self.tables.get(number)) is not None:
+            self.queue(number, self._changes(number, sorted(table), []) + END_OF_RIB)
+            self._write(sock)
+            if self.up == self.options.peers:
+                self.say("back")
 
     def _greet(self, sock: socket.socket, data: bytes) -> None:
         if sock not in self.heard:
@@ -151,11 +225,12 @@ class Generator:
             (length,) = struct.unpack_from("!H", buffer, 16)
             if len(buffer) < length:
                 break
-            if buffer[18] == 3:
+            if buffer[18] == 3 and not self.options.redial:  # else the end of the connection follows
                 raise SystemExit(f"NOTIFICATION {buffer[19]}/{buffer[20]}")
             if buffer[18] == 4:
                 self.up += 1
                 del self.heard[sock]
+                self._again(sock)
                 return
             buffer = buffer[length:]
         self.heard[sock] = buffer
@@ -175,7 +250,7 @@ class Generator:
         """Return the UPDATEs of a peer. All have the same prefixes, unless they are to lie apart."""
         first += number * count if self.options.apart else 0
         if what == "withdraw":
-            return withdrawals(first, count)
+            return withdrawals(range(first, first + count))
         return updates(self.options.asn, self.source(number), first, count, self.options.distinct)
 
     def start(self, data: dict[int, bytes]) -> None:
@@ -185,11 +260,31 @@ class Generator:
             self.queue(number, each)
 
     def queue(self, number: int, data: bytes) -> None:
-        """Send data to the router on a peer's session, as fast as it takes it."""
+        """Send data to the router on a peer's session, as fast as it takes it, behind what waits there already."""
         sock = self.peers[number]
         if sock is not None:
-            self.output[sock] = memoryview(data)
+            self.output[sock] = memoryview(bytes(self.output.get(sock, b"")) + data)
             self.selector.modify(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
+
+    def tell(self, changes: Iterable[tuple[int, list[int], list[int]]]) -> None:
+        """Announce and withdraw, peer by peer in this order."""
+        data = []
+        for number, announced, withdrawn in changes:
+            end = END_OF_RIB if self.options.redial and number not in self.tables else b""
+            table = self.tables.setdefault(number, set())
+            table.update(announced)
+            table.difference_update(withdrawn)
+            data.append((number, self._changes(number, announced, withdrawn) + end))
+        self.say("begun")
+        for number, each in data:
+            self.queue(number, each)
+            sock = self.peers[number]
+            if sock is not None:
+                self._write(sock)
+
+    def _changes(self, number: int, announced: list[int], withdrawn: list[int]) -> bytes:
+        attrs = attributes(self.options.asn, self.source(number), None)
+        return withdrawals(withdrawn) + b"".join(_update(attrs, nlri) for nlri in host_routes(announced))
 
     def command(self, line: str) -> None:
         """Obey a line of standard input."""
@@ -207,15 +302,19 @@ class Generator:
                     started = time.monotonic()
                     sock.send(data)
                     self.say("begun", started)
-            case ["close", number]:
-                sock, self.peers[int(number)] = self.peers[int(number)], None
-                if sock is not None:
+            case ["tell", changes]:
+                self.tell(json.loads(changes))
+            case ["close", *several]:
+                closed = [sock for each in several if (sock := self.peers[int(each)]) is not None]
+                for sock in closed:
+                    self.peers[self.peers.index(sock)] = None
                     self.selector.unregister(sock)
                     self.output.pop(sock, None)
                     self.up -= 1
-                    started = time.monotonic()
+                started = time.monotonic()
+                for sock in closed:
                     sock.close()
-                    self.say("begun", started)
+                self.say("begun", started)
             case ["open", number]:
                 wanted = self.up + 1
                 self.peers[int(number)] = self.dial(int(number))
@@ -249,6 +348,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--hold", type=int, default=90)
     parser.add_argument("--distinct", type=int, default=0, help="so many attribute sets; 0: one, in full UPDATEs")
     parser.add_argument("--apart", action="store_true", help="peers do not share prefixes: each has the next ones")
+    parser.add_argument("--redial", action="store_true", help="dial again when the router ends a session")
+    parser.add_argument("--inside", type=int, nargs="+", metavar="PID", help="each peer's own network namespace")
     return parser
 
 

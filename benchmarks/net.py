@@ -1,4 +1,4 @@
-"""Two network namespaces, the router's and the nodes', joined by a cable. They are gone when the process is."""
+"""Network namespaces, the router's, the nodes' and a client's, joined by cables. They go when the process does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ipaddress
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from routerd.lab.namespaces import Namespace, namespace
 
 NETWORK = ipaddress.IPv4Network("10.99.0.0/22")
 ROUTER = "10.99.0.1"
+CLIENT_NETWORK = ipaddress.IPv4Network("10.98.0.0/24")
+CLIENT = "10.98.0.2"
 ROUTER_AS, NODE_AS, SINK_AS = 65000, 65001, 65002
 METRIC = 20
 """Of every route that a contender writes: zebra's and routerd's default."""
@@ -33,10 +35,16 @@ def node(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The namespaces; the router's end of the cable is `eth0`."""
+    """The namespaces; the router's end of the nodes' cable is `eth0`, of the client's `eth1`.
+
+    All nodes are one host, `nodes`, unless they were asked for one by one: then `each` has a namespace for every
+    node, with a link-layer address of its own behind the same cable. Hosts take in packets to any VIP.
+    """
 
     router: Namespace
     nodes: Namespace
+    client: Namespace
+    each: tuple[Namespace, ...] = ()
 
     def introduce(self, first: int, count: int) -> None:
         """Tell the router the nodes' link-layer address, as entries that the neighbour table's limit does not count.
@@ -50,21 +58,47 @@ class Site:
 
 
 @contextmanager
-def site() -> Iterator[Site]:
-    """Make both namespaces; at the end what runs inside is killed, and they go."""
-    with namespace("bench-router") as router, namespace("bench-nodes") as nodes:
+def site(apart: int = 0) -> Iterator[Site]:
+    """Make the namespaces, with `apart` of nodes of their own; at the end what runs inside is killed, and they go."""
+    with ExitStack() as stack:
+        router, nodes, client = (stack.enter_context(namespace(f"bench-{n}")) for n in ("router", "nodes", "client"))
+        each = tuple(stack.enter_context(namespace(f"bench-node-{number}")) for number in range(apart))
         router.ip(
             f"link add eth0 type veth peer name eth0 netns {nodes.pid}",
+            f"link add eth1 type veth peer name eth0 netns {client.pid}",
             f"address add {ROUTER}/{NETWORK.prefixlen} dev eth0",
+            f"address add {CLIENT_NETWORK[1]}/{CLIENT_NETWORK.prefixlen} dev eth1",
             "link set eth0 up",
+            "link set eth1 up",
         )
         router.sysctl("net.ipv4.ip_forward", "1")
-        # One address a node. Secondary ones of the same network, so that deleting none takes the others along.
-        nodes.ip(
+        # Over veth a packet has its socket's hash, which changes when TCP sends anew: so the five-tuple, for all.
+        router.sysctl("net.ipv4.fib_multipath_hash_policy", "3")
+        router.sysctl("net.ipv4.fib_multipath_hash_fields", "0x37")
+        client.ip(
             "link set eth0 up",
-            *(f"address add {node(number)}/{NETWORK.prefixlen} dev eth0" for number in range(MOST_NODES)),
+            f"address add {CLIENT}/{CLIENT_NETWORK.prefixlen} dev eth0",
+            f"route add default via {CLIENT_NETWORK[1]}",
         )
-        yield Site(router, nodes)
+        nodes.ip("link set eth0 up")
+        for number, own in enumerate(each):
+            nodes.ip(f"link add link eth0 name port{number} type macvlan mode bridge")
+            nodes.ip(f"link set port{number} netns {own.pid} name eth0")
+            own.ip("link set eth0 up")
+            _host(own, node(number))
+        if not each:
+            # Secondary addresses of the same network, so that deleting none takes the others along.
+            _host(nodes, *(node(number) for number in range(MOST_NODES)))
+        yield Site(router, nodes, client, each)
+
+
+def _host(place: Namespace, *addresses: str) -> None:
+    """Give a host its addresses, the way back to clients, and packets to any VIP."""
+    place.ip(
+        *(f"address add {address}/{NETWORK.prefixlen} dev eth0" for address in addresses),
+        f"route add default via {ROUTER}",
+        f"route add local {PREFIXES} dev lo",
+    )
 
 
 @contextmanager

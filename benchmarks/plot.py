@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from benchmarks.figures import ROUTERD, Figure, Measured, Results
 
-_LABEL, _WIDTH, _RIGHT, _BAR, _GAP, _TOP, _BOTTOM = 270, 900, 90, 9, 10, 50, 30
+_LABEL, _WIDTH, _RIGHT, _BAR, _GAP, _TOP, _BOTTOM = 300, 930, 90, 9, 10, 50, 30
 """Pixels: the column of titles, the whole, room for the last values, a bar, between works, above and below."""
 _COLOURS = {ROUTERD: "#1b6ca8", "frr": "#c8553d", "bird": "#7a9e3f"}
 _TITLES = {ROUTERD: "routerd", "frr": "FRR", "bird": "BIRD"}
@@ -16,7 +16,7 @@ _TITLES = {ROUTERD: "routerd", "frr": "FRR", "bird": "BIRD"}
 
 def svg(figures: dict[str, Figure], results: Results) -> str:
     """Return the chart of all figures that were measured for routerd and somebody else."""
-    shown = [(figure, _positive(results.get(key, {}))) for key, figure in figures.items()]
+    shown = [(figure, _positive(figure, results.get(key, {}))) for key, figure in figures.items()]
     shown = [(figure, medians) for figure, medians in shown if ROUTERD in medians and len(medians) > 1]
     height = _TOP + len(shown) * (len(_COLOURS) * _BAR + _GAP) + _BOTTOM
     parts = [
@@ -71,8 +71,8 @@ def _legend() -> Iterator[str]:
         yield _text(x + 16, 24, _TITLES[name])
 
 
-def _positive(measured: dict[str, Measured]) -> dict[str, float]:
-    return {name: each.median for name, each in measured.items() if each.median > 0}
+def _positive(figure: Figure, measured: dict[str, Measured]) -> dict[str, float]:
+    return {name: value for name, each in measured.items() if (value := figure.value(each)) > 0}
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", size: int = 11) -> str:

@@ -28,6 +28,14 @@ def memory(pids: Iterable[int]) -> float:
     return 1024.0 * sum(_kibibytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss") for pid in pids)
 
 
+def kernel_memory() -> float:
+    """Return what the machine's kernel holds in slabs, vmalloc and per-CPU areas, in bytes.
+
+    Routes, nexthop groups and the buckets of resilient ones lie there, and belong to no process.
+    """
+    return 1024.0 * sum(_kibibytes(Path("/proc/meminfo"), name) for name in ("Slab", "VmallocUsed", "Percpu"))
+
+
 def peak(pids: Iterable[int]) -> float:
     """Return the sum of the largest resident sets that the processes ever had, in bytes."""
     return 1024.0 * sum(_kibibytes(Path(f"/proc/{pid}/status"), "VmHWM") for pid in pids)

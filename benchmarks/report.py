@@ -41,7 +41,7 @@ def spread(figures: dict[str, Figure], results: Results) -> str:
 
 
 def _row(figure: Figure, measured: dict[str, Measured]) -> tuple[str, ...]:
-    values = [figure.text(measured[name].median) if name in measured else "-" for name in _NAMES]
+    values = [figure.text(figure.value(measured[name])) if name in measured else "-" for name in _NAMES]
     ratios = [_ratio(ratio(measured, other)) for other in _NAMES[1:]]
     verdict = {True: "yes", False: "NO", None: "-"}[met(figure, measured)]
     return (figure.title, *values, *ratios, figure.wanted(), verdict)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from benchmarks import stretch
 from benchmarks.contenders import KINDS
 from benchmarks.contenders.contender import BenchError
 from benchmarks.figures import Measured, Results
@@ -22,7 +23,7 @@ def run(works: Sequence[Work], contenders: Sequence[str], runs: int, scale: Scal
     failures: list[str] = []
     for work in works:
         taking_part = list(contenders)
-        for number in range(runs):
+        for number in range(1 if work.mass else runs):
             for name in list(taking_part):
                 started = time.monotonic()
                 try:
@@ -34,7 +35,7 @@ def run(works: Sequence[Work], contenders: Sequence[str], runs: int, scale: Scal
                     continue
                 for key, each in found.items():
                     values.setdefault(key, {}).setdefault(name, []).extend(each)
-                shown = ", ".join(_shown(work, key, each) for key, each in found.items())
+                shown = ", ".join(_shown(work, key, each) for key, each in found.items()) + stretch.taken()
                 _say(work, name, number, f"{shown}  ({time.monotonic() - started:.1f} s)")
     return {key: {name: Measured(tuple(v)) for name, v in by.items()} for key, by in values.items()}, failures
 

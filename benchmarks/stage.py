@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -9,11 +11,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import processes
+from benchmarks import processes, stretch, tables
 from benchmarks.contenders import Contender, Settings
+from benchmarks.contenders.contender import BenchError
 from benchmarks.fib import Fib
 from benchmarks.net import NODE_AS, Site, node, site
-from benchmarks.peers import Peers
+from benchmarks.peers import PATIENCE, Peers
+from benchmarks.subsets import Changes, Placement, introduced, wanted
 
 SETTLE = 0.5
 """Seconds between a work and the next one on the same daemon."""
@@ -50,6 +54,9 @@ class Stage:
             self.site.introduce(first, count)
         where = ("--source", node(first), "--peers", str(count), "--asn", str(asn))
         hold = ("--hold", str(self.contender.settings.hold))
+        inside = [str(place.pid) for place in self.site.each[first : first + count]]
+        if inside:
+            options = (*options, "--inside", *inside)
         peers = Peers(self.site.nodes, module, *where, *hold, *options, check=self.contender.check)
         self.stack.callback(peers.kill)
         self.processes.append(peers)
@@ -70,28 +77,49 @@ class Stage:
         begun = self.peers.do(command or f"load 0 {routes}")
         return self.fib.loaded(total or routes, legs, self.contender.check) - begun
 
-    def quiet(self) -> None:
-        """Wait until the daemon has digested what it was sent."""
-        before = -1.0
+    def tell(self, changes: Changes) -> float:
+        """Have peers announce and withdraw single VIPs in this order, and return when they began."""
+        return self.peers.do(f"tell {json.dumps(changes, separators=(',', ':'))}")
+
+    def place(self, placement: Placement, patience: float) -> float:
+        """Have the nodes announce their VIPs, and return the seconds until the kernel has all of them right."""
+        begun = self.tell(introduced(placement))
+        return tables.right(self.fib, wanted(placement), self.contender.check, patience=patience) - begun
+
+    def quiet(self, patience: float = PATIENCE) -> None:
+        """Wait until the daemon has digested what it was sent; BenchError if it is busy for so many seconds."""
+        before, deadline = -1.0, time.monotonic() + patience
         while (now := processes.cpu(self.contender.pids())) - before > _QUIET:
+            if time.monotonic() > deadline:
+                raise BenchError(f"still busy after {patience:g} s")
             before = now
             time.sleep(0.5)
+
+    def status(self) -> float:
+        """Return the seconds from the operator's command to its last line, the program's own start included."""
+        command = self.site.router.command(*self.contender.status_command())
+        started = time.monotonic()
+        done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+        took = time.monotonic() - started
+        if done.returncode:
+            raise BenchError(f"{' '.join(command)}: {done.stderr.decode()}")
+        return took
 
     def lose(self, number: int, routes: int) -> float:
         """Close a peer's connection, and return the seconds until no route leads to it."""
         begun = self.peers.do(f"close {number}")
-        return self.fib.without(node(number), routes, self.contender.check) - begun
+        return self.fib.without(node(number), range(routes), self.contender.check) - begun
 
 
 @contextmanager
-def stage(kind: type[Contender], settings: Settings | None = None) -> Iterator[Stage]:
-    """Start a daemon in namespaces of its own; at the end everything is taken away."""
+def stage(kind: type[Contender], settings: Settings | None = None, apart: int = 0) -> Iterator[Stage]:
+    """Start a daemon in namespaces of its own, and of `apart` nodes; at the end everything is taken away."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="routerd-bench-")))
         directory.chmod(0o711)  # FRR's own user passes through
         own = directory / kind.name
         own.mkdir()
-        place = stack.enter_context(site())
+        place = stack.enter_context(site(apart))
         # The kernel takes namespaces down in the background: so the routes go before, or the next run would notice.
         stack.callback(place.router.attempt, "ip", "link", "set", "eth0", "down")
         contender = kind(place.router, own, settings or Settings())
@@ -99,4 +127,5 @@ def stage(kind: type[Contender], settings: Settings | None = None) -> Iterator[S
         fib = Fib(place.router)
         stack.callback(fib.close)
         contender.start()
+        stack.callback(stretch.note, contender)
         yield Stage(contender, place, fib, stack)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.contenders.contender import Contender, Settings
@@ -13,13 +14,17 @@ from routerd.lab.namespaces import PATH
 def configuration(settings: Settings) -> str:
     """Return bird.conf: one dynamic protocol for whoever dials in, and merged paths for the kernel."""
     export = "export all; next hop self" if settings.advertise else "export none"
+    wait = "graceful restart wait 10;" if settings.graceful else ""
+    graceful = "graceful restart on;" if settings.graceful else ""
     return f"""\
 log stderr {{ warning, error, fatal, bug }};
 router id {ROUTER};
+{wait}
 protocol device {{ }}
 protocol kernel {{
     metric {METRIC};
     merge paths yes limit 64;
+    {graceful}
     ipv4 {{ import none; export all; }};
 }}
 protocol bgp nodes {{
@@ -27,6 +32,8 @@ protocol bgp nodes {{
     neighbor range {NETWORK} external;
     dynamic name "node";
     hold time {settings.hold};
+    error wait time 1, 1;
+    {graceful}
     ipv4 {{ import all; {export}; }};
 }}
 """
@@ -46,7 +53,9 @@ class Bird(Contender):
     def launch(self) -> None:
         config = self.directory / "bird.conf"
         config.write_text(configuration(self.settings))
-        self.run("bird", "-f", "-c", str(config), "-s", self._socket, "-P", str(self.directory / "bird.pid"))
+        # Only a second start recovers: at the first it would wait for nodes that it has not met.
+        recover = ["-R"] if self.settings.graceful and Path(self._socket).exists() else []
+        self.run("bird", "-f", "-c", str(config), "-s", self._socket, "-P", f"{self.directory}/bird.pid", *recover)
 
     def status_command(self) -> list[str]:
         return ["birdc", "-s", self._socket, "show", "protocols"]

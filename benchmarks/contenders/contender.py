@@ -25,10 +25,12 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a work asks of a daemon: the hold time in seconds, and whether learned routes are announced."""
+    """What a work asks of a daemon: the hold time in seconds, whether learned routes are announced, and whether it is
+    to forward with the routes that it finds when it starts, until the nodes have said theirs (graceful restart)."""
 
     hold: int = 90
     advertise: bool = False
+    graceful: bool = False
 
 
 class BenchError(Exception):
@@ -80,6 +82,10 @@ class Contender(ABC):
 
     def resume_kernel(self) -> None:  # noqa: B027
         """Write routes again, and what has gathered meanwhile."""
+
+    def longest_stretch(self) -> float | None:
+        """Return for how many seconds its event loop was busy at a stretch, at most; None if it does not say."""
+        return None
 
     def check(self) -> None:
         """BenchError with its log if a process of it has ended."""

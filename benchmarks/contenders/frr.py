@@ -13,11 +13,14 @@ from routerd.lab.waiting import until
 BGPD, ZEBRA = "/usr/lib/frr/bgpd", "/usr/lib/frr/zebra"
 _NETLINK_BUFFER = "90000000"
 """Bytes, from /etc/frr/daemons as Debian ships it."""
+_RETAIN = 60
+"""Seconds for which zebra keeps the routes that it finds, in a graceful restart."""
 
 
 def configuration(settings: Settings) -> str:
     """Return bgpd's configuration: a peer group for whoever dials in."""
     policy = "next-hop-self" if settings.advertise else "route-map NOTHING out"
+    graceful = "bgp graceful-restart\n bgp graceful-restart preserve-fw-state" if settings.graceful else ""
     return f"""\
 frr defaults datacenter
 route-map NOTHING deny 10
@@ -27,6 +30,7 @@ router bgp {ROUTER_AS}
  no bgp ebgp-requires-policy
  bgp bestpath as-path multipath-relax
  bgp listen limit {MOST_NODES}
+ {graceful}
  neighbor NODES peer-group
  neighbor NODES remote-as external
  neighbor NODES timers {settings.hold // 3} {settings.hold}
@@ -56,8 +60,10 @@ class Frr(Contender):
         shutil.chown(self.directory, "frr", "frr")
         (self.directory / "zebra.conf").write_text("frr defaults datacenter\n")
         (self.directory / "bgpd.conf").write_text(configuration(self.settings))
-        self.run(*self._command(ZEBRA), "-s", _NETLINK_BUFFER)
         socket = self.directory / "zserv.api"
+        socket.unlink(missing_ok=True)  # of one that was killed
+        retain = ["-K", str(_RETAIN)] if self.settings.graceful else []
+        self.run(*self._command(ZEBRA), "-s", _NETLINK_BUFFER, *retain)
         until(lambda: "" if socket.exists() else "no socket", 20, "zebra listens for bgpd")
         self.run(*self._command(BGPD), "-l", ROUTER)
 

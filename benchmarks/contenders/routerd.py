@@ -21,6 +21,7 @@ listen = ["{ROUTER}"]
 [fib]
 max_paths = 64
 metric = {METRIC}
+hash_policy = "five-tuple"
 
 [drain]
 state_file = ""
@@ -33,6 +34,7 @@ group = "root"
 families = ["ipv4"]
 hold_time = {settings.hold}
 accept = ["{PREFIXES}"]
+graceful_restart = {str(settings.graceful).lower()}
 {'advertise = ["learned"]' if settings.advertise else ""}
 
 [[dynamic_peers]]

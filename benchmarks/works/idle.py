@@ -33,5 +33,5 @@ WORKS = tuple(
         (Figure(f"idle-{peers}", f"CPU of a core, {peers:,} idle peers", "%", Target(absolute=share)),),
         partial(_idle, peers=peers),
     )
-    for peers, share in ((100, 0.01), (1_000, 0.10))
+    for peers, share in ((100, 0.004), (1_000, 0.10))
 )

@@ -27,6 +27,16 @@ def _fifty(kind: type[Contender], scale: Scale) -> Values:
         return {"loss-50": [on.lose(49, routes)]}
 
 
+def _wide(kind: type[Contender], scale: Scale) -> Values:
+    """VIPs that are on all fifty nodes, of which one is lost."""
+    routes = scale.of(1_000)
+    with stage(kind) as on:
+        on.ready(50)
+        on.load(routes, 50)
+        on.quiet()
+        return {"loss-wide": [on.lose(49, routes)]}
+
+
 def _three(kind: type[Contender], scale: Scale, routes: int, key: str, losses: int = 1) -> Values:
     """Three peers, of which one is lost, and perhaps comes back and is lost again."""
     routes = scale.of(routes)
@@ -51,6 +61,17 @@ WORKS = (
         "loss-50",
         (Figure("loss-50", "lose 1 of 50 peers, 100,000 prefixes", target=LOSS),),
         _fifty,
+    ),
+    Work(
+        "loss-wide",
+        (
+            Figure(
+                "loss-wide",
+                "lose 1 of 50 peers, 1,000 VIPs on all",
+                target=Target(frr=0.25, bird=0.25, absolute=0.05),
+            ),
+        ),
+        _wide,
     ),
     Work(
         "loss-1k",

@@ -34,8 +34,8 @@ WORKS = (
     Work(
         "update",
         (
-            Figure("update-p50", "one UPDATE, quiet table, p50", target=Target(absolute=0.001)),
-            Figure("update-p99", "one UPDATE, quiet table, p99", target=Target(absolute=0.005)),
+            Figure("update-p50", "one UPDATE, quiet table, p50", target=Target(absolute=0.00045)),
+            Figure("update-p99", "one UPDATE, quiet table, p99", target=Target(absolute=0.0015)),
         ),
         _updates,
     ),

@@ -23,8 +23,9 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A scenario: `run` measures one daemon once."""
+    """A scenario: `run` measures one daemon once. A mass work takes long: it is done once, and in `make soak` too."""
 
     name: str
     figures: tuple[Figure, ...]
     run: Callable[[type[Contender], Scale], Values]
+    mass: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from routerd.api.models import KernelRouteView, RouteView
-from routerd.api.views import snapshot
+from routerd.api.views import groups, snapshot
 from routerd.core.message import Gateway, NeighbourState
 from routerd.core.route import parse_address, parse_prefix
 from tests.support.core import Simulation
@@ -82,7 +82,7 @@ def test_a_silent_node_is_out_of_every_view(three: Simulation) -> None:
     rows = {row["prefix"]: row for row in routes(three)}
     assert rows[VIP]["best_peer"] == B
     assert (rows[OWN]["best_peer"], rows[OWN]["in_fib"]) == ("", False)
-    for group in snapshot.groups(three.router):
+    for group in groups.groups(three.router, three.now):
         assert A not in [member["gateway"] for member in group["members"]]
 
 

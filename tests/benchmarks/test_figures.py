@@ -56,6 +56,23 @@ def test_values_are_shown_in_their_unit(unit: str, value: float, text: str) -> N
     assert Figure("x", "x", unit).text(value) == text
 
 
+def test_a_fault_in_one_run_of_many_is_a_fault() -> None:
+    figure = Figure("broken", "broken flows", "n", Target(absolute=0))
+    assert figure.wanted() == "<= 0"
+    assert met(figure, _of(routerd=(0.0, 0.0, 0.0))) is True
+    assert met(figure, _of(routerd=(0.0, 0.0, 1.0))) is False
+    assert figure.text(figure.value(Measured((0.0, 0.0, 1_234.0)))) == "1,234"
+
+
+def test_more_faults_than_recorded_are_a_regression_whatever_the_others_do() -> None:
+    broken = {"broken": Figure("broken", "broken flows", "n")}
+    recorded = {"broken": _of(routerd=(0.0, 2.0), frr=(0.0, 0.0))}
+    assert regressions(broken, recorded, {"broken": _of(routerd=(2.0, 0.0), frr=0.0)}) == []
+    assert regressions(broken, recorded, {"broken": _of(routerd=(0.0, 3.0), frr=0.0)}) == [
+        "broken flows: 3, recorded 2"
+    ]
+
+
 def test_a_share_of_a_core_is_shown_in_percent() -> None:
     assert Figure("x", "x", "%", Target(absolute=0.1)).wanted() == "<= 10.00 %"
 

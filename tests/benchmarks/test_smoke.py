@@ -14,7 +14,7 @@ from tests.support.netns import needs_root
 
 pytestmark = needs_root
 
-_QUICK = ("load-1", "load-3", "load-50", "announce")
+_QUICK = ("load-1", "load-3", "load-50", "announce", "subsets-50", "rolling", "flap", "restart")
 _LITTLE = Scale(0.005)
 
 
@@ -35,6 +35,6 @@ def test_all_daemons_do_the_work(work: Work) -> None:
     assert failures == []
     for figure in work.figures:
         assert set(results[figure.key]) == set(KINDS)
-        assert all(each.median > 0 for each in results[figure.key].values())
+        assert figure.unit == "n" or all(each.median > 0 for each in results[figure.key].values())
         assert figure.key in FIGURES
     assert _processes() == set()

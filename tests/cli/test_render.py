@@ -41,16 +41,28 @@ def peer(**changes: Any) -> PeerView:
         name="192.168.10.100", address="192.168.10.100", group="nodes", asn=65001, router_id=None, dynamic=True,
         state="established", reason="", since_seconds=27.0, sessions=1, hold_time=9, families=["ipv4"],
         totals=counts, by_family={}, rejected_by_reason={}, faults=0, silent=False, drain="", leaving=0,
+        buckets=1048576,
     )  # fmt: skip
     return view | changes  # type: ignore[return-value]
 
 
 def leg(gateway: str = "192.168.10.100", *peers: str, interface: str = "nodes10") -> GroupMemberView:
-    return GroupMemberView(nexthop_id=1, gateway=gateway, interface=interface, weight=65535, peers=[*peers])
+    return GroupMemberView(
+        nexthop_id=1, gateway=gateway, interface=interface, weight=65535, buckets=16384, peers=[*peers]
+    )
 
 
 def group(*members: GroupMemberView, kind: str = "resilient") -> GroupView:
-    return GroupView(id=4294967295, type=kind, buckets=16384, prefixes=1000000, members=[*members], balanced=True)
+    return GroupView(
+        id=4294967295,
+        type=kind,
+        buckets=16384,
+        prefixes=1000000,
+        members=[*members],
+        balanced=True,
+        balanced_in_seconds=None,
+        unbalanced="",
+    )
 
 
 def prefix(**changes: Any) -> RouteView:
@@ -81,7 +93,8 @@ def status(peers: list[PeerView], groups: list[GroupView], problems: list[Proble
     return StatusView(
         version="0.1.0", router_id="192.168.10.200", asn=4200000000, uptime_seconds=1e7, ok=not problems,
         speaker=SpeakerView(running=True, pid=8753, restarts=0, reason=""), peers=peers, prefixes=10, paths=14,
-        fib=FibView(synchronised=True, routes=1000000, nexthops=1000, groups=1000, unwritten=500000, refused=10000,
+        fib=FibView(synchronised=True, routes=1000000, nexthops=1000, groups=1000, buckets=1048576,
+                    bucket_budget=1048576, small_groups=900, unwritten=500000, refused=10000,
                     drift_mended=12345, foreign_bgp=ForeignBgpView(routes=0, nexthops=0, first=[])),
         groups=groups,
         sysctls=[SysctlView(name="net.ipv6.conf.all.forwarding", wanted="1", found="0", current="0", ok=False,

@@ -20,6 +20,7 @@ from routerd.core.message import (
     DeleteRoutes,
     Effect,
     Event,
+    FindUnused,
     InspectGroups,
     Operation,
     Program,
@@ -52,6 +53,8 @@ def describe(effect: Effect) -> Iterator[str]:
             yield f"close {peer} {code}/{subcode}"
         case InspectGroups(ids=ids):
             yield f"inspect {' '.join(map(str, ids))}"
+        case FindUnused(ids=ids):
+            yield f"find unused {' '.join(map(str, ids))}"
         case Resync(reason=reason):
             yield f"resync {reason}"
         case Event(name=name, fields=fields):
@@ -64,7 +67,9 @@ def operation_line(operation: Operation) -> str:
             return f"nexthop {id} {format_address(gateway.address)} dev {gateway.ifindex}"
         case SetGroup(id=id, members=members):
             like = f" like {operation.like}" if operation.like else ""
-            return f"group {id} {' '.join(f'{m.id}*{m.weight}' for m in members)} buckets {operation.buckets}{like}"
+            hold = " hold" if operation.hold else ""
+            legs = " ".join(f"{m.id}*{m.weight}" for m in members)
+            return f"group {id} {legs} buckets {operation.buckets}{like}{hold}"
         case SetRoutes(id=id, prefixes=prefixes):
             return f"routes to {id}: {' '.join(map(format_prefix, prefixes))}"
         case DeleteRoutes(prefixes=prefixes):

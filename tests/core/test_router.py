@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from routerd.core.fib.fib import BULK
 from routerd.core.message import (
     Advertise,
     CloseSession,
@@ -44,12 +45,24 @@ def three_nodes(*prefixes: str) -> Simulation:
     return simulation
 
 
+TABLE = [f"172.17.{i // 250}.{i % 250}/32" for i in range(BULK)]
+"""So many that, with one more, they share a group."""
+
+
+def nodes_alone(node: str) -> Simulation:
+    simulation = Simulation()
+    simulation.up(node)
+    simulation.announce(node, VIP)
+    simulation.settle()
+    return simulation
+
+
 class TestFib:
-    def test_three_nodes_make_one_group_of_three(self) -> None:
+    def test_a_prefix_has_a_group_of_its_own(self) -> None:
         simulation = three_nodes(VIP, "172.16.1.2/32")
         assert simulation.fib() == {VIP: [A, B, C], "172.16.1.2/32": [A, B, C]}
-        assert simulation.group_of(VIP) == simulation.group_of("172.16.1.2/32")
-        assert len(simulation.kernel.groups) == 1
+        assert simulation.group_of(VIP) != simulation.group_of("172.16.1.2/32")
+        assert len(simulation.kernel.groups) == 2
         assert len(simulation.kernel.nexthops) == 3
 
     def test_a_single_path_points_at_a_group_of_one(self) -> None:
@@ -69,15 +82,18 @@ class TestFib:
         simulation.dump()
         assert simulation.fib() == {VIP: [A]}
 
-    def test_all_prefixes_of_a_group_that_gain_a_member_keep_their_id_and_no_route_is_written(self) -> None:
-        vips = [f"172.16.1.{i}/32" for i in range(50)]
+    @pytest.mark.parametrize("count", [50, BULK + 1])
+    def test_prefixes_that_gain_a_member_keep_their_ids_and_no_route_is_written(self, count: int) -> None:
+        vips = [f"172.16.{i // 250}.{i % 250}/32" for i in range(count)]
         simulation = Simulation()
         for node in (A, B):
             simulation.up(node)
             simulation.announce(node, *vips)
             simulation.settle()
         simulation.advance(MOVE_PATIENCE)
-        group = simulation.group_of(vips[0])
+        groups = [simulation.group_of(vip) for vip in vips]
+        assert len(set(groups)) == (count if count <= BULK else 1)
+        simulation.advance(300)
         simulation.forget()
         simulation.up(C)
         simulation.announce(C, *vips[:20])
@@ -85,20 +101,18 @@ class TestFib:
         simulation.announce(C, *vips[20:])
         simulation.settle()
         assert simulation.fib() == {vip: [A, B, C] for vip in vips}
-        assert {simulation.group_of(vip) for vip in vips} == {group}
+        assert [simulation.group_of(vip) for vip in vips] == groups
         assert simulation.operations_of(SetRoutes) == []
-        assert len(simulation.operations_of(SetGroup)) == 1
+        assert len(simulation.operations_of(SetGroup)) == len(set(groups))
 
-    def test_a_part_that_changes_moves_and_the_rest_stays(self) -> None:
-        simulation = three_nodes(VIP, "172.16.1.2/32")
+    def test_of_a_shared_group_a_part_that_changes_moves_and_the_rest_stays(self) -> None:
+        simulation = three_nodes(VIP, *TABLE)
         group = simulation.group_of(VIP)
-        simulation.withdraw(C, "172.16.1.2/32")
+        simulation.withdraw(C, VIP)
         simulation.settle()
-        assert simulation.fib() == {VIP: [A, B, C], "172.16.1.2/32": [A, B]}
-        assert simulation.group_of(VIP) == group
-        assert simulation.operations_of(SetRoutes) == [
-            SetRoutes(simulation.group_of("172.16.1.2/32"), (parse_prefix("172.16.1.2/32"),))
-        ]
+        assert simulation.fib() == {VIP: [A, B], **{each: [A, B, C] for each in TABLE}}
+        assert {simulation.group_of(each) for each in TABLE} == {group}
+        assert simulation.operations_of(SetRoutes) == [SetRoutes(simulation.group_of(VIP), (parse_prefix(VIP),))]
 
     def test_a_withdrawn_prefix_leaves_the_kernel_and_takes_its_objects_along(self) -> None:
         simulation = three_nodes()
@@ -110,12 +124,12 @@ class TestFib:
         assert simulation.kernel.nexthops == {}
 
     def test_prefixes_do_not_wait_for_ever_for_quiet(self) -> None:
-        simulation = three_nodes()
+        simulation = three_nodes(VIP, *TABLE)
         simulation.withdraw(C, VIP)
         simulation.take(Settle(quiet=False))
-        assert simulation.fib() == {VIP: [A, B, C]}
+        assert simulation.fib()[VIP] == [A, B, C]
         simulation.advance(1.1)
-        assert simulation.fib() == {VIP: [A, B]}
+        assert simulation.fib()[VIP] == [A, B]
 
     def test_the_local_network_is_no_route_in_the_fib(self) -> None:
         assert Simulation().rib() == {}
@@ -332,10 +346,10 @@ class TestDrift:
                 kernel.nexthops[first] = replace(kernel.nexthops[first], gateway=other)
                 kernel.nexthops[second] = replace(kernel.nexthops[second], gateway=one)
             case "timers":
-                (group,) = kernel.groups.values()
+                group, _ = kernel.groups.values()
                 kernel.groups[group.id] = replace(group, idle_timer=3.0)
             case "type":
-                (group,) = kernel.groups.values()
+                group, _ = kernel.groups.values()
                 kernel.groups[group.id] = replace(group, buckets=0, idle_timer=0.0)
             case "link":
                 kernel.link_down(3)
@@ -378,36 +392,63 @@ class TestDrift:
         assert simulation.router.fib.refused == {}
 
 
-class TestTwins:
-    """Groups that came to have the same members by different ways."""
+class TestChurn:
+    """Groups neither breed nor go astray, whatever comes in whatever order."""
 
-    def make(self, *, busy: bool) -> Simulation:
-        simulation = Simulation()
-        for node in (A, B):
-            simulation.up(node)
-        simulation.announce(A, VIP)
-        simulation.announce(B, "172.16.1.2/32")
+    def test_a_hundred_drains_end_with_as_many_groups_as_before(self) -> None:
+        other = "172.16.1.2/32"
+        simulation = three_nodes(VIP, other)
+        simulation.withdraw(A, VIP)
         simulation.settle()
-        if busy:
-            simulation.busy_groups = set(simulation.kernel.groups)
+        simulation.announce(A, VIP)
+        simulation.settle()
+        groups = dict(simulation.kernel.routes)
+        simulation.forget()
+        chance = random.Random(1)
+        for _ in range(100):
+            simulation.take(Drain(chance.choice((A, B, C)), chance.random() < 0.5))
+            simulation.now += chance.random()
+            simulation.settle()
+        for node in (A, B, C):
+            simulation.take(Drain(node, on=False))
+        simulation.settle()
+        assert simulation.kernel.routes == groups
+        assert simulation.operations_of(SetRoutes) == []
+        assert len(simulation.kernel.groups) == 2
+        simulation.advance(simulation.config.fib.idle_timer)  # and every node has its share
+        for group in simulation.kernel.groups.values():
+            assert {member.weight for member in group.members} == {1}
+        assert simulation.router.fib.groups.settling.next is None
+
+    def test_an_address_that_comes_again_has_one_group_again(self) -> None:
+        simulation = three_nodes(VIP, "172.16.1.2/32")
+        for _ in range(20):
+            for node in (A, B, C):
+                simulation.withdraw(node, VIP)
+            simulation.settle()
+            for node in (B, A, C):
+                simulation.announce(node, VIP)
+                simulation.settle()
+        assert simulation.fib() == simulation.rib()
+        assert len(simulation.kernel.groups) == 2
+
+    def test_the_balance_is_not_put_off_by_what_changes_meanwhile(self) -> None:
+        simulation = nodes_alone(A)
+        simulation.busy_groups.add(simulation.group_of(VIP))
+        simulation.advance(500)
+        simulation.up(B)
         simulation.announce(B, VIP)
         simulation.settle()
-        simulation.announce(A, "172.16.1.2/32")
-        simulation.advance(MOVE_PATIENCE)
-        return simulation
-
-    def test_they_become_one_when_no_flow_can_suffer(self) -> None:
-        simulation = self.make(busy=False)
-        assert simulation.group_of(VIP) == simulation.group_of("172.16.1.2/32")
+        begun = simulation.now
+        while simulation.now < begun + simulation.config.fib.idle_timer - 2:
+            simulation.take(Drain(B, on=True))
+            simulation.advance(1)
+            simulation.take(Drain(B, on=False))
+            simulation.advance(1)
+            assert simulation.operations_of(SetGroup)[-1].hold
+        simulation.advance(3)
+        assert not simulation.operations_of(SetGroup)[-1].hold
         assert len(simulation.kernel.groups) == 1
-
-    def test_they_stay_apart_while_flows_run_and_join_later(self) -> None:
-        simulation = self.make(busy=True)
-        assert simulation.group_of(VIP) != simulation.group_of("172.16.1.2/32")
-        assert simulation.fib() == {VIP: [A, B], "172.16.1.2/32": [A, B]}
-        simulation.busy_groups.clear()
-        simulation.advance(151)  # until all flows have shown themselves, and until one looks again
-        assert simulation.group_of(VIP) == simulation.group_of("172.16.1.2/32")
 
 
 class TestSessions:
@@ -576,15 +617,14 @@ def test_whatever_the_nodes_do_the_kernel_ends_equal_to_the_rib(seed: int, slow:
 def test_the_first_announcements_of_a_node_move_together() -> None:
     """Speakers send an UPDATE for each prefix. Prefixes that share a group wait for each other, until the node has
     said all, has paused, or for a second."""
-    vips = (VIP, "172.16.1.2/32")
+    vips = (VIP, *TABLE)
     simulation = Simulation()
     for node in (A, B):
         simulation.up(node)
-        for vip in vips:
-            simulation.announce(node, vip)
-            simulation.take(Settle())
-        simulation.end_of_rib(node)
+        simulation.announce(node, *vips)
         simulation.take(Settle())
+        simulation.end_of_rib(node)
+        simulation.settle()
     assert simulation.fib() == {vip: [A, B] for vip in vips}
     assert len(simulation.kernel.groups) == 1
     assert not any(operation.like for operation in simulation.operations_of(SetGroup))
@@ -596,12 +636,11 @@ def test_the_first_announcements_of_a_node_move_together() -> None:
         assert simulation.fib() == {vip: [A, B] for vip in vips}
         simulation.now = min(simulation.router.timer or 0.0, simulation.now + INTRODUCTION_PAUSE / 2)
     simulation.take(Settle())
-    assert simulation.fib() == {VIP: [A, B, C], vips[1]: [A, B]}
+    rest = {vip: [A, B] for vip in TABLE}
+    assert simulation.fib() == {VIP: [A, B, C], **rest}
     simulation.up(D)
-    simulation.announce(D, VIP)
+    simulation.announce(D, TABLE[0])
+    simulation.take(Settle())
+    assert simulation.fib() == {VIP: [A, B, C], **rest}
     simulation.advance(INTRODUCTION_PAUSE)
-    assert simulation.fib() == {VIP: [A, B, D, C], vips[1]: [A, B]}
-    simulation.withdraw(D, VIP)
-    simulation.withdraw(C, VIP)
-    simulation.advance(INTRODUCTION_PAUSE)
-    assert simulation.fib() == {vip: [A, B] for vip in vips}
+    assert simulation.fib() == {VIP: [A, B, C], **rest, TABLE[0]: [A, B, D]}

@@ -112,7 +112,7 @@ async def test_a_thousand_groups(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("budget", [65536])
 async def test_a_group_that_parts_into_a_thousand(tmp_path: Path, budget: int) -> None:
-    """All prefixes share a group at first. What parts from it is made like it, but not beyond the budget; then
+    """Most prefixes share a group at first. What parts from it is made like it, but not beyond the budget; then
     groups are small: a few buckets for every member, whatever the budget."""
     options = configuration(f"bucket_budget = {budget}\nidle_timer = 2")
     with network() as net, running(net.router, tmp_path, options) as routerd:
@@ -121,7 +121,7 @@ async def test_a_group_that_parts_into_a_thousand(tmp_path: Path, budget: int) -
                 agent.announce(*PREFIXES)
             await nodes.up()
             await becomes(lambda: fib(kernel(net)) == wanted([set(range(NODES))] * GROUPS), True, 30)
-            assert len(kernel(net).groups) == 1
+            assert len(kernel(net).groups) < GROUPS / 2  # what came first, before it was seen to be many
             started = time.monotonic()
             await parted(net, nodes)
             found = kernel(net)

@@ -150,7 +150,14 @@ def test_lookup(router: Namespace, writer: KernelWriter) -> None:
         return kernel.route(lookup.route(prefix))
 
     def member(id_: int, to: str, interface: str, weight: int = 1) -> dict[str, Any]:
-        return {"nexthop_id": id_, "gateway": to, "interface": interface, "weight": weight, "peers": []}
+        return {
+            "nexthop_id": id_,
+            "gateway": to,
+            "interface": interface,
+            "weight": weight,
+            "buckets": None,
+            "peers": [],
+        }
 
     ours = {
         "present": True,

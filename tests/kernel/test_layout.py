@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from dataclasses import replace
+from itertools import groupby
 
 import pytest
 
 from routerd.core.message import Gateway, Member, SetGroup, SetNexthop
 from routerd.core.route import parse_address
 from routerd.kernel import lookup
-from routerd.kernel.layout import complete, lay_out, settled, steps
+from routerd.kernel.layout import at_once, held, lay_out, made, settled, steps
 from routerd.kernel.writer import KernelWriter
 from tests.kernel.scenario import FIB
 from tests.support.netns import Namespace, needs_root
@@ -73,13 +76,12 @@ def test_members_for_whom_no_bucket_is_free_are_in_the_group_all_the_same(router
         writer = KernelWriter(FIB)
         for id_ in (*range(1, 4 + joining), 99):
             assert not writer.write([SetNexthop(id_, Gateway(parse_address(f"10.0.0.{id_ + 1}"), _link(router)))])
-        for some in (*steps(owners, 99), complete(owners, members, 65535)):
+        for some in (*steps(owners, 99), held(Counter(owners), members, 65535)):
             assert not writer.write([SetGroup(50, some, 1024, 120.0, 0.0)])
         assert [owner for _, owner, _ in lookup.buckets(50)] == owners
         writer.close()
     (group,) = (found for found in router.ip_json("nexthop", "show") if found["id"] == 50)
     assert {member["id"] for member in group["group"]} == {member.id for member in members}
-    assert complete(owners, members[:3], 65535) == ()
 
 
 def test_a_layout_that_is_as_the_weights_want_it_gets_its_weights_and_no_bucket_moves(router: Namespace) -> None:
@@ -99,6 +101,52 @@ def test_a_layout_that_is_as_the_weights_want_it_gets_its_weights_and_no_bucket_
         writer.close()
     assert settled([1] * 400 + [2] * 312 + [3] * 312, members) == ()
     assert settled([1] * 64, [Member(2), Member(1, 128)]) == (Member(2), Member(1, 128))
+
+
+def _runs(group: int) -> list[tuple[int, int]]:
+    return [(owner, len(list(run))) for owner, run in groupby(owner for _, owner, _ in lookup.buckets(group))]
+
+
+@pytest.mark.parametrize("weights", [(1, 1, 1), (1, 2, 3, 4, 5), (1, 2048, 2048), (1,) * 7, (3, 65535)])
+@pytest.mark.parametrize("buckets", [64, 100, 1024])
+def test_the_layout_of_a_new_group_is_known(router: Namespace, weights: tuple[int, ...], buckets: int) -> None:
+    members = tuple(Member(id_, weight) for id_, weight in enumerate(weights, 1))
+    with router.enter():
+        writer = KernelWriter(FIB)
+        for member in members:
+            nexthop = SetNexthop(member.id, Gateway(parse_address(f"10.0.0.{member.id + 1}"), _link(router)))
+            assert not writer.write([nexthop])
+        assert not writer.write([SetGroup(50, members, buckets, 120.0, 0.0)])
+        runs = _runs(50)
+        writer.close()
+    assert made(buckets, members) == runs
+    if len(runs) == len(members):
+        assert at_once(runs, members) == members
+    assert at_once([*runs, *runs, *runs], members) == ()
+
+
+def test_a_group_that_is_held_moves_no_bucket(router: Namespace) -> None:
+    """Not even those that were never used, which the kernel would give to whoever joins."""
+    members = tuple(map(Member, (1, 2, 3, 4)))
+    with router.enter():
+        writer = KernelWriter(FIB)
+        for member in members:
+            nexthop = SetNexthop(member.id, Gateway(parse_address(f"10.0.0.{member.id + 1}"), _link(router)))
+            assert not writer.write([nexthop])
+        group = SetGroup(50, members[:1], 1024, 120.0, 0.0)
+        assert not writer.write([group])
+        assert not writer.write([replace(group, members=members[:2], hold=True)])
+        assert _runs(50) == [(1, 1024)]
+        assert not writer.write([replace(group, members=members[:3])])
+        before = lookup.buckets(50)
+        assert len({owner for _, owner, _ in before}) == 3
+        assert not writer.write([replace(group, members=members, hold=True)])
+        assert [owner for _, owner, _ in lookup.buckets(50)] == [owner for _, owner, _ in before]
+        assert not writer.write([replace(group, members=members[1:], hold=True)])
+        kept = [(index, owner) for index, owner, _ in lookup.buckets(50)]
+        writer.close()
+    assert all(kept[index] == (index, owner) for index, owner, _ in before if owner != 1)
+    assert {owner for _, owner in kept} == {2, 3}
 
 
 def _link(router: Namespace) -> int:

@@ -14,10 +14,12 @@ from routerd.core.fib.model import WIDEST
 from routerd.core.message import (
     Effect,
     Event,
+    FindUnused,
     Gateway,
     GracefulRestart,
     GroupActivity,
     GroupLost,
+    GroupsUnused,
     Identified,
     Identify,
     Input,
@@ -206,6 +208,8 @@ class Simulation:
                     self.backlog.add(effect.operations)
             elif isinstance(effect, InspectGroups):
                 self.take(GroupActivity({id: self._busy(id) for id in effect.ids}))
+            elif isinstance(effect, FindUnused):
+                self.take(GroupsUnused(tuple(id for id in effect.ids if id not in self.busy_groups)))
             elif isinstance(effect, Identify):
                 if self.identifies:
                     self.take(Identified({each: link_layer(each) for each in effect.gateways}))
@@ -231,7 +235,7 @@ class Simulation:
                 self.take(Work())
                 self.take(Settle())
             self.take(Settle())
-            if self.router.fib.has_waiting():
+            if self.router.fib.has_waiting() or (self.router.synchronised and self.router.fib.behind):
                 self.now += MOVE_PATIENCE  # a node that has just come may still say more
             elif not self.router.busy:
                 return

@@ -58,6 +58,8 @@ class PeerView(TypedDict):
     """`operator` if that drains it, so that it gets no new flows; or empty."""
     leaving: int
     """Prefixes that it drains itself: it announces them with GRACEFUL_SHUTDOWN (RFC 8326)."""
+    buckets: int
+    """Hash buckets that lead to it, of all groups."""
 
 
 class GroupMemberView(TypedDict):
@@ -67,6 +69,8 @@ class GroupMemberView(TypedDict):
     gateway: str
     interface: str
     weight: int
+    buckets: int | None
+    """As many as lead to it in the kernel, read a second ago or two; None where that is not known."""
     peers: list[str]
 
 
@@ -79,7 +83,11 @@ class GroupView(TypedDict):
     buckets: int
     prefixes: int
     balanced: bool
-    """Whether the members have their weights; until then those that have just joined want no bucket."""
+    """Whether the members have their weights; until then those that have just joined get no bucket."""
+    balanced_in_seconds: float | None
+    """Until then; None if they have them."""
+    unbalanced: str
+    """Why a member has fewer buckets than its share; empty if none has."""
     members: list[GroupMemberView]
 
 
@@ -144,6 +152,11 @@ class FibView(TypedDict):
     routes: int
     nexthops: int
     groups: int
+    buckets: int
+    """Of all groups together; `bucket_budget` is what they should not exceed."""
+    bucket_budget: int
+    small_groups: int
+    """Groups that got fewer buckets than `[fib] buckets` says, for the budget's sake."""
     unwritten: int
     """Routes, and other operations, that are decided and wait to be written."""
     refused: int

@@ -9,6 +9,7 @@ from routerd.cli.screen import Column, Screen
 if TYPE_CHECKING:  # what stands behind them takes as long to load as all the rest of a command
     from routerd.api.models import (
         DrainView,
+        FibView,
         ForeignBgpView,
         GroupMemberView,
         GroupView,
@@ -52,7 +53,8 @@ def status(screen: Screen, view: StatusView, *, first: bool = False) -> list[str
         f"peers    {up} of {len(view['peers'])} established",
         f"RIB      {count(view['prefixes'], 'prefix')}, {count(view['paths'], 'path')}",
         *screen.paragraph(
-            f"{count(fib['routes'], 'route')}, {count(fib['groups'], 'group')}, {count(fib['nexthops'], 'nexthop')}, "
+            f"{count(fib['routes'], 'route')}, {count(fib['groups'], 'group')}{_small(fib)}, "
+            f"{count(fib['nexthops'], 'nexthop')}, "
             f"{fib['refused']} refused, {fib['drift_mended']} drift mended{writing}",
             "FIB      ",
         ),
@@ -150,7 +152,22 @@ def alone(view: DrainView) -> str:
 def _leg(member: GroupMemberView) -> str:
     others = [name for name in member["peers"] if name != member["gateway"]]
     names = f" ({', '.join(others)})" if others else ""
-    return f"{member['gateway']} dev {member['interface']} weight {member['weight']}{names}"
+    buckets = "" if member["buckets"] is None else f" buckets {member['buckets']}"
+    return f"{member['gateway']} dev {member['interface']} weight {member['weight']}{buckets}{names}"
+
+
+def _small(fib: FibView) -> str:
+    """Say how many groups got fewer buckets than others."""
+    return f" ({fib['small_groups']} of fewer buckets)" if fib["small_groups"] else ""
+
+
+def _unbalanced(group: GroupView) -> list[str]:
+    """Say why a group is not balanced, and until when if that is known."""
+    if not group["unbalanced"]:
+        return []
+    seconds = group["balanced_in_seconds"]
+    when = "" if seconds is None else f" for {seconds:.0f} s"
+    return [f"not balanced yet{when}: {group['unbalanced']}"]
 
 
 def groups(screen: Screen, views: list[GroupView]) -> list[str]:
@@ -165,7 +182,7 @@ def groups(screen: Screen, views: list[GroupView]) -> list[str]:
             group["type"],
             str(group["buckets"] or "-"),
             str(group["prefixes"]),
-            [*map(_leg, group["members"]), *([] if group["balanced"] else ["not balanced yet"])],
+            [*map(_leg, group["members"]), *_unbalanced(group)],
         ]
         for group in views
     ]

@@ -15,18 +15,20 @@ from routerd.config.model import Config
 from routerd.core.fib.adopt import adopt
 from routerd.core.fib.drift import Mended, mend_changes, mend_objects, mend_routes
 from routerd.core.fib.fib import Fib
-from routerd.core.fib.model import WIDEST, Shape, in_order
+from routerd.core.fib.model import NEVER, WIDEST, Shape, in_order
 from routerd.core.gateway_health import GatewayHealth, Reason
 from routerd.core.message import (
     DeleteRoutes,
     Drain,
     Effect,
     Event,
+    FindUnused,
     ForeignBgp,
     Gateway,
     GroupActivity,
     GroupLost,
     GroupMade,
+    GroupsUnused,
     Identified,
     Input,
     InspectGroups,
@@ -60,12 +62,12 @@ from routerd.core.rib.rib import Rib
 from routerd.core.route import Prefix, format_address, parse_address
 
 MOVE_PATIENCE = 1.0
-"""Seconds that prefixes wait at most for the rest of their group before they move alone."""
+"""Seconds that prefixes wait at most for the rest of a shared group before they leave it."""
+BURST_PAUSE, BURST_PATIENCE = 0.005, 0.3
+"""Seconds without news after which a burst of changes is over, and seconds after which its planning goes on anyway.
+The nodes of an address announce it one after the other: a group that is written once, complete, is writes less."""
 INTRODUCTION_PAUSE = 0.1
 """Seconds without an UPDATE, after which a node that has just come has said what it announces, or at least a part."""
-TWIN_INTERVAL = 30.0
-"""Seconds, at most, between looks at groups that have the same members but may carry flows: a shorter idle time tells
-sooner."""
 DRAIN_INTERVAL = 5.0
 """Seconds, at most, between looks at groups whose drained members keep buckets that may carry no flow."""
 
@@ -85,9 +87,11 @@ class Router:
         self.refusals = Refusals(self.fib.refused)
         self.foreign_bgp = ForeignBgp()
         self._moves_since: float | None = None
+        self._burst_since: float | None = None
+        self._news_at = now
+        self._news = False
         self._introduced_at: float | None = None
         self._adoption_ends: float | None = None
-        self._twins_at: float | None = None
         self._drains_at = now
         self._leading: dict[Gateway, set[str]] | None = None
         """Who leads to a gateway, while nothing but the end of sessions comes: it may be that of all at once."""
@@ -95,7 +99,15 @@ class Router:
     @property
     def busy(self) -> bool:
         """Whether Work and Settle would find something to do."""
-        return self.fib.unfinished or self._purging
+        pauses = self._burst_ends is not None and not self.fib.groups.changed
+        return (self.synchronised and self.fib.unfinished and not pauses) or self._purging
+
+    @property
+    def _burst_ends(self) -> float | None:
+        """When the planning of a burst goes on at the latest; None if it does not pause."""
+        if self._burst_since is None or self._burst_since == NEVER:
+            return None
+        return min(self._news_at + BURST_PAUSE, self._burst_since + BURST_PATIENCE)
 
     @property
     def _purging(self) -> bool:
@@ -125,10 +137,10 @@ class Router:
         deadlines += [peer.refresh_due for peer in self.rib.peers.values() if peer.to_refresh]
         if self._moves_since is not None:
             deadlines.append(self._moves_since + MOVE_PATIENCE)
-        deadlines += [self._introduced_at, self._adoption_ends, self._twins_at, self.refusals.again_at]
+        deadlines += [self._burst_ends, self._introduced_at, self._adoption_ends]
+        deadlines += [self.refusals.again_at, self.fib.groups.settling.next]
         if self.fib.groups.clinging:
             deadlines.append(self._drains_at)
-        deadlines += [*self.fib.groups.rebalance.values(), *self.fib.groups.glances.values()]
         return min((each for each in deadlines if each is not None and each < math.inf), default=None)
 
     def handle(self, message: Input, now: float) -> list[Effect]:
@@ -183,14 +195,16 @@ class Router:
             case Drain(peer=peer, on=on):
                 (self.drained.add if on else self.drained.discard)(peer)
                 self._changed(self.rib.guard_peer(peer, now))  # it is shown, even if it is not there
-                effects += self._drain(now)
+                self._drain()
+                effects += self._plan(now)
             case WriteFailed():
                 effects += self._write_failed(message, now)
             case GroupActivity(busy=busy):
-                unused = [id for id, count in busy.items() if not count]
-                effects += self._program(
-                    [*self.fib.unused(unused, now), *self.fib.merge(unused), *self.fib.drained(busy, now)]
-                )
+                self.fib.drained(busy)
+                effects += self._plan(now)
+            case GroupsUnused(ids=ids):
+                self.fib.unused(ids)
+                effects += self._plan(now)
         effects += self.rib.effects
         self.rib.effects.clear()
         return effects
@@ -202,27 +216,42 @@ class Router:
             before, after = self.rib.loc_rib.decision(old), self.rib.loc_rib.decision(new)
             if (after.members, after.leaving) != (before.members, before.leaving):
                 self.fib.want(prefixes, after.members, after.leaving)
+                self._news = True
         if changes:
             self.rib.export(changes)
 
     def _settle(self, now: float, *, quiet: bool) -> list[Effect]:
         if not self.synchronised:
             return []
-        effects = self._revive(now) + self._drain(now)
-        if self.fib.has_pending() or self._moves_since is not None:
-            since = now if self._moves_since is None else self._moves_since
-            introduced_at = self._introduction_ends(now)
-            quiet = quiet and introduced_at is None
+        self._revive()
+        self._drain()
+        if self._news:
+            self._news_at, self._news = now, False
+        ends = self._burst_ends
+        if ends is None and self._burst_since is None and not quiet and self.fib.behind and not self.fib.has_table:
+            self._burst_since = now  # more comes
+            ends = self._burst_ends
+        if ends is not None and now < ends:
+            effects = self._program(self.fib.rewrite(now))
+        else:
+            effects = self._plan(now)
+            pauses = self._burst_since is None
+            self._burst_since = None if not self.fib.behind else now if pauses else NEVER
+        if self.fib.has_waiting():
+            since = self._moves_since = now if self._moves_since is None else self._moves_since
+            self._introduced_at = self._introduction_ends(now)
             # While a purge runs its prefixes come in slices, and they belong together.
-            together = not self._purging and (quiet or now - since >= MOVE_PATIENCE)
-            effects += self._program(self.fib.plan(now, quiet=together))
-            self._moves_since = since if self.fib.has_waiting() and not self._purging else None
-            self._introduced_at = introduced_at if self._moves_since is not None else None
+            due = (quiet and self._introduced_at is None) or now - since >= MOVE_PATIENCE
+            if self.fib.parting or (due and not self._purging):
+                effects += self._program(self.fib.part(now))
+        if not self.fib.has_waiting() or self._purging:
+            self._moves_since = self._introduced_at = None
         self._forget_gateways()
         self._end_deferral()
-        if self._twins_at is None and self.fib.groups.twins():
-            effects += self._look_at_twins(now)
         return effects
+
+    def _plan(self, now: float) -> list[Effect]:
+        return self._program(self.fib.plan(now)) if self.synchronised and self.fib.has_pending() else []
 
     def _introduction_ends(self, now: float) -> float | None:
         """When nodes that have just come will have said what they announce; None if there are no such nodes. Speakers
@@ -234,19 +263,19 @@ class Router:
         ]
         return max((end for end in ends if end > now), default=None)
 
-    def _revive(self, now: float) -> list[Effect]:
+    def _revive(self) -> None:
         """Let gateways whose node is back into their groups again, once nothing of its last session is left."""
         if not self.health.out or self._purging:
-            return []
+            return
         peers = self.rib.peers.values()
         speaking = self._gateways(p for p in peers if p.session is not None)
         held = self._gateways(p for p in peers if p.session is None and p.deadline is not None)
-        effects = self._restore(self.health.remove(Reason.RESTARTED, speaking), now)
-        return effects + self._restore(self.health.remove(Reason.NO_SESSION, speaking | held), now)
+        self.fib.restore(self.health.remove(Reason.RESTARTED, speaking))
+        self.fib.restore(self.health.remove(Reason.NO_SESSION, speaking | held))
 
     def _forget_gateways(self) -> None:
         """Forget gateways that are out and that no group wants and no peer leads to, even if its link is down."""
-        unwanted = [gateway for gateway in self.health.out if not self.fib.groups.wants(gateway)]
+        unwanted = [gateway for gateway in self.health.out if not self.fib.groups.having(gateway)]
         if not unwanted or self._purging:
             return
         present = [p for p in self.rib.peers.values() if p.session is not None or p.deadline is not None]
@@ -258,16 +287,14 @@ class Router:
         self.health.forget(gone)
         self.fib.forget(gone)
 
-    def _restore(self, gateways: set[Gateway], now: float) -> list[Effect]:
-        return self._program(self.fib.restore(gateways, now)) if gateways else []
-
-    def _drain(self, now: float) -> list[Effect]:
+    def _drain(self) -> None:
         """Hold the groups to the operator's drains."""
-        drained = [peer for peer in self.rib.peers.values() if peer.address in self.drained]
+        drained = [peer for peer in self.rib.peers.values() if peer.address in self.drained] if self.drained else []
         if not drained and not self.fib.groups.draining:
-            return []
+            return
         gateways = self._gateways(drained)
-        return self._program(self.fib.drain(gateways, now)) if gateways != self.fib.groups.draining else []
+        if gateways != self.fib.groups.draining:
+            self.fib.drain(gateways)
 
     def _neighbour(self, gateway: Gateway, now: float, *, alive: bool) -> list[Effect]:
         """A silent node is dead, whatever its session or graceful restart says, until it answers again."""
@@ -277,8 +304,8 @@ class Router:
                 return []
             if not any(p.session is not None and gateway in self.rib.gateways_of(p) for p in self.rib.peers.values()):
                 self.health.add(Reason.RESTARTED, [gateway])
-            well = self.health.remove(Reason.SILENT, [gateway])
-            return [*self._restore(well, now), Event("neighbour answers again", fields)]
+            self.fib.restore(self.health.remove(Reason.SILENT, [gateway]))
+            return [*self._plan(now), Event("neighbour answers again", fields)]
         if gateway in self.health.having(Reason.SILENT):
             return []
         failed = self._fail(Reason.SILENT, [gateway])
@@ -385,27 +412,15 @@ class Router:
         if self._adoption_ends is not None and now >= self._adoption_ends:
             self._adoption_ends = None
             self.fib.settle(self.fib.awaited())
-        if self._twins_at is not None and now >= self._twins_at:
-            effects += self._look_at_twins(now)
-        effects += self._program(self.fib.balance(now))
-        if young := self.fib.groups.due_glances(now):
-            effects.append(InspectGroups(tuple(young)))
+        self.fib.groups.balance(now)
+        if young := self.fib.groups.settling.looks_due(now):
+            effects.append(FindUnused(tuple(young)))
         if self.fib.groups.clinging and now >= self._drains_at:
             self._drains_at = now + self._drain_interval
             effects.append(InspectGroups(tuple(self.fib.groups.clinging)))
         if self.refusals.due(now):
             effects.append(Resync("refused writes are tried again"))
         return effects
-
-    def _look_at_twins(self, now: float) -> list[Effect]:
-        twins = self.fib.groups.twins()
-        self._twins_at = now + min(TWIN_INTERVAL, max(1.0, self.config.fib.idle_timer)) if twins else None
-        if not twins:
-            return []
-        if self.fib.groups.shape.resilient:
-            return [InspectGroups(tuple(group.id for group in twins))]
-        # Groups of hash-threshold type that have the same members spread every flow alike.
-        return self._program(self.fib.merge([group.id for group in twins]))
 
     # ------------------------------------------------------------------------------------------ the kernel
 
@@ -442,11 +457,11 @@ class Router:
         self.refusals.groups.clear()
         # Compare before anything is revived: the dump is older than that.
         effects += self._mended(mend_objects(self.fib, dump, now), drift=not retrying)
-        effects += self._restore(self.health.remove(Reason.LINK_DOWN, [g for g in known if g.ifindex in up]), now)
-        effects += self._restore(self.health.remove(Reason.REFUSED, self.refusals.nexthops), now)
-        effects += self._reach(now)
+        self.fib.restore(self.health.remove(Reason.LINK_DOWN, [g for g in known if g.ifindex in up]))
+        self.fib.restore(self.health.remove(Reason.REFUSED, self.refusals.nexthops))
+        effects += self._reach()
         self.refusals.nexthops.clear()
-        effects += self._revive(now)
+        self._revive()
         self._changed(changes)
         self._want(different)
         self._retry_refused([*self.fib.refused])
@@ -463,7 +478,7 @@ class Router:
         awaited = {gateway.address for gateway in self.fib.awaited()}
         self.rib.forget_dynamic_peers(now, awaited.union(map(parse_address, self.drained)))
         effects = self._mended(mend_routes(self.fib, audit), drift=True)
-        effects += self._reach(now)
+        effects += self._reach()
         self._changed(changes)
         self._want(different)
         self._retry_refused([*self.fib.refused])
@@ -476,7 +491,7 @@ class Router:
         effects = self._mended(mend_changes(self.fib, message.changes, self.config.fib.metric), drift=True)
         different, changes = self.rib.foreign_changed(self._foreign(message.changes))
         if different or changes:
-            effects += self._reach(now)
+            effects += self._reach()
         self._changed(changes)
         self._want(different)
         routes = (change for change in message.changes if isinstance(change, RouteChange))
@@ -486,16 +501,15 @@ class Router:
             return effects
         return effects + self._settle(now, quiet=True)
 
-    def _reach(self, now: float) -> list[Effect]:
+    def _reach(self) -> list[Effect]:
         """The ways are others. A link that goes down takes its routes along before it says so itself: the gateways
         behind it fail as they do with their link, and what flows there were is remembered with their groups."""
         reaches, lost = self.rib.nexthops.reaches, self.health.having(Reason.UNREACHABLE)
         back = [gateway for gateway in lost if reaches(gateway)]
         gone = [gateway for gateway in self.fib.groups.nexthops.keys() - self.fib.awaited() if not reaches(gateway)]
-        return [
-            *self._fail(Reason.UNREACHABLE, gone),
-            *self._restore(self.health.remove(Reason.UNREACHABLE, back), now),
-        ]
+        effects = self._fail(Reason.UNREACHABLE, gone)
+        self.fib.restore(self.health.remove(Reason.UNREACHABLE, back))
+        return effects
 
     def _foreign(self, changes: Iterable[RouteChange | NexthopChange]) -> Iterator[RouteChange | NexthopChange]:
         """Pass over what was done to routes that are routerd's by their marks."""

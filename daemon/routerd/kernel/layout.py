@@ -9,7 +9,7 @@ left. Members that gain in one step gain in the reverse of the order in which th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from routerd.core.message import Member
@@ -60,17 +60,43 @@ def steps(layout: Sequence[int], stand_in: int) -> Iterator[tuple[Member, ...]]:
     yield _step(counts, gaining, stand_in, left)
 
 
-def complete(layout: Sequence[int], members: Sequence[Member], widest: int) -> tuple[Member, ...]:
-    """Return the members with weights that move no bucket, those included that the layout gives none.
+def made(buckets: int, members: Sequence[Member]) -> list[tuple[int, int]]:
+    """Return the layout of a group that is made with these members: a run each, in the reverse of their order. The
+    kernel rounds the sum of weights up to a member (nh_res_group_rebalance in net/ipv4/nexthop.c)."""
+    total = sum(member.weight for member in members)
+    runs: list[tuple[int, int]] = []
+    begin = weight = 0
+    for member in members:
+        weight += member.weight
+        end = (buckets * weight + total // 2) // total
+        if end > begin:
+            runs.append((member.id, end - begin))
+        begin = end
+    return runs[::-1]
 
-    Empty if each has one, or if weights up to `widest` cannot say it: they are in the group once it is balanced.
-    """
-    counts = Counter(layout)
-    absent = [member.id for member in members if member.id not in counts]
-    scale = widest // max(counts.values())
-    if not absent or scale <= 2 * len(absent):
+
+def at_once(runs: Sequence[tuple[int, int]], members: Sequence[Member]) -> tuple[Member, ...]:
+    """Return the members in the order in which a group of this layout can be made with one message; empty if there is
+    none."""
+    weights = {member.id: member for member in members}
+    order = tuple(weights[id] for id, _ in reversed(runs) if id in weights)
+    if len(order) != len(members) or len(runs) != len(members):
         return ()
-    return (*map(Member, absent), *(Member(id, scale * count) for id, count in counts.items()))
+    return order if made(sum(length for _, length in runs), order) == list(runs) else ()
+
+
+def held(counts: Mapping[int, int], members: Sequence[Member], widest: int) -> tuple[Member, ...]:
+    """Return the members with weights that move no bucket; `counts` is how many each has.
+
+    Those that have none come first, with the least weight: they want none, as far as weights up to `widest` can say
+    it.
+    """
+    most = max((counts.get(member.id, 0) for member in members), default=0)
+    if not most:
+        return tuple(members)
+    scale = widest // most or widest / most
+    weighed = [Member(member.id, max(1, round(scale * counts.get(member.id, 0)))) for member in members]
+    return tuple(sorted(weighed, key=lambda member: member.weight))
 
 
 def settled(layout: Sequence[int], members: Sequence[Member]) -> tuple[Member, ...]:

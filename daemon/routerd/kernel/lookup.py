@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from routerd.core.message import PROTOCOLS, Diversion, KernelLeg, KernelRoute, Member
@@ -19,7 +20,15 @@ _RTA_DST, _RTA_TABLE, _RTA_NH_ID = 1, 15, 30
 _U32 = struct.Struct("=I")
 _RTMSG_SIZE = 12
 _NHA_ID, _NHA_RES_BUCKET = 1, 13
-_BUCKET_INDEX, _BUCKET_IDLE_TIME, _BUCKET_NH_ID = 1, 2, 3
+_BUCKET_NH_ID = 3
+_BUCKET = struct.Struct("=16x8x8x4x4xH2x4xI4xQ")
+"""How kernels write a bucket: struct nlmsghdr and nhmsg, NHA_ID, and nested index, nexthop id and idle time."""
+_ID = struct.Struct("=8x4xI")
+"""struct nhmsg and NHA_ID, which comes first."""
+_STATISTICS = bytes(8) + wire.attribute(14, struct.pack("=I", 1))
+"""struct nhmsg and NHA_OP_FLAGS: NHA_OP_FLAG_DUMP_STATS."""
+_BUCKET_HEAD, _INDEX_FIRST = 36, struct.pack("=HH", 6, 1)
+_NHA_GROUP_STATS, _STATS_ENTRY_PACKETS = 15, 2
 _NESTED = 0x8000
 _REFUSING = (errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES)
 """How a lookup ends on a route of type unreachable, blackhole or prohibit."""
@@ -88,14 +97,45 @@ def buckets(group: int, nexthop: int | None = None) -> list[Bucket]:
         chosen = wire.attribute(_BUCKET_NH_ID, struct.pack("=I", nexthop))
         body += wire.attribute(_NHA_RES_BUCKET | _NESTED, chosen)
     found: list[Bucket] = []
-    for data, start, end in wire.dump(wire.RTM_GETNEXTHOPBUCKET, body):
-        nested = wire.attributes(data, start + 8, end)[_NHA_RES_BUCKET]
-        bucket = wire.attributes(nested, 0, len(nested))
-        (index,) = struct.unpack("=H", bucket[_BUCKET_INDEX])
-        (idle,) = struct.unpack("=Q", bucket[_BUCKET_IDLE_TIME])
-        (holder,) = struct.unpack("=I", bucket[_BUCKET_NH_ID])
-        found.append((index, holder, idle / messages.TICKS))
+    for data, size, end in wire.dump_alike(wire.RTM_GETNEXTHOPBUCKET, body):
+        if size != _BUCKET.size or data[_BUCKET_HEAD : _BUCKET_HEAD + 4] != _INDEX_FIRST:
+            return [_bucket(*message) for message in wire.dump(wire.RTM_GETNEXTHOPBUCKET, body)]
+        found += [(index, id, idle / messages.TICKS) for index, id, idle in _BUCKET.iter_unpack(data[:end])]
     return found
+
+
+def _bucket(data: bytes, start: int, end: int) -> Bucket:
+    nested = wire.attributes(data, start + 8, end)[_NHA_RES_BUCKET]
+    found = wire.attributes(nested, 0, len(nested))
+    index, idle, id = (int.from_bytes(found[kind], sys.byteorder) for kind in (1, 2, 3))
+    return index, id, idle / messages.TICKS
+
+
+def unused(groups: Collection[int]) -> tuple[int, ...]:
+    """Return those of these groups that have carried no packet since they were last written; the kernel does not
+    count those of a single member. None before Linux 6.9, which counts nothing. Raises OSError if netlink fails."""
+    try:
+        found = [_packets(each, groups) for each in wire.dump(wire.RTM_GETNEXTHOP, _STATISTICS)]
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return ()
+        raise
+    return tuple(id for id, packets in found if packets == 0)
+
+
+def _packets(message: tuple[bytes, int, int], groups: Collection[int]) -> tuple[int, int | None]:
+    """Return the id of a nexthop, and how many packets it has carried if it is one of these groups."""
+    data, start, end = message
+    (id,) = _ID.unpack_from(data, start)
+    if id not in groups:
+        return id, None
+    found = wire.attributes(data, start + 8, end).get(_NHA_GROUP_STATS)
+    total, at = 0, 0
+    while found is not None and at < len(found):
+        (length,) = struct.unpack_from("=H", found, at)
+        total += int.from_bytes(wire.attributes(found, at + 4, at + length)[_STATS_ENTRY_PACKETS], sys.byteorder)
+        at += (length + 3) & ~3
+    return id, None if found is None else total
 
 
 def _find(prefix: Prefix) -> Any:

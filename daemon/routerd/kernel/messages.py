@@ -28,6 +28,11 @@ TICKS = 100
 """Resilient groups count time in hundredths of a second (USER_HZ)."""
 
 _ENTRY = struct.Struct("=IBBH")
+_NHMSG = struct.Struct("=BBBBI")
+_U16_ATTRIBUTE, _U32_ATTRIBUTE = struct.Struct("=HHHxx"), struct.Struct("=HHI")
+_NHA_ID, _NHA_GROUP, _NHA_GROUP_TYPE, _NHA_BLACKHOLE, _NHA_OIF, _NHA_GATEWAY = 1, 2, 3, 4, 5, 6
+_NHA_RES_GROUP = 12
+_RES_GROUP_BUCKETS, _RES_GROUP_IDLE_TIMER, _RES_GROUP_UNBALANCED_TIMER = 1, 2, 3
 _NARROW_WEIGHT = 256
 
 
@@ -135,13 +140,13 @@ def decode(data: bytes) -> Any:
     return message
 
 
-def _encode(kind: int, flags: int, fields: dict[str, int], attributes: list[tuple[str, Any]]) -> bytes:
-    message = NexthopMessage()
-    message["header"] = {"type": kind, "flags": flags | wire.NLM_F_REQUEST}
-    message.update(fields)
-    message["attrs"] = attributes
-    message.encode()
-    return bytes(message.data)
+def _new(flags: int, attributes: bytes, family: int = 0, state: int = 0) -> bytes:
+    head = _NHMSG.pack(family, 0, wire.RTPROT_BGP, 0, state)
+    return wire.request(wire.RTM_NEWNEXTHOP, flags, head + attributes)
+
+
+def _number(kind: int, value: int) -> bytes:
+    return _U32_ATTRIBUTE.pack(8, kind, value)
 
 
 def _family(address: bytes) -> int:
@@ -150,36 +155,37 @@ def _family(address: bytes) -> int:
 
 def set_nexthop(id_: int, gateway: Gateway | None, flags: int, *, onlink: bool = False) -> bytes:
     """Return a request that makes a nexthop object, a blackhole without `gateway`. `flags` are NLM_F_."""
-    fields = {"nh_family": socket.AF_INET, "nh_protocol": wire.RTPROT_BGP, "nh_flags": RTNH_F_ONLINK * onlink}
+    state = RTNH_F_ONLINK * onlink
     if gateway is None:
-        return _encode(wire.RTM_NEWNEXTHOP, flags, fields, [("NHA_ID", id_), ("NHA_BLACKHOLE", None)])
-    fields["nh_family"] = _family(gateway.address)
-    attributes = [("NHA_ID", id_), ("NHA_OIF", gateway.ifindex), ("NHA_GATEWAY", bytes(gateway.address))]
-    return _encode(wire.RTM_NEWNEXTHOP, flags, fields, attributes)
+        attributes = _number(_NHA_ID, id_) + wire.attribute(_NHA_BLACKHOLE, b"")
+        return _new(flags, attributes, socket.AF_INET, state)
+    attributes = (
+        _number(_NHA_ID, id_) + _number(_NHA_OIF, gateway.ifindex) + wire.attribute(_NHA_GATEWAY, gateway.address)
+    )
+    return _new(flags, attributes, _family(gateway.address), state)
 
 
 def set_group(group: SetGroup, flags: int) -> bytes:
     """Return a request that makes a nexthop group, or replaces its members. `flags` are NLM_F_."""
-    attributes: list[tuple[str, Any]] = [
-        ("NHA_ID", group.id),
-        ("NHA_GROUP", group.members),
-        ("NHA_GROUP_TYPE", RESILIENT if group.buckets else MULTIPATH),
-    ]
+    attributes = _number(_NHA_ID, group.id) + wire.attribute(_NHA_GROUP, pack_members(group.members))
     if group.buckets:
-        parameters = [
-            ("NHA_RES_GROUP_BUCKETS", group.buckets),
-            ("NHA_RES_GROUP_IDLE_TIMER", round(group.idle_timer * TICKS)),
-            ("NHA_RES_GROUP_UNBALANCED_TIMER", round(group.unbalanced_timer * TICKS)),
-        ]
-        attributes.append(("NHA_RES_GROUP", {"attrs": parameters}))
-    return _encode(wire.RTM_NEWNEXTHOP, flags, {"nh_protocol": wire.RTPROT_BGP}, attributes)
+        parameters = (
+            _U16_ATTRIBUTE.pack(6, _RES_GROUP_BUCKETS, group.buckets)
+            + _number(_RES_GROUP_IDLE_TIMER, round(group.idle_timer * TICKS))
+            + _number(_RES_GROUP_UNBALANCED_TIMER, round(group.unbalanced_timer * TICKS))
+        )
+        attributes += _U16_ATTRIBUTE.pack(6, _NHA_GROUP_TYPE, RESILIENT)
+        attributes += wire.attribute(_NHA_RES_GROUP | NLA_F_NESTED, parameters)
+    else:
+        attributes += _U16_ATTRIBUTE.pack(6, _NHA_GROUP_TYPE, MULTIPATH)
+    return _new(flags, attributes)
 
 
 def delete_nexthop(id_: int) -> bytes:
     """Return a request that deletes a nexthop object or group."""
-    return _encode(wire.RTM_DELNEXTHOP, 0, {}, [("NHA_ID", id_)])
+    return wire.request(wire.RTM_DELNEXTHOP, 0, bytes(_NHMSG.size) + _number(_NHA_ID, id_))
 
 
 def get_nexthop(id_: int) -> bytes:
     """Return a request for one nexthop object or group."""
-    return _encode(wire.RTM_GETNEXTHOP, 0, {}, [("NHA_ID", id_)])
+    return wire.request(wire.RTM_GETNEXTHOP, 0, bytes(_NHMSG.size) + _number(_NHA_ID, id_))

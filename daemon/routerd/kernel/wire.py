@@ -139,3 +139,21 @@ def dump(kind: int, body: bytes, *, consistent: bool = False) -> Iterator[tuple[
                     return
                 yield data, offset + HEADER.size, offset + length
                 offset += (length + 3) & ~3
+
+
+def dump_alike(kind: int, body: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (datagram, size, end) of a dump whose messages are all of one size, header included; they are in the
+    datagram up to `end`. Raises OSError with the kernel's errno if the dump is refused."""
+    with open_socket() as sock:
+        sock.send(request(kind, NLM_F_DUMP, body))
+        while True:
+            data = sock.recv(_DATAGRAM)
+            size, answer, *_ = HEADER.unpack_from(data)
+            end = len(data) // size * size if answer not in (NLMSG_DONE, NLMSG_ERROR) else 0
+            if end:
+                yield data, size, end
+            if end < len(data):
+                number = -struct.unpack_from("=i", data, end + HEADER.size)[0]
+                if number:
+                    raise OSError(number, os.strerror(number))
+                return

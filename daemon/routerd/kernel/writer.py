@@ -9,6 +9,7 @@ that is not ours, and no route such a group.
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -33,7 +34,7 @@ from routerd.core.route import Prefix
 from routerd.kernel import batch, lookup, messages, wire
 from routerd.kernel.buckets import Buckets
 from routerd.kernel.compat import CompatMode
-from routerd.kernel.layout import complete, lay_out, settled, steps
+from routerd.kernel.layout import at_once, held, lay_out, made, settled, steps
 from routerd.kernel.memory import Memory
 from routerd.kernel.owned import OwnedRoutes
 from routerd.kernel.requests import Refusals, Requests
@@ -67,6 +68,7 @@ class KernelWriter:
         try:
             self._spare = Spare(self._requests, fib.spare_ids)
             self.supports_resilient, self.wide_weights = self._probe()
+            self._widest = _WIDE if self.wide_weights else _NARROW
         except OSError:
             self.close()
             raise
@@ -140,7 +142,9 @@ class KernelWriter:
             case SetGroup():
                 if foreign := [member.id for member in operation.members if not self.owns(member.id)]:
                     return [WriteFailed(operation, errno.EINVAL, _not_ours(foreign[0]))]
-                return [] if operation.like and self._continue(operation) else self._set_group(operation)
+                if operation.like and self._continue(operation):
+                    return []
+                return self._set_group(self._held(operation) if operation.hold else operation)
 
     def _set_group(self, operation: SetGroup) -> Sequence[WriteFailed | GroupLost]:
         members = operation.members if self.wide_weights else messages.narrow(operation.members)
@@ -154,6 +158,17 @@ class KernelWriter:
             return [GroupLost(group.id)]
         return failures
 
+    def _held(self, group: SetGroup) -> SetGroup:
+        """Return a group with weights that say what each member has."""
+        members = self.memory.members(group.id)
+        if len(members) == 1:
+            return replace(group, members=held({members[0].id: group.buckets}, group.members, self._widest))
+        try:
+            counts = Counter(owner for _, owner, _ in lookup.buckets(group.id))
+        except OSError:
+            return group  # it is gone, and is made anew
+        return replace(group, members=held(counts, group.members, self._widest))
+
     def _make(self, operation: SetNexthop | SetGroup, request: bytes) -> list[WriteFailed]:
         with self._compat.off():
             refusals = self._requests.transmit([request])
@@ -164,9 +179,10 @@ class KernelWriter:
             return [WriteFailed(operation, number, text)]
         if isinstance(operation, SetGroup):
             if operation.buckets:
-                self.memory.written(operation.id, operation.members)
-            if not self.owns(operation.id):
+                self.memory.written(operation.id, operation.members, held=operation.hold)
+            if operation.buckets and not self.owns(operation.id):
                 self.buckets.made(operation.id)
+                self.memory.made(operation.id, made(operation.buckets, operation.members))
         self._nexthops.add(operation.id)
         return []
 
@@ -174,18 +190,23 @@ class KernelWriter:
         """Make a group with the buckets of another one, or of its own when it was lost, flows and all; False if that
         cannot be."""
         try:
-            found = lookup.buckets(group.like)
-        except OSError:  # the other group is gone: all that is known of it may carry flows
-            found = self.memory.recall(group.like, group.members)
-            busy = frozenset(index for index, owner, _ in found if owner)
-        else:
-            if group.like == group.id:
-                return False
-            busy = frozenset(index for index, _, _ in self.buckets.used(found, group.like, group.idle_timer))
+            read = lookup.buckets(group.like) if group.like != group.id else []
+        except OSError:
+            read = []
+        if read:
+            busy = {index for index, _, _ in self.buckets.used(read, group.like, group.idle_timer)}
+            found = [(owner, index in busy) for index, owner, _ in read]
+        else:  # it is gone: all that is known of it may carry flows
+            runs = self.memory.recall(group.like, group.members)
+            if order := at_once(runs, group.members):
+                remade = replace(group, members=order)
+                refused = self._requests.transmit([messages.set_group(remade, CREATE)])
+                return not refused and self._continued(group, frozenset(range(group.buckets)))
+            found = [(owner, owner != 0) for owner, length in runs for _ in range(length)]
         gateway = self._gateways.get(group.members[0].id)
-        if not busy or gateway is None:
+        if not any(busy for _, busy in found) or gateway is None:
             return False
-        layout = lay_out([(owner, index in busy) for index, owner, _ in found], group.members)
+        layout = lay_out(found, group.members)
         if layout is None or len(found) != group.buckets or not (self.wide_weights or group.buckets <= 256):
             return False
         stand_in = self._spare.make(gateway)
@@ -197,13 +218,15 @@ class KernelWriter:
             return False  # the id is somebody else's
         flags = wire.NLM_F_CREATE | wire.NLM_F_REPLACE
         requests = [messages.set_group(replace(group, members=members), flags) for members in others]
-        widest = _WIDE if self.wide_weights else _NARROW
-        if every := settled(layout, group.members) or complete(layout, group.members, widest):
-            requests.append(messages.set_group(replace(group, members=every), flags))
+        every = settled(layout, group.members) or held(Counter(layout), group.members, self._widest)
+        requests.append(messages.set_group(replace(group, members=every), flags))
         refused = self._requests.transmit([*requests, messages.delete_nexthop(stand_in)])
         if refused:
             self._requests.transmit([messages.delete_nexthop(group.id)])
             return False
+        return self._continued(group, frozenset(index for index, (_, busy) in enumerate(found) if busy))
+
+    def _continued(self, group: SetGroup, busy: frozenset[int]) -> bool:
         self._nexthops.add(group.id)
         self.buckets.made(group.id, busy)
         self.memory.written(group.id, group.members)

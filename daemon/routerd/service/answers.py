@@ -25,7 +25,7 @@ from routerd.api.models import (
     StatusView,
     VersionView,
 )
-from routerd.api.views import health, kernel, snapshot
+from routerd.api.views import groups, health, kernel, snapshot
 from routerd.api.views.problems.drops import explained
 from routerd.api.views.problems.service import ended_record, unkept_drains, unwritten_log
 from routerd.api.views.problems.shadows import samples
@@ -82,13 +82,16 @@ class Answers:
             drops=self._dropped(now),
             diversions=lookup.diversions(samples(self._router)),
             unwritten=self._engine.unwritten,
+            counts=self._engine.bucket_counts,
             now=now,
         )
 
     def peers(self) -> list[PeerView]:
         """Return the answer to `GET /v1/peers`."""
         now = time.monotonic()
-        return explained(self._router, snapshot.peers(self._router, now), self._dropped(now), now)
+        return explained(
+            self._router, snapshot.peers(self._router, now, self._engine.bucket_counts), self._dropped(now), now
+        )
 
     def _dropped(self, now: float) -> list[DropView]:
         seen = self._drops.seen.items()
@@ -96,7 +99,7 @@ class Answers:
 
     def groups(self) -> list[GroupView]:
         """Return the answer to `GET /v1/groups`."""
-        return snapshot.groups(self._router)
+        return groups.groups(self._router, time.monotonic(), self._engine.bucket_counts)
 
     def routes(self, offset: int, limit: int, peer: str | None) -> RoutesView | None:
         """Return the answer to `GET /v1/routes`; None if there is no such peer."""

@@ -21,7 +21,9 @@ from routerd.core.message import (
     CloseSession,
     Effect,
     Event,
+    FindUnused,
     GroupActivity,
+    GroupsUnused,
     Identify,
     Input,
     InspectGroups,
@@ -34,6 +36,7 @@ from routerd.core.message import (
     Update,
 )
 from routerd.core.router import Router
+from routerd.kernel import lookup
 from routerd.kernel.backlog import Backlog
 from routerd.kernel.bulk import Bulk
 from routerd.kernel.monitor import OVERRUN
@@ -60,7 +63,8 @@ class Engine:
     """The core between the speaker and the kernel, whose `writer` it has.
 
     Events: `wake` is set when the core may have something to do by itself, `resync` when the kernel is to be read,
-    `identify` when link-layer addresses are to be found out.
+    `identify` when link-layer addresses are to be found out. `bucket_counts` tells how many buckets of a group lead
+    to which gateway, as last read.
     """
 
     def __init__(self, config: Config, router: Router, writer: KernelWriter, speaker: Speaker) -> None:
@@ -77,9 +81,11 @@ class Engine:
         self._backlog = Backlog(writer.write, writer.buckets.took_over, self._bulk)
         self._codecs = Codecs()
         self._outbox = Outbox(self._codecs, speaker.send, speaker.close)
+        self.bucket_counts = writer.memory.counts
         speaker.taken = self._outbox.taken
         self._inbox: deque[Input] = deque()
         self._inspected: tuple[int, ...] = ()
+        self._doubted: tuple[int, ...] = ()
         self._unwritten = asyncio.Event()
         self._progress = asyncio.Event()
         self._ahead = AHEAD
@@ -131,7 +137,7 @@ class Engine:
             return  # from within an effect
         try:
             self._handle()
-            if self._backlog or self._inspected:
+            if self._backlog or self._inspected or self._doubted:
                 self._write()
         except Exception as error:
             # Whoever handed the message over may live with it: but what was to be done is half done.
@@ -174,6 +180,8 @@ class Engine:
                     self.identify.set()
                 case InspectGroups(ids=ids):
                     self._inspected += ids[:INSPECTED_AT_ONCE]
+                case FindUnused(ids=ids):
+                    self._doubted += ids
                 case Resync(reason=reason):
                     self.kernel_changed(reason)
                 case Event(name=name, fields=fields, level=level):
@@ -220,6 +228,9 @@ class Engine:
         if self._inspected and not self._backlog:
             self._inbox.append(GroupActivity(self._activity(self._inspected)))
             self._inspected = ()
+        if self._doubted and not self._backlog:
+            self._inbox.append(GroupsUnused(lookup.unused(frozenset(self._doubted))))
+            self._doubted = ()
         self._handle()
         self._progress.set()
         if told:

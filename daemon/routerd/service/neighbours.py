@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from routerd.api.views import snapshot
+from routerd.api.views import forwarding
 from routerd.config.model import LivenessSection
 from routerd.core.gateway_health import Reason
 from routerd.core.message import Gateway, NeighbourState
@@ -76,7 +76,7 @@ class Neighbours:
     def _follow(self, watched: Iterable[Gateway]) -> None:
         """Make the kernel probe quickly where these gateways are. An interface made anew is another, by its index."""
         links = {
-            (snapshot.interface_name(self._router, gateway), 4 if len(gateway.address) == 4 else 6, gateway.ifindex)
+            (forwarding.interface_name(self._router, gateway), 4 if len(gateway.address) == 4 else 6, gateway.ifindex)
             for gateway in watched
         }
         if links != self._links:

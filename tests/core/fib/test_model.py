@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from routerd.config.model import FibSection
-from routerd.core.fib.model import Ids, Shape, in_order
+from routerd.core.fib.ids import Ids
+from routerd.core.fib.model import Shape, in_order
 from routerd.core.message import Gateway
 from routerd.core.route import parse_address
 

@@ -8,6 +8,12 @@ from routerd.core.route import LOCAL, Path
 from routerd.core.router import Router
 
 
+def interface_name(router: Router, gateway: Gateway) -> str:
+    """Return the name of the interface that a gateway is reached by, its index if it has gone."""
+    interface = router.rib.nexthops.interfaces.get(gateway.ifindex)
+    return str(gateway.ifindex) if interface is None else interface.name
+
+
 def winners(router: Router, decision: Decision) -> tuple[Path, ...]:
     """Return the multipath winners, the best first, less those that are out of the kernel's groups."""
     if not router.fib.groups.down:

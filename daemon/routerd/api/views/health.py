@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from errno import EEXIST
 
 from routerd.api.models import DropView, ProblemView, RefusalView, SpeakerView, StatusView, SysctlView
-from routerd.api.views import snapshot
+from routerd.api.views import groups, snapshot
 from routerd.api.views.problems.awaited import awaited, too_few
 from routerd.api.views.problems.conflicts import conflicts
 from routerd.api.views.problems.drops import dropped, explained
@@ -46,11 +46,12 @@ def status(
     drops: list[DropView],
     diversions: Iterable[Diversion],
     unwritten: int,
+    counts: groups.Counts = groups.unread,
     now: float,
 ) -> StatusView:
     """Return the whole screen. `notes` are problems that the composition root knows of itself, `unwritten` is how
-    much waits to be written to the kernel."""
-    peers = explained(router, snapshot.peers(router, now), drops, now)
+    much waits to be written to the kernel, `counts` tells where buckets lead."""
+    peers = explained(router, snapshot.peers(router, now, counts), drops, now)
     reasons = {peer["address"]: peer["reason"] for peer in peers}
     for each in refusals:
         if matters(router, each, now):
@@ -69,7 +70,7 @@ def status(
         prefixes=len(router.rib.loc_rib.table),
         paths=sum(paths.users * len(paths.paths) for paths in sets),
         fib=snapshot.fib(router, unwritten),
-        groups=snapshot.groups(router),
+        groups=groups.groups(router, now, counts),
         sysctls=sysctls,
         problems=problems,
         refusals=refusals,

@@ -19,6 +19,7 @@ def route(found: KernelRoute | None) -> KernelRouteView:
             gateway="" if leg.gateway is None else format_address(leg.gateway),
             interface=leg.interface,
             weight=leg.weight,
+            buckets=None,
             peers=[],
         )
         for leg in found.legs

@@ -13,8 +13,6 @@ from routerd.api.models import (
     FamilyCounts,
     FibView,
     ForeignBgpView,
-    GroupMemberView,
-    GroupView,
     KernelRouteView,
     PathView,
     PeerView,
@@ -22,10 +20,8 @@ from routerd.api.models import (
     RoutesView,
     RouteView,
 )
-from routerd.api.views import forwarding
-from routerd.core.fib.model import Group
+from routerd.api.views import forwarding, groups
 from routerd.core.gateway_health import Reason
-from routerd.core.message import Gateway
 from routerd.core.rib.decision import Decision, is_leaving
 from routerd.core.rib.foreign import network_of
 from routerd.core.rib.loc_rib import PathSet
@@ -47,22 +43,22 @@ Counts = dict[Family, dict[str, int]]
 _KINDS = ("received", "accepted", "rejected", "in_fib", "stale", "advertised")
 
 
-def interface_name(router: Router, gateway: Gateway) -> str:
-    """Return the name of the interface that a gateway is reached by, its index if it has gone."""
-    interface = router.rib.nexthops.interfaces.get(gateway.ifindex)
-    return str(gateway.ifindex) if interface is None else interface.name
-
-
 # ---------------------------------------------------------------------------------------------------------- peers
 
 
-def peers(router: Router, now: float) -> list[PeerView]:
+def peers(router: Router, now: float, group_counts: groups.Counts = groups.unread) -> list[PeerView]:
     """Return every peer: those of the configuration in its order, then the dynamic ones by address."""
-    counts, leaving = _count(router), _leaving(router)
+    counts, leaving, buckets = _count(router), _leaving(router), groups.buckets(router, group_counts)
     place = {static.address: number for number, static in enumerate(router.config.peers)}
     found = list(router.rib.peers.values())
     found.sort(key=lambda peer: (place.get(peer.address, len(place)), len(peer.packed), peer.packed))
-    return [_peer(router, peer, counts[peer.address], leaving[peer.address], now) for peer in found]
+    views: list[PeerView] = []
+    for peer in found:
+        view = _peer(router, peer, counts[peer.address], now)
+        view["leaving"] = leaving[peer.address]
+        view["buckets"] = sum(buckets[gateway] for gateway in router.rib.gateways_of(peer))
+        views.append(view)
+    return views
 
 
 def _leaving(router: Router) -> Counter[str]:
@@ -112,7 +108,7 @@ def _family_counts(row: dict[str, int]) -> FamilyCounts:
     )
 
 
-def _peer(router: Router, peer: Peer, counts: Counts, leaving: int, now: float) -> PeerView:
+def _peer(router: Router, peer: Peer, counts: Counts, now: float) -> PeerView:
     up, last = peer.session, peer.last
     remote = peer.group.remote_as
     configured = remote if isinstance(remote, int) else router.config.router.asn if remote == "internal" else None
@@ -137,7 +133,8 @@ def _peer(router: Router, peer: Peer, counts: Counts, leaving: int, now: float) 
         faults=peer.faults,
         silent=not router.rib.gateways_of(peer).isdisjoint(router.health.having(Reason.SILENT)),
         drain=drain_of(router, peer),
-        leaving=leaving,
+        leaving=0,
+        buckets=0,
     )
 
 
@@ -175,47 +172,7 @@ def _reason(peer: Peer) -> str:
     return peer.last_fault
 
 
-# --------------------------------------------------------------------------------------------------------- groups
-
-
-def groups(router: Router) -> list[GroupView]:
-    """Return routerd's nexthop groups, the most used first."""
-    owners = _owners(router)
-    shown = sorted(router.fib.groups, key=lambda group: (-group.users, group.id))
-    return [
-        GroupView(
-            id=group.id,
-            type="resilient" if group.buckets else "hash-threshold",
-            buckets=group.buckets,
-            prefixes=group.users,
-            balanced=group.id not in router.fib.groups.rebalance,
-            members=_members(router, group, owners),
-        )
-        for group in shown
-        if group.legs
-    ]
-
-
-def _owners(router: Router) -> dict[Gateway, list[str]]:
-    """Which peers lead to a gateway, by name."""
-    owners: dict[Gateway, list[str]] = {}
-    for peer in router.rib.peers.values():
-        for gateway in router.rib.gateways_of(peer):
-            owners.setdefault(gateway, []).append(peer.name)
-    return owners
-
-
-def _members(router: Router, group: Group, owners: dict[Gateway, list[str]]) -> list[GroupMemberView]:
-    return [
-        GroupMemberView(
-            nexthop_id=router.fib.groups.nexthops.get(gateway, 0),
-            gateway=format_address(gateway.address) if gateway.address else "foreign",
-            interface=interface_name(router, gateway),
-            weight=weight,
-            peers=owners.get(gateway, []),
-        )
-        for gateway, weight in router.fib.groups.weights(group).items()
-    ]
+# ------------------------------------------------------------------------------------------------------------ fib
 
 
 def fib(router: Router, unwritten: int) -> FibView:
@@ -225,6 +182,9 @@ def fib(router: Router, unwritten: int) -> FibView:
         routes=router.fib.installed,
         nexthops=len(router.fib.groups.nexthops),
         groups=sum(1 for group in router.fib.groups if group.legs),
+        buckets=router.fib.groups.buckets,
+        bucket_budget=router.config.fib.bucket_budget,
+        small_groups=sum(1 for group in router.fib.groups if 0 < group.buckets < router.config.fib.buckets),
         unwritten=unwritten,
         refused=len(router.refusals),
         drift_mended=router.drift_mended,
@@ -283,7 +243,7 @@ def route(router: Router, prefix: Prefix, kernel: KernelRouteView) -> RouteDetai
         prefix=format_prefix(prefix),
         paths=rows,
         group_id=None if group is None else group.id,
-        members=[] if group is None else _members(router, group, _owners(router)),
+        members=[] if group is None else groups.members(router, group, groups.owners(router)),
         in_fib=group is not None and bool(group.legs),
         refused=f"{text or 'refused by the kernel'} (errno {errno})" if errno else "",
         kernel=kernel,
@@ -319,7 +279,7 @@ def _path(router: Router, path: Path, decision: Decision | None, *, stale: bool,
         peer=path.peer,
         name=router.config.name_of(path.peer),
         next_hop=format_address(attributes.next_hop) if attributes.next_hop else "",
-        interface="" if resolution is None else interface_name(router, resolution.gateway),
+        interface="" if resolution is None else forwarding.interface_name(router, resolution.gateway),
         as_path=format_as_path(attributes.as_path),
         origin=attributes.origin.name,
         med=attributes.med,

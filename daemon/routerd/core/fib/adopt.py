@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from routerd.core.fib.fib import Fib
-from routerd.core.fib.model import Group, Legs
+from routerd.core.fib.model import Group, Legs, Wanted
+from routerd.core.fib.settling import Why
 from routerd.core.message import DeleteNexthop, Gateway, KernelDump, KernelGroup, KernelNexthop, Operation
 from routerd.core.route import Address, Prefix
 
@@ -25,17 +26,23 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
     fib.groups.ids.reserve(group.id for group in dump.groups)
     found, surplus = own_nexthops(dump.nexthops, fib.groups.ids.own)
     fib.groups.nexthops = found
+    gateways = {id: gateway for gateway, id in found.items()}
     for kernel in own_groups(dump.groups, fib.groups.ids.own).values():
-        legs = legs_of(kernel, found)
-        group = Group(kernel.id, tuple(legs), kernel.buckets)
-        group.legs = legs
+        legs = legs_of(kernel, gateways)
+        group = Group(kernel.id, Wanted(tuple(legs)), kernel.buckets)
+        group.legs, group.written = legs, True
         group.adapted = fib.groups.shape.fits(kernel.buckets)
         group.awaiting = set(legs)
         fib.groups.add(group)
-        group.keeper = _keeper(group)
         if group.adapted and (timers_differ(fib, kernel) or fib.groups.shape.weigh(legs, set(), 0) != legs):
-            fib.groups.rebalance[group.id] = now + fib.groups.shape.idle_timer
+            fib.groups.settling.begin(group, now + fib.groups.shape.idle_timer, Why.TAKEN_OVER, legs)
     fib.routes = _routes(fib, dump.routes)
+    for group in fib.groups:
+        group.shared = group.adapted and (len(group.prefixes) > 1 or not group.buckets)
+        if group.shared:
+            fib.groups.share(group)
+        if not group.prefixes:
+            fib.groups.empty[group] = None
     for id in surplus:
         fib.groups.ids.free(id)
     return [DeleteNexthop(id) for id in surplus]
@@ -60,9 +67,8 @@ def own_groups(groups: tuple[KernelGroup, ...], ids: range) -> dict[int, KernelG
     return {group.id: group for group in groups if group.protocol == RTPROT_BGP and group.id in ids}
 
 
-def legs_of(group: KernelGroup, nexthops: dict[Gateway, int]) -> Legs:
-    """Return the legs of a group in the kernel, in the model's order."""
-    gateways = {id: gateway for gateway, id in nexthops.items()}
+def legs_of(group: KernelGroup, gateways: dict[int, Gateway]) -> Legs:
+    """Return the legs of a group in the kernel, in the model's order; `gateways` are those of nexthop objects."""
     legs = [(gateways.get(member.id, ALIEN), member.weight) for member in group.members]
     return dict(sorted(legs, key=lambda leg: (leg[0].address, leg[0].ifindex)))
 
@@ -74,15 +80,9 @@ def timers_differ(fib: Fib, group: KernelGroup) -> bool:
     return any(abs(difference) > 0.02 for difference in differences)
 
 
-def _keeper(group: Group) -> Gateway | None:
-    """Return the leg that the others of a group leave all buckets to: it was alone before they joined."""
-    heavy = [leg for leg, weight in group.legs.items() if weight > 1]
-    return heavy[0] if group.buckets and len(group.legs) > 1 and len(heavy) == 1 else None
-
-
 def stranger(id: int) -> Group:
     """Return a group for routes of routerd's that point at something else: it is left, never written."""
-    group = Group(id, (ALIEN,), 0)
+    group = Group(id, Wanted((ALIEN,)), 0)
     group.legs = {ALIEN: 1}
     group.adapted = False
     return group
@@ -95,6 +95,6 @@ def _routes(fib: Fib, routes: dict[Prefix, int]) -> dict[Prefix, Group]:
         group = fib.groups.by_id.get(id)
         if group is None:
             group = strangers.get(id) or strangers.setdefault(id, stranger(id))
-        group.users += 1
+        group.prefixes[prefix] = None
         result[prefix] = group
     return result

@@ -6,7 +6,6 @@ The model says what should be there, the ids included, and that is what comes ba
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 
 from routerd.core.fib.adopt import legs_of, own_groups, own_nexthops, timers_differ
 from routerd.core.fib.fib import Fib
@@ -43,32 +42,33 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
     wrong += [f"nexthop {groups.nexthops[gateway]} was missing, or led elsewhere" for gateway in lost]
     wrong += [f"nexthop {id} was not expected" for id in surplus]
     kernel = own_groups(dump.groups, groups.ids.own)
-    retimed, damaged = set[Group](), set[Group]()
+    gateways = {id: gateway for gateway, id in found.items()}
+    damaged: list[Group] = []
     for group in groups:
         there = kernel.get(group.id)
-        legs = legs_of(there, found) if there is not None else {}
-        # What was made like another group has the weights of its layout until it is balanced.
-        same = legs.keys() == group.legs.keys() if group.id in fib.groups.rebalance else legs == group.legs
+        legs = legs_of(there, gateways) if there is not None else {}
+        # A group that is not settled has the weights of its layout.
+        same = legs.keys() == group.legs.keys() if group in groups.settling else legs == group.legs
         if there is not None and there.buckets != group.buckets:
             # The kernel changes neither type nor size: the group is made anew, and its routes come again.
             wrong.append(f"group {group.id} had {there.buckets} buckets instead of {group.buckets}")
             operations.append(DeleteNexthop(group.id))
-            group.legs = {}
+            group.legs, group.written = {}, False
+            groups.changed[group] = True
         elif not same:
             wrong.append(f"group {group.id} had {len(legs)} of {len(group.legs)} members, or other ones")
             group.legs = legs
-            damaged.add(group)
-            if group.keeper is None:
-                groups.rebalance.pop(group.id, None)
+            fib.made_afresh(group.id)  # its layout is not what it was
+            damaged.append(group)
+            groups.changed[group] = True
         elif there is not None and _is_retimed(fib, group, there):
             wrong.append(f"group {group.id} had timers of {there.idle_timer:g} s and {there.unbalanced_timer:g} s")
-            retimed.add(group)
+            groups.changed[group] = True
     # The objects come back before the groups that want them; on a link that is down the kernel refuses, and what
     # the RIB wants then is about to change anyway.
     operations += [SetNexthop(groups.nexthops[gateway], gateway) for gateway in lost]
-    for group in groups:
-        write = partial(groups.write, group, now, force=group in retimed, damaged=group in damaged)
-        operations += fib.rewritten(group, write)
+    for group in damaged:
+        operations += fib.rewritten(group, now, damaged=True)
     unknown = [id for id in kernel if id not in groups.by_id]
     wrong += [f"group {id} was not expected" for id in unknown]
     operations += [DeleteNexthop(id) for id in [*unknown, *surplus]]
@@ -77,7 +77,7 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
 
 def _is_retimed(fib: Fib, group: Group, there: KernelGroup) -> bool:
     """Tell whether somebody changed the timers. Those of an adopted group change when it is balanced."""
-    return group.adapted and group.id not in fib.groups.rebalance and timers_differ(fib, there)
+    return group.adapted and group not in fib.groups.settling and timers_differ(fib, there)
 
 
 def takes_own(fib: Fib, change: RouteChange, metric: int) -> bool:

@@ -1,34 +1,35 @@
 """The desired FIB, and the operations that lead there from what the kernel has.
 
-A route points at a group for as long as it lives, and so a change of members is a change of the group:
+A prefix has a group of its own, which changes in place, under its id, for as long as the prefix has a route: no route
+is touched, and the kernel moves no bucket that is in use. Only prefixes that come by the hundred and want the same
+share a group, and those that come when there are groups enough. Such a group changes in place once all its prefixes
+want the same; those that want something else for good leave it for groups that are laid out like it.
 
-- all prefixes of a group change to the same members: the group is replaced in place, no route is touched, unless
-  it was made like another one so recently that flows in it may not have sent anything since;
-- some of them do: those move to a group of these members that is made like the one they leave, the others stay;
-- a gateway fails: one nexthop object is deleted, and the kernel takes it out of every group.
-
-Two groups may come to have the same members that way. Moving the prefixes of one to the other would move the
-flows of a resilient group between nodes, so they stay apart until one of them carries no flow (`merge`).
+A gateway that fails is one nexthop object less: the kernel takes it out of every group.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import partial
-from itertools import repeat
+from collections.abc import Collection, Iterable, Mapping
+from itertools import islice, repeat
 
-from routerd.core.fib.groups import YOUTH, Groups
-from routerd.core.fib.model import NEVER, Group, Members, Shape, Wanted, in_order, runs
-from routerd.core.message import DeleteRoutes, Gateway, Operation, SetGroup, SetRoutes
+from routerd.core.fib.groups import Groups
+from routerd.core.fib.lost import Lost
+from routerd.core.fib.model import Group, Members, Shape, Wanted, in_order, runs
+from routerd.core.fib.settling import Why
+from routerd.core.message import DeleteRoutes, Gateway, Operation, SetRoutes
 from routerd.core.route import Prefix, forget
 
-PARTINGS = 2
-"""Groups that are made like another one in one plan: each takes some ten milliseconds when it carries many flows."""
-LOST_KEPT = 300.0
-"""Seconds for which one remembers, at least, what groups were like that the kernel deleted with their last member."""
-NEWBORN = 4096
-"""Prefixes a second whose birth is remembered: more than that are no new addresses but a node's table."""
+BULK = 512
+"""Prefixes that come together and want the same: so many are a table, and share a group."""
+PART = 200
+"""Prefixes that come in one UPDATE and want the same: so many are a part of a table."""
+FEW = 8
+"""Prefixes that leave a shared group together: so many get a group each."""
+AT_ONCE = 64
+"""Groups that are made or changed in one plan: some milliseconds."""
+LIKE = 16
+"""How many of them a group counts for that is laid out like another one."""
 
 
 class Fib:
@@ -39,13 +40,15 @@ class Fib:
         self.routes: dict[Prefix, Group] = {}
         self.refused: dict[Prefix, tuple[int, str]] = {}
         self._pending: dict[Prefix, Wanted] = {}
-        self._waiting: dict[Prefix, Wanted] = {}
-        self._held: dict[Prefix, Wanted] = {}
-        self._parting: dict[Prefix, Wanted] = {}
-        self._lost: dict[Prefix, Group] = {}
-        self._lost_at = NEVER
-        self._newborn: deque[tuple[float, set[Prefix]]] = deque()
-        self._unswept = True
+        self._apart: dict[Group, None] = {}
+        """Groups of which some prefixes want something else than the others."""
+        self._released: dict[Group, None] = {}
+        """Adopted groups that wait for no node any more, but perhaps for what was said last to be planned."""
+        self._lost = Lost()
+        self.has_table = False
+        """Whether a part of a table is among what is wanted and not planned yet."""
+        self.parting = False
+        """Whether the last `part` left a part of what was due to the next one."""
 
     # ------------------------------------------------------------------------------------------ what is wanted
 
@@ -53,164 +56,155 @@ class Fib:
         """These prefixes shall go to these gateways, drained where they are `leaving`; to none: they shall have no
         route."""
         self._pending.update(zip(prefixes, repeat(Wanted(members, leaving))))
-        for older in (self._held, self._parting):
-            forget(older, prefixes)
+        self.has_table = self.has_table or len(prefixes) > PART
         if not members:
             forget(self.refused, prefixes)
 
     def has_pending(self) -> bool:
-        """Tell whether `plan` may have something to do."""
-        return bool(self._pending or self._waiting or self._unswept) or self.unfinished
+        """Tell whether `plan` has something to do."""
+        return bool(self._pending or self._released or self.groups.changed or self.groups.empty)
+
+    @property
+    def behind(self) -> bool:
+        """Whether more prefixes want something than the last plan took up."""
+        return bool(self._pending)
 
     @property
     def unfinished(self) -> bool:
         """Whether the last plan left a part of what was due to the next one."""
-        return bool(self._parting or self.groups.bereft)
+        return bool(self._pending or self.groups.changed) or self.parting
 
     def has_waiting(self) -> bool:
-        """Tell whether prefixes wait for the rest of their group before they move."""
-        return bool(self._waiting)
+        """Tell whether prefixes wait for the rest of their group before they leave it."""
+        return bool(self._apart)
 
     @property
     def installed(self) -> int:
         """The number of routes that the kernel has, as far as routerd knows."""
-        return sum(group.users for group in self.groups if group.legs)
+        return sum(len(group.prefixes) for group in self.groups if group.legs)
 
     def expected(self) -> dict[Prefix, int]:
         """Return a copy of what the kernel's routes should be: prefix -> group id."""
         return {prefix: group.id for prefix, group in self.routes.items() if group.legs}
 
-    def plan(self, now: float, *, quiet: bool) -> list[Operation]:
-        """Return the operations for what is wanted, and take them as done.
+    def plan(self, now: float) -> list[Operation]:
+        """Return the operations for what is wanted, or a part of them, and take them as done.
 
-        Unless `quiet`, prefixes that have a route keep their group for now: the others of the group may be about
-        to follow them, and then the group changes instead. Of groups that are made like others only a few come at
-        once; the rest is left `unfinished`.
+        Prefixes that share a group with others wait for these.
         """
-        adds: dict[tuple[Wanted, Group | None], list[Prefix]] = {}
-        moves: dict[Group, dict[Wanted, list[Prefix]]] = {}
-        deletes: list[Prefix] = []
-        parting, self._parting = self._parting, {}
-        pending, self._pending = self._pending, {}
-        if quiet and self._waiting:
-            pending, self._waiting = self._waiting | pending, {}
-        for group, wanted, prefixes, due in (*runs(parting, self.routes, True), *runs(pending, self.routes, quiet)):
-            moving = bool(wanted.members) and group is not None and (group.wanted != wanted or not group.adapted)
-            if moving and not due and group is not None and not group.awaiting:
-                self._waiting.update(zip(prefixes, repeat(wanted)))
-                continue
-            forget(self._waiting, prefixes)
-            if group is None:
-                if wanted.members:
-                    for lost, some in self._by_lost(wanted, prefixes):
-                        adds.setdefault((wanted, lost), []).extend(some)
-            elif group.awaiting:
-                self._held.update(zip(prefixes, repeat(wanted)))
-            elif not wanted.members:
-                deletes += prefixes
-            elif moving:
-                moves.setdefault(group, {}).setdefault(wanted, []).extend(prefixes)
-
         operations: list[Operation] = []
-        self._note_loss(deletes, now)
-        gone = self._leave(deletes)
-        for group, targets in list(moves.items()):
-            wanted, prefixes = next(iter(targets.items()))
-            whole = len(targets) == 1 and len(prefixes) == group.users
-            if group.adapted and whole and self.groups.pliable(group):
-                operations += self.rewritten(group, partial(self.groups.replace, group, wanted, now))
-                del moves[group]
-        likes = 0
-        for group, targets in moves.items():
-            for wanted, prefixes in targets.items():
-                if likes == PARTINGS:
-                    self._parting.update(zip(prefixes, repeat(wanted)))
-                    continue
-                gone += self._leave(prefixes)
-                moved = self._move(group, wanted, prefixes, now)
-                likes += any(isinstance(operation, SetGroup) and operation.like for operation in moved)
-                operations += moved
-        for (wanted, lost), prefixes in adds.items():
-            found = self.groups.find(wanted) if lost is None else self.groups.made_like(wanted, lost)
-            born = now if lost is None else NEVER
-            target, made = (found, []) if found else self.groups.make(wanted, now, lost, born=born)
-            if target.origin is not None:
-                self.groups.rebalance[target.id] = now + self.groups.shape.idle_timer
-            if lost is None:
-                self._note_birth(prefixes, now)
-            operations += [*made, *self._join(prefixes, target)]
-        gone = [prefix for prefix in gone if prefix not in self.routes or not self.routes[prefix].legs]
-        if gone:
-            operations.append(DeleteRoutes(tuple(gone)))
-        for id in list(self.groups.bereft):
-            del self.groups.bereft[id]
-            operations += self.rewritten(
-                self.groups.by_id[id], partial(self.groups.write, self.groups.by_id[id], now)
-            )
-        return operations + self.sweep()
+        deleted: list[Prefix] = []
+        touched: dict[Group, None] = {}
+        room, taken = AT_ONCE, 0
+        for group, wanted, prefixes in runs(self._pending, self.routes):
+            if group is None:
+                added, some = self._add(wanted, prefixes, room, now) if wanted.members else ([], prefixes)
+                operations += added
+                room = room - (len(added) + 1) // 2 if some is prefixes else 0
+            else:
+                some = prefixes
+                touched[group] = None
+                if not wanted.members and not group.awaiting:
+                    deleted += self._leave(prefixes, now)
+                elif wanted == group.wanted and group.adapted:
+                    forget(group.waiting, prefixes)
+                else:
+                    group.waiting.update(zip(prefixes, repeat(wanted)))
+                    room -= 1
+            taken += len(some)
+            if room <= 0:
+                break
+        self._pending = dict(islice(self._pending.items(), taken, None)) if taken < len(self._pending) else {}
+        self.has_table = self.has_table and self.behind
+        for group in touched:
+            self._agree(group)
+        if not self._pending and self._released:
+            released, self._released = self._released, {}
+            for group in released:
+                deleted += self._release(group, now)
+        if deleted:
+            operations.append(DeleteRoutes(tuple(deleted)))
+        self._lost.forget(now)
+        return [*operations, *self.rewrite(now)]
 
-    def _move(self, source: Group, wanted: Wanted, prefixes: list[Prefix], now: float) -> list[Operation]:
+    def part(self, now: float) -> list[Operation]:
+        """Let prefixes leave groups whose others want something else for good; a part of them, if they are many."""
+        operations: list[Operation] = []
+        room = AT_ONCE
+        while self._apart and room > 0:
+            group = next(iter(self._apart))
+            wanted, prefixes = min(group.by_wanted().items(), key=lambda item: len(item[1]))
+            alone = len(prefixes) <= FEW and not self.groups.is_full and bool(group.buckets)
+            for some in [[prefix] for prefix in prefixes[: room // LIKE + 1]] if alone else [prefixes]:
+                if len(some) == len(group.prefixes) and group.adapted:
+                    break  # the last ones: they keep the group
+                operations += self._part(group, wanted, some, now, shared=not alone)
+                room -= LIKE
+            self._agree(group)
+        self.parting = bool(self._apart)
+        return [*operations, *self.rewrite(now)]
+
+    def _add(
+        self, wanted: Wanted, prefixes: list[Prefix], room: int, now: float
+    ) -> tuple[list[Operation], list[Prefix]]:
+        """Give prefixes a route that have none: one group for all, or one each, and then as many as there is room
+        for. Return the operations and the prefixes that they are for."""
+        if self._lost and (lost := self._lost.take(prefixes)):
+            return self._revive(lost, wanted, prefixes, now), prefixes
+        groups = self.groups
+        found = groups.find(wanted)
+        is_table = len(prefixes) > BULK or (found is not None and found.users > BULK)
+        if groups.shape.resilient and not is_table and not groups.is_full:
+            operations: list[Operation] = []
+            for prefix in prefixes[:room]:
+                group, made = groups.make(wanted, now, born=now)
+                operations += [*made, *self._join([prefix], group)]
+            return operations, prefixes if room >= len(prefixes) else prefixes[:room]
+        group, made = (found, []) if found is not None else groups.make(wanted, now, shared=True, born=now)
+        return [*made, *self._join(prefixes, group)], prefixes
+
+    def _revive(
+        self, lost: dict[Group, list[Prefix]], wanted: Wanted, prefixes: list[Prefix], now: float
+    ) -> list[Operation]:
+        """Give prefixes the groups again that they had when the kernel deleted these with their last member, as when
+        a link goes down: flows are there still."""
+        operations: list[Operation] = []
+        rest = dict.fromkeys(prefixes)
+        for group, some in lost.items():
+            if self.groups.revive(group, wanted):
+                operations += self.groups.write(group, now)
+            if group.wanted == wanted and group.id in self.groups.by_id:
+                operations += self._join(some, group)
+                forget(rest, some)
+        if rest:
+            operations += self._add(wanted, list(rest), len(rest), now)[0]
+        return operations
+
+    def _agree(self, group: Group) -> None:
+        """If all prefixes of a group want the same now, that is what it becomes."""
+        self._apart.pop(group, None)
+        if group.awaiting or group in self._released or not group.waiting:
+            return
+        if len(group.waiting) == len(group.prefixes) and group.adapted:
+            wanted = next(iter(group.waiting.values()))
+            if all(each is wanted or each == wanted for each in group.waiting.values()):
+                group.waiting.clear()
+                self.groups.change(group, wanted, shared=group.shared)
+                return
+        self._apart[group] = None
+
+    def _part(
+        self, source: Group, wanted: Wanted, prefixes: list[Prefix], now: float, *, shared: bool
+    ) -> list[Operation]:
         """Part prefixes from the others of their group, along with the buckets that their flows use."""
-        like = source if source.adapted and source.legs and source.buckets else None
-        found, keeper, born = None, None, NEVER
-        if like is None or self.groups.is_alone(wanted.members):  # alone, it gets all flows wherever they were
-            like, found = None, self.groups.find(wanted)
-        elif source.untracked or source.keeper is not None:
-            # All flows are one member's, and which buckets they use is not known.
-            like, keeper = None, source.keeper or next(iter(source.legs))
-            born = self._birth(prefixes, now)
-        elif set(wanted.members) <= set(source.members):
-            # Where only members leave, the buckets of the others are the same whenever the copy was made.
-            found = self.groups.made_like(wanted, like)
-        target, operations = (found, []) if found else self.groups.make(wanted, now, like, keeper, born)
-        if operations and target.origin is not None:
-            self.groups.rebalance[target.id] = now + self.groups.shape.idle_timer
-        return [*operations, *self._join(prefixes, target)]
-
-    def _by_lost(self, wanted: Wanted, prefixes: list[Prefix]) -> Iterable[tuple[Group | None, list[Prefix]]]:
-        """Part prefixes that get a route by the group that they had when the kernel deleted it with its last member,
-        as when a link goes down: flows are there still, and a group like it keeps them."""
-        if not self._lost:
-            return [(None, prefixes)]
-        parted: dict[Group | None, list[Prefix]] = {}
-        for prefix in prefixes:
-            lost = self._lost.pop(prefix, None)
-            same = lost is not None and lost.buckets and lost.wanted == wanted and len(wanted.members) > 1
-            parted.setdefault(lost if same else None, []).append(prefix)
-        return parted.items()
-
-    def _note_loss(self, prefixes: list[Prefix], now: float) -> None:
-        """Remember the groups that the kernel has deleted and their prefixes leave now, for a while."""
-        lost = {prefix: group for prefix in prefixes if not (group := self.routes[prefix]).legs and group.buckets}
-        if lost or now - self._lost_at > LOST_KEPT:
-            if now - self._lost_at > LOST_KEPT:
-                self._lost = {}
-            self._lost |= lost
-            self._lost_at = now
-
-    def _birth(self, prefixes: list[Prefix], now: float) -> float:
-        """Return since when the first of these has a route, at most, if all are young: nodes announce a new address
-        one after the other."""
-        since = now
-        for prefix in prefixes:
-            since = min(since, next((time for time, added in self._newborn if prefix in added), NEVER))
-        return since
-
-    def _note_birth(self, prefixes: list[Prefix], now: float) -> None:
-        while self._newborn and now - self._newborn[0][0] >= YOUTH:
-            self._newborn.popleft()
-        if not self._newborn or now - self._newborn[-1][0] >= 1.0:
-            self._newborn.append((now, set()))
-        if len(self._newborn[-1][1]) + len(prefixes) <= NEWBORN:
-            self._newborn[-1][1].update(prefixes)
-
-    def made_afresh(self, id: int) -> None:
-        """There were no flows for this group to take over: nothing in it has to show itself first, and its buckets
-        are not those of the group that it was to be like."""
-        if (group := self.groups.by_id.get(id)) is not None:
-            group.origin = None
-            if group.keeper is None:
-                self.groups.rebalance.pop(id, None)
+        installed = self._leave(prefixes, now)
+        if source.adapted and source.legs and source.buckets:
+            group, made = self.groups.part(source, wanted, now, shared=shared)
+            operations = [*made, *self._join(prefixes, group)]
+        else:
+            operations, _ = self._add(wanted, prefixes, len(prefixes), now)
+        gone = [prefix for prefix in installed if not self.routes[prefix].legs]
+        return [*operations, DeleteRoutes(tuple(gone))] if gone else operations
 
     # ------------------------------------------------------------------------------------------ failover, drain
 
@@ -223,101 +217,100 @@ class Fib:
                 operations += self.groups.lose(gateway)
         return operations
 
-    def restore(self, gateways: Iterable[Gateway], now: float) -> list[Operation]:
-        """These gateways are back: they join the groups that want them."""
+    def restore(self, gateways: Iterable[Gateway]) -> None:
+        """These gateways are back: they are to join the groups that want them."""
         back = self.groups.down.intersection(gateways)
         self.groups.down -= back
-        return self._rewrite(back, now)
+        self._change(back)
 
     def forget(self, gateways: Iterable[Gateway]) -> None:
         """No node leads to these gateways any more: once no group wants them, whether they are down is past."""
-        self.groups.down.difference_update([gateway for gateway in gateways if not self.groups.wants(gateway)])
+        self.groups.down.difference_update([gateway for gateway in gateways if not self.groups.having(gateway)])
 
-    def drain(self, gateways: set[Gateway], now: float) -> list[Operation]:
-        """Exactly these gateways are drained now: they keep their flows and get no new ones."""
+    def drain(self, gateways: set[Gateway]) -> None:
+        """Exactly these gateways are drained from now on: they keep their flows and get no new ones."""
         changed = self.groups.draining ^ gateways
         self.groups.draining = gateways
-        return self._rewrite(changed, now)
+        self._change(changed)
 
-    def balance(self, now: float) -> list[Operation]:
-        """Give groups whose time has come the weights of their members."""
-        return self.groups.balance(now)
+    def unused(self, ids: Iterable[int]) -> None:
+        """These groups have carried no packet: no flow has to show itself in them."""
+        for group in map(self.groups.by_id.get, ids):
+            if group is not None:
+                self.groups.settle(group)
 
-    def unused(self, ids: Iterable[int], now: float) -> list[Operation]:
-        """These groups carry no flow: young ones need not wait for any to show itself."""
-        self.groups.rebalance.update((id, now) for id in self.groups.glanced.intersection(ids))
-        return self.balance(now)
+    def made_afresh(self, id: int) -> None:
+        """This group has taken over no flows, or has no more of them."""
+        group = self.groups.by_id.get(id)
+        settling = self.groups.settling.get(group) if group is not None else None
+        if group is not None and settling is not None and settling.why is Why.TAKEN_OVER:
+            self.groups.settling.end(group)
 
-    def drained(self, busy: Mapping[int, Collection[int]], now: float) -> list[Operation]:
-        """Take drained members out of groups in which no bucket of theirs carries flows; `busy` has, by group, the
-        nexthop objects that flows go to.
-        """
-        operations: list[Operation] = []
+    def drained(self, busy: Mapping[int, Collection[int]]) -> None:
+        """Drained members are to leave groups in which no bucket of theirs carries flows; `busy` has, by group, the
+        nexthop objects that flows go to."""
         for id in [id for id in busy if id in self.groups.clinging]:
             group = self.groups.by_id[id]
             if self.groups.emptied(group, busy[id]):
-                operations += self.rewritten(group, partial(self.groups.write, group, now))
-        return operations
+                self.groups.changed.setdefault(group, False)
 
-    def _rewrite(self, changed: set[Gateway], now: float) -> list[Operation]:
+    def _change(self, gateways: set[Gateway]) -> None:
+        for gateway in in_order(gateways):
+            for group in self.groups.having(gateway):
+                self.groups.changed.setdefault(group, False)
+
+    def rewrite(self, now: float) -> list[Operation]:
+        """Write some of the groups that have changed, and delete what nothing uses."""
         operations: list[Operation] = []
-        for group in [group for group in self.groups if not changed.isdisjoint(group.members)]:
-            if group.adapted and group.legs and not group.awaiting and not self.groups.pliable(group):
-                operations += self._remake(group, now)
-            else:
-                operations += self.rewritten(group, partial(self.groups.write, group, now))
-        return operations
-
-    def _remake(self, group: Group, now: float) -> list[Operation]:
-        """Replace a group by one like it, for it was made so itself not long ago: buckets that were not used since
-        are free to move in the kernel's eyes, and may carry flows."""
-        target, operations = self.groups.make(group.wanted, now, group)
-        self.groups.rebalance[target.id] = self.groups.rebalance[group.id] + self.groups.shape.idle_timer
-        prefixes = self.users(group)
-        self._leave(prefixes)
-        self._unswept = True
-        return [*operations, *self._join(prefixes, target)]
+        for group in list(islice(self.groups.changed, AT_ONCE)):
+            operations += self.rewritten(group, now)
+        return [*operations, *self.groups.sweep()]
 
     def resend(self, id: int) -> list[Operation]:
         """The kernel has lost the routes of this group, and has the group."""
         group = self.groups.by_id.get(id)
-        return [SetRoutes(id, tuple(self.users(group)))] if group is not None and group.legs and group.users else []
+        return [SetRoutes(id, tuple(group.prefixes))] if group is not None and group.legs and group.prefixes else []
 
-    def rewritten(self, group: Group, write: Callable[[], list[Operation]]) -> list[Operation]:
+    def rewritten(self, group: Group, now: float, *, damaged: bool = False) -> list[Operation]:
         """Write a group; if the kernel did not have it before it has lost its routes, and they come again."""
         was_gone = not group.legs
-        operations = write()
+        operations = self.groups.write(group, now, damaged=damaged)
         return [*operations, *self.resend(group.id)] if was_gone else operations
 
     # ------------------------------------------------------------------------------------------ restart
 
     def settle(self, gateways: Iterable[Gateway]) -> None:
         """The nodes behind these gateways have said all they announce: what waited for them can proceed."""
-        settled = set(gateways)
-        released = False
-        for group in self.groups:
-            if group.awaiting:
-                group.awaiting -= settled
-                released = released or not group.awaiting
-        if released:
-            self._pending.update(self._held)
-            self._held = {}
-            self._unswept = True
+        for gateway in gateways:
+            for group in list(self.groups.having(gateway)):
+                if gateway in group.awaiting:
+                    group.awaiting.discard(gateway)
+                    if not group.awaiting:
+                        self._released[group] = None
+
+    def _release(self, group: Group, now: float) -> list[Prefix]:
+        """Do what prefixes of an adopted group waited for; return those that are to have no route any more."""
+        withdrawn = [prefix for prefix, wanted in group.waiting.items() if not wanted.members]
+        deleted = self._leave(withdrawn, now)
+        if not group.prefixes:
+            self.groups.empty[group] = None
+        self._agree(group)
+        return deleted
 
     def awaited(self) -> set[Gateway]:
         """The gateways that some adopted group still waits for."""
         return {gateway for group in self.groups for gateway in group.awaiting}
 
-    # ------------------------------------------------------------------------------------------ refusals, twins
+    # ------------------------------------------------------------------------------------------ refusals
 
     def renumber(self, id: int, now: float) -> list[Operation]:
         """Somebody else has this id: what was to be there gets another one. The id stays taken."""
         group = self.groups.by_id.get(id)
         if group is not None:
             self.groups.renumber(group)
-            return self.rewritten(group, partial(self.groups.write, group, now))
-        without = self.groups.strip(id)
-        return [each for group in without for each in self.rewritten(group, partial(self.groups.write, group, now))]
+        for each in [group] if group is not None else self.groups.strip(id):
+            self.groups.changed.setdefault(each, False)
+        return self.rewrite(now)
 
     def is_lost(self, id: int, unusable: Collection[Gateway]) -> bool:
         """Tell whether a group is no more, or has no member left that once was usable: the kernel has neither it nor
@@ -330,49 +323,33 @@ class Fib:
         for prefix in prefixes:
             group = self.routes.get(prefix)
             if group is not None and group.id == id:
-                del self.routes[prefix]
-                group.users -= 1
+                self._take(prefix, group)
                 self.refused[prefix] = (errno, text)
-
-    def merge(self, ids: Iterable[int]) -> list[Operation]:
-        """These twins carry no flow now: move their prefixes to the larger one."""
-        idle = set(ids) - self.groups.rebalance.keys()  # flows of those may not have shown themselves
-        keepers = {group: self.groups.find(group.wanted) for group in self.groups.twins() if group.id in idle}
-        moves: dict[Group, list[Prefix]] = {}
-        for prefix, group in self.routes.items() if keepers else ():
-            keeper = keepers.get(group)
-            if keeper is not None and keeper is not group:
-                moves.setdefault(keeper, []).append(prefix)
-        operations: list[Operation] = []
-        for keeper, prefixes in moves.items():
-            self._leave(prefixes)
-            operations += self._join(prefixes, keeper)
-        return operations + self.sweep()
 
     # ------------------------------------------------------------------------------------------ bookkeeping
 
-    def users(self, group: Group) -> list[Prefix]:
-        """Return the prefixes that point at a group."""
-        return [prefix for prefix, user in self.routes.items() if user is group]
-
     def _join(self, prefixes: list[Prefix], group: Group) -> list[Operation]:
-        before = len(self.routes)
         self.routes.update(zip(prefixes, repeat(group)))
-        group.users += len(self.routes) - before
+        group.prefixes.update(dict.fromkeys(prefixes))
         forget(self.refused, prefixes)
         return [SetRoutes(group.id, tuple(prefixes))] if group.legs and prefixes else []
 
-    def _leave(self, prefixes: Iterable[Prefix]) -> list[Prefix]:
+    def _leave(self, prefixes: Iterable[Prefix], now: float) -> list[Prefix]:
         """Take prefixes out of their groups; return those that have a route in the kernel."""
         installed = []
         for prefix in prefixes:
-            group = self.routes.pop(prefix)
-            group.users -= 1
+            group = self.routes[prefix]
+            self._take(prefix, group)
             if group.legs:
                 installed.append(prefix)
+            elif group.written and group.buckets:
+                self._lost.note(prefix, group, now)
         return installed
 
-    def sweep(self) -> list[Operation]:
-        """Delete what nothing uses."""
-        self._unswept = False
-        return self.groups.sweep()
+    def _take(self, prefix: Prefix, group: Group) -> None:
+        del self.routes[prefix]
+        del group.prefixes[prefix]
+        group.waiting.pop(prefix, None)
+        if not group.prefixes:
+            self.groups.empty[group] = None
+            self._apart.pop(group, None)

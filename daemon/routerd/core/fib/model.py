@@ -37,41 +37,52 @@ NEVER = float("-inf")
 
 
 class Group:
-    """A nexthop group. `users` counts the prefixes that point at it.
+    """A nexthop group, and the prefixes that point at it.
 
-    `members` are the gateways that the RIB wants, `legs` what the kernel's group has: the two differ while a gateway
-    is down or drained. `wanted` also says which members drain themselves. Without legs the kernel has no such group,
-    nor routes to it. `awaiting` holds, after a restart of routerd, the gateways whose node has not yet said what it
-    announces now. A group that is not `adapted` is of the other type, which the kernel does not let change: its
-    prefixes move away. `version` counts the writes; `origin` is the group and version whose buckets this one was made
-    like. `keeper` is a leg that has all buckets, with flows that have not shown themselves in them yet. `emptied` are
-    drained members that carried no flow any more and were taken out. `born` is when the group was made, for prefixes
-    that had no route before.
+    `wanted` is what the RIB wants, `legs` what the kernel's group has: the two differ while a gateway is down or
+    drained. Without legs the kernel has no such group, nor routes to it; `written` tells that it had it once. New
+    prefixes may join a `shared` group; any other belongs to the prefix that it was made for. `waiting` holds what
+    prefixes of the group want that others of it do not, or not yet. `awaiting` holds, after a restart of routerd, the
+    gateways whose node has not yet said what it announces now. A group that is not `adapted` is of the other type,
+    which the kernel does not let change: its prefixes move away. `emptied` are drained members that carried no flow
+    any more and were taken out. `born` is when the group was made for prefixes that had no route before.
     """
 
     __slots__ = (
-        "adapted", "awaiting", "born", "buckets", "emptied", "id", "keeper", "legs", "origin", "users", "version",
-        "wanted",
+        "adapted", "awaiting", "born", "buckets", "emptied", "id", "legs", "prefixes", "shared", "waiting", "wanted",
+        "written",
     )  # fmt: skip
 
-    def __init__(self, id: int, members: Members, buckets: int) -> None:
+    def __init__(self, id: int, wanted: Wanted, buckets: int, *, shared: bool = False, born: float = NEVER) -> None:
         self.id = id
-        self.wanted = Wanted(members)
+        self.wanted = wanted
         self.buckets = buckets
+        self.shared = shared
+        self.born = born
         self.legs: Legs = {}
-        self.users = 0
-        self.adapted = True
+        self.prefixes: dict[Prefix, None] = {}
+        self.waiting: dict[Prefix, Wanted] = {}
         self.awaiting: set[Gateway] = set()
-        self.version = 0
-        self.origin: tuple[int, int] | None = None
-        self.keeper: Gateway | None = None
         self.emptied: set[Gateway] = set()
-        self.born = NEVER
+        self.adapted = True
+        self.written = False
 
     @property
     def members(self) -> Members:
         """The gateways that the RIB wants."""
         return self.wanted.members
+
+    @property
+    def users(self) -> int:
+        """How many prefixes point at the group."""
+        return len(self.prefixes)
+
+    def by_wanted(self) -> dict[Wanted, list[Prefix]]:
+        """Part those that wait by what they want."""
+        parted: dict[Wanted, list[Prefix]] = {}
+        for prefix, wanted in self.waiting.items():
+            parted.setdefault(wanted, []).append(prefix)
+        return parted
 
     @property
     def untracked(self) -> bool:
@@ -84,20 +95,20 @@ class Group:
 
 
 def runs(
-    pending: dict[Prefix, Wanted], routes: dict[Prefix, Group], due: bool
-) -> Iterator[tuple[Group | None, Wanted, list[Prefix], bool]]:
-    """Yield what is wanted in runs of prefixes that leave the same group for the same members, `due` with each."""
+    pending: dict[Prefix, Wanted], routes: dict[Prefix, Group]
+) -> Iterator[tuple[Group | None, Wanted, list[Prefix]]]:
+    """Yield what is wanted in runs of prefixes that are in the same group and want the same."""
     run: list[Prefix] = []
     left: Group | None = None
     joined = Wanted(())
     for prefix, wanted, group in zip(pending, pending.values(), map(routes.get, pending), strict=True):
         if run and (group is not left or (wanted is not joined and wanted != joined)):
-            yield left, joined, run, due
+            yield left, joined, run
             run = []
         left, joined = group, wanted
         run.append(prefix)
     if run:
-        yield left, joined, run, due
+        yield left, joined, run
 
 
 class Shape:
@@ -115,12 +126,13 @@ class Shape:
     def buckets(self, used: int, members: int) -> int:
         """Return how many buckets a new group gets when `used` are taken by the others.
 
-        Never more than an eighth of what is left of the budget: groups get smaller as they get many, so that their
-        memory, and the time that a node's loss takes, stay bounded. But always a few for every member.
+        As many as wanted while half of the budget is left, then half as many while a quarter is left, and so on:
+        groups get smaller as they get many, so that their memory, and the time that a node's loss takes, stay
+        bounded. But always a few for every member.
         """
         if not self.resilient:
             return 0
-        allowed, size = max(0, self._budget - used) // 8, self._buckets
+        allowed, size = 2 * self._buckets * max(0, self._budget - used) // self._budget, self._buckets
         least = min(self._buckets, max(LEAST_BUCKETS, 4 * members))
         while size > allowed and size // 2 >= least:
             size //= 2
@@ -157,35 +169,3 @@ class Shape:
         heaviest = max(legs.values(), default=0)
         few = sum(weight for weight in legs.values() if weight < heaviest)
         return few > 0 and 2 * buckets * few >= sum(legs.values())
-
-
-class Ids:
-    """Ids of nexthops and groups out of `own`, routerd's part of the one space that all programs on a router share.
-
-    An id is not used again while others are left: what still points at it must not find something else there.
-    """
-
-    def __init__(self, own: range) -> None:
-        self.own = own
-        self._taken: set[int] = set()
-        self._next = own.start
-
-    def reserve(self, ids: Iterable[int]) -> None:
-        """Keep off ids that the kernel holds, whoever made them."""
-        found = [id for id in ids if id in self.own]
-        self._taken.update(found)
-        self._next = max(self._next, max(found, default=0) + 1)
-
-    def new(self) -> int:
-        """Return an id that nobody uses. OverflowError if there is none, which takes a million groups."""
-        if len(self._taken) == len(self.own):
-            raise OverflowError(f"all nexthop ids from {self.own[0]} to {self.own[-1]} are in use")
-        while self._next in self._taken or self._next not in self.own:
-            self._next = self._next + 1 if self._next in self.own else self.own.start
-        self._next += 1
-        self._taken.add(self._next - 1)
-        return self._next - 1
-
-    def free(self, id: int) -> None:
-        """The object is deleted."""
-        self._taken.discard(id)

@@ -11,6 +11,7 @@ from routerd.core.message.effect import (
     CloseSession,
     Effect,
     Event,
+    FindUnused,
     Identify,
     InspectGroups,
     Program,
@@ -28,6 +29,7 @@ from routerd.core.message.kernel import (
     GroupActivity,
     GroupLost,
     GroupMade,
+    GroupsUnused,
     Identified,
     Interface,
     KernelDump,
@@ -81,6 +83,7 @@ __all__ = [
     "Effect",
     "Event",
     "Fault",
+    "FindUnused",
     "ForeignBgp",
     "ForeignRoute",
     "ForeignRoutes",
@@ -89,6 +92,7 @@ __all__ = [
     "GroupActivity",
     "GroupLost",
     "GroupMade",
+    "GroupsUnused",
     "HostState",
     "Identified",
     "Identify",
@@ -148,6 +152,7 @@ Input = (
     | NeighbourState
     | Identified
     | GroupMade
+    | GroupsUnused
     | GroupLost
     | Drain
 )

@@ -63,6 +63,14 @@ class InspectGroups:
 
 
 @dataclass(frozen=True, slots=True)
+class FindUnused:
+    """Find out which of these groups have carried no packet since they were last written, and answer with
+    GroupsUnused."""
+
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Identify:
     """Find out the link-layer addresses of these gateways, and answer with Identified as they become known."""
 
@@ -78,4 +86,4 @@ class Event:
     level: str = "info"
 
 
-Effect = Program | Advertise | Refresh | CloseSession | Resync | InspectGroups | Identify | Event
+Effect = Program | Advertise | Refresh | CloseSession | Resync | InspectGroups | FindUnused | Identify | Event

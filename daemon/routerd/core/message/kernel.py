@@ -202,6 +202,13 @@ class GroupActivity:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupsUnused:
+    """Groups that have carried no packet since they were last written, of those asked for by FindUnused."""
+
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WriteFailed:
     """The kernel refused an operation. `errno` is positive; `text` is its extended acknowledgement, if any."""
 

@@ -1,0 +1,89 @@
+"""Nexthop groups: who is in them, which buckets lead where, and what is not balanced, until when and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from routerd.api.models import GroupMemberView, GroupView
+from routerd.api.views.forwarding import interface_name
+from routerd.core.fib.model import Group
+from routerd.core.message import Gateway
+from routerd.core.route import format_address
+from routerd.core.router import Router
+
+Counts = Callable[[int], Mapping[Gateway, int]]
+"""How many buckets each gateway has in the group of an id, as last read from the kernel; nothing where none was."""
+
+IN_USE = "flows use more buckets than the shares of their nodes; those move once they are idle"
+UNREAD: Mapping[Gateway, int] = {}
+
+
+def unread(_: int) -> Mapping[Gateway, int]:
+    """Tell of no group what buckets lead where."""
+    return UNREAD
+
+
+def groups(router: Router, now: float, counts: Counts = unread) -> list[GroupView]:
+    """Return routerd's nexthop groups, the most used first."""
+    peers = owners(router)
+    shown = sorted(router.fib.groups, key=lambda group: (-group.users, group.id))
+    return [_group(router, group, peers, counts(group.id), now) for group in shown if group.legs]
+
+
+def _group(
+    router: Router, group: Group, peers: dict[Gateway, list[str]], counts: Mapping[Gateway, int], now: float
+) -> GroupView:
+    settling = router.fib.groups.settling.get(group)
+    return GroupView(
+        id=group.id,
+        type="resilient" if group.buckets else "hash-threshold",
+        buckets=group.buckets,
+        prefixes=group.users,
+        balanced=settling is None,
+        balanced_in_seconds=None if settling is None else max(0.0, settling.until - now),
+        unbalanced=settling.why.value if settling is not None else IN_USE if _uneven(group, counts) else "",
+        members=members(router, group, peers, counts),
+    )
+
+
+def _uneven(group: Group, counts: Mapping[Gateway, int]) -> bool:
+    """Tell whether a member has fewer buckets than its weight wants, a rounding apart."""
+    if not counts or not counts.keys() <= group.legs.keys():
+        return False  # not read yet, or read before the last change
+    share = group.buckets / sum(group.legs.values())
+    return any(counts.get(gateway, 0) < share * weight - 1 for gateway, weight in group.legs.items())
+
+
+def owners(router: Router) -> dict[Gateway, list[str]]:
+    """Return which peers lead to a gateway, by name."""
+    found: dict[Gateway, list[str]] = {}
+    for peer in router.rib.peers.values():
+        for gateway in router.rib.gateways_of(peer):
+            found.setdefault(gateway, []).append(peer.name)
+    return found
+
+
+def members(
+    router: Router, group: Group, peers: dict[Gateway, list[str]], counts: Mapping[Gateway, int] = UNREAD
+) -> list[GroupMemberView]:
+    """Return the legs of a group, with the weights that they have once it is balanced."""
+    return [
+        GroupMemberView(
+            nexthop_id=router.fib.groups.nexthops.get(gateway, 0),
+            gateway=format_address(gateway.address) if gateway.address else "foreign",
+            interface=interface_name(router, gateway),
+            weight=weight,
+            buckets=counts.get(gateway, 0) if counts else None,
+            peers=peers.get(gateway, []),
+        )
+        for gateway, weight in group.legs.items()
+    ]
+
+
+def buckets(router: Router, counts: Counts) -> Counter[Gateway]:
+    """Return how many buckets lead to each gateway in all."""
+    total: Counter[Gateway] = Counter()
+    for group in router.fib.groups:
+        total.update(counts(group.id))
+    return total

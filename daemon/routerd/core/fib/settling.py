@@ -1,0 +1,95 @@
+"""Groups in which flows are that have not shown themselves in the buckets: no bucket may change hands meanwhile.
+
+The kernel moves a bucket that was not used since it was given to its member, whatever flows lie in it. So whoever
+joins such a group gets no bucket, until an idle timer has passed. Then the kernel knows which buckets are in use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from typing import NamedTuple
+
+from routerd.core.fib.model import Group
+from routerd.core.message import Gateway
+
+YOUTH = 30.0
+"""Seconds after its birth in which a group is looked into when a second node joins: nodes introduce themselves."""
+LOOK = 0.1
+"""Seconds from when a second node joins a young group until one looks whether it has carried a packet, at least."""
+PATIENCE = 4
+"""How many times younger than the group that time is: the flows of a group are no older than it is."""
+
+
+class Why(Enum):
+    """Why flows have not shown themselves; the value is a line for people."""
+
+    ALONE = "its flows went to one node alone, and leave a trace in the buckets only since others joined"
+    TAKEN_OVER = "its buckets were laid out as those that its flows used before"
+
+
+class Settling(NamedTuple):
+    """`holders` are the gateways whose flows have to show themselves until the time `until`."""
+
+    until: float
+    why: Why
+    holders: frozenset[Gateway]
+
+
+class Settlings:
+    """The groups that are not settled, those of the earliest end first: all last an idle timer."""
+
+    def __init__(self) -> None:
+        self._of: dict[Group, Settling] = {}
+        self._looks: dict[Group, float] = {}
+
+    def __contains__(self, group: object) -> bool:
+        return group in self._of
+
+    def get(self, group: Group) -> Settling | None:
+        """Return until when a group is not settled, and why; None if it is."""
+        return self._of.get(group)
+
+    def begin(self, group: Group, until: float, why: Why, holders: Iterable[Gateway]) -> None:
+        """From now on the flows of these gateways have to show themselves."""
+        self.end(group)
+        self._of[group] = Settling(until, why, frozenset(holders))
+
+    def look(self, group: Group, now: float) -> None:
+        """A second node has joined a group: if it is young, see soon whether it carries anything at all."""
+        age = now - group.born
+        if age < YOUTH:
+            self._looks[group] = now + max(LOOK, age / PATIENCE)
+
+    def end(self, group: Group) -> bool:
+        """The group is settled; tell whether it was not."""
+        self._looks.pop(group, None)
+        return self._of.pop(group, None) is not None
+
+    def left(self, group: Group) -> bool:
+        """A group has lost legs: if no holder is left there is nothing to wait for. Tell whether that ends it."""
+        settling = self._of.get(group)
+        return settling is not None and settling.holders.isdisjoint(group.legs) and self.end(group)
+
+    def due(self, now: float) -> list[Group]:
+        """Return the groups whose time has come."""
+        found: list[Group] = []
+        for group, settling in self._of.items():
+            if settling.until > now:
+                break
+            found.append(group)
+        return found
+
+    def looks_due(self, now: float) -> list[int]:
+        """Return the groups that are to be looked into now, each once."""
+        due = [group for group, time in self._looks.items() if time <= now]
+        for group in due:
+            del self._looks[group]
+        return [group.id for group in due]
+
+    @property
+    def next(self) -> float | None:
+        """When something is due; None if nothing is."""
+        first = next(iter(self._of.values()), None)
+        times = [*self._looks.values(), *([first.until] if first is not None else [])]
+        return min(times, default=None)
