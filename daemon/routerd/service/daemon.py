@@ -75,6 +75,8 @@ class Daemon:
         self.answers = Answers(self.engine, self.speaker, self.settings, self.drains, self.drops, stretches=stretches)
         self._stop = asyncio.Event()
         self._more_input = False
+        self._losing = False
+        """Whether nodes are being lost: to purge what each has announced can wait until all of them are out."""
 
     async def run(self, *, flush_on_exit: bool = False) -> None:
         """Run until SIGTERM or SIGINT. The FIB stays as it is, unless `flush_on_exit`."""
@@ -134,16 +136,17 @@ class Daemon:
         while True:
             await self.speaker.ended.wait()
             self.speaker.ended.clear()
-            lost = self.speaker.lost()
+            self._losing = True
             started = time.monotonic()
-            for message in lost:
-                self.engine.hear(message)
-                if time.monotonic() - started > SLICE:
-                    await asyncio.sleep(0)
-                    started = time.monotonic()
-            if lost:
-                self.engine.take(Settle(quiet=not self._more_input))
-                self.engine.wake.set()  # their paths are to be purged
+            while lost := self.speaker.lost():  # more may be lost meanwhile
+                for message in lost:
+                    self.engine.hear(message)
+                    if time.monotonic() - started > SLICE:
+                        await asyncio.sleep(0)
+                        started = time.monotonic()
+            self._losing = False
+            self.engine.take(Settle(quiet=not self._more_input))
+            self.engine.wake.set()  # their paths are to be purged
 
     async def _listen(self) -> None:
         """Feed the core what the speaker says, in slices."""
@@ -164,7 +167,7 @@ class Daemon:
         """Do what can wait, slice by slice, and what is due by the clock."""
         while True:
             await self.engine.room()
-            if self.router.busy:
+            if self.router.busy and not self._losing:
                 self.engine.take(Work())
                 self.engine.take(Settle(quiet=not self._more_input))
                 continue
