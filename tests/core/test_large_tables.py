@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from routerd.core.message import Advertise, KernelObjects, RouteRefresh, Work
 from routerd.core.rib.refreshes import INTERVAL, PIECE
-from routerd.core.rib.rib import PURGE_SLICE
+from routerd.core.rib.rib import REJUDGE_SLICE
 from routerd.core.route import Family, Prefix, format_prefix, parse_address, parse_prefix
 from tests.support.core import CONFIG, Simulation
 
 A, B = "192.168.10.100", "192.168.10.101"
-COUNT = 2 * max(PIECE, PURGE_SLICE) + 500
+COUNT = 2 * max(PIECE, REJUDGE_SLICE) + 500
 TABLE = [f"172.{16 + number // 65536}.{number // 256 % 256}.{number % 256}/32" for number in range(COUNT)]
 
 

@@ -248,14 +248,14 @@ class Router:
         send an UPDATE for each prefix, and prefixes that share a group now shall share one afterwards."""
         ends = [
             min(peer.since + MOVE_PATIENCE, peer.heard + INTRODUCTION_PAUSE)
-            for peer in self.rib.introducing.values()
+            for peer in self.rib.introductions
             if peer.heard is not None
         ]
         return max((end for end in ends if end > now), default=None)
 
     def _revive(self) -> None:
         """Let gateways whose node is back into their groups again, once nothing of its last session is left."""
-        if not self.health.out or self.rib.purging:
+        if not self.health.out or self.rib.purges:
             return
         leads, having = self.rib.leads, self.health.having
         self.fib.restore(self.health.remove(Reason.RESTARTED, leads.speaking(having(Reason.RESTARTED))))
@@ -264,7 +264,7 @@ class Router:
     def _forget_gateways(self) -> None:
         """Forget gateways that are out and that no group wants and no peer leads to, even if its link is down."""
         version = self.rib.leads.version, self.health.version
-        if version == self._forgotten_at or self.rib.purging:
+        if version == self._forgotten_at or self.rib.purges:
             return
         abandoned = [gateway for gateway in self.health.out if not self.rib.leads.names(gateway.address)]
         gone = [gateway for gateway in abandoned if not self.fib.groups.having(gateway)]
@@ -351,7 +351,7 @@ class Router:
             self.rib.end_deferral()
 
     def _work(self, now: float) -> None:
-        if self.rib.purging:
+        if self.rib.purges:
             self._changed(self.rib.purge_slice())
         elif self.rib.rejudging:
             self._changed(self.rib.rejudge_slice())
@@ -370,7 +370,7 @@ class Router:
                 gateways = self.rib.gateways_of(peer)
                 lost = gateways.difference(self.rib.leads.present(gateways))
                 effects += self._fail(Reason.NO_SESSION, lost)
-        for peer in self.rib.silenced(now):
+        for peer in self.rib.introductions.silent(now):
             self.rib.said_all(peer)
             self._heard_all(peer.address)
         self.rib.refreshes.begin(now)

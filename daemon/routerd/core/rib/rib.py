@@ -38,18 +38,20 @@ from routerd.core.rib.decision import Decision, Options, decide
 from routerd.core.rib.graceful_restart import retains, unretained
 from routerd.core.rib.guard import Guard
 from routerd.core.rib.hosts import Hosts
+from routerd.core.rib.introductions import Introductions
 from routerd.core.rib.leads import Leads
 from routerd.core.rib.loc_rib import Change, Hop, LocRib, PathSet
 from routerd.core.rib.nexthop import NexthopTable, Resolution
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.policy import PrefixFilter, Reject, check_attributes
+from routerd.core.rib.purges import Purges
 from routerd.core.rib.refreshes import Refreshes
 from routerd.core.rib.update_group import Bests
 from routerd.core.route import LOCAL, Address, Attributes, Family, Path, Prefix, parse_address, parse_prefix
 
-PURGE_SLICE = 4096
-"""Prefixes that are purged at once. A peer costs as much as `PURGE_PEER` of them, however few it has."""
-PURGE_PEER = 16
+REJUDGE_SLICE = 4096
+"""Prefixes that are judged again at once. A peer costs as much as `REJUDGE_PEER` of them, however few it has."""
+REJUDGE_PEER = 16
 FORGET_AFTER = 3600.0
 """Seconds after which a dynamic peer that is gone is no longer shown."""
 
@@ -72,12 +74,9 @@ class Rib:
         self._options = Options(fib.max_paths, fib.multipath_relax, fib.ignore_origin, fib.always_compare_med)
         self.loc_rib = LocRib(self._decide, self._hops_changed)
         self.leads = Leads(self._find)
-        self.introducing: dict[str, Peer] = {}
-        """The peers with a session that have not said all that they announce."""
+        self.introductions = Introductions()
+        self.purges = Purges()
         self._deadlines = Deadlines[str]()
-        self._silences = Deadlines[str]()
-        """When to look whether a peer that sends no End-of-RIB has said all: each UPDATE puts that off."""
-        self._purges: dict[str, Peer] = {}
         self._blameless: set[str] = set()
         """The peers whose session ended by no fault of theirs, and that are not back yet."""
         self.adj_ribs_out = AdjRibsOut(config.router.asn, self._bests)
@@ -130,8 +129,7 @@ class Rib:
             self.session_down(SessionDown(up.peer, peer.session.generation, "replaced"), now)
         self.speaker_up(now)
         peer.begin(up, now)
-        self.introducing[peer.address] = peer
-        self._silences.set(peer.address, peer.silence_ends)
+        self.introductions.begin(peer)
         graceful = up.received.graceful_restart
         self._stand(peer, None)
         blameless = peer.address in self._blameless
@@ -143,7 +141,7 @@ class Rib:
         if not blameless:
             gone |= unretained(peer.pending_eor, graceful)
         for family in gone:
-            self._purge(peer, family)
+            self.purges.ask(peer, family)
         self.effects.append(
             Event(
                 "peer up",
@@ -171,9 +169,9 @@ class Rib:
         if retains(down, up) and graceful is not None:
             self._hold(peer, min(graceful.time, peer.group.stale_time), now)
             for family in set(Family) - graceful.families.keys():
-                self._purge(peer, family)
+                self.purges.ask(peer, family)
         else:
-            self._purge(peer)
+            self.purges.ask(peer)
             self._forget(peer)
         self.effects.append(
             Event(
@@ -221,43 +219,25 @@ class Rib:
     def _end(self, peer: Peer, reason: str, now: float, *, again: bool = True) -> None:
         """The session of a peer is over. See `AdjRibIn.mark_stale` for `again`."""
         peer.end(reason, now, again=again)
-        self._purges[peer.address] = peer  # what was stale already
-        self.introducing.pop(peer.address, None)
-        self._silences.set(peer.address, None)
+        self.purges.add(peer)  # what was stale already
+        self.introductions.end(peer)
         self._stop_telling(peer)
         self.leads.touch(peer)
 
     @property
     def timer(self) -> float | None:
         """When a peer expires or has fallen silent, or a ROUTE-REFRESH is to be answered, in monotonic seconds."""
-        times = (self._deadlines.next, self._silences.next, self.refreshes.next)
+        times = (self._deadlines.next, self.introductions.next, self.refreshes.next)
         return min((time for time in times if time is not None), default=None)
 
     def expired(self, now: float) -> list[Peer]:
         """Return the peers whose stale paths have waited long enough; `expire` is to follow."""
         return [self.peers[address] for address in self._deadlines.due(now)]
 
-    def silenced(self, now: float) -> list[Peer]:
-        """Return the peers that send no End-of-RIB and have fallen silent; `said_all` is to follow."""
-        found: list[Peer] = []
-        for peer in (self.peers[address] for address in self._silences.due(now)):
-            ends = peer.silence_ends
-            if ends is not None and ends <= now:
-                found.append(peer)
-            else:
-                self._silences.set(peer.address, ends)
-        return found
-
     def said_all(self, peer: Peer) -> None:
         """A peer has announced all that it will: what is stale still goes."""
-        self._heard_end(peer, peer.pending_eor)
-        self._purge(peer)
-
-    def _heard_end(self, peer: Peer, families: frozenset[Family]) -> None:
-        peer.pending_eor -= families
-        if not peer.pending_eor:
-            self.introducing.pop(peer.address, None)
-            self._silences.set(peer.address, None)
+        self.introductions.heard(peer, peer.pending_eor)
+        self.purges.ask(peer)
 
     # ------------------------------------------------------------------------------------------ deferral
 
@@ -276,9 +256,7 @@ class Rib:
     def introduced(self) -> bool:
         """Whether the router's End-of-RIB need not wait for any peer (RFC 4724 section 4.1): all are back, and each
         has said all, or restarts itself and waits for ours."""
-        ups = [peer.session for peer in self.introducing.values() if peer.session is not None]
-        graceful = (up.received.graceful_restart for up in ups)
-        return not self._blameless and all(each is not None and each.restarting for each in graceful)
+        return not self._blameless and self.introductions.over
 
     def restarting(self, gateways: Iterable[Gateway]) -> set[Gateway]:
         """Return those of the gateways whose nodes are within graceful restart, by their own doing, and to which no
@@ -317,7 +295,7 @@ class Rib:
         """Graceful restart took too long: what is still stale goes."""
         self._stand(peer, None)
         self._blameless.discard(peer.address)
-        self._heard_end(peer, peer.pending_eor)
+        self.introductions.heard(peer, peer.pending_eor)
         if peer.session is None:
             self._forget(peer)
         if not peer.adj_rib_in.stale:
@@ -329,7 +307,7 @@ class Rib:
                 level="warning",
             )
         )
-        self._purge(peer)
+        self.purges.ask(peer)
 
     def _forget(self, peer: Peer) -> None:
         """Forget what was only remembered of a session that is over."""
@@ -362,41 +340,12 @@ class Rib:
     @property
     def slicing(self) -> bool:
         """Whether prefixes are purged, or judged again, a part at a time."""
-        return self.purging or self.rejudging
-
-    def _purge(self, peer: Peer, family: Family | None = None) -> None:
-        """Have what is stale of a peer go, slice by slice."""
-        peer.adj_rib_in.purge(family)
-        self._purges[peer.address] = peer
-
-    @property
-    def purging(self) -> bool:
-        """Whether `purge_slice` has work left."""
-        while self._purges:
-            address, peer = next(iter(self._purges.items()))
-            if peer.adj_rib_in.purging:
-                return True
-            del self._purges[address]
-        return False
+        return bool(self.purges) or self.rejudging
 
     def purge_slice(self) -> list[Change]:
-        """Do a bounded part of the purges. What several peers lose at once is one step for a prefix."""
-        purged: list[tuple[str, list[Prefix]]] = []
-        room = PURGE_SLICE
-        while room > 0 and self.purging:
-            address, peer = next(iter(self._purges.items()))
-            purged.append((address, peer.adj_rib_in.purge_slice(room)))
-            room -= PURGE_PEER + len(purged[-1][1])
-        if len(purged) == 1:
-            return self.loc_rib.withdraw(*purged[0])
-        losers: dict[Prefix, tuple[str, ...]] = {}
-        for address, prefixes in purged:
-            for prefix in prefixes:
-                losers[prefix] = (*losers.get(prefix, ()), address)
-        together: dict[tuple[str, ...], list[Prefix]] = {}
-        for prefix, peers in losers.items():
-            together.setdefault(peers, []).append(prefix)
-        return [change for peers, some in together.items() for change in self.loc_rib.withdraw_all(peers, some)]
+        """Do a bounded part of the purges."""
+        lost = self.purges.slice().items()
+        return [change for peers, prefixes in lost for change in self.loc_rib.withdraw_all(peers, prefixes)]
 
     # ------------------------------------------------------------------------------------------ routes
 
@@ -416,8 +365,8 @@ class Rib:
             path, verdict = peer.known(attributes) or peer.remember(attributes, self._judge(peer, attributes), now)
             changes += self._announce(peer, path, verdict, prefixes, now)
         if update.end_of_rib is not None:
-            self._purge(peer, update.end_of_rib)
-            self._heard_end(peer, frozenset({update.end_of_rib}))
+            self.purges.ask(peer, update.end_of_rib)
+            self.introductions.heard(peer, frozenset({update.end_of_rib}))
         return changes
 
     def _announce(self, peer: Peer, path: Path, verdict: Reject, prefixes: list[Prefix], now: float) -> list[Change]:
@@ -560,7 +509,7 @@ class Rib:
     def rejudge_slice(self) -> list[Change]:
         """Judge a bounded part again of what peers announced before the router's own addresses were others."""
         changes: list[Change] = []
-        room = PURGE_SLICE
+        room = REJUDGE_SLICE
         while self._rejudges and room > 0:
             address, left = next(iter(self._rejudges.items()))
             peer = self.peers.get(address)
@@ -573,7 +522,7 @@ class Rib:
             del left[-room:]
             if not left:
                 del self._rejudges[address]
-            room -= PURGE_PEER + len(some)
+            room -= REJUDGE_PEER + len(some)
             changes += self._judge_again(peer, some)
         return changes
 
