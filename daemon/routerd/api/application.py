@@ -36,13 +36,10 @@ class Application:
             status, answer = 200, await self._answer(scope)
         except Failure as failure:
             status, answer = failure.status, {"detail": failure.detail}
-        parts = [part async for part in encoded(answer)]
-        headers.append((b"content-length", str(sum(map(len, parts))).encode()))
+        body = b"".join([part async for part in encoded(answer)])
+        headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        last = parts.pop()
-        for part in parts:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": last})
+        await send({"type": "http.response.body", "body": body})
 
     @cached_property
     def _description(self) -> dict[str, Any]:
