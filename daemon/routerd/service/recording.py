@@ -23,7 +23,9 @@ from routerd.core.message import Input
 
 _ENUMS = {kind.__name__: kind for kind in (route.Family, route.Origin, route.SegmentType)}
 _CLASSES = {kind.__name__: kind for kind in (route.Attributes, route.Unknown)} | {
-    name: kind for name, kind in vars(messages).items() if isinstance(kind, type) and is_dataclass(kind)
+    name: kind
+    for name, kind in vars(messages).items()
+    if isinstance(kind, type) and (is_dataclass(kind) or hasattr(kind, "_fields"))
 }
 
 log = structlog.get_logger()
@@ -38,6 +40,8 @@ def encode(value: Any) -> Any:
             return {"hex": value.hex()}
         case list():
             return [encode(item) for item in value]
+        case tuple() if names := getattr(value, "_fields", ()):
+            return {type(value).__name__: dict(zip(names, map(encode, value), strict=True))}
         case tuple():
             return {"tuple": [encode(item) for item in value]}
         case frozenset():

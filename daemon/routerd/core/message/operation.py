@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from routerd.core.route import Address, Prefix
 
 
-@dataclass(frozen=True, slots=True)
-class Gateway:
+class Gateway(NamedTuple):
     """Where a next hop leaves the router: the neighbour's address and the interface index."""
 
     address: Address
