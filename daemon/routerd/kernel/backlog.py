@@ -29,9 +29,8 @@ from routerd.core.route import Prefix
 
 PORTION = 256
 """Routes that are written at a stretch: half a millisecond."""
-OBJECT = 8
-"""Routes for which a nexthop object or a group counts that is written. One whose buckets are read first takes longer
-than a portion."""
+OBJECT, READ = 8, 64
+"""Routes for which an object or a group counts that is written, and a group whose buckets are read or built first."""
 MANY = 4096
 """Routes that the thread writes at a stretch: ten milliseconds."""
 
@@ -173,7 +172,7 @@ def _cost(operation: Operation) -> int:
     """Return for how many routes an operation counts."""
     if isinstance(operation, Routes):
         return len(operation.prefixes)
-    return MANY if isinstance(operation, SetGroup) and (operation.like or operation.hold) else OBJECT
+    return READ if isinstance(operation, SetGroup) and (operation.like or operation.hold) else OBJECT
 
 
 def _without(operation: Operation, gone: set[int]) -> Operation | None:

@@ -27,7 +27,7 @@ _STATISTICS = wire.attribute(14, struct.pack("=I", 1))
 """NHA_OP_FLAGS: NHA_OP_FLAG_DUMP_STATS."""
 _ASKED_AT_ONCE, _ANSWER_SIZE = 32, 8192
 """Questions in one send, and what an answer takes of the receive buffer, generously."""
-_BUCKET_HEAD, _INDEX_FIRST = 36, struct.pack("=HH", 6, 1)
+_BUCKET_HEAD, _OWNER, _INDEX_FIRST = 36, 48, struct.pack("=HH", 6, 1)
 _NHA_GROUP_STATS, _STATS_ENTRY_PACKETS = 15, 2
 _NESTED = 0x8000
 _REFUSING = (errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES)
@@ -92,16 +92,35 @@ def buckets(group: int, nexthop: int | None = None) -> list[Bucket]:
 
     Raises OSError: ENOENT for an unknown group, EINVAL for one that is not resilient.
     """
-    body = bytes(8) + wire.attribute(_NHA_ID, struct.pack("=I", group))
+    body = _of_group(group)
     if nexthop is not None:
         chosen = wire.attribute(_BUCKET_NH_ID, struct.pack("=I", nexthop))
         body += wire.attribute(_NHA_RES_BUCKET | _NESTED, chosen)
     found: list[Bucket] = []
     for data, size, end in wire.dump_alike(wire.RTM_GETNEXTHOPBUCKET, body):
-        if size != _BUCKET.size or data[_BUCKET_HEAD : _BUCKET_HEAD + 4] != _INDEX_FIRST:
+        if not _is_usual(data, size):
             return [_bucket(*message) for message in wire.dump(wire.RTM_GETNEXTHOPBUCKET, body)]
         found += [(index, id, idle / messages.TICKS) for index, id, idle in _BUCKET.iter_unpack(data[:end])]
     return found
+
+
+def owners(group: int) -> list[int]:
+    """Return the nexthop id of each bucket of a resilient group, by index. Raises OSError as `buckets` does."""
+    found: list[int] = []
+    for data, size, end in wire.dump_alike(wire.RTM_GETNEXTHOPBUCKET, _of_group(group)):
+        if not _is_usual(data, size):
+            return [id for _, id, _ in buckets(group)]
+        found += memoryview(data[:end]).cast("I")[_OWNER // 4 :: size // 4].tolist()
+    return found
+
+
+def _of_group(group: int) -> bytes:
+    return bytes(8) + wire.attribute(_NHA_ID, _U32.pack(group))
+
+
+def _is_usual(data: bytes, size: int) -> bool:
+    """Tell whether a message about a bucket is written as `_BUCKET` has it."""
+    return size == _BUCKET.size and data[_BUCKET_HEAD : _BUCKET_HEAD + 4] == _INDEX_FIRST
 
 
 def _bucket(data: bytes, start: int, end: int) -> Bucket:
@@ -118,8 +137,8 @@ def unused(groups: Sequence[int]) -> tuple[int, ...]:
     with wire.open_socket(receive_buffer=_ASKED_AT_ONCE * _ANSWER_SIZE) as sock:
         for start in range(0, len(groups), _ASKED_AT_ONCE):
             some = groups[start : start + _ASKED_AT_ONCE]
-            bodies = (bytes(8) + wire.attribute(_NHA_ID, _U32.pack(id)) + _STATISTICS for id in some)
-            sock.send(b"".join(wire.request(wire.RTM_GETNEXTHOP, 0, body) for body in bodies))
+            questions = (wire.request(wire.RTM_GETNEXTHOP, 0, _of_group(id) + _STATISTICS) for id in some)
+            sock.send(b"".join(questions))
             answers = [sock.recv(1 << 16) for _ in some]
             found += [id for id, answer in zip(some, answers, strict=True) if _packets(answer) == 0]
     return tuple(found)

@@ -36,7 +36,7 @@ def _names(operation: Operation) -> tuple[object, ...]:
     """Return what no other operation of a run may name; nothing for one that has a run of its own."""
     match operation:
         case SetGroup(id=id, like=like):
-            return () if like else (id,)
+            return () if like not in (0, id) else (id,)
         case SetNexthop(id=id) | DeleteNexthop(id=id):
             return (id,)
         case SetRoutes(prefixes=prefixes):

@@ -130,8 +130,6 @@ class KernelWriter:
         match run[0]:
             case SetNexthop():
                 return [*self._set_nexthops([each for each in run if isinstance(each, SetNexthop)])]
-            case SetGroup() as group if group.like and self._continue(group):
-                return []
             case SetGroup():
                 return self._set_groups([each for each in run if isinstance(each, SetGroup)])
             case SetRoutes() | DeleteRoutes():
@@ -151,22 +149,34 @@ class KernelWriter:
             else:
                 self._nexthops.add(each.id)
 
-    def _set_groups(self, groups: Sequence[SetGroup]) -> list[WriteFailed | GroupLost]:
+    def _set_groups(self, groups: Sequence[SetGroup], *, afresh: bool = False) -> list[WriteFailed | GroupLost]:
+        """Write groups; `afresh`: whatever they are like."""
         told: list[WriteFailed | GroupLost] = []
-        sent, requests = list[SetGroup](), list[bytes]()
+        sent, requests, remade = list[SetGroup](), list[bytes](), set[int]()
         for group in groups:
             if foreign := [member.id for member in group.members if not self.owns(member.id)]:
                 told.append(WriteFailed(group, errno.EINVAL, _not_ours(foreign[0])))
                 continue
-            weighed = self._held(group) if group.hold else group
+            weighed, flags = self._held(group) if group.hold else group, self._flags(group)
+            if group.like and not afresh:
+                if order := self._order(group):
+                    weighed, flags = replace(group, members=order), CREATE
+                    remade.add(group.id)
+                elif self._continue(group):
+                    continue
             sent.append(weighed)
             if not self.wide_weights:
                 weighed = replace(weighed, members=messages.narrow(weighed.members))
-            requests.append(messages.set_group(weighed, self._flags(group)))
+            requests.append(messages.set_group(weighed, flags))
         refused = self._transmit(requests)
         for index, group in enumerate(sent):
             there = self.owns(group.id)
-            if index not in refused:
+            if group.id in remade:
+                if index in refused:
+                    told += self._set_groups([group], afresh=True)
+                else:
+                    self._continued(group, range(group.buckets))
+            elif index not in refused:
                 self._made(group)
                 if group.known and not there:
                     told.append(GroupLost(group.id))
@@ -212,10 +222,16 @@ class KernelWriter:
         if len(members) == 1:
             return replace(group, members=held({members[0].id: group.buckets}, group.members, self._widest))
         try:
-            counts = Counter(owner for _, owner, _ in lookup.buckets(group.id))
+            counts = Counter(lookup.owners(group.id))
         except OSError:
             return group  # it is gone, and is made anew
         return replace(group, members=held(counts, group.members, self._widest))
+
+    def _order(self, group: SetGroup) -> tuple[Member, ...]:
+        """Return the members of a group in the order in which one message makes it as it was; empty if there is none,
+        or if it is not itself what it is like."""
+        runs = self.memory.recall(group.id, group.members) if group.like == group.id else []
+        return at_once(runs, group.members)
 
     def _continue(self, group: SetGroup) -> bool:
         """Make a group with the buckets of another one, or of its own when it was lost, flows and all; False if that
@@ -229,10 +245,6 @@ class KernelWriter:
             found = [(owner, index in busy) for index, owner, _ in read]
         else:  # it is gone: all that is known of it may carry flows
             runs = self.memory.recall(group.like, group.members)
-            if order := at_once(runs, group.members):
-                remade = replace(group, members=order)
-                refused = self._requests.transmit([messages.set_group(remade, CREATE)])
-                return not refused and self._continued(group, frozenset(range(group.buckets)))
             found = [(owner, owner != 0) for owner, length in runs for _ in range(length)]
         gateway = self._gateways.get(group.members[0].id)
         if not any(busy for _, busy in found) or gateway is None:
@@ -257,7 +269,7 @@ class KernelWriter:
             return False
         return self._continued(group, frozenset(index for index, (_, busy) in enumerate(found) if busy))
 
-    def _continued(self, group: SetGroup, busy: frozenset[int]) -> bool:
+    def _continued(self, group: SetGroup, busy: Collection[int]) -> bool:
         self._nexthops.add(group.id)
         self.buckets.made(group.id, busy)
         self.memory.written(group.id, group.members)
