@@ -52,7 +52,10 @@ class Census:
 
 
 class Fib:
-    """The main table of a namespace; it holds none of the generator's routes when this is made."""
+    """The main table of a namespace; it holds none of the generator's routes when this is made.
+
+    `asked` are the host routes whose legs were asked for: the kernel counts such a question as a packet.
+    """
 
     def __init__(self, router: Namespace) -> None:
         with inside(router):
@@ -60,6 +63,7 @@ class Fib:
         self.router = router
         self._statistics = Path(f"/proc/{router.pid}/net/fib_triestat")
         self._own = self._prefixes()
+        self.asked: set[int] = set()
 
     def close(self) -> None:
         """Close the socket."""
@@ -71,6 +75,7 @@ class Fib:
 
     def legs(self, numbers: Sequence[int]) -> list[frozenset[bytes]]:
         """Return the gateways of each of these host routes; none for one that is not there."""
+        self.asked.update(numbers)
         self._socket.send(b"".join(_question(number) for number in numbers))
         return [_gateways(self._socket.recv(1 << 16)) for _ in numbers]
 

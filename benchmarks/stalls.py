@@ -76,7 +76,7 @@ def main(routes: int) -> None:
             prefixes = [Prefix(b"\x20" + (FIRST + index).to_bytes(4, "big")) for index in range(routes)]
             with wire.open_socket() as socket:
                 socket.send(messages.set_nexthop(HOP, gateway, CREATE))
-            added = [batch.set_routes([prefix], HOP, METRIC, set()) for prefix in prefixes]
+            added = [batch.set_routes([prefix], [HOP], METRIC, set()) for prefix in prefixes]
             print(f"{routes} routes added: {write(added, gateway)}")
             deleted = [batch.delete_routes([prefix], [HOP], METRIC) for prefix in prefixes]
             print(f"{routes} routes deleted: {write(deleted, gateway)}")

@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, NewType
 
 Prefix = NewType("Prefix", bytes)
@@ -195,7 +196,7 @@ def weight(attributes: Attributes) -> int:
         (50, len(attributes.extended_communities) + len(attributes.cluster_list)),
         (180, len(attributes.large_communities) + len(attributes.as_path) + len(attributes.unknown)),
     )
-    return 400 + sum(size * count for size, count in items) + sum(len(each.value) for each in attributes.unknown)
+    return 600 + sum(size * count for size, count in items) + sum(len(each.value) for each in attributes.unknown)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,6 +205,7 @@ class Path:
 
     `peer` is the peer's address as text, or `LOCAL` for what the router originates. `since` is the monotonic
     time in seconds from which on the peer has announced these attributes, for whatever prefixes (decision step 8).
+    `merit` is what steps 1 to 6 of the decision process compare, and `tie` what steps 8 to 11 do: the lower wins.
     """
 
     peer: str
@@ -211,13 +213,22 @@ class Path:
     since: float = 0.0
     router_id: Address = Address(b"\0\0\0\0")
     external: bool = True
-    length: int = field(init=False)
+    merit: tuple[int, ...] = field(init=False)
+    tie: tuple[float, bytes, int, bytes] = field(init=False)
     weight: int = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "length", as_path_length(self.attributes.as_path))
-        object.__setattr__(self, "weight", weight(self.attributes))
+        said, is_local = self.attributes, self.peer == LOCAL
+        preference = 100 if said.local_pref is None else said.local_pref
+        # An absent MED counts 0: RFC 4271 section 9.1.2.2 c.
+        length, med = as_path_length(said.as_path), said.med or 0
+        merit = (-preference, not is_local, length, said.origin, med, not self.external)
+        object.__setattr__(self, "merit", merit)
+        router_id, peer = said.originator_id or self.router_id, b"" if is_local else _packed(self.peer)
+        object.__setattr__(self, "tie", (self.since, router_id, len(said.cluster_list), peer))
+        object.__setattr__(self, "weight", weight(said))
 
 
 LOCAL = "local"
 """The `peer` of a path that the router itself originates."""
+_packed = lru_cache(1024)(parse_address)

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Protocol
 
 from routerd.core.message import (
@@ -28,6 +29,8 @@ from routerd.core.route import Prefix
 
 PORTION = 256
 """Routes that are written at a stretch: half a millisecond."""
+OBJECT, READ = 8, 64
+"""Routes for which an object or a group counts that is written, and a group whose buckets are read or built first."""
 MANY = 4096
 """Routes that the thread writes at a stretch: ten milliseconds."""
 
@@ -103,18 +106,18 @@ class Backlog:
         made: list[GroupMade] = []
         while self._bulk is not None and self._bulk.done:
             failures += self._bulk.finish()
-        while (operation := self._next()) is not None:
-            if (
-                self._bulk is not None
-                and isinstance(operation, Routes)
-                and (self._bulk or _length(operation) > self._portion)
-            ):
-                self._bulk.start(operation)
+        while (first := self._next()) is not None:
+            many = isinstance(first, Routes) and _length(first) > self._portion
+            if self._bulk is not None and isinstance(first, Routes) and (self._bulk or many):
+                self._bulk.start(first)
+                self._remove(first)
             else:
-                failures += self._write([operation])
-                if isinstance(operation, SetGroup) and operation.like:
-                    made.append(GroupMade(operation.id, self._took_over(operation.id)))
-            self._remove(operation)
+                some = self._together(first)
+                failures += self._write(some)
+                for operation in some:
+                    if isinstance(operation, SetGroup) and operation.like:
+                        made.append(GroupMade(operation.id, self._took_over(operation.id)))
+                    self._remove(operation)
             if self._clock() >= end:
                 break
         return [*_together(failures), *made]
@@ -141,6 +144,16 @@ class Backlog:
             operation = replace(operation, prefixes=operation.prefixes[self._begun : self._begun + size])
         return None if self._bulk and not self._bulk.takes(operation) else operation
 
+    def _together(self, first: Operation) -> list[Operation]:
+        """Return what is written along with an operation: a portion, by what the kernel takes for it."""
+        some, room = [first], self._portion - _cost(first)
+        for operation in islice(self._waiting, 1, None):
+            room -= _cost(operation)
+            if room < 0:
+                break
+            some.append(operation)
+        return some
+
     def _remove(self, piece: Operation) -> None:
         """Take a piece out of what waits."""
         length = _length(piece)
@@ -153,6 +166,13 @@ class Backlog:
 
 def _length(operation: Operation) -> int:
     return len(operation.prefixes) if isinstance(operation, Routes) else 1
+
+
+def _cost(operation: Operation) -> int:
+    """Return for how many routes an operation counts."""
+    if isinstance(operation, Routes):
+        return len(operation.prefixes)
+    return READ if isinstance(operation, SetGroup) and (operation.like or operation.hold) else OBJECT
 
 
 def _without(operation: Operation, gone: set[int]) -> Operation | None:

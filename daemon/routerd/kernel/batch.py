@@ -37,21 +37,21 @@ class _Form(NamedTuple):
     tail: bytes
 
 
-def set_routes(prefixes: Sequence[Prefix], nexthop: int, metric: int, owned: set[Prefix]) -> bytes:
-    """Return a request for each prefix, its sequence number its index in `prefixes`.
+def set_routes(prefixes: Sequence[Prefix], ids: Sequence[int], metric: int, owned: set[Prefix]) -> bytes:
+    """Return a request for each prefix and the nexthop id beside it, its sequence number its index in `prefixes`.
 
     CREATE|REPLACE would overwrite a foreign route of equal metric, so that only those prefixes that are `owned` are
     replaced; all others must be new (CREATE|EXCL).
     """
-    tail = _tail(metric, nexthop)
+    tail = _tail(metric, 0)
     create = _Form(wire.RTM_NEWROUTE, wire.NLM_F_CREATE | wire.NLM_F_EXCL, _RT_SCOPE_UNIVERSE, tail)
     every = range(len(prefixes))
     if not owned:
-        return _pack(create, prefixes, every)
+        return _pack(create, prefixes, every, ids)
     replace = create._replace(flags=wire.NLM_F_CREATE | wire.NLM_F_REPLACE)
     new = [index for index in every if prefixes[index] not in owned]
     old = [index for index in every if prefixes[index] in owned]
-    return _pack(create, prefixes, new) + _pack(replace, prefixes, old)
+    return _pack(create, prefixes, new, ids) + _pack(replace, prefixes, old, ids)
 
 
 def delete_routes(prefixes: Sequence[Prefix], ids: Sequence[int | None], metric: int) -> bytes:
@@ -66,11 +66,8 @@ def _tail(metric: int, nexthop: int) -> bytes:
     return struct.pack("=HHIHHI", _U32, _RTA_PRIORITY, metric, _U32, _RTA_NH_ID, nexthop)
 
 
-def _pack(
-    form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int], ids: Sequence[int | None] | None = None
-) -> bytes:
-    """Return the requests for the prefixes with the chosen indices, family by family; `ids` are the nexthop ids if
-    they differ."""
+def _pack(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int], ids: Sequence[int | None]) -> bytes:
+    """Return the requests for the prefixes with the chosen indices, family by family; `ids` are the nexthop ids."""
     sizes = set(map(len, prefixes))
     if len(sizes) > 1:
         parts = ([index for index in chosen if len(prefixes[index]) == size] for size in sizes)
@@ -78,7 +75,7 @@ def _pack(
     return _alike(form, prefixes, chosen, ids)
 
 
-def _alike(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int], ids: Sequence[int | None] | None) -> bytes:
+def _alike(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int], ids: Sequence[int | None]) -> bytes:
     if not chosen:
         return b""
     width = len(prefixes[chosen[0]])
@@ -96,8 +93,7 @@ def _alike(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int], ids: 
     messages[_LENGTH::size] = packed[::width]
     for octet in range(1, width):
         messages[_HEAD.size + octet - 1 :: size] = packed[octet::width]
-    if ids is not None:
-        nexthops = struct.pack(f"={len(chosen)}I", *[ids[index] for index in chosen])
-        for octet in range(4):
-            messages[size - 4 + octet :: size] = nexthops[octet::4]
+    nexthops = struct.pack(f"={len(chosen)}I", *[ids[index] for index in chosen])
+    for octet in range(4):
+        messages[size - 4 + octet :: size] = nexthops[octet::4]
     return bytes(messages)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container
+from collections.abc import Collection, Container
 
 from routerd.kernel import lookup
 from routerd.kernel.lookup import Bucket
@@ -17,9 +17,9 @@ class Buckets:
 
     def __init__(self) -> None:
         self._made: dict[int, float] = {}
-        self._inherited: dict[int, frozenset[int]] = {}
+        self._inherited: dict[int, Collection[int]] = {}
 
-    def made(self, group: int, inherited: frozenset[int] = frozenset()) -> None:
+    def made(self, group: int, inherited: Collection[int] = ()) -> None:
         """A group was made just now; these of its buckets carry flows of another one."""
         self._made[group] = time.monotonic()
         self._inherited[group] = inherited
@@ -50,7 +50,7 @@ class Buckets:
         one, a bucket that was in use there carries flows that may not have sent anything since.
         """
         age = time.monotonic() - self._made.get(group, -idle_timer)
-        inherited = self._inherited.get(group, frozenset()) if age < idle_timer else frozenset()
+        inherited = self._inherited.get(group, ()) if age < idle_timer else ()
         return [
             bucket
             for bucket in found

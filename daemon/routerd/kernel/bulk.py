@@ -59,7 +59,7 @@ class Bulk:
         if barred := self._writer.barred(operation):
             future = self._thread.submit(lambda: barred)
         else:
-            bursts = list(self._writer.encode(operation, self._requests))
+            bursts = list(self._writer.encode([operation], self._requests))
             future = self._thread.submit(self._requests.exchange, bursts)
         self._jobs.append(_Job(operation, frozenset(operation.prefixes), future))
         future.add_done_callback(lambda _: self._wake())

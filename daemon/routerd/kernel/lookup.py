@@ -6,7 +6,7 @@ import errno
 import socket
 import struct
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from routerd.core.message import PROTOCOLS, Diversion, KernelLeg, KernelRoute, Member
@@ -23,11 +23,11 @@ _NHA_ID, _NHA_RES_BUCKET = 1, 13
 _BUCKET_NH_ID = 3
 _BUCKET = struct.Struct("=16x8x8x4x4xH2x4xI4xQ")
 """How kernels write a bucket: struct nlmsghdr and nhmsg, NHA_ID, and nested index, nexthop id and idle time."""
-_ID = struct.Struct("=8x4xI")
-"""struct nhmsg and NHA_ID, which comes first."""
-_STATISTICS = bytes(8) + wire.attribute(14, struct.pack("=I", 1))
-"""struct nhmsg and NHA_OP_FLAGS: NHA_OP_FLAG_DUMP_STATS."""
-_BUCKET_HEAD, _INDEX_FIRST = 36, struct.pack("=HH", 6, 1)
+_STATISTICS = wire.attribute(14, struct.pack("=I", 1))
+"""NHA_OP_FLAGS: NHA_OP_FLAG_DUMP_STATS."""
+_ASKED_AT_ONCE, _ANSWER_SIZE = 32, 8192
+"""Questions in one send, and what an answer takes of the receive buffer, generously."""
+_BUCKET_HEAD, _OWNER, _INDEX_FIRST = 36, 48, struct.pack("=HH", 6, 1)
 _NHA_GROUP_STATS, _STATS_ENTRY_PACKETS = 15, 2
 _NESTED = 0x8000
 _REFUSING = (errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES)
@@ -92,16 +92,35 @@ def buckets(group: int, nexthop: int | None = None) -> list[Bucket]:
 
     Raises OSError: ENOENT for an unknown group, EINVAL for one that is not resilient.
     """
-    body = bytes(8) + wire.attribute(_NHA_ID, struct.pack("=I", group))
+    body = _of_group(group)
     if nexthop is not None:
         chosen = wire.attribute(_BUCKET_NH_ID, struct.pack("=I", nexthop))
         body += wire.attribute(_NHA_RES_BUCKET | _NESTED, chosen)
     found: list[Bucket] = []
     for data, size, end in wire.dump_alike(wire.RTM_GETNEXTHOPBUCKET, body):
-        if size != _BUCKET.size or data[_BUCKET_HEAD : _BUCKET_HEAD + 4] != _INDEX_FIRST:
+        if not _is_usual(data, size):
             return [_bucket(*message) for message in wire.dump(wire.RTM_GETNEXTHOPBUCKET, body)]
         found += [(index, id, idle / messages.TICKS) for index, id, idle in _BUCKET.iter_unpack(data[:end])]
     return found
+
+
+def owners(group: int) -> list[int]:
+    """Return the nexthop id of each bucket of a resilient group, by index. Raises OSError as `buckets` does."""
+    found: list[int] = []
+    for data, size, end in wire.dump_alike(wire.RTM_GETNEXTHOPBUCKET, _of_group(group)):
+        if not _is_usual(data, size):
+            return [id for _, id, _ in buckets(group)]
+        found += memoryview(data[:end]).cast("I")[_OWNER // 4 :: size // 4].tolist()
+    return found
+
+
+def _of_group(group: int) -> bytes:
+    return bytes(8) + wire.attribute(_NHA_ID, _U32.pack(group))
+
+
+def _is_usual(data: bytes, size: int) -> bool:
+    """Tell whether a message about a bucket is written as `_BUCKET` has it."""
+    return size == _BUCKET.size and data[_BUCKET_HEAD : _BUCKET_HEAD + 4] == _INDEX_FIRST
 
 
 def _bucket(data: bytes, start: int, end: int) -> Bucket:
@@ -111,31 +130,31 @@ def _bucket(data: bytes, start: int, end: int) -> Bucket:
     return index, id, idle / messages.TICKS
 
 
-def unused(groups: Collection[int]) -> tuple[int, ...]:
+def unused(groups: Sequence[int]) -> tuple[int, ...]:
     """Return those of these groups that have carried no packet since they were last written; the kernel does not
     count those of a single member. None before Linux 6.9, which counts nothing. Raises OSError if netlink fails."""
-    try:
-        found = [_packets(each, groups) for each in wire.dump(wire.RTM_GETNEXTHOP, _STATISTICS)]
-    except OSError as error:
-        if error.errno == errno.EINVAL:
-            return ()
-        raise
-    return tuple(id for id, packets in found if packets == 0)
+    found: list[int] = []
+    with wire.open_socket(receive_buffer=_ASKED_AT_ONCE * _ANSWER_SIZE) as sock:
+        for start in range(0, len(groups), _ASKED_AT_ONCE):
+            some = groups[start : start + _ASKED_AT_ONCE]
+            questions = (wire.request(wire.RTM_GETNEXTHOP, 0, _of_group(id) + _STATISTICS) for id in some)
+            sock.send(b"".join(questions))
+            answers = [sock.recv(1 << 16) for _ in some]
+            found += [id for id, answer in zip(some, answers, strict=True) if _packets(answer) == 0]
+    return tuple(found)
 
 
-def _packets(message: tuple[bytes, int, int], groups: Collection[int]) -> tuple[int, int | None]:
-    """Return the id of a nexthop, and how many packets it has carried if it is one of these groups."""
-    data, start, end = message
-    (id,) = _ID.unpack_from(data, start)
-    if id not in groups:
-        return id, None
-    found = wire.attributes(data, start + 8, end).get(_NHA_GROUP_STATS)
+def _packets(answer: bytes) -> int | None:
+    """Return how many packets a group has carried; None if the kernel does not say so."""
+    if wire.HEADER.unpack_from(answer)[1] == wire.NLMSG_ERROR:
+        return None  # it is gone, or the kernel does not know the question
+    found = wire.attributes(answer, wire.HEADER.size + 8, len(answer)).get(_NHA_GROUP_STATS)
     total, at = 0, 0
     while found is not None and at < len(found):
         (length,) = struct.unpack_from("=H", found, at)
         total += int.from_bytes(wire.attributes(found, at + 4, at + length)[_STATS_ENTRY_PACKETS], sys.byteorder)
         at += (length + 3) & ~3
-    return id, None if found is None else total
+    return None if found is None else total
 
 
 def _find(prefix: Prefix) -> Any:

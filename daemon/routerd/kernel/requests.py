@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import starmap
 from typing import TypeVar
 
 from routerd.kernel import batch, wire
@@ -34,8 +35,8 @@ class Requests:
         self._socket.close()
 
     def transmit(self, requests: Sequence[bytes]) -> Refusals:
-        """Send requests that are few."""
-        return self.send(b"".join(requests)) if requests else {}
+        """Send requests that are few; their sequence numbers are their indices."""
+        return self.send(b"".join(starmap(wire.numbered, enumerate(requests)))) if requests else {}
 
     def bursts(self, things: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
         """Yield as many things as one send may have requests, and the index of the first of them."""

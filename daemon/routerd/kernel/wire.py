@@ -32,6 +32,7 @@ HEADER = struct.Struct("=IHHII")
 """struct nlmsghdr: length, type, flags, sequence, port id."""
 
 _ATTRIBUTE = struct.Struct("=HH")
+_U32 = struct.Struct("=I")
 _ERROR_HEADER = 4 + HEADER.size
 _NLMSGERR_ATTR_MSG = 1
 _TYPE_MASK = 0x3FFF
@@ -88,6 +89,11 @@ def attributes(data: bytes, offset: int, end: int) -> dict[int, bytes]:
 def request(kind: int, flags: int, body: bytes, sequence: int = 0) -> bytes:
     """Return a whole request message."""
     return HEADER.pack(HEADER.size + len(body), kind, flags | NLM_F_REQUEST, sequence, 0) + body
+
+
+def numbered(sequence: int, message: bytes) -> bytes:
+    """Return a request with another sequence number."""
+    return message[:8] + _U32.pack(sequence) + message[12:]
 
 
 def error(data: bytes, offset: int = 0) -> tuple[int, int, str]:

@@ -38,6 +38,7 @@ from routerd.kernel.layout import at_once, held, lay_out, made, settled, steps
 from routerd.kernel.memory import Memory
 from routerd.kernel.owned import OwnedRoutes
 from routerd.kernel.requests import Refusals, Requests
+from routerd.kernel.runs import Run, runs
 from routerd.kernel.spare import CREATE, Spare
 
 _WIDE, _NARROW = 65535, 256
@@ -123,40 +124,97 @@ class KernelWriter:
         A refusal does not stop the others. Prefixes of one operation must differ. Deleting what is gone, or a
         nexthop that is not ours, is no refusal: there is nothing to do.
         """
-        return [failure for operation in operations for failure in self._carry_out(operation)]
+        return [failure for run in runs(operations) for failure in self._carry_out(run)]
 
-    def _carry_out(self, operation: Operation) -> Sequence[WriteFailed | GroupLost]:
-        match operation:
-            case SetRoutes() | DeleteRoutes():
-                refused = self.barred(operation)
-                return self.written(
-                    operation, refused or self._requests.exchange(self.encode(operation, self._requests))
-                )
-            case DeleteNexthop():
-                return self._delete_nexthop(operation)
+    def _carry_out(self, run: Run) -> list[WriteFailed | GroupLost]:
+        match run[0]:
             case SetNexthop():
-                self._gateways[operation.id] = operation.gateway
-                flags = self._flags(operation)
-                request = messages.set_nexthop(operation.id, operation.gateway, flags, onlink=operation.onlink)
-                return self._make(operation, request)
+                return [*self._set_nexthops([each for each in run if isinstance(each, SetNexthop)])]
             case SetGroup():
-                if foreign := [member.id for member in operation.members if not self.owns(member.id)]:
-                    return [WriteFailed(operation, errno.EINVAL, _not_ours(foreign[0]))]
-                if operation.like and self._continue(operation):
-                    return []
-                return self._set_group(self._held(operation) if operation.hold else operation)
+                return self._set_groups([each for each in run if isinstance(each, SetGroup)])
+            case SetRoutes() | DeleteRoutes():
+                return self._write_routes([each for each in run if isinstance(each, SetRoutes | DeleteRoutes)])
+            case DeleteNexthop():
+                return self._delete_nexthops([each for each in run if isinstance(each, DeleteNexthop)])
 
-    def _set_group(self, operation: SetGroup) -> Sequence[WriteFailed | GroupLost]:
-        members = operation.members if self.wide_weights else messages.narrow(operation.members)
-        group = replace(operation, members=members)
-        there = self.owns(group.id)
-        failures = self._make(operation, messages.set_group(group, self._flags(operation)))
-        if failures and failures[0].errno == errno.ENOENT and self.owns(group.id):
-            self._nexthops.discard(group.id)
-            return self._set_group(operation)
-        if not failures and operation.known and not there:
-            return [GroupLost(group.id)]
-        return failures
+    def _set_nexthops(self, nexthops: Sequence[SetNexthop]) -> Iterator[WriteFailed]:
+        requests = []
+        for each in nexthops:
+            self._gateways[each.id] = each.gateway
+            requests.append(messages.set_nexthop(each.id, each.gateway, self._flags(each), onlink=each.onlink))
+        refused = self._transmit(requests)
+        for index, each in enumerate(nexthops):
+            if index in refused:
+                yield _refused(each, *refused[index])
+            else:
+                self._nexthops.add(each.id)
+
+    def _set_groups(self, groups: Sequence[SetGroup], *, afresh: bool = False) -> list[WriteFailed | GroupLost]:
+        """Write groups; `afresh`: whatever they are like."""
+        told: list[WriteFailed | GroupLost] = []
+        sent, requests, remade = list[SetGroup](), list[bytes](), set[int]()
+        for group in groups:
+            if foreign := [member.id for member in group.members if not self.owns(member.id)]:
+                told.append(WriteFailed(group, errno.EINVAL, _not_ours(foreign[0])))
+                continue
+            weighed, flags = self._held(group) if group.hold else group, self._flags(group)
+            if group.like and not afresh:
+                if order := self._order(group):
+                    weighed, flags = replace(group, members=order), CREATE
+                    remade.add(group.id)
+                elif self._continue(group):
+                    continue
+            sent.append(weighed)
+            if not self.wide_weights:
+                weighed = replace(weighed, members=messages.narrow(weighed.members))
+            requests.append(messages.set_group(weighed, flags))
+        refused = self._transmit(requests)
+        for index, group in enumerate(sent):
+            there = self.owns(group.id)
+            if group.id in remade:
+                if index in refused:
+                    told += self._set_groups([group], afresh=True)
+                else:
+                    self._continued(group, range(group.buckets))
+            elif index not in refused:
+                self._made(group)
+                if group.known and not there:
+                    told.append(GroupLost(group.id))
+            elif refused[index][0] == errno.ENOENT and there:
+                self._nexthops.discard(group.id)
+                told += self._set_groups([group])
+            else:
+                told.append(_refused(group, *refused[index]))
+        return told
+
+    def _made(self, group: SetGroup) -> None:
+        if group.buckets:
+            self.memory.written(group.id, group.members, held=group.hold)
+        if group.buckets and not self.owns(group.id):
+            self.buckets.made(group.id)
+            self.memory.made(group.id, made(group.buckets, group.members))
+        self._nexthops.add(group.id)
+
+    def _transmit(self, requests: Sequence[bytes]) -> Refusals:
+        with self._compat.off():
+            return self._requests.transmit(requests)
+
+    def _write_routes(self, run: Sequence[SetRoutes | DeleteRoutes]) -> list[WriteFailed | GroupLost]:
+        told: list[WriteFailed | GroupLost] = []
+        sent: list[SetRoutes | DeleteRoutes] = []
+        for operation in run:
+            if barred := self.barred(operation):
+                told += self.written(operation, barred)
+            else:
+                sent.append(operation)
+        refused = self._requests.exchange(self.encode(sent, self._requests))
+        begin = 0
+        for operation in sent:
+            end = begin + len(operation.prefixes)
+            own = {i - begin: refused[i] for i in range(begin, end) if i in refused} if refused else {}
+            told += self.written(operation, own)
+            begin = end
+        return told
 
     def _held(self, group: SetGroup) -> SetGroup:
         """Return a group with weights that say what each member has."""
@@ -164,27 +222,16 @@ class KernelWriter:
         if len(members) == 1:
             return replace(group, members=held({members[0].id: group.buckets}, group.members, self._widest))
         try:
-            counts = Counter(owner for _, owner, _ in lookup.buckets(group.id))
+            counts = Counter(lookup.owners(group.id))
         except OSError:
             return group  # it is gone, and is made anew
         return replace(group, members=held(counts, group.members, self._widest))
 
-    def _make(self, operation: SetNexthop | SetGroup, request: bytes) -> list[WriteFailed]:
-        with self._compat.off():
-            refusals = self._requests.transmit([request])
-        if refusals:
-            number, text = refusals[0]
-            if number == errno.EEXIST:
-                text = _not_ours(operation.id)
-            return [WriteFailed(operation, number, text)]
-        if isinstance(operation, SetGroup):
-            if operation.buckets:
-                self.memory.written(operation.id, operation.members, held=operation.hold)
-            if operation.buckets and not self.owns(operation.id):
-                self.buckets.made(operation.id)
-                self.memory.made(operation.id, made(operation.buckets, operation.members))
-        self._nexthops.add(operation.id)
-        return []
+    def _order(self, group: SetGroup) -> tuple[Member, ...]:
+        """Return the members of a group in the order in which one message makes it as it was; empty if there is none,
+        or if it is not itself what it is like."""
+        runs = self.memory.recall(group.id, group.members) if group.like == group.id else []
+        return at_once(runs, group.members)
 
     def _continue(self, group: SetGroup) -> bool:
         """Make a group with the buckets of another one, or of its own when it was lost, flows and all; False if that
@@ -198,10 +245,6 @@ class KernelWriter:
             found = [(owner, index in busy) for index, owner, _ in read]
         else:  # it is gone: all that is known of it may carry flows
             runs = self.memory.recall(group.like, group.members)
-            if order := at_once(runs, group.members):
-                remade = replace(group, members=order)
-                refused = self._requests.transmit([messages.set_group(remade, CREATE)])
-                return not refused and self._continued(group, frozenset(range(group.buckets)))
             found = [(owner, owner != 0) for owner, length in runs for _ in range(length)]
         gateway = self._gateways.get(group.members[0].id)
         if not any(busy for _, busy in found) or gateway is None:
@@ -226,7 +269,7 @@ class KernelWriter:
             return False
         return self._continued(group, frozenset(index for index, (_, busy) in enumerate(found) if busy))
 
-    def _continued(self, group: SetGroup, busy: frozenset[int]) -> bool:
+    def _continued(self, group: SetGroup, busy: Collection[int]) -> bool:
         self._nexthops.add(group.id)
         self.buckets.made(group.id, busy)
         self.memory.written(group.id, group.members)
@@ -244,11 +287,17 @@ class KernelWriter:
             return {}
         return dict.fromkeys(range(len(operation.prefixes)), (errno.EINVAL, _not_ours(operation.id)))
 
-    def encode(self, operation: SetRoutes | DeleteRoutes, requests: Requests) -> Iterator[tuple[int, bytes]]:
-        """Yield what writes routes, in bursts for `requests`, each with the index of its first prefix."""
-        for start, some in requests.bursts(operation.prefixes):
-            if isinstance(operation, SetRoutes):
-                yield start, batch.set_routes(some, operation.id, self._metric, self._routes.among(some))
+    def encode(
+        self, operations: Sequence[SetRoutes | DeleteRoutes], requests: Requests
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield what sets, or deletes, the routes of all these operations, in bursts for `requests`, each with the
+        index of its first prefix."""
+        prefixes = [prefix for operation in operations for prefix in operation.prefixes]
+        ids = [each.id for each in operations if isinstance(each, SetRoutes) for _ in each.prefixes]
+        for start, some in requests.bursts(prefixes):
+            if ids:
+                of_these = ids[start : start + len(some)]
+                yield start, batch.set_routes(some, of_these, self._metric, self._routes.among(some))
             elif found := batch.delete_routes(some, self._routes.ids(some), self._metric):
                 yield start, found
 
@@ -281,7 +330,7 @@ class KernelWriter:
             return refused
         again = SetRoutes(operation.id, tuple(operation.prefixes[index] for index in ours))
         self._routes.add(again.prefixes, again.id)
-        failed = self._requests.exchange(self.encode(again, self._requests))
+        failed = self._requests.exchange(self.encode([again], self._requests))
         left = {index: why for index, why in refused.items() if index not in ours}
         return left | {ours[index]: why for index, why in failed.items()}
 
@@ -296,20 +345,22 @@ class KernelWriter:
             return f"a foreign route to this prefix with metric {self._metric} exists"
         return text
 
-    def _delete_nexthop(self, operation: DeleteNexthop) -> list[WriteFailed]:
-        if not self.owns(operation.id):
-            return []
-        refused = self._requests.transmit([messages.delete_nexthop(operation.id)])
-        for number, text in refused.values():
+    def _delete_nexthops(self, nexthops: Sequence[DeleteNexthop]) -> list[WriteFailed | GroupLost]:
+        told: list[WriteFailed | GroupLost] = []
+        sent = [each for each in nexthops if self.owns(each.id)]
+        refused = self._requests.transmit([messages.delete_nexthop(each.id) for each in sent])
+        for index, each in enumerate(sent):
+            number, text = refused.get(index, (errno.ENOENT, ""))
             if number != errno.ENOENT:
-                return [WriteFailed(operation, number, text)]
-        self._nexthops.discard(operation.id)
-        if self._gateways.pop(operation.id, None) is None:
-            self.memory.forget(operation.id)
-        else:
-            self.memory.lost(operation.id)
-        self.buckets.gone(operation.id)
-        return []
+                told.append(WriteFailed(each, number, text))
+                continue
+            self._nexthops.discard(each.id)
+            if self._gateways.pop(each.id, None) is None:
+                self.memory.forget(each.id)
+            else:
+                self.memory.lost(each.id)
+            self.buckets.gone(each.id)
+        return told
 
     def _probe(self) -> tuple[bool, bool]:
         """Try a resilient group and a weight of more than eight bits on a blackhole, and leave nothing behind."""
@@ -328,6 +379,10 @@ def own_nexthops(nexthops: Iterable[KernelNexthop], groups: Iterable[KernelGroup
     """Return the ids of routerd's groups, then of its nexthop objects: what has protocol bgp and one of `ids`."""
     found: list[KernelGroup | KernelNexthop] = [*groups, *nexthops]
     return [entry.id for entry in found if entry.protocol == wire.RTPROT_BGP and entry.id in ids]
+
+
+def _refused(operation: SetNexthop | SetGroup, number: int, text: str) -> WriteFailed:
+    return WriteFailed(operation, number, _not_ours(operation.id) if number == errno.EEXIST else text)
 
 
 def _not_ours(id: int) -> str:

@@ -22,10 +22,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from operator import attrgetter
 
 from routerd.core.message import Gateway
 from routerd.core.rib.nexthop import Resolution
-from routerd.core.route import LOCAL, Path, first_as, parse_address
+from routerd.core.route import LOCAL, Path, first_as
 
 GRACEFUL_SHUTDOWN = 0xFFFF0000
 """The community of RFC 8326."""
@@ -102,7 +103,7 @@ class Decision:
 
 
 Resolve = Callable[[Path], Resolution | None]
-Rank = Callable[[Path], int | bytes | float]
+Rank = Callable[[Path], int]
 
 
 def decide(paths: Iterable[Path], options: Options, resolve: Resolve, incumbent: Path | None = None) -> Decision:
@@ -125,29 +126,39 @@ def decide(paths: Iterable[Path], options: Options, resolve: Resolve, incumbent:
     if len(left) == 1:
         return Decision(left[0], tuple(left), lost, _in_order(*gateways.values()))
 
-    left = _keep(left, Step.LOCAL_PREFERENCE, lambda path: -_local_pref(path), lost)
-    left = _keep(left, Step.LOCAL_ORIGIN, lambda path: path.peer != LOCAL, lost)
-    left = _keep(left, Step.AS_PATH_LENGTH, lambda path: path.length, lost)
-    if not options.ignore_origin:
-        left = _keep(left, Step.ORIGIN, lambda path: path.attributes.origin, lost)
-    left = _keep_by_med(left, options, lost)
-    left = _keep(left, Step.EXTERNAL, lambda path: not path.external, lost)
-    left = _keep(left, Step.IGP_METRIC, metrics.__getitem__, lost)
-
+    if len({(path.merit, metrics[path]) for path in left}) > 1:
+        left = _best(left, metrics, options, lost)
     best = _break_tie(left, incumbent, lost)
     multipath = [best]
-    for path in sorted((path for path in left if path is not best), key=_tie_key):
+    for path in sorted((path for path in left if path is not best), key=_tie):
         if not options.multipath_relax and path.attributes.as_path != best.attributes.as_path:
             lost[path] = Step.AS_PATH_CONTENT
         elif len(multipath) >= options.max_paths:
             lost[path] = Step.MAX_PATHS
         else:
             multipath.append(path)
-    members = _in_order(*(gateways[path] for path in multipath if path in gateways))
-    staying = [path for path in multipath if path in gateways and not is_leaving(path)]
+    ways = [path for path in multipath if path in gateways]
+    members = _in_order(*(gateways[path] for path in ways))
+    staying = [path for path in ways if not is_leaving(path)]
+    if len(staying) in (0, len(ways)):
+        return Decision(best, tuple(multipath), lost, members)
     stay = {gateway for path in staying for gateway in gateways[path]}
-    leaving = frozenset(members) - stay if stay else frozenset()
-    return Decision(best, tuple(multipath), lost, members, leaving)
+    return Decision(best, tuple(multipath), lost, members, frozenset(members) - stay)
+
+
+def _best(paths: list[Path], metrics: dict[Path, int], options: Options, lost: dict[Path, Step]) -> list[Path]:
+    """Steps 1 to 7 leave the paths that are equally good."""
+    left = paths
+    for step in (Step.LOCAL_PREFERENCE, Step.LOCAL_ORIGIN, Step.AS_PATH_LENGTH, Step.ORIGIN):
+        if step is not Step.ORIGIN or not options.ignore_origin:
+            left = _keep(left, step, _merit(step), lost)
+    left = _keep_by_med(left, options, lost)
+    left = _keep(left, Step.EXTERNAL, _merit(Step.EXTERNAL), lost)
+    return _keep(left, Step.IGP_METRIC, metrics.__getitem__, lost)
+
+
+def _merit(step: Step) -> Rank:
+    return lambda path: path.merit[step - 1]
 
 
 def is_leaving(path: Path) -> bool:
@@ -162,10 +173,6 @@ def _in_order(*gateways: tuple[Gateway, ...]) -> tuple[Gateway, ...]:
     return tuple(sorted({each for some in gateways for each in some}, key=lambda g: (g.address, g.ifindex)))
 
 
-def _local_pref(path: Path) -> int:
-    return 100 if path.attributes.local_pref is None else path.attributes.local_pref
-
-
 def _keep(paths: list[Path], step: Step, rank: Rank, lost: dict[Path, Step]) -> list[Path]:
     """Keep the paths of the lowest rank; the others lost at `step`."""
     if len(paths) == 1:
@@ -177,43 +184,33 @@ def _keep(paths: list[Path], step: Step, rank: Rank, lost: dict[Path, Step]) -> 
     return kept
 
 
-def _med(path: Path) -> int:
-    return path.attributes.med or 0
-
-
 def _keep_by_med(paths: list[Path], options: Options, lost: dict[Path, Step]) -> list[Path]:
-    """Step 5: an absent MED counts 0 (RFC 4271 section 9.1.2.2 c)."""
+    """Step 5, among the paths of each neighbour AS."""
+    med = _merit(Step.MED)
     if options.always_compare_med:
-        return _keep(paths, Step.MED, _med, lost)
+        return _keep(paths, Step.MED, med, lost)
     lowest: dict[int | None, int] = {}
     for path in paths:
         neighbour = first_as(path.attributes.as_path)
-        lowest[neighbour] = min(lowest.get(neighbour, _med(path)), _med(path))
-    kept = [path for path in paths if _med(path) == lowest[first_as(path.attributes.as_path)]]
-    lost.update((path, Step.MED) for path in paths if _med(path) != lowest[first_as(path.attributes.as_path)])
+        lowest[neighbour] = min(lowest.get(neighbour, med(path)), med(path))
+    kept = [path for path in paths if med(path) == lowest[first_as(path.attributes.as_path)]]
+    lost.update((path, Step.MED) for path in paths if med(path) != lowest[first_as(path.attributes.as_path)])
     return kept
 
 
-def _peer_address(path: Path) -> bytes:
-    return b"" if path.peer == LOCAL else parse_address(path.peer)
-
-
-_TIES: tuple[tuple[Step, Rank], ...] = (
-    (Step.OLDEST, lambda path: path.since),
-    (Step.ROUTER_ID, lambda path: path.attributes.originator_id or path.router_id),
-    (Step.CLUSTER_LIST, lambda path: len(path.attributes.cluster_list)),
-    (Step.PEER_ADDRESS, _peer_address),
-)
-
-
-def _tie_key(path: Path) -> tuple[int | bytes | float, ...]:
-    return tuple(rank(path) for _, rank in _TIES)
+_TIES = (Step.OLDEST, Step.ROUTER_ID, Step.CLUSTER_LIST, Step.PEER_ADDRESS)
+_tie = attrgetter("tie")
 
 
 def _break_tie(paths: list[Path], incumbent: Path | None, lost: dict[Path, Step]) -> Path:
     """Steps 8 to 11 pick the one best path."""
     if incumbent in paths:
-        return _keep(paths, Step.OLDEST, lambda path: path is not incumbent, lost)[0]
-    for step, rank in _TIES:
-        paths = _keep(paths, step, rank, lost)
-    return paths[0]
+        lost.update((path, Step.OLDEST) for path in paths if path is not incumbent)
+        return incumbent
+    best = min(paths, key=_tie)
+    for path in paths:
+        for step, its, lowest in zip(_TIES, path.tie, best.tie, strict=True):
+            if its != lowest:
+                lost[path] = step
+                break
+    return best
