@@ -1,17 +1,18 @@
 """What the buckets of resilient groups led to when they were last read: the kernel deletes a group with its last
 member, without a word, and routerd makes it again as it was.
 
-Groups are read some time after they were written, and again until every member has as many buckets as it wants: then
-none moves any more. A bucket that moves between the last reading and the loss was idle.
+Groups are read as soon as they were written, and again until every member has as many buckets as it wants: then none
+moves any more. A bucket that moves between the last reading and the loss was idle.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from array import array
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping
-from itertools import groupby
+from itertools import chain, groupby, islice
 
 from routerd.core.message import Gateway, Member
 from routerd.kernel import lookup
@@ -28,12 +29,15 @@ Layout = tuple[tuple[Gateway, ...], "array[int]"]
 
 
 class Memory:
-    """The layouts of groups, by id. `gateways` says where nexthop objects lead to."""
+    """The layouts of groups, by id. `gateways` says where nexthop objects lead to. `changed` is set when there are
+    groups to be read at once."""
 
     def __init__(self, gateways: Mapping[int, Gateway]) -> None:
         self._gateways = gateways
         self._members: dict[int, tuple[Member, ...]] = {}
         self._layouts: dict[int, Layout] = {}
+        self.changed = asyncio.Event()
+        self._written: dict[int, None] = {}
         self._unsettled: dict[int, None] = {}
         self._unread: set[int] = set()
         """Groups whose layout is known only as they were made with it."""
@@ -46,7 +50,8 @@ class Memory:
         if not held and group in self._unread:
             self._unread.discard(group)
             self._drop(group)
-        self._unsettled[group] = None
+        self._written[group] = None
+        self.changed.set()
 
     def members(self, group: int) -> tuple[Member, ...]:
         """Return the members with which a group was last written."""
@@ -55,13 +60,16 @@ class Memory:
     def lost(self, nexthop: int) -> None:
         """A nexthop object was deleted: the buckets of all its groups have moved."""
         self._lost.add(nexthop)
+        self.changed.set()
 
-    def forget(self, group: int) -> None:
-        """A group was deleted, and will not come back."""
+    def forget(self, group: int, *, layout: bool) -> None:
+        """A group was deleted; unless it will come back its `layout` is of no use, either."""
         self._members.pop(group, None)
+        self._written.pop(group, None)
         self._unsettled.pop(group, None)
         self._unread.discard(group)
-        self._drop(group)
+        if layout:
+            self._drop(group)
 
     def recall(self, group: int, members: tuple[Member, ...]) -> Runs:
         """Return the buckets of a group that is gone, by the nexthop objects of these members; others are 0."""
@@ -88,31 +96,44 @@ class Memory:
     def keep(self, groups: Container[int]) -> None:
         """These groups are there, and no others: of those that the kernel has deleted only layouts are left."""
         for group in [group for group in self._members if group not in groups]:
-            del self._members[group]
-            self._unsettled.pop(group, None)
-            self._unread.discard(group)
+            self.forget(group, layout=False)
 
     def due(self) -> list[int]:
-        """Return some of the groups that have changed: `look` at them, and `note` what is found."""
+        """Return some of the groups that have changed, those written since they were read first: `look` at them, and
+        `note` what is found."""
+        self.changed.clear()
         if self._lost:
             lost, self._lost = self._lost, set()
             for group, members in self._members.items():
                 if any(member.id in lost for member in members):
                     self._unsettled[group] = None
-        due = list(self._unsettled)[:AT_ONCE]
+        due = list(dict.fromkeys(islice(chain(self._written, self._unsettled), AT_ONCE)))
         for group in due:
-            del self._unsettled[group]
+            self._written.pop(group, None)
+            self._unsettled.pop(group, None)
         return due
 
     def note(self, read: Mapping[int, Runs]) -> None:
         """Keep what was read of groups, unless they were deleted meanwhile."""
         for group, runs in read.items():
             members = self._members.get(group)
-            if members is None:
+            if members is None or self._is_robbed(group, runs, members):
                 continue
             self._unread.discard(group)
             if self._note(group, runs) and not _is_settled(runs, members):
                 self._unsettled[group] = None
+
+    def _is_robbed(self, group: int, runs: Runs, members: tuple[Member, ...]) -> bool:
+        """Tell whether a member has lost all buckets, though it wants some: somebody has deleted its nexthop object,
+        and it is about to come back."""
+        before, now = self.counts(group), {owner for owner, _ in runs}
+        total = sum(member.weight for member in members)
+        buckets = sum(length for _, length in runs)
+        return any(
+            member.id not in now and before.get(gateway) and member.weight * buckets >= total
+            for member in members
+            if (gateway := self._gateways.get(member.id)) is not None
+        )
 
     def _note(self, group: int, runs: Runs) -> bool:
         """Keep a layout; False if what was read is not of this moment: one of the objects is gone already."""

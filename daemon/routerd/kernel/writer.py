@@ -305,7 +305,7 @@ class KernelWriter:
                 return [WriteFailed(operation, number, text)]
         self._nexthops.discard(operation.id)
         if self._gateways.pop(operation.id, None) is None:
-            self.memory.forget(operation.id)
+            self.memory.forget(operation.id, layout=not operation.returns)
         else:
             self.memory.lost(operation.id)
         self.buckets.gone(operation.id)

@@ -181,7 +181,7 @@ class Groups:
         if unchanged and not force:
             return []
         if not legs:
-            return [DeleteNexthop(group.id)]
+            return [DeleteNexthop(group.id, returns=True)]
         group.written = True
         operations: list[Operation] = []
         for gateway in legs:
@@ -204,6 +204,16 @@ class Groups:
         return [member for member in alive if member not in group.emptied] or alive if group.emptied else alive
 
     # ------------------------------------------------------------------------------------------ what happens to them
+
+    def abandon(self, gateways: Collection[Gateway]) -> list[Operation]:
+        """Delete the groups that have several legs and lose all of them with these gateways."""
+        lost = set(gateways)
+        groups = dict.fromkeys(group for gateway in gateways for group in self.having(gateway))
+        return [
+            DeleteNexthop(group.id, returns=True)
+            for group in groups
+            if len(group.legs) > 1 and group.legs.keys() <= lost
+        ]
 
     def lose(self, gateway: Gateway) -> list[Operation]:
         """Delete the nexthop object of a gateway: the kernel takes it out of every group."""

@@ -35,9 +35,11 @@ class SetNexthop:
 
 @dataclass(frozen=True, slots=True)
 class DeleteNexthop:
-    """Delete a nexthop object or a group: the kernel takes it out of every group, or flushes its routes."""
+    """Delete a nexthop object or a group: the kernel takes it out of every group, or flushes its routes. Of a group
+    that `returns`, what its buckets lead to is remembered."""
 
     id: int
+    returns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
