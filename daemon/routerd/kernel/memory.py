@@ -2,30 +2,39 @@
 member, without a word, and routerd makes it again as it was.
 
 Groups are read as soon as they were written, and again until every member has as many buckets as it wants: then none
-moves any more. A bucket that moves between the last reading and the loss was idle.
+moves any more. A bucket that moves between the last reading and the loss was idle. When a member is lost, what it had
+is remembered for a while: it may return, and its flows may be there still.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from array import array
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Set
 from itertools import chain, groupby, islice
 
 from routerd.core.message import Gateway, Member
 from routerd.kernel import lookup
+from routerd.kernel.lookup import Bucket
 
 AT_ONCE = 32
 """Groups that are read at a time: each takes a millisecond or two."""
 _LIMIT = 1 << 21
 """Numbers that are remembered, of two octets each, two a run of buckets; the longest not read go first."""
 
+AT_ONCE_LOST = 2.0
+"""Seconds within which members that are lost one after the other count as lost at once."""
+KEPT = 30.0
+"""Seconds for which it is remembered what a lost member had."""
+
 Runs = list[tuple[int, int]]
 """The members of buckets in the order of their index, each with how many follow one another."""
 Layout = tuple[tuple[Gateway, ...], "array[int]"]
 """Gateways, and the runs of buckets: the index of a gateway, and the length, by turns."""
+_NOTHING: Layout = ((), array("H"))
 
 
 class Memory:
@@ -36,6 +45,8 @@ class Memory:
         self._gateways = gateways
         self._members: dict[int, tuple[Member, ...]] = {}
         self._layouts: dict[int, Layout] = {}
+        self._past: dict[int, tuple[float, Layout]] = {}
+        """Layouts of groups before they lost members, and since when they are past."""
         self.changed = asyncio.Event()
         self._written: dict[int, None] = {}
         self._unsettled: dict[int, None] = {}
@@ -71,18 +82,27 @@ class Memory:
         if layout:
             self._drop(group)
 
-    def recall(self, group: int, members: tuple[Member, ...]) -> Runs:
-        """Return the buckets of a group that is gone, by the nexthop objects of these members; others are 0."""
-        if group not in self._layouts:
-            return []
-        gateways, runs = self._layouts[group]
+    def returns(self, group: int, members: tuple[Member, ...]) -> bool:
+        """Tell whether some of these members are new in a group that remembers them."""
+        before = {member.id for member in self.members(group)}
+        joined = {self._gateways.get(member.id) for member in members if member.id not in before}
+        return bool(joined) and not joined.isdisjoint(self._latest(group, KEPT)[0])
+
+    def recall(self, group: int, members: tuple[Member, ...], within: float = AT_ONCE_LOST) -> Runs:
+        """Return the buckets of a group before it was lost, or lost members `within` so many seconds, by the nexthop
+        objects of these members; others are 0."""
+        gateways, runs = self._latest(group, within)
         ids = {self._gateways.get(member.id): member.id for member in members}
         here = [ids.get(gateway, 0) for gateway in gateways]
         return [(here[owner], length) for owner, length in zip(runs[::2], runs[1::2], strict=True)]
 
+    def _latest(self, group: int, within: float) -> Layout:
+        time_, layout = self._past.get(group, (0.0, _NOTHING))
+        return layout if time.monotonic() - time_ < within else self._layouts.get(group, _NOTHING)
+
     def counts(self, group: int) -> dict[Gateway, int]:
         """Return how many buckets each gateway had when the group was last read; empty if it never was."""
-        gateways, runs = self._layouts.get(group, ((), array("H")))
+        gateways, runs = self._layouts.get(group, _NOTHING)
         counts = dict.fromkeys(gateways, 0)
         for owner, length in zip(runs[::2], runs[1::2], strict=True):
             counts[gateways[owner]] += length
@@ -117,23 +137,11 @@ class Memory:
         """Keep what was read of groups, unless they were deleted meanwhile."""
         for group, runs in read.items():
             members = self._members.get(group)
-            if members is None or self._is_robbed(group, runs, members):
+            if members is None:
                 continue
             self._unread.discard(group)
             if self._note(group, runs) and not _is_settled(runs, members):
                 self._unsettled[group] = None
-
-    def _is_robbed(self, group: int, runs: Runs, members: tuple[Member, ...]) -> bool:
-        """Tell whether a member has lost all buckets, though it wants some: somebody has deleted its nexthop object,
-        and it is about to come back."""
-        before, now = self.counts(group), {owner for owner, _ in runs}
-        total = sum(member.weight for member in members)
-        buckets = sum(length for _, length in runs)
-        return any(
-            member.id not in now and before.get(gateway) and member.weight * buckets >= total
-            for member in members
-            if (gateway := self._gateways.get(member.id)) is not None
-        )
 
     def _note(self, group: int, runs: Runs) -> bool:
         """Keep a layout; False if what was read is not of this moment: one of the objects is gone already."""
@@ -144,16 +152,35 @@ class Memory:
             if gateway is None:
                 return False
             kept.extend((gateways.setdefault(gateway, len(gateways)), length))
-        self._drop(group)
+        self._keep_past(group, gateways.keys())
         self._layouts[group] = (tuple(gateways), kept)
         self._size += len(kept)
         while self._size > _LIMIT:
             self._drop(next(iter(self._layouts)))
         return True
 
+    def _keep_past(self, group: int, gateways: Set[Gateway]) -> None:
+        """Another layout takes the place of what was known, which is kept if it has members that are lost."""
+        now, before = time.monotonic(), self._layouts.pop(group, None)
+        time_, past = self._past.get(group, (0.0, _NOTHING))
+        if past is not _NOTHING and (now - time_ >= KEPT or gateways >= set(past[0])):
+            del self._past[group]
+            self._size -= len(past[1])
+        if before is None:
+            return
+        if group in self._past or gateways >= set(before[0]):
+            self._size -= len(before[1])
+        else:
+            self._past[group] = now, before
+
     def _drop(self, group: int) -> None:
-        layout = self._layouts.pop(group, None)
-        self._size -= len(layout[1]) if layout is not None else 0
+        _, past = self._past.pop(group, (0.0, _NOTHING))
+        self._size -= len(past[1]) + len(self._layouts.pop(group, _NOTHING)[1])
+
+
+def runs_of(buckets: Iterable[Bucket]) -> Runs:
+    """Return the runs of buckets that were read."""
+    return [(owner, len(list(run))) for owner, run in groupby(owner for _, owner, _ in buckets)]
 
 
 def look(groups: Iterable[int]) -> dict[int, Runs]:
@@ -162,8 +189,7 @@ def look(groups: Iterable[int]) -> dict[int, Runs]:
     found: dict[int, Runs] = {}
     for group in groups:
         with contextlib.suppress(OSError):
-            buckets = lookup.buckets(group)
-            found[group] = [(owner, len(list(run))) for owner, run in groupby(owner for _, owner, _ in buckets)]
+            found[group] = runs_of(lookup.buckets(group))
     return found
 
 

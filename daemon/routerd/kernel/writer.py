@@ -35,7 +35,7 @@ from routerd.kernel import batch, lookup, messages, wire
 from routerd.kernel.buckets import Buckets
 from routerd.kernel.compat import CompatMode
 from routerd.kernel.layout import at_once, held, lay_out, made, settled, steps
-from routerd.kernel.memory import Memory
+from routerd.kernel.memory import KEPT, Memory, runs_of
 from routerd.kernel.owned import OwnedRoutes
 from routerd.kernel.requests import Refusals, Requests
 from routerd.kernel.spare import CREATE, Spare
@@ -142,7 +142,7 @@ class KernelWriter:
             case SetGroup():
                 if foreign := [member.id for member in operation.members if not self.owns(member.id)]:
                     return [WriteFailed(operation, errno.EINVAL, _not_ours(foreign[0]))]
-                if operation.like and self._continue(operation):
+                if not self._give_back(operation) and operation.like and self._continue(operation):
                     return []
                 return self._set_group(self._held(operation) if operation.hold else operation)
 
@@ -164,9 +164,11 @@ class KernelWriter:
         if len(members) == 1:
             return replace(group, members=held({members[0].id: group.buckets}, group.members, self._widest))
         try:
-            counts = Counter(owner for _, owner, _ in lookup.buckets(group.id))
+            read = lookup.buckets(group.id)
         except OSError:
             return group  # it is gone, and is made anew
+        self.memory.note({group.id: runs_of(read)})
+        counts = Counter(owner for _, owner, _ in read)
         return replace(group, members=held(counts, group.members, self._widest))
 
     def _make(self, operation: SetNexthop | SetGroup, request: bytes) -> list[WriteFailed]:
@@ -212,12 +214,12 @@ class KernelWriter:
         stand_in = self._spare.make(gateway)
         if stand_in is None:
             return False
-        first, *others = steps(layout, stand_in)
-        if self._requests.transmit([messages.set_group(replace(group, members=first), CREATE)]):
+        first = replace(group, members=(Member(stand_in),))
+        if self._requests.transmit([messages.set_group(first, CREATE)]):
             self._requests.transmit([messages.delete_nexthop(stand_in)])
             return False  # the id is somebody else's
         flags = wire.NLM_F_CREATE | wire.NLM_F_REPLACE
-        requests = [messages.set_group(replace(group, members=members), flags) for members in others]
+        requests = [messages.set_group(replace(group, members=each), flags) for each in steps(layout, stand_in)]
         every = settled(layout, group.members) or held(Counter(layout), group.members, self._widest)
         requests.append(messages.set_group(replace(group, members=every), flags))
         refused = self._requests.transmit([*requests, messages.delete_nexthop(stand_in)])
@@ -225,6 +227,38 @@ class KernelWriter:
             self._requests.transmit([messages.delete_nexthop(group.id)])
             return False
         return self._continued(group, frozenset(index for index, (_, busy) in enumerate(found) if busy))
+
+    def _give_back(self, group: SetGroup) -> bool:
+        """Let members that were lost, and are back, have those of their buckets again that nobody has used meanwhile.
+        False if there is nothing to do. A stand-in takes whatever is idle, as only the kernel knows, and hands it on."""
+        damaged = group.like == group.id
+        # While a group is held, who was alone in it may use buckets and leave no trace.
+        lost = damaged or (not group.hold and self.memory.returns(group.id, group.members))
+        if not lost or not self.wide_weights or not self.owns(group.id):
+            return False
+        runs = self.memory.recall(group.id, group.members, KEPT)
+        past = [owner for owner, length in runs for _ in range(length)]
+        try:
+            here = {owner for _, owner, _ in lookup.buckets(group.id)}
+        except OSError:
+            return False  # it is gone
+        heavy = min(self._widest, 2 * group.buckets * len(here))
+        stand_in = self._spare.make(self._gateways[group.members[0].id]) if len(past) == group.buckets else None
+        if stand_in is None:
+            return damaged
+        self._replace(group, [*map(Member, sorted(here)), Member(stand_in, heavy)])
+        found = [owner for _, owner, _ in lookup.buckets(group.id)]
+        known = [(was, was != 0) if now == stand_in else (now, True) for now, was in zip(found, past, strict=True)]
+        if layout := lay_out(known, group.members):
+            taken = [owner for owner, now in zip(layout, found, strict=True) if now == stand_in]
+            busy = Counter(now for now in found if now != stand_in)
+            self._replace(group, *steps(taken, stand_in, busy))
+        self._requests.transmit([messages.delete_nexthop(stand_in)])
+        return True
+
+    def _replace(self, group: SetGroup, *steps: Sequence[Member]) -> None:
+        requests = [messages.set_group(replace(group, members=tuple(each)), wire.NLM_F_REPLACE) for each in steps]
+        self._requests.transmit(requests)
 
     def _continued(self, group: SetGroup, busy: frozenset[int]) -> bool:
         self._nexthops.add(group.id)

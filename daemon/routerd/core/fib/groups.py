@@ -155,7 +155,7 @@ class Groups:
 
         Members that join one that was alone get no bucket at first. With a second leg the kernel begins to keep
         track of flows; an idle timer later they have shown themselves. In a group that was `damaged` just now the
-        kernel kept track until then.
+        kernel kept track until then, and it gets the layout again that it had.
         """
         force = self.changed.pop(group, False)
         drained = self.draining | group.wanted.leaving
@@ -194,6 +194,8 @@ class Groups:
         timers = (self.shape.idle_timer, self.shape.unbalanced_timer) if group.buckets else (0.0, 0.0)
         copied = like.id if like is not None and len(legs) > 1 else 0
         hold = not settled and not copied
+        if damaged and known and group.buckets:
+            copied = group.id
         return [*operations, SetGroup(group.id, members, group.buckets, *timers, copied, hold, known)]
 
     def _alive(self, group: Group) -> list[Gateway]:
