@@ -34,12 +34,9 @@ def _group(site: Site, vip: str) -> None:
     site.router.attempt("ip", "nexthop", "del", "id", str(site.group(vip)))
 
 
-
 @pytest.mark.parametrize("damage", [_flush, _group], ids=["flush", "group"])
 @pytest.mark.parametrize("family", VIPS)
-def test_flows_outlive_it(
-    built: Site, client: flows.Flows, family: str, damage: Callable[[Site, str], None]
-) -> None:
+def test_flows_outlive_it(built: Site, client: flows.Flows, family: str, damage: Callable[[Site, str], None]) -> None:
     """One node was alone with its flows; then others have joined, and it is drained."""
     site, vip = built, VIPS[family]
     first, *others = site.nodes

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from routerd.core.message import DeleteNexthop, Member, SetGroup, SetRoutes
-from routerd.core.route import parse_prefix
+from routerd.core.message import DeleteNexthop, Member
 from routerd.kernel import lookup
 from routerd.kernel.dump import objects
 from routerd.kernel.writer import KernelWriter
@@ -29,7 +28,7 @@ def test_who_was_lost_gets_its_buckets_again(router: Namespace, writer: KernelWr
     assert owners() != before
     back = [each for each in nexthops(21) if each.id - 20 in lost]
     members = tuple(Member(20 + id_ if id_ in lost else id_) for id_ in (1, 2, 3))
-    assert writer.write([*back, replace(GROUP, members=members, known=True)]) == []
+    assert writer.write([*back, replace(GROUP, members=members, like=10, known=True)]) == []
     assert [owner % 20 - 1 for _, owner, _ in lookup.buckets(10)] == before
 
 

@@ -121,8 +121,8 @@ def test_a_member_that_went_unheard_has_the_group_read_again(router: Namespace, 
     writer.adopt_objects(objects())
     read(writer)
     assert len(writer.memory.counts(10)) == 2
-    known = writer.memory.recall(10, GROUP.members)
-    assert [max(0, owner - 1) for owner, length in known for _ in range(length)] == [n if n != 1 else 0 for n in before]
+    known = [owner for owner, length in writer.memory.recall(10, GROUP.members) for _ in range(length)]
+    assert known == [(1, 0, 3)[number] for number in before]
     assert {owner for owner, _ in writer.memory.recall(10, GROUP.members, 0.0)} == {1, 3}
 
 

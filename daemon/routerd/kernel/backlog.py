@@ -112,7 +112,7 @@ class Backlog:
                 self._bulk.start(operation)
             else:
                 failures += self._write([operation])
-                if isinstance(operation, SetGroup) and operation.like:
+                if isinstance(operation, SetGroup) and operation.like and not operation.known:
                     made.append(GroupMade(operation.id, self._took_over(operation.id)))
             self._remove(operation)
             if self._clock() >= end:

@@ -82,11 +82,15 @@ class Memory:
         if layout:
             self._drop(group)
 
-    def returns(self, group: int, members: tuple[Member, ...]) -> bool:
-        """Tell whether some of these members are new in a group that remembers them."""
+    def joined(self, group: int, members: tuple[Member, ...]) -> list[Member]:
+        """Return those of these members with which a group was not written before."""
         before = {member.id for member in self.members(group)}
-        joined = {self._gateways.get(member.id) for member in members if member.id not in before}
-        return bool(joined) and not joined.isdisjoint(self._latest(group, KEPT)[0])
+        return [member for member in members if member.id not in before]
+
+    def remembers(self, group: int, members: Iterable[Member]) -> bool:
+        """Tell whether one of these members had buckets of a group until it was lost."""
+        gateways = self._latest(group, KEPT)[0]
+        return any(self._gateways.get(member.id) in gateways for member in members)
 
     def recall(self, group: int, members: tuple[Member, ...], within: float = AT_ONCE_LOST) -> Runs:
         """Return the buckets of a group before it was lost, or lost members `within` so many seconds, by the nexthop

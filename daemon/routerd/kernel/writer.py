@@ -229,13 +229,13 @@ class KernelWriter:
         return self._continued(group, frozenset(index for index, (_, busy) in enumerate(found) if busy))
 
     def _give_back(self, group: SetGroup) -> bool:
-        """Let members that were lost, and are back, have those of their buckets again that nobody has used meanwhile.
-        False if there is nothing to do. A stand-in takes whatever is idle, as only the kernel knows, and hands it on."""
-        damaged = group.like == group.id
-        # While a group is held, who was alone in it may use buckets and leave no trace.
-        lost = damaged or (not group.hold and self.memory.returns(group.id, group.members))
-        if not lost or not self.wide_weights or not self.owns(group.id):
+        """Let members that were lost, and are back, have those of their buckets again that nobody has used since.
+        False if it is not for that. A stand-in takes what is idle, as only the kernel knows, and hands it on."""
+        if group.like != group.id or not self.owns(group.id) or not self.wide_weights:
             return False
+        joined = self.memory.joined(group.id, group.members)
+        if joined and not self.memory.remembers(group.id, joined):
+            return True
         runs = self.memory.recall(group.id, group.members, KEPT)
         past = [owner for owner, length in runs for _ in range(length)]
         try:
@@ -245,7 +245,7 @@ class KernelWriter:
         heavy = min(self._widest, 2 * group.buckets * len(here))
         stand_in = self._spare.make(self._gateways[group.members[0].id]) if len(past) == group.buckets else None
         if stand_in is None:
-            return damaged
+            return True
         self._replace(group, [*map(Member, sorted(here)), Member(stand_in, heavy)])
         found = [owner for _, owner, _ in lookup.buckets(group.id)]
         known = [(was, was != 0) if now == stand_in else (now, True) for now, was in zip(found, past, strict=True)]
@@ -258,7 +258,8 @@ class KernelWriter:
 
     def _replace(self, group: SetGroup, *steps: Sequence[Member]) -> None:
         requests = [messages.set_group(replace(group, members=tuple(each)), wire.NLM_F_REPLACE) for each in steps]
-        self._requests.transmit(requests)
+        with self._compat.off():
+            self._requests.transmit(requests)
 
     def _continued(self, group: SetGroup, busy: frozenset[int]) -> bool:
         self._nexthops.add(group.id)
