@@ -199,13 +199,16 @@ def test_the_routes_of_a_link_go_before_it_says_that_it_is_down() -> None:
         simulation.announce(node, VIP)
     simulation.settle()
     simulation.forget()
+    group = simulation.router.fib.routes[parse_prefix(VIP)].id
     network = parse_prefix("192.168.10.0/24")
     (connected,) = simulation.kernel.dump().foreign[network]
     simulation.take(RoutesChanged((RouteChange(network, connected, deleted=True),)))
     assert simulation.router.health.reasons(GATEWAY_A) == simulation.router.health.reasons(GATEWAY_B)
     assert simulation.router.health.reasons(GATEWAY_A) == {Reason.UNREACHABLE}
     urgent = [effect for effect in simulation.effects if isinstance(effect, Program) and effect.urgent]
-    assert sum(isinstance(each, DeleteNexthop) for effect in urgent for each in effect.operations) == 2
+    first, *others = [each for effect in urgent for each in effect.operations if isinstance(each, DeleteNexthop)]
+    assert first == DeleteNexthop(group, returns=True)
+    assert len(others) == 2
     assert simulation.fib() == {}
     simulation.take(RoutesChanged((RouteChange(network, connected),)))
     simulation.settle()

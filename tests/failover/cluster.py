@@ -36,7 +36,7 @@ from routerd.lab.namespaces import Namespace
 from routerd.lab.network import Fabric, built
 from routerd.lab.process import Process
 from routerd.lab.topology import Node as Place
-from routerd.lab.topology import row
+from routerd.lab.topology import Topology, row
 from routerd.lab.waiting import until
 from tests.failover import flows
 from tests.support import bgp
@@ -458,9 +458,10 @@ class NexthopWatch:
 
 
 @contextmanager
-def cluster(config: str, nodes: int) -> Iterator[Site]:
-    """Build a router with this configuration and nodes with servers; the daemon is not started."""
-    topology = row(["embedded"] * nodes)
+def cluster(config: str, nodes: int | Topology) -> Iterator[Site]:
+    """Build a router with this configuration and nodes with servers, so many on one link or as a topology has them;
+    the daemon is not started."""
+    topology = row(["embedded"] * nodes) if isinstance(nodes, int) else nodes
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="routerd-failover-")))
         fabric = stack.enter_context(built(topology))

@@ -25,6 +25,7 @@ from tests.support.netns import Namespace, needs_root
 pytestmark = [needs_root, pytest.mark.asyncio(loop_scope="module")]
 
 VIP, VIP2, VIP6 = "172.16.1.1", "172.16.1.2", "fd00:ac10::1"
+ALONE = "172.16.1.9"
 NODES = 3
 ELSEWHERE = "10.0.0.100"
 IDLE = 77
@@ -208,6 +209,28 @@ async def test_it_is_mended_under_the_same_ids_counted_and_told(site: Site, dama
     print("; ".join(site.found()[told:]))
     assert site.routerd.status()["fib"]["drift_mended"] > mended
     assert site.routerd.status()["fib"]["refused"] == 0
+
+
+@pytest.mark.parametrize("protocol", [("proto", "bgp"), ()], ids=["bgp", "none"])
+@pytest.mark.parametrize("other", [ELSEWHERE, node(0), node(2)])
+async def test_a_nexthop_that_leads_elsewhere_is_mended_at_once(
+    site: Site, other: str, protocol: tuple[str, ...]
+) -> None:
+    """`ip nexthop replace id N via OTHER`; without protocol bgp the id is no longer routerd's to write."""
+    site.nodes[1].announce(ALONE)
+    await becomes(lambda: site.net.legs(ALONE), {node(1)})
+    taken, legs = site.nexthop(1), site.net.legs(VIP)
+    site.net.router.ip("nexthop", "replace", "id", str(taken), "via", other, "dev", "eth0", *protocol)
+    started = time.monotonic()
+    await becomes(lambda: [site.net.legs(vip) for vip in (VIP, VIP2, ALONE)], [legs, legs, {node(1)}], 5)
+    took = time.monotonic() - started
+    print(f"mended after {took:.2f} s")
+    assert took < 0.5
+    if not protocol:
+        site.net.router.ip("nexthop", "delete", "id", str(taken))
+    site.nodes[1].withdraw(ALONE)
+    await becomes(lambda: site.net.route(ALONE), "")
+    await becomes(site.routerd.problems, {})
 
 
 async def test_what_is_mended_is_not_found_again(site: Site) -> None:

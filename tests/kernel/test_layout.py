@@ -60,7 +60,7 @@ def test_the_real_kernel_takes_on_any_layout(router: Namespace, kind: str) -> No
         writer = KernelWriter(FIB)
         for id_ in (1, 2, 3, 9):
             assert not writer.write([SetNexthop(id_, Gateway(parse_address(f"10.0.0.{id_ + 1}"), _link(router)))])
-        for members in steps(owners, 9):
+        for members in ((Member(9),), *steps(owners, 9)):
             assert not writer.write([SetGroup(50, members, 1024, 120.0, 0.0)])
         assert [owner for _, owner, _ in lookup.buckets(50)] == owners
         writer.close()
@@ -76,7 +76,7 @@ def test_members_for_whom_no_bucket_is_free_are_in_the_group_all_the_same(router
         writer = KernelWriter(FIB)
         for id_ in (*range(1, 4 + joining), 99):
             assert not writer.write([SetNexthop(id_, Gateway(parse_address(f"10.0.0.{id_ + 1}"), _link(router)))])
-        for some in (*steps(owners, 99), held(Counter(owners), members, 65535)):
+        for some in ((Member(99),), *steps(owners, 99), held(Counter(owners), members, 65535)):
             assert not writer.write([SetGroup(50, some, 1024, 120.0, 0.0)])
         assert [owner for _, owner, _ in lookup.buckets(50)] == owners
         writer.close()
@@ -95,7 +95,7 @@ def test_a_layout_that_is_as_the_weights_want_it_gets_its_weights_and_no_bucket_
         writer = KernelWriter(FIB)
         for id_ in (1, 2, 3, 9):
             assert not writer.write([SetNexthop(id_, Gateway(parse_address(f"10.0.0.{id_ + 1}"), _link(router)))])
-        for some in (*steps(owners, 9), ordered):
+        for some in ((Member(9),), *steps(owners, 9), ordered):
             assert not writer.write([SetGroup(50, some, 1024, 120.0, 0.0)])
         assert [owner for _, owner, _ in lookup.buckets(50)] == owners
         writer.close()

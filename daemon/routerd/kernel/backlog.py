@@ -115,7 +115,7 @@ class Backlog:
                 some = self._together(first)
                 failures += self._write(some)
                 for operation in some:
-                    if isinstance(operation, SetGroup) and operation.like:
+                    if isinstance(operation, SetGroup) and operation.like and not operation.known:
                         made.append(GroupMade(operation.id, self._took_over(operation.id)))
                     self._remove(operation)
             if self._clock() >= end:

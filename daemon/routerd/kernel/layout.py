@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 
 from routerd.core.message import Member
 
@@ -44,11 +45,13 @@ def lay_out(buckets: Sequence[tuple[int, bool]], members: Sequence[Member]) -> l
     return layout
 
 
-def steps(layout: Sequence[int], stand_in: int) -> Iterator[tuple[Member, ...]]:
-    """Yield the members to create the group with, then those of every REPLACE; weights are bucket counts."""
+def steps(
+    layout: Sequence[int], stand_in: int, busy: Mapping[int, int] = MappingProxyType({})
+) -> Iterator[tuple[Member, ...]]:
+    """Yield the members of every REPLACE; weights are bucket counts. The stand-in has buckets for which `layout` is
+    wanted, and others have those that are `busy`."""
     left = len(layout)
-    counts: Counter[int] = Counter()
-    yield (Member(stand_in, left),)
+    counts = Counter(busy)
     gaining: dict[int, int] = {}
     for owner, run in groupby(layout):
         if owner in gaining:

@@ -1,17 +1,20 @@
 """What the buckets of resilient groups led to when they were last read: the kernel deletes a group with its last
 member, without a word, and routerd makes it again as it was.
 
-Groups are read some time after they were written, and again until every member has as many buckets as it wants: then
-none moves any more. A bucket that moves between the last reading and the loss was idle.
+Groups are read as soon as they were written, and again until every member has as many buckets as it wants: then none
+moves any more. A bucket that moves between the last reading and the loss was idle. When a member is lost, what it had
+is remembered for a while: it may return, and its flows may be there still.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
 from array import array
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
-from itertools import groupby
+from collections.abc import Container, Iterable, Mapping, Set
+from itertools import chain, groupby, islice
 
 from routerd.core.message import Gateway, Member
 from routerd.kernel import lookup
@@ -21,19 +24,30 @@ AT_ONCE = 128
 _LIMIT = 1 << 21
 """Numbers that are remembered, of two octets each, two a run of buckets; the longest not read go first."""
 
+AT_ONCE_LOST = 2.0
+"""Seconds within which members that are lost one after the other count as lost at once."""
+KEPT = 30.0
+"""Seconds for which it is remembered what a lost member had."""
+
 Runs = list[tuple[int, int]]
 """The members of buckets in the order of their index, each with how many follow one another."""
 Layout = tuple[tuple[Gateway, ...], "array[int]"]
 """Gateways, and the runs of buckets: the index of a gateway, and the length, by turns."""
+_NOTHING: Layout = ((), array("H"))
 
 
 class Memory:
-    """The layouts of groups, by id. `gateways` says where nexthop objects lead to."""
+    """The layouts of groups, by id. `gateways` says where nexthop objects lead to. `changed` is set when there are
+    groups to be read at once."""
 
     def __init__(self, gateways: Mapping[int, Gateway]) -> None:
         self._gateways = gateways
         self._members: dict[int, tuple[Member, ...]] = {}
         self._layouts: dict[int, Layout] = {}
+        self._past: dict[int, tuple[float, Layout]] = {}
+        """Layouts of groups before they lost members, and since when they are past."""
+        self.changed = asyncio.Event()
+        self._written: dict[int, None] = {}
         self._unsettled: dict[int, None] = {}
         self._unread: set[int] = set()
         """Groups whose layout is known only as they were made with it."""
@@ -46,7 +60,8 @@ class Memory:
         if not held and group in self._unread:
             self._unread.discard(group)
             self._drop(group)
-        self._unsettled[group] = None
+        self._written[group] = None
+        self.changed.set()
 
     def members(self, group: int) -> tuple[Member, ...]:
         """Return the members with which a group was last written."""
@@ -55,26 +70,42 @@ class Memory:
     def lost(self, nexthop: int) -> None:
         """A nexthop object was deleted: the buckets of all its groups have moved."""
         self._lost.add(nexthop)
+        self.changed.set()
 
-    def forget(self, group: int) -> None:
-        """A group was deleted, and will not come back."""
+    def forget(self, group: int, *, layout: bool) -> None:
+        """A group was deleted; unless it will come back its `layout` is of no use, either."""
         self._members.pop(group, None)
+        self._written.pop(group, None)
         self._unsettled.pop(group, None)
         self._unread.discard(group)
-        self._drop(group)
+        if layout:
+            self._drop(group)
 
-    def recall(self, group: int, members: tuple[Member, ...]) -> Runs:
-        """Return the buckets of a group that is gone, by the nexthop objects of these members; others are 0."""
-        if group not in self._layouts:
-            return []
-        gateways, runs = self._layouts[group]
+    def joined(self, group: int, members: tuple[Member, ...]) -> list[Member]:
+        """Return those of these members with which a group was not written before."""
+        before = {member.id for member in self.members(group)}
+        return [member for member in members if member.id not in before]
+
+    def remembers(self, group: int, members: Iterable[Member]) -> bool:
+        """Tell whether one of these members had buckets of a group until it was lost."""
+        gateways = self._latest(group, KEPT)[0]
+        return any(self._gateways.get(member.id) in gateways for member in members)
+
+    def recall(self, group: int, members: tuple[Member, ...], within: float = AT_ONCE_LOST) -> Runs:
+        """Return the buckets of a group before it was lost, or lost members `within` so many seconds, by the nexthop
+        objects of these members; others are 0."""
+        gateways, runs = self._latest(group, within)
         ids = {self._gateways.get(member.id): member.id for member in members}
         here = [ids.get(gateway, 0) for gateway in gateways]
         return [(here[owner], length) for owner, length in zip(runs[::2], runs[1::2], strict=True)]
 
+    def _latest(self, group: int, within: float) -> Layout:
+        time_, layout = self._past.get(group, (0.0, _NOTHING))
+        return layout if time.monotonic() - time_ < within else self._layouts.get(group, _NOTHING)
+
     def counts(self, group: int) -> dict[Gateway, int]:
         """Return how many buckets each gateway had when the group was last read; empty if it never was."""
-        gateways, runs = self._layouts.get(group, ((), array("H")))
+        gateways, runs = self._layouts.get(group, _NOTHING)
         counts = dict.fromkeys(gateways, 0)
         for owner, length in zip(runs[::2], runs[1::2], strict=True):
             counts[gateways[owner]] += length
@@ -88,20 +119,21 @@ class Memory:
     def keep(self, groups: Container[int]) -> None:
         """These groups are there, and no others: of those that the kernel has deleted only layouts are left."""
         for group in [group for group in self._members if group not in groups]:
-            del self._members[group]
-            self._unsettled.pop(group, None)
-            self._unread.discard(group)
+            self.forget(group, layout=False)
 
     def due(self) -> list[int]:
-        """Return some of the groups that have changed: `look` at them, and `note` what is found."""
+        """Return some of the groups that have changed, those written since they were read first: `look` at them, and
+        `note` what is found."""
+        self.changed.clear()
         if self._lost:
             lost, self._lost = self._lost, set()
             for group, members in self._members.items():
                 if any(member.id in lost for member in members):
                     self._unsettled[group] = None
-        due = list(self._unsettled)[:AT_ONCE]
+        due = list(dict.fromkeys(islice(chain(self._written, self._unsettled), AT_ONCE)))
         for group in due:
-            del self._unsettled[group]
+            self._written.pop(group, None)
+            self._unsettled.pop(group, None)
         return due
 
     def note(self, read: Mapping[int, Runs]) -> None:
@@ -123,16 +155,35 @@ class Memory:
             if gateway is None:
                 return False
             kept.extend((gateways.setdefault(gateway, len(gateways)), length))
-        self._drop(group)
+        self._keep_past(group, gateways.keys())
         self._layouts[group] = (tuple(gateways), kept)
         self._size += len(kept)
         while self._size > _LIMIT:
             self._drop(next(iter(self._layouts)))
         return True
 
+    def _keep_past(self, group: int, gateways: Set[Gateway]) -> None:
+        """Another layout takes the place of what was known, which is kept if it has members that are lost."""
+        now, before = time.monotonic(), self._layouts.pop(group, None)
+        time_, past = self._past.get(group, (0.0, _NOTHING))
+        if past is not _NOTHING and (now - time_ >= KEPT or gateways >= set(past[0])):
+            del self._past[group]
+            self._size -= len(past[1])
+        if before is None:
+            return
+        if group in self._past or gateways >= set(before[0]):
+            self._size -= len(before[1])
+        else:
+            self._past[group] = now, before
+
     def _drop(self, group: int) -> None:
-        layout = self._layouts.pop(group, None)
-        self._size -= len(layout[1]) if layout is not None else 0
+        _, past = self._past.pop(group, (0.0, _NOTHING))
+        self._size -= len(past[1]) + len(self._layouts.pop(group, _NOTHING)[1])
+
+
+def runs_of(owners: Iterable[int]) -> Runs:
+    """Return the runs of buckets, given the nexthop id of each by index."""
+    return [(owner, len(list(run))) for owner, run in groupby(owners)]
 
 
 def look(groups: Iterable[int]) -> dict[int, Runs]:
@@ -141,7 +192,7 @@ def look(groups: Iterable[int]) -> dict[int, Runs]:
     found: dict[int, Runs] = {}
     for group in groups:
         with contextlib.suppress(OSError):
-            found[group] = [(owner, len(list(run))) for owner, run in groupby(lookup.owners(group))]
+            found[group] = runs_of(lookup.owners(group))
     return found
 
 

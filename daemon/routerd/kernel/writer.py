@@ -35,7 +35,7 @@ from routerd.kernel import batch, lookup, messages, wire
 from routerd.kernel.buckets import Buckets
 from routerd.kernel.compat import CompatMode
 from routerd.kernel.layout import at_once, held, lay_out, made, settled, steps
-from routerd.kernel.memory import Memory
+from routerd.kernel.memory import KEPT, Memory, runs_of
 from routerd.kernel.owned import OwnedRoutes
 from routerd.kernel.requests import Refusals, Requests
 from routerd.kernel.runs import Run, runs
@@ -157,8 +157,9 @@ class KernelWriter:
             if foreign := [member.id for member in group.members if not self.owns(member.id)]:
                 told.append(WriteFailed(group, errno.EINVAL, _not_ours(foreign[0])))
                 continue
+            given = not afresh and self._give_back(group)
             weighed, flags = self._held(group) if group.hold else group, self._flags(group)
-            if group.like and not afresh:
+            if group.like and not afresh and not given:
                 if order := self._order(group):
                     weighed, flags = replace(group, members=order), CREATE
                     remade.add(group.id)
@@ -222,9 +223,11 @@ class KernelWriter:
         if len(members) == 1:
             return replace(group, members=held({members[0].id: group.buckets}, group.members, self._widest))
         try:
-            counts = Counter(lookup.owners(group.id))
+            read = lookup.owners(group.id)
         except OSError:
             return group  # it is gone, and is made anew
+        self.memory.note({group.id: runs_of(read)})
+        counts = Counter(read)
         return replace(group, members=held(counts, group.members, self._widest))
 
     def _order(self, group: SetGroup) -> tuple[Member, ...]:
@@ -255,12 +258,12 @@ class KernelWriter:
         stand_in = self._spare.make(gateway)
         if stand_in is None:
             return False
-        first, *others = steps(layout, stand_in)
-        if self._requests.transmit([messages.set_group(replace(group, members=first), CREATE)]):
+        first = replace(group, members=(Member(stand_in),))
+        if self._requests.transmit([messages.set_group(first, CREATE)]):
             self._requests.transmit([messages.delete_nexthop(stand_in)])
             return False  # the id is somebody else's
         flags = wire.NLM_F_CREATE | wire.NLM_F_REPLACE
-        requests = [messages.set_group(replace(group, members=members), flags) for members in others]
+        requests = [messages.set_group(replace(group, members=each), flags) for each in steps(layout, stand_in)]
         every = settled(layout, group.members) or held(Counter(layout), group.members, self._widest)
         requests.append(messages.set_group(replace(group, members=every), flags))
         refused = self._requests.transmit([*requests, messages.delete_nexthop(stand_in)])
@@ -268,6 +271,39 @@ class KernelWriter:
             self._requests.transmit([messages.delete_nexthop(group.id)])
             return False
         return self._continued(group, frozenset(index for index, (_, busy) in enumerate(found) if busy))
+
+    def _give_back(self, group: SetGroup) -> bool:
+        """Let members that were lost, and are back, have those of their buckets again that nobody has used since.
+        False if it is not for that. A stand-in takes what is idle, as only the kernel knows, and hands it on."""
+        if group.like != group.id or not self.owns(group.id) or not self.wide_weights:
+            return False
+        joined = self.memory.joined(group.id, group.members)
+        if joined and not self.memory.remembers(group.id, joined):
+            return True
+        runs = self.memory.recall(group.id, group.members, KEPT)
+        past = [owner for owner, length in runs for _ in range(length)]
+        try:
+            here = set(lookup.owners(group.id))
+        except OSError:
+            return False  # it is gone
+        heavy = min(self._widest, 2 * group.buckets * len(here))
+        stand_in = self._spare.make(self._gateways[group.members[0].id]) if len(past) == group.buckets else None
+        if stand_in is None:
+            return True
+        self._replace(group, [*map(Member, sorted(here)), Member(stand_in, heavy)])
+        found = lookup.owners(group.id)
+        known = [(was, was != 0) if now == stand_in else (now, True) for now, was in zip(found, past, strict=True)]
+        if layout := lay_out(known, group.members):
+            taken = [owner for owner, now in zip(layout, found, strict=True) if now == stand_in]
+            busy = Counter(now for now in found if now != stand_in)
+            self._replace(group, *steps(taken, stand_in, busy))
+        self._requests.transmit([messages.delete_nexthop(stand_in)])
+        return True
+
+    def _replace(self, group: SetGroup, *steps: Sequence[Member]) -> None:
+        requests = [messages.set_group(replace(group, members=tuple(each)), wire.NLM_F_REPLACE) for each in steps]
+        with self._compat.off():
+            self._requests.transmit(requests)
 
     def _continued(self, group: SetGroup, busy: Collection[int]) -> bool:
         self._nexthops.add(group.id)
@@ -356,7 +392,7 @@ class KernelWriter:
                 continue
             self._nexthops.discard(each.id)
             if self._gateways.pop(each.id, None) is None:
-                self.memory.forget(each.id)
+                self.memory.forget(each.id, layout=not each.returns)
             else:
                 self.memory.lost(each.id)
             self.buckets.gone(each.id)

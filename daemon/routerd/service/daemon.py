@@ -21,7 +21,7 @@ from routerd.core.message import Drain, Settle, Work, WriteFailed
 from routerd.core.router import Router
 from routerd.kernel.drops import Drops
 from routerd.kernel.flush import flush
-from routerd.kernel.memory import look
+from routerd.kernel.memory import AT_ONCE, look
 from routerd.kernel.monitor import Monitor
 from routerd.kernel.writer import KernelWriter
 from routerd.service.answers import Answers
@@ -180,11 +180,16 @@ class Daemon:
                 self.engine.take(Settle(quiet=not self._more_input))
 
     async def _remember(self) -> None:
-        """Read, now and then, which node the buckets of changed groups lead to."""
+        """Read where the buckets of groups lead: as soon as they were written, and as long as buckets move."""
+        memory = self.writer.memory
         while True:
-            if due := self.writer.memory.due():
-                self.writer.memory.note(await asyncio.to_thread(look, due))
-            await asyncio.sleep(MEMORY_INTERVAL)
+            due = memory.due()
+            if due:
+                memory.note(await asyncio.to_thread(look, due))
+            await asyncio.sleep(MEMORY_INTERVAL * len(due) / AT_ONCE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(MEMORY_INTERVAL):
+                    await memory.changed.wait()
 
     async def _watch_drops(self) -> None:
         """Notice what the kernel drops unheard, and let the log say what it has held back."""

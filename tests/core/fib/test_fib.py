@@ -66,7 +66,7 @@ def test_a_prefix_changes_its_own_group_in_place() -> None:
     fib = filled()
     fib.want([P], (A, B, C))
     assert planned(fib, quiet=False) == [
-        SetNexthop(5, C), SetGroup(1, (Member(2), Member(3), Member(5)), 1024, 120.0, 0.0)
+        SetNexthop(5, C), SetGroup(1, (Member(2), Member(3), Member(5)), 1024, 120.0, 0.0, like=1)
     ]  # fmt: skip
     fib.want([P], (B, C))
     assert planned(fib, quiet=False) == [SetGroup(1, (Member(3), Member(5)), 1024, 120.0, 0.0)]

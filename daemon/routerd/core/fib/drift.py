@@ -58,7 +58,6 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
         elif not same:
             wrong.append(f"group {group.id} had {len(legs)} of {len(group.legs)} members, or other ones")
             group.legs = legs
-            fib.made_afresh(group.id)  # its layout is not what it was
             damaged.append(group)
             groups.changed[group] = True
         elif there is not None and _is_retimed(fib, group, there):
@@ -67,7 +66,7 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
     # The objects come back before the groups that want them; on a link that is down the kernel refuses, and what
     # the RIB wants then is about to change anyway.
     operations += [SetNexthop(groups.nexthops[gateway], gateway) for gateway in lost]
-    for group in damaged:
+    for group in sorted(damaged, key=lambda group: group.users):  # what is soon done need not wait for tables
         operations += fib.rewritten(group, now, damaged=True)
     unknown = [id for id in kernel if id not in groups.by_id]
     wrong += [f"group {id} was not expected" for id in unknown]

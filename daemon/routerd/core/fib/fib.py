@@ -209,12 +209,15 @@ class Fib:
     # ------------------------------------------------------------------------------------------ failover, drain
 
     def fail(self, gateways: Iterable[Gateway]) -> list[Operation]:
-        """These gateways are dead: one operation each takes them out of every group, however many prefixes."""
-        operations: list[Operation] = []
-        for gateway in in_order(gateways):
-            if gateway not in self.groups.down:
-                self.groups.down.add(gateway)
-                operations += self.groups.lose(gateway)
+        """These gateways are dead: one operation each takes them out of every group, however many prefixes.
+
+        Groups that lose all of their legs go first, at once: leg by leg, flows would be sent to the wrong nodes.
+        """
+        dead = in_order(set(gateways) - self.groups.down)
+        self.groups.down.update(dead)
+        operations = self.groups.abandon(dead)
+        for gateway in dead:
+            operations += self.groups.lose(gateway)
         return operations
 
     def restore(self, gateways: Iterable[Gateway]) -> None:

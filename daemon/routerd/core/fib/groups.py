@@ -9,6 +9,8 @@ from routerd.core.fib.model import NEVER, Group, Shape, Wanted
 from routerd.core.fib.settling import Settlings, Why
 from routerd.core.message import DeleteNexthop, Gateway, Member, Operation, SetGroup, SetNexthop
 
+STEPWISE = 64
+"""Routes at most that a group has whose members get their buckets again when they return."""
 MOST = 10_000
 """Groups at most that a prefix has for itself. What comes later shares groups by its members."""
 
@@ -155,7 +157,8 @@ class Groups:
 
         Members that join one that was alone get no bucket at first. With a second leg the kernel begins to keep
         track of flows; an idle timer later they have shown themselves. In a group that was `damaged` just now the
-        kernel kept track until then.
+        kernel kept track until then. Members that return get the buckets again that they had; that takes steps, and
+        each costs the kernel what there are routes.
         """
         force = self.changed.pop(group, False)
         drained = self.draining | group.wanted.leaving
@@ -168,6 +171,7 @@ class Groups:
         elif group.untracked and not damaged and len(legs) > 1 and group.legs.keys() <= legs.keys():
             self.settling.begin(group, until, Why.ALONE, group.legs)
             self.settling.look(group, now)
+        returning = bool(group.legs) and bool(group.buckets) and not legs.keys() <= group.legs.keys()
         known, left = bool(group.legs), [gateway for gateway in group.legs if gateway not in legs]
         unchanged, group.legs = legs == group.legs, legs
         for gateway in left:
@@ -181,7 +185,7 @@ class Groups:
         if unchanged and not force:
             return []
         if not legs:
-            return [DeleteNexthop(group.id)]
+            return [DeleteNexthop(group.id, returns=True)]
         group.written = True
         operations: list[Operation] = []
         for gateway in legs:
@@ -194,6 +198,8 @@ class Groups:
         timers = (self.shape.idle_timer, self.shape.unbalanced_timer) if group.buckets else (0.0, 0.0)
         copied = like.id if like is not None and len(legs) > 1 else 0
         hold = not settled and not copied
+        if returning and group.users <= STEPWISE and (damaged or not hold):  # held, buckets may be used unseen
+            copied = group.id
         return [*operations, SetGroup(group.id, members, group.buckets, *timers, copied, hold, known)]
 
     def _alive(self, group: Group) -> list[Gateway]:
@@ -204,6 +210,16 @@ class Groups:
         return [member for member in alive if member not in group.emptied] or alive if group.emptied else alive
 
     # ------------------------------------------------------------------------------------------ what happens to them
+
+    def abandon(self, gateways: Collection[Gateway]) -> list[Operation]:
+        """Delete the groups that have several legs and lose all of them with these gateways."""
+        lost = set(gateways)
+        groups = dict.fromkeys(group for gateway in gateways for group in self.having(gateway))
+        return [
+            DeleteNexthop(group.id, returns=True)
+            for group in groups
+            if len(group.legs) > 1 and group.legs.keys() <= lost
+        ]
 
     def lose(self, gateway: Gateway) -> list[Operation]:
         """Delete the nexthop object of a gateway: the kernel takes it out of every group."""

@@ -35,9 +35,11 @@ class SetNexthop:
 
 @dataclass(frozen=True, slots=True)
 class DeleteNexthop:
-    """Delete a nexthop object or a group: the kernel takes it out of every group, or flushes its routes."""
+    """Delete a nexthop object or a group: the kernel takes it out of every group, or flushes its routes. Of a group
+    that `returns`, what its buckets lead to is remembered."""
 
     id: int
+    returns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,10 @@ class SetGroup:
 
     `idle_timer` and `unbalanced_timer` are seconds; kernel doc: networking/nexthop-group-resilient. A group made
     `like` another one starts with its buckets as they are now: prefixes that move there keep their flows. If that
-    one, perhaps this group itself, is gone, they are what they were last known to be. On `hold` no bucket goes from
-    one member to another, whatever the weights say: only those of members that leave. If a group that should be
-    `known` to the kernel turns out to be gone it is made again, and a GroupLost says so.
+    one, perhaps this group itself, is gone, they are what they were last known to be. A group that is there, and is
+    to be like itself, gives members that return the buckets again that they had and nobody uses. On `hold` no bucket
+    goes from one member to another, whatever the weights say: only those of members that leave. If a group that
+    should be `known` to the kernel turns out to be gone it is made again, and a GroupLost says so.
     """
 
     id: int

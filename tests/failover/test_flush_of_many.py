@@ -1,0 +1,57 @@
+"""Somebody deletes all of routerd's nexthop objects beside a large table: addresses are right long before it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from routerd.core.route import Prefix, format_prefix, parse_prefix
+from routerd.kernel import lookup
+from routerd.lab.waiting import until
+from tests.failover.cluster import VIP4, VIP6, Site, cluster, configuration, inside, prefixes
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+
+TABLE = prefixes(60_000)
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    with cluster(configuration(), 3) as site:
+        site.start()
+        for node in site.nodes:
+            node.up(*TABLE)
+        site.wait_for(TABLE[-1], site.nodes, 60)
+        for node in site.nodes:
+            node.announce(VIP4, VIP6)
+        yield site
+
+
+def test_addresses_are_back_first(site: Site) -> None:
+    until(lambda: "" if site.status()["fib"]["routes"] == len(TABLE) + 2 else "not yet", 60, "the table")
+    for vip in (VIP4, VIP6):
+        site.wait_for(vip, site.nodes)
+    site.wait_for(TABLE[-1], site.nodes)
+    site.router.attempt("ip", "nexthop", "flush")
+    started = time.monotonic()
+    waiting, right = [parse_prefix(f"{VIP4}/32"), parse_prefix(f"{VIP6}/128"), parse_prefix(f"{TABLE[-1]}/32")], []
+    with inside(site.router):
+        while waiting:
+            assert time.monotonic() < started + 20
+            found = [prefix for prefix in waiting if _legs(prefix) == len(site.nodes)]
+            right += [(prefix, time.monotonic() - started) for prefix in found]
+            waiting = [prefix for prefix in waiting if prefix not in found]
+    print([(format_prefix(prefix), f"{seconds:.2f} s") for prefix, seconds in right])
+    assert right[-1][0] == parse_prefix(f"{TABLE[-1]}/32")
+    assert right[-2][1] < 0.5
+
+
+def _legs(prefix: Prefix) -> int:
+    try:
+        found = lookup.route(prefix)
+    except OSError:
+        return 0  # it goes while one looks
+    return len(found.legs) if found is not None else 0
