@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,9 @@ from routerd.session.frames import Down, Kind, Up, frame
 from routerd.session.notification import hardened
 from routerd.session.open import notifications_are_soft
 
+CONFIRM_WAIT = 30.0
+"""Seconds that a peer has for its KEEPALIVE once the OPENs are exchanged, whatever its hold time is: with one of 0 no
+other timer would end OpenConfirm."""
 SEND_HOLD_TIME = 480.0
 """Seconds for which a peer may take nothing of what we send (RFC 9687 section 4.3)."""
 
@@ -51,6 +55,7 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
     def __init__(self, peer: Peer, opened: Open) -> None:
         super().__init__(peer)
         self.opened = opened
+        self.admitted = time.monotonic()
         self.generation: int = peer.reactor.next_generation()
         self.received_open = b""
         self.sent_open = b""
@@ -188,6 +193,9 @@ class Peer(ExaPeer):  # type: ignore[misc]
         if connection.stalled > max(SEND_HOLD_TIME, 2.0 * self.proto.negotiated.holdtime):
             self.cease(Notify(8, 0, b""))
             return ACTION.LATER
+        if not self.established() and time.monotonic() - self.proto.admitted > CONFIRM_WAIT:
+            self.cease(Notify(4, 0, b""))
+            return ACTION.LATER
         for _ in range(_STEPS):
             action = super().run()
             if action != ACTION.NOW:
@@ -306,6 +314,8 @@ class Peer(ExaPeer):  # type: ignore[misc]
         proto = self.proto
         assert proto is not None
         connection = proto.connection
+        if not proto.negotiated.holdtime:
+            connection.keep_alive()
         self.reactor.met.add(self.address)
         dynamic = self.address in self.reactor.dynamic
         up = Up(self.address, connection.local, dynamic, proto.received_open, proto.sent_open)
