@@ -145,8 +145,8 @@ async def test_what_routerd_has_is_untouched_whenever_frr_starts_and_ends(
     end: signal.Signals,
 ) -> None:
     """zebra takes all routes of protocol bgp that it finds at its start for its own leftovers, and removes them if it
-    knows their nexthop ids. It ignores those of routerd's range. To a prefix that both have it replaces the route, and
-    may remove what routerd wrote there meanwhile: that route, and the group it owns, are not looked at."""
+    knows their nexthop ids. It ignores those of routerd's range. To a prefix that both have it replaces the route,
+    and may remove what routerd wrote there meanwhile: that route, and the group it owns, are not looked at."""
     daemon.start()
     await announce(network, clients)
     await is_right(network)

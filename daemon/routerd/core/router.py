@@ -93,6 +93,7 @@ class Router:
         self._introduced_at: float | None = None
         self._adoption_ends: float | None = None
         self._drains_at = now
+        self._silent_since: dict[Gateway, float] = {}
         self._leading: dict[Gateway, set[str]] | None = None
         """Who leads to a gateway, while nothing but the end of sessions comes: it may be that of all at once."""
 
@@ -285,6 +286,8 @@ class Router:
         }
         gone = [gateway for gateway in unwanted if gateway.address not in named]
         self.health.forget(gone)
+        for gateway in gone:
+            self._silent_since.pop(gateway, None)
         self.fib.forget(gone)
 
     def _drain(self) -> None:
@@ -298,16 +301,23 @@ class Router:
 
     def _neighbour(self, gateway: Gateway, now: float, *, alive: bool) -> list[Effect]:
         """A silent node is dead, whatever its session or graceful restart says, until it answers again."""
-        fields: dict[str, str | int | float | bool | None] = {"gateway": format_address(gateway.address)}
+        peers = [peer.name for peer in self.rib.peers.values() if gateway in self.rib.gateways_of(peer)]
+        fields: dict[str, str | int | float | bool | None] = {
+            "gateway": format_address(gateway.address),
+            "interface": self.rib.nexthops.name_of(gateway.ifindex),
+            "peer": ", ".join(peers),
+        }
         if alive:
             if gateway not in self.health.having(Reason.SILENT):
                 return []
             if not any(p.session is not None and gateway in self.rib.gateways_of(p) for p in self.rib.peers.values()):
                 self.health.add(Reason.RESTARTED, [gateway])
             self.fib.restore(self.health.remove(Reason.SILENT, [gateway]))
+            self._silent_since.pop(gateway, None)
             return [*self._plan(now), Event("neighbour answers again", fields)]
         if gateway in self.health.having(Reason.SILENT):
             return []
+        self._silent_since[gateway] = now
         failed = self._fail(Reason.SILENT, [gateway])
         self.fib.settle([gateway])  # nobody waits for it after a restart
         return [*failed, *self._settle(now, quiet=False), Event("neighbour is silent", fields, level="warning")]
@@ -343,6 +353,10 @@ class Router:
         peer = self.rib.peers.get(down.peer)
         current = peer is not None and peer.session is not None and peer.session.generation == down.generation
         gateways = self.rib.gateways_of(peer) if peer is not None and current else set()
+        if silent := gateways & self._silent_since.keys():
+            seconds = now - min(self._silent_since[gateway] for gateway in silent)
+            why = f"{down.reason}; its link layer had not answered for {seconds:.1f} s"
+            down = replace(down, reason=why)
         self.rib.session_down(down, now)
         if peer is None or not current or peer.deadline is not None:
             return []

@@ -27,6 +27,7 @@ from routerd.core.message import (
     Identify,
     Input,
     InspectGroups,
+    KeepPlace,
     Program,
     Refresh,
     Resync,
@@ -176,6 +177,8 @@ class Engine:
                     log.warning("session closed", peer=peer, reason=reason)
                     if generation := self._codecs.generation(peer):
                         self._speaker.close(peer, generation, code, subcode, reason)
+                case KeepPlace(peer=peer, on=on):
+                    self._speaker.keep_place(peer, on=on)
                 case Identify():
                     self.identify.set()
                 case InspectGroups(ids=ids):

@@ -134,6 +134,11 @@ class NexthopTable:
             return None if link is None else Resolution((Gateway(usable, link),), 0)
         return self._way(usable)[1]
 
+    def name_of(self, index: int) -> str:
+        """Return the name of the interface with this index, the index if it has gone."""
+        interface = self.interfaces.get(index)
+        return str(index) if interface is None else interface.name
+
     def reaches(self, gateway: Gateway) -> bool:
         """Tell whether anything leads to a gateway: a route, or its link alone."""
         if gateway.address[:2] == _LINK_LOCAL or gateway in self.onlink:

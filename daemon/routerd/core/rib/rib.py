@@ -20,6 +20,7 @@ from routerd.core.message import (
     Gateway,
     Identify,
     Interface,
+    KeepPlace,
     KernelGroup,
     KernelNexthop,
     NexthopChange,
@@ -128,6 +129,7 @@ class Rib:
                 {"peer": peer.name, "address": up.peer, "asn": up.received.asn, "group": peer.group_name},
             )
         )
+        self._keep_place(peer, on=False)
         told = self.adj_ribs_out.start(peer, self._next_hops(peer, up))
         if self.deferring and peer.group.graceful_restart and "learned" in peer.group.advertise:
             self._deferred[peer.address] = told.end_of_rib
@@ -154,6 +156,7 @@ class Rib:
         else:
             peer.adj_rib_in.purge()
             self._forget(peer)
+        self._keep_place(peer, on=peer.deadline is not None)
         self.effects.append(
             Event(
                 "peer down",
@@ -184,6 +187,7 @@ class Rib:
                 peer.router_restarted = True
                 self.deferring = True
                 self._hold(peer, peer.group.stale_time, now)
+                self._keep_place(peer, on=True)
             elif peer.deadline is not None:
                 self._hold(peer, peer.patience, now)
 
@@ -191,6 +195,11 @@ class Rib:
         """Keep what is stale of a peer so long from now on, or from when nodes can dial in."""
         peer.patience = seconds
         peer.deadline = now + seconds if self.listening else math.inf
+
+    def _keep_place(self, peer: Peer, *, on: bool) -> None:
+        """A range has room for a peer of it that may return, and for no other one in its place."""
+        if peer.last is not None and peer.last.dynamic:
+            self.effects.append(KeepPlace(peer.address, on))
 
     def said_all(self, peer: Peer) -> None:
         """A peer has announced all that it will: what is stale still goes."""
@@ -237,6 +246,7 @@ class Rib:
         peer.pending_eor = frozenset()
         if peer.session is None:
             self._forget(peer)
+            self._keep_place(peer, on=False)
         if not peer.adj_rib_in.stale:
             return
         self.effects.append(

@@ -222,9 +222,13 @@ class Peer(ExaPeer):  # type: ignore[misc]
         standing = self.proto.opened
         if not self.established():
             return opened.router_id >= standing.router_id
-        theirs = standing.graceful_restart
-        helped = self.neighbor["capability"]["graceful-restart"] and theirs is not None and theirs.families
-        return bool(helped) and (opened.asn, opened.router_id) == (standing.asn, standing.router_id)
+        return self._helped and (opened.asn, opened.router_id) == (standing.asn, standing.router_id)
+
+    @property
+    def _helped(self) -> bool:
+        """Whether graceful restart is negotiated for some family."""
+        theirs = None if self.proto is None else self.proto.opened.graceful_restart
+        return bool(self.neighbor["capability"]["graceful-restart"] and theirs is not None and theirs.families)
 
     def probe(self, now: float) -> bool:
         """Have the node's kernel prove that it has the session: send a KEEPALIVE, unless one went out this second."""
@@ -334,6 +338,8 @@ class Peer(ExaPeer):  # type: ignore[misc]
 
     def _reset(self, message: str = "", error: Any = "") -> None:
         if self.address in self.reactor.dynamic:
+            if self.established() and self._helped:
+                self.reactor.keep_place(self.address, on=True)  # until the parent says otherwise
             self._restart = False
             self._teardown = 6
             self.reactor.forget(self)
