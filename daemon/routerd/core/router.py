@@ -464,6 +464,7 @@ class Router:
         down = {gateway for gateway in known if gateway.ifindex not in up}
         if fallen := down.difference(self.health.having(Reason.LINK_DOWN)):
             fallen &= self._restarting()  # as long as the ways to them are known
+        self.rib.links_changed(dump.interfaces)
         different, changes = self.rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
         effects = self._fail(Reason.LINK_DOWN, down)
         self.health.add(Reason.RESTARTED, fallen)

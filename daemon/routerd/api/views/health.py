@@ -14,6 +14,7 @@ from routerd.api.views.problems.first import SHOWN, first
 from routerd.api.views.problems.host import host as host_problems
 from routerd.api.views.problems.refusals import matters, refused
 from routerd.api.views.problems.shadows import diverted, hollowed, shadowed
+from routerd.api.views.problems.vanished import vanished
 from routerd.core.gateway_health import Reason
 from routerd.core.message import Diversion, HostState
 from routerd.core.rib.peer import Peer
@@ -57,6 +58,7 @@ def status(
         if matters(router, each, now):
             reasons.pop(each["address"], None)  # a problem of its own says more
     problems = [*notes, *_problems(router, speaker, sysctls, reasons), *host_problems(router, host)]
+    problems += [*vanished(router, now)]
     problems += [*refused(router, refusals, now), *dropped(router, drops, now), *diverted(diversions)]
     sets = list(router.rib.loc_rib.sets())
     return StatusView(

@@ -25,7 +25,8 @@ class Peer:
     What is stale goes at `deadline`, `patience` seconds after its clock began; infinity while the clock stands,
     because no node can dial in. `router_restarted` tells that the session ended by no fault of the node. `addresses`
     are that of the session and those that the operator named besides. `to_refresh` is what the peer has asked for by
-    ROUTE-REFRESH and not heard yet, `refreshed` when it heard an answer last.
+    ROUTE-REFRESH and not heard yet, `refreshed` when it heard an answer last. `lost_with` names the interface that
+    went down with the peer behind it, until one of the two is back: the interface in time, or else the peer.
     """
 
     def __init__(self, address: str, name: str, group_name: str, group: PeerGroup, now: float) -> None:
@@ -51,6 +52,7 @@ class Peer:
         self.to_refresh: set[Family] = set()
         self.deadline: float | None = None
         self.patience = 0.0
+        self.lost_with = ""
         self.router_restarted = False
         self._paths: Memo[Attributes, tuple[Path, Reject]] = Memo(_PATHS_LIMIT)
 
@@ -79,7 +81,7 @@ class Peer:
         ):
             self._paths.clear()
         self.session = self.last = up
-        self.since, self.reason, self.heard = now, "", None
+        self.since, self.reason, self.heard, self.lost_with = now, "", None, ""
         self.sessions += 1
         self.pending_eor = up.received.families & up.sent.families
 

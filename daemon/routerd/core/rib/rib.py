@@ -42,7 +42,7 @@ from routerd.core.rib.nexthop import NexthopTable, Resolution
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.policy import PrefixFilter, Reject, check_attributes
 from routerd.core.rib.update_group import Bests
-from routerd.core.route import LOCAL, Address, Attributes, Family, Path, Prefix, parse_address, parse_prefix
+from routerd.core.route import LOCAL, Address, Attributes, Family, Path, Prefix, contains, parse_address, parse_prefix
 
 PURGE_SLICE = 4096
 FORGET_AFTER = 3600.0
@@ -272,7 +272,9 @@ class Rib:
         gone = [
             peer.address
             for peer in away
-            if peer.packed not in kept and (not peer.sessions or now - peer.since > FORGET_AFTER)
+            if peer.packed not in kept
+            and (not peer.sessions or now - peer.since > FORGET_AFTER)
+            and not self.is_down(peer.lost_with)
         ]
         for address in gone:
             del self.peers[address]
@@ -399,6 +401,29 @@ class Rib:
                 level="warning",
             )
         )
+
+    def is_down(self, interface: str) -> bool:
+        """Tell whether a peer was lost with an interface of this name, which is still down or gone."""
+        return bool(interface) and all(i.name != interface or not i.up for i in self.nexthops.interfaces.values())
+
+    def links_changed(self, interfaces: Iterable[Interface]) -> None:
+        """Note which peers go down with a link, before `network_changed` forgets the ways to them. A link that is
+        back in time has cost no session."""
+        up = {interface.index: interface for interface in interfaces if interface.up}
+        before = self.nexthops.interfaces.values()
+        fallen = [link for link in before if link.up and link.index not in up]
+        risen = {link.name for index, link in up.items() if not self.nexthops.is_up(index)}
+        if not fallen and not risen:
+            return
+        for peer in self.peers.values():
+            if peer.session is None:
+                continue
+            ways = {gateway.ifindex for gateway in self.gateways_of(peer)}
+            behind = (i for i in fallen if i.index in ways or any(contains(n, peer.packed) for n in i.networks))
+            if (link := next(behind, None)) is not None:
+                peer.lost_with = link.name
+            elif peer.lost_with in risen:
+                peer.lost_with = ""
 
     def network_changed(
         self,
