@@ -261,7 +261,11 @@ class Peer(ExaPeer):  # type: ignore[misc]
         if self.proto is None:
             return
         connection = self.proto.connection
-        connection.queue(data)
+        try:
+            connection.queue(data)
+        except MemoryError:
+            self.cease(Notify(6, 8, b""), "out of memory for what it is to hear")
+            return
         self._report_taken()
         if connection.unsent > MAX_OUTPUT:
             self.cease(Notify(6, 8, b""))
