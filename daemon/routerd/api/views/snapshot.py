@@ -6,8 +6,7 @@ Counts come from the path sets, of which there are few, and never from a walk ov
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Collection, Iterator
 
 from routerd.api.models import (
     FamilyCounts,
@@ -21,6 +20,7 @@ from routerd.api.models import (
     RouteView,
 )
 from routerd.api.views import forwarding, groups
+from routerd.api.views.order import in_order
 from routerd.core.gateway_health import Reason
 from routerd.core.rib.decision import Decision, is_leaving
 from routerd.core.rib.foreign import network_of
@@ -200,20 +200,27 @@ def fib(router: Router, unwritten: int) -> FibView:
 
 
 def routes(router: Router, offset: int, limit: int, peer: str | None = None) -> RoutesView | None:
-    """Return a page of prefixes in the order they were learned; `peer` (name or address) keeps only its own. None if
-    there is no such peer."""
+    """Return a page of prefixes, as `in_order` sorts them; `peer` (name or address) keeps only its own. None if there
+    is no such peer."""
     loc_rib = router.rib.loc_rib
     if peer is None:
-        page = islice(loc_rib.table.items(), offset, offset + limit)
-        return RoutesView(total=len(loc_rib.table), routes=[_route(router, *row) for row in page])
+        return _page(router, loc_rib.table, offset, limit)
     addresses = {p.address for p in router.rib.peers.values() if peer in (p.name, p.address)}
     addresses |= {LOCAL} if peer == LOCAL else set()
     if not addresses:
         return None
     mine = {paths for paths in loc_rib.sets() if any(path.peer in addresses for path in paths.paths)}
-    rows = (row for row in loc_rib.table.items() if row[1] in mine)
-    page = islice(rows, offset, offset + limit)
-    return RoutesView(total=sum(paths.users for paths in mine), routes=[_route(router, *row) for row in page])
+    return _page(router, [prefix for prefix, paths in loc_rib.table.items() if paths in mine], offset, limit)
+
+
+def _page(router: Router, prefixes: Collection[Prefix], offset: int, limit: int) -> RoutesView:
+    made = in_order(prefixes, offset, limit)
+    while True:
+        try:
+            next(made)
+        except StopIteration as end:
+            rows = [_route(router, prefix, router.rib.loc_rib.paths_of(prefix)) for prefix in end.value]
+            return RoutesView(total=len(prefixes), routes=rows)
 
 
 def _route(router: Router, prefix: Prefix, paths: PathSet) -> RouteView:
