@@ -34,7 +34,6 @@ router bgp 65001
  bgp graceful-restart restart-time 20
  bgp graceful-restart preserve-fw-state
  neighbor {ROUTER} remote-as 65000
- neighbor {ROUTER} update-source {node(0)}
  neighbor {ROUTER} timers connect 1
  {{neighbor}}
  address-family ipv4 unicast
@@ -249,7 +248,7 @@ async def test_route_refresh_is_negotiated_beside_graceful_restart(
 ) -> None:
     """exabgp#1371: the capability was in the log, and not in the OPEN."""
     frr = speaker("bgpd")
-    frr.start(FRR.format(neighbor="", family=f"neighbor {ROUTER} soft-reconfiguration inbound"))
+    frr.start(FRR.format(neighbor="", family=""))
     await network.has(VIP, 0)
     shown = _neighbor(frr)["neighborCapabilities"]
     assert "advertisedAndReceived" in str(shown["routeRefresh"])
