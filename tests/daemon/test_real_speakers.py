@@ -103,14 +103,13 @@ class Speaker:
         if not installed(name):
             pytest.skip(f"{name} is not installed")
         self.name = name
-        self.directory = directory / "speaker"
-        self.directory.mkdir()
+        self.directory = directory
         self._nodes = network.nodes
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, text: str, *options: str) -> None:
         shown = [*command(self.name, self.directory, text), *options]
-        with (self.directory / "output").open("a") as output:
+        with (self.directory / "speaker.log").open("a") as output:
             self._process = self._nodes.spawn(*shown, stdout=output, stderr=output)
 
     def kill(self) -> None:
@@ -320,6 +319,7 @@ async def test_what_an_operator_writes_into_a_shutdown_is_shown(
     await becomes(lambda: daemon.peer(0)["reason"] != "")
     reason = daemon.peer(0)["reason"]
     assert re.match(r"NOTIFICATION 6/(2|9) received", reason)
+    assert text in reason or not text.isprintable()
     assert "\x1b" not in reason + daemon.log.read_text()
     assert daemon.status()["speaker"]["restarts"] == 0
 

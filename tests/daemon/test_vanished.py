@@ -42,6 +42,7 @@ async def test_nodes_that_go_with_their_link_are_a_problem_while_it_is_down_and_
     told = f"it is down, and 2 nodes ({node(0)}, {node(1)}) are behind it"
     await becomes(lambda: daemon.problems().get("interface eth0"), told)
     await becomes(lambda: [peer["state"] for peer in daemon.get("/v1/peers")], ["waiting"] * 2)
+    assert all(peer["reason"].endswith("; interface eth0 had gone down") for peer in daemon.get("/v1/peers"))
     found = daemon.problems()
     assert found["interface eth0"] == told
     assert found[RANGE].startswith(f"no node is left there: 2 nodes ({node(0)}, {node(1)}) had sessions, the last ")

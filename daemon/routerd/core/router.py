@@ -355,8 +355,9 @@ class Router:
         gateways = self.rib.gateways_of(peer) if peer is not None and current else set()
         if silent := gateways & self._silent_since.keys():
             seconds = now - min(self._silent_since[gateway] for gateway in silent)
-            why = f"{down.reason}; its link layer had not answered for {seconds:.1f} s"
-            down = replace(down, reason=why)
+            down = replace(down, reason=f"{down.reason}; its link layer had not answered for {seconds:.1f} s")
+        elif current and peer is not None and peer.lost_with:
+            down = replace(down, reason=f"{down.reason}; interface {peer.lost_with} had gone down")
         self.rib.session_down(down, now)
         if peer is None or not current or peer.deadline is not None:
             return []
