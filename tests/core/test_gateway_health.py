@@ -11,6 +11,7 @@ from routerd.core.message import (
     Gateway,
     GroupLost,
     NeighbourState,
+    Notification,
     Operation,
     Program,
     RouteChange,
@@ -214,3 +215,32 @@ def test_the_routes_of_a_link_go_before_it_says_that_it_is_down() -> None:
     simulation.settle()
     assert not simulation.router.health.out
     assert simulation.fib() == {VIP: [A, B]}
+
+
+def test_the_log_says_whose_silence_ended_a_session_and_for_how_long() -> None:
+    simulation = Simulation()
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, VIP)
+    simulation.settle()
+    simulation.take(NeighbourState(GATEWAY_A, False))
+    (silent,) = [event for event in simulation.events if event.name == "neighbour is silent"]
+    assert silent.fields == {"gateway": A, "interface": "nodes10", "peer": A}
+    simulation.advance(7.25)
+    simulation.down(A, Notification(True, 4, 0))
+    simulation.down(B)
+    told = [event.fields["reason"] for event in simulation.events if event.name == "peer down"]
+    why = "connection lost"
+    assert told == [f"{why}; its link layer had not answered for 7.2 s", why]
+    assert simulation.router.rib.peers[A].reason == told[0]
+
+
+def test_a_silence_that_is_over_is_not_told() -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    simulation.announce(A, VIP)
+    simulation.settle()
+    for alive in (False, True):
+        simulation.take(NeighbourState(GATEWAY_A, alive))
+    simulation.down(A)
+    assert simulation.router.rib.peers[A].reason == "connection lost"

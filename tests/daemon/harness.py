@@ -53,12 +53,16 @@ group = "nodes"
 T = TypeVar("T")
 
 
-async def becomes(probe: Callable[[], T], wanted: object = None, seconds: float = 10.0) -> T:
-    """Wait until `probe` answers `wanted` (None: anything that is true) and return its answer."""
+TRUE: Any = type("True", (), {"__repr__": lambda self: "something true"})()
+"""What `becomes` waits for unless told otherwise. None is an answer like any other: a `get` that found nothing."""
+
+
+async def becomes(probe: Callable[[], T], wanted: object = TRUE, seconds: float = 10.0) -> T:
+    """Wait until `probe` answers `wanted`, or with `TRUE` anything that is true, and return its answer."""
     deadline = time.monotonic() + seconds
     while True:
         found = probe()
-        if found == wanted or (wanted is None and found):
+        if found if wanted is TRUE else found == wanted:
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: found {found!r}, wanted {wanted!r}")

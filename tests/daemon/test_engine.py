@@ -9,12 +9,15 @@ import pytest
 import structlog
 
 from routerd.config.model import FibSection
-from routerd.core.message import Settle
+from routerd.core.message import Advertise, SessionDown, SessionUp, Settle
 from routerd.core.router import Router
 from routerd.kernel.writer import KernelWriter
 from routerd.service.engine import Engine
+from routerd.session.codecs import Codecs
+from routerd.session.frames import RawUpdate
 from routerd.session.speaker import Speaker
-from tests.support.core import CONFIG, parse
+from tests.support import bgp
+from tests.support.core import CONFIG, opened, parse
 from tests.support.netns import Namespace, needs_root, router
 
 __all__ = ["router"]
@@ -37,5 +40,47 @@ async def test_a_caller_that_lives_with_an_error_does_not_keep_a_broken_engine_a
             engine.take(Settle())
         with pytest.raises(OSError, match="no memory"):
             await asyncio.wait_for(engine.write_out(), 5)
+        engine.finish()
+        writer.close()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("a bug")])
+@pytest.mark.parametrize("method", ["decode", "encode"])
+async def test_what_cannot_be_read_or_said_costs_that_peer_its_session_alone(
+    router: Namespace, monkeypatch: pytest.MonkeyPatch, method: str, error: Exception
+) -> None:
+    closed: list[tuple[str, int, int, int]] = []
+    config = parse(CONFIG)
+    bad, good = "192.168.10.101", "192.168.10.102"
+    working = getattr(Codecs, method)
+
+    def breaks(self: Codecs, given: RawUpdate | Advertise) -> object:
+        if given.peer == bad:
+            raise error
+        return working(self, given)
+
+    with router.enter():
+        writer = KernelWriter(FibSection())
+        speaker = Speaker(config, log=structlog.get_logger())
+        monkeypatch.setattr(speaker, "is_up", lambda generation: True)
+        monkeypatch.setattr(speaker, "close", lambda *what: closed.append(what[:4]))
+        engine = Engine(config, Router(config, 0.0), writer, speaker)
+        monkeypatch.setattr(Codecs, method, breaks)
+        ups = [
+            SessionUp(peer, generation, "192.168.10.200", opened(65001, peer), opened(65000, "192.168.10.200"))
+            for generation, peer in enumerate((bad, good), 1)
+        ]
+        if method == "encode" and not isinstance(error, MemoryError):
+            with pytest.raises(ValueError, match="a bug"):  # it may be anything that the core has done
+                engine.hear(ups[0])
+        else:
+            for up in ups:
+                engine.hear(up)
+                engine.hear(RawUpdate(up.peer, up.generation, bgp.end_of_rib()[19:]))
+            assert {peer: (generation, code, sub) for peer, generation, code, sub in closed} == {bad: (1, 6, 8)}
+            engine.hear(SessionDown(bad, 1, "closed"))
+            peers = engine.router.rib.peers
+            assert (peers[bad].session, peers[good].session) == (None, ups[1])
+            await asyncio.sleep(0)
         engine.finish()
         writer.close()

@@ -188,3 +188,18 @@ async def test_an_address_that_moves_to_another_host_is_no_longer_the_nodes(
 
 def mac(host: Namespace, interface: str) -> str:
     return str(host.ip_json("link", "show", "dev", interface)[0]["address"])
+
+
+async def test_a_link_local_next_hop_needs_ipv6_on_the_link_of_the_session(
+    daemon: Routerd, network: Network, clients: list[Client]
+) -> None:
+    peer, local = await dial(network, clients, node(0)), link_local(network.nodes)
+    peer.send(reach(local))
+    await becomes(lambda: network.legs(VIP6), {local})
+    network.router.sysctl(net__ipv6__conf__eth0__disable_ipv6=1)
+    told = f"1 prefixes are not in the FIB: nothing leads to their next hop {local}"
+    await becomes(lambda: told in {problem["what"] for problem in daemon.status()["problems"]})
+    assert "kernel refused" not in daemon.log.read_text()
+    assert network.legs(VIP6) == set()
+    network.router.sysctl(net__ipv6__conf__eth0__disable_ipv6=0)
+    await becomes(lambda: network.legs(VIP6), {local})

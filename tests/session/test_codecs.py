@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from routerd.core.message import Advertise, SessionUp
-from routerd.core.route import Attributes, Family, parse_address, parse_prefix
+from routerd.core.route import Attributes, Family, Prefix, parse_address, parse_prefix
+from routerd.core.withheld import KEPT, TooLarge
 from routerd.session.codecs import Codecs
 from tests.support.core import opened, sequence
 
@@ -36,3 +39,59 @@ def test_a_session_that_is_over_has_no_codec() -> None:
     assert made.generation("10.0.0.2") == 1
     made.down("10.0.0.2", 1)
     assert made.generation("10.0.0.2") == 0
+
+
+LIMIT = 4096
+
+
+def path(asns: int) -> tuple[tuple[Attributes, tuple[Prefix, ...]], ...]:
+    """Return a route with so many AS numbers: 4 octets each."""
+    return ((replace(ROUTES[0][0], as_path=sequence(*range(65001, 65001 + asns))), (PREFIX,)),)
+
+
+def largest() -> int:
+    """How many AS numbers a route may have that just fits into a message."""
+    made = codecs(("10.0.0.2", 65001))
+    for asns in range(LIMIT // 4, 0, -1):
+        made.encode(Advertise("10.0.0.2", (), path(asns)))
+        if not made.withheld["10.0.0.2"].routes:
+            return asns
+    raise AssertionError("nothing fits")
+
+
+def test_what_fits_into_no_message_is_withdrawn_and_told_of() -> None:
+    told: list[tuple[str, TooLarge]] = []
+    made = Codecs(lambda peer, found: told.append((peer, found)))
+    for generation, peer in enumerate(("10.0.0.2", "10.0.0.3"), 1):
+        made.up(SessionUp(peer, generation, "10.0.0.1", opened(65001, peer), opened(65000, "10.0.0.1")))
+    most = largest()
+    fits, larger = path(most), path(most + 1)
+    for peer in ("10.0.0.2", "10.0.0.3"):  # the second one is given what was encoded for the first
+        assert made.encode(Advertise(peer, (), fits))
+        assert told == [] or peer == "10.0.0.3"
+        assert made.encode(Advertise(peer, (), larger)) == made.encode(Advertise(peer, (PREFIX,)))
+    (first, found), (second, again) = told
+    assert (first, second, found) == ("10.0.0.2", "10.0.0.3", again)
+    assert found.prefixes == (PREFIX,)
+    assert found.octets > found.limit == LIMIT
+
+
+def test_what_is_withheld_is_known_as_long_as_it_is() -> None:
+    made = codecs(("10.0.0.2", 65001))
+    for end in (Advertise("10.0.0.2", (PREFIX,)), Advertise("10.0.0.2", (), ROUTES)):
+        made.encode(Advertise("10.0.0.2", (), path(1100)))
+        assert list(made.withheld["10.0.0.2"].routes) == [PREFIX]
+        made.encode(end)
+        assert not made.withheld["10.0.0.2"].routes
+    made.encode(Advertise("10.0.0.2", (), path(20_000)))
+    assert made.withheld["10.0.0.2"].routes[PREFIX].octets == 0  # more than an attribute may have
+    made.down("10.0.0.2", 1)
+    assert made.withheld == {}
+
+
+def test_what_is_remembered_of_what_is_withheld_is_bounded() -> None:
+    made = codecs(("10.0.0.2", 65001))
+    many = tuple(parse_prefix(f"10.{i >> 8}.{i & 255}.0/24") for i in range(KEPT + 1))
+    made.encode(Advertise("10.0.0.2", (), ((path(1100)[0][0], many),)))
+    assert len(made.withheld["10.0.0.2"].routes) == KEPT
+    assert made.withheld["10.0.0.2"].beyond

@@ -8,6 +8,7 @@ import pytest
 
 from routerd.core.message import Advertise, SessionUp
 from routerd.core.route import Attributes, Family, Prefix, parse_address, parse_prefix, weight
+from routerd.core.withheld import TooLarge
 from routerd.session import outbox as module
 from routerd.session.codecs import Codecs
 from routerd.session.encode import UpdateEncoder
@@ -81,7 +82,7 @@ def test_a_piece_is_encoded_once_for_all_that_hear_it(monkeypatch: pytest.Monkey
     calls: list[int] = []
     encode = UpdateEncoder.routes
 
-    def counted(self: UpdateEncoder, change: Advertise) -> bytes:
+    def counted(self: UpdateEncoder, change: Advertise) -> tuple[bytes, tuple[TooLarge, ...]]:
         calls.append(1)
         return encode(self, change)
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import signal
 import socket
+import subprocess
+from contextlib import AsyncExitStack
 
 import pytest
 
 from routerd.core.message import Notification, RouteRefresh, SessionDown, SessionUp, SpeakerDown
 from routerd.core.route import Family
+from routerd.session.exabgp.peer import CONFIRM_WAIT
 from routerd.session.frames import RawUpdate
 from tests.session.harness import ROUTER_AS, Running, configuration, free_port, speaking
 from tests.support import bgp
@@ -115,6 +119,39 @@ async def test_hold_timer_expiry_is_a_notification_sent() -> None:
         )
         assert (await node.expect(bgp.NOTIFICATION))[1][:2] == b"\4\0"
         await node.close()
+
+
+async def test_a_peer_that_never_confirms_the_session_does_not_stay() -> None:
+    """RFC 4271 gives OpenConfirm the hold timer alone, and with a hold time of 0 none."""
+    silent = {"127.0.1.1": 0, "127.0.1.2": 3, "127.0.1.3": 90, "127.0.1.4": 65535}
+    ranges = [{"range": "127.0.1.0/24", "group": "nodes", "limit": len(silent)}]
+    config = configuration(free_port(), {"hold_time": 65535}, peers=[], dynamic_peers=ranges)
+    async with speaking(config) as running, AsyncExitStack() as stack:
+        nodes: list[bgp.Client] = []
+        for source, hold in silent.items():
+            node = await bgp.connect("127.0.0.1", running.port, source=source, hold=hold)
+            nodes.append(await stack.enter_async_context(node))
+            node.introduce()
+            await node.expect(bgp.KEEPALIVE)
+        for node in nodes:
+            assert (await node.expect(bgp.NOTIFICATION, CONFIRM_WAIT + 5))[1][:2] == b"\4\0"
+            await node.closed()
+        await running.until(lambda: len(running.speaker.state.refusals) == len(silent))
+        for refusal in running.speaker.state.refusals:
+            assert re.search(r"\(no KEEPALIVE within \d+ s of the OPENs\)$", refusal.reason), refusal
+        assert running.all(SessionUp) == []
+        await (await dial(running, "127.0.1.9")).close()  # there is room again
+
+
+@pytest.mark.skipif(shutil.which("ss") is None, reason="needs ss")
+async def test_without_a_hold_timer_tcp_finds_out_that_a_peer_is_gone() -> None:
+    async with speaking(configuration(free_port())) as running, await dial(running, hold=0):
+        show = ["ss", "-Htno", "sport", f"{running.port}"]
+
+        def shown() -> str:
+            return subprocess.run(show, capture_output=True, text=True, check=True).stdout
+
+        await running.until(lambda: "timer:(keepalive" in shown())
 
 
 async def test_notification_received_is_reported_with_its_data() -> None:

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -19,6 +20,7 @@ from routerd.core.route import Family, parse_address
 from routerd.session import frames
 from routerd.session.channel import Channel
 from routerd.session.exabgp import contract
+from routerd.session.exabgp.pending import Pending
 from routerd.session.open import BAD_BGP_IDENTIFIER, BAD_PEER_AS, OpenError, decode_open, judge_open
 from routerd.session.speaker import Speaker
 from routerd.session.text import neighbor_text, speaker_text
@@ -275,3 +277,41 @@ def test_no_module_of_exabgp_asks_the_wall_clock() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+class Newcomer:
+    """A connection whose OPEN has come."""
+
+    peer = "10.0.0.2"
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def fd(self) -> int:
+        return -1 if self.closed else 7
+
+    def peek(self) -> tuple[int, bytes]:
+        return 1, b"an OPEN"
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("where", ["judge", "admit"])
+def test_a_newcomer_for_whom_there_is_no_memory_is_given_up_alone(where: str) -> None:
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    def nothing(*_: object) -> None:
+        return None
+
+    refused: list[tuple[int, int]] = []
+    calls = dict.fromkeys(("poll", "unpoll", "judge", "admit", "peer_at"), nothing) | {where: no_memory}
+    reactor = SimpleNamespace(refuse=lambda _, notify, __: refused.append((notify.code, notify.subcode)), **calls)
+    reactor.judge = no_memory if where == "judge" else lambda *_: SimpleNamespace()
+    pending, newcomer = Pending(reactor), Newcomer()
+    pending.add(newcomer, 0.0)  # type: ignore[arg-type]
+    pending.turn([7], 1.0)
+    assert newcomer.closed
+    assert 7 not in pending
+    assert refused == ([(6, 8)] if where == "judge" else [])  # one that was let in has no word of ours yet

@@ -115,7 +115,7 @@ def groups(socket: str, as_json: bool) -> int:
 def routes(socket: str, as_json: bool, peer: str | None, limit: int, offset: int) -> int:
     """The Loc-RIB, a row a prefix.
 
-    In the order in which they were learned.
+    IPv4 first, then by address and length.
     """
     _ask(socket, as_json, render.routes, "/v1/routes", offset=offset, limit=limit, peer=peer)
     return 0

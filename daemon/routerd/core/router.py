@@ -93,6 +93,7 @@ class Router:
         self._adoption_ends: float | None = None
         self._drains_at = now
         self._forgotten_at: tuple[int, int] | None = None
+        self._silent_since: dict[Gateway, float] = {}
 
     @property
     def busy(self) -> bool:
@@ -269,6 +270,8 @@ class Router:
         abandoned = [gateway for gateway in self.health.out if not self.rib.leads.names(gateway.address)]
         gone = [gateway for gateway in abandoned if not self.fib.groups.having(gateway)]
         self.health.forget(gone)
+        for gateway in gone:
+            self._silent_since.pop(gateway, None)
         self.fib.forget(gone)
         if len(gone) == len(abandoned):
             self._forgotten_at = version
@@ -284,16 +287,23 @@ class Router:
 
     def _neighbour(self, gateway: Gateway, now: float, *, alive: bool) -> list[Effect]:
         """A silent node is dead, whatever its session or graceful restart says, until it answers again."""
-        fields: dict[str, str | int | float | bool | None] = {"gateway": format_address(gateway.address)}
+        peers = [peer.name for peer in self.rib.peers.values() if gateway in self.rib.gateways_of(peer)]
+        fields: dict[str, str | int | float | bool | None] = {
+            "gateway": format_address(gateway.address),
+            "interface": self.rib.nexthops.name_of(gateway.ifindex),
+            "peer": ", ".join(peers),
+        }
         if alive:
             if gateway not in self.health.having(Reason.SILENT):
                 return []
             if not self.rib.leads.speaking([gateway]):
                 self.health.add(Reason.RESTARTED, [gateway])
             self.fib.restore(self.health.remove(Reason.SILENT, [gateway]))
+            self._silent_since.pop(gateway, None)
             return [*self._plan(now), Event("neighbour answers again", fields)]
         if gateway in self.health.having(Reason.SILENT):
             return []
+        self._silent_since[gateway] = now
         failed = self._fail(Reason.SILENT, [gateway])
         self.fib.settle([gateway])  # nobody waits for it after a restart
         return [*failed, *self._settle(now, quiet=False), Event("neighbour is silent", fields, level="warning")]
@@ -319,6 +329,11 @@ class Router:
         peer = self.rib.peers.get(down.peer)
         current = peer is not None and peer.session is not None and peer.session.generation == down.generation
         gateways = self.rib.gateways_of(peer) if peer is not None and current else frozenset[Gateway]()
+        if silent := gateways & self._silent_since.keys():
+            seconds = now - min(self._silent_since[gateway] for gateway in silent)
+            down = replace(down, reason=f"{down.reason}; its link layer had not answered for {seconds:.1f} s")
+        elif current and peer is not None and peer.lost_with:
+            down = replace(down, reason=f"{down.reason}; interface {peer.lost_with} had gone down")
         self.rib.session_down(down, now)
         if peer is None or not current or peer.deadline is not None:
             return []
@@ -415,6 +430,7 @@ class Router:
         down = {gateway for gateway in known if gateway.ifindex not in up}
         if fallen := down.difference(self.health.having(Reason.LINK_DOWN)):
             fallen &= self.rib.restarting(fallen)  # as long as the ways to them are known
+        self.rib.links_changed(dump.interfaces)
         different, changes = self.rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
         effects = self._fail(Reason.LINK_DOWN, down)
         self.health.add(Reason.RESTARTED, fallen)

@@ -30,6 +30,7 @@ from routerd.api.slices import Slices
 from routerd.api.views import groups, health, kernel, snapshot
 from routerd.api.views.problems.drops import explained
 from routerd.api.views.problems.service import ended_record, unkept_drains, unwritten_log
+from routerd.api.views.problems.withheld import withheld
 from routerd.core.histogram import Histogram
 from routerd.core.message import Drain
 from routerd.core.rib.peer import Peer
@@ -81,6 +82,7 @@ class Answers:
         sysctls = [kernel.sysctl(state) for state in self._settings.read()]
         now = time.monotonic()
         notes = [*self.notes, *unwritten_log(*sink.lost), *unkept_drains(self._drains.unread, self._drains.unstored)]
+        notes += withheld(self._router, self._engine.withheld)
         if self._engine.recorder is not None:
             notes += ended_record(self._engine.recorder.ended)
         return health.status(

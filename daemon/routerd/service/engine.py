@@ -27,6 +27,7 @@ from routerd.core.message import (
     Identify,
     Input,
     InspectGroups,
+    KeepPlace,
     Program,
     Refresh,
     Resync,
@@ -35,7 +36,9 @@ from routerd.core.message import (
     SpeakerDown,
     Update,
 )
+from routerd.core.route import format_prefix
 from routerd.core.router import Router
+from routerd.core.withheld import TooLarge
 from routerd.kernel import lookup
 from routerd.kernel.backlog import Backlog
 from routerd.kernel.bulk import Bulk
@@ -45,7 +48,7 @@ from routerd.service.recording import Recorder
 from routerd.session.codecs import Codecs
 from routerd.session.encode import route_refresh
 from routerd.session.frames import RawUpdate
-from routerd.session.outbox import Outbox
+from routerd.session.outbox import OUT_OF_RESOURCES, Outbox
 from routerd.session.speaker import Speaker
 from routerd.session.update import UpdateError
 
@@ -66,7 +69,7 @@ class Engine:
 
     Events: `wake` is set when the core may have something to do by itself, `resync` when the kernel is to be read,
     `identify` when link-layer addresses are to be found out. `bucket_counts` tells how many buckets of a group lead
-    to which gateway, as last read.
+    to which gateway, as last read; `withheld` what peers do not hear because it does not fit into a message.
     """
 
     def __init__(self, config: Config, router: Router, writer: KernelWriter, speaker: Speaker) -> None:
@@ -81,7 +84,8 @@ class Engine:
         self._idle_timer = config.fib.idle_timer
         self._bulk = Bulk(writer, lambda: loop.call_soon_threadsafe(self._unwritten.set))
         self._backlog = Backlog(writer.write, writer.buckets.took_over, self._bulk)
-        self._codecs = Codecs()
+        self._codecs = Codecs(_tell_withheld)
+        self.withheld = self._codecs.withheld
         self._outbox = Outbox(self._codecs, speaker.send, speaker.close)
         self.bucket_counts = writer.memory.counts
         speaker.taken = self._outbox.taken
@@ -131,6 +135,12 @@ class Engine:
             log.warning("session reset", peer=raw.peer, code=error.code, subcode=error.subcode, reason=str(error))
             self._speaker.close(raw.peer, raw.generation, error.code, error.subcode, str(error))
             return None
+        except Exception as error:
+            # Nothing has been done yet: it costs this peer its session, and nobody else anything.
+            why = "out of memory" if isinstance(error, MemoryError) else f"internal error: {error!r}"
+            log.exception("an UPDATE could not be read", peer=raw.peer, octets=len(raw.body), reason=why)
+            self._speaker.close(raw.peer, raw.generation, *OUT_OF_RESOURCES, why)
+            return None
 
     def take(self, message: Input) -> None:
         """Hand a message to the core and carry out what comes of it; what that brings is handed over afterwards."""
@@ -178,6 +188,8 @@ class Engine:
                     log.warning("session closed", peer=peer, reason=reason)
                     if generation := self._codecs.generation(peer):
                         self._speaker.close(peer, generation, code, subcode, reason)
+                case KeepPlace(peer=peer, on=on):
+                    self._speaker.keep_place(peer, on=on)
                 case Identify():
                     self.identify.set()
                 case InspectGroups(ids=ids):
@@ -246,3 +258,15 @@ class Engine:
             with contextlib.suppress(OSError):  # it has gone meanwhile, and says so by its absence
                 busy[id] = Counter(owner for _, owner, _ in self._writer.buckets.flows(id, self._idle_timer))
         return busy
+
+
+def _tell_withheld(peer: str, found: TooLarge) -> None:
+    prefix = format_prefix(found.prefixes[0])
+    log.warning(
+        "routes are not advertised: their attributes are too large",
+        peer=peer,
+        prefix=prefix,
+        prefixes=len(found.prefixes),
+        octets=found.octets,
+        limit=found.limit,
+    )

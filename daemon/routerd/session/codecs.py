@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from routerd.core.message import Advertise, SessionUp, Update
+from routerd.core.withheld import TooLarge, Withheld
 from routerd.session.encode import UpdateEncoder
 from routerd.session.frames import RawUpdate
 from routerd.session.update import UpdateDecoder
@@ -18,16 +21,24 @@ _Key = tuple[tuple[object, ...], int, int]
 
 
 class Codecs:
-    """A decoder and an encoder for every peer with a session."""
+    """A decoder and an encoder for every peer with a session.
 
-    def __init__(self) -> None:
+    `withheld` is, by peer, what did not fit into messages; `tell` is called with each peer that does not hear it.
+    """
+
+    def __init__(self, tell: Callable[[str, TooLarge], None] = lambda peer, found: None) -> None:
+        self.withheld: dict[str, Withheld] = {}
+        self._tell = tell
         self._codecs: dict[str, tuple[int, UpdateDecoder, UpdateEncoder]] = {}
-        self._encoded: dict[_Key, tuple[Advertise, bytes]] = {}  # the effect keeps its tuples, and so their identity
+        self._encoded: dict[
+            _Key, tuple[Advertise, bytes, tuple[TooLarge, ...]]
+        ] = {}  # the effect keeps its tuples, and so their identity
         self._octets = 0
 
     def up(self, up: SessionUp) -> None:
         """A session came up."""
         external = up.received.asn != up.sent.asn
+        self.withheld.pop(up.peer, None)
         self._codecs[up.peer] = (
             up.generation,
             UpdateDecoder(up.peer, up.generation, up.received, up.sent, external=external),
@@ -38,11 +49,13 @@ class Codecs:
         """A session ended."""
         if self._codecs.get(peer, (0,))[0] == generation:
             del self._codecs[peer]
+            self.withheld.pop(peer, None)
             self._forget()
 
     def clear(self) -> None:
         """All sessions ended."""
         self._codecs.clear()
+        self.withheld.clear()
         self._forget()
 
     def _forget(self) -> None:
@@ -70,10 +83,22 @@ class Codecs:
         key = encoder.kind, id(advertise.withdrawn), id(advertise.announced)
         known = self._encoded.get(key)
         if known is not None:
+            self._note(advertise, known[2])
             return known[1] + encoder.ends(advertise)
-        octets = encoder.routes(advertise)
-        self._encoded[key] = advertise, octets
+        octets, withheld = encoder.routes(advertise)
+        self._note(advertise, withheld)
+        self._encoded[key] = advertise, octets, withheld
         self._octets += len(octets) + _ENTRY
         while self._octets > _REMEMBERED and len(self._encoded) > 1:
             self._octets -= len(self._encoded.pop(next(iter(self._encoded)))[1]) + _ENTRY
         return octets + encoder.ends(advertise)
+
+    def _note(self, advertise: Advertise, found: tuple[TooLarge, ...]) -> None:
+        """Keep what a peer does not hear now, and tell of it."""
+        withheld = self.withheld.get(advertise.peer)
+        if found and withheld is None:
+            withheld = self.withheld[advertise.peer] = Withheld()
+        if withheld is not None:
+            withheld.take(advertise, found)
+        for each in found:
+            self._tell(advertise.peer, each)

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 from routerd.core.memo import Memo
 from routerd.core.message import Advertise, Open
 from routerd.core.route import MAPPED, Address, Attributes, Family, Prefix, weight
+from routerd.core.withheld import TooLarge
 from routerd.session.aspath import needs_as4_path, pack_as_path, two_octet, without_confederation
 from routerd.session.attribute_rules import (
     EXTENDED_LENGTH,
@@ -54,17 +55,18 @@ class UpdateEncoder:
         Families that were not negotiated are left out. A route whose attributes do not fit into a message is
         withdrawn instead (RFC 8654 section 4).
         """
-        return self.routes(change) + self.ends(change)
+        return self.routes(change)[0] + self.ends(change)
 
-    def routes(self, change: Advertise) -> bytes:
-        """Return the withdrawals and announcements alone."""
+    def routes(self, change: Advertise) -> tuple[bytes, tuple[TooLarge, ...]]:
+        """Return the withdrawals and announcements alone, and which of these are withdrawals for want of room."""
         messages: list[bytes] = []
+        withheld: list[TooLarge] = []
         for family, prefixes in self._by_family(change.withdrawn):
             messages += self._withdraw(family, prefixes)
         for attributes, announced in change.announced:
             for family, prefixes in self._by_family(announced):
-                messages += self._announce(family, attributes, prefixes)
-        return b"".join(messages)
+                messages += self._announce(family, attributes, prefixes, withheld)
+        return b"".join(messages), tuple(withheld)
 
     def ends(self, change: Advertise) -> bytes:
         """Return the End-of-RIB markers alone."""
@@ -88,17 +90,21 @@ class UpdateEncoder:
         for field in join_nlri(prefixes, width, self._room - _ATTRIBUTE_HEADER - len(start)):
             yield _message(b"", _attribute(OPTIONAL, AttributeCode.MP_UNREACH_NLRI, start + field), b"")
 
-    def _announce(self, family: Family, attributes: Attributes, prefixes: tuple[Prefix, ...]) -> Iterator[bytes]:
+    def _announce(
+        self, family: Family, attributes: Attributes, prefixes: tuple[Prefix, ...], withheld: list[TooLarge]
+    ) -> Iterator[bytes]:
         width = WIDTH[family]
         classic = family is Family.IPV4 and len(attributes.next_hop) == 4
         start = b"" if classic else _mp_reach_start(family, attributes)
         try:
             octets = self._attributes.encode(attributes, classic=classic)
         except OverflowError:
-            room = 0
+            taken, room = 0, 0
         else:
-            room = self._room - len(octets) - (0 if classic else _ATTRIBUTE_HEADER + len(start))
+            taken = _FIXED + len(octets) + (0 if classic else _ATTRIBUTE_HEADER + len(start))
+            room = self._room + _FIXED - taken
         if room < width:
+            withheld.append(TooLarge(prefixes, taken and taken + width, self._room + _FIXED))
             yield from self._withdraw(family, prefixes)
             return
         for field in join_nlri(prefixes, width, room):

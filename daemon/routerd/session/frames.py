@@ -32,6 +32,7 @@ class Kind(IntEnum):
     SEND = 33
     CLOSE = 34
     STOP = 35
+    KEEP_PLACE = 36
 
 
 Frame = tuple[int, int, bytes]

@@ -15,6 +15,8 @@ from routerd.core.message import Advertise
 from routerd.core.route import Attributes, Prefix, weight
 from routerd.session.codecs import Codecs
 
+OUT_OF_RESOURCES = 6, 8
+"""RFC 4486 section 3."""
 WINDOW = 256 << 10
 """Octets that may be on their way to a peer before it has to take some; one piece more may be."""
 
@@ -86,7 +88,9 @@ class Outbox:
         self._move(peer, line)
         if line.cost > MAX_WAITING:
             self.down(peer, generation)
-            self._close(peer, generation, 6, 8, f"{line.cost >> 20} MiB wait for it, which it does not read")
+            self._close(
+                peer, generation, *OUT_OF_RESOURCES, f"{line.cost >> 20} MiB wait for it, which it does not read"
+            )
 
     def taken(self, generation: int, octets: int) -> None:
         """The socket of a session has taken octets."""
@@ -123,7 +127,13 @@ class Outbox:
             self._hand_over(line, Advertise(peer, withdrawn, announced, advertise.end_of_rib if last else ()))
 
     def _hand_over(self, line: _Line, piece: Advertise) -> None:
-        octets = self._codecs.encode(piece)
+        try:
+            octets = self._codecs.encode(piece)
+        except MemoryError:  # it costs this peer its session, and nobody else anything
+            line.waiting.clear()
+            self.down(piece.peer, line.generation)
+            self._close(piece.peer, line.generation, *OUT_OF_RESOURCES, "out of memory for what it is to hear")
+            return
         if octets:
             line.on_way += len(octets)
             self._send(piece.peer, line.generation, octets)

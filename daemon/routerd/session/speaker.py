@@ -67,6 +67,7 @@ class Speaker:
         self._generation = 0
         self._peers: dict[int, str] = {}  # generation -> address, of the sessions that are up
         self._half_ended: set[int] = set()  # generations of which one of the two DOWN frames has come
+        self._kept: set[str] = set()  # addresses of peers without a session that keep their place
         self._last_words = ""
         self._restarts = 0
         self._reason = ""
@@ -131,6 +132,8 @@ class Speaker:
         self._last_words = ""
         self._drained.clear()
         channel.write(frame(Kind.CONFIGURE, self._generation, pack_config(self._config)))
+        for peer in sorted(self._kept):
+            channel.write(_place(peer, on=True))
         self._channel = channel
         channel.watch_urgent(self._urgent_came)
         self._wake.set()
@@ -299,6 +302,11 @@ class Speaker:
         self._log.info("session is closed", peer=peer, code=code, subcode=subcode, reason=text)
         self._write(frame(Kind.CLOSE, generation, pack(bytes([code, subcode]), text)))
 
+    def keep_place(self, peer: str, *, on: bool) -> None:
+        """Keep a peer's place in its range while it has no session, or give it free."""
+        (self._kept.add if on else self._kept.discard)(peer)
+        self._write(_place(peer, on=on))
+
     def reconfigure(self, config: Config) -> None:
         """Put a new configuration in force; the sessions of peers that it does not change stay up."""
         self._config = config
@@ -314,6 +322,10 @@ class Speaker:
                 self._status.ending = str(error)
                 self._log.error("speaker is killed", reason=str(error))
                 os.kill(self._process.pid, signal.SIGKILL)
+
+
+def _place(peer: str, *, on: bool) -> bytes:
+    return frame(Kind.KEEP_PLACE, 0, pack(peer, bytes([on])))
 
 
 def _outcome(code: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from routerd.core.message import (
@@ -198,3 +200,18 @@ def test_own_addresses_and_networks() -> None:
     assert made.address_beside(parse_address("192.168.10.200"), 16) == parse_address("fd00:10::200")
     assert made.address_beside(parse_address("192.168.20.200"), 16) is None
     assert made.address_beside(parse_address("192.168.20.200"), 4) == parse_address("192.168.20.200")
+
+
+def test_a_link_local_address_is_reached_on_an_interface_that_is_up_and_speaks_ipv6() -> None:
+    """Its scope is the link of the session: another interface, or one without IPv6, leads nowhere."""
+    local = parse_address("fe80::100")
+    made = table()
+    assert made.resolve(local, None, PEER) == via(("fe80::100", 2))
+    assert made.reaches(Gateway(local, 2))
+    assert not made.reaches(Gateway(local, 3))  # it has IPv4 alone
+    assert not made.reaches(Gateway(local, 99))
+    for link in (replace(LINKS[0], up=False), replace(LINKS[0], addresses=LINKS[0].addresses[:1])):
+        changed = (link, LINKS[1])
+        made.update(changed, routes(links=changed))
+        assert made.resolve(local, None, PEER) is None
+        assert not made.reaches(Gateway(local, 2))

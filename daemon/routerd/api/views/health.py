@@ -15,6 +15,7 @@ from routerd.api.views.problems.first import SHOWN, first
 from routerd.api.views.problems.host import host as host_problems
 from routerd.api.views.problems.refusals import matters, refused
 from routerd.api.views.problems.shadows import Diversions, diverted, hollowed, inside, samples, shadowed
+from routerd.api.views.problems.vanished import vanished
 from routerd.core.gateway_health import Reason
 from routerd.core.message import HostState
 from routerd.core.rib.peer import Peer
@@ -66,7 +67,7 @@ def status(
         yield
         problems += _peer_problems(router, peer, reasons, static=peer.address in static)
     yield
-    problems += [*awaited(router), *too_few(router), *_refusals(router)]
+    problems += [*awaited(router), *too_few(router), *vanished(router, now), *_refusals(router)]
     problems += yield from shadowed(router)
     parts = yield from inside(router)
     problems += [*hollowed(router, parts), *conflicts(router), *_sysctls(sysctls)]

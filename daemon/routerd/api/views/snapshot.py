@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
-from itertools import chain, islice
+from itertools import chain
 
 from routerd.api.models import (
     FamilyCounts,
@@ -23,6 +23,7 @@ from routerd.api.models import (
 )
 from routerd.api.slices import Slices
 from routerd.api.views import forwarding, groups
+from routerd.api.views.order import in_order
 from routerd.core.gateway_health import Reason
 from routerd.core.rib.decision import Decision, is_leaving
 from routerd.core.rib.foreign import network_of
@@ -215,8 +216,8 @@ def fib(router: Router, unwritten: int) -> FibView:
 
 
 def routes(router: Router, offset: int, limit: int, peer: str | None = None) -> Slices[RoutesView | None]:
-    """Return a page of prefixes in the order they were learned; `peer` (name or address) keeps only its own. None if
-    there is no such peer."""
+    """Return a page of prefixes, as `in_order` sorts them; `peer` (name or address) keeps only its own. None if there
+    is no such peer."""
     tables: list[Collection[Prefix]] = [router.rib.loc_rib.table]
     if peer is not None:
         mine = [p.adj_rib_in for p in router.rib.peers.values() if peer in (p.name, p.address)]
@@ -225,9 +226,9 @@ def routes(router: Router, offset: int, limit: int, peer: str | None = None) -> 
             tables.append(router.rib.networks)
         if not tables:
             return None
-    page: list[RouteView] = []
     total = sum(map(len, tables))
-    for prefix in list(islice(chain(*tables), offset, offset + limit)):
+    page: list[RouteView] = []
+    for prefix in (yield from in_order(chain(*tables), offset, limit)):
         yield
         page.append(_route(router, prefix, router.rib.loc_rib.paths_of(prefix)))
     return RoutesView(total=total, routes=page)

@@ -49,6 +49,15 @@ class CloseSession:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepPlace:
+    """Keep a peer's place in its range, though it has no session: its paths are stale, and it may return. Or do not
+    any more."""
+
+    peer: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Resync:
     """Dump the kernel and hand the result back: what routerd believes and what is there may differ."""
 
@@ -86,4 +95,6 @@ class Event:
     level: str = "info"
 
 
-Effect = Program | Advertise | Refresh | CloseSession | Resync | InspectGroups | FindUnused | Identify | Event
+Effect = (
+    Program | Advertise | Refresh | CloseSession | KeepPlace | Resync | InspectGroups | FindUnused | Identify | Event
+)

@@ -131,16 +131,32 @@ class NexthopTable:
             usable = link_local
         if any(usable in interface.addresses for interface in self.interfaces.values()):
             return None  # the router itself
-        if usable[:2] == _LINK_LOCAL and len(usable) == 16:
+        if _is_link_local(usable):
             link = self.link_of(peer)
-            return None if link is None else Resolution((Gateway(usable, link),), 0)
+            return Resolution((Gateway(usable, link),), 0) if link is not None and self._has_ipv6(link) else None
         return self._way(usable)[1]
+
+    def is_up(self, index: int) -> bool:
+        """Tell whether an interface is up, with carrier."""
+        return index in self._up
+
+    def name_of(self, index: int) -> str:
+        """Return the name of the interface with this index, the index if it has gone."""
+        interface = self.interfaces.get(index)
+        return str(index) if interface is None else interface.name
 
     def reaches(self, gateway: Gateway) -> bool:
         """Tell whether anything leads to a gateway: a route, or its link alone."""
-        if gateway.address[:2] == _LINK_LOCAL or gateway in self.onlink:
-            return True
+        if _is_link_local(gateway.address):
+            return self._has_ipv6(gateway.ifindex)
+        if gateway in self.onlink:
+            return gateway.ifindex in self._up
         return self._way(gateway.address)[1] is not None
+
+    def _has_ipv6(self, index: int) -> bool:
+        """Tell whether an interface is up and speaks IPv6: then a link-local address of its scope is on the link."""
+        link = self.interfaces.get(index)
+        return link is not None and link.up and any(len(address) == 16 for address in link.addresses)
 
     def leads(self, address: Address) -> int:
         """Return the length of the longest prefix that leads to an address, 0 if none but the default route does. An
@@ -218,3 +234,7 @@ class NexthopTable:
                 beside.sort(key=lambda address: address[:2] == _LINK_LOCAL)
                 return local if len(local) == size else next(iter(beside), None)
         return local if len(local) == size else None
+
+
+def _is_link_local(address: Address) -> bool:
+    return len(address) == 16 and address[:2] == _LINK_LOCAL

@@ -20,6 +20,8 @@ class Peer:
 
     What is stale goes at `deadline`, `patience` seconds after its clock began; infinity while the clock stands,
     because no node can dial in. `addresses` are that of the session and those that the operator named besides.
+    `lost_with` names the interface that went down with the peer behind it, until one of the two is back: the
+    interface in time, or else the peer.
     """
 
     def __init__(self, address: str, name: str, group_name: str, group: PeerGroup, now: float) -> None:
@@ -43,6 +45,7 @@ class Peer:
         self.pending_eor: frozenset[Family] = frozenset()
         self.deadline: float | None = None
         self.patience = 0.0
+        self.lost_with = ""
         self._paths: Memo[Attributes, tuple[Path, Reject]] = Memo(_PATHS_LIMIT)
 
     @property
@@ -70,7 +73,7 @@ class Peer:
         ):
             self._paths.clear()
         self.session = self.last = up
-        self.since, self.reason, self.heard = now, "", None
+        self.since, self.reason, self.heard, self.lost_with = now, "", None, ""
         self.sessions += 1
         self.pending_eor = up.received.families & up.sent.families
 

@@ -21,6 +21,7 @@ from routerd.core.message import (
     Gateway,
     Identify,
     Interface,
+    KeepPlace,
     KernelGroup,
     KernelNexthop,
     Lengths,
@@ -47,7 +48,7 @@ from routerd.core.rib.policy import PrefixFilter, Reject, check_attributes
 from routerd.core.rib.purges import Purges
 from routerd.core.rib.refreshes import Refreshes
 from routerd.core.rib.update_group import Bests
-from routerd.core.route import LOCAL, Address, Attributes, Family, Path, Prefix, parse_address, parse_prefix
+from routerd.core.route import LOCAL, Address, Attributes, Family, Path, Prefix, contains, parse_address, parse_prefix
 
 REJUDGE_SLICE = 4096
 """Prefixes that are judged again at once. A peer costs as much as `REJUDGE_PEER` of them, however few it has."""
@@ -148,6 +149,7 @@ class Rib:
                 {"peer": peer.name, "address": up.peer, "asn": up.received.asn, "group": peer.group_name},
             )
         )
+        self._keep_place(peer, on=False)
         told = self.adj_ribs_out.start(peer, self._next_hops(peer, up))
         if self.deferring and peer.group.graceful_restart and "learned" in peer.group.advertise:
             self._deferred[peer.address] = told.end_of_rib
@@ -173,6 +175,7 @@ class Rib:
         else:
             self.purges.ask(peer)
             self._forget(peer)
+        self._keep_place(peer, on=peer.deadline is not None)
         self.effects.append(
             Event(
                 "peer down",
@@ -202,6 +205,7 @@ class Rib:
                 self._blameless.add(peer.address)
                 self.deferring = True
                 self._hold(peer, peer.group.stale_time, now)
+                self._keep_place(peer, on=True)
             elif peer.deadline is not None:
                 self._hold(peer, peer.patience, now)
 
@@ -233,6 +237,11 @@ class Rib:
     def expired(self, now: float) -> list[Peer]:
         """Return the peers whose stale paths have waited long enough; `expire` is to follow."""
         return [self.peers[address] for address in self._deadlines.due(now)]
+
+    def _keep_place(self, peer: Peer, *, on: bool) -> None:
+        """A range has room for a peer of it that may return, and for no other one in its place."""
+        if peer.last is not None and peer.last.dynamic:
+            self.effects.append(KeepPlace(peer.address, on))
 
     def said_all(self, peer: Peer) -> None:
         """A peer has announced all that it will: what is stale still goes."""
@@ -298,6 +307,7 @@ class Rib:
         self.introductions.heard(peer, peer.pending_eor)
         if peer.session is None:
             self._forget(peer)
+            self._keep_place(peer, on=False)
         if not peer.adj_rib_in.stale:
             return
         self.effects.append(
@@ -323,7 +333,9 @@ class Rib:
         gone = [
             peer.address
             for peer in away
-            if peer.packed not in kept and (not peer.sessions or now - peer.since > FORGET_AFTER)
+            if peer.packed not in kept
+            and (not peer.sessions or now - peer.since > FORGET_AFTER)
+            and not self.is_down(peer.lost_with)
         ]
         for address in gone:
             self.leads.forget(self.peers.pop(address))
@@ -463,6 +475,29 @@ class Rib:
                 level="warning",
             )
         )
+
+    def is_down(self, interface: str) -> bool:
+        """Tell whether a peer was lost with an interface of this name, which is still down or gone."""
+        return bool(interface) and all(i.name != interface or not i.up for i in self.nexthops.interfaces.values())
+
+    def links_changed(self, interfaces: Iterable[Interface]) -> None:
+        """Note which peers go down with a link, before `network_changed` forgets the ways to them. A link that is
+        back in time has cost no session."""
+        up = {interface.index: interface for interface in interfaces if interface.up}
+        before = self.nexthops.interfaces.values()
+        fallen = [link for link in before if link.up and link.index not in up]
+        risen = {link.name for index, link in up.items() if not self.nexthops.is_up(index)}
+        if not fallen and not risen:
+            return
+        for peer in self.peers.values():
+            if peer.session is None:
+                continue
+            ways = {gateway.ifindex for gateway in self.gateways_of(peer)}
+            behind = (i for i in fallen if i.index in ways or any(contains(n, peer.packed) for n in i.networks))
+            if (link := next(behind, None)) is not None:
+                peer.lost_with = link.name
+            elif peer.lost_with in risen:
+                peer.lost_with = ""
 
     def network_changed(
         self,

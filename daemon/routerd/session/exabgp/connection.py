@@ -23,6 +23,8 @@ from exabgp.reactor.network.incoming import Incoming
 MAX_OUTPUT = 64 << 20
 """Bytes that may wait for a peer that does not read."""
 
+_KEEPALIVE = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPCNT: 4}
+"""Seconds of silence before the first probe, seconds between two, and how many: together the default hold time."""
 _READ = 64 << 10
 _HEADER = 19
 _LINGER = 1.0
@@ -51,6 +53,14 @@ class Connection(Incoming):  # type: ignore[misc]
         self._progress = time.monotonic()
         self.heard = time.monotonic()
         """When the last octets came, by the monotonic clock."""
+
+    def keep_alive(self) -> None:
+        """Have TCP find out whether the peer's kernel is there: for a session whose hold time is 0."""
+        if self.io is None:
+            return
+        self.io.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE.items():
+            self.io.setsockopt(socket.IPPROTO_TCP, option, value)
 
     # ------------------------------------------------------------------------------------------------- input
 

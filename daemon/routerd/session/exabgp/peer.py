@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,9 @@ from routerd.session.frames import Down, Kind, Up, frame
 from routerd.session.notification import hardened
 from routerd.session.open import notifications_are_soft
 
+CONFIRM_WAIT = 30.0
+"""Seconds that a peer has for its KEEPALIVE once the OPENs are exchanged, whatever its hold time is: with one of 0 no
+other timer would end OpenConfirm."""
 SEND_HOLD_TIME = 480.0
 """Seconds for which a peer may take nothing of what we send (RFC 9687 section 4.3)."""
 
@@ -51,6 +55,7 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
     def __init__(self, peer: Peer, opened: Open) -> None:
         super().__init__(peer)
         self.opened = opened
+        self.admitted = time.monotonic()
         self.generation: int = peer.reactor.next_generation()
         self.received_open = b""
         self.sent_open = b""
@@ -188,6 +193,9 @@ class Peer(ExaPeer):  # type: ignore[misc]
         if connection.stalled > max(SEND_HOLD_TIME, 2.0 * self.proto.negotiated.holdtime):
             self.cease(Notify(8, 0, b""))
             return ACTION.LATER
+        if not self.established() and time.monotonic() - self.proto.admitted > CONFIRM_WAIT:
+            self.cease(Notify(4, 0, b""))
+            return ACTION.LATER
         for _ in range(_STEPS):
             action = super().run()
             if action != ACTION.NOW:
@@ -214,9 +222,13 @@ class Peer(ExaPeer):  # type: ignore[misc]
         standing = self.proto.opened
         if not self.established():
             return opened.router_id >= standing.router_id
-        theirs = standing.graceful_restart
-        helped = self.neighbor["capability"]["graceful-restart"] and theirs is not None and theirs.families
-        return bool(helped) and (opened.asn, opened.router_id) == (standing.asn, standing.router_id)
+        return self._helped and (opened.asn, opened.router_id) == (standing.asn, standing.router_id)
+
+    @property
+    def _helped(self) -> bool:
+        """Whether graceful restart is negotiated for some family."""
+        theirs = None if self.proto is None else self.proto.opened.graceful_restart
+        return bool(self.neighbor["capability"]["graceful-restart"] and theirs is not None and theirs.families)
 
     def probe(self, now: float) -> bool:
         """Have the node's kernel prove that it has the session: send a KEEPALIVE, unless one went out this second."""
@@ -249,7 +261,11 @@ class Peer(ExaPeer):  # type: ignore[misc]
         if self.proto is None:
             return
         connection = self.proto.connection
-        connection.queue(data)
+        try:
+            connection.queue(data)
+        except MemoryError:
+            self.cease(Notify(6, 8, b""), "out of memory for what it is to hear")
+            return
         self._report_taken()
         if connection.unsent > MAX_OUTPUT:
             self.cease(Notify(6, 8, b""))
@@ -309,6 +325,8 @@ class Peer(ExaPeer):  # type: ignore[misc]
         proto = self.proto
         assert proto is not None
         connection = proto.connection
+        if not proto.negotiated.holdtime:
+            connection.keep_alive()
         self.reactor.met.add(self.address)
         dynamic = self.address in self.reactor.dynamic
         up = Up(self.address, connection.local, dynamic, proto.received_open, proto.sent_open)
@@ -327,6 +345,8 @@ class Peer(ExaPeer):  # type: ignore[misc]
 
     def _reset(self, message: str = "", error: Any = "") -> None:
         if self.address in self.reactor.dynamic:
+            if self.established() and self._helped:
+                self.reactor.keep_place(self.address, on=True)  # until the parent says otherwise
             self._restart = False
             self._teardown = 6
             self.reactor.forget(self)

@@ -96,6 +96,16 @@ class Pending:
                     self._collided(newcomer)
 
     def _look(self, newcomer: Newcomer, now: float) -> None:
+        """Look at a newcomer; what there is no memory for costs it its connection, and no other one anything."""
+        fd = newcomer.connection.fd()
+        try:
+            self._examine(newcomer, now)
+        except MemoryError:
+            if self._newcomers.get(fd) is newcomer:
+                self._refuse(newcomer, Notify(6, 8, b""), "out of memory")
+            newcomer.connection.close()
+
+    def _examine(self, newcomer: Newcomer, now: float) -> None:
         try:
             if newcomer.opened is None and not self._read_open(newcomer):
                 return

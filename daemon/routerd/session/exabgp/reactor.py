@@ -6,7 +6,7 @@ import math
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from exabgp.bgp.message import Notify
 from exabgp.configuration.configuration import Configuration
@@ -16,7 +16,7 @@ from exabgp.reactor.interrupt import Signal
 
 from routerd.core.deadlines import Deadlines
 from routerd.core.message import Notification, Open
-from routerd.session.configuration import SpeakerConfig, unpack_config
+from routerd.session.configuration import DynamicPeers, SpeakerConfig, unpack_config
 from routerd.session.exabgp import timers, ttl
 from routerd.session.exabgp.connection import Connection
 from routerd.session.exabgp.listener import Listener
@@ -71,6 +71,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self.config: SpeakerConfig | None = None
         self.notify = False
         self.dynamic: dict[str, str] = {}  # address -> range
+        self.kept: dict[str, str] = {}  # address -> range, of peers that may return
         self.met: set[str] = set()
         self.sessions: dict[int, Peer] = {}
         self._at: dict[str, Peer] = {}  # address -> peer
@@ -92,9 +93,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self._port = config.router.port
         listening = self.listener.apply(config)
         self.config = config
-        static = {peer.address for peer in config.peers}
-        ranges = {address: config.range_of(address) for address in self.dynamic if address not in static}
-        self.dynamic = {address: found.range for address, found in ranges.items() if found is not None}
+        self.dynamic, self.kept = _in_ranges(config, self.dynamic), _in_ranges(config, self.kept)
         # a peer on its way out would otherwise be taken for the new one of the same name
         self._peers = {name: peer for name, peer in self._peers.items() if not peer.stopping()}
         self.configuration._configurations = [speaker_text(config, self.dynamic)]
@@ -121,6 +120,9 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
                 self.configure(unpack_config(payload))
             except (OSError, ValueError) as error:
                 self.uplink.log("error", f"the new configuration is not fully in force: {error}")
+        elif kind == Kind.KEEP_PLACE:
+            address, on = unpack(payload)
+            self.keep_place(address.decode(), on=on == b"\1")
         elif (peer := self.sessions.get(generation)) is None:
             return  # that session has ended meanwhile
         elif kind == Kind.SEND:
@@ -171,8 +173,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         if found is None:
             self.refuse(connection, Notify(6, 3, b""), "the peer is on its way out of the configuration")
             return None
-        if sum(1 for each in self.dynamic.values() if each == found.range) >= found.limit:
-            full = f"the limit of {found.limit} peers of {found.range} is reached"
+        if address not in self.kept and (full := self._no_room(found)):
             self.refuse(connection, Notify(6, 5, b""), full)
             return None
         parsed = Configuration([neighbor_text(config, address, config.peer_groups[found.group])], text=True)
@@ -184,6 +185,21 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self._at[address] = peer
         self.register_peer(name, peer)
         return peer
+
+    def _no_room(self, wanted: DynamicPeers) -> str:
+        """Say who takes the places of a range; nothing while there is room."""
+        there = sum(1 for each in self.dynamic.values() if each == wanted.range)
+        away = sum(1 for each, held in self.kept.items() if held == wanted.range and each not in self.dynamic)
+        if there + away < wanted.limit:
+            return ""
+        restarting = f": {there} are there, {away} restart and keep their places" if away else ""
+        return f"the limit of {wanted.limit} peers of {wanted.range} is reached{restarting}"
+
+    def keep_place(self, address: str, *, on: bool) -> None:
+        """Keep a place in its range for a peer that may return, or do not any more."""
+        self.kept.pop(address, None)
+        if on and self.config is not None:
+            self.kept |= _in_ranges(self.config, [address])
 
     def refuse(self, connection: Connection, notify: Notify, why: str) -> None:
         """End a connection that is not let in, and tell why."""
@@ -299,6 +315,13 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
             elif fd in listening:
                 self.listener.dialled = True
         yield from ()
+
+
+def _in_ranges(config: SpeakerConfig, addresses: Iterable[str]) -> dict[str, str]:
+    """Return the ranges of dynamic peers, those that have become static ones or have none left out."""
+    static = {peer.address for peer in config.peers}
+    found = {address: config.range_of(address) for address in addresses if address not in static}
+    return {address: range.range for address, range in found.items() if range is not None}
 
 
 def _data(codes: bytes, text: bytes) -> bytes:

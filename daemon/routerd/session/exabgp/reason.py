@@ -27,6 +27,8 @@ def reason(proto: Protocol, text: str, error: Any) -> str:
 
 def _why(proto: Protocol, said: message.Notification) -> str:
     """Return the numbers behind a NOTIFICATION of ours; empty where its data say all."""
+    if said.code == 4 and not proto.peer.established():
+        return f"no KEEPALIVE within {time.monotonic() - proto.admitted:.0f} s of the OPENs"
     if said.code == 4:
         silent = f"last heard {time.monotonic() - proto.connection.heard:.1f} s ago"
         return f"hold timer of {int(proto.negotiated.holdtime)} s expired, {silent}"
