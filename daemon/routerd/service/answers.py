@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version as installed_version
 
 import structlog
@@ -27,7 +27,7 @@ from routerd.api.models import (
 )
 from routerd.api.views import groups, health, kernel, snapshot
 from routerd.api.views.problems.drops import explained
-from routerd.api.views.problems.service import ended_record, unkept_drains, unwritten_log
+from routerd.api.views.problems.service import ended_record, failed_watcher, unkept_drains, unwritten_log
 from routerd.api.views.problems.shadows import samples
 from routerd.core.message import Drain
 from routerd.core.rib.peer import Peer
@@ -37,6 +37,7 @@ from routerd.kernel.drops import Drops
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
 from routerd.service.settings import Settings
+from routerd.service.watchers import Failure
 from routerd.session.refusals import Refusal
 from routerd.session.speaker import Speaker
 from routerd.telemetry.log import sink
@@ -50,7 +51,16 @@ log = structlog.get_logger()
 class Answers:
     """Answers from the core and from what surrounds it. `notes` are problems that the composition root knows of."""
 
-    def __init__(self, engine: Engine, speaker: Speaker, settings: Settings, drains: Drains, drops: Drops) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        speaker: Speaker,
+        settings: Settings,
+        drains: Drains,
+        drops: Drops,
+        *,
+        failures: Mapping[str, Failure],
+    ) -> None:
         self.notes: list[ProblemView] = []
         self._router = engine.router
         self._engine = engine
@@ -58,6 +68,7 @@ class Answers:
         self._settings = settings
         self._drains = drains
         self._drops = drops
+        self._failures = failures
         self._counting = asyncio.Lock()
 
     def status(self) -> StatusView:
@@ -69,6 +80,8 @@ class Answers:
         sysctls = [kernel.sysctl(state) for state in self._settings.read()]
         now = time.monotonic()
         notes = [*self.notes, *unwritten_log(*sink.lost), *unkept_drains(self._drains.unread, self._drains.unstored)]
+        for what, failure in self._failures.items():
+            notes += failed_watcher(what, failure.count, now - failure.last, failure.text)
         if self._engine.recorder is not None:
             notes += ended_record(self._engine.recorder.ended)
         return health.status(

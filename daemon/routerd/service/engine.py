@@ -229,7 +229,8 @@ class Engine:
             self._inbox.append(GroupActivity(self._activity(self._inspected)))
             self._inspected = ()
         if self._doubted and not self._backlog:
-            self._inbox.append(GroupsUnused(lookup.unused(frozenset(self._doubted))))
+            with contextlib.suppress(OSError):  # they are settled by the clock
+                self._inbox.append(GroupsUnused(lookup.unused(frozenset(self._doubted))))
             self._doubted = ()
         self._handle()
         self._progress.set()

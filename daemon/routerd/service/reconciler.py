@@ -22,23 +22,29 @@ from routerd.kernel.audit import audit
 from routerd.kernel.dump import dump, is_own, objects
 from routerd.kernel.writer import KernelWriter
 from routerd.service.engine import Engine
+from routerd.service.watchers import Watchers
 
 RESYNC_DELAY = 0.02
 """Seconds that notifications gather before the kernel is read again: a link that flaps sends several."""
 AUDIT_SPACING = 1.0
 """Seconds between two audits at least, whatever happens."""
 REREAD_DELAY = 1.0
+NOTIFICATIONS = "notifications of the kernel"
 
 log = structlog.get_logger()
 
 
 class Reconciler:
-    """Reads the kernel at the start (`begin`) and from then on (`run`), and takes in what the monitor tells."""
+    """Reads the kernel at the start (`begin`) and from then on (`run`), and takes in what the monitor tells.
+
+    `watchers` are all that notice changes: what they miss is read again.
+    """
 
     def __init__(self, fib: FibSection, engine: Engine, writer: KernelWriter) -> None:
         self._fib = fib
         self._engine = engine
         self._writer = writer
+        self.watchers = Watchers(self.missed)
         self._audited_at = time.monotonic()
         self._audit_at = 0.0
         self._since: list[RouteChange | NexthopChange] | None = None
@@ -69,6 +75,15 @@ class Reconciler:
         """The kernel may have changed routes without a word: they are to be read, too."""
         self._audit_at = min(self._audit_at, self._audited_at + AUDIT_SPACING)
         self._engine.resync.set()
+
+    def missed(self) -> None:
+        """What should have noticed changes was away: all is to be read again."""
+        self._engine.resync.set()
+        self.routes_stale()
+
+    def not_understood(self, error: Exception) -> None:
+        """What the kernel told could not be taken in."""
+        self.watchers.failed(NOTIFICATIONS, error)
 
     def routes_changed(self, changes: tuple[RouteChange | NexthopChange, ...]) -> None:
         """Hand what others did with routes to the core."""
