@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from errno import EEXIST
+from itertools import islice
 
 from routerd.api.models import DropView, ProblemView, RefusalView, SpeakerView, StatusView, SysctlView
 from routerd.api.views import groups, snapshot
@@ -15,7 +16,7 @@ from routerd.api.views.problems.host import host as host_problems
 from routerd.api.views.problems.refusals import matters, refused
 from routerd.api.views.problems.shadows import diverted, hollowed, shadowed
 from routerd.core.gateway_health import Reason
-from routerd.core.message import Diversion, HostState
+from routerd.core.message import Diversion, HostState, WriteFailed
 from routerd.core.rib.peer import Peer
 from routerd.core.route import Prefix, format_address, format_prefix
 from routerd.core.router import Router
@@ -175,10 +176,28 @@ def _refused_route(refused: tuple[Prefix, tuple[int, str]]) -> ProblemView:
     )
 
 
+def _undeleted(where: str, failed: WriteFailed) -> ProblemView:
+    return ProblemView(
+        where=where,
+        what=f"the kernel does not delete it: {failed.text} (errno {failed.errno})",
+        remedy="it is tried again by itself; see whether memory is short, and whether routerd has CAP_NET_ADMIN",
+    )
+
+
 def _refusals(router: Router) -> Iterator[ProblemView]:
     yield from first(
         router.fib.refused.items(), _refused_route, where="fib", more="routes are refused", remedy="see the log"
     )
+    yield from first(
+        router.undeleted,
+        lambda prefix: _undeleted(f"route {format_prefix(prefix)}", router.refusals.deletions[prefix]),
+        where="fib",
+        more="routes are not deleted",
+        remedy="see the log",
+    )
+    for id, failed in islice(router.refusals.deletions.items(), SHOWN):
+        if isinstance(id, int):
+            yield _undeleted(f"nexthop id {id}", failed)
     refused = [(f"group {id}", failed) for id, failed in router.refusals.groups.items()]
     refused += [(f"next hop {format_address(g.address)}", failed) for g, failed in router.refusals.nexthops.items()]
     for where, failed in refused[:SHOWN]:
