@@ -15,6 +15,7 @@ from routerd.api.models import ProblemView
 from tests.daemon.harness import Network, Routerd, announcement, becomes, running
 from tests.failover.agents import CLIENT, CLIENT6, configuration, wide_network
 from tests.support.netns import Namespace, needs_root, veth
+from tests.support.nft import IIFNAME, OIFNAME, Chain
 
 pytestmark = needs_root
 
@@ -185,3 +186,44 @@ async def test_no_default_route_is_no_problem_where_nobody_advertises_one(
     assert net.router.run("sysctl", "-n", "net.ipv6.conf.eth9.accept_ra").strip() == "1"
     assert net.router.ip("-6", "route", "show", "default") == ""
     assert routerd.status()["ok"]
+
+
+async def test_nodes_that_cannot_be_probed(wide: tuple[Network, Namespace], routerd: Routerd) -> None:
+    """The kernel asks nobody there: every neighbour counts as alive for ever."""
+    net, _ = wide
+    net.router.ip("link", "set", "eth9", "arp", "off")  # only clients are there
+    assert routerd.status()["ok"]
+    net.router.ip("link", "set", "eth9", "arp", "on")
+    net.router.ip("link", "set", "eth0", "arp", "off")
+    await mends(routerd, net.router, "interface eth0", "nodes cannot be probed")
+
+
+async def test_a_firewall_that_lets_nothing_through(wide: tuple[Network, Namespace], routerd: Routerd) -> None:
+    """As Docker sets it up: the policy is drop, and what its own containers send passes."""
+    net, client = wide
+    with net.router.enter():
+        chain = Chain("filter", "FORWARD")
+        chain.accept((IIFNAME, "docker0"))
+        assert not answers(client, VIP, CLIENT)
+        assert answers(client, VIP6, CLIENT6)
+        (found,) = problem(routerd, "firewall")
+        assert found["what"].startswith("chain FORWARD of nftables' ip filter lets nothing through to the nodes")
+        command = "iptables -I FORWARD -o eth0 -j ACCEPT; iptables -I FORWARD -i eth0 -j ACCEPT"
+        assert found["remedy"].startswith(command)
+        chain.accept((OIFNAME, "eth0"))  # what that command makes
+        chain.accept((IIFNAME, "eth0"))
+        assert answers(client, VIP, CLIENT)
+        assert routerd.status()["ok"]
+
+
+async def test_a_firewall_with_rules_is_left_to_its_owner(wide: tuple[Network, Namespace], routerd: Routerd) -> None:
+    """Some clients may, and others not: whether that is meant so nobody can tell."""
+    net, client = wide
+    with net.router.enter():
+        chain = Chain("mine", "through")
+        assert len(problem(routerd, "firewall")) == 1
+        chain.accept((IIFNAME, "eth7"), (OIFNAME, "eth0"))
+        assert len(problem(routerd, "firewall")) == 1  # there is no such interface
+        chain.accept((IIFNAME, "eth9"), (OIFNAME, "eth0"))
+        assert not answers(client, VIP, CLIENT)  # the answers are dropped
+        assert problem(routerd, "firewall") == []

@@ -90,7 +90,11 @@ class Answers:
             speaker,
             sysctls,
             notes,
-            host=self._settings.host(self._router.rib.nexthops.interfaces.values(), now),
+            host=self._settings.host(
+                self._router.rib.nexthops.interfaces.values(),
+                now,
+                {gateway.ifindex for gateway in self._router.fib.groups.nexthops},
+            ),
             refusals=[_refusal(each, now) for each in state.refusals],
             drops=self._dropped(now),
             diversions=lookup.diversions(samples(self._router)),

@@ -18,7 +18,7 @@ from routerd.core.message.effect import (
     Refresh,
     Resync,
 )
-from routerd.core.message.host import HostState, TableFill
+from routerd.core.message.host import Barrier, HostState, TableFill
 from routerd.core.message.kernel import (
     PROTOCOLS,
     ROUTE_TYPES,
@@ -75,6 +75,7 @@ __all__ = [
     "PROTOCOLS",
     "ROUTE_TYPES",
     "Advertise",
+    "Barrier",
     "CloseSession",
     "DeleteNexthop",
     "DeleteRoutes",

@@ -9,7 +9,7 @@ from routerd.api.views.problems.first import first
 from routerd.core.message import HostState, Interface
 from routerd.core.router import Router
 
-_IPV4, _IPV4_PREFIX = 4, 5
+_IPV4, _IPV4_PREFIX, _IPV6 = 4, 5, 16
 _LOOPBACK = b"\x7f\0\0\1"
 
 
@@ -19,6 +19,8 @@ def host(router: Router, state: HostState) -> Iterator[ProblemView]:
         (_forwarding(router, state), "interfaces without forwarding"),
         (_reverse_path(router, state), "interfaces with a strict reverse path filter"),
         (_advertisements(router, state), "interfaces on which advertisements are ignored"),
+        (_unprobed(router, state), "interfaces on which no node can be probed"),
+        (_barriers(router, state), "chains that let nothing through"),
     ):
         remedy = "mend those named here first"
         yield from first(list(found), lambda problem: problem, where="host", more=kind, remedy=remedy)
@@ -94,6 +96,42 @@ def _advertisements(router: Router, state: HostState) -> Iterator[ProblemView]:
             what="there is no IPv6 default route, and the router advertisements that come in here are ignored, "
             "because forwarding is on",
             remedy=f"{_set('ipv6', name, 'accept_ra', 2)}  # the next advertisement brings the route back",
+        )
+
+
+def _unprobed(router: Router, state: HostState) -> Iterator[ProblemView]:
+    leading = {gateway.ifindex for gateway in router.fib.groups.nexthops}
+    if router.config.liveness.method == "off":
+        return
+    for index in sorted(state.without_arp & leading):
+        name = router.rib.nexthops.interfaces[index].name
+        yield ProblemView(
+            where=f"interface {name}",
+            what="ARP is off there, so that nodes cannot be probed: one that dies silently "
+            "leaves only with its hold timer",
+            remedy=f'ip link set {name} arp on  # or, if it is meant so, [liveness] method = "off"',
+        )
+
+
+def _barriers(router: Router, state: HostState) -> Iterator[ProblemView]:
+    """Each chain drops what it does not accept, whatever the others have accepted."""
+    gateways = router.fib.groups.nexthops
+    nodes = sorted({router.rib.nexthops.interfaces[gateway.ifindex].name for gateway in gateways})
+    sizes = {len(gateway.address) for gateway in gateways}
+    for each in state.barriers:
+        if {"ip": _IPV4, "ip6": _IPV6}.get(each.family, min(sizes)) not in sizes:
+            continue
+        if (each.table, each.chain) == ("filter", "FORWARD") and each.family != "inet":
+            command = "iptables" if each.family == "ip" else "ip6tables"
+            rules = [f"{command} -I FORWARD -{way} {name} -j ACCEPT" for name in nodes for way in "oi"]
+        else:
+            start = f"nft insert rule {each.family} {each.table} {each.chain}"
+            rules = [f"{start} {way} {name} accept" for name in nodes for way in ("oifname", "iifname")]
+        yield ProblemView(
+            where="firewall",
+            what=f"chain {each.chain} of nftables' {each.family} {each.table} lets nothing through to the nodes: "
+            "no rule of it accepts what clients send, and what is left is dropped",
+            remedy=f"{'; '.join(rules)}  # or narrower ones, and wherever the rules are kept",
         )
 
 
