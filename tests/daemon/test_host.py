@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from routerd.api.models import ProblemView
-from tests.daemon.harness import Network, Routerd, announcement, becomes, running
+from tests.daemon.harness import Network, Routerd, announcement, becomes, node, running
 from tests.failover.agents import CLIENT, CLIENT6, configuration, wide_network
 from tests.support.netns import Namespace, needs_root, veth
 from tests.support.nft import IIFNAME, OIFNAME, Chain
@@ -20,6 +20,7 @@ from tests.support.nft import IIFNAME, OIFNAME, Chain
 pytestmark = needs_root
 
 VIP, VIP6 = "172.16.1.1", "fd00:ac10::1"
+PEER = f"peer {node(0)}"
 FAR6 = "fd0c::2"
 """A client's address that only a default route leads to."""
 
@@ -65,8 +66,8 @@ async def routerd(wide: tuple[Network, Namespace], tmp_path: Path) -> AsyncItera
     """All is well, and one node announces the VIPs."""
     net, client = wide
     with running(net.router, tmp_path, configuration("audit_interval = 1")) as daemon:
-        async with await net.establish(0) as node:
-            node.send(announcement(0, VIP) + announcement(0, VIP6))
+        async with await net.establish(0) as speaker:
+            speaker.send(announcement(0, VIP) + announcement(0, VIP6))
             await net.has(VIP, 0)
             await net.has(VIP6, 0)
             await becomes(lambda: answers(client, VIP, CLIENT))
@@ -167,8 +168,8 @@ async def test_the_default_route_of_an_advertisement_is_lost(wide: tuple[Network
 
     await becomes(advertised)
     with running(net.router, tmp_path, configuration()) as daemon:
-        async with await net.establish(0) as node:
-            node.send(announcement(0, VIP6))
+        async with await net.establish(0) as speaker:
+            speaker.send(announcement(0, VIP6))
             await net.has(VIP6, 0)
             await becomes(lambda: answers(client, VIP6, CLIENT6))
             assert advertised() == ""
@@ -227,3 +228,39 @@ async def test_a_firewall_with_rules_is_left_to_its_owner(wide: tuple[Network, N
         chain.accept((IIFNAME, "eth9"), (OIFNAME, "eth0"))
         assert not answers(client, VIP, CLIENT)  # the answers are dropped
         assert problem(routerd, "firewall") == []
+
+
+async def test_an_interface_without_a_link_local_address(wide: tuple[Network, Namespace], routerd: Routerd) -> None:
+    """The kernel sends no neighbour solicitation for what it forwards: nothing is wrong with the nodes."""
+    net, client = wide
+    shown = net.router.ip_json("-6", "address", "show", "dev", "eth0", "scope", "link")
+    (address,) = [entry["local"] for found in shown for entry in found["addr_info"] if entry]
+    net.router.ip("address", "delete", f"{address}/64", "dev", "eth0")
+    await mends(routerd, net.router, "interface eth0", "it has no IPv6 link-local address")
+    await net.has(VIP6, 0)
+    await becomes(lambda: answers(client, VIP6, CLIENT6))
+    await becomes(lambda: routerd.status()["ok"])
+
+
+async def test_an_address_that_another_host_has(wide: tuple[Network, Namespace], routerd: Routerd) -> None:
+    net, _ = wide
+    net.router.sysctl(net__ipv6__conf__eth0__accept_dad=1)
+    net.nodes.ip("address", "add", "fd00::77/64", "dev", "eth0", "nodad")
+    net.router.ip("address", "add", "fd00::77/64", "dev", "eth0")
+    await becomes(lambda: any("fd00::77, too" in each["what"] for each in problem(routerd, "interface eth0")))
+    net.nodes.ip("address", "delete", "fd00::77/64", "dev", "eth0")
+    net.router.ip("address", "delete", "fd00::77/64", "dev", "eth0")
+    net.router.ip("address", "add", "fd00::77/64", "dev", "eth0")
+    await becomes(lambda: routerd.status()["ok"])
+
+
+async def test_the_address_of_the_sessions_is_gone(wide: tuple[Network, Namespace], routerd: Routerd) -> None:
+    """A DHCP client has got another lease."""
+    net, _ = wide
+    net.router.sysctl(net__ipv4__conf__all__promote_secondaries=1)
+    net.router.ip("address", "add", "10.0.0.2/24", "dev", "eth0")
+    net.router.ip("address", "delete", "10.0.0.1/24", "dev", "eth0")
+    await becomes(lambda: "no address 10.0.0.1 any more" in "".join(p["what"] for p in problem(routerd, PEER)))
+    await net.has(VIP, 0)
+    net.router.ip("address", "add", "10.0.0.1/24", "dev", "eth0")
+    await becomes(lambda: routerd.status()["ok"])

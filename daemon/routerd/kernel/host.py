@@ -13,7 +13,8 @@ from itertools import islice
 from pathlib import Path
 
 from routerd.core.message import HostState, Interface, TableFill
-from routerd.kernel import wire
+from routerd.core.route import Address
+from routerd.kernel import parse, wire
 from routerd.kernel.dump import ALL_LINKS
 from routerd.kernel.firewall import Firewall
 from routerd.kernel.sysctl import PROC_SYS
@@ -25,6 +26,8 @@ LATELY = 120.0
 _RTM_GETNEIGHTBL, _RTM_GETNETCONF = 66, 82
 _NETCONFA_IFINDEX, _NETCONFA_FORWARDING, _NETCONFA_RP_FILTER = 1, 2, 3
 _ALL = -1
+_IFA_FLAGS, _IFA_F_DADFAILED = 2, 0x08
+"""Where struct ifaddrmsg has its flags."""
 _IFINFO = struct.Struct("=2xHiI")
 """struct ifinfomsg, but for its first and last parts: ARPHRD_, index, IFF_."""
 _ARPHRD_ETHER, _IFF_NOARP = 1, 0x80
@@ -80,6 +83,7 @@ class Host:
             tables=tuple(self._tables(now)),
             without_arp=_without_arp() if nodes else frozenset(),
             barriers=tuple(self._firewall.barriers(up, nodes)) if nodes else (),
+            duplicates=tuple(_duplicates()),
         )
 
     def _tables(self, now: float) -> Iterator[TableFill]:
@@ -120,6 +124,14 @@ def _without_arp() -> frozenset[int]:
     """Return the Ethernet interfaces with IFF_NOARP: every neighbour there is NUD_NOARP, and is never asked."""
     links = (_IFINFO.unpack_from(data, start) for data, start, _ in wire.dump(wire.RTM_GETLINK, ALL_LINKS))
     return frozenset(index for kind, index, flags in links if kind == _ARPHRD_ETHER and flags & _IFF_NOARP)
+
+
+def _duplicates() -> Iterator[tuple[int, Address]]:
+    """Yield the IPv6 addresses for which duplicate address detection has failed (RFC 4862 section 5.4)."""
+    for data, start, end in wire.dump(wire.RTM_GETADDR, bytes([socket.AF_INET6]) + bytes(7)):
+        if data[start + _IFA_FLAGS] & _IFA_F_DADFAILED:
+            found = parse.address(data, start, end)
+            yield found.ifindex, found.address
 
 
 def _reverse_path_drops() -> int:

@@ -18,7 +18,7 @@ from routerd.api.views.problems.shadows import diverted, hollowed, shadowed
 from routerd.core.gateway_health import Reason
 from routerd.core.message import Diversion, HostState, WriteFailed
 from routerd.core.rib.peer import Peer
-from routerd.core.route import Prefix, format_address, format_prefix
+from routerd.core.route import Prefix, format_address, format_prefix, parse_address
 from routerd.core.router import Router
 
 _REFUSED = {
@@ -27,6 +27,7 @@ _REFUSED = {
 }
 """What helps against a route that the kernel refuses, by errno."""
 
+_LINK_LOCAL = b"\xfe\x80"
 _NO_WAY = "the router needs an address on that network, or the peer group fewer families"
 _IPV4_FOR_IPV6 = (
     "it is an IPv4 address, and no IPv6 route can lead there: have the node's speaker name its IPv6 address, or give "
@@ -143,6 +144,15 @@ def _peer_problems(router: Router, peer: Peer, reasons: dict[str, str]) -> Itera
             what=f"{prefixes} prefixes are not in the FIB: nothing leads to their next hop {hop}",
             remedy=_IPV4_FOR_IPV6 if hop.startswith("::ffff:") else _NO_WAY,
         )
+    local = parse_address(peer.session.local)
+    if local not in router.rib.nexthops.addresses and local[:2] != _LINK_LOCAL:
+        yield ProblemView(
+            where=where,
+            what=f"the router has no address {peer.session.local} any more, at which the session stands: it ends "
+            "with its hold timer",
+            remedy="give the address back (has a DHCP client taken it?), or have the node's speaker dial another one",
+        )
+        return
     for family in sorted(peer.unadvertisable):
         if peer.group.advertise:
             yield ProblemView(

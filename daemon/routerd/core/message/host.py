@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from routerd.core.route import Address
+
 
 @dataclass(frozen=True, slots=True)
 class TableFill:
@@ -35,7 +37,7 @@ class HostState:
     interface's and the general one taken together (the higher one holds). `dropped`: it has lately dropped packets.
     `unheeded`: router advertisements have come in there and are ignored (forwarding is on, accept_ra is 1), while
     nothing leads to the IPv6 internet. `without_arp`: Ethernet on which the kernel asks nobody for a link-layer
-    address (`ip link set arp off`).
+    address (`ip link set arp off`). `duplicates`: IPv6 addresses that another host of their link has, too.
     """
 
     not_forwarding: frozenset[int]
@@ -45,3 +47,4 @@ class HostState:
     tables: tuple[TableFill, ...]
     without_arp: frozenset[int] = frozenset()
     barriers: tuple[Barrier, ...] = ()
+    duplicates: tuple[tuple[int, Address], ...] = ()

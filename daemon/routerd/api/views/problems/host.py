@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 from routerd.api.models import ProblemView
 from routerd.api.views.problems.first import first
+from routerd.core.gateway_health import Reason
 from routerd.core.message import HostState, Interface
+from routerd.core.route import format_address
 from routerd.core.router import Router
 
 _IPV4, _IPV4_PREFIX, _IPV6 = 4, 5, 16
+_LINK_LOCAL = b"\xfe\x80"
 _LOOPBACK = b"\x7f\0\0\1"
 
 
@@ -20,6 +23,8 @@ def host(router: Router, state: HostState) -> Iterator[ProblemView]:
         (_reverse_path(router, state), "interfaces with a strict reverse path filter"),
         (_advertisements(router, state), "interfaces on which advertisements are ignored"),
         (_unprobed(router, state), "interfaces on which no node can be probed"),
+        (_duplicates(router, state), "addresses that others have, too"),
+        (_mute(router), "interfaces without an IPv6 link-local address"),
         (_barriers(router, state), "chains that let nothing through"),
     ):
         remedy = "mend those named here first"
@@ -111,6 +116,33 @@ def _unprobed(router: Router, state: HostState) -> Iterator[ProblemView]:
             "leaves only with its hold timer",
             remedy=f'ip link set {name} arp on  # or, if it is meant so, [liveness] method = "off"',
         )
+
+
+def _duplicates(router: Router, state: HostState) -> Iterator[ProblemView]:
+    for index, address in state.duplicates:
+        interface = router.rib.nexthops.interfaces.get(index)
+        if interface is not None:
+            yield ProblemView(
+                where=f"interface {interface.name}",
+                what=f"another host of the link has {format_address(address)}, too, and the kernel does not use it "
+                "(duplicate address detection): no node reaches the router by it",
+                remedy="find that host; then remove the address here, and add it again",
+            )
+
+
+def _mute(router: Router) -> Iterator[ProblemView]:
+    """The kernel asks for the neighbours of what it forwards with its link-local address (ndisc_solicit)."""
+    silent = router.health.having(Reason.SILENT)
+    for index in sorted({gateway.ifindex for gateway in silent if len(gateway.address) == _IPV6}):
+        interface = router.rib.nexthops.interfaces.get(index)
+        if interface is not None and interface.up and not any(a[:2] == _LINK_LOCAL for a in interface.addresses):
+            yield ProblemView(
+                where=f"interface {interface.name}",
+                what="it has no IPv6 link-local address, without which the kernel asks for no neighbour: "
+                "IPv6 next hops there count as silent",
+                remedy=f"{_set('ipv6', interface.name, 'addr_gen_mode', 1)}; "
+                f"{_set('ipv6', interface.name, 'addr_gen_mode', 0)}  # which makes one",
+            )
 
 
 def _barriers(router: Router, state: HostState) -> Iterator[ProblemView]:
