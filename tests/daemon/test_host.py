@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 from routerd.api.models import ProblemView
-from tests.daemon.harness import Network, Routerd, announcement, becomes, running
+from tests.daemon.harness import Network, Routerd, announcement, becomes, node, running
 from tests.failover.agents import CLIENT, CLIENT6, configuration, wide_network
 from tests.support.netns import Namespace, needs_root, veth
+from tests.support.nft import IIFNAME, OIFNAME, Chain
 
 pytestmark = needs_root
 
 VIP, VIP6 = "172.16.1.1", "fd00:ac10::1"
+PEER = f"peer {node(0)}"
 FAR6 = "fd0c::2"
 """A client's address that only a default route leads to."""
 
@@ -64,8 +66,8 @@ async def routerd(wide: tuple[Network, Namespace], tmp_path: Path) -> AsyncItera
     """All is well, and one node announces the VIPs."""
     net, client = wide
     with running(net.router, tmp_path, configuration("audit_interval = 1")) as daemon:
-        async with await net.establish(0) as node:
-            node.send(announcement(0, VIP) + announcement(0, VIP6))
+        async with await net.establish(0) as speaker:
+            speaker.send(announcement(0, VIP) + announcement(0, VIP6))
             await net.has(VIP, 0)
             await net.has(VIP6, 0)
             await becomes(lambda: answers(client, VIP, CLIENT))
@@ -166,8 +168,8 @@ async def test_the_default_route_of_an_advertisement_is_lost(wide: tuple[Network
 
     await becomes(advertised)
     with running(net.router, tmp_path, configuration()) as daemon:
-        async with await net.establish(0) as node:
-            node.send(announcement(0, VIP6))
+        async with await net.establish(0) as speaker:
+            speaker.send(announcement(0, VIP6))
             await net.has(VIP6, 0)
             await becomes(lambda: answers(client, VIP6, CLIENT6))
             assert advertised() == ""
@@ -185,3 +187,80 @@ async def test_no_default_route_is_no_problem_where_nobody_advertises_one(
     assert net.router.run("sysctl", "-n", "net.ipv6.conf.eth9.accept_ra").strip() == "1"
     assert net.router.ip("-6", "route", "show", "default") == ""
     assert routerd.status()["ok"]
+
+
+async def test_nodes_that_cannot_be_probed(wide: tuple[Network, Namespace], routerd: Routerd) -> None:
+    """The kernel asks nobody there: every neighbour counts as alive for ever."""
+    net, _ = wide
+    net.router.ip("link", "set", "eth9", "arp", "off")  # only clients are there
+    assert routerd.status()["ok"]
+    net.router.ip("link", "set", "eth9", "arp", "on")
+    net.router.ip("link", "set", "eth0", "arp", "off")
+    await mends(routerd, net.router, "interface eth0", "nodes cannot be probed")
+
+
+async def test_a_firewall_that_lets_nothing_through(wide: tuple[Network, Namespace], routerd: Routerd) -> None:
+    """As Docker sets it up: the policy is drop, and what its own containers send passes."""
+    net, client = wide
+    with net.router.enter():
+        chain = Chain("filter", "FORWARD")
+        chain.accept((IIFNAME, "docker0"))
+        assert not answers(client, VIP, CLIENT)
+        assert answers(client, VIP6, CLIENT6)
+        (found,) = problem(routerd, "firewall")
+        assert found["what"].startswith("chain FORWARD of nftables' ip filter lets nothing through to the nodes")
+        command = "iptables -I FORWARD -o eth0 -j ACCEPT; iptables -I FORWARD -i eth0 -j ACCEPT"
+        assert found["remedy"].startswith(command)
+        chain.accept((OIFNAME, "eth0"))  # what that command makes
+        chain.accept((IIFNAME, "eth0"))
+        assert answers(client, VIP, CLIENT)
+        assert routerd.status()["ok"]
+
+
+async def test_a_firewall_with_rules_is_left_to_its_owner(wide: tuple[Network, Namespace], routerd: Routerd) -> None:
+    """Some clients may, and others not: whether that is meant so nobody can tell."""
+    net, client = wide
+    with net.router.enter():
+        chain = Chain("mine", "through")
+        assert len(problem(routerd, "firewall")) == 1
+        chain.accept((IIFNAME, "eth7"), (OIFNAME, "eth0"))
+        assert len(problem(routerd, "firewall")) == 1  # there is no such interface
+        chain.accept((IIFNAME, "eth9"), (OIFNAME, "eth0"))
+        assert not answers(client, VIP, CLIENT)  # the answers are dropped
+        assert problem(routerd, "firewall") == []
+
+
+async def test_an_interface_without_a_link_local_address(wide: tuple[Network, Namespace], routerd: Routerd) -> None:
+    """The kernel sends no neighbour solicitation for what it forwards: nothing is wrong with the nodes."""
+    net, client = wide
+    shown = net.router.ip_json("-6", "address", "show", "dev", "eth0", "scope", "link")
+    (address,) = [entry["local"] for found in shown for entry in found["addr_info"] if entry]
+    net.router.ip("address", "delete", f"{address}/64", "dev", "eth0")
+    await mends(routerd, net.router, "interface eth0", "it has no IPv6 link-local address")
+    await net.has(VIP6, 0)
+    await becomes(lambda: answers(client, VIP6, CLIENT6))
+    await becomes(lambda: routerd.status()["ok"])
+
+
+async def test_an_address_that_another_host_has(wide: tuple[Network, Namespace], routerd: Routerd) -> None:
+    net, _ = wide
+    net.router.sysctl(net__ipv6__conf__eth0__accept_dad=1)
+    net.nodes.ip("address", "add", "fd00::77/64", "dev", "eth0", "nodad")
+    net.router.ip("address", "add", "fd00::77/64", "dev", "eth0")
+    await becomes(lambda: any("fd00::77, too" in each["what"] for each in problem(routerd, "interface eth0")))
+    net.nodes.ip("address", "delete", "fd00::77/64", "dev", "eth0")
+    net.router.ip("address", "delete", "fd00::77/64", "dev", "eth0")
+    net.router.ip("address", "add", "fd00::77/64", "dev", "eth0")
+    await becomes(lambda: routerd.status()["ok"])
+
+
+async def test_the_address_of_the_sessions_is_gone(wide: tuple[Network, Namespace], routerd: Routerd) -> None:
+    """A DHCP client has got another lease."""
+    net, _ = wide
+    net.router.sysctl(net__ipv4__conf__all__promote_secondaries=1)
+    net.router.ip("address", "add", "10.0.0.2/24", "dev", "eth0")
+    net.router.ip("address", "delete", "10.0.0.1/24", "dev", "eth0")
+    await becomes(lambda: "no address 10.0.0.1 any more" in "".join(p["what"] for p in problem(routerd, PEER)))
+    await net.has(VIP, 0)
+    net.router.ip("address", "add", "10.0.0.1/24", "dev", "eth0")
+    await becomes(lambda: routerd.status()["ok"])

@@ -49,6 +49,9 @@ class Follower:
     def routes_stale(self) -> None:
         """Nothing is deleted silently here."""
 
+    def not_understood(self, error: Exception) -> None:
+        raise error
+
     def routes_changed(self, changes: tuple[RouteChange | NexthopChange, ...]) -> None:
         self.heard += changes
         self.table.apply(change for change in changes if isinstance(change, NexthopChange) or not change.own)

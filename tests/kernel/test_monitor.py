@@ -1,8 +1,10 @@
 """The monitor hears what others change, and not the writer."""
 
 import asyncio
+import errno
+import struct
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -21,9 +23,11 @@ from routerd.core.message import (
     SetRoutes,
 )
 from routerd.core.route import parse_address, parse_prefix
+from routerd.kernel import parse
 from routerd.kernel.bulk import Bulk
 from routerd.kernel.dump import is_own
-from routerd.kernel.monitor import Monitor
+from routerd.kernel.monitor import OVERRUN, Monitor
+from routerd.kernel.parse import InterfaceAddress
 from routerd.kernel.writer import KernelWriter
 from tests.kernel.scenario import FIB, gateway, many
 from tests.support.netns import Namespace, needs_root
@@ -40,6 +44,7 @@ class Watched:
     reasons: asyncio.Queue[str]
     changes: asyncio.Queue[RouteChange | NexthopChange]
     stale: int = 0
+    errors: list[Exception] = field(default_factory=list)
 
     def owns(self, id_: int) -> bool:
         return self.writer.owns(id_)
@@ -56,6 +61,9 @@ class Watched:
 
     def routes_stale(self) -> None:
         self.stale += 1
+
+    def not_understood(self, error: Exception) -> None:
+        self.errors.append(error)
 
     async def next_reason(self) -> str:
         """Wait for the next reason."""
@@ -200,3 +208,54 @@ async def test_an_overrun_is_reported(router: Namespace, monkeypatch: pytest.Mon
         await watched.hears("nexthop id 200 changed by someone else")
         monitor.close()
         writer.close()
+
+
+async def test_what_cannot_be_parsed_is_told_and_the_next_is_heard(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel may say what nobody has foreseen; the notification behind it may be that of a lost node."""
+
+    def address(*_: object) -> InterfaceAddress:
+        raise struct.error("unpack_from requires a buffer of at least 8 bytes")
+
+    monkeypatch.setattr(parse, "address", address)
+    watched.router.ip("address", "add", "10.9.0.1/24", "dev", "eth0")
+    watched.router.ip("nexthop", "replace", "id", "2", "via", "10.0.1.77", "dev", "eth1")
+    await watched.hears("nexthop id 2 changed by someone else")
+    await watched.hears(OVERRUN)
+    assert [type(error) for error in watched.errors] == [struct.error]
+    assert watched.stale
+
+
+async def test_a_socket_that_fails_is_opened_anew(router: Namespace) -> None:
+    with router.enter():
+        writer = KernelWriter(FIB)
+        watched = Watched(router, writer, asyncio.Queue(), asyncio.Queue())
+        monitor = Monitor([], watched, lambda entry, port: None)
+        monitor.start()
+        broken = _Broken()
+        with pytest.raises(OSError, match="no memory"):
+            await _failing(monitor, broken)
+        writer.write([SetNexthop(1, gateway("10.0.0.2"))])  # nobody listens
+        running = asyncio.create_task(monitor.run())
+        await watched.hears(OVERRUN)
+        assert watched.stale == 1
+        writer.write([SetNexthop(2, gateway("10.0.0.2"))])
+        await watched.hears("nexthop id 2 changed by someone else")
+        running.cancel()
+        monitor.close()
+        writer.close()
+
+
+class _Broken:
+    """A socket that fails when it is read."""
+
+    def recv(self, _: int) -> bytes:
+        raise OSError(errno.ENOMEM, "no memory")
+
+
+async def _failing(monitor: Monitor, broken: _Broken) -> None:
+    running = asyncio.create_task(monitor.run())
+    await asyncio.sleep(0)
+    monitor._read(broken)  # type: ignore[arg-type]
+    await running

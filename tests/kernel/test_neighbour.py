@@ -40,6 +40,9 @@ class Indifferent:
     def routes_stale(self) -> None:
         """Routes may have changed."""
 
+    def not_understood(self, error: Exception) -> None:
+        raise error
+
     def routes_changed(self, changes: tuple[RouteChange | NexthopChange, ...]) -> None:
         """Routes changed."""
 

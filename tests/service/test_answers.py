@@ -40,7 +40,8 @@ async def test_buckets_are_not_counted_on_the_event_loop(router: Namespace, monk
     with router.enter():
         writer, speaker = KernelWriter(config.fib), Speaker(config, log=structlog.get_logger())
         engine = Engine(config, Router(config, 0.0), writer, speaker)
-        answers = Answers(engine, speaker, Settings(config.fib), Drains(""), Drops(), stretches=Histogram(()))
+        settings = Settings(config.fib)
+        answers = Answers(engine, speaker, settings, Drains(""), Drops(), stretches=Histogram(()), failures={})
         begun = await answers.set_drain("192.168.10.101", on=True, by="a test")
         asked = await answers.drain("192.168.10.101")
         engine.finish()

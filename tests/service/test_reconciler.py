@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
+import time
 
 import pytest
 import structlog
@@ -63,3 +65,42 @@ async def test_an_audit_that_failed_is_made_soon(router: Namespace, monkeypatch:
             await asyncio.gather(*tasks, return_exceptions=True)
             engine.finish()
             writer.close()
+
+
+async def test_what_makes_routes_stale_all_the_time_costs_a_share_of_it(
+    router: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interface flaps beside a full table, which takes its time to read."""
+    config = parse(CONFIG)
+    begun: list[float] = []
+    takes = 0.05
+
+    async def audit(expected: dict[Prefix, int], fib: FibSection) -> tuple[RouteAudit, KernelDump]:
+        begun.append(time.monotonic())
+        await asyncio.sleep(takes)
+        return RouteAudit(expected={}, missing=(), wrong={}, unknown={}, foreign={}), dump(fib)
+
+    with router.enter():
+        monkeypatch.setattr(module, "audit", audit)
+        monkeypatch.setattr(module, "AUDIT_SPACING", 0.01)
+        monkeypatch.setattr(module, "AUDIT_CREDIT", 1.5 * module.AUDIT_SHARE * takes)
+        writer = KernelWriter(config.fib)
+        engine = Engine(config, Router(config, 0.0), writer, Speaker(config, log=structlog.get_logger()))
+        reconciler = Reconciler(config.fib, engine, writer)
+        reconciler.begin()
+        tasks = [asyncio.create_task(each) for each in (reconciler.run(), engine.write_out())]
+        asked = time.monotonic()
+        try:
+            async with asyncio.timeout(config.fib.audit_interval / 4):
+                while len(begun) < 4:
+                    reconciler.routes_stale()
+                    await asyncio.sleep(0.01)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            engine.finish()
+            writer.close()
+    pauses = [after - before for before, after in itertools.pairwise([asked, *begun])]
+    assert all(pause < module.AUDIT_SHARE * takes / 2 for pause in pauses[:2])  # a link that goes and comes back
+    assert pauses[3] > 0.9 * module.AUDIT_SHARE * takes

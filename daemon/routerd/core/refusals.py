@@ -1,4 +1,4 @@
-"""What the kernel refused, and when it is tried again: one table and one clock for nexthops, groups and routes."""
+"""What the kernel refused, and when it is tried again: one table and one clock for all that is written."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ FIRST, LAST = 1.0, 60.0
 
 
 class Refusals:
-    """Refused nexthops by gateway, groups by id, and `routes` by prefix as (errno, text), which the FIB keeps."""
+    """Refused nexthops by gateway, groups by id, and `routes` by prefix as (errno, text), which the FIB keeps.
+
+    `deletions` are those of routes, by prefix, and of nexthops and groups, by id.
+    """
 
     def __init__(self, routes: dict[Prefix, tuple[int, str]]) -> None:
         self.nexthops: dict[Gateway, WriteFailed] = {}
         self.groups: dict[int, WriteFailed] = {}
+        self.deletions: dict[Prefix | int, WriteFailed] = {}
         self.routes = routes
         self.again_at: float | None = None
         """The monotonic time of the next try, None if none is due."""
         self._delay = FIRST
 
     def __len__(self) -> int:
-        return len(self.nexthops) + len(self.groups) + len(self.routes)
+        return len(self.nexthops) + len(self.groups) + len(self.deletions) + len(self.routes)
 
     def schedule(self, now: float) -> None:
         """Something was refused: try again, later each time."""

@@ -434,9 +434,10 @@ class Router:
         different, changes = self.rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
         effects = self._fail(Reason.LINK_DOWN, down)
         self.health.add(Reason.RESTARTED, fallen)
-        retrying = bool(self.refusals.groups or self.refusals.nexthops)
+        retrying = bool(self.refusals.groups or self.refusals.nexthops or self.refusals.deletions)
         self.refusals.groups.clear()
         # Compare before anything is revived: the dump is older than that.
+        effects += self._delete_again()
         effects += self._mended(mend_objects(self.fib, dump, now), drift=not retrying)
         self.fib.restore(self.health.remove(Reason.LINK_DOWN, [g for g in known if g.ifindex in up]))
         self.fib.restore(self.health.remove(Reason.REFUSED, self.refusals.nexthops))
@@ -458,7 +459,9 @@ class Router:
         changes += others
         awaited = {gateway.address for gateway in self.fib.awaited()}
         self.rib.forget_dynamic_peers(now, awaited.union(map(parse_address, self.drained)))
-        effects = self._mended(mend_routes(self.fib, audit), drift=True)
+        unknown = {prefix: id for prefix, id in audit.unknown.items() if prefix not in self.refusals.deletions}
+        effects = self._delete_again()
+        effects += self._mended(mend_routes(self.fib, replace(audit, unknown=unknown)), drift=True)
         effects += self._reach()
         self._changed(changes)
         self._want(different)
@@ -503,6 +506,19 @@ class Router:
             decision = self.rib.loc_rib.decision(self.rib.loc_rib.paths_of(prefix))
             self.fib.want([prefix], decision.members, decision.leaving)
 
+    @property
+    def undeleted(self) -> list[Prefix]:
+        """The routes that the kernel would not delete, and that nothing has wanted since."""
+        routes = self.fib.routes
+        prefixes = (each for each in self.refusals.deletions if not isinstance(each, int))
+        return [prefix for prefix in prefixes if prefix not in routes or not routes[prefix].legs]
+
+    def _delete_again(self) -> list[Effect]:
+        """Try to delete routes once more; nexthops and groups are found where they are compared with the kernel's."""
+        left = self.undeleted
+        self.refusals.deletions.clear()
+        return self._program([DeleteRoutes(tuple(left))] if left else [])
+
     def _mended(self, mended: Mended, *, drift: bool) -> list[Effect]:
         wrong, operations = mended
         effects = self._program(operations)
@@ -542,6 +558,8 @@ class Router:
                 if self.fib.is_lost(operation.id, self.refusals.nexthops.keys()):
                     return []  # failover took the last member while the routes waited to be written
                 self.fib.refuse(operation.id, operation.prefixes, failed.errno, failed.text)
+            else:
+                self.refusals.deletions.update(dict.fromkeys(operation.prefixes, failed))
         elif isinstance(operation, SetNexthop):
             # Without it the groups that want it can be written: one bad next hop must not cost the others anything.
             fields["gateway"] = format_address(operation.gateway.address)
@@ -551,5 +569,7 @@ class Router:
             fields["id"] = operation.id
             if isinstance(operation, SetGroup):
                 self.refusals.groups[operation.id] = failed
+            else:
+                self.refusals.deletions[operation.id] = failed
         self.refusals.schedule(now)
         return [Event("kernel refused", fields, level="error"), *effects]

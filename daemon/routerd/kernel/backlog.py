@@ -192,14 +192,18 @@ def _without(operation: Operation, gone: set[int]) -> Operation | None:
 
 def _together(failures: Iterable[WriteFailed | GroupLost]) -> list[WriteFailed | GroupLost]:
     """Join refusals of single routes that have the same cause: a full table refuses thousands alike."""
-    joined: dict[tuple[int, int, str], list[Prefix]] = {}
+    joined: dict[tuple[int | None, int, str], list[Prefix]] = {}
     result: list[WriteFailed | GroupLost] = []
     for failed in failures:
-        if isinstance(failed, WriteFailed) and isinstance(failed.operation, SetRoutes):
-            key = (failed.operation.id, failed.errno, failed.text)
-            joined.setdefault(key, []).extend(failed.operation.prefixes)
-        else:
-            result.append(failed)
-    for (id, errno, text), prefixes in joined.items():
-        result.append(WriteFailed(SetRoutes(id, tuple(prefixes)), errno, text))
+        match failed:
+            case WriteFailed(operation=SetRoutes(id, prefixes)):
+                joined.setdefault((id, failed.errno, failed.text), []).extend(prefixes)
+            case WriteFailed(operation=DeleteRoutes(prefixes)):
+                joined.setdefault((None, failed.errno, failed.text), []).extend(prefixes)
+            case _:
+                result.append(failed)
+    for (group, errno, text), some in joined.items():
+        every = tuple(some)
+        operation = DeleteRoutes(every) if group is None else SetRoutes(group, every)
+        result.append(WriteFailed(operation, errno, text))
     return result

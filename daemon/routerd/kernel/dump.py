@@ -29,7 +29,7 @@ _TOLD = 5
 """Foreign routes of protocol bgp that are told by name."""
 
 _IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 1 << 3
-_ALL_LINKS = bytes(16) + wire.attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
+ALL_LINKS = bytes(16) + wire.attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
 """struct ifinfomsg and a mask: statistics are most of a link message, and nobody reads them here."""
 
 _LENGTHS = tuple(bytes([bits]) for bits in range(129))
@@ -133,7 +133,7 @@ def _interfaces() -> tuple[Interface, ...]:
             networks.setdefault(found.ifindex, {})[found.network] = None
     return tuple(
         Interface(index, name, up, tuple(addresses.get(index, ())), tuple(networks.get(index, ())))
-        for index, name, up in (parse.link(*message) for message in wire.dump(wire.RTM_GETLINK, _ALL_LINKS))
+        for index, name, up in (parse.link(*message) for message in wire.dump(wire.RTM_GETLINK, ALL_LINKS))
     )
 
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
 
 from routerd.core.message import HostState, Interface, TableFill
-from routerd.kernel import wire
+from routerd.core.route import Address
+from routerd.kernel import parse, wire
+from routerd.kernel.dump import ALL_LINKS
+from routerd.kernel.firewall import Firewall
 from routerd.kernel.sysctl import PROC_SYS
 
 PROC_NET = Path("/proc/thread-self/net")
@@ -23,6 +26,11 @@ LATELY = 120.0
 _RTM_GETNEIGHTBL, _RTM_GETNETCONF = 66, 82
 _NETCONFA_IFINDEX, _NETCONFA_FORWARDING, _NETCONFA_RP_FILTER = 1, 2, 3
 _ALL = -1
+_IFA_FLAGS, _IFA_F_DADFAILED = 2, 0x08
+"""Where struct ifaddrmsg has its flags."""
+_IFINFO = struct.Struct("=2xHiI")
+"""struct ifinfomsg, but for its first and last parts: ARPHRD_, index, IFF_."""
+_ARPHRD_ETHER, _IFF_NOARP = 1, 0x80
 _NDTA_THRESH3, _NDTA_CONFIG, _NDTA_STATS = 4, 5, 7
 _ENTRIES = 4
 """struct ndt_config: where it has the number of entries."""
@@ -54,14 +62,17 @@ class Host:
 
     def __init__(self) -> None:
         self._filtered = _Rise()
+        self._firewall = Firewall()
         self._full: dict[str, _Rise] = {}
 
-    def read(self, interfaces: Iterable[Interface], now: float) -> HostState:
-        """Return how things stand; `interfaces` are those that may matter. Raises OSError if netlink fails."""
+    def read(self, interfaces: Collection[Interface], now: float, nodes: Collection[int] = ()) -> HostState:
+        """Return how things stand; `interfaces` are those that may matter, `nodes` those of them that lead to nodes.
+        Raises OSError if netlink fails."""
         found4, found6 = _netconf(socket.AF_INET), _netconf(socket.AF_INET6)
         general = found4.pop(_ALL, {})
         floor = general.get(_NETCONFA_RP_FILTER, 0)
         strict = frozenset(i for i, value in found4.items() if max(floor, value.get(_NETCONFA_RP_FILTER, 0)) == 1)
+        up = {interface.index: interface.name for interface in interfaces if interface.up}
         off = [index for index, value in found4.items() if not value.get(_NETCONFA_FORWARDING, 1)]
         routers = [i for i in interfaces if i.up and found6.get(i.index, {}).get(_NETCONFA_FORWARDING)]
         return HostState(
@@ -70,6 +81,9 @@ class Host:
             dropped=self._filtered.lately(_reverse_path_drops(), strict, now),
             unheeded=frozenset(i.index for i in routers if _unheeded(i.name)) if _astray() else frozenset(),
             tables=tuple(self._tables(now)),
+            without_arp=_without_arp() if nodes else frozenset(),
+            barriers=tuple(self._firewall.barriers(up, nodes)) if nodes else (),
+            duplicates=tuple(_duplicates()),
         )
 
     def _tables(self, now: float) -> Iterator[TableFill]:
@@ -104,6 +118,20 @@ def _netconf(family: int) -> dict[int, dict[int, int]]:
         if error.errno != errno.EOPNOTSUPP:
             raise
     return found
+
+
+def _without_arp() -> frozenset[int]:
+    """Return the Ethernet interfaces with IFF_NOARP: every neighbour there is NUD_NOARP, and is never asked."""
+    links = (_IFINFO.unpack_from(data, start) for data, start, _ in wire.dump(wire.RTM_GETLINK, ALL_LINKS))
+    return frozenset(index for kind, index, flags in links if kind == _ARPHRD_ETHER and flags & _IFF_NOARP)
+
+
+def _duplicates() -> Iterator[tuple[int, Address]]:
+    """Yield the IPv6 addresses for which duplicate address detection has failed (RFC 4862 section 5.4)."""
+    for data, start, end in wire.dump(wire.RTM_GETADDR, bytes([socket.AF_INET6]) + bytes(7)):
+        if data[start + _IFA_FLAGS] & _IFA_F_DADFAILED:
+            found = parse.address(data, start, end)
+            yield found.ifindex, found.address
 
 
 def _reverse_path_drops() -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
 from collections.abc import Callable, Collection
 from typing import Protocol
 
@@ -58,6 +59,9 @@ class Listener(Protocol):
     def routes_changed(self, changes: tuple[RouteChange | NexthopChange, ...]) -> None:
         """Others changed routes of the main table, or nexthops that are not routerd's."""
 
+    def not_understood(self, error: Exception) -> None:
+        """A notification could not be taken in; those after it are."""
+
 
 class Monitor:
     """Listens in the namespace in which it is made.
@@ -77,31 +81,55 @@ class Monitor:
         self._routes = parse.RouteParser()
         self._changes: list[RouteChange | NexthopChange] = []
         self._overrun = False
-        self._socket = wire.open_socket(groups=_GROUPS, receive_buffer=_RECEIVE_BUFFER)
-        self._socket.setblocking(False)
-        filter.attach(self._socket, ports)
+        self._ports = ports
+        self._broken: asyncio.Future[None] | None = None
+        self._socket: socket.socket | None = self._open()
+
+    def _open(self) -> socket.socket:
+        opened = wire.open_socket(groups=_GROUPS, receive_buffer=_RECEIVE_BUFFER)
+        opened.setblocking(False)
+        filter.attach(opened, self._ports)
+        return opened
 
     def start(self) -> None:
-        """Begin to listen, on the running event loop."""
-        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._read)
+        """Begin to listen, on the running event loop; OSError if the socket has failed and no other is to be had."""
+        loop = asyncio.get_running_loop()
+        if self._socket is None:
+            self._socket = self._open()
+        self._broken = loop.create_future()
+        loop.add_reader(self._socket.fileno(), self._read, self._socket)
+
+    async def run(self) -> None:
+        """Listen until the socket fails, and raise why. If it has failed before, the kernel is to be read anew: what
+        it told meanwhile is lost."""
+        if self._socket is None:
+            self.start()
+            self._tell_overrun()
+        assert self._broken is not None
+        await self._broken
 
     def close(self) -> None:
         """Stop listening; call it on the event loop of `start`."""
-        asyncio.get_running_loop().remove_reader(self._socket.fileno())
-        self._socket.close()
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
 
-    def _read(self) -> None:
+    def _read(self, opened: socket.socket) -> None:
         try:
-            self._read_turn()
-        finally:
-            if self._changes:
-                changes, self._changes = tuple(self._changes), []
-                self._listener.routes_changed(changes)
+            self._read_turn(opened)
+        except OSError as error:
+            self.close()
+            if self._broken is not None and not self._broken.done():
+                self._broken.set_exception(error)
+        if self._changes:
+            changes, self._changes = tuple(self._changes), []
+            self._listener.routes_changed(changes)
 
-    def _read_turn(self) -> None:
+    def _read_turn(self, opened: socket.socket) -> None:
         for _ in range(_TURN):
             try:
-                data = self._socket.recv(_DATAGRAM)
+                data = opened.recv(_DATAGRAM)
             except BlockingIOError:
                 if self._overrun:
                     self._tell_overrun()
@@ -111,10 +139,14 @@ class Monitor:
                     raise
                 self._overrun = True
                 continue
-            self._hear(data)
+            try:
+                self._hear(data)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next may say that a node is lost
+                self._listener.not_understood(error)
+                self._overrun = True
 
     def _tell_overrun(self) -> None:
-        """The kernel has dropped all since the overrun, until now that the socket is empty: read it from here on.
+        """Something that the kernel told is lost, and the socket is empty: read it from here on.
 
         What was known of links and addresses may be old, so that every notification is news again.
         """

@@ -47,13 +47,15 @@ class DumpInterruptedError(OSError):
     """The tables changed under a dump, which may therefore lack or repeat entries (NLM_F_DUMP_INTR)."""
 
 
-def open_socket(*, groups: int = 0, send_buffer: int = 0, receive_buffer: int = 0) -> socket.socket:
-    """Open a NETLINK_ROUTE socket in the network namespace of the calling thread.
+def open_socket(
+    *, groups: int = 0, send_buffer: int = 0, receive_buffer: int = 0, protocol: int = socket.NETLINK_ROUTE
+) -> socket.socket:
+    """Open a netlink socket in the network namespace of the calling thread.
 
     `groups` is the legacy bit mask of multicast groups. Buffers are bytes, 0 for the default; beyond the limits
     of net.core they need CAP_NET_ADMIN in the initial user namespace, else the kernel gives what it allows.
     """
-    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
     for option in (_NETLINK_CAP_ACK, _NETLINK_EXT_ACK, _NETLINK_GET_STRICT_CHK):
         sock.setsockopt(_SOL_NETLINK, option, 1)
     for size, force, modest in (
@@ -110,9 +112,9 @@ def error(data: bytes, offset: int = 0) -> tuple[int, int, str]:
     return sequence, number, text.decode(errors="replace") or os.strerror(number)
 
 
-def query(message: bytes) -> bytes:
+def query(message: bytes, *, protocol: int = socket.NETLINK_ROUTE) -> bytes:
     """Send a GET for one object and return the answer; OSError with the kernel's errno and text if refused."""
-    with open_socket() as sock:
+    with open_socket(protocol=protocol) as sock:
         sock.send(message)
         data = sock.recv(_DATAGRAM)
     if HEADER.unpack_from(data)[1] == NLMSG_ERROR:
@@ -121,13 +123,15 @@ def query(message: bytes) -> bytes:
     return data
 
 
-def dump(kind: int, body: bytes, *, consistent: bool = False) -> Iterator[tuple[bytes, int, int]]:
+def dump(
+    kind: int, body: bytes, *, consistent: bool = False, protocol: int = socket.NETLINK_ROUTE
+) -> Iterator[tuple[bytes, int, int]]:
     """Yield (datagram, start, end) of every message body that a dump request of type `kind` brings.
 
     With `consistent`, raises DumpInterruptedError at the end if the tables changed meanwhile. Raises OSError with the
     kernel's errno if the dump is refused. Blocks; every dump has a socket of its own.
     """
-    with open_socket() as sock:
+    with open_socket(protocol=protocol) as sock:
         sock.send(request(kind, NLM_F_DUMP, body))
         interrupted = 0
         while True:

@@ -371,8 +371,11 @@ class KernelWriter:
         return left | {ours[index]: why for index, why in failed.items()}
 
     def _has(self, prefix: Prefix) -> bool:
-        """Tell whether the kernel's route to a prefix is ours."""
-        found = lookup.route(prefix)
+        """Tell whether the kernel's route to a prefix is known to be ours."""
+        try:
+            found = lookup.route(prefix)
+        except OSError:
+            return False
         marks = ("bgp", self._metric)
         return found is not None and (found.protocol, found.metric) == marks and self.owns(found.nexthop)
 

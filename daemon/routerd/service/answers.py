@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version as installed_version
 
 import structlog
@@ -29,7 +29,7 @@ from routerd.api.models import (
 from routerd.api.slices import Slices
 from routerd.api.views import groups, health, kernel, snapshot
 from routerd.api.views.problems.drops import explained
-from routerd.api.views.problems.service import ended_record, unkept_drains, unwritten_log
+from routerd.api.views.problems.service import ended_record, failed_watcher, unkept_drains, unwritten_log
 from routerd.api.views.problems.withheld import withheld
 from routerd.core.histogram import Histogram
 from routerd.core.message import Drain
@@ -40,6 +40,7 @@ from routerd.kernel.drops import Drops
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
 from routerd.service.settings import Settings
+from routerd.service.watchers import Failure
 from routerd.session.refusals import Refusal
 from routerd.session.speaker import Speaker
 from routerd.telemetry.log import sink
@@ -62,6 +63,7 @@ class Answers:
         drops: Drops,
         *,
         stretches: Histogram,
+        failures: Mapping[str, Failure],
     ) -> None:
         self.notes: list[ProblemView] = []
         self._router = engine.router
@@ -71,6 +73,7 @@ class Answers:
         self._drains = drains
         self._drops = drops
         self._stretches = stretches
+        self._failures = failures
         self._counting = asyncio.Lock()
 
     def status(self) -> Slices[StatusView]:
@@ -83,6 +86,8 @@ class Answers:
         now = time.monotonic()
         notes = [*self.notes, *unwritten_log(*sink.lost), *unkept_drains(self._drains.unread, self._drains.unstored)]
         notes += withheld(self._router, self._engine.withheld)
+        for what, failure in self._failures.items():
+            notes += failed_watcher(what, failure.count, now - failure.last, failure.text)
         if self._engine.recorder is not None:
             notes += ended_record(self._engine.recorder.ended)
         return health.status(
@@ -91,7 +96,11 @@ class Answers:
             speaker,
             sysctls,
             notes,
-            host=self._settings.host(self._router.rib.nexthops.interfaces.values(), now),
+            host=self._settings.host(
+                self._router.rib.nexthops.interfaces.values(),
+                now,
+                {gateway.ifindex for gateway in self._router.fib.groups.nexthops},
+            ),
             refusals=[_refusal(each, now) for each in state.refusals],
             drops=self._dropped(now),
             diversions=lookup.diversions,

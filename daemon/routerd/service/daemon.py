@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -29,7 +30,7 @@ from routerd.service.drains import Drains
 from routerd.service.engine import SLICE, Engine
 from routerd.service.identity import identify
 from routerd.service.neighbours import Neighbours
-from routerd.service.reconciler import Reconciler
+from routerd.service.reconciler import NOTIFICATIONS, Reconciler
 from routerd.service.recording import Recorder
 from routerd.service.settings import Settings
 from routerd.session.speaker import Speaker
@@ -72,7 +73,15 @@ class Daemon:
         self.neighbours = Neighbours(config.liveness, self.engine, self.settings)
         self.drains = Drains(config.drain.state_file)
         self.drops = Drops()
-        self.answers = Answers(self.engine, self.speaker, self.settings, self.drains, self.drops, stretches=stretches)
+        self.answers = Answers(
+            self.engine,
+            self.speaker,
+            self.settings,
+            self.drains,
+            self.drops,
+            stretches=stretches,
+            failures=self.reconciler.watchers.failures,
+        )
         self._stop = asyncio.Event()
         self._more_input = False
         self._losing = False
@@ -96,6 +105,8 @@ class Daemon:
         monitor = Monitor(self.engine.ports, self.reconciler, self.neighbours.heard)
         monitor.start()
         self.reconciler.begin()
+        watchers = self.reconciler.watchers
+        asyncio.get_running_loop().set_exception_handler(watchers.unhandled)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
@@ -107,14 +118,18 @@ class Daemon:
                 group.create_task(self._fail_over())
                 group.create_task(self._listen())
                 group.create_task(self._housekeep())
-                group.create_task(self.reconciler.run())
-                group.create_task(self.neighbours.watch())
-                group.create_task(self.settings.keep())
-                group.create_task(identify(self.engine))
-                group.create_task(self.answers.keep_drains())
-                group.create_task(self._remember())
                 group.create_task(server.serve(self.answers, listener))
-                group.create_task(self._watch_drops())
+                for what, watch in (
+                    (NOTIFICATIONS, monitor.run),
+                    ("reading of the kernel", self.reconciler.run),
+                    ("probing of neighbours", self.neighbours.watch),
+                    ("sysctls", self.settings.keep),
+                    ("link-layer addresses", partial(identify, self.engine)),
+                    ("drains", self.answers.keep_drains),
+                    ("buckets", self._remember),
+                    ("counters of dropped segments", self._watch_drops),
+                ):
+                    group.create_task(watchers.keep(what, watch))
                 group.create_task(self._report())
                 await self._stop.wait()
                 raise StopRequested

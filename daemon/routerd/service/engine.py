@@ -244,7 +244,8 @@ class Engine:
             self._inspected = ()
         if self._doubted and not self._backlog:
             some, self._doubted = self._doubted[:DOUBTED_AT_ONCE], self._doubted[DOUBTED_AT_ONCE:]
-            self._inbox.append(GroupsUnused(lookup.unused(some)))
+            with contextlib.suppress(OSError):  # they are settled by the clock
+                self._inbox.append(GroupsUnused(lookup.unused(some)))
         self._handle()
         self._progress.set()
         if told:

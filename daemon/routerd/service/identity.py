@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import structlog
 
@@ -19,7 +20,11 @@ log = structlog.get_logger()
 
 async def identify(engine: Engine) -> None:
     """Look for what the core wants to know whenever it asks, and now and then whether that still holds."""
-    prober = Prober()
+    with contextlib.closing(Prober()) as prober:
+        await _identify(engine, prober)
+
+
+async def _identify(engine: Engine, prober: Prober) -> None:
     delay, complete = LAST_LOOK, True
     while True:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import replace
 
@@ -22,25 +23,35 @@ from routerd.kernel.audit import audit
 from routerd.kernel.dump import dump, is_own, objects
 from routerd.kernel.writer import KernelWriter
 from routerd.service.engine import Engine
+from routerd.service.watchers import Watchers
 
 RESYNC_DELAY = 0.02
 """Seconds that notifications gather before the kernel is read again: a link that flaps sends several."""
 AUDIT_SPACING = 1.0
 """Seconds between two audits at least, whatever happens."""
+AUDIT_SHARE, AUDIT_CREDIT = 20, 30.0
+"""An audit that takes a second is paid for by so many; the seconds that may be owed. Beside a full table of others'
+it takes half a second, and an interface that flaps asks for one each time: the first few come at once."""
 REREAD_DELAY = 1.0
+NOTIFICATIONS = "notifications of the kernel"
 
 log = structlog.get_logger()
 
 
 class Reconciler:
-    """Reads the kernel at the start (`begin`) and from then on (`run`), and takes in what the monitor tells."""
+    """Reads the kernel at the start (`begin`) and from then on (`run`), and takes in what the monitor tells.
+
+    `watchers` are all that notice changes: what they miss is read again.
+    """
 
     def __init__(self, fib: FibSection, engine: Engine, writer: KernelWriter) -> None:
         self._fib = fib
         self._engine = engine
         self._writer = writer
+        self.watchers = Watchers(self.missed)
         self._audited_at = time.monotonic()
-        self._audit_at = 0.0
+        self._stale = False
+        self._paid_at = -math.inf
         self._since: list[RouteChange | NexthopChange] | None = None
         """What was told of routes since the audit began that is under way."""
 
@@ -49,7 +60,7 @@ class Reconciler:
         found = dump(self._fib)
         self._writer.adopt(found)
         self._engine.take(found)
-        self._plan_audit()
+        self._begin_audit()
 
     # ------------------------------------------------------------------------------------------ what is told
 
@@ -67,8 +78,17 @@ class Reconciler:
 
     def routes_stale(self) -> None:
         """The kernel may have changed routes without a word: they are to be read, too."""
-        self._audit_at = min(self._audit_at, self._audited_at + AUDIT_SPACING)
+        self._stale = True
         self._engine.resync.set()
+
+    def missed(self) -> None:
+        """What should have noticed changes was away: all is to be read again."""
+        self._engine.resync.set()
+        self.routes_stale()
+
+    def not_understood(self, error: Exception) -> None:
+        """What the kernel told could not be taken in."""
+        self.watchers.failed(NOTIFICATIONS, error)
 
     def routes_changed(self, changes: tuple[RouteChange | NexthopChange, ...]) -> None:
         """Hand what others did with routes to the core."""
@@ -85,7 +105,7 @@ class Reconciler:
     async def run(self) -> None:
         """Read the kernel again when something changed there, and now and then in any case."""
         while True:
-            changed = time.monotonic() < self._audit_at and await self._change_before(self._audit_at)
+            changed = time.monotonic() < self._audit_due and await self._change_before(self._audit_due)
             try:
                 found = await (self._objects() if changed else self._routes())
             except OSError as error:
@@ -94,16 +114,25 @@ class Reconciler:
                 await asyncio.sleep(REREAD_DELAY)
                 self._engine.resync.set()
                 if not changed:
-                    self._audit_at = 0.0  # it was not made
+                    self._audited_at = -math.inf  # it was not made
                 continue
             if not changed:
                 self._engine.resync.set()  # the objects, too
             self._engine.take(found)
             self._engine.wake.set()
+            if not changed:
+                now = time.monotonic()
+                self._paid_at = max(self._paid_at, now) + AUDIT_SHARE * (now - self._audited_at)
 
-    def _plan_audit(self) -> None:
-        self._audited_at = time.monotonic()
-        self._audit_at = self._audited_at + self._fib.audit_interval
+    def _begin_audit(self) -> None:
+        self._audited_at, self._stale = time.monotonic(), False
+
+    @property
+    def _audit_due(self) -> float:
+        latest = self._audited_at + self._fib.audit_interval
+        if not self._stale:
+            return latest
+        return min(latest, max(self._audited_at + AUDIT_SPACING, self._paid_at - AUDIT_CREDIT))
 
     async def _change_before(self, deadline: float) -> bool:
         """Wait until something changes in the kernel; False if nothing does."""
@@ -125,7 +154,7 @@ class Reconciler:
     async def _routes(self) -> RouteAudit:
         await self._engine.written()
         self._writer.begin_audit()
-        self._plan_audit()
+        self._begin_audit()
         self._since = []
         try:
             compared, found = await audit(self._engine.router.fib.expected(), self._fib)

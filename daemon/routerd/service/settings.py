@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import structlog
 
@@ -43,9 +43,9 @@ class Settings:
         """Return what stands there now."""
         return self._sysctls.apply(manage=False)
 
-    def host(self, interfaces: Iterable[Interface], now: float) -> HostState:
-        """Return what else decides whether packets get through, on these interfaces."""
-        return self._host.read(interfaces, now)
+    def host(self, interfaces: Collection[Interface], now: float, nodes: Collection[int] = ()) -> HostState:
+        """Return what else decides whether packets get through on these interfaces, of which `nodes` lead there."""
+        return self._host.read(interfaces, now, nodes)
 
     def follow(self, settings: dict[str, str]) -> None:
         """From now on these are the settings of the interfaces in use."""

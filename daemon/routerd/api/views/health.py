@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from errno import EEXIST
+from itertools import islice
 
 from routerd.api.models import DropView, EventLoopView, ProblemView, RefusalView, SpeakerView, StatusView, SysctlView
 from routerd.api.slices import Slices
@@ -17,9 +18,9 @@ from routerd.api.views.problems.refusals import matters, refused
 from routerd.api.views.problems.shadows import Diversions, diverted, hollowed, inside, samples, shadowed
 from routerd.api.views.problems.vanished import vanished
 from routerd.core.gateway_health import Reason
-from routerd.core.message import HostState
+from routerd.core.message import HostState, WriteFailed
 from routerd.core.rib.peer import Peer
-from routerd.core.route import Prefix, format_address, format_prefix
+from routerd.core.route import Prefix, format_address, format_prefix, parse_address
 from routerd.core.router import Router
 
 _REFUSED = {
@@ -28,6 +29,7 @@ _REFUSED = {
 }
 """What helps against a route that the kernel refuses, by errno."""
 
+_LINK_LOCAL = b"\xfe\x80"
 _NO_WAY = "the router needs an address on that network, or the peer group fewer families"
 _IPV4_FOR_IPV6 = (
     "it is an IPv4 address, and no IPv6 route can lead there: have the node's speaker name its IPv6 address, or give "
@@ -152,6 +154,15 @@ def _peer_problems(router: Router, peer: Peer, reasons: dict[str, str], *, stati
             what=f"{prefixes} prefixes are not in the FIB: nothing leads to their next hop {hop}",
             remedy=_IPV4_FOR_IPV6 if hop.startswith("::ffff:") else _NO_WAY,
         )
+    local = parse_address(peer.session.local)
+    if local not in router.rib.nexthops.addresses and local[:2] != _LINK_LOCAL:
+        yield ProblemView(
+            where=where,
+            what=f"the router has no address {peer.session.local} any more, at which the session stands: it ends "
+            "with its hold timer",
+            remedy="give the address back (has a DHCP client taken it?), or have the node's speaker dial another one",
+        )
+        return
     for family in sorted(peer.unadvertisable):
         if peer.group.advertise:
             yield ProblemView(
@@ -180,10 +191,28 @@ def _refused_route(refused: tuple[Prefix, tuple[int, str]]) -> ProblemView:
     )
 
 
+def _undeleted(where: str, failed: WriteFailed) -> ProblemView:
+    return ProblemView(
+        where=where,
+        what=f"the kernel does not delete it: {failed.text} (errno {failed.errno})",
+        remedy="it is tried again by itself; see whether memory is short, and whether routerd has CAP_NET_ADMIN",
+    )
+
+
 def _refusals(router: Router) -> Iterator[ProblemView]:
     yield from first(
         router.fib.refused.items(), _refused_route, where="fib", more="routes are refused", remedy="see the log"
     )
+    yield from first(
+        router.undeleted,
+        lambda prefix: _undeleted(f"route {format_prefix(prefix)}", router.refusals.deletions[prefix]),
+        where="fib",
+        more="routes are not deleted",
+        remedy="see the log",
+    )
+    for id, failed in islice(router.refusals.deletions.items(), SHOWN):
+        if isinstance(id, int):
+            yield _undeleted(f"nexthop id {id}", failed)
     refused = [(f"group {id}", failed) for id, failed in router.refusals.groups.items()]
     refused += [(f"next hop {format_address(g.address)}", failed) for g, failed in router.refusals.nexthops.items()]
     for where, failed in refused[:SHOWN]:

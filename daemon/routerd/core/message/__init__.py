@@ -19,7 +19,7 @@ from routerd.core.message.effect import (
     Refresh,
     Resync,
 )
-from routerd.core.message.host import HostState, TableFill
+from routerd.core.message.host import Barrier, HostState, TableFill
 from routerd.core.message.kernel import (
     PROTOCOLS,
     ROUTE_TYPES,
@@ -78,6 +78,7 @@ __all__ = [
     "PROTOCOLS",
     "ROUTE_TYPES",
     "Advertise",
+    "Barrier",
     "CloseSession",
     "DeleteNexthop",
     "DeleteRoutes",

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from routerd.api.models import ProblemView
 from routerd.api.slices import Slices
 from routerd.api.views.problems.first import first
+from routerd.core.gateway_health import Reason
 from routerd.core.message import HostState, Interface
+from routerd.core.route import format_address
 from routerd.core.router import Router
 
-_IPV4, _IPV4_PREFIX = 4, 5
+_IPV4, _IPV4_PREFIX, _IPV6 = 4, 5, 16
+_LINK_LOCAL = b"\xfe\x80"
 _LOOPBACK = b"\x7f\0\0\1"
 
 
@@ -22,6 +25,10 @@ def host(router: Router, state: HostState) -> Slices[list[ProblemView]]:
         (list(_forwarding(router, state)), "interfaces without forwarding"),
         (strict, "interfaces with a strict reverse path filter"),
         (list(_advertisements(router, state)), "interfaces on which advertisements are ignored"),
+        (list(_unprobed(router, state)), "interfaces on which no node can be probed"),
+        (list(_duplicates(router, state)), "addresses that others have, too"),
+        (list(_mute(router)), "interfaces without an IPv6 link-local address"),
+        (list(_barriers(router, state)), "chains that let nothing through"),
     ):
         remedy = "mend those named here first"
         problems += first(found, lambda problem: problem, where="host", more=kind, remedy=remedy)
@@ -102,6 +109,69 @@ def _advertisements(router: Router, state: HostState) -> Iterator[ProblemView]:
             what="there is no IPv6 default route, and the router advertisements that come in here are ignored, "
             "because forwarding is on",
             remedy=f"{_set('ipv6', name, 'accept_ra', 2)}  # the next advertisement brings the route back",
+        )
+
+
+def _unprobed(router: Router, state: HostState) -> Iterator[ProblemView]:
+    leading = {gateway.ifindex for gateway in router.fib.groups.nexthops}
+    if router.config.liveness.method == "off":
+        return
+    for index in sorted(state.without_arp & leading):
+        name = router.rib.nexthops.interfaces[index].name
+        yield ProblemView(
+            where=f"interface {name}",
+            what="ARP is off there, so that nodes cannot be probed: one that dies silently "
+            "leaves only with its hold timer",
+            remedy=f'ip link set {name} arp on  # or, if it is meant so, [liveness] method = "off"',
+        )
+
+
+def _duplicates(router: Router, state: HostState) -> Iterator[ProblemView]:
+    for index, address in state.duplicates:
+        interface = router.rib.nexthops.interfaces.get(index)
+        if interface is not None:
+            yield ProblemView(
+                where=f"interface {interface.name}",
+                what=f"another host of the link has {format_address(address)}, too, and the kernel does not use it "
+                "(duplicate address detection): no node reaches the router by it",
+                remedy="find that host; then remove the address here, and add it again",
+            )
+
+
+def _mute(router: Router) -> Iterator[ProblemView]:
+    """The kernel asks for the neighbours of what it forwards with its link-local address (ndisc_solicit)."""
+    silent = router.health.having(Reason.SILENT)
+    for index in sorted({gateway.ifindex for gateway in silent if len(gateway.address) == _IPV6}):
+        interface = router.rib.nexthops.interfaces.get(index)
+        if interface is not None and interface.up and not any(a[:2] == _LINK_LOCAL for a in interface.addresses):
+            yield ProblemView(
+                where=f"interface {interface.name}",
+                what="it has no IPv6 link-local address, without which the kernel asks for no neighbour: "
+                "IPv6 next hops there count as silent",
+                remedy=f"{_set('ipv6', interface.name, 'addr_gen_mode', 1)}; "
+                f"{_set('ipv6', interface.name, 'addr_gen_mode', 0)}  # which makes one",
+            )
+
+
+def _barriers(router: Router, state: HostState) -> Iterator[ProblemView]:
+    """Each chain drops what it does not accept, whatever the others have accepted."""
+    gateways = router.fib.groups.nexthops
+    nodes = sorted({router.rib.nexthops.interfaces[gateway.ifindex].name for gateway in gateways})
+    sizes = {len(gateway.address) for gateway in gateways}
+    for each in state.barriers:
+        if {"ip": _IPV4, "ip6": _IPV6}.get(each.family, min(sizes)) not in sizes:
+            continue
+        if (each.table, each.chain) == ("filter", "FORWARD") and each.family != "inet":
+            command = "iptables" if each.family == "ip" else "ip6tables"
+            rules = [f"{command} -I FORWARD -{way} {name} -j ACCEPT" for name in nodes for way in "oi"]
+        else:
+            start = f"nft insert rule {each.family} {each.table} {each.chain}"
+            rules = [f"{start} {way} {name} accept" for name in nodes for way in ("oifname", "iifname")]
+        yield ProblemView(
+            where="firewall",
+            what=f"chain {each.chain} of nftables' {each.family} {each.table} lets nothing through to the nodes: "
+            "no rule of it accepts what clients send, and what is left is dropped",
+            remedy=f"{'; '.join(rules)}  # or narrower ones, and wherever the rules are kept",
         )
 
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 from routerd.api.models import ProblemView
 
+_RECENT = 120.0
+"""Seconds after which a watcher that goes on again is no problem any more."""
+
 
 def unwritten_log(lines: int, reason: str) -> Iterator[ProblemView]:
     """Lines of the log were lost, and the last of them for this reason; none while it is empty."""
@@ -40,4 +43,15 @@ def ended_record(reason: str) -> Iterator[ProblemView]:
             where="record",
             what=f"it has ended: {reason}",
             remedy="make room, and restart routerd with another file; what is there replays; routing goes on",
+        )
+
+
+def failed_watcher(what: str, count: int, ago: float, error: str) -> Iterator[ProblemView]:
+    """What watches the host met an error that nobody thought of, so many seconds ago; none once that is long past."""
+    if ago <= _RECENT:
+        often = "once" if count == 1 else f"{count} times"
+        yield ProblemView(
+            where=what,
+            what=f"failed {often}, the last {ago:.0f} s ago, and was begun anew: {error}",
+            remedy="if the machine is short of memory or files, mend that; else report it, with the log's traceback",
         )
