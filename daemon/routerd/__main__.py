@@ -48,8 +48,8 @@ def check(file: str, as_json: bool) -> int:
     """
     from pathlib import Path
 
-    from routerd.config.load import ConfigError
     from routerd.config.load import check as check_file
+    from routerd.config.source import ConfigError
 
     try:
         warnings = check_file(Path(file))

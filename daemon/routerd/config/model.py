@@ -221,8 +221,9 @@ class DynamicPeers(Model):
 
 
 class Config(Model):
-    """The whole file."""
+    """The whole file. `include` is a directory, as seen from the file's: its *.toml files are parts of it too."""
 
+    include: str = Field(default="", max_length=4000)
     router: RouterSection
     fib: FibSection = FibSection()
     api: ApiSection = ApiSection()
