@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from importlib.metadata import version
 from typing import ClassVar
 
 from benchmarks.contenders.contender import Contender, Settings
 from benchmarks.net import METRIC, MOST_NODES, NETWORK, PREFIXES, ROUTER, ROUTER_AS
+from routerd.cli.client import ApiError, Client
 
 
 def configuration(settings: Settings, socket: str) -> str:
@@ -61,6 +63,11 @@ class Routerd(Contender):
 
     def status_command(self) -> list[str]:
         return [sys.executable, "-m", "routerd", "status", "--socket", self._socket]
+
+    def longest_stretch(self) -> float | None:
+        with contextlib.suppress(ApiError):
+            return float(Client(self._socket).get("/v1/status")["event_loop"]["longest_seconds"])
+        return None
 
     @property
     def _socket(self) -> str:

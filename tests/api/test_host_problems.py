@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from routerd.api.slices import whole
 from routerd.api.views.problems.host import host
 from routerd.core.message import ForeignRoute, HostState, Interface, Leg, TableFill
 from routerd.core.route import parse_address, parse_prefix
@@ -39,7 +40,7 @@ def simulation() -> Simulation:
 
 
 def places(made: Simulation, state: HostState) -> list[str]:
-    return [problem["where"] for problem in host(made.router, state)]
+    return [problem["where"] for problem in whole(host(made.router, state))]
 
 
 def test_nothing_to_say() -> None:
@@ -60,7 +61,7 @@ def test_a_name_with_a_dot() -> None:
     made = simulation()
     made.kernel.interfaces[OTHER] = replace(LINKS[1], name="lan.20")
     made.dump()
-    (found,) = host(made.router, replace(WELL, not_forwarding=frozenset({OTHER})))
+    (found,) = whole(host(made.router, replace(WELL, not_forwarding=frozenset({OTHER}))))
     assert found["remedy"] == "sysctl -w net/ipv4/conf/lan.20/forwarding=1"
 
 
@@ -69,7 +70,7 @@ def test_very_many_interfaces() -> None:
     for index in range(10, 60):
         made.kernel.interfaces[index] = link(index, f"lan{index}", f"10.0.{index}.1", f"10.0.{index}.0/24")
     made.dump()
-    found = list(host(made.router, replace(WELL, not_forwarding=frozenset(range(10, 60)))))
+    found = whole(host(made.router, replace(WELL, not_forwarding=frozenset(range(10, 60)))))
     assert len(found) == 6
     assert found[-1]["what"] == "45 more interfaces without forwarding"
 
@@ -111,7 +112,7 @@ def any_next_hop() -> dict[str, object]:
 
 def test_full_tables() -> None:
     tables = (TableFill("ipv6", 1024, 1024, True), TableFill("conntrack", 100, 100, True))
-    neighbours, connections = host(simulation().router, replace(WELL, tables=tables))
+    neighbours, connections = whole(host(simulation().router, replace(WELL, tables=tables)))
     assert neighbours["remedy"].startswith("sysctl -w net.ipv6.neigh.default.gc_thresh3=4096 net.ipv6.neigh.default.")
     assert "was full lately" in neighbours["what"]
     assert "(now 1024 of 1024 entries, of all namespaces)" in neighbours["what"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from routerd.api.models import KernelRouteView, RouteView
+from routerd.api.slices import whole
 from routerd.api.views import groups, snapshot
 from routerd.core.message import Gateway, NeighbourState
 from routerd.core.route import parse_address, parse_prefix
@@ -35,12 +36,14 @@ def _silence(simulation: Simulation, *, alive: bool = False) -> None:
 
 def in_fib(simulation: Simulation) -> dict[str, int]:
     """The column In FIB, by peer."""
-    return {peer["address"]: peer["totals"]["in_fib"] for peer in snapshot.peers(simulation.router, simulation.now)}
+    return {
+        peer["address"]: peer["totals"]["in_fib"] for peer in whole(snapshot.peers(simulation.router, simulation.now))
+    }
 
 
 def routes(simulation: Simulation, peer: str | None = None) -> list[RouteView]:
     """The rows of `routes`."""
-    found = snapshot.routes(simulation.router, 0, 100, peer)
+    found = whole(snapshot.routes(simulation.router, 0, 100, peer))
     assert found is not None
     assert found["total"] == len(found["routes"])
     return found["routes"]
@@ -82,7 +85,7 @@ def test_a_silent_node_is_out_of_every_view(three: Simulation) -> None:
     rows = {row["prefix"]: row for row in routes(three)}
     assert rows[VIP]["best_peer"] == B
     assert (rows[OWN]["best_peer"], rows[OWN]["in_fib"]) == ("", False)
-    for group in groups.groups(three.router, three.now):
+    for group in whole(groups.groups(three.router, three.now)):
         assert A not in [member["gateway"] for member in group["members"]]
 
 
@@ -98,14 +101,14 @@ def test_routes_of_one_peer(three: Simulation) -> None:
     assert [row["prefix"] for row in routes(three, A)] == [VIP, OWN]
     assert [row["prefix"] for row in routes(three, B)] == [VIP]
     assert [(row["prefix"], row["local"]) for row in routes(three, "local")] == [("10.10.1.0/24", True)]
-    assert snapshot.routes(three.router, 0, 100, "nobody") is None
+    assert whole(snapshot.routes(three.router, 0, 100, "nobody")) is None
 
 
 def test_dynamic_peers_are_in_the_order_of_their_addresses() -> None:
     made = Simulation()
     for node in ("192.168.10.101", "192.168.10.9", "192.168.10.100"):
         made.up(node)
-    listed = [peer["address"] for peer in snapshot.peers(made.router, made.now) if peer["dynamic"]]
+    listed = [peer["address"] for peer in whole(snapshot.peers(made.router, made.now)) if peer["dynamic"]]
     assert listed == ["192.168.10.9", "192.168.10.100", "192.168.10.101"]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from routerd.api.models import (
     DrainView,
+    EventLoopView,
     FamilyCounts,
     FibView,
     ForeignBgpView,
@@ -100,6 +101,7 @@ def status(peers: list[PeerView], groups: list[GroupView], problems: list[Proble
         sysctls=[SysctlView(name="net.ipv6.conf.all.forwarding", wanted="1", found="0", current="0", ok=False,
                             remedy="")] * 4,
         problems=problems, refusals=[], drops=[],
+        event_loop=EventLoopView(bounds=[0.01, 0.02, 0.05], counts=[1000000, 1000, 100, 10], longest_seconds=12.3456),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from routerd.api.slices import whole
 from routerd.api.views.snapshot import peers
 from routerd.core.fib.fib import AT_ONCE, BULK, LIKE
 from routerd.core.gateway_health import Reason
@@ -25,7 +26,7 @@ from routerd.core.message import (
     Settle,
 )
 from routerd.core.rib.peer import Peer
-from routerd.core.route import Attributes, Family, format_prefix, parse_address, parse_prefix
+from routerd.core.route import Address, Attributes, Family, format_prefix, parse_address, parse_prefix
 from routerd.core.router import DRAIN_INTERVAL, MOVE_PATIENCE
 from tests.support.core import CONFIG, LINKS, Simulation, preserving, sequence
 
@@ -280,7 +281,7 @@ def test_a_node_drains_the_prefix_that_it_says_so_of_and_only_until_then(end: Ca
     simulation.settle()
     assert _weights(simulation, VIP) == [1, 2048]
     assert _weights(simulation, OTHER) == [1, 1]
-    assert [view["leaving"] for view in peers(simulation.router, simulation.now)] == [1, 0]
+    assert [view["leaving"] for view in whole(peers(simulation.router, simulation.now))] == [1, 0]
     end(simulation)
     simulation.settle()
     simulation.up(A)
@@ -288,7 +289,7 @@ def test_a_node_drains_the_prefix_that_it_says_so_of_and_only_until_then(end: Ca
     simulation.settle()
     simulation.advance(300)
     assert _weights(simulation, VIP) == _weights(simulation, OTHER) == [1, 1]
-    assert [view["leaving"] for view in peers(simulation.router, simulation.now)] == [0, 0]
+    assert [view["leaving"] for view in whole(peers(simulation.router, simulation.now))] == [0, 0]
     assert len(simulation.kernel.groups) == 2
 
 
@@ -475,13 +476,14 @@ def test_many_sessions_that_end_at_once_are_not_compared_with_each_other(monkeyp
         simulation.announce(name, f"172.16.1.{number}")
     simulation.settle()
     asked: list[str] = []
-    gateways_of = simulation.router.rib.gateways_of
+    leads = simulation.router.rib.leads
+    find = leads._find
 
-    def counted(peer: Peer) -> set[Gateway]:
+    def counted(peer: Peer) -> tuple[frozenset[Gateway], frozenset[Address]]:
         asked.append(peer.address)
-        return gateways_of(peer)
+        return find(peer)
 
-    monkeypatch.setattr(simulation.router.rib, "gateways_of", counted)
+    monkeypatch.setattr(leads, "_find", counted)
     for name in names:
         simulation.down(name)
     assert len(asked) <= 3 * len(names)

@@ -26,7 +26,7 @@ from routerd.core.message import (
     SpeakerDown,
     Update,
 )
-from routerd.core.rib.peer import REFRESH_INTERVAL
+from routerd.core.rib.refreshes import INTERVAL
 from routerd.core.route import Family, format_prefix, parse_address, parse_prefix
 from routerd.core.router import INTRODUCTION_PAUSE, MOVE_PATIENCE
 from tests.support.core import CONFIG, LINKS, Simulation, opened, preserving, sequence
@@ -500,6 +500,7 @@ class TestSessions:
         simulation.up(A)
         simulation.forget()
         simulation.take(RouteRefresh(A, simulation.sessions[A].generation, Family.IPV4))
+        simulation.settle()
         [told] = self.advertised(simulation)
         assert told.announced[0][1] == (parse_prefix("10.10.1.0/24"),)
 
@@ -510,9 +511,10 @@ class TestSessions:
         for _ in range(100):
             for family in Family:
                 simulation.take(RouteRefresh(A, simulation.sessions[A].generation, family))
+            simulation.settle()
         assert len(self.advertised(simulation)) == len(Family)
         simulation.forget()
-        simulation.advance(REFRESH_INTERVAL)
+        simulation.advance(INTERVAL)
         assert len(self.advertised(simulation)) == len(Family)
         simulation.forget()
         simulation.advance(10)
@@ -523,6 +525,7 @@ class TestSessions:
         simulation.up(A)
         for _ in range(2):
             simulation.take(RouteRefresh(A, simulation.sessions[A].generation, Family.IPV4))
+            simulation.settle()
         simulation.down(A)
         simulation.advance(10)
         simulation.up(A)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import pytest
 import structlog
 
+from routerd.core.histogram import Histogram
 from routerd.core.router import Router
 from routerd.kernel.drops import Drops
 from routerd.kernel.writer import KernelWriter
@@ -39,7 +40,7 @@ async def test_buckets_are_not_counted_on_the_event_loop(router: Namespace, monk
     with router.enter():
         writer, speaker = KernelWriter(config.fib), Speaker(config, log=structlog.get_logger())
         engine = Engine(config, Router(config, 0.0), writer, speaker)
-        answers = Answers(engine, speaker, Settings(config.fib), Drains(""), Drops())
+        answers = Answers(engine, speaker, Settings(config.fib), Drains(""), Drops(), stretches=Histogram(()))
         begun = await answers.set_drain("192.168.10.101", on=True, by="a test")
         asked = await answers.drain("192.168.10.101")
         engine.finish()

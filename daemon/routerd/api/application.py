@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from functools import cached_property
@@ -10,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from routerd.api.endpoints import Endpoint, Failure, Request
+from routerd.api.slices import encoded
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -36,10 +36,13 @@ class Application:
             status, answer = 200, await self._answer(scope)
         except Failure as failure:
             status, answer = failure.status, {"detail": failure.detail}
-        body = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
-        headers.append((b"content-length", str(len(body)).encode()))
+        parts = [part async for part in encoded(answer)]
+        headers.append((b"content-length", str(sum(map(len, parts))).encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        last = parts.pop()
+        for part in parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": last})
 
     @cached_property
     def _description(self) -> dict[str, Any]:

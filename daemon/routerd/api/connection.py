@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from email.utils import formatdate
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -56,6 +57,7 @@ class Connection(H11Protocol):
         if not self._asking:
             self._asking = True
             self._within(REQUEST_TIME)
+        self.server_state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
         super().data_received(data)
 
     def on_response_complete(self) -> None:

@@ -20,6 +20,7 @@ from routerd.api.models import (
     StatusView,
     VersionView,
 )
+from routerd.api.slices import Slices, in_slices
 from routerd.core.route import Prefix, format_prefix, parse_prefix
 
 MAX_OFFSET = 2**31 - 1
@@ -30,15 +31,16 @@ log = structlog.get_logger()
 
 
 class Source(Protocol):
-    """Where the answers come from. Those that are synchronous are consistent views of one moment.
+    """Where the answers come from. Those that are synchronous are consistent views of one moment; of `Slices`, each
+    row is.
 
     `routes` and the drains return None when there is no such peer.
     """
 
-    def status(self) -> StatusView: ...
-    def peers(self) -> list[PeerView]: ...
-    def groups(self) -> list[GroupView]: ...
-    def routes(self, offset: int, limit: int, peer: str | None) -> RoutesView | None: ...
+    def status(self) -> Slices[StatusView]: ...
+    def peers(self) -> Slices[list[PeerView]]: ...
+    def groups(self) -> Slices[list[GroupView]]: ...
+    def routes(self, offset: int, limit: int, peer: str | None) -> Slices[RoutesView | None]: ...
     def route(self, prefix: Prefix) -> RouteDetailView | None: ...
     def covering(self, prefix: Prefix) -> str: ...
     async def drain(self, peer: str) -> DrainView | None: ...
@@ -89,7 +91,8 @@ class Endpoint(NamedTuple):
     """What a method does at a path, which may end in a `{name}`, or name one on its way.
 
     `query` are the numbers that may stand in the query, and None for a text. The functions are coroutines that do not
-    wait while they look at the core, so that nobody sees its state in the middle of a change.
+    wait while they look at the core, but for between two rows of what they show, so that nobody sees its state in the
+    middle of a change.
     """
 
     method: str
@@ -105,13 +108,13 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
     offset, limit = Number(0, MAX_OFFSET, 0), Number(1, MAX_LIMIT, 100)
 
     async def status(_: Request) -> StatusView:
-        return source.status()
+        return await in_slices(source.status())
 
     async def peers(_: Request) -> list[PeerView]:
-        return source.peers()
+        return await in_slices(source.peers())
 
     async def groups(_: Request) -> list[GroupView]:
-        return source.groups()
+        return await in_slices(source.groups())
 
     async def version(_: Request) -> VersionView:
         return source.version()
@@ -119,7 +122,8 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
     async def routes(request: Request) -> RoutesView:
         first, most = (request.query.get(name) for name in ("offset", "limit"))
         peer = request.query.get("peer")
-        return _known(source.routes(offset.read("offset", first), limit.read("limit", most), peer), peer)
+        page = source.routes(offset.read("offset", first), limit.read("limit", most), peer)
+        return _known(await in_slices(page), peer)
 
     async def route(request: Request) -> RouteDetailView:
         parsed = _prefix(request.named)

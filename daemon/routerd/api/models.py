@@ -165,6 +165,15 @@ class FibView(TypedDict):
     foreign_bgp: ForeignBgpView
 
 
+class EventLoopView(TypedDict):
+    """Since the start, how long the daemon did one thing at a stretch, which all else had to wait for: `counts` by
+    the `bounds` in seconds that they do not exceed, the last one what exceeds all."""
+
+    bounds: list[float]
+    counts: list[int]
+    longest_seconds: float
+
+
 class StatusView(TypedDict):
     """`GET /v1/status`: the one screen that answers "is all well?"."""
 
@@ -183,6 +192,7 @@ class StatusView(TypedDict):
     problems: list[ProblemView]
     refusals: list[RefusalView]
     drops: list[DropView]
+    event_loop: EventLoopView
 
 
 class DrainView(TypedDict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import grp
 import logging
@@ -60,7 +61,11 @@ def _hand_to_group(path: str, group: str) -> str:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to the composition root."""
+    """A server that leaves signals to the composition root, and sleeps while nobody asks."""
+
+    async def main_loop(self) -> None:
+        """Do nothing: uvicorn would look ten times a second whether it is to stop, and renew the Date field."""
+        await asyncio.Event().wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ from routerd.cli.screen import Column, Screen
 if TYPE_CHECKING:  # what stands behind them takes as long to load as all the rest of a command
     from routerd.api.models import (
         DrainView,
+        EventLoopView,
         FibView,
         ForeignBgpView,
         GroupMemberView,
@@ -60,6 +61,7 @@ def status(screen: Screen, view: StatusView, *, first: bool = False) -> list[str
         ),
         *(screen.paragraph(_foreign(fib["foreign_bgp"]), "foreign  ") if any(fib["foreign_bgp"].values()) else []),
         *screen.paragraph(_sysctls(view), "sysctl   "),
+        f"loop     {_event_loop(view['event_loop'])}",
         *(_problems(screen, view) if first else []),
         "",
         *peers(screen, view["peers"]),
@@ -77,6 +79,12 @@ def _problems(screen: Screen, view: StatusView) -> list[str]:
         lines += ["", *screen.paragraph(f"{problem['where']}: {problem['what']}", "problem  ", "red")]
         lines += screen.paragraph(problem["remedy"], "     do  ", "dim")
     return lines
+
+
+def _event_loop(view: EventLoopView) -> str:
+    """Say how long all else had to wait for one thing; within 20 ms is as it should be."""
+    long = sum(count for count, bound in zip(view["counts"], [0.0, *view["bounds"]], strict=True) if bound >= 0.02)
+    return f"at most {1000 * view['longest_seconds']:.0f} ms at a stretch, {long} times over 20 ms"
 
 
 def _foreign(view: ForeignBgpView) -> str:

@@ -29,6 +29,8 @@ class GatewayHealth:
     def __init__(self) -> None:
         self._of: dict[Gateway, set[Reason]] = {}
         self._having: dict[Reason, set[Gateway]] = {reason: set() for reason in Reason}
+        self.version = 0
+        """Another one whenever gateways were given a reason."""
 
     @property
     def out(self) -> Collection[Gateway]:
@@ -46,6 +48,7 @@ class GatewayHealth:
     def add(self, reason: Reason, gateways: Iterable[Gateway]) -> set[Gateway]:
         """Give these gateways a reason; return those that had none."""
         ill: set[Gateway] = set()
+        self.version += 1
         for gateway in gateways:
             if gateway not in self._of:
                 ill.add(gateway)

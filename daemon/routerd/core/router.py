@@ -57,7 +57,6 @@ from routerd.core.message import (
 )
 from routerd.core.refusals import Refusals
 from routerd.core.rib.loc_rib import Change, PathSet
-from routerd.core.rib.peer import Peer
 from routerd.core.rib.rib import Rib
 from routerd.core.route import Prefix, format_address, parse_address
 
@@ -93,14 +92,13 @@ class Router:
         self._introduced_at: float | None = None
         self._adoption_ends: float | None = None
         self._drains_at = now
-        self._leading: dict[Gateway, set[str]] | None = None
-        """Who leads to a gateway, while nothing but the end of sessions comes: it may be that of all at once."""
+        self._forgotten_at: tuple[int, int] | None = None
 
     @property
     def busy(self) -> bool:
         """Whether Work and Settle would find something to do."""
         pauses = self._burst_ends is not None and not self.fib.groups.changed
-        return (self.synchronised and self.fib.unfinished and not pauses) or self._purging
+        return (self.synchronised and self.fib.unfinished and not pauses) or self.rib.busy
 
     @property
     def _burst_ends(self) -> float | None:
@@ -108,10 +106,6 @@ class Router:
         if self._burst_since is None or self._burst_since == NEVER:
             return None
         return min(self._news_at + BURST_PAUSE, self._burst_since + BURST_PATIENCE)
-
-    @property
-    def _purging(self) -> bool:
-        return any(peer.adj_rib_in.purging for peer in self.rib.peers.values())
 
     @property
     def _drain_interval(self) -> float:
@@ -132,9 +126,7 @@ class Router:
     @property
     def timer(self) -> float | None:
         """The monotonic time at which a Settle message is due even without input."""
-        deadlines = [peer.deadline for peer in self.rib.peers.values()]
-        deadlines += [peer.silence_ends for peer in self.rib.peers.values()]
-        deadlines += [peer.refresh_due for peer in self.rib.peers.values() if peer.to_refresh]
+        deadlines = [self.rib.timer]
         if self._moves_since is not None:
             deadlines.append(self._moves_since + MOVE_PATIENCE)
         deadlines += [self._burst_ends, self._introduced_at, self._adoption_ends]
@@ -146,8 +138,6 @@ class Router:
     def handle(self, message: Input, now: float) -> list[Effect]:
         """Take in one message; return what is to be done about it, in order."""
         effects: list[Effect] = []
-        if not isinstance(message, SessionDown):
-            self._leading = None
         match message:
             case Update():
                 self._changed(self.rib.update(message, now))
@@ -157,7 +147,7 @@ class Router:
                 effects += self._timers(now)
                 effects += self._settle(now, quiet=quiet)
             case Work():
-                self._work()
+                self._work(now)
             case SessionUp(peer=peer):
                 self._changed(self.rib.guard_peer(peer, now))
                 self.rib.session_up(message, now)
@@ -240,11 +230,11 @@ class Router:
         if self.fib.has_waiting():
             since = self._moves_since = now if self._moves_since is None else self._moves_since
             self._introduced_at = self._introduction_ends(now)
-            # While a purge runs its prefixes come in slices, and they belong together.
+            # What is purged, or judged again, comes in slices, and those belong together.
             due = (quiet and self._introduced_at is None) or now - since >= MOVE_PATIENCE
-            if self.fib.parting or (due and not self._purging):
+            if self.fib.parting or (due and not self.rib.slicing):
                 effects += self._program(self.fib.part(now))
-        if not self.fib.has_waiting() or self._purging:
+        if not self.fib.has_waiting() or self.rib.slicing:
             self._moves_since = self._introduced_at = None
         self._forget_gateways()
         self._end_deferral()
@@ -258,41 +248,37 @@ class Router:
         send an UPDATE for each prefix, and prefixes that share a group now shall share one afterwards."""
         ends = [
             min(peer.since + MOVE_PATIENCE, peer.heard + INTRODUCTION_PAUSE)
-            for peer in self.rib.peers.values()
-            if peer.session is not None and peer.pending_eor and peer.heard is not None
+            for peer in self.rib.introducing.values()
+            if peer.heard is not None
         ]
         return max((end for end in ends if end > now), default=None)
 
     def _revive(self) -> None:
         """Let gateways whose node is back into their groups again, once nothing of its last session is left."""
-        if not self.health.out or self._purging:
+        if not self.health.out or self.rib.purging:
             return
-        peers = self.rib.peers.values()
-        speaking = self._gateways(p for p in peers if p.session is not None)
-        held = self._gateways(p for p in peers if p.session is None and p.deadline is not None)
-        self.fib.restore(self.health.remove(Reason.RESTARTED, speaking))
-        self.fib.restore(self.health.remove(Reason.NO_SESSION, speaking | held))
+        leads, having = self.rib.leads, self.health.having
+        self.fib.restore(self.health.remove(Reason.RESTARTED, leads.speaking(having(Reason.RESTARTED))))
+        self.fib.restore(self.health.remove(Reason.NO_SESSION, leads.present(having(Reason.NO_SESSION))))
 
     def _forget_gateways(self) -> None:
         """Forget gateways that are out and that no group wants and no peer leads to, even if its link is down."""
-        unwanted = [gateway for gateway in self.health.out if not self.fib.groups.having(gateway)]
-        if not unwanted or self._purging:
+        version = self.rib.leads.version, self.health.version
+        if version == self._forgotten_at or self.rib.purging:
             return
-        present = [p for p in self.rib.peers.values() if p.session is not None or p.deadline is not None]
-        named = {peer.packed for peer in present}
-        named |= {
-            a for p in present for hop in self.rib.loc_rib.hops.get(p.address, ()) for a in hop if a is not None
-        }
-        gone = [gateway for gateway in unwanted if gateway.address not in named]
+        abandoned = [gateway for gateway in self.health.out if not self.rib.leads.names(gateway.address)]
+        gone = [gateway for gateway in abandoned if not self.fib.groups.having(gateway)]
         self.health.forget(gone)
         self.fib.forget(gone)
+        if len(gone) == len(abandoned):
+            self._forgotten_at = version
 
     def _drain(self) -> None:
         """Hold the groups to the operator's drains."""
-        drained = [peer for peer in self.rib.peers.values() if peer.address in self.drained] if self.drained else []
+        drained = [self.rib.peers[address] for address in self.drained if address in self.rib.peers]
         if not drained and not self.fib.groups.draining:
             return
-        gateways = self._gateways(drained)
+        gateways = set[Gateway]().union(*map(self.rib.gateways_of, drained))
         if gateways != self.fib.groups.draining:
             self.fib.drain(gateways)
 
@@ -302,7 +288,7 @@ class Router:
         if alive:
             if gateway not in self.health.having(Reason.SILENT):
                 return []
-            if not any(p.session is not None and gateway in self.rib.gateways_of(p) for p in self.rib.peers.values()):
+            if not self.rib.leads.speaking([gateway]):
                 self.health.add(Reason.RESTARTED, [gateway])
             self.fib.restore(self.health.remove(Reason.SILENT, [gateway]))
             return [*self._plan(now), Event("neighbour answers again", fields)]
@@ -311,16 +297,6 @@ class Router:
         failed = self._fail(Reason.SILENT, [gateway])
         self.fib.settle([gateway])  # nobody waits for it after a restart
         return [*failed, *self._settle(now, quiet=False), Event("neighbour is silent", fields, level="warning")]
-
-    def _restarting(self) -> set[Gateway]:
-        """The gateways of nodes within graceful restart, by their own doing, to which no session leads either."""
-        peers = self.rib.peers.values()
-        held = (p for p in peers if p.session is None and p.deadline is not None and not p.router_restarted)
-        return self._gateways(held) - self._gateways(p for p in peers if p.session is not None)
-
-    def _gateways(self, peers: Iterable[Peer]) -> set[Gateway]:
-        """The gateways that these peers lead to."""
-        return set[Gateway]().union(*map(self.rib.gateways_of, peers))
 
     def _program(self, operations: Sequence[Operation]) -> list[Effect]:
         return [Program(tuple(map(self._addressed, operations)))] if operations else []
@@ -342,28 +318,14 @@ class Router:
         """Failover first: the dead node's gateways leave the kernel before any prefix is looked at."""
         peer = self.rib.peers.get(down.peer)
         current = peer is not None and peer.session is not None and peer.session.generation == down.generation
-        gateways = self.rib.gateways_of(peer) if peer is not None and current else set()
+        gateways = self.rib.gateways_of(peer) if peer is not None and current else frozenset[Gateway]()
         self.rib.session_down(down, now)
         if peer is None or not current or peer.deadline is not None:
             return []
-        lost = self._abandoned(peer, gateways)
+        lost = gateways.difference(self.rib.leads.present(gateways))
         effects = self._fail(Reason.NO_SESSION, lost) if self.synchronised else []
         self.fib.settle(lost)
         return effects
-
-    def _abandoned(self, dead: Peer, gateways: set[Gateway]) -> set[Gateway]:
-        """Return those of a dead peer's gateways that no other one, with a session or within graceful restart, leads
-        to."""
-        if self._leading is None:
-            self._leading = {}
-            for peer in self.rib.peers.values():
-                if peer.session is not None or peer.deadline is not None:
-                    for gateway in self.rib.gateways_of(peer):
-                        self._leading.setdefault(gateway, set()).add(peer.address)
-        leading = self._leading
-        for gateway in gateways & leading.keys():
-            leading[gateway].discard(dead.address)
-        return {gateway for gateway in gateways if not leading.get(gateway)}
 
     def _heard_all(self, address: str) -> None:
         peer = self.rib.peers.get(address)
@@ -382,33 +344,36 @@ class Router:
         take is bounded by the time that each node has to return, and to say all."""
         if not self.rib.deferring:
             return
-        peers = self.rib.peers.values()
-        if any(p.router_restarted or (p.session is not None and not self.rib.speaks(p)) for p in peers):
+        if not self.rib.introduced:
             return
-        back = [self.rib.gateways_of(peer) for peer in peers if self.rib.speaks(peer)]
-        if not self.fib.awaited().difference(*back):
+        awaited = self.fib.awaited()
+        if awaited.issubset(self.rib.leads.speaking(awaited)):
             self.rib.end_deferral()
 
-    def _work(self) -> None:
-        for peer in self.rib.peers.values():
-            if peer.adj_rib_in.purging:
-                self._changed(self.rib.purge_slice(peer))
-                return
+    def _work(self, now: float) -> None:
+        if self.rib.purging:
+            self._changed(self.rib.purge_slice())
+        elif self.rib.rejudging:
+            self._changed(self.rib.rejudge_slice())
+        elif self.rib.refreshes:
+            self.rib.effects.append(self.rib.refreshes.piece(now))
+        elif self.rib.nexthops.foreign.shedding:
+            self.rib.nexthops.foreign.shed()
 
     def _timers(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
-        for peer in self.rib.peers.values():
-            if peer.deadline is not None and now >= peer.deadline:
-                gateways = self.rib.gateways_of(peer)
-                self.rib.expire(peer)
-                if peer.session is not None:
-                    self._heard_all(peer.address)
-                else:
-                    effects += self._fail(Reason.NO_SESSION, self._abandoned(peer, gateways))
-            if (silence_ends := peer.silence_ends) is not None and now >= silence_ends:
-                self.rib.said_all(peer)
+        for peer in self.rib.expired(now):
+            self.rib.expire(peer)
+            if peer.session is not None:
                 self._heard_all(peer.address)
-            self.rib.answer_refreshes(peer, now)
+            else:
+                gateways = self.rib.gateways_of(peer)
+                lost = gateways.difference(self.rib.leads.present(gateways))
+                effects += self._fail(Reason.NO_SESSION, lost)
+        for peer in self.rib.silenced(now):
+            self.rib.said_all(peer)
+            self._heard_all(peer.address)
+        self.rib.refreshes.begin(now)
         if self._adoption_ends is not None and now >= self._adoption_ends:
             self._adoption_ends = None
             self.fib.settle(self.fib.awaited())
@@ -449,7 +414,7 @@ class Router:
         known = self.fib.groups.nexthops.keys() | self.fib.groups.down
         down = {gateway for gateway in known if gateway.ifindex not in up}
         if fallen := down.difference(self.health.having(Reason.LINK_DOWN)):
-            fallen &= self._restarting()  # as long as the ways to them are known
+            fallen &= self.rib.restarting(fallen)  # as long as the ways to them are known
         different, changes = self.rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
         effects = self._fail(Reason.LINK_DOWN, down)
         self.health.add(Reason.RESTARTED, fallen)
@@ -471,7 +436,7 @@ class Router:
         """The routes were compared with the model; try again, too, those that the kernel has refused."""
         self.foreign_bgp = audit.foreign_bgp
         interfaces = tuple(self.rib.nexthops.interfaces.values())
-        different, changes = self.rib.network_changed(interfaces, audit.foreign)
+        different, changes = self.rib.network_changed(interfaces, audit.foreign, lengths=audit.lengths)
         more, others = self.rib.foreign_changed(self._foreign(audit.since))
         different |= more
         changes += others

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from routerd.config.model import FibSection
-from routerd.core.message import KernelDump, RouteAudit
+from routerd.core.message import KernelDump, RouteAudit, lengths_of
 from routerd.core.route import Prefix
 from routerd.kernel.dump import dump
 
@@ -30,4 +30,5 @@ def compare(expected: dict[Prefix, int], found: KernelDump) -> RouteAudit:
         unknown={prefix: id for prefix, id in routes.items() if prefix not in expected},
         foreign=found.foreign,
         foreign_bgp=found.foreign_bgp,
+        lengths=lengths_of(found.foreign),
     )

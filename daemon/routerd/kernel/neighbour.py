@@ -9,14 +9,15 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from routerd.config.model import LivenessSection
+from routerd.core.memo import Memo
 from routerd.core.message import Gateway
 from routerd.core.route import Address
 from routerd.kernel import wire
-from routerd.kernel.requests import Refusals, Requests
+from routerd.kernel.requests import Requests
 from routerd.kernel.sysctl import PROC_SYS
 
 RTM_NEWNEIGH, RTM_GETNEIGH = 28, 30
@@ -27,6 +28,10 @@ _NTF_USE, NTF_EXT_LEARNED = 0x01, 0x10
 _NTF_ROUTER = 0x80
 _NDA_DST, _NDA_LLADDR, _NDA_PROBES, _NDA_IFINDEX, _NDA_PROTOCOL, _NDA_FLAGS_EXT = 1, 2, 4, 8, 12, 15
 _REST = (_NDA_LLADDR, _NDA_PROTOCOL, _NDA_FLAGS_EXT)
+_AGES, _AGES_SIZE = wire.attribute(3, bytes(16))[:4], 20
+"""NDA_CACHEINFO, which ends an ordinary entry: all that differs between two looks at a node that answers."""
+_KNOWN = 1 << 20
+"""Octets of entries that are recognised without being parsed again."""
 _U32 = struct.Struct("=I")
 
 NDMSG = struct.Struct("=B3xiHBB")
@@ -73,6 +78,9 @@ class Prober:
 
     def __init__(self) -> None:
         self._requests = Requests()
+        self._known: Memo[bytes, Neighbour | None] = Memo(_KNOWN)
+        self._asked: tuple[Sequence[tuple[Gateway, int]], list[tuple[int, bytes]]] = ((), [])
+        """What was probed last time, and the requests for that: mostly it is the same again."""
 
     def close(self) -> None:
         """Close the socket."""
@@ -88,7 +96,7 @@ class Prober:
                 wanted = _U32.pack(links.pop() if len(links) == 1 else 0)
                 body = NDMSG.pack(family, 0, 0, 0, 0) + wire.attribute(_NDA_IFINDEX, wanted)
                 for message in wire.dump(RTM_GETNEIGH, body):
-                    entry = parse_neighbour(*message)
+                    entry = self._parse(*message)
                     if entry is not None and entry.gateway in gateways:
                         found[entry.gateway] = entry
         return found
@@ -110,10 +118,12 @@ class Prober:
                 failed.append((gateway, _NTF_USE | entry.flags & NTF_EXT_LEARNED))
             elif not entry.foreign:
                 valid.append((gateway, entry.flags & _NTF_ROUTER))
-        gone = self._send(valid, wire.NLM_F_REPLACE, NUD_PROBE)
+        if valid != self._asked[0]:
+            self._asked = valid, list(self._bursts(valid, wire.NLM_F_REPLACE, NUD_PROBE))
+        gone = self._requests.exchange(self._asked[1])
         absent += [(valid[number][0], _NTF_USE) for number in gone]
-        self._send(failed, wire.NLM_F_REPLACE, 0)
-        self._send(absent, wire.NLM_F_CREATE | wire.NLM_F_EXCL, 0)
+        self._requests.exchange(self._bursts(failed, wire.NLM_F_REPLACE, 0))
+        self._requests.exchange(self._bursts(absent, wire.NLM_F_CREATE | wire.NLM_F_EXCL, 0))
 
     def restore(self, made: Neighbour) -> bool:
         """Somebody has made this foreign entry: write it again if a probe has met it; tell whether one had.
@@ -133,18 +143,28 @@ class Prober:
         again = _request(RTM_NEWNEIGH, wire.NLM_F_REPLACE, made.gateway, made.state, made.flags, more=made.rest)
         return not self._requests.transmit([again])
 
-    def _send(self, gateways: Sequence[tuple[Gateway, int]], netlink_flags: int, state: int) -> Refusals:
-        """Send a request for each neighbour, with its flags; return the refused ones by its index."""
-        return self._requests.exchange(
-            (
+    def _parse(self, data: bytes, start: int, end: int) -> Neighbour | None:
+        """Do as `parse_neighbour`, which a node that answers needs once for each state of its entry."""
+        ages = end - _AGES_SIZE
+        if data[ages : ages + len(_AGES)] != _AGES:
+            return parse_neighbour(data, start, end)
+        said = data[start:ages]
+        if said not in self._known:
+            self._known.remember(said, parse_neighbour(data, start, end), 4 * len(said))
+        return self._known[said]
+
+    def _bursts(
+        self, gateways: Sequence[tuple[Gateway, int]], netlink_flags: int, state: int
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield requests for each neighbour, with its flags, and the index of the first in each burst."""
+        for start, some in self._requests.bursts(gateways):
+            yield (
                 start,
                 b"".join(
                     _request(RTM_NEWNEIGH, netlink_flags, gateway, state, flags, sequence=number)
                     for number, (gateway, flags) in enumerate(some)
                 ),
             )
-            for start, some in self._requests.bursts(gateways)
-        )
 
 
 def _request(

@@ -15,6 +15,7 @@ from routerd import __version__
 from routerd.api.models import (
     DrainView,
     DropView,
+    EventLoopView,
     GroupView,
     PeerView,
     ProblemView,
@@ -25,10 +26,11 @@ from routerd.api.models import (
     StatusView,
     VersionView,
 )
+from routerd.api.slices import Slices
 from routerd.api.views import groups, health, kernel, snapshot
 from routerd.api.views.problems.drops import explained
 from routerd.api.views.problems.service import ended_record, unkept_drains, unwritten_log
-from routerd.api.views.problems.shadows import samples
+from routerd.core.histogram import Histogram
 from routerd.core.message import Drain
 from routerd.core.rib.peer import Peer
 from routerd.core.route import Prefix
@@ -50,7 +52,16 @@ log = structlog.get_logger()
 class Answers:
     """Answers from the core and from what surrounds it. `notes` are problems that the composition root knows of."""
 
-    def __init__(self, engine: Engine, speaker: Speaker, settings: Settings, drains: Drains, drops: Drops) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        speaker: Speaker,
+        settings: Settings,
+        drains: Drains,
+        drops: Drops,
+        *,
+        stretches: Histogram,
+    ) -> None:
         self.notes: list[ProblemView] = []
         self._router = engine.router
         self._engine = engine
@@ -58,9 +69,10 @@ class Answers:
         self._settings = settings
         self._drains = drains
         self._drops = drops
+        self._stretches = stretches
         self._counting = asyncio.Lock()
 
-    def status(self) -> StatusView:
+    def status(self) -> Slices[StatusView]:
         """Return the answer to `GET /v1/status`."""
         state = self._speaker.state
         # One that cannot listen comes and goes; it does not count as running in between.
@@ -80,28 +92,32 @@ class Answers:
             host=self._settings.host(self._router.rib.nexthops.interfaces.values(), now),
             refusals=[_refusal(each, now) for each in state.refusals],
             drops=self._dropped(now),
-            diversions=lookup.diversions(samples(self._router)),
+            diversions=lookup.diversions,
             unwritten=self._engine.unwritten,
+            event_loop=self._event_loop(),
             counts=self._engine.bucket_counts,
             now=now,
         )
 
-    def peers(self) -> list[PeerView]:
+    def _event_loop(self) -> EventLoopView:
+        found = self._stretches
+        return EventLoopView(bounds=list(found.bounds), counts=list(found.counts), longest_seconds=found.largest)
+
+    def peers(self) -> Slices[list[PeerView]]:
         """Return the answer to `GET /v1/peers`."""
         now = time.monotonic()
-        return explained(
-            self._router, snapshot.peers(self._router, now, self._engine.bucket_counts), self._dropped(now), now
-        )
+        found = yield from snapshot.peers(self._router, now, self._engine.bucket_counts)
+        return explained(self._router, found, self._dropped(now), now)
 
     def _dropped(self, now: float) -> list[DropView]:
         seen = self._drops.seen.items()
         return [DropView(counter=name, count=each.count, last_seconds=now - each.last) for name, each in seen]
 
-    def groups(self) -> list[GroupView]:
+    def groups(self) -> Slices[list[GroupView]]:
         """Return the answer to `GET /v1/groups`."""
         return groups.groups(self._router, time.monotonic(), self._engine.bucket_counts)
 
-    def routes(self, offset: int, limit: int, peer: str | None) -> RoutesView | None:
+    def routes(self, offset: int, limit: int, peer: str | None) -> Slices[RoutesView | None]:
         """Return the answer to `GET /v1/routes`; None if there is no such peer."""
         return snapshot.routes(self._router, offset, limit, peer)
 

@@ -16,6 +16,7 @@ import structlog
 from routerd.api import server
 from routerd.api.models import ProblemView
 from routerd.config.model import Config
+from routerd.core.histogram import Histogram
 from routerd.core.message import Drain, Settle, Work, WriteFailed
 from routerd.core.router import Router
 from routerd.kernel.drops import Drops
@@ -52,7 +53,7 @@ class StopRequested(Exception):  # noqa: N818 - a request, not an error
 class Daemon:
     """One running routerd."""
 
-    def __init__(self, config: Config, record: TextIO | None = None) -> None:
+    def __init__(self, config: Config, stretches: Histogram, record: TextIO | None = None) -> None:
         self.config = config
         started = time.monotonic()
         self.writer = KernelWriter(config.fib)
@@ -71,7 +72,7 @@ class Daemon:
         self.neighbours = Neighbours(config.liveness, self.engine, self.settings)
         self.drains = Drains(config.drain.state_file)
         self.drops = Drops()
-        self.answers = Answers(self.engine, self.speaker, self.settings, self.drains, self.drops)
+        self.answers = Answers(self.engine, self.speaker, self.settings, self.drains, self.drops, stretches=stretches)
         self._stop = asyncio.Event()
         self._more_input = False
 
@@ -134,8 +135,12 @@ class Daemon:
             await self.speaker.ended.wait()
             self.speaker.ended.clear()
             lost = self.speaker.lost()
+            started = time.monotonic()
             for message in lost:
                 self.engine.hear(message)
+                if time.monotonic() - started > SLICE:
+                    await asyncio.sleep(0)
+                    started = time.monotonic()
             if lost:
                 self.engine.take(Settle(quiet=not self._more_input))
                 self.engine.wake.set()  # their paths are to be purged

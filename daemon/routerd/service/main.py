@@ -12,10 +12,12 @@ import structlog
 
 from routerd.api.server import SocketInUseError
 from routerd.config.model import Config
+from routerd.core.histogram import Histogram
 from routerd.kernel.lock import WriterLock, WriterLockedError
 from routerd.service.daemon import Daemon
 from routerd.service.memory import give_back
 from routerd.service.refusing import BAD_CONFIG, read_config, refuse
+from routerd.service.stretches import Stretches
 from routerd.telemetry import log
 
 
@@ -37,7 +39,9 @@ def start(path: Path, log_level: str, log_format: str, record: Path | None, *, f
     gc.set_threshold(100_000, 50, 1000)
     try:
         with WriterLock():
-            asyncio.run(_run(config, record, flush_on_exit=flush_on_exit))
+            stretches = Stretches()
+            with asyncio.Runner(loop_factory=stretches.loop) as runner:
+                runner.run(_run(config, stretches.histogram, record, flush_on_exit=flush_on_exit))
     except WriterLockedError as error:
         return refuse(
             f"{error}; two would delete each other's routes. Stop it first, or run this one in a network "
@@ -56,7 +60,7 @@ def start(path: Path, log_level: str, log_format: str, record: Path | None, *, f
     return 0
 
 
-async def _run(config: Config, record: Path | None, *, flush_on_exit: bool) -> None:
+async def _run(config: Config, stretches: Histogram, record: Path | None, *, flush_on_exit: bool) -> None:
     with contextlib.ExitStack() as stack:
         file = None if record is None else stack.enter_context(record.open("w", encoding="utf-8"))
-        await Daemon(config, file).run(flush_on_exit=flush_on_exit)
+        await Daemon(config, stretches, file).run(flush_on_exit=flush_on_exit)

@@ -75,10 +75,8 @@ class Neighbours:
 
     def _follow(self, watched: Iterable[Gateway]) -> None:
         """Make the kernel probe quickly where these gateways are. An interface made anew is another, by its index."""
-        links = {
-            (forwarding.interface_name(self._router, gateway), 4 if len(gateway.address) == 4 else 6, gateway.ifindex)
-            for gateway in watched
-        }
+        families = {(gateway.ifindex, 4 if len(gateway.address) == 4 else 6) for gateway in watched}
+        links = {(forwarding.interface_name(self._router, index), version, index) for index, version in families}
         if links != self._links:
             self._links = links
             self._settings.follow(settings(self._liveness, sorted((name, version) for name, version, _ in links)))

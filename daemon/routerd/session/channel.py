@@ -31,9 +31,13 @@ class Channel:
         self._urgent.setblocking(False)
         self.child_ends = (child_stream, child_urgent)
         self.ended = False
+        self._input = memoryview(bytearray(_URGENT_SIZE))  # to make one for each read would cost more than the read
         self._splitter = Splitter()
         self._out = bytearray()
         self._closed = False
+        self._awaited: asyncio.Event | None = None
+        self._watched = False
+        self._told = False
 
     @property
     def backlog(self) -> int:
@@ -45,13 +49,13 @@ class Channel:
         if self.ended:
             return []
         try:
-            data = self._stream.recv(_READ)
+            size = self._stream.recv_into(self._input, _READ)
         except BlockingIOError:
             return []
         except ConnectionResetError:
-            data = b""
-        self.ended = not data
-        return self._splitter.feed(data)
+            size = 0
+        self.ended = not size
+        return self._splitter.feed(bytes(self._input[:size]))
 
     def watch_urgent(self, came: Callable[[], None]) -> None:
         """Have `came` called, on the running event loop, whenever there are urgent frames to be read."""
@@ -67,14 +71,14 @@ class Channel:
         frames: list[Frame] = []
         while not self.ended:
             try:
-                data = self._urgent.recv(_URGENT_SIZE)
+                size = self._urgent.recv_into(self._input)
             except BlockingIOError:
                 return frames
             except ConnectionResetError:
-                data = b""
-            if not data:
+                size = 0
+            if not size:
                 break
-            frames += Splitter().feed(data)
+            frames += Splitter().feed(bytes(self._input[:size]))
         self.ignore_urgent()  # it would be readable for ever
         return frames
 
@@ -88,13 +92,27 @@ class Channel:
 
     async def readable(self, wake: asyncio.Event) -> None:
         """Wait until input comes, or until somebody else sets `wake`."""
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._stream, wake.set)
+        if not self._watched:
+            self._watched = True
+            asyncio.get_running_loop().add_reader(self._stream, self._came)
+        self._awaited, self._told = wake, False
         try:
             await wake.wait()
         finally:
-            if not self._closed:
-                loop.remove_reader(self._stream)
+            self._awaited = None
+
+    def _came(self) -> None:
+        """There is input. If nobody waits for it the stream is watched no more: whoever is busy reads when he can.
+
+        Once it may be what has been read meanwhile: the event loop looks before whoever waits has had their turn.
+        """
+        if self._awaited is not None:
+            self._awaited.set()
+        elif not self._told:
+            self._told = True
+        else:
+            self._watched = False
+            asyncio.get_running_loop().remove_reader(self._stream)
 
     def write(self, data: bytes) -> None:
         """Send a frame, now or as soon as the child reads; BufferError when it has stopped reading."""

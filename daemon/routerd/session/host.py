@@ -7,6 +7,7 @@ parent is a CONFIGURE whose generation is the number before the first session's.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import pwd
 import resource
@@ -45,6 +46,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's ^C is the parent's to answer
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, hard), hard))
+    gc.set_threshold(100_000, 50, 1000)  # as in the parent: hardly anything here is cyclic
     uplink = Uplink(stream, urgent)
     first = uplink.first()
     if first is None:

@@ -116,11 +116,11 @@ def test_it_equals_a_plain_model(actions: list[tuple[str, int | str | None, list
     assert len(identities) == len(list(rib.sets()))
     users = Counter(path for paths in wanted.values() for path in paths)
     assert rib.users == users
-    assert rib.hops == {path.peer: {(path.attributes.next_hop, None): _variants(users, path.peer)} for path in users}
+    assert rib.hops == {path.peer: {(path.attributes.next_hop, None): _prefixes(users, path.peer)} for path in users}
 
 
-def _variants(users: Counter[Path], peer: str) -> int:
-    return sum(path.peer == peer for path in users)
+def _prefixes(users: Counter[Path], peer: str) -> int:
+    return sum(count for path, count in users.items() if path.peer == peer)
 
 
 def test_invalidate_yields_what_decides_differently() -> None:

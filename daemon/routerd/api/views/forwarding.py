@@ -8,10 +8,10 @@ from routerd.core.route import LOCAL, Path
 from routerd.core.router import Router
 
 
-def interface_name(router: Router, gateway: Gateway) -> str:
-    """Return the name of the interface that a gateway is reached by, its index if it has gone."""
-    interface = router.rib.nexthops.interfaces.get(gateway.ifindex)
-    return str(gateway.ifindex) if interface is None else interface.name
+def interface_name(router: Router, index: int) -> str:
+    """Return the name of the interface with this index, the index if it has gone."""
+    interface = router.rib.nexthops.interfaces.get(index)
+    return str(index) if interface is None else interface.name
 
 
 def winners(router: Router, decision: Decision) -> tuple[Path, ...]:

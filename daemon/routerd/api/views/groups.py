@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from routerd.api.models import GroupMemberView, GroupView
+from routerd.api.slices import Slices
 from routerd.api.views.forwarding import interface_name
 from routerd.core.fib.model import Group
 from routerd.core.message import Gateway
@@ -24,16 +25,17 @@ def unread(_: int) -> Mapping[Gateway, int]:
     return UNREAD
 
 
-def groups(router: Router, now: float, counts: Counts = unread) -> list[GroupView]:
+def groups(router: Router, now: float, counts: Counts = unread) -> Slices[list[GroupView]]:
     """Return routerd's nexthop groups, the most used first."""
-    peers = owners(router)
-    shown = sorted(router.fib.groups, key=lambda group: (-group.users, group.id))
-    return [_group(router, group, peers, counts(group.id), now) for group in shown if group.legs]
+    found: list[GroupView] = []
+    for group in sorted(router.fib.groups, key=lambda group: (-group.users, group.id)):
+        yield
+        if group.legs:
+            found.append(_group(router, group, counts(group.id), now))
+    return found
 
 
-def _group(
-    router: Router, group: Group, peers: dict[Gateway, list[str]], counts: Mapping[Gateway, int], now: float
-) -> GroupView:
+def _group(router: Router, group: Group, counts: Mapping[Gateway, int], now: float) -> GroupView:
     settling = router.fib.groups.settling.get(group)
     return GroupView(
         id=group.id,
@@ -43,7 +45,7 @@ def _group(
         balanced=settling is None,
         balanced_in_seconds=None if settling is None else max(0.0, settling.until - now),
         unbalanced=settling.why.value if settling is not None else IN_USE if _uneven(group, counts) else "",
-        members=members(router, group, peers, counts),
+        members=members(router, group, counts),
     )
 
 
@@ -55,35 +57,25 @@ def _uneven(group: Group, counts: Mapping[Gateway, int]) -> bool:
     return any(counts.get(gateway, 0) < share * weight - 1 for gateway, weight in group.legs.items())
 
 
-def owners(router: Router) -> dict[Gateway, list[str]]:
-    """Return which peers lead to a gateway, by name."""
-    found: dict[Gateway, list[str]] = {}
-    for peer in router.rib.peers.values():
-        for gateway in router.rib.gateways_of(peer):
-            found.setdefault(gateway, []).append(peer.name)
-    return found
-
-
-def members(
-    router: Router, group: Group, peers: dict[Gateway, list[str]], counts: Mapping[Gateway, int] = UNREAD
-) -> list[GroupMemberView]:
+def members(router: Router, group: Group, counts: Mapping[Gateway, int] = UNREAD) -> list[GroupMemberView]:
     """Return the legs of a group, with the weights that they have once it is balanced."""
     return [
         GroupMemberView(
             nexthop_id=router.fib.groups.nexthops.get(gateway, 0),
             gateway=format_address(gateway.address) if gateway.address else "foreign",
-            interface=interface_name(router, gateway),
+            interface=interface_name(router, gateway.ifindex),
             weight=weight,
             buckets=counts.get(gateway, 0) if counts else None,
-            peers=peers.get(gateway, []),
+            peers=[peer.name for peer in router.rib.leads.peers(gateway)],
         )
         for gateway, weight in group.legs.items()
     ]
 
 
-def buckets(router: Router, counts: Counts) -> Counter[Gateway]:
+def buckets(router: Router, counts: Counts) -> Slices[Counter[Gateway]]:
     """Return how many buckets lead to each gateway in all."""
     total: Counter[Gateway] = Counter()
-    for group in router.fib.groups:
+    for group in list(router.fib.groups):
+        yield
         total.update(counts(group.id))
     return total

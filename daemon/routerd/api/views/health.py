@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from errno import EEXIST
 
-from routerd.api.models import DropView, ProblemView, RefusalView, SpeakerView, StatusView, SysctlView
+from routerd.api.models import DropView, EventLoopView, ProblemView, RefusalView, SpeakerView, StatusView, SysctlView
+from routerd.api.slices import Slices
 from routerd.api.views import groups, snapshot
 from routerd.api.views.problems.awaited import awaited, too_few
 from routerd.api.views.problems.conflicts import conflicts
@@ -13,9 +14,9 @@ from routerd.api.views.problems.drops import dropped, explained
 from routerd.api.views.problems.first import SHOWN, first
 from routerd.api.views.problems.host import host as host_problems
 from routerd.api.views.problems.refusals import matters, refused
-from routerd.api.views.problems.shadows import diverted, hollowed, shadowed
+from routerd.api.views.problems.shadows import Diversions, diverted, hollowed, inside, samples, shadowed
 from routerd.core.gateway_health import Reason
-from routerd.core.message import Diversion, HostState
+from routerd.core.message import HostState
 from routerd.core.rib.peer import Peer
 from routerd.core.route import Prefix, format_address, format_prefix
 from routerd.core.router import Router
@@ -44,21 +45,36 @@ def status(
     host: HostState,
     refusals: list[RefusalView],
     drops: list[DropView],
-    diversions: Iterable[Diversion],
+    diversions: Diversions,
     unwritten: int,
+    event_loop: EventLoopView,
     counts: groups.Counts = groups.unread,
     now: float,
-) -> StatusView:
+) -> Slices[StatusView]:
     """Return the whole screen. `notes` are problems that the composition root knows of itself, `unwritten` is how
-    much waits to be written to the kernel, `counts` tells where buckets lead."""
-    peers = explained(router, snapshot.peers(router, now, counts), drops, now)
+    much waits to be written to the kernel, `diversions` finds out which routes the kernel passes by, `counts` tells
+    where buckets lead."""
+    shown = yield from snapshot.peers(router, now, counts)
+    peers = explained(router, shown, drops, now)
     reasons = {peer["address"]: peer["reason"] for peer in peers}
     for each in refusals:
         if matters(router, each, now):
             reasons.pop(each["address"], None)  # a problem of its own says more
-    problems = [*notes, *_problems(router, speaker, sysctls, reasons), *host_problems(router, host)]
-    problems += [*refused(router, refusals, now), *dropped(router, drops, now), *diverted(diversions)]
-    sets = list(router.rib.loc_rib.sets())
+    problems = [*notes, *_own_problems(router, speaker)]
+    static = {configured.address for configured in router.config.peers}
+    for peer in list(router.rib.peers.values()):
+        yield
+        problems += _peer_problems(router, peer, reasons, static=peer.address in static)
+    yield
+    problems += [*awaited(router), *too_few(router), *_refusals(router)]
+    problems += yield from shadowed(router)
+    parts = yield from inside(router)
+    problems += [*hollowed(router, parts), *conflicts(router), *_sysctls(sysctls)]
+    problems += yield from host_problems(router, host)
+    problems += [*refused(router, refusals, now), *dropped(router, drops, now)]
+    yield
+    problems += diverted(diversions(samples(router, parts)))
+    found = yield from groups.groups(router, now, counts)
     return StatusView(
         version=version,
         router_id=router.config.router.router_id,
@@ -68,19 +84,18 @@ def status(
         speaker=speaker,
         peers=peers,
         prefixes=len(router.rib.loc_rib.table),
-        paths=sum(paths.users * len(paths.paths) for paths in sets),
+        paths=sum(sum(hops.values()) for hops in router.rib.loc_rib.hops.values()),
         fib=snapshot.fib(router, unwritten),
-        groups=groups.groups(router, now, counts),
+        groups=found,
         sysctls=sysctls,
         problems=problems,
         refusals=refusals,
         drops=drops,
+        event_loop=event_loop,
     )
 
 
-def _problems(
-    router: Router, speaker: SpeakerView, sysctls: list[SysctlView], reasons: dict[str, str]
-) -> Iterator[ProblemView]:
+def _own_problems(router: Router, speaker: SpeakerView) -> Iterator[ProblemView]:
     if not speaker["running"]:
         yield ProblemView(
             where="speaker",
@@ -89,14 +104,9 @@ def _problems(
         )
     if not router.synchronised:
         yield ProblemView(where="fib", what="the kernel has not been read yet", remedy="wait a moment")
-    for peer in router.rib.peers.values():
-        yield from _peer_problems(router, peer, reasons)
-    yield from awaited(router)
-    yield from too_few(router)
-    yield from _refusals(router)
-    yield from shadowed(router)
-    yield from hollowed(router)
-    yield from conflicts(router)
+
+
+def _sysctls(sysctls: list[SysctlView]) -> Iterator[ProblemView]:
     for sysctl in sysctls:
         if not sysctl["ok"]:
             yield ProblemView(
@@ -106,7 +116,7 @@ def _problems(
             )
 
 
-def _peer_problems(router: Router, peer: Peer, reasons: dict[str, str]) -> Iterator[ProblemView]:
+def _peer_problems(router: Router, peer: Peer, reasons: dict[str, str], *, static: bool) -> Iterator[ProblemView]:
     where = f"peer {peer.name}"
     if not router.rib.gateways_of(peer).isdisjoint(router.health.having(Reason.SILENT)):
         yield ProblemView(
@@ -114,7 +124,6 @@ def _peer_problems(router: Router, peer: Peer, reasons: dict[str, str]) -> Itera
             what="its link layer does not answer: it is out of the FIB",
             remedy=f"check the node and its cable; ip neigh show {peer.address}",
         )
-    static = any(configured.address == peer.address for configured in router.config.peers)
     if peer.session is None:
         if peer.adj_rib_in.stale:
             yield ProblemView(
@@ -153,16 +162,11 @@ def _peer_problems(router: Router, peer: Peer, reasons: dict[str, str]) -> Itera
 
 def _unreachable(router: Router, peer: Peer) -> dict[str, int]:
     """Count the peer's accepted prefixes by those of its next hops that nothing resolves."""
-    used = router.rib.loc_rib.hops.get(peer.address, {})
-    hops = [hop for hop in used if router.rib.nexthops.resolve(*hop, peer.packed) is None]
     found: dict[str, int] = {}
-    if hops:
-        for paths in router.rib.loc_rib.sets():
-            for path in paths.paths:
-                attributes = path.attributes
-                if path.peer == peer.address and (attributes.next_hop, attributes.link_local) in hops:
-                    name = format_address(attributes.next_hop)
-                    found[name] = found.get(name, 0) + paths.users
+    for hop, prefixes in router.rib.loc_rib.hops.get(peer.address, {}).items():
+        if router.rib.nexthops.resolve(*hop, peer.packed) is None:
+            name = format_address(hop[0])
+            found[name] = found.get(name, 0) + prefixes
     return found
 
 

@@ -1,13 +1,14 @@
 """Views of the core's state, as the API answers them. Pure: state in, plain dicts out.
 
-Counts come from the path sets, of which there are few, and never from a walk over all prefixes.
+Counts come from the path sets, of which there are few, and never from a walk over all prefixes. What may be long is
+made in slices.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Collection, Iterator
+from itertools import chain, islice
 
 from routerd.api.models import (
     FamilyCounts,
@@ -20,6 +21,7 @@ from routerd.api.models import (
     RoutesView,
     RouteView,
 )
+from routerd.api.slices import Slices
 from routerd.api.views import forwarding, groups
 from routerd.core.gateway_health import Reason
 from routerd.core.rib.decision import Decision, is_leaving
@@ -40,40 +42,45 @@ from routerd.core.route import (
 from routerd.core.router import Router
 
 Counts = dict[Family, dict[str, int]]
+_AT_ONCE = 8192
+"""Prefixes that are looked at between two interruptions, where little is done with each."""
 _KINDS = ("received", "accepted", "rejected", "in_fib", "stale", "advertised")
+
+
+def name_of(router: Router, address: str) -> str:
+    """Return the name of a peer; an address without one is its own."""
+    peer = router.rib.peers.get(address)
+    return address if peer is None else peer.name
 
 
 # ---------------------------------------------------------------------------------------------------------- peers
 
 
-def peers(router: Router, now: float, group_counts: groups.Counts = groups.unread) -> list[PeerView]:
+def peers(router: Router, now: float, group_counts: groups.Counts = groups.unread) -> Slices[list[PeerView]]:
     """Return every peer: those of the configuration in its order, then the dynamic ones by address."""
-    counts, leaving, buckets = _count(router), _leaving(router), groups.buckets(router, group_counts)
+    counts, leaving = yield from _count(router)
+    buckets = yield from groups.buckets(router, group_counts)
     place = {static.address: number for number, static in enumerate(router.config.peers)}
     found = list(router.rib.peers.values())
     found.sort(key=lambda peer: (place.get(peer.address, len(place)), len(peer.packed), peer.packed))
     views: list[PeerView] = []
     for peer in found:
-        view = _peer(router, peer, counts[peer.address], now)
+        rows = counts[peer.address]
+        yield from _complete(router, peer, rows)
+        view = _peer(router, peer, rows, now, dynamic=peer.address not in place)
         view["leaving"] = leaving[peer.address]
         view["buckets"] = sum(buckets[gateway] for gateway in router.rib.gateways_of(peer))
         views.append(view)
     return views
 
 
-def _leaving(router: Router) -> Counter[str]:
-    """Count, by peer, the prefixes that are announced with GRACEFUL_SHUTDOWN."""
-    found: Counter[str] = Counter()
-    for paths in router.rib.loc_rib.sets():
-        for path in paths.paths:
-            found[path.peer] += paths.users if is_leaving(path) else 0
-    return found
-
-
-def _count(router: Router) -> defaultdict[str, Counts]:
-    """Count prefixes by peer and family: accepted and in the FIB over path sets, the rest where they are few."""
+def _count(router: Router) -> Slices[tuple[defaultdict[str, Counts], Counter[str]]]:
+    """Count prefixes by peer and family, accepted and in the FIB, over path sets; and those, by peer, that are
+    announced with GRACEFUL_SHUTDOWN."""
     found: defaultdict[str, Counts] = defaultdict(lambda: {f: dict.fromkeys(_KINDS, 0) for f in Family})
-    for paths in router.rib.loc_rib.sets():
+    leaving: Counter[str] = Counter()
+    for paths in list(router.rib.loc_rib.sets()):
+        yield
         decision = router.rib.loc_rib.decision(paths)
         winners = set(forwarding.winners(router, decision)) if decision.members else set()
         for path in paths.paths:
@@ -81,20 +88,28 @@ def _count(router: Router) -> defaultdict[str, Counts]:
             row = found[path.peer][family]
             row["accepted"] += paths.users
             row["in_fib"] += paths.users if path in winners and router.synchronised else 0
-    for prefix in router.fib.refused:
+            leaving[path.peer] += paths.users if is_leaving(path) else 0
+    for prefix in list(router.fib.refused):
+        yield
         decision = router.rib.loc_rib.decision(router.rib.loc_rib.paths_of(prefix))
         for path in forwarding.winners(router, decision) if decision.members else ():
             found[path.peer][family_of(prefix)]["in_fib"] -= 1
-    for peer in router.rib.peers.values():
-        rows = found[peer.address]
-        for (family, _), count in peer.adj_rib_in.rejected.counts().items():
-            rows[family]["rejected"] += count
-        for prefix in peer.adj_rib_in.stale:
-            rows[family_of(prefix)]["stale"] += 1
-        for family, row in rows.items():
-            row["received"] = row["accepted"] + row["rejected"]
-            row["advertised"] = router.rib.adj_ribs_out.count(peer.address, family)
-    return found
+    return found, leaving
+
+
+def _complete(router: Router, peer: Peer, rows: Counts) -> Slices[None]:
+    """Add what the peer itself knows."""
+    for (family, _), count in peer.adj_rib_in.rejected.counts().items():
+        rows[family]["rejected"] += count
+    stale = list(peer.adj_rib_in.stale)
+    for start in range(0, len(stale), _AT_ONCE):
+        yield
+        for family, count in Counter(map(family_of, stale[start : start + _AT_ONCE])).items():
+            rows[family]["stale"] += count
+    for family, row in rows.items():
+        row["received"] = row["accepted"] + row["rejected"]
+        row["advertised"] = router.rib.adj_ribs_out.count(peer.address, family)
+    yield
 
 
 def _family_counts(row: dict[str, int]) -> FamilyCounts:
@@ -108,7 +123,7 @@ def _family_counts(row: dict[str, int]) -> FamilyCounts:
     )
 
 
-def _peer(router: Router, peer: Peer, counts: Counts, now: float) -> PeerView:
+def _peer(router: Router, peer: Peer, counts: Counts, now: float, *, dynamic: bool) -> PeerView:
     up, last = peer.session, peer.last
     remote = peer.group.remote_as
     configured = remote if isinstance(remote, int) else router.config.router.asn if remote == "internal" else None
@@ -120,7 +135,7 @@ def _peer(router: Router, peer: Peer, counts: Counts, now: float) -> PeerView:
         group=peer.group_name,
         asn=configured if last is None else last.received.asn,
         router_id=None if last is None else format_address(last.received.router_id),
-        dynamic=all(static.address != peer.address for static in router.config.peers),
+        dynamic=dynamic,
         state=state_of(peer),
         reason=_reason(peer),
         since_seconds=now - peer.since,
@@ -199,21 +214,23 @@ def fib(router: Router, unwritten: int) -> FibView:
 # --------------------------------------------------------------------------------------------------------- routes
 
 
-def routes(router: Router, offset: int, limit: int, peer: str | None = None) -> RoutesView | None:
+def routes(router: Router, offset: int, limit: int, peer: str | None = None) -> Slices[RoutesView | None]:
     """Return a page of prefixes in the order they were learned; `peer` (name or address) keeps only its own. None if
     there is no such peer."""
-    loc_rib = router.rib.loc_rib
-    if peer is None:
-        page = islice(loc_rib.table.items(), offset, offset + limit)
-        return RoutesView(total=len(loc_rib.table), routes=[_route(router, *row) for row in page])
-    addresses = {p.address for p in router.rib.peers.values() if peer in (p.name, p.address)}
-    addresses |= {LOCAL} if peer == LOCAL else set()
-    if not addresses:
-        return None
-    mine = {paths for paths in loc_rib.sets() if any(path.peer in addresses for path in paths.paths)}
-    rows = (row for row in loc_rib.table.items() if row[1] in mine)
-    page = islice(rows, offset, offset + limit)
-    return RoutesView(total=sum(paths.users for paths in mine), routes=[_route(router, *row) for row in page])
+    tables: list[Collection[Prefix]] = [router.rib.loc_rib.table]
+    if peer is not None:
+        mine = [p.adj_rib_in for p in router.rib.peers.values() if peer in (p.name, p.address)]
+        tables = [table for rib in mine for table in (rib.stale, rib.accepted)]
+        if peer == LOCAL:
+            tables.append(router.rib.networks)
+        if not tables:
+            return None
+    page: list[RouteView] = []
+    total = sum(map(len, tables))
+    for prefix in list(islice(chain(*tables), offset, offset + limit)):
+        yield
+        page.append(_route(router, prefix, router.rib.loc_rib.paths_of(prefix)))
+    return RoutesView(total=total, routes=page)
 
 
 def _route(router: Router, prefix: Prefix, paths: PathSet) -> RouteView:
@@ -227,7 +244,7 @@ def _route(router: Router, prefix: Prefix, paths: PathSet) -> RouteView:
         in_fib=group is not None and bool(group.legs),
         paths=len(paths.paths),
         next_hops=[format_address(gateway.address) for gateway in forwarding.members(router, decision)],
-        best_peer="" if best is None else router.config.name_of(best.peer),
+        best_peer="" if best is None else name_of(router, best.peer),
     )
 
 
@@ -243,7 +260,7 @@ def route(router: Router, prefix: Prefix, kernel: KernelRouteView) -> RouteDetai
         prefix=format_prefix(prefix),
         paths=rows,
         group_id=None if group is None else group.id,
-        members=[] if group is None else groups.members(router, group, groups.owners(router)),
+        members=[] if group is None else groups.members(router, group),
         in_fib=group is not None and bool(group.legs),
         refused=f"{text or 'refused by the kernel'} (errno {errno})" if errno else "",
         kernel=kernel,
@@ -277,9 +294,9 @@ def _path(router: Router, path: Path, decision: Decision | None, *, stale: bool,
     out = forwarding.why_out(router, path) if decision is not None and path in decision.multipath else ""
     return PathView(
         peer=path.peer,
-        name=router.config.name_of(path.peer),
+        name=name_of(router, path.peer),
         next_hop=format_address(attributes.next_hop) if attributes.next_hop else "",
-        interface="" if resolution is None else forwarding.interface_name(router, resolution.gateway),
+        interface="" if resolution is None else forwarding.interface_name(router, resolution.gateway.ifindex),
         as_path=format_as_path(attributes.as_path),
         origin=attributes.origin.name,
         med=attributes.med,

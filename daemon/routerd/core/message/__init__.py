@@ -39,6 +39,7 @@ from routerd.core.message.kernel import (
     KernelObjects,
     KernelRoute,
     Leg,
+    Lengths,
     NeighbourState,
     NexthopChange,
     RouteAudit,
@@ -46,6 +47,7 @@ from routerd.core.message.kernel import (
     RoutesChanged,
     SysctlState,
     WriteFailed,
+    lengths_of,
 )
 from routerd.core.message.operation import (
     DeleteNexthop,
@@ -106,6 +108,7 @@ __all__ = [
     "KernelObjects",
     "KernelRoute",
     "Leg",
+    "Lengths",
     "Member",
     "NeighbourState",
     "NexthopChange",
@@ -132,6 +135,7 @@ __all__ = [
     "Update",
     "Work",
     "WriteFailed",
+    "lengths_of",
 ]
 
 Input = (

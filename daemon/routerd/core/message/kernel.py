@@ -74,6 +74,15 @@ ForeignRoutes = dict[Prefix, tuple[ForeignRoute, ...]]
 """The routes to each prefix in the kernel's order: the lowest metric first."""
 
 
+Lengths = frozenset[tuple[int, int]]
+"""Octets of an address, and bits of a prefix."""
+
+
+def lengths_of(routes: ForeignRoutes) -> Lengths:
+    """Return the lengths of all prefixes: a look at each."""
+    return frozenset((len(prefix) - 1, prefix[0]) for prefix in routes)
+
+
 class RouteChange(NamedTuple):
     """A route of the main table that somebody else added or deleted (RTM_NEWROUTE, RTM_DELROUTE).
 
@@ -150,7 +159,8 @@ class KernelObjects:
 class RouteAudit:
     """Where the kernel's routes differed from `Fib.expected` as it was when the audit began, and the foreign
     routes. `missing` are absent, `wrong` lead to another id, `unknown` are routerd's by mark but not expected.
-    `since` is what was told of routes while the kernel was read: the dump may be older or newer than that."""
+    `since` is what was told of routes while the kernel was read: the dump may be older or newer than that. `lengths`
+    are the address sizes and prefix lengths of the foreign routes, None if whoever takes them over is to look."""
 
     expected: dict[Prefix, int]
     missing: tuple[Prefix, ...]
@@ -159,6 +169,7 @@ class RouteAudit:
     foreign: ForeignRoutes
     foreign_bgp: ForeignBgp = ForeignBgp()
     since: tuple[RouteChange | NexthopChange, ...] = ()
+    lengths: Lengths | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from routerd.core.message import Advertise
 from routerd.core.rib.export import Exporter
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.update_group import Bests, UpdateGroup, by_attributes
-from routerd.core.route import Address, Family, family_of
+from routerd.core.route import Address, Family, Prefix, family_of
 
 Key = tuple[str, bool, tuple[tuple[Family, Address], ...]]
 """Peer group, eBGP or not, and the router's address by family: peers with the same key hear the same."""
@@ -62,13 +62,14 @@ class AdjRibsOut:
                     told.append(Advertise(peer, withdrawn, announced))
         return told
 
-    def again(self, peer: str, family: Family) -> Advertise:
-        """Return a family anew, as a ROUTE-REFRESH asks for it."""
-        announced = (
-            (attributes, tuple(prefix for prefix in prefixes if family_of(prefix) is family))
-            for attributes, prefixes in self._groups[self._of[peer]].whole(peer)
-        )
-        return Advertise(peer, (), tuple(pair for pair in announced if pair[1]))
+    def prefixes(self, peer: str) -> list[Prefix]:
+        """Return all prefixes that the peer's update group hears."""
+        return self._groups[self._of[peer]].prefixes()
+
+    def again(self, peer: str, family: Family, prefixes: list[Prefix]) -> Advertise:
+        """Return anew what a peer hears of those of these prefixes that are of a family."""
+        wanted = [prefix for prefix in prefixes if family_of(prefix) is family]
+        return Advertise(peer, (), by_attributes(self._groups[self._of[peer]].heard(peer, wanted)))
 
     def count(self, peer: str, family: Family) -> int:
         """Return how many prefixes of a family a peer hears; 0 without a session."""

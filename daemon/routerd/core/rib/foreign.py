@@ -15,10 +15,15 @@ from routerd.core.message import (
     KernelGroup,
     KernelNexthop,
     Leg,
+    Lengths,
     NexthopChange,
     RouteChange,
+    lengths_of,
 )
 from routerd.core.route import IPV4_PREFIX_SIZE, Address, Prefix
+
+_SHED = 16384
+"""Prefixes that are freed at a time."""
 
 
 def network_of(address: Address, bits: int) -> Prefix:
@@ -39,14 +44,30 @@ class ForeignTable:
         """Ids that routes may still lead to here, and not in the kernel, which tells of no IPv4 route that it deletes
         along with its nexthop."""
         self._lengths: dict[int, list[int]] = {4: [], 16: []}
+        self._shed: list[ForeignRoutes] = []
 
-    def replace_routes(self, routes: ForeignRoutes) -> None:
-        """Take over a dump of the routes."""
+    def replace_routes(self, routes: ForeignRoutes, lengths: Lengths | None = None) -> None:
+        """Take over a dump of the routes, whose `lengths` may be known."""
+        if routes is not self.routes:
+            self._shed.append(self.routes)
         self.routes = routes
         self._deleted.clear()
         self._lengths = {4: [], 16: []}
-        for size, bits in {(len(prefix) - 1, prefix[0]) for prefix in routes}:
+        for size, bits in lengths_of(routes) if lengths is None else lengths:
             self._know(size, bits)
+
+    @property
+    def shedding(self) -> bool:
+        """Whether `shed` has work left."""
+        return bool(self._shed)
+
+    def shed(self) -> None:
+        """Free a part of what was replaced: a full table at once would take tenths of a second."""
+        table = self._shed[-1]
+        for _ in range(min(_SHED, len(table))):
+            table.popitem()
+        if not table:
+            self._shed.pop()
 
     def replace_objects(self, objects: Iterable[KernelNexthop | KernelGroup]) -> None:
         """Take over a dump of nexthop objects and groups."""

@@ -21,6 +21,9 @@ Identity = tuple[frozenset[Path], Path | None]
 Hop = tuple[Address, Address | None]
 """A next hop and the link-local address beside it, as `Attributes` have them."""
 
+Cause = Path | tuple[str, ...]
+"""What changes a path set: a path that is announced, or the peers that withdraw theirs."""
+
 
 class PathSet:
     """A set of paths, at most one a peer. Interned: equal sets are one object. `users` counts its prefixes.
@@ -49,18 +52,24 @@ Change = tuple[PathSet, PathSet, list[Prefix]]
 class LocRib:
     """All prefixes and their paths. `decide` runs the decision process over the paths of a set and its incumbent.
 
-    `users` counts the prefixes of each path in use, and `hops` the paths in use of each peer by their next hop.
+    `users` counts the prefixes of each path in use, and `hops` those of each peer by next hop; `hops_changed` is
+    called with a peer that has one more or one less.
     """
 
-    def __init__(self, decide: Callable[[tuple[Path, ...], Path | None], Decision]) -> None:
+    def __init__(
+        self,
+        decide: Callable[[tuple[Path, ...], Path | None], Decision],
+        hops_changed: Callable[[str], None] = lambda peer: None,
+    ) -> None:
         self._decide = decide
+        self._hops_changed = hops_changed
         self._epoch = 0
         self.empty = PathSet((), (frozenset(), None))
         self.table: dict[Prefix, PathSet] = {}
         self.users: dict[Path, int] = {}
         self.hops: dict[str, dict[Hop, int]] = {}
         self._sets: dict[Identity, PathSet] = {}
-        self._steps: Memo[tuple[PathSet, Path | str], tuple[PathSet, Path | None]] = Memo(_STEPS_LIMIT)
+        self._steps: Memo[tuple[PathSet, Cause], tuple[PathSet, tuple[Path, ...]]] = Memo(_STEPS_LIMIT)
 
     def decision(self, paths: PathSet) -> Decision:
         """Return the decision for a set; computed once until `invalidate`."""
@@ -93,19 +102,25 @@ class LocRib:
 
     def announce(self, path: Path, prefixes: Iterable[Prefix]) -> list[Change]:
         """Give prefixes this path in place of whatever its peer announced before."""
-        return self._change(path, path.peer, path, prefixes)
+        return self._change(path, (path.peer,), path, prefixes)
 
     def withdraw(self, peer: str, prefixes: Iterable[Prefix]) -> list[Change]:
         """Take the peer's path away from prefixes; those without one are left alone."""
-        return self._change(peer, peer, None, prefixes)
+        return self.withdraw_all((peer,), prefixes)
 
-    def _change(self, key: Path | str, peer: str, path: Path | None, prefixes: Iterable[Prefix]) -> list[Change]:
+    def withdraw_all(self, peers: tuple[str, ...], prefixes: Iterable[Prefix]) -> list[Change]:
+        """Take the paths of several peers away from prefixes, in one step."""
+        return self._change(peers, peers, None, prefixes)
+
+    def _change(
+        self, key: Cause, peers: tuple[str, ...], path: Path | None, prefixes: Iterable[Prefix]
+    ) -> list[Change]:
         table, changes = self.table, list[Change]()
         for old, moved in self._by_set(prefixes).items():
-            new, replaced = self._steps.get((old, key), (None, None))
+            new, replaced = self._steps.get((old, key), (None, ()))
             if new is None or not (new.users or new is self.empty):  # a set out of use is no longer the interned one
-                new, replaced = self._step(old, peer, path)
-                cost = 0 if path is None else path.weight
+                new, replaced = self._step(old, peers, path)
+                cost = 8 * len(peers) if path is None else path.weight
                 self._steps.remember((old, key), (new, replaced), cost + 32 * len(new.paths))
             if new is old:
                 continue
@@ -119,28 +134,29 @@ class LocRib:
                 new.users += len(moved)
             if path is not None:
                 self._use(path, len(moved))
-            if replaced is not None:
-                self._use(replaced, -len(moved))
+            for each in replaced:
+                self._use(each, -len(moved))
             changes.append((old, new, moved))
         for old, _, moved in changes:
             self._release(old, len(moved))
         return changes
 
     def _use(self, path: Path, prefixes: int) -> None:
-        """Count the prefixes of a path, and the path by its next hop as long as there are any."""
-        before = self.users.get(path, 0)
-        if count := before + prefixes:
+        """Count the prefixes of a path, and of its peer and next hop."""
+        if count := self.users.get(path, 0) + prefixes:
             self.users[path] = count
         else:
             del self.users[path]
-        if bool(before) is bool(count):
-            return
         hops, hop = self.hops.setdefault(path.peer, {}), (path.attributes.next_hop, path.attributes.link_local)
-        hops[hop] = hops.get(hop, 0) + (1 if count else -1)
+        before = hops.get(hop, 0)
+        hops[hop] = before + prefixes
+        if before and hops[hop]:
+            return
         if not hops[hop]:
             del hops[hop]
             if not hops:
                 del self.hops[path.peer]
+        self._hops_changed(path.peer)
 
     def _by_set(self, prefixes: Iterable[Prefix]) -> dict[PathSet, list[Prefix]]:
         """Part prefixes by the path set that they have now. Those of an UPDATE nearly always have the same."""
@@ -153,13 +169,14 @@ class LocRib:
             parted.setdefault(self.table.get(prefix, self.empty), []).append(prefix)
         return parted
 
-    def _step(self, old: PathSet, peer: str, path: Path | None) -> tuple[PathSet, Path | None]:
-        """Return the set that follows when a peer announces a path (None: withdraws its own), and the path that it
-        takes away."""
-        kept = tuple(p for p in old.paths if p.peer != peer)
-        replaced = next((p for p in old.paths if p.peer == peer), None)
-        if replaced is path:
-            return old, None
+    def _step(self, old: PathSet, peers: tuple[str, ...], path: Path | None) -> tuple[PathSet, tuple[Path, ...]]:
+        """Return the set that follows when a peer announces a path (None: peers withdraw theirs), and the paths that
+        it takes away."""
+        leaving = frozenset(peers)
+        kept = tuple(p for p in old.paths if p.peer not in leaving)
+        replaced = tuple(p for p in old.paths if p.peer in leaving)
+        if replaced == (() if path is None else (path,)):
+            return old, ()
         paths = kept if path is None else (*kept, path)
         if not paths:
             return self.empty, replaced

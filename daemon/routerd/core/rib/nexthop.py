@@ -19,6 +19,7 @@ from routerd.core.message import (
     Interface,
     KernelGroup,
     KernelNexthop,
+    Lengths,
     NexthopChange,
     RouteChange,
 )
@@ -78,9 +79,10 @@ class NexthopTable:
         interfaces: tuple[Interface, ...],
         foreign: ForeignRoutes | None = None,
         objects: Iterable[KernelNexthop | KernelGroup] | None = None,
+        lengths: Lengths | None = None,
     ) -> bool:
         """Take over a dump of interfaces, and of foreign routes and nexthop objects unless these are None; tell
-        whether any resolution may differ now."""
+        whether any resolution may differ now. `lengths` are those of the foreign routes, if known."""
         before = self._ways(self._watched)
         by_index = {interface.index: interface for interface in interfaces}
         changed = by_index != self.interfaces
@@ -89,7 +91,7 @@ class NexthopTable:
         if objects is not None:
             self.foreign.replace_objects(objects)
         if foreign is not None:
-            self.foreign.replace_routes(foreign)
+            self.foreign.replace_routes(foreign, lengths)
         self.addresses = frozenset(a for i in interfaces for a in i.addresses if a[:2] != _LINK_LOCAL)
         self.networks = frozenset(n for i in interfaces for n in i.networks if n[1:3] != _LINK_LOCAL)
         return self._judge(changed=changed or self._differs(before))

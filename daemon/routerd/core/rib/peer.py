@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from routerd.config.model import PeerGroup
 from routerd.core.memo import Memo
 from routerd.core.message import SessionUp
@@ -13,8 +11,6 @@ from routerd.core.route import Address, Attributes, Family, Path, parse_address
 
 _PATHS_LIMIT = 1 << 20
 """Octets of paths that are remembered, in use or not; a node's take a thousandth of it."""
-REFRESH_INTERVAL = 1.0
-"""Seconds between two answers to ROUTE-REFRESHes of a peer for a family: 23 octets ask for a whole table."""
 SILENCE = 2.0
 """Seconds without an UPDATE after which a node that sends no End-of-RIB has said all."""
 
@@ -23,9 +19,7 @@ class Peer:
     """A peer's session and announcements. Times are monotonic seconds, `heard` that of its last UPDATE.
 
     What is stale goes at `deadline`, `patience` seconds after its clock began; infinity while the clock stands,
-    because no node can dial in. `router_restarted` tells that the session ended by no fault of the node. `addresses`
-    are that of the session and those that the operator named besides. `to_refresh` is what the peer has asked for by
-    ROUTE-REFRESH and not heard yet, `refreshed` when it heard an answer last.
+    because no node can dial in. `addresses` are that of the session and those that the operator named besides.
     """
 
     def __init__(self, address: str, name: str, group_name: str, group: PeerGroup, now: float) -> None:
@@ -47,11 +41,8 @@ class Peer:
         self.filter = PrefixFilter(group, ())
         self.unadvertisable: frozenset[Family] = frozenset()
         self.pending_eor: frozenset[Family] = frozenset()
-        self.refreshed: dict[Family, float] = {}
-        self.to_refresh: set[Family] = set()
         self.deadline: float | None = None
         self.patience = 0.0
-        self.router_restarted = False
         self._paths: Memo[Attributes, tuple[Path, Reject]] = Memo(_PATHS_LIMIT)
 
     @property
@@ -97,22 +88,11 @@ class Peer:
             return None
         return (self.since if self.heard is None else self.heard) + SILENCE
 
-    @property
-    def refresh_due(self) -> float | None:
-        """When the next ROUTE-REFRESH is answered; None if none waits."""
-        return min((self.refresh_at(family) for family in self.to_refresh), default=None)
-
-    def refresh_at(self, family: Family) -> float:
-        """When a ROUTE-REFRESH for a family may be answered."""
-        return self.refreshed.get(family, -math.inf) + REFRESH_INTERVAL
-
     def end(self, reason: str, now: float, *, again: bool = True) -> None:
         """The session is over: all that it announced is stale. See `AdjRibIn.mark_stale` for `again`."""
         self.session, self.since, self.reason = None, now, reason
         self.adj_rib_in.mark_stale(again=again)
         self.pending_eor = frozenset()
-        self.to_refresh.clear()
-        self.refreshed.clear()
 
     def forget_paths(self) -> None:
         """Forget what was heard, and the verdicts on it: the session is over, or the router's addresses changed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from routerd.core.rib.policy import Reject
 from routerd.core.route import Family, Path, Prefix, family_of
@@ -24,6 +24,7 @@ class Rejected:
     def __init__(self) -> None:
         self.kept: dict[Prefix, tuple[Path, Reject]] = {}
         self.beyond: Counter[tuple[Family, Reject]] = Counter()
+        self._counts: Counter[tuple[Family, Reject]] = Counter()
         self._users: Counter[Path] = Counter()
         self._octets = 0
 
@@ -41,6 +42,7 @@ class Rejected:
             self._octets += more
             self._users[path] += 1
             self.kept[prefix] = path, reason
+            self._counts[family_of(prefix), reason] += 1
 
     def forget(self, prefixes: Iterable[Prefix]) -> None:
         """These prefixes are accepted now."""
@@ -57,23 +59,20 @@ class Rejected:
         """Forget all."""
         self.kept.clear()
         self.beyond.clear()
+        self._counts.clear()
         self._users.clear()
         self._octets = 0
 
     def counts(self) -> Counter[tuple[Family, Reject]]:
         """Count all by family and reason."""
-        return Counter((family_of(prefix), reason) for prefix, (_, reason) in self.kept.items()) + self.beyond
-
-    def paths(self) -> Iterator[tuple[Path, Prefix]]:
-        """Yield what is kept, path by prefix."""
-        for prefix, (path, _) in self.kept.items():
-            yield path, prefix
+        return self._counts + self.beyond
 
     def _drop(self, prefix: Prefix) -> bool:
         entry = self.kept.pop(prefix, None)
         if entry is None:
             return False
-        path = entry[0]
+        path, reason = entry
+        self._counts[family_of(prefix), reason] -= 1
         self._users[path] -= 1
         if not self._users[path]:
             del self._users[path]

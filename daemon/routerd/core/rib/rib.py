@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from routerd.config.model import Config
+from routerd.core.deadlines import Deadlines
 from routerd.core.message import (
     Advertise,
     CloseSession,
@@ -22,6 +23,7 @@ from routerd.core.message import (
     Interface,
     KernelGroup,
     KernelNexthop,
+    Lengths,
     NexthopChange,
     Refresh,
     RouteChange,
@@ -36,14 +38,18 @@ from routerd.core.rib.decision import Decision, Options, decide
 from routerd.core.rib.graceful_restart import retains, unretained
 from routerd.core.rib.guard import Guard
 from routerd.core.rib.hosts import Hosts
+from routerd.core.rib.leads import Leads
 from routerd.core.rib.loc_rib import Change, Hop, LocRib, PathSet
 from routerd.core.rib.nexthop import NexthopTable, Resolution
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.policy import PrefixFilter, Reject, check_attributes
+from routerd.core.rib.refreshes import Refreshes
 from routerd.core.rib.update_group import Bests
 from routerd.core.route import LOCAL, Address, Attributes, Family, Path, Prefix, parse_address, parse_prefix
 
 PURGE_SLICE = 4096
+"""Prefixes that are purged at once. A peer costs as much as `PURGE_PEER` of them, however few it has."""
+PURGE_PEER = 16
 FORGET_AFTER = 3600.0
 """Seconds after which a dynamic peer that is gone is no longer shown."""
 
@@ -64,8 +70,20 @@ class Rib:
         self._filters: dict[str, PrefixFilter] = {}
         fib = config.fib
         self._options = Options(fib.max_paths, fib.multipath_relax, fib.ignore_origin, fib.always_compare_med)
-        self.loc_rib = LocRib(self._decide)
+        self.loc_rib = LocRib(self._decide, self._hops_changed)
+        self.leads = Leads(self._find)
+        self.introducing: dict[str, Peer] = {}
+        """The peers with a session that have not said all that they announce."""
+        self._deadlines = Deadlines[str]()
+        self._silences = Deadlines[str]()
+        """When to look whether a peer that sends no End-of-RIB has said all: each UPDATE puts that off."""
+        self._purges: dict[str, Peer] = {}
+        self._blameless: set[str] = set()
+        """The peers whose session ended by no fault of theirs, and that are not back yet."""
         self.adj_ribs_out = AdjRibsOut(config.router.asn, self._bests)
+        self.refreshes = Refreshes(self.adj_ribs_out)
+        self._rejudges: dict[str, list[Prefix] | None] = {}
+        """What is left to be judged again of each peer; None before it is begun."""
         self._router_id = parse_address(config.router.router_id)
         self._local = Path(LOCAL, Attributes(), now, self._router_id)
         for peer in config.peers:
@@ -90,6 +108,7 @@ class Rib:
             peer.addresses |= set(map(parse_address, self.config.addresses_of(address)))
             peer.filter = self._filter(peer)
             self.peers[address] = peer
+            self.leads.touch(peer)
         return self.peers[address]
 
     def _filter(self, peer: Peer) -> PrefixFilter:
@@ -111,17 +130,20 @@ class Rib:
             self.session_down(SessionDown(up.peer, peer.session.generation, "replaced"), now)
         self.speaker_up(now)
         peer.begin(up, now)
+        self.introducing[peer.address] = peer
+        self._silences.set(peer.address, peer.silence_ends)
         graceful = up.received.graceful_restart
-        peer.deadline = None
-        if peer.router_restarted or graceful is not None:
+        self._stand(peer, None)
+        blameless = peer.address in self._blameless
+        self._blameless.discard(peer.address)
+        if blameless or graceful is not None:
             # The Restart Time was for the way back; how long End-of-RIB may take is the router's to say.
             self._hold(peer, peer.group.stale_time, now)
         gone = frozenset(Family) - peer.pending_eor  # what the session does not carry, the peer cannot announce anew
-        if not peer.router_restarted:
+        if not blameless:
             gone |= unretained(peer.pending_eor, graceful)
         for family in gone:
-            peer.adj_rib_in.purge(family)
-        peer.router_restarted = False
+            self._purge(peer, family)
         self.effects.append(
             Event(
                 "peer up",
@@ -144,15 +166,14 @@ class Rib:
                 peer.reason = down.reason
             return
         up, graceful = peer.session, peer.session.received.graceful_restart
-        peer.end(down.reason, now)
-        self._stop_telling(peer)
-        peer.deadline = None
+        self._end(peer, down.reason, now)
+        self._stand(peer, None)
         if retains(down, up) and graceful is not None:
             self._hold(peer, min(graceful.time, peer.group.stale_time), now)
             for family in set(Family) - graceful.families.keys():
-                peer.adj_rib_in.purge(family)
+                self._purge(peer, family)
         else:
-            peer.adj_rib_in.purge()
+            self._purge(peer)
             self._forget(peer)
         self.effects.append(
             Event(
@@ -179,9 +200,8 @@ class Rib:
         self.listening = False
         for peer in self.peers.values():
             if peer.session is not None:
-                peer.end(reason, now, again=False)
-                self._stop_telling(peer)
-                peer.router_restarted = True
+                self._end(peer, reason, now, again=False)
+                self._blameless.add(peer.address)
                 self.deferring = True
                 self._hold(peer, peer.group.stale_time, now)
             elif peer.deadline is not None:
@@ -190,17 +210,60 @@ class Rib:
     def _hold(self, peer: Peer, seconds: float, now: float) -> None:
         """Keep what is stale of a peer so long from now on, or from when nodes can dial in."""
         peer.patience = seconds
-        peer.deadline = now + seconds if self.listening else math.inf
+        self._stand(peer, now + seconds if self.listening else math.inf)
+
+    def _stand(self, peer: Peer, deadline: float | None) -> None:
+        """Have what is stale of a peer go at this time."""
+        peer.deadline = deadline
+        self._deadlines.set(peer.address, deadline)
+        self.leads.touch(peer)
+
+    def _end(self, peer: Peer, reason: str, now: float, *, again: bool = True) -> None:
+        """The session of a peer is over. See `AdjRibIn.mark_stale` for `again`."""
+        peer.end(reason, now, again=again)
+        self._purges[peer.address] = peer  # what was stale already
+        self.introducing.pop(peer.address, None)
+        self._silences.set(peer.address, None)
+        self._stop_telling(peer)
+        self.leads.touch(peer)
+
+    @property
+    def timer(self) -> float | None:
+        """When a peer expires or has fallen silent, or a ROUTE-REFRESH is to be answered, in monotonic seconds."""
+        times = (self._deadlines.next, self._silences.next, self.refreshes.next)
+        return min((time for time in times if time is not None), default=None)
+
+    def expired(self, now: float) -> list[Peer]:
+        """Return the peers whose stale paths have waited long enough; `expire` is to follow."""
+        return [self.peers[address] for address in self._deadlines.due(now)]
+
+    def silenced(self, now: float) -> list[Peer]:
+        """Return the peers that send no End-of-RIB and have fallen silent; `said_all` is to follow."""
+        found: list[Peer] = []
+        for peer in (self.peers[address] for address in self._silences.due(now)):
+            ends = peer.silence_ends
+            if ends is not None and ends <= now:
+                found.append(peer)
+            else:
+                self._silences.set(peer.address, ends)
+        return found
 
     def said_all(self, peer: Peer) -> None:
         """A peer has announced all that it will: what is stale still goes."""
-        peer.pending_eor = frozenset()
-        peer.adj_rib_in.purge()
+        self._heard_end(peer, peer.pending_eor)
+        self._purge(peer)
+
+    def _heard_end(self, peer: Peer, families: frozenset[Family]) -> None:
+        peer.pending_eor -= families
+        if not peer.pending_eor:
+            self.introducing.pop(peer.address, None)
+            self._silences.set(peer.address, None)
 
     # ------------------------------------------------------------------------------------------ deferral
 
     def _stop_telling(self, peer: Peer) -> None:
         self.adj_ribs_out.stop(peer.address)
+        self.refreshes.drop(peer.address)
         self._deferred.pop(peer.address, None)
 
     def await_peer(self, address: str, now: float) -> None:
@@ -209,13 +272,24 @@ class Rib:
         if peer is not None and not peer.sessions:
             peer.reason = "has not returned since routerd started"
 
-    def speaks(self, peer: Peer) -> bool:
-        """Tell whether the router's End-of-RIB need not wait for a peer any more (RFC 4724 section 4.1): it has said
-        all, or restarts itself and waits for ours."""
-        if peer.session is None:
-            return False
-        graceful = peer.session.received.graceful_restart
-        return not peer.pending_eor or (graceful is not None and graceful.restarting)
+    @property
+    def introduced(self) -> bool:
+        """Whether the router's End-of-RIB need not wait for any peer (RFC 4724 section 4.1): all are back, and each
+        has said all, or restarts itself and waits for ours."""
+        ups = [peer.session for peer in self.introducing.values() if peer.session is not None]
+        graceful = (up.received.graceful_restart for up in ups)
+        return not self._blameless and all(each is not None and each.restarting for each in graceful)
+
+    def restarting(self, gateways: Iterable[Gateway]) -> set[Gateway]:
+        """Return those of the gateways whose nodes are within graceful restart, by their own doing, and to which no
+        session leads either."""
+        leads, blameless = self.leads, self._blameless
+        silent = set(gateways).difference(leads.speaking(gateways))
+        return {
+            gateway
+            for gateway in silent
+            if any(p.deadline is not None and p.address not in blameless for p in leads.peers(gateway))
+        }
 
     def end_deferral(self) -> None:
         """The nodes are back: tell the peers that learned routes are complete."""
@@ -224,17 +298,26 @@ class Rib:
             self.effects.append(Advertise(address, end_of_rib=families))
         self._deferred.clear()
 
-    def gateways_of(self, peer: Peer) -> set[Gateway]:
+    def gateways_of(self, peer: Peer) -> frozenset[Gateway]:
         """The gateways that the peer's paths lead to, and that of its own address."""
+        return self.leads.of(peer)
+
+    def _find(self, peer: Peer) -> tuple[frozenset[Gateway], frozenset[Address]]:
+        """Find out where a peer leads, and which addresses that takes."""
         hops: list[Hop] = [*self.loc_rib.hops.get(peer.address, ()), (peer.packed, None)]
         resolved = (self.nexthops.resolve(*hop, peer.packed) for hop in hops)
-        return {gateway for way in resolved if way is not None for gateway in way.gateways}
+        gateways = frozenset(gateway for way in resolved if way is not None for gateway in way.gateways)
+        return gateways, frozenset(address for hop in hops for address in hop if address is not None)
+
+    def _hops_changed(self, address: str) -> None:
+        if (peer := self.peers.get(address)) is not None:
+            self.leads.touch(peer)
 
     def expire(self, peer: Peer) -> None:
         """Graceful restart took too long: what is still stale goes."""
-        peer.deadline = None
-        peer.router_restarted = False
-        peer.pending_eor = frozenset()
+        self._stand(peer, None)
+        self._blameless.discard(peer.address)
+        self._heard_end(peer, peer.pending_eor)
         if peer.session is None:
             self._forget(peer)
         if not peer.adj_rib_in.stale:
@@ -246,7 +329,7 @@ class Rib:
                 level="warning",
             )
         )
-        peer.adj_rib_in.purge()
+        self._purge(peer)
 
     def _forget(self, peer: Peer) -> None:
         """Forget what was only remembered of a session that is over."""
@@ -265,13 +348,55 @@ class Rib:
             if peer.packed not in kept and (not peer.sessions or now - peer.since > FORGET_AFTER)
         ]
         for address in gone:
-            del self.peers[address]
+            self.leads.forget(self.peers.pop(address))
+            self._deadlines.set(address, None)
+            self._blameless.discard(address)
         if gone:
             self._guard_anew()
 
-    def purge_slice(self, peer: Peer) -> list[Change]:
-        """Do a bounded part of a purge."""
-        return self.loc_rib.withdraw(peer.address, peer.adj_rib_in.purge_slice(PURGE_SLICE))
+    @property
+    def busy(self) -> bool:
+        """Whether anything is left that goes in slices."""
+        return self.slicing or bool(self.refreshes) or self.nexthops.foreign.shedding
+
+    @property
+    def slicing(self) -> bool:
+        """Whether prefixes are purged, or judged again, a part at a time."""
+        return self.purging or self.rejudging
+
+    def _purge(self, peer: Peer, family: Family | None = None) -> None:
+        """Have what is stale of a peer go, slice by slice."""
+        peer.adj_rib_in.purge(family)
+        self._purges[peer.address] = peer
+
+    @property
+    def purging(self) -> bool:
+        """Whether `purge_slice` has work left."""
+        while self._purges:
+            address, peer = next(iter(self._purges.items()))
+            if peer.adj_rib_in.purging:
+                return True
+            del self._purges[address]
+        return False
+
+    def purge_slice(self) -> list[Change]:
+        """Do a bounded part of the purges. What several peers lose at once is one step for a prefix."""
+        purged: list[tuple[str, list[Prefix]]] = []
+        room = PURGE_SLICE
+        while room > 0 and self.purging:
+            address, peer = next(iter(self._purges.items()))
+            purged.append((address, peer.adj_rib_in.purge_slice(room)))
+            room -= PURGE_PEER + len(purged[-1][1])
+        if len(purged) == 1:
+            return self.loc_rib.withdraw(*purged[0])
+        losers: dict[Prefix, tuple[str, ...]] = {}
+        for address, prefixes in purged:
+            for prefix in prefixes:
+                losers[prefix] = (*losers.get(prefix, ()), address)
+        together: dict[tuple[str, ...], list[Prefix]] = {}
+        for prefix, peers in losers.items():
+            together.setdefault(peers, []).append(prefix)
+        return [change for peers, some in together.items() for change in self.loc_rib.withdraw_all(peers, some)]
 
     # ------------------------------------------------------------------------------------------ routes
 
@@ -291,8 +416,8 @@ class Rib:
             path, verdict = peer.known(attributes) or peer.remember(attributes, self._judge(peer, attributes), now)
             changes += self._announce(peer, path, verdict, prefixes, now)
         if update.end_of_rib is not None:
-            peer.adj_rib_in.purge(update.end_of_rib)
-            peer.pending_eor -= {update.end_of_rib}
+            self._purge(peer, update.end_of_rib)
+            self._heard_end(peer, frozenset({update.end_of_rib}))
         return changes
 
     def _announce(self, peer: Peer, path: Path, verdict: Reject, prefixes: list[Prefix], now: float) -> list[Change]:
@@ -395,6 +520,7 @@ class Rib:
         interfaces: tuple[Interface, ...],
         foreign: ForeignRoutes | None = None,
         objects: Iterable[KernelNexthop | KernelGroup] | None = None,
+        lengths: Lengths | None = None,
     ) -> tuple[set[PathSet], list[Change]]:
         """Take over a dump of interfaces, foreign routes, nexthop objects and groups (None: those last heard of).
 
@@ -402,7 +528,7 @@ class Rib:
         differently because the router's own addresses or networks are others, or because of the ways to next hops.
         """
         own = (self.nexthops.addresses, self.nexthops.networks)
-        if not self.nexthops.update(interfaces, foreign, objects):
+        if not self.nexthops.update(interfaces, foreign, objects, lengths):
             return set(), []
         return self._ways_changed(moved=own != (self.nexthops.addresses, self.nexthops.networks))
 
@@ -412,6 +538,7 @@ class Rib:
 
     def _ways_changed(self, *, moved: bool) -> tuple[set[PathSet], list[Change]]:
         """The ways to next hops are others, and if `moved`, the router's own addresses or networks."""
+        self.leads.touch(*self.peers.values())
         guarded = self._guard_anew()
         different = set(self.loc_rib.invalidate())
         if not moved and not guarded:
@@ -420,26 +547,67 @@ class Rib:
         for peer in self.peers.values():
             peer.filter = self._filter(peer)
         self._renew_exports()
-        return different, self._rejudge(self.peers.values())
+        for peer in self.peers.values():
+            peer.forget_paths()
+            self._rejudges[peer.address] = None
+        return different, self.rejudge_slice()
+
+    @property
+    def rejudging(self) -> bool:
+        """Whether `rejudge_slice` has work left."""
+        return bool(self._rejudges)
+
+    def rejudge_slice(self) -> list[Change]:
+        """Judge a bounded part again of what peers announced before the router's own addresses were others."""
+        changes: list[Change] = []
+        room = PURGE_SLICE
+        while self._rejudges and room > 0:
+            address, left = next(iter(self._rejudges.items()))
+            peer = self.peers.get(address)
+            if peer is None or peer.session is None:
+                del self._rejudges[address]
+                continue
+            if left is None:
+                left = self._rejudges[address] = self._heard(peer, peer.session)
+            some = left[-room:]
+            del left[-room:]
+            if not left:
+                del self._rejudges[address]
+            room -= PURGE_PEER + len(some)
+            changes += self._judge_again(peer, some)
+        return changes
 
     def _rejudge(self, peers: Iterable[Peer]) -> list[Change]:
+        """Judge all again that these peers announced."""
         changes: list[Change] = []
         for peer in peers:
-            if peer.session is None:
-                continue
-            rib = peer.adj_rib_in
-            peer.forget_paths()
-            heard: dict[Path, list[Prefix]] = {}
-            for prefix, path in rib.accepted.items():
+            if peer.session is not None:
+                peer.forget_paths()
+                changes += self._judge_again(peer, self._heard(peer, peer.session))
+        return changes
+
+    def _heard(self, peer: Peer, session: SessionUp) -> list[Prefix]:
+        """Return what can be judged again, and ask for the rest."""
+        rib = peer.adj_rib_in
+        if rib.rejected.beyond:
+            self._ask_again(peer, session)
+        return [*rib.accepted, *rib.rejected.kept]
+
+    def _judge_again(self, peer: Peer, prefixes: list[Prefix]) -> list[Change]:
+        rib, heard = peer.adj_rib_in, dict[Path, list[Prefix]]()
+        for prefix in prefixes:
+            path = rib.accepted.get(prefix)
+            if path is None and prefix in rib.rejected.kept:
+                path, _ = rib.rejected.kept[prefix]
+            if path is not None:
                 heard.setdefault(path, []).append(prefix)
-            for path, prefix in rib.rejected.paths():
-                heard.setdefault(path, []).append(prefix)
-            if rib.rejected.beyond:
-                self._ask_again(peer, peer.session)
-            for path, prefixes in heard.items():
-                verdict = self._judge(peer, path.attributes)
+        changes: list[Change] = []
+        for path, some in heard.items():
+            known = peer.known(path.attributes)
+            verdict = self._judge(peer, path.attributes) if known is None else known[1]
+            if known is None:
                 peer.rejudge(path, verdict)
-                changes += self._announce(peer, path, verdict, prefixes, path.since)
+            changes += self._announce(peer, path, verdict, some, path.since)
         return changes
 
     def _ask_again(self, peer: Peer, session: SessionUp) -> None:
@@ -490,12 +658,4 @@ class Rib:
         peer = self.peers.get(refresh.peer)
         if peer is None or peer.session is None or peer.session.generation != refresh.generation:
             return
-        peer.to_refresh.add(refresh.family)
-        self.answer_refreshes(peer, now)
-
-    def answer_refreshes(self, peer: Peer, now: float) -> None:
-        """Announce again what the peer has asked for (RFC 2918 section 4), once for all requests of an interval."""
-        for family in sorted(family for family in peer.to_refresh if now >= peer.refresh_at(family)):
-            peer.to_refresh.discard(family)
-            peer.refreshed[family] = now
-            self.effects.append(self.adj_ribs_out.again(peer.address, family))
+        self.refreshes.ask(peer.address, refresh.family, now)

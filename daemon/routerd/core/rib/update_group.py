@@ -54,6 +54,7 @@ class UpdateGroup:
         self._exporter = exporter
         self._told: dict[Prefix, Told] = {}
         self._counts: Counter[tuple[str, Family]] = Counter()
+        self._total: Counter[Family] = Counter()
         self._whole: Announced | None = None
         self._by_source: list[tuple[str, tuple[Attributes, tuple[Prefix, ...]]]] | None = None
 
@@ -81,10 +82,13 @@ class UpdateGroup:
 
     def _count(self, moves: list[tuple[Prefix, Told | None, Told | None]]) -> None:
         for prefix, before, after in moves:
+            family = family_of(prefix)
             if before is not None:
-                self._counts[before[1], family_of(prefix)] -= 1
+                self._counts[before[1], family] -= 1
+                self._total[family] -= 1
             if after is not None:
-                self._counts[after[1], family_of(prefix)] += 1
+                self._counts[after[1], family] += 1
+                self._total[family] += 1
 
     def whole(self, peer: str) -> Announced:
         """Return all that a member hears: the same tuple for all that announce nothing themselves, and for the others
@@ -103,13 +107,19 @@ class UpdateGroup:
             found.setdefault((source, attributes), []).append(prefix)
         return [(source, (attributes, tuple(prefixes))) for (source, attributes), prefixes in found.items()]
 
-    def heard(self, peer: str) -> dict[Prefix, Attributes]:
-        """Return all that a member hears, by prefix."""
-        return {prefix: attributes for prefix, (attributes, source) in self._told.items() if source != peer}
+    def prefixes(self) -> list[Prefix]:
+        """Return all prefixes that some member hears."""
+        return list(self._told)
+
+    def heard(self, peer: str, prefixes: Iterable[Prefix] | None = None) -> dict[Prefix, Attributes]:
+        """Return all that a member hears, or what it hears of these prefixes."""
+        told = self._told
+        rows = told.items() if prefixes is None else [(each, told[each]) for each in prefixes if each in told]
+        return {prefix: attributes for prefix, (attributes, source) in rows if source != peer}
 
     def count(self, peer: str, family: Family) -> int:
         """Return how many prefixes of a family a member hears."""
-        return sum(count for (source, each), count in self._counts.items() if each is family and source != peer)
+        return self._total[family] - self._counts[peer, family]
 
 
 def by_attributes(heard: dict[Prefix, Attributes]) -> Announced:

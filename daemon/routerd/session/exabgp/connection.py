@@ -38,6 +38,7 @@ class Connection(Incoming):  # type: ignore[misc]
     """One TCP connection from a peer; `peer` and `local` are the two ends' addresses as text."""
 
     io: socket.socket | None
+    _buffer: ClassVar[memoryview] = memoryview(bytearray(_READ))
     _lingering: ClassVar[deque[tuple[float, socket.socket]]] = deque()
 
     def __init__(self, afi: object, peer: str, local: str, io: socket.socket) -> None:
@@ -58,15 +59,15 @@ class Connection(Incoming):  # type: ignore[misc]
         if self.io is None:
             raise LostConnection("the connection is closed")
         try:
-            data = self.io.recv(limit)
+            size = self.io.recv_into(self._buffer, limit)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:
             raise LostConnection(error.strerror or str(error)) from None
-        if not data:
+        if not size:
             raise LostConnection("closed by the peer")
         self.heard = time.monotonic()
-        self._input = self._input[self._offset :] + data
+        self._input = self._input[self._offset :] + self._buffer[:size]
         self._offset = 0
         return True
 
@@ -166,6 +167,11 @@ class Connection(Incoming):  # type: ignore[misc]
             io.shutdown(socket.SHUT_WR)
             self._lingering.append((time.monotonic() + _LINGER, io.dup()))
         io.close()
+
+    @classmethod
+    def lingers(cls) -> bool:
+        """Tell whether a socket is still to be closed."""
+        return bool(cls._lingering)
 
     @classmethod
     def expire(cls, now: float) -> None:

@@ -32,6 +32,8 @@ class Listener(ExaListener):  # type: ignore[misc]
     def __init__(self, reactor: Any, backlog: int = 1024) -> None:
         super().__init__(reactor, backlog)
         self._keys: dict[socket.socket, Keys] = {}
+        self.dialled = True
+        """Whether a connection may wait to be taken in."""
 
     def apply(self, config: SpeakerConfig) -> list[str]:
         """Listen where the configuration says, with its keys, and return the places (`address port`).
@@ -105,6 +107,9 @@ class Listener(ExaListener):  # type: ignore[misc]
 
     def incoming(self) -> bool:
         """Take in all connections that wait. False, because nothing is left for ExaBGP to do with them."""
+        if not self.dialled:
+            return False
+        self.dialled = False  # what is left after this, poll reports again
         for sock in self._sockets:
             for _ in range(_ACCEPTS):
                 try:

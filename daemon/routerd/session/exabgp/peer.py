@@ -259,7 +259,10 @@ class Peer(ExaPeer):  # type: ignore[misc]
     def _await_output(self) -> None:
         """Have a turn when the socket takes more, if something waits for that."""
         if self.proto is not None and self.established():
-            self.reactor.await_output(self.proto.fd(), wanted=self.proto.connection.unsent > 0)
+            wanted = self.proto.connection.unsent > 0
+            self.reactor.await_output(self.proto.fd(), wanted=wanted)
+            if wanted:
+                self.reactor.stir(self)
 
     def _report_taken(self) -> None:
         """Let the parent send more, if the socket took enough to be worth a frame."""

@@ -53,6 +53,11 @@ class Pending:
         """Whether a valid OPEN waits for another connection to prove that it lives."""
         return bool(self._colliding)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether any connection stands aside."""
+        return bool(self._newcomers)
+
     def __contains__(self, fd: int) -> bool:
         return fd in self._newcomers
 

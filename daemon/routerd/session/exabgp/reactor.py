@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import select
 import signal
 import time
@@ -13,6 +14,7 @@ from exabgp.protocol.ip import IP
 from exabgp.reactor import loop
 from exabgp.reactor.interrupt import Signal
 
+from routerd.core.deadlines import Deadlines
 from routerd.core.message import Notification, Open
 from routerd.session.configuration import SpeakerConfig, unpack_config
 from routerd.session.exabgp import timers, ttl
@@ -27,10 +29,12 @@ from routerd.session.open import decode_open, judge_open
 from routerd.session.text import external, neighbor_text, speaker_text
 
 SWEEP = 0.25
-"""Seconds between two looks at the timers of silent peers, which run in whole seconds."""
+"""Seconds between two looks at what is silent and has to be looked at: newcomers, and peers that take nothing."""
+_REST = 5.0
+"""Seconds that the reactor sleeps at most. Sockets wake it, and the timers of peers, which it knows."""
 
-_BUSY = 10
-"""Milliseconds that the reactor sleeps at most while a peer is between two steps."""
+_BUSY = 0.01
+"""Seconds that the reactor sleeps at most while a peer is between two steps."""
 
 _INPUT = select.POLLIN | select.POLLPRI | select.POLLHUP | select.POLLERR
 
@@ -57,6 +61,8 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self.signal.rearm()
         self._generation = generation
         self._next_sweep = 0.0
+        self._dues = Deadlines[str]()  # of peers that are not busy, by name
+        self._had_turn: set[str] = set()
         self._ready: set[str] = set()
         self._arrived: set[int] = set()  # file descriptors of newcomers that have said something
         self._watched: dict[str, Peer] = {}
@@ -199,6 +205,10 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         """Run a peer in every turn for as long as it is busy."""
         self._watched[peer.neighbor.name()] = peer
 
+    def stir(self, peer: Peer) -> None:
+        """A peer without a turn waits for another thing now."""
+        self._had_turn.add(peer.neighbor.name())
+
     def adopt(self, peer: Peer) -> None:
         """Listen to a peer's new connection."""
         self._owners[peer.socket()] = peer.neighbor.name()
@@ -239,16 +249,31 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
             self._next_sweep = now + SWEEP
             Connection.expire(now)
             self.pending.sweep(now)
-            ready.update(name for name, peer in self._peers.items() if peer.due <= now)
+        ready.update(self._dues.due(now))
         ready.update(self._watched)
-        return ready & self._peers.keys()
+        ready &= peers.keys()
+        self._had_turn |= ready
+        return ready
+
+    def _rest(self) -> float:
+        """Return for how many seconds nothing is to be done unless a socket has something."""
+        now = time.monotonic()
+        for name in self._had_turn:
+            peer = self._peers.get(name)
+            self._dues.set(name, None if peer is None else max(peer.due, now + SWEEP))
+        self._had_turn.clear()
+        if self._watched or self.pending.colliding:
+            return _BUSY
+        rest = SWEEP if self.pending.waiting or Connection.lingers() else _REST
+        until = self._dues.next
+        return rest if until is None else max(0.0, min(rest, until - now))
 
     def _wait_for_io(self, sleeptime: int) -> Iterator[int]:
         """Wait until a socket has something, `sleeptime` milliseconds at most. `active_peers` tells whose it is."""
         if self.signal.received:
             return
-        if self._watched or self.pending.colliding:
-            sleeptime = min(sleeptime, _BUSY)
+        if sleeptime:
+            sleeptime = math.ceil(1000 * self._rest())
         uplink = self.uplink.fds[0]
         interest = select.POLLIN | (select.POLLOUT if self.uplink.waiting else 0)
         if self.uplink.full:
@@ -256,9 +281,11 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
             poller = select.poll()
             poller.register(uplink, interest)
             poller.poll(sleeptime)
+            self.listener.dialled = True
             return
         self._poller.register(uplink, interest)
-        for fd in self.listener.fds:
+        listening = self.listener.fds
+        for fd in listening:
             self._poller.register(fd, select.POLLIN)
         for fd in self._full:  # every time: ExaBGP registers its peers for input alone after each of their turns
             self._poller.register(fd, _INPUT | select.POLLOUT)
@@ -269,6 +296,8 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
                 self._ready.add(self._owners[fd])
             elif fd in self.pending:
                 self._arrived.add(fd)
+            elif fd in listening:
+                self.listener.dialled = True
         yield from ()
 
 

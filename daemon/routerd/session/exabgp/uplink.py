@@ -28,6 +28,7 @@ class Uplink:
         self._stream = stream
         self._urgent = urgent
         self._out = bytearray()
+        self._input = memoryview(bytearray(_READ))
         self._splitter = Splitter()
         self._pending: list[Frame] = []
         self.handle: Callable[[Frame], None] | None = None
@@ -51,8 +52,11 @@ class Uplink:
             self._urgent.send(message)  # the copy in the stream reaches the parent anyway
 
     def updates(self, frames: list[bytes]) -> None:
-        """Pass on UPDATE frames of one session, made by `frames.frame`."""
+        """Pass on UPDATE frames of one session, made by `frames.frame`: at once, if nothing waits."""
+        waited = bool(self._out)
         self._out += b"".join(frames)
+        if not waited:
+            self.flush()
 
     def refresh(self, generation: int, body: bytes) -> None:
         """Pass on a ROUTE-REFRESH."""
@@ -126,15 +130,15 @@ class Uplink:
     def _read(self) -> bool:
         """Read what is there; False when the parent is gone."""
         try:
-            data = self._stream.recv(_READ)
+            size = self._stream.recv_into(self._input)
         except BlockingIOError:
             return True
         except ConnectionResetError:
-            data = b""
-        if not data:
+            size = 0
+        if not size:
             self._hang_up()
             return False
-        self._pending += self._splitter.feed(data)
+        self._pending += self._splitter.feed(bytes(self._input[:size]))
         return True
 
     def _hang_up(self) -> None:

@@ -12,11 +12,9 @@ from routerd.core.router import Router
 
 def awaited(router: Router) -> Iterator[ProblemView]:
     """Yield the gateways whose routes were adopted and that no node with a session leads to yet."""
-    missing = {gateway.address for gateway in router.fib.awaited()}
-    if missing:
-        peers = router.rib.peers.values()
-        missing -= {gateway.address for p in peers if p.session is not None for gateway in router.rib.gateways_of(p)}
-    for address in sorted(missing):
+    awaited = router.fib.awaited()
+    missing = awaited.difference(router.rib.leads.speaking(awaited))
+    for address in sorted({gateway.address for gateway in missing}):
         yield ProblemView(
             where=f"node {format_address(address)}",
             what="it was there before routerd started and has not returned; its routes stay for now",

@@ -61,7 +61,7 @@ def explained(router: Router, views: list[PeerView], drops: list[DropView], now:
     for drop in drops:
         if drop["last_seconds"] <= RECENT:
             what, concerns, _ = _MEANING[drop["counter"]]
-            missing = _peers(router, concerns, drop, now)
+            missing = set(_peers(router, concerns, drop, now))
             for view in views:
                 if view["name"] in missing:
                     view["reason"] = f"{what}, perhaps its own" + (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routerd.api.models import ProblemView
+from routerd.api.slices import Slices
 from routerd.api.views.problems.first import first
 from routerd.core.message import HostState, Interface
 from routerd.core.router import Router
@@ -13,16 +14,18 @@ _IPV4, _IPV4_PREFIX = 4, 5
 _LOOPBACK = b"\x7f\0\0\1"
 
 
-def host(router: Router, state: HostState) -> Iterator[ProblemView]:
+def host(router: Router, state: HostState) -> Slices[list[ProblemView]]:
     """Name what stands in the packets' way on this host, with the command that helps."""
+    strict = yield from _reverse_path(router, state)
+    problems: list[ProblemView] = []
     for found, kind in (
-        (_forwarding(router, state), "interfaces without forwarding"),
-        (_reverse_path(router, state), "interfaces with a strict reverse path filter"),
-        (_advertisements(router, state), "interfaces on which advertisements are ignored"),
+        (list(_forwarding(router, state)), "interfaces without forwarding"),
+        (strict, "interfaces with a strict reverse path filter"),
+        (list(_advertisements(router, state)), "interfaces on which advertisements are ignored"),
     ):
         remedy = "mend those named here first"
-        yield from first(list(found), lambda problem: problem, where="host", more=kind, remedy=remedy)
-    yield from _tables(state)
+        problems += first(found, lambda problem: problem, where="host", more=kind, remedy=remedy)
+    return [*problems, *_tables(state)]
 
 
 def _candidates(router: Router, indexes: frozenset[int]) -> Iterator[Interface]:
@@ -51,24 +54,27 @@ def _forwarding(router: Router, state: HostState) -> Iterator[ProblemView]:
         )
 
 
-def _reverse_path(router: Router, state: HostState) -> Iterator[ProblemView]:
+def _reverse_path(router: Router, state: HostState) -> Slices[list[ProblemView]]:
     """A strict filter drops a packet whose sender is routed through another interface.
 
     The kernel counts the drops of all interfaces together. Towards the internet there are always some, of forged
     senders; so if the filter is strict there, too, only interfaces count that must drop what is genuine: those with
     a worse way to where another one has a better, and those that a node has its session on and its next hop not.
     """
-    if not state.dropped:
-        return
     strict = list(_candidates(router, state.strict))
-    ways: dict[bytes, list[tuple[int, int]]] = {}
+    if not state.dropped or not strict:
+        return []
     foreign = router.rib.nexthops.foreign
-    for prefix, routes in foreign.routes.items():
+    outward, genuine = set[int](), set[int]()
+    for prefix in list(foreign.routes):
+        yield
         if len(prefix) == _IPV4_PREFIX:
-            ways[prefix] = [(route.metric, leg.ifindex) for route in routes for leg in foreign.legs(route)]
-    used = {prefix: {index for metric, index in some if metric == min(some)[0]} for prefix, some in ways.items()}
-    if not state.strict.isdisjoint(used.get(bytes(_IPV4_PREFIX), ())):
-        genuine = {index for prefix, some in ways.items() for _, index in some if index not in used[prefix]}
+            ways = [(r.metric, leg.ifindex) for r in foreign.routes.get(prefix, ()) for leg in foreign.legs(r)]
+            used = {index for metric, index in ways if metric == min(ways)[0]}
+            genuine |= {index for _, index in ways} - used
+            if not prefix[0]:
+                outward = used
+    if not state.strict.isdisjoint(outward):
         for peer in router.rib.peers.values():
             named = router.rib.loc_rib.hops.get(peer.address, ())
             hops = (router.rib.nexthops.resolve(*hop, peer.packed) for hop in named if len(hop[0]) == _IPV4)
@@ -77,13 +83,15 @@ def _reverse_path(router: Router, state: HostState) -> Iterator[ProblemView]:
             if links and link is not None and link not in links:
                 genuine.add(link)
         strict = [interface for interface in strict if interface.index in genuine]
-    for interface in strict:
-        yield ProblemView(
+    return [
+        ProblemView(
             where=f"interface {interface.name}",
             what="its reverse path filter is strict, and packets were dropped lately: the way back to their sender "
             "leads through another interface",
             remedy=_set("ipv4", interface.name, "rp_filter", 2),
         )
+        for interface in strict
+    ]
 
 
 def _advertisements(router: Router, state: HostState) -> Iterator[ProblemView]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from errno import EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH
 from itertools import islice
 
 from routerd.api.models import ProblemView
+from routerd.api.slices import Slices
 from routerd.api.views.problems.first import first
 from routerd.core.message import PROTOCOLS, ROUTE_TYPES, Diversion, ForeignRoute
 from routerd.core.rib.foreign import network_of
@@ -27,12 +28,25 @@ _FAILURES = {
     ENETUNREACH: "no route",
 }
 """How the kernel's lookup fails, and what it has come upon."""
+_AT_ONCE = 8192
+"""Prefixes that are looked at between two interruptions."""
+
+Inside = dict[Prefix, list[tuple[Prefix, ForeignRoute]]]
+"""Foreign routes by the wider one of routerd's that they lie in."""
+Diversions = Callable[[list[tuple[Prefix, int]]], Iterable[Diversion]]
+"""Finds out which of these routes, each with its nexthop id, the kernel passes by."""
 
 
-def shadowed(router: Router) -> Iterator[ProblemView]:
-    """Yield the foreign routes of a lower metric than routerd's to the same prefix."""
-    both = router.fib.routes.keys() & router.rib.nexthops.foreign.routes.keys()
-    found = [(prefix, route) for prefix in both if (route := _shadow(router, prefix)) is not None]
+def shadowed(router: Router) -> Slices[list[ProblemView]]:
+    """Return the foreign routes of a lower metric than routerd's to the same prefix."""
+    own, foreign = router.fib.routes, router.rib.nexthops.foreign.routes
+    few, many = (own, foreign) if len(own) < len(foreign) else (foreign, own)
+    prefixes = list(few)
+    found: list[tuple[Prefix, ForeignRoute]] = []
+    for start in range(0, len(prefixes), _AT_ONCE):
+        yield
+        both = (prefix for prefix in prefixes[start : start + _AT_ONCE] if prefix in many)
+        found += [(prefix, route) for prefix in both if (route := _shadow(router, prefix)) is not None]
 
     def tell(pair: tuple[Prefix, ForeignRoute]) -> ProblemView:
         prefix, route = pair
@@ -44,12 +58,12 @@ def shadowed(router: Router) -> Iterator[ProblemView]:
 
     more = "routes are shadowed by foreign ones of a lower metric"
     remedy = "ip route show; another daemon may have the same prefixes"
-    yield from first(sorted(found), tell, where="fib", more=more, remedy=remedy)
+    return list(first(sorted(found), tell, where="fib", more=more, remedy=remedy))
 
 
-def hollowed(router: Router) -> Iterator[ProblemView]:
+def hollowed(router: Router, inside: Inside) -> Iterator[ProblemView]:
     """Yield the foreign routes inside of wider ones of routerd's, such as a node's PodCIDR."""
-    found = [(wider, prefix, route) for wider, some in _inside(router).items() for prefix, route in some]
+    found = [(wider, prefix, route) for wider, some in inside.items() for prefix, route in some]
 
     def tell(each: tuple[Prefix, Prefix, ForeignRoute]) -> ProblemView:
         wider, prefix, route = each
@@ -64,14 +78,15 @@ def hollowed(router: Router) -> Iterator[ProblemView]:
     yield from first(sorted(found), tell, where="fib", more=more, remedy="ip route show")
 
 
-def _inside(router: Router) -> dict[Prefix, list[tuple[Prefix, ForeignRoute]]]:
+def inside(router: Router) -> Slices[Inside]:
     """Return foreign routes by the wider one of routerd's; networks of the router's own do not count."""
     foreign, routes = router.rib.nexthops.foreign.routes, router.fib.routes
-    found: dict[Prefix, list[tuple[Prefix, ForeignRoute]]] = {}
+    found: Inside = {}
     if len(foreign) > _FOREIGN:
         return found
     lengths = {(len(prefix), prefix[0]) for prefix in islice(routes, _LOOKED_THROUGH)}
-    for prefix, some in foreign.items():
+    for prefix, some in list(foreign.items()):
+        yield
         for size, bits in lengths if some[0].protocol != _RTPROT_KERNEL else ():
             if size == len(prefix) and bits < prefix[0]:
                 wider = network_of(Address(prefix[1:]), bits)
@@ -99,9 +114,9 @@ def _describe(router: Router, route: ForeignRoute) -> str:
     return ", ".join(said if route.kind == 1 else [kind, *said])
 
 
-def samples(router: Router) -> list[tuple[Prefix, int]]:
+def samples(router: Router, inside: Inside) -> list[tuple[Prefix, int]]:
     """Return some of the routes that the kernel should have and use, each with its nexthop id."""
-    unused = router.fib.refused.keys() | _inside(router).keys()
+    unused = router.fib.refused.keys() | inside.keys()
     some = [*islice(router.fib.routes.items(), _LOOKED_THROUGH)]
     found: list[tuple[Prefix, int]] = []
     for size in (IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE):

@@ -1,0 +1,78 @@
+"""Long answers in slices: the event loop gets its turn in between, however many peers, groups or routes there are.
+
+What makes a view is a generator that yields nothing wherever it may be interrupted, and returns the view. Each row is
+of one moment; two rows may be some milliseconds apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from itertools import chain
+from typing import Any, TypeVar
+
+SLICE = 0.005
+"""Seconds of work at a stretch."""
+
+T = TypeVar("T")
+Slices = Generator[None, None, T]
+
+
+def whole(slices: Slices[T]) -> T:
+    """Return the view, made at a stretch."""
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            made: T = end.value
+            return made
+
+
+async def in_slices(slices: Slices[T]) -> T:
+    """Return the view, made slice by slice."""
+    begun = time.monotonic()
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            made: T = end.value
+            return made
+        if time.monotonic() - begun > SLICE:
+            await asyncio.sleep(0)
+            begun = time.monotonic()
+
+
+async def encoded(view: object) -> AsyncIterator[bytes]:
+    """Yield a view as JSON, slice by slice; a row is not divided."""
+    begun, ready = time.monotonic(), list[str]()
+    for text in _pieces(view):
+        ready.append(text)
+        if time.monotonic() - begun > SLICE:
+            yield "".join(ready).encode(errors="replace")
+            await asyncio.sleep(0)
+            begun, ready = time.monotonic(), []
+    yield "".join(ready).encode(errors="replace")
+
+
+def _pieces(view: object) -> Iterator[str]:
+    """Yield the JSON text of an object or an array of rows in pieces."""
+    if isinstance(view, Mapping):
+        fields = ((f"{_text(name)}:", _pieces(value)) for name, value in view.items())
+        yield from _joined("{", fields, "}")
+    elif isinstance(view, list):
+        yield from _joined("[", ((_text(row), ()) for row in view), "]")
+    else:
+        yield _text(view)
+
+
+def _joined(begin: str, parts: Iterator[tuple[str, Any]], end: str) -> Iterator[str]:
+    for number, (first, rest) in enumerate(parts):
+        yield from chain((("," if number else begin) + first,), rest)
+        begin = ""
+    yield begin + end
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
