@@ -69,6 +69,8 @@ def session_parameters(config: Config, address: str) -> dict[str, Any]:
         return {}
     found = {f"router.{name}": getattr(config.router, name) for name in _SESSION_ROUTER}
     found |= {f"peer_groups.{name}": getattr(group[1], name) for name in _SESSION_GROUP}
+    if group[1].remote_as == "internal":
+        found["peer_groups.remote_as"] = config.router.asn
     if not group[1].graceful_restart:
         del found["peer_groups.restart_time"]  # nobody is told
     return found
@@ -98,7 +100,7 @@ def _section(name: str, before: BaseModel, after: BaseModel) -> Iterator[Change]
         if old != new:
             secret = key == "password"
             shown = (_secret(old), _secret(new)) if secret else (old, new)
-            yield Change(f"{name}.{key}", *shown, cost(field))
+            yield Change(f"{name}.{key}", shown[0], shown[1], cost(field))
 
 
 def _secret(value: str | None) -> str | None:

@@ -59,7 +59,7 @@ from routerd.core.message.operation import (
     SetNexthop,
     SetRoutes,
 )
-from routerd.core.message.order import Drain, Settle, Work
+from routerd.core.message.order import Drain, Reconfigure, Settle, Work
 from routerd.core.message.speaker import (
     Fault,
     GracefulRestart,
@@ -116,6 +116,7 @@ __all__ = [
     "Open",
     "Operation",
     "Program",
+    "Reconfigure",
     "Refresh",
     "Resync",
     "RouteAudit",
@@ -159,4 +160,5 @@ Input = (
     | GroupsUnused
     | GroupLost
     | Drain
+    | Reconfigure
 )
