@@ -19,22 +19,23 @@ from routerd.config.source import ConfigError, Sources, read, source
 
 def load(path: Path) -> model.Config:
     """Read and check the file and what it includes; ConfigError lists every problem found, not only the first."""
-    return _validated(read(path))
+    return validated(read(path))
 
 
 def check(path: Path) -> list[str]:
     """Read and check the file as `load` does; return the doubts about it, a line each."""
     sources = read(path)
-    config = _validated(sources)
+    config = validated(sources)
     return [sources.line(where, what) for where, what in (*unwise(config), *missing(config))]
 
 
 def parse(text: str, name: str = "config") -> model.Config:
     """Check the text of a configuration, which includes no other; `name` is what errors call the file."""
-    return _validated(Sources([source(text, name)]))
+    return validated(Sources([source(text, name)]))
 
 
-def _validated(sources: Sources) -> model.Config:
+def validated(sources: Sources) -> model.Config:
+    """Check files that were read; ConfigError lists every problem found."""
     try:
         config = model.Config.model_validate(sources.data)
     except ValidationError as error:

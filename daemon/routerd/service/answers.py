@@ -29,7 +29,13 @@ from routerd.api.models import (
 from routerd.api.slices import Slices
 from routerd.api.views import groups, health, kernel, snapshot
 from routerd.api.views.problems.drops import explained
-from routerd.api.views.problems.service import ended_record, unkept_drains, unwritten_log
+from routerd.api.views.problems.service import (
+    ended_record,
+    not_the_file,
+    unconfirmed,
+    unkept_drains,
+    unwritten_log,
+)
 from routerd.core.histogram import Histogram
 from routerd.core.message import Drain
 from routerd.core.rib.peer import Peer
@@ -38,6 +44,7 @@ from routerd.kernel import lookup
 from routerd.kernel.drops import Drops
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
+from routerd.service.reload import Reload
 from routerd.service.settings import Settings
 from routerd.session.refusals import Refusal
 from routerd.session.speaker import Speaker
@@ -61,6 +68,7 @@ class Answers:
         drops: Drops,
         *,
         stretches: Histogram,
+        reload: Reload,
     ) -> None:
         self.notes: list[ProblemView] = []
         self._router = engine.router
@@ -71,6 +79,9 @@ class Answers:
         self._drops = drops
         self._stretches = stretches
         self._counting = asyncio.Lock()
+        self.diff, self.reload, self.confirm = reload.diff, reload.reload, reload.confirm
+        self.rollback, self.history = reload.rollback, reload.history
+        self._reload = reload
 
     def status(self) -> Slices[StatusView]:
         """Return the answer to `GET /v1/status`."""
@@ -81,6 +92,7 @@ class Answers:
         sysctls = [kernel.sysctl(state) for state in self._settings.read()]
         now = time.monotonic()
         notes = [*self.notes, *unwritten_log(*sink.lost), *unkept_drains(self._drains.unread, self._drains.unstored)]
+        notes += [*unconfirmed(self._reload.unconfirmed), *not_the_file(self._reload.differs)]
         if self._engine.recorder is not None:
             notes += ended_record(self._engine.recorder.ended)
         return health.status(

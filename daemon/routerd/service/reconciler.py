@@ -51,6 +51,12 @@ class Reconciler:
         self._engine.take(found)
         self._plan_audit()
 
+    def configure(self, fib: FibSection) -> None:
+        """Go on with another configuration: audits come as often as it says, counted from the last one."""
+        self._fib = fib
+        self._audit_at = min(self._audit_at, self._audited_at + fib.audit_interval)
+        self._engine.resync.set()
+
     # ------------------------------------------------------------------------------------------ what is told
 
     def owns(self, id_: int) -> bool:
