@@ -55,6 +55,10 @@ def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+def _families(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(sorted(_unique(values)))  # their order means nothing
+
+
 IpText = Annotated[str, BeforeValidator(_address)]
 NetworkText = Annotated[str, BeforeValidator(_network)]
 IpTexts = Annotated[tuple[IpText, ...], AfterValidator(_unique)]
@@ -205,7 +209,7 @@ class PeerGroup(Model):
     graceful_restart: Annotated[Flag, session("the OPEN carries it")] = False
     restart_time: Annotated[int, session("the OPEN carries it")] = Field(default=60, ge=1, le=4095, strict=True)
     stale_time: int = Field(default=120, ge=1, le=86400, strict=True)
-    families: Annotated[tuple[FamilyName, ...], AfterValidator(_unique), session("the OPEN carries them")] = Field(
+    families: Annotated[tuple[FamilyName, ...], AfterValidator(_families), session("the OPEN carries them")] = Field(
         default=("ipv4", "ipv6"), min_length=1
     )
     password: Annotated[str | None, AfterValidator(_password), session("the other end has to change it too")] = Field(

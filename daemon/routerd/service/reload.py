@@ -131,10 +131,11 @@ class Reload:
     async def _commit(self, sources: Sources, wanted: Config, by: str, *, confirm: int) -> None:
         own = await asyncio.to_thread(_digest_of, self._path)
         found = changes(self.config, wanted)
-        if not found and own == self._journal.own:
+        if not found and own == self._journal.own and not self.differs:
             return
         await self._stored(lambda: self._journal.add(sources.files, own, time.time(), by, confirmed=not confirm))
         before, self.config = self.config, wanted
+        self.differs = "" if digest(sources.files) == own else f"{sources.files[0].name} as it was is in force"
         log.info("configuration changes", by=by, keys=[each.key for each in found], confirm=confirm or None)
         if confirm:
             self._before, self._until = before, time.monotonic() + confirm
