@@ -8,7 +8,7 @@ import os
 import sys
 
 from routerd import __version__
-from routerd.cli import commands
+from routerd.cli import commands, reloading
 from routerd.cli.arguments import Command, argument, seconds, whole
 from routerd.cli.arguments import run as run_command
 from routerd.cli.client import DEFAULT_SOCKET, ApiError
@@ -17,7 +17,9 @@ from routerd.cli.output import abandon, fail, write
 ABOUT = "A BGP route server for the router in front of a bare-metal Kubernetes cluster."
 
 
-def run(config: str, flush_on_exit: bool, log_level: str, log_format: str, record: str | None) -> int:
+def run(
+    config: str, log_level: str, log_format: str, record: str | None, journal: str | None, *, flush_on_exit: bool
+) -> int:
     """Run the daemon in the foreground."""
     from pathlib import Path
 
@@ -25,8 +27,8 @@ def run(config: str, flush_on_exit: bool, log_level: str, log_format: str, recor
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
     from routerd.service.main import start
 
-    recorded = Path(record) if record else None
-    return start(Path(config), log_level, log_format, recorded, flush_on_exit=flush_on_exit)
+    recorded, kept = Path(record) if record else None, Path(journal) if journal else None
+    return start(Path(config), log_level, log_format, recorded, kept, flush_on_exit=flush_on_exit)
 
 
 def flush(config: str, force: bool) -> int:
@@ -48,8 +50,8 @@ def check(file: str, as_json: bool) -> int:
     """
     from pathlib import Path
 
-    from routerd.config.load import ConfigError
     from routerd.config.load import check as check_file
+    from routerd.config.source import ConfigError
 
     try:
         warnings = check_file(Path(file))
@@ -90,6 +92,9 @@ JSON = argument(
 )
 NODE = argument("node", metavar="NODE", help="Its name or address.")
 CONFIG = "The configuration file"
+FILE = argument(
+    "file", metavar="FILE", nargs="?", help=f"{CONFIG}.  [default: the one that the daemon was started with]"
+)
 
 COMMANDS = {
     "status": Command(
@@ -171,6 +176,14 @@ COMMANDS = {
                 default=os.environ.get("ROUTERD_RECORD"),
                 help="Record what the core is given.  [env var: ROUTERD_RECORD]",
             ),
+            argument(
+                "--journal",
+                metavar="FILE",
+                default=os.environ.get("ROUTERD_JOURNAL"),
+                help="Where to keep which configurations ran, passwords included: for rollback, and so that a "
+                "restart does not bring back what was not confirmed. Without it both last as long as the daemon.  "
+                "[env var: ROUTERD_JOURNAL]",
+            ),
         ),
     ),
     "flush": Command(
@@ -186,6 +199,39 @@ COMMANDS = {
             argument("--force", action="store_true", help="Even while routerd runs."),
         ),
     ),
+    "diff": Command(reloading.diff, (FILE, SOCKET, JSON)),
+    "reload": Command(
+        reloading.reload,
+        (
+            FILE,
+            argument(
+                "--confirm",
+                metavar="SECONDS",
+                type=whole(1, 86400),
+                default=0,
+                help="Take the change back after so long, unless `routerd confirm` was given.",
+            ),
+            SOCKET,
+            JSON,
+        ),
+    ),
+    "confirm": Command(reloading.confirm, (SOCKET, JSON)),
+    "rollback": Command(
+        reloading.rollback,
+        (
+            argument(
+                "number",
+                metavar="NUMBER",
+                nargs="?",
+                type=whole(1, 2**31 - 1),
+                default=0,
+                help="Of the configuration in `routerd history`.  [default: what ran before the last change]",
+            ),
+            SOCKET,
+            JSON,
+        ),
+    ),
+    "history": Command(reloading.history, (SOCKET, JSON)),
     "check": Command(check, (argument("file", metavar="FILE", help=f"{CONFIG}."), JSON)),
     "lab": Command(
         lab,

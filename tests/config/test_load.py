@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from routerd.config.load import ConfigError, check, load, parse
+from routerd.config.load import check, load, parse
+from routerd.config.source import ConfigError
 
 GIVEN = """
 [router]

@@ -42,7 +42,8 @@ def _section(header: str) -> str:
 
 def test_every_section_is_there() -> None:
     wanted = {header.strip("[]").removesuffix(".nodes") for header in SECTIONS}
-    assert wanted == set(model.Config.model_fields)
+    assert {*wanted, "include"} == set(model.Config.model_fields)
+    assert '\n#include = "conf.d"' in TEXT.partition("\n[router]")[0]
     assert load(EXAMPLE).peers
 
 
@@ -59,7 +60,7 @@ def test_comments_show_the_defaults() -> None:
             default = described.model_fields[key].default
             if key not in ("password", "nexthop_compat_mode"):
                 assert value == (list(default) if isinstance(default, tuple) else default), line
-    opened = re.sub(r"^#(?!password)(\w+ = )", r"\1", TEXT, flags=re.MULTILINE)
+    opened = re.sub(r"^#(?!password|include)(\w+ = )", r"\1", TEXT, flags=re.MULTILINE)
     assert parse(opened).model_copy(update={"fib": model.FibSection()}) == load(EXAMPLE).model_copy(
         update={"fib": model.FibSection()}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 import structlog
@@ -16,6 +17,8 @@ from routerd.service import answers as module
 from routerd.service.answers import Answers
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
+from routerd.service.journal import Journal
+from routerd.service.reload import Reload
 from routerd.service.settings import Settings
 from routerd.session.speaker import Speaker
 from tests.support.core import CONFIG, parse
@@ -40,8 +43,11 @@ async def test_buckets_are_not_counted_on_the_event_loop(router: Namespace, monk
     with router.enter():
         writer, speaker = KernelWriter(config.fib), Speaker(config, log=structlog.get_logger())
         engine = Engine(config, Router(config, 0.0), writer, speaker)
-        settings = Settings(config.fib)
-        answers = Answers(engine, speaker, settings, Drains(""), Drops(), stretches=Histogram(()), failures={})
+        reload = Reload(Path("none"), config, Journal(None), engine.router, lambda _: None)
+        settings, stretches = Settings(config.fib), Histogram(())
+        answers = Answers(
+            engine, speaker, settings, Drains(""), Drops(), stretches=stretches, failures={}, reload=reload
+        )
         begun = await answers.set_drain("192.168.10.101", on=True, by="a test")
         asked = await answers.drain("192.168.10.101")
         engine.finish()

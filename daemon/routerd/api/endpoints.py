@@ -14,7 +14,9 @@ from routerd.api.caller import Caller
 from routerd.api.models import (
     DrainView,
     GroupView,
+    HistoryView,
     PeerView,
+    ReloadView,
     RouteDetailView,
     RoutesView,
     StatusView,
@@ -25,6 +27,8 @@ from routerd.core.route import Prefix, format_prefix, parse_prefix
 
 MAX_OFFSET = 2**31 - 1
 MAX_LIMIT = 10_000
+MAX_CONFIRM = 86_400
+"""Seconds that a change may wait to be confirmed."""
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -46,6 +50,11 @@ class Source(Protocol):
     async def drain(self, peer: str) -> DrainView | None: ...
     async def set_drain(self, peer: str, *, on: bool, by: str) -> DrainView | None: ...
     def version(self) -> VersionView: ...
+    async def diff(self, path: str | None) -> ReloadView: ...
+    async def reload(self, path: str | None, confirm: int, by: str) -> ReloadView: ...
+    async def confirm(self, by: str) -> ReloadView: ...
+    async def rollback(self, number: int, by: str) -> ReloadView: ...
+    def history(self) -> list[HistoryView]: ...
 
 
 class Failure(Exception):  # noqa: N818 - an answer, if not the one that was hoped for
@@ -106,6 +115,7 @@ class Endpoint(NamedTuple):
 def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
     """Return all endpoints, answered from `source`; members of the group `writers` may change something."""
     offset, limit = Number(0, MAX_OFFSET, 0), Number(1, MAX_LIMIT, 100)
+    longest, number = Number(0, MAX_CONFIRM, 0), Number(0, MAX_OFFSET, 0)
 
     async def status(_: Request) -> StatusView:
         return await in_slices(source.status())
@@ -139,17 +149,42 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
     async def drain(request: Request) -> DrainView:
         return _known(await source.drain(request.named), request.named)
 
-    async def set_drain(request: Request) -> DrainView:
+    async def writer(request: Request) -> str:
+        """Return who asks; Failure if that is nobody who may change something."""
         # Finding the name may take as long as a directory server does.
         by = await asyncio.to_thread(request.caller.describe)
         if not request.caller.may_write(writers):
             log.warning("refused", request=f"{request.method} {request.path}", by=by)
             raise Failure(403, f"{by} may look only; be root or a member of the socket's group to change anything")
+        return by
+
+    async def diff(request: Request) -> ReloadView:
+        await writer(request)  # errors show what stands in the file
+        return await source.diff(request.query.get("path"))
+
+    async def reload(request: Request) -> ReloadView:
+        seconds = longest.read("confirm", request.query.get("confirm"))
+        return await source.reload(request.query.get("path"), seconds, await writer(request))
+
+    async def confirm(request: Request) -> ReloadView:
+        return await source.confirm(await writer(request))
+
+    async def rollback(request: Request) -> ReloadView:
+        wanted = number.read("number", request.query.get("number"))
+        return await source.rollback(wanted, await writer(request))
+
+    async def history(_: Request) -> list[HistoryView]:
+        return source.history()
+
+    async def set_drain(request: Request) -> DrainView:
+        by = await writer(request)
         return _known(await source.set_drain(request.named, on=request.method == "PUT", by=by), request.named)
 
     one, all_of_it = "/v1/routes/{prefix}", {"offset": offset, "limit": limit, "peer": None}
     node = "/v1/peers/{peer}/drain"
     found = "One prefix: its paths, why each won or lost, its group, and what the kernel has."
+    taken = "Put a file in force, all of it or nothing; the daemon's own one unless a path is given."
+    back = "Go back to what ran before, or to a configuration of the history by its number."
     well = "Is all well? The router, its peers, groups, sysctls and the problems found."
     return (
         Endpoint("GET", "/v1/status", StatusView, well, status),
@@ -160,6 +195,11 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         Endpoint("GET", node, DrainView, "How far a drain has come: the buckets that still carry flows.", drain),
         Endpoint("PUT", node, DrainView, "Drain a node: no new flows, established ones live on.", set_drain),
         Endpoint("DELETE", node, DrainView, "End a drain: the node gets its share again, as flows end.", set_drain),
+        Endpoint("GET", "/v1/config/diff", ReloadView, "What a file would change.", diff, {"path": None}),
+        Endpoint("POST", "/v1/config/reload", ReloadView, taken, reload, {"path": None, "confirm": longest}),
+        Endpoint("POST", "/v1/config/confirm", ReloadView, "Have a change stay that waits for it.", confirm),
+        Endpoint("POST", "/v1/config/rollback", ReloadView, back, rollback, {"number": number}),
+        Endpoint("GET", "/v1/config/history", list[HistoryView], "What ran, the newest first.", history),
         Endpoint("GET", "/v1/version", VersionView, "Versions of routerd and of what it stands on.", version),
     )
 

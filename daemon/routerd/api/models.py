@@ -283,3 +283,48 @@ class VersionView(TypedDict):
     exabgp: str
     python: str
     kernel: str
+
+
+class ChangeView(TypedDict):
+    """A key of the configuration that differs; a peer is named by its address, a range by its prefix."""
+
+    key: str
+    before: str
+    after: str
+    """As the file has it, more or less; empty where there is nothing. A password is hidden."""
+    impact: str
+    """`live`, `session reset` or `restart`."""
+    why: str
+    """The reason, or what else the change does; may be empty."""
+
+
+class ResetView(TypedDict):
+    """A session that is reset by a change."""
+
+    peer: str
+    keys: list[str]
+    """Those that are the reason; `peers` if the peer does not belong to the configuration any more."""
+
+
+class ReloadView(TypedDict):
+    """What a change of the configuration does."""
+
+    files: list[str]
+    applied: bool
+    """False if it was only asked what would change."""
+    changes: list[ChangeView]
+    resets: list[ResetView]
+    confirm_seconds: float | None
+    """When the running configuration is taken back unless it is confirmed; None if it is to stay."""
+
+
+class HistoryView(TypedDict):
+    """A configuration that ran."""
+
+    number: int
+    time: float
+    """In seconds since 1970."""
+    by: str
+    confirmed: bool
+    changes: list[ChangeView]
+    """Its differences to the one before, if that is kept and can still be read."""

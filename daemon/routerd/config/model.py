@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from routerd.config.impact import live, restart, session
 from routerd.config.ranges import narrowest
 
 
@@ -52,6 +53,10 @@ def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
         if value in values[:index]:
             raise ValueError(f"{value!r} stands here twice; remove one")
     return values
+
+
+def _families(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(sorted(_unique(values)))  # their order means nothing
 
 
 IpText = Annotated[str, BeforeValidator(_address)]
@@ -101,6 +106,10 @@ def _accept(value: Any) -> Any:
     raise ValueError('write "any", or a list of prefixes such as ["172.16.0.0/16"]')
 
 
+OWNED = "what was written with the old value would be foreign: stop routerd, `routerd flush`, change it, start"
+OPENED = "the socket is opened when routerd starts"
+
+
 class Model(BaseModel):
     """What all sections share: frozen, and an unknown key is an error."""
 
@@ -110,8 +119,8 @@ class Model(BaseModel):
 class RouterSection(Model):
     """`[router]`: who this router is, and where it listens."""
 
-    asn: Asn
-    router_id: Annotated[IpText, AfterValidator(_router_id)]
+    asn: Annotated[Asn, session("the OPEN carries it: all sessions")]
+    router_id: Annotated[IpText, AfterValidator(_router_id), session("the OPEN carries it: all sessions")]
     listen: IpTexts = Field(default=("0.0.0.0", "::"), min_length=1)
     port: int = Field(default=179, ge=1, le=65535, strict=True)
     networks: Annotated[tuple[NetworkText, ...], AfterValidator(_unique)] = ()
@@ -121,13 +130,22 @@ class FibSection(Model):
     """`[fib]`: how routes stand in the kernel. Times are seconds."""
 
     max_paths: int = Field(default=64, ge=1, le=4094, strict=True)
-    metric: int = Field(default=20, ge=1, le=4294967295, strict=True)
-    nexthop_id_base: int = Field(default=900_000_000, ge=1, strict=True)
-    nexthop_id_count: int = Field(default=100_000_000, ge=1 << 20, strict=True)
-    hash_policy: HashPolicy = "l4"
-    groups: Literal["resilient", "hash-threshold"] = "resilient"
-    buckets: int = Field(default=1024, ge=1, le=16384, strict=True)
-    bucket_budget: int = Field(default=1048576, ge=1024, le=268435456, strict=True)
+    metric: Annotated[int, restart(OWNED)] = Field(default=20, ge=1, le=4294967295, strict=True)
+    nexthop_id_base: Annotated[int, restart(OWNED)] = Field(default=900_000_000, ge=1, strict=True)
+    nexthop_id_count: Annotated[int, restart(OWNED)] = Field(default=100_000_000, ge=1 << 20, strict=True)
+    hash_policy: Annotated[
+        HashPolicy, live("all flows are hashed anew: those that then go to another node break")
+    ] = "l4"
+    groups: Annotated[
+        Literal["resilient", "hash-threshold"],
+        live("groups of the other type take the place of those that there are: flows break"),
+    ] = "resilient"
+    buckets: Annotated[int, live("groups that there are keep their buckets")] = Field(
+        default=1024, ge=1, le=16384, strict=True
+    )
+    bucket_budget: Annotated[int, live("groups that there are keep their buckets")] = Field(
+        default=1048576, ge=1024, le=268435456, strict=True
+    )
     idle_timer: float = Field(default=120.0, gt=0, le=42949672, strict=True)
     unbalanced_timer: float = Field(default=0.0, ge=0, le=42949672, strict=True)
     multipath_relax: Flag = True
@@ -171,24 +189,32 @@ class DrainSection(Model):
 class ApiSection(Model):
     """`[api]`: the Unix socket that `routerd status` and its sisters talk to."""
 
-    socket: str = Field(default="/run/routerd/routerd.sock", pattern=r"^/.{1,100}$")
-    group: str = Field(default="routerd", min_length=1)
+    socket: Annotated[str, restart(OPENED)] = Field(default="/run/routerd/routerd.sock", pattern=r"^/.{1,100}$")
+    group: Annotated[str, restart(OPENED)] = Field(default="routerd", min_length=1)
 
 
 class PeerGroup(Model):
     """`[peer_groups.NAME]`: what the peers of a group have in common."""
 
-    remote_as: Annotated[RemoteAs, BeforeValidator(_remote_as)] = "external"
-    hold_time: Annotated[int, Field(ge=0, le=65535, strict=True), AfterValidator(_hold_time)] = 90
-    multihop: int = Field(default=1, ge=1, le=255, strict=True)
-    ttl_security: Flag = False
-    graceful_restart: Flag = False
-    restart_time: int = Field(default=60, ge=1, le=4095, strict=True)
+    remote_as: Annotated[RemoteAs, BeforeValidator(_remote_as), session("who may be there is judged by the OPEN")] = (
+        "external"
+    )
+    hold_time: Annotated[
+        int, Field(ge=0, le=65535, strict=True), AfterValidator(_hold_time), session("the OPEN carries it")
+    ] = 90
+    multihop: Annotated[int, session("the TTL of a connection is set as it begins")] = Field(
+        default=1, ge=1, le=255, strict=True
+    )
+    ttl_security: Annotated[Flag, session("the TTL of a connection is set as it begins")] = False
+    graceful_restart: Annotated[Flag, session("the OPEN carries it")] = False
+    restart_time: Annotated[int, session("the OPEN carries it")] = Field(default=60, ge=1, le=4095, strict=True)
     stale_time: int = Field(default=120, ge=1, le=86400, strict=True)
-    families: Annotated[tuple[FamilyName, ...], AfterValidator(_unique)] = Field(
+    families: Annotated[tuple[FamilyName, ...], AfterValidator(_families), session("the OPEN carries them")] = Field(
         default=("ipv4", "ipv6"), min_length=1
     )
-    password: Annotated[str | None, AfterValidator(_password)] = Field(default=None, min_length=1, repr=False)
+    password: Annotated[str | None, AfterValidator(_password), session("the other end has to change it too")] = Field(
+        default=None, min_length=1, repr=False
+    )
     accept: Annotated[tuple[NetworkText, ...] | Literal["any"] | None, BeforeValidator(_accept)] = None
     advertise: Annotated[tuple[Literal["networks", "default", "learned"], ...], AfterValidator(_unique)] = ()
     next_hop: Literal["peer", "any"] = "peer"
@@ -221,8 +247,9 @@ class DynamicPeers(Model):
 
 
 class Config(Model):
-    """The whole file."""
+    """The whole file. `include` is a directory, as seen from the file's: its *.toml files are parts of it too."""
 
+    include: str = Field(default="", max_length=4000)
     router: RouterSection
     fib: FibSection = FibSection()
     api: ApiSection = ApiSection()

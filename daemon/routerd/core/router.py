@@ -38,6 +38,7 @@ from routerd.core.message import (
     NexthopChange,
     Operation,
     Program,
+    Reconfigure,
     Resync,
     RouteAudit,
     RouteChange,
@@ -76,9 +77,10 @@ class Router:
 
     def __init__(self, config: Config, now: float, *, resilient: bool = True, widest: int = WIDEST) -> None:
         self.config = config
+        self._resilient, self._widest = resilient, widest
         self.started = now
         self.rib = Rib(config, now)
-        self.fib = Fib(Shape(config.fib, resilient=resilient, widest=widest))
+        self.fib = Fib(self._shape())
         self.drained: set[str] = set()
         self.health = GatewayHealth()
         self.synchronised = False
@@ -94,6 +96,9 @@ class Router:
         self._drains_at = now
         self._forgotten_at: tuple[int, int] | None = None
         self._silent_since: dict[Gateway, float] = {}
+
+    def _shape(self) -> Shape:
+        return Shape(self.config.fib, resilient=self._resilient, widest=self._widest)
 
     @property
     def busy(self) -> bool:
@@ -188,6 +193,8 @@ class Router:
                 self._changed(self.rib.guard_peer(peer, now))  # it is shown, even if it is not there
                 self._drain()
                 effects += self._plan(now)
+            case Reconfigure(config=config):
+                effects += self._reconfigure(config, now)
             case WriteFailed():
                 effects += self._write_failed(message, now)
             case GroupActivity(busy=busy):
@@ -401,6 +408,16 @@ class Router:
         if self.refusals.due(now):
             effects.append(Resync("refused writes are tried again"))
         return effects
+
+    def _reconfigure(self, config: Config, now: float) -> list[Effect]:
+        """Another configuration: what peers announced is judged by it, and groups are made and written by it."""
+        self.config = config
+        different, changes = self.rib.reconfigure(config, now)
+        if self.fib.reshape(self._shape(), now):
+            different.update(self.rib.loc_rib.sets())
+        self._changed(changes)
+        self._want(different)
+        return self._settle(now, quiet=True)
 
     # ------------------------------------------------------------------------------------------ the kernel
 

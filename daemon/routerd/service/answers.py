@@ -29,7 +29,14 @@ from routerd.api.models import (
 from routerd.api.slices import Slices
 from routerd.api.views import groups, health, kernel, snapshot
 from routerd.api.views.problems.drops import explained
-from routerd.api.views.problems.service import ended_record, failed_watcher, unkept_drains, unwritten_log
+from routerd.api.views.problems.service import (
+    ended_record,
+    failed_watcher,
+    not_the_file,
+    unconfirmed,
+    unkept_drains,
+    unwritten_log,
+)
 from routerd.api.views.problems.withheld import withheld
 from routerd.core.histogram import Histogram
 from routerd.core.message import Drain
@@ -39,6 +46,7 @@ from routerd.kernel import lookup
 from routerd.kernel.drops import Drops
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
+from routerd.service.reload import Reload
 from routerd.service.settings import Settings
 from routerd.service.watchers import Failure
 from routerd.session.refusals import Refusal
@@ -64,6 +72,7 @@ class Answers:
         *,
         stretches: Histogram,
         failures: Mapping[str, Failure],
+        reload: Reload,
     ) -> None:
         self.notes: list[ProblemView] = []
         self._router = engine.router
@@ -75,6 +84,9 @@ class Answers:
         self._stretches = stretches
         self._failures = failures
         self._counting = asyncio.Lock()
+        self.diff, self.reload, self.confirm = reload.diff, reload.reload, reload.confirm
+        self.rollback, self.history = reload.rollback, reload.history
+        self._reload = reload
 
     def status(self) -> Slices[StatusView]:
         """Return the answer to `GET /v1/status`."""
@@ -88,6 +100,7 @@ class Answers:
         notes += withheld(self._router, self._engine.withheld)
         for what, failure in self._failures.items():
             notes += failed_watcher(what, failure.count, now - failure.last, failure.text)
+        notes += [*unconfirmed(self._reload.unconfirmed), *not_the_file(self._reload.differs)]
         if self._engine.recorder is not None:
             notes += ended_record(self._engine.recorder.ended)
         return health.status(

@@ -15,6 +15,7 @@ import sdnotify
 import structlog
 
 from routerd.api import server
+from routerd.api.endpoints import Failure
 from routerd.api.models import ProblemView
 from routerd.config.model import Config
 from routerd.core.histogram import Histogram
@@ -26,12 +27,15 @@ from routerd.kernel.memory import AT_ONCE, look
 from routerd.kernel.monitor import Monitor
 from routerd.kernel.writer import KernelWriter
 from routerd.service.answers import Answers
+from routerd.service.beginning import Beginning
 from routerd.service.drains import Drains
 from routerd.service.engine import SLICE, Engine
 from routerd.service.identity import identify
+from routerd.service.journal import Journal
 from routerd.service.neighbours import Neighbours
 from routerd.service.reconciler import NOTIFICATIONS, Reconciler
 from routerd.service.recording import Recorder
+from routerd.service.reload import Reload
 from routerd.service.settings import Settings
 from routerd.session.speaker import Speaker
 from routerd.telemetry.log import repeats
@@ -54,8 +58,10 @@ class StopRequested(Exception):  # noqa: N818 - a request, not an error
 class Daemon:
     """One running routerd."""
 
-    def __init__(self, config: Config, stretches: Histogram, record: TextIO | None = None) -> None:
-        self.config = config
+    def __init__(
+        self, path: Path, beginning: Beginning, journal: Journal, stretches: Histogram, record: TextIO | None = None
+    ) -> None:
+        self.config = config = beginning.config
         started = time.monotonic()
         self.writer = KernelWriter(config.fib)
         self.router = Router(
@@ -73,6 +79,8 @@ class Daemon:
         self.neighbours = Neighbours(config.liveness, self.engine, self.settings)
         self.drains = Drains(config.drain.state_file)
         self.drops = Drops()
+        self.reload = Reload(path, config, journal, self.router, self._configure)
+        self.reload.differs = beginning.differs
         self.answers = Answers(
             self.engine,
             self.speaker,
@@ -81,6 +89,7 @@ class Daemon:
             self.drops,
             stretches=stretches,
             failures=self.reconciler.watchers.failures,
+            reload=self.reload,
         )
         self._stop = asyncio.Event()
         self._more_input = False
@@ -230,11 +239,24 @@ class Daemon:
     # ------------------------------------------------------------------------------------------ messages
 
     def _hang_up(self) -> None:
-        """SIGHUP means to most daemons that the configuration has changed."""
-        log.warning(
-            "SIGHUP ignored: a changed configuration takes a restart",
-            remedy="systemctl restart routerd, after routerd check FILE; forwarding goes on meanwhile",
-        )
+        """SIGHUP means, as to most daemons, that the file has changed."""
+        self._reloading = asyncio.get_running_loop().create_task(self._reload())
+
+    async def _reload(self) -> None:
+        try:
+            await self.reload.reload(None, 0, "SIGHUP")
+        except Failure as failure:
+            log.error("the configuration stays as it is", reason=str(failure))
+
+    def _configure(self, config: Config) -> None:
+        """Put another configuration in force."""
+        self.config = config
+        self.engine.configure(config)
+        self.reconciler.configure(config.fib)
+        self.settings.configure(config.fib)
+        self.neighbours.configure(config.liveness)
+        if config.drain.state_file != self.drains.path:
+            self._moving = asyncio.get_running_loop().create_task(self.drains.move(config.drain.state_file))
 
     def _note(self, where: str, what: str, remedy: str) -> None:
         log.warning(what, where=where, remedy=remedy)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from pathlib import Path
 
 import structlog
 
 from routerd.core.route import format_address, parse_address
+from routerd.service.storing import set_aside, write
 
 log = structlog.get_logger()
 
@@ -21,12 +21,20 @@ class Drains:
     """
 
     def __init__(self, path: str) -> None:
+        self.path = path
         self._path = Path(path) if path else None
         self._writing = asyncio.Lock()
         self.unstored = ""
         self.unread = ""
         """Why the drains of an earlier life are lost; empty again once the operator has said anew what is drained."""
         self.peers: set[str] = self._load()
+
+    async def move(self, path: str) -> None:
+        """Keep the drains in another file from now on."""
+        self.path = path
+        self._path = Path(path) if path else None
+        self.unstored = ""
+        await self.store()
 
     def mark(self, peer: str, *, on: bool) -> bool:
         """Note that a peer is drained, or no longer; return whether that is new. `store` keeps it."""
@@ -41,7 +49,7 @@ class Drains:
             return
         async with self._writing:
             try:
-                await asyncio.to_thread(_write, self._path, json.dumps(sorted(self.peers)) + "\n")
+                await asyncio.to_thread(write, self._path, json.dumps(sorted(self.peers)) + "\n")
             except OSError as error:
                 reason = f"{self._path} cannot be written: {error.strerror}"
                 if reason != self.unstored:
@@ -63,31 +71,6 @@ class Drains:
         except OSError as error:
             self.unread = f"{self._path} cannot be read: {error.strerror}"
         except (ValueError, RecursionError) as error:
-            aside = self._path.with_suffix(".damaged")
-            self.unread = f"{self._path} is damaged ({error}); {_set_aside(self._path, aside)}"
+            self.unread = f"{self._path} is damaged ({error}); {set_aside(self._path)}"
         log.error("drains are lost", reason=self.unread)
         return set()
-
-
-def _set_aside(path: Path, aside: Path) -> str:
-    try:
-        path.replace(aside)
-    except OSError as error:
-        return f"it stays there, as {aside} cannot be made: {error.strerror}"
-    return f"it is kept as {aside}"
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file at once, and have both the octets and the name on the disk."""
-    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    scratch = path.with_suffix(".new")
-    with scratch.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

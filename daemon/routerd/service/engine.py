@@ -29,6 +29,7 @@ from routerd.core.message import (
     InspectGroups,
     KeepPlace,
     Program,
+    Reconfigure,
     Refresh,
     Resync,
     SessionDown,
@@ -106,6 +107,13 @@ class Engine:
     def unwritten(self) -> int:
         """How many routes, and other operations, wait to be written."""
         return len(self._backlog)
+
+    def configure(self, config: Config) -> None:
+        """Have the core and the speaker go on with another configuration."""
+        self._idle_timer = config.fib.idle_timer
+        self.take(Reconfigure(config))
+        self._speaker.reconfigure(config)
+        self.wake.set()
 
     # ------------------------------------------------------------------------------------------ messages
 

@@ -6,22 +6,28 @@ import asyncio
 import contextlib
 import gc
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 import structlog
 
 from routerd.api.server import SocketInUseError
-from routerd.config.model import Config
-from routerd.core.histogram import Histogram
+from routerd.config.source import ConfigError
 from routerd.kernel.lock import WriterLock, WriterLockedError
+from routerd.service.beginning import begin
 from routerd.service.daemon import Daemon
+from routerd.service.journal import Journal
 from routerd.service.memory import give_back
-from routerd.service.refusing import BAD_CONFIG, read_config, refuse
+from routerd.service.refusing import refuse
 from routerd.service.stretches import Stretches
 from routerd.telemetry import log
 
 
-def start(path: Path, log_level: str, log_format: str, record: Path | None, *, flush_on_exit: bool) -> int:
+def start(
+    path: Path, log_level: str, log_format: str, record: Path | None, journal: Path | None, *, flush_on_exit: bool
+) -> int:
     """Run the daemon until it is told to stop; return the exit code: 0 stopped, 1 failed, 2 bad configuration.
 
     One daemon runs in a network namespace: another one fails, before it writes anything.
@@ -30,24 +36,26 @@ def start(path: Path, log_level: str, log_format: str, record: Path | None, *, f
     if log_level not in log.LEVELS or log_format not in log.FORMATS:
         return refuse(f"--log-level is one of {', '.join(log.LEVELS)}, --log-format one of {', '.join(log.FORMATS)}")
     log.configure(log_level, log_format)
-    config = read_config(path)
-    if config is None:
-        return BAD_CONFIG
-    give_back()
     # The tables hold few objects that could be garbage, but many to look at: a full collection takes 0.1 s at
     # 500,000 prefixes, and the default looks often.
     gc.set_threshold(100_000, 50, 1000)
     try:
         with WriterLock():
+            kept = Journal(journal)
+            beginning = begin(path, kept)
+            give_back()
             stretches = Stretches()
             with asyncio.Runner(loop_factory=stretches.loop) as runner:
-                runner.run(_run(config, stretches.histogram, record, flush_on_exit=flush_on_exit))
+                daemon = partial(Daemon, path, beginning, kept, stretches.histogram)
+                runner.run(_run(daemon, record, flush_on_exit=flush_on_exit))
     except WriterLockedError as error:
         return refuse(
             f"{error}; two would delete each other's routes. Stop it first, or run this one in a network "
             "namespace of its own",
             1,
         )
+    except ConfigError as error:
+        return refuse(str(error))
     except SocketInUseError as error:
         return refuse(str(error), 1)
     except PermissionError as error:
@@ -60,7 +68,7 @@ def start(path: Path, log_level: str, log_format: str, record: Path | None, *, f
     return 0
 
 
-async def _run(config: Config, stretches: Histogram, record: Path | None, *, flush_on_exit: bool) -> None:
+async def _run(make: Callable[[TextIO | None], Daemon], record: Path | None, *, flush_on_exit: bool) -> None:
     with contextlib.ExitStack() as stack:
         file = None if record is None else stack.enter_context(record.open("w", encoding="utf-8"))
-        await Daemon(config, stretches, file).run(flush_on_exit=flush_on_exit)
+        await make(file).run(flush_on_exit=flush_on_exit)

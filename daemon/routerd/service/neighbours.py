@@ -30,16 +30,30 @@ class Neighbours:
         self._engine = engine
         self._router = engine.router
         self._settings = sysctls
-        self._links: set[tuple[str, int, int]] = set()
+        self._links: set[tuple[str, int, int]] | None = None
+        """The interfaces whose settings were made, by name, IP version and index; None: they are to be made anew."""
         self._changed = asyncio.Event()
         self._prober = Prober()
         self._schedule = Schedule(liveness.interval)
 
+    def configure(self, liveness: LivenessSection) -> None:
+        """Go on with another configuration. Without probing nobody is silent."""
+        self._liveness = liveness
+        self._schedule = Schedule(liveness.interval)
+        self._links = None
+        if liveness.method == "off":
+            self._settings.follow({})
+            for gateway in list(self._router.health.having(Reason.SILENT)):
+                self._engine.take(NeighbourState(gateway, alive=True))
+        self._changed.set()
+
     async def watch(self) -> None:
         """Probe all that is watched, every `interval` and when somebody has changed an entry."""
-        if self._liveness.method == "off":
-            return
         while True:
+            if self._liveness.method == "off":
+                self._changed.clear()
+                await self._changed.wait()
+                continue
             self._changed.clear()
             try:
                 self._round(time.monotonic())

@@ -62,6 +62,11 @@ class Reconciler:
         self._engine.take(found)
         self._begin_audit()
 
+    def configure(self, fib: FibSection) -> None:
+        """Go on with another configuration: audits come as often as it says, counted from the last one."""
+        self._fib = fib
+        self._engine.resync.set()
+
     # ------------------------------------------------------------------------------------------ what is told
 
     def owns(self, id_: int) -> bool:

@@ -48,6 +48,8 @@ def encode(value: Any) -> Any:
             return {"frozenset": [encode(item) for item in sorted(value)]}
         case dict():
             return {"dict": [[encode(key), encode(item)] for key, item in value.items()]}
+        case Config():
+            return {"Config": _public(value)}
         case _ if is_dataclass(value):
             return {type(value).__name__: {f.name: encode(getattr(value, f.name)) for f in fields(value)}}
         case _:
@@ -70,10 +72,18 @@ def decode(value: Any) -> Any:
             return frozenset(map(decode, content))
         case "dict":
             return {decode(key): decode(item) for key, item in content}
+        case "Config":
+            return Config.model_validate(content)
         case _ if kind in _ENUMS:
             return _ENUMS[kind](content)
         case _:
             return _CLASSES[kind](**{name: decode(item) for name, item in content.items()})
+
+
+def _public(config: Config) -> dict[str, Any]:
+    """Return a configuration without its passwords."""
+    secrets = {"peer_groups": {name: {"password"} for name in config.peer_groups}}
+    return config.model_dump(mode="json", exclude=secrets, exclude_none=True)
 
 
 class Recorder:
@@ -83,9 +93,7 @@ class Recorder:
     def __init__(self, file: TextIO, config: Config, now: float) -> None:
         self._file = file
         self.ended = ""
-        secrets = {"peer_groups": {name: {"password"} for name in config.peer_groups}}
-        public = config.model_dump(mode="json", exclude=secrets, exclude_none=True)
-        self._write({"time": now, "config": public})
+        self._write({"time": now, "config": _public(config)})
 
     def take(self, message: Input, now: float) -> None:
         """Record one message. Routing goes on if that cannot be done: a record with a gap would replay to something

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from routerd.config.load import ConfigError, load
+from routerd.config.load import load
 from routerd.config.model import Config
+from routerd.config.source import ConfigError
 
 BAD_CONFIG = 2
 """The exit code where the configuration cannot be used."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Collection
 
@@ -29,6 +28,7 @@ class Settings:
         self._interval = fib.audit_interval
         self._sysctls = Sysctls(fib)
         self._host = Host()
+        self._configured = asyncio.Event()
         self._left: dict[str, str] = {}
         """What stood there at the last look; nothing of what is new."""
 
@@ -38,6 +38,13 @@ class Settings:
         self._left = {state.name: state.current for state in states}
         for state in states:
             log.info("sysctl", **view.sysctl(state))
+
+    def configure(self, fib: FibSection) -> None:
+        """Go on with another configuration, at once."""
+        self._manage, self._interval = fib.manage_sysctls, fib.audit_interval
+        self._sysctls.configure(fib)
+        self._configured.set()
+        self.verify()
 
     def read(self) -> list[SysctlState]:
         """Return what stands there now."""
@@ -58,9 +65,7 @@ class Settings:
         changes = SettingChanges()
         try:
             while True:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._interval):
-                        await changes.heard()
+                await self._due(changes)
                 await asyncio.sleep(PAUSE)
                 self.verify()
                 try:
@@ -79,3 +84,15 @@ class Settings:
             changed = was.current and was.current != before.get(was.name, was.current)
             if self._manage and changed and not was.ok:
                 log.warning("sysctl was changed by someone else", was=was.current, **view.sysctl(state))
+
+    async def _due(self, changes: SettingChanges) -> None:
+        """Wait until something is said to have changed, or the time of an audit has come."""
+        self._configured.clear()
+        waits = [asyncio.ensure_future(changes.heard()), asyncio.ensure_future(self._configured.wait())]
+        try:
+            done, _ = await asyncio.wait(waits, timeout=self._interval, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                await each
+        finally:
+            for each in waits:
+                each.cancel()

@@ -206,6 +206,21 @@ class Fib:
         gone = [prefix for prefix in installed if not self.routes[prefix].legs]
         return [*operations, DeleteRoutes(tuple(gone))] if gone else operations
 
+    def reshape(self, shape: Shape, now: float) -> bool:
+        """Groups are to be made otherwise from now on. Those that there are get the timers, and keep their buckets;
+        if they are of another type than is wanted, their prefixes are to leave them: the caller says what it wants
+        for every prefix then, if True is returned."""
+        before, self.groups.shape = self.groups.shape, shape
+        timers = before.timers != shape.timers
+        self.groups.settling.hasten(now + shape.idle_timer)
+        for group in self.groups:
+            group.adapted = shape.fits(group.buckets)
+            if not group.adapted:
+                self.groups.unshare(group)
+            elif timers:
+                self.groups.changed[group] = True
+        return before.resilient != shape.resilient
+
     # ------------------------------------------------------------------------------------------ failover, drain
 
     def fail(self, gateways: Iterable[Gateway]) -> list[Operation]:

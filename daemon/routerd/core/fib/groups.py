@@ -104,7 +104,7 @@ class Groups:
         self.clinging.pop(group.id, None)
         del self.by_id[group.id]
         self.buckets -= group.buckets
-        self._unshare(group)
+        self.unshare(group)
         for gateway in dict.fromkeys((*group.members, *group.legs)):
             self._unuse(gateway, group)
 
@@ -119,7 +119,7 @@ class Groups:
     def change(self, group: Group, wanted: Wanted, *, shared: bool) -> None:
         """A group shall have other members, and is to be written."""
         before = group.members
-        self._unshare(group)
+        self.unshare(group)
         group.wanted, group.shared = wanted, shared
         if shared:
             self.share(group)
@@ -134,7 +134,8 @@ class Groups:
         """Let prefixes find a group by what they want."""
         self._by_wanted.setdefault(group.wanted, {})[group] = None
 
-    def _unshare(self, group: Group) -> None:
+    def unshare(self, group: Group) -> None:
+        """Let no more prefixes find a group."""
         groups = self._by_wanted.get(group.wanted, {})
         groups.pop(group, None)
         if not groups:
@@ -195,7 +196,7 @@ class Groups:
         # The lightest first: a member whose share rounds to nothing must not be the last, which gets the rest.
         ordered = sorted(legs.items(), key=lambda leg: leg[1])
         members = tuple(Member(self.nexthops[gateway], weight) for gateway, weight in ordered)
-        timers = (self.shape.idle_timer, self.shape.unbalanced_timer) if group.buckets else (0.0, 0.0)
+        timers = self.shape.timers if group.buckets else (0.0, 0.0)
         copied = like.id if like is not None and len(legs) > 1 else 0
         hold = not settled and not copied
         if returning and group.users <= STEPWISE and (damaged or not hold):  # held, buckets may be used unseen

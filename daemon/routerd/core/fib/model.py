@@ -123,6 +123,11 @@ class Shape:
         self._buckets = options.buckets
         self._budget = options.bucket_budget
 
+    @property
+    def timers(self) -> tuple[float, float]:
+        """How long a bucket is idle before it may move, and until it must (0: never), in seconds."""
+        return self.idle_timer, self.unbalanced_timer
+
     def buckets(self, used: int, members: int) -> int:
         """Return how many buckets a new group gets when `used` are taken by the others.
 

@@ -55,6 +55,10 @@ class Settlings:
         self.end(group)
         self._of[group] = Settling(until, why, frozenset(holders))
 
+    def hasten(self, until: float) -> None:
+        """The idle timer is another one: nobody has to wait longer than until then."""
+        self._of = {group: each._replace(until=min(each.until, until)) for group, each in self._of.items()}
+
     def look(self, group: Group, now: float) -> None:
         """A second node has joined a group: if it is young, see soon whether it carries anything at all."""
         age = now - group.born

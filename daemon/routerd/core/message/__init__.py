@@ -60,7 +60,7 @@ from routerd.core.message.operation import (
     SetNexthop,
     SetRoutes,
 )
-from routerd.core.message.order import Drain, Settle, Work
+from routerd.core.message.order import Drain, Reconfigure, Settle, Work
 from routerd.core.message.speaker import (
     Fault,
     GracefulRestart,
@@ -119,6 +119,7 @@ __all__ = [
     "Open",
     "Operation",
     "Program",
+    "Reconfigure",
     "Refresh",
     "Resync",
     "RouteAudit",
@@ -162,4 +163,5 @@ Input = (
     | GroupsUnused
     | GroupLost
     | Drain
+    | Reconfigure
 )

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from routerd.config.model import Config  # with pydantic, which the BGP child has no use for
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +31,11 @@ class Settle:
 @dataclass(frozen=True, slots=True)
 class Work:
     """Do a bounded part of what can wait: purges after a lost session, in slices of a few milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigure:
+    """The configuration is another one from now on. Sessions go on; those whose parameters differ are about to be
+    reset by the speaker, which is told the same."""
+
+    config: Config

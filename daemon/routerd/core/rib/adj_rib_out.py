@@ -10,8 +10,9 @@ from routerd.core.rib.peer import Peer
 from routerd.core.rib.update_group import Bests, UpdateGroup, by_attributes
 from routerd.core.route import Address, Family, Prefix, family_of
 
-Key = tuple[str, bool, tuple[tuple[Family, Address], ...]]
-"""Peer group, eBGP or not, and the router's address by family: peers with the same key hear the same."""
+Key = tuple[str, tuple[str, ...], bool, tuple[tuple[Family, Address], ...], int]
+"""Peer group, what it is told, eBGP or not, the router's address by family, and a number that is another one when
+routerd's own networks are others: peers with the same key hear the same."""
 
 
 class AdjRibsOut:
@@ -22,6 +23,12 @@ class AdjRibsOut:
         self._bests = bests
         self._groups: dict[Key, UpdateGroup] = {}
         self._of: dict[str, Key] = {}
+        self._version = 0
+
+    def reconfigure(self, asn: int) -> None:
+        """The configuration is another one: `move` is to follow for each peer with a session."""
+        self._asn = asn
+        self._version += 1
 
     def start(self, peer: Peer, next_hops: dict[Family, Address]) -> Advertise:
         """A session came up: return all that the peer hears, and the ends of its RIBs."""
@@ -39,7 +46,8 @@ class AdjRibsOut:
                 del self._groups[key]
 
     def move(self, peer: Peer, next_hops: dict[Family, Address]) -> Advertise | None:
-        """The router's addresses on the peer's link changed, perhaps: return what the peer has to hear of that."""
+        """The router's addresses on the peer's link changed, perhaps, or what it may hear: return what it has to hear
+        of that."""
         if self._key(peer, next_hops) == self._of[peer.address]:
             return None
         before = self._groups[self._of[peer.address]].heard(peer.address)
@@ -47,7 +55,7 @@ class AdjRibsOut:
         after = self._join(peer, next_hops).heard(peer.address)
         withdrawn = tuple(prefix for prefix in before if prefix not in after)
         changed = {prefix: attributes for prefix, attributes in after.items() if before.get(prefix) != attributes}
-        return Advertise(peer.address, withdrawn, by_attributes(changed))
+        return Advertise(peer.address, withdrawn, by_attributes(changed)) if withdrawn or changed else None
 
     def change(self, bests: Bests) -> list[Advertise]:
         """Learned routes have other best paths: tell the peers that hear of them."""
@@ -77,7 +85,7 @@ class AdjRibsOut:
         return 0 if key is None else self._groups[key].count(peer, family)
 
     def _key(self, peer: Peer, next_hops: dict[Family, Address]) -> Key:
-        return peer.group_name, peer.external, tuple(sorted(next_hops.items()))
+        return peer.group_name, peer.group.advertise, peer.external, tuple(sorted(next_hops.items())), self._version
 
     def _join(self, peer: Peer, next_hops: dict[Family, Address]) -> UpdateGroup:
         key = self._of[peer.address] = self._key(peer, next_hops)

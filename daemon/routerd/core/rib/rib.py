@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
+from routerd.config.diff import resets
 from routerd.config.model import Config
 from routerd.core.deadlines import Deadlines
 from routerd.core.message import (
@@ -71,8 +72,7 @@ class Rib:
         self.hosts = Hosts()
         self.guard = Guard(self.nexthops.leads)
         self._filters: dict[str, PrefixFilter] = {}
-        fib = config.fib
-        self._options = Options(fib.max_paths, fib.multipath_relax, fib.ignore_origin, fib.always_compare_med)
+        self._options = _options(config)
         self.loc_rib = LocRib(self._decide, self._hops_changed)
         self.leads = Leads(self._find)
         self.introductions = Introductions()
@@ -80,6 +80,8 @@ class Rib:
         self._deadlines = Deadlines[str]()
         self._blameless: set[str] = set()
         """The peers whose session ended by no fault of theirs, and that are not back yet."""
+        self._resetting: dict[str, int] = {}
+        """The peers whose session the speaker is about to reset, as its parameters are others: its generation."""
         self.adj_ribs_out = AdjRibsOut(config.router.asn, self._bests)
         self.refreshes = Refreshes(self.adj_ribs_out)
         self._rejudges: dict[str, list[Prefix] | None] = {}
@@ -105,11 +107,15 @@ class Rib:
             if found is None:
                 return None
             peer = Peer(address, self.config.name_of(address), *found, now)
-            peer.addresses |= set(map(parse_address, self.config.addresses_of(address)))
+            self._name(peer)
             peer.filter = self._filter(peer)
             self.peers[address] = peer
             self.leads.touch(peer)
         return self.peers[address]
+
+    def _name(self, peer: Peer) -> None:
+        """Enter the peer's own addresses: that of the session, and those that the operator named besides."""
+        peer.addresses = frozenset((peer.packed, *map(parse_address, self.config.addresses_of(peer.address))))
 
     def _filter(self, peer: Peer) -> PrefixFilter:
         """Return the filter that the peers of a group share."""
@@ -166,9 +172,13 @@ class Rib:
                 peer.reason = down.reason
             return
         up, graceful = peer.session, peer.session.received.graceful_restart
-        self._end(peer, down.reason, now)
+        reset = self._resetting.pop(down.peer, None) == down.generation
+        self._end(peer, down.reason, now, again=not reset)
         self._stand(peer, None)
-        if retains(down, up) and graceful is not None:
+        if reset:
+            self._blameless.add(peer.address)
+            self._hold(peer, peer.group.stale_time, now)
+        elif retains(down, up) and graceful is not None:
             self._hold(peer, min(graceful.time, peer.group.stale_time), now)
             for family in set(Family) - graceful.families.keys():
                 self.purges.ask(peer, family)
@@ -333,9 +343,12 @@ class Rib:
         gone = [
             peer.address
             for peer in away
-            if peer.packed not in kept
-            and (not peer.sessions or now - peer.since > FORGET_AFTER)
-            and not self.is_down(peer.lost_with)
+            if self.config.group_of(peer.address) is None
+            or (
+                peer.packed not in kept
+                and (not peer.sessions or now - peer.since > FORGET_AFTER)
+                and not self.is_down(peer.lost_with)
+            )
         ]
         for address in gone:
             self.leads.forget(self.peers.pop(address))
@@ -603,6 +616,38 @@ class Rib:
                 Refresh(peer.address, tuple(sorted(session.received.families & session.sent.families)))
             )
 
+    # ------------------------------------------------------------------------------------------ reconfiguration
+
+    def reconfigure(self, config: Config, now: float) -> tuple[set[PathSet], list[Change]]:
+        """Take over another configuration; return as `network_changed` does.
+
+        A session whose parameters differ is about to be reset. That is no fault of its node: what it announced stays
+        until it has returned, as long as it belongs to the configuration.
+        """
+        up = {peer.address: peer.session for peer in self.peers.values() if peer.session is not None}
+        for address in resets(self.config, config, up):
+            if config.group_of(address) is not None:
+                self._resetting[address] = up[address].generation
+        self.config, self._options = config, _options(config)
+        for peer in self.peers.values():
+            peer.name, found = config.name_of(peer.address), config.group_of(peer.address)
+            if found is not None:
+                peer.group_name, peer.group = found
+            elif peer.session is None:
+                self.expire(peer)
+            self._name(peer)
+        for each in config.peers:
+            self._peer(each.address, now)
+        router_id = parse_address(config.router.router_id)
+        if router_id != self._router_id:
+            self._router_id, self._local = router_id, Path(LOCAL, Attributes(), now, router_id)
+        before, self.networks = self.networks, [parse_prefix(text) for text in config.router.networks]
+        changes = self.loc_rib.withdraw(LOCAL, [each for each in before if each not in self.networks])
+        changes += self.loc_rib.announce(self._local, self.networks)
+        self.adj_ribs_out.reconfigure(config.router.asn)
+        different, more = self._ways_changed(moved=True)
+        return different, [*changes, *more]
+
     # ------------------------------------------------------------------------------------------ export
 
     def _next_hops(self, peer: Peer, up: SessionUp) -> dict[Family, Address]:
@@ -643,3 +688,8 @@ class Rib:
         if peer is None or peer.session is None or peer.session.generation != refresh.generation:
             return
         self.refreshes.ask(peer.address, refresh.family, now)
+
+
+def _options(config: Config) -> Options:
+    fib = config.fib
+    return Options(fib.max_paths, fib.multipath_relax, fib.ignore_origin, fib.always_compare_med)

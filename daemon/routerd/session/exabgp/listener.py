@@ -38,13 +38,14 @@ class Listener(ExaListener):  # type: ignore[misc]
     def apply(self, config: SpeakerConfig) -> list[str]:
         """Listen where the configuration says, with its keys, and return the places (`address port`).
 
-        OSError with a text that names the place when one cannot be bound; the other sockets stay as they are.
+        OSError with a text that names the place when one cannot be bound; the others that are wanted stay.
         """
         wanted = {(IP.create(address).top(), config.router.port) for address in config.router.listen}
+        # First, because a wildcard and an address of its family cannot listen on one port at a time.
+        self.close_unwanted(wanted)
         bound = {(entry[0], entry[1]) for entry in self._sockets.values()}
         for place in sorted(wanted - bound):
             self._bind(*place)
-        self.close_unwanted(wanted)
         keys = md5_keys(config)
         for sock in self._sockets:
             self._set_keys(sock, keys)

@@ -46,6 +46,26 @@ def ended_record(reason: str) -> Iterator[ProblemView]:
         )
 
 
+def unconfirmed(seconds: float | None) -> Iterator[ProblemView]:
+    """The configuration waits to be confirmed for so many seconds more; none if that is None."""
+    if seconds is not None:
+        yield ProblemView(
+            where="configuration",
+            what=f"it is taken back in {seconds:.0f} s unless it is confirmed",
+            remedy="routerd confirm, or routerd rollback",
+        )
+
+
+def not_the_file(why: str) -> Iterator[ProblemView]:
+    """What runs is not what the daemon's file says, for this reason; none while it is empty."""
+    if why:
+        yield ProblemView(
+            where="configuration",
+            what=why,
+            remedy="routerd diff shows what the file would change, routerd reload takes it; or put the file right",
+        )
+
+
 def failed_watcher(what: str, count: int, ago: float, error: str) -> Iterator[ProblemView]:
     """What watches the host met an error that nobody thought of, so many seconds ago; none once that is long past."""
     if ago <= _RECENT:

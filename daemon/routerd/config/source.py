@@ -1,0 +1,150 @@
+"""The files that a configuration is written in, and one tree of all of them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from routerd.config import syntax
+from routerd.config.lines import Location, line_of
+
+
+class ConfigError(Exception):
+    """The file cannot be used. `problems` has one line a problem, each with file, line and key path."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Source(NamedTuple):
+    """One file: what errors call it, its text, and what that says."""
+
+    name: str
+    text: str
+    data: dict[str, Any]
+
+    def line(self, where: Location, message: str) -> str:
+        """Return a problem as a line: file, line of the file, key and message."""
+        key = ""
+        for part in where:
+            key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+        return f"{self.place(where)}: {key}: {message}" if key else f"{self.place(where)}: {message}"
+
+    def place(self, where: Location) -> str:
+        """Return where a key stands, as file:line."""
+        number = line_of(self.text, where)
+        return f"{self.name}:{number}" if number else self.name
+
+
+class Sources:
+    """Files that make one configuration, the first of them the one that names the others.
+
+    `files` are they, `data` is their union: sections are merged key by key, lists of sections ([[peers]]) joined in
+    the order of the files. A key may stand in several files if all say the same; ConfigError where they do not.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.files = tuple(sources)
+        self.data: dict[str, Any] = {}
+        self._firsts: dict[tuple[str | int, str], int] = {}
+        """The position in `data` of the first section that a file has in a list, by the list and the file."""
+        problems: list[str] = []
+        for source in sources:
+            self._merge(self.data, source.data, (), source, problems)
+        if problems:
+            raise ConfigError(problems)
+
+    def line(self, where: Location, message: str) -> str:
+        """Return a problem as a line, with the file that it is in; `where` is a place of `data`."""
+        home, within = self._home(where)
+        return home.line(within, message)
+
+    def _home(self, where: Location) -> tuple[Source, Location]:
+        """Return the first file that has most of a place of `data`, and that place as one of the file."""
+        places = [(source, self._within(source, where)) for source in self.files]
+        return max(places, key=lambda place: _depth(place[0].data, place[1]))
+
+    def _within(self, source: Source, where: Location) -> Location:
+        match where:
+            case (str(name), int(position), *rest):
+                return (name, position - self._firsts.get((name, source.name), 0), *rest)
+        return where
+
+    def _merge(
+        self, into: dict[str, Any], data: dict[str, Any], at: Location, source: Source, problems: list[str]
+    ) -> None:
+        for key, value in data.items():
+            where = (*at, key)
+            present = into.setdefault(key, {} if isinstance(value, dict) else [] if _is_sections(value) else value)
+            if isinstance(value, dict) and isinstance(present, dict):
+                self._merge(present, value, where, source, problems)
+            elif _is_sections(value) and _is_sections(present):
+                self._firsts[key, source.name] = len(present)
+                present.extend(value)
+            elif type(present) is not type(value) or present != value:
+                home, within = self._home(where)
+                problems.append(source.line(where, f"is said differently in {home.place(within)}; remove one"))
+
+
+def _depth(data: Any, where: Location) -> int:
+    """Return how many parts of a place a tree has."""
+    for depth, part in enumerate(where):
+        if isinstance(data, dict):
+            has = part in data
+        else:
+            has = isinstance(data, list) and isinstance(part, int) and 0 <= part < len(data)
+        if not has:
+            return depth
+        data = data[part]
+    return len(where)
+
+
+def _is_sections(value: Any) -> bool:
+    """Tell whether a value is a list of sections, [[name]]; an empty list can become one."""
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def read(path: Path) -> Sources:
+    """Read a file and the files of the directory that it includes; ConfigError if one of them cannot be read."""
+    main = source(_text(path), str(path))
+    included = main.data.get("include")
+    if not isinstance(included, str) or not included:
+        return Sources([main])
+    directory = path.parent / included
+    try:
+        paths = sorted(each for each in directory.iterdir() if each.match("[!.]*.toml"))
+    except OSError as error:
+        what = f"{directory} cannot be read: {error.strerror}; write a directory with *.toml files, or remove include"
+        raise ConfigError([main.line(("include",), what)]) from error
+    others = [source(_text(each), str(each)) for each in paths]
+    nested = [each for each in others if "include" in each.data]
+    if nested:
+        raise ConfigError([each.line(("include",), f"only {path} may include others; remove it") for each in nested])
+    return Sources([main, *others])
+
+
+def source(text: str, name: str) -> Source:
+    """Parse the text of a file; `name` is what errors call it."""
+    try:
+        return Source(name, text, tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        number, what = syntax.explain(text, str(error))
+        raise ConfigError([f"{name}:{number}: {what}" if number else f"{name}: {what}"]) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        octets = path.read_bytes()
+    except PermissionError as error:
+        what = f"{error.strerror}; run as root (sudo), or let this user read it"
+        raise ConfigError([f"{path}: cannot be read: {what}"]) from error
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+    try:
+        return octets.decode("utf-8-sig")  # some editors begin a file with a byte order mark
+    except UnicodeDecodeError as error:
+        number = octets.count(b"\n", 0, error.start) + 1
+        raise ConfigError([f"{path}:{number}: is not UTF-8 text; let the editor save it as UTF-8"]) from error

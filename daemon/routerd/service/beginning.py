@@ -1,0 +1,78 @@
+"""With which configuration routerd begins: that of its file, or what the journal says."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from routerd.config.load import validated
+from routerd.config.model import Config
+from routerd.config.source import ConfigError, Sources, read
+from routerd.service.journal import Entry, Journal, digest
+
+log = structlog.get_logger()
+
+
+class Beginning(NamedTuple):
+    """The configuration to begin with. `differs` says why it is not what the file says; empty if it is."""
+
+    config: Config
+    differs: str
+
+
+def begin(path: Path, journal: Journal) -> Beginning:
+    """Return what to begin with, and note it in the journal.
+
+    That is the file, unless it says just what it said when it was taken back, or never confirmed, or when another
+    file took its place: then what was confirmed last goes on. So it does when the file cannot be used; ConfigError
+    if there is nothing else.
+    """
+    kept = journal.running
+    try:
+        sources = read(path)
+        own, config = digest(sources.files), validated(sources)
+    except ConfigError as error:
+        if kept is None:
+            raise
+        differs = f"{path} cannot be used, and what was confirmed last goes on: {error.problems[0]}"
+        return _kept(kept, journal, differs, error)
+    if kept is not None and own == journal.own:
+        said = tuple((each.name, each.text) for each in sources.files)
+        if kept.files == said:
+            return Beginning(config, "")
+        try:
+            return _kept(kept, journal, f"configuration {kept.number} runs, not {path}: {_why(journal, kept)}", None)
+        except ConfigError as error:
+            log.warning("what was confirmed last is none of this version", number=kept.number, reason=str(error))
+    _note(journal, sources, own)
+    return Beginning(config, "")
+
+
+def _why(journal: Journal, kept: Entry) -> str:
+    last = journal.entries[-1]
+    return "it was not confirmed" if last is not kept else f"put in force by {kept.by}"
+
+
+def _kept(entry: Entry, journal: Journal, differs: str, error: ConfigError | None) -> Beginning:
+    """Go on with what the journal has; the error of the file, if it has one, where that is of no use either."""
+    try:
+        config = validated(Sources(entry.sources()))
+    except ConfigError as other:
+        raise error or other from other
+    if not journal.entries[-1].confirmed:
+        try:
+            journal.drop()
+        except OSError as refused:
+            log.error("the journal cannot be written", path=str(journal.path), reason=refused.strerror)
+    log.warning("not the configuration of the file", reason=differs)
+    return Beginning(config, differs)
+
+
+def _note(journal: Journal, sources: Sources, own: str) -> None:
+    try:
+        journal.add(sources.files, own, time.time(), "the start", confirmed=True)
+    except OSError as error:
+        log.error("the journal cannot be written", path=str(journal.path), reason=error.strerror)

@@ -1,0 +1,116 @@
+"""Which configurations ran, and which one is to run: kept in a file, so that a restart does not bring back what was
+never confirmed, or was taken back.
+
+The journal is written before a configuration takes effect. It holds the texts of the files, passwords included, and
+is readable for its owner alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from routerd.config.source import Source, source
+from routerd.service.storing import set_aside, write
+
+KEPT = 20
+"""Configurations that are kept."""
+OCTETS = 4 << 20
+"""Octets that all of them take at most; the last two are kept in any case."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A configuration that ran. `files` are the names and texts it consists of, `time` is in seconds since 1970, `by`
+    is who asked for it. Until it is `confirmed` it is the one before that a restart begins with."""
+
+    number: int
+    time: float
+    by: str
+    files: tuple[tuple[str, str], ...]
+    confirmed: bool = True
+
+    def sources(self) -> list[Source]:
+        """Return the files as they were read."""
+        return [source(text, name) for name, text in self.files]
+
+
+class Journal:
+    """The entries, the oldest first, in the file at `path`; without one, in memory.
+
+    `own` tells what the daemon's own file said when the last entry was made. `unread` says why the entries of an
+    earlier life are lost; empty if they are not.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.entries: list[Entry] = []
+        self.own = ""
+        self.unread = ""
+        if path is not None:
+            self._load(path)
+
+    @property
+    def running(self) -> Entry | None:
+        """What a start begins with, if the daemon's own file says what it said then: the last confirmed entry."""
+        return next((entry for entry in reversed(self.entries) if entry.confirmed), None)
+
+    def find(self, number: int) -> Entry | None:
+        """Return an entry by its number."""
+        return next((entry for entry in self.entries if entry.number == number), None)
+
+    def add(self, files: Iterable[Source], own: str, time: float, by: str, *, confirmed: bool) -> Entry:
+        """Note, and store, that a configuration is about to take effect. OSError if it cannot be stored: then nothing
+        is noted."""
+        number = self.entries[-1].number + 1 if self.entries else 1
+        entry = Entry(number, time, by, tuple((each.name, each.text) for each in files), confirmed)
+        self._store([*self.entries, entry], own)
+        return entry
+
+    def confirm(self) -> None:
+        """The last entry is to stay. OSError as in `add`."""
+        self._store([*self.entries[:-1], replace(self.entries[-1], confirmed=True)], self.own)
+
+    def drop(self) -> None:
+        """The last entry was not confirmed: it never was. OSError as in `add`."""
+        self._store(self.entries[:-1], self.own)
+
+    def _store(self, entries: list[Entry], own: str) -> None:
+        entries = entries[-KEPT:]
+        while len(entries) > 2 and sum(len(text) for entry in entries for _, text in entry.files) > OCTETS:
+            entries = entries[1:]
+        if self.path is not None:
+            said = {"own": own, "entries": [asdict(entry) for entry in entries]}
+            write(self.path, json.dumps(said) + "\n", mode=0o600)
+        self.entries, self.own = entries, own
+
+    def _load(self, path: Path) -> None:
+        try:
+            said = json.loads(path.read_bytes())
+            self.entries = [
+                Entry(
+                    int(each["number"]),
+                    float(each["time"]),
+                    str(each["by"]),
+                    tuple((str(name), str(text)) for name, text in each["files"]),
+                    bool(each["confirmed"]),
+                )
+                for each in said["entries"]
+            ]
+            self.own = str(said["own"])
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.unread = f"{path} cannot be read: {error.strerror}"
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            self.entries = []
+            self.unread = f"{path} is damaged ({error}); {set_aside(path)}"
+
+
+def digest(sources: Iterable[Source]) -> str:
+    """Return what tells files from others: a hash of their names and texts."""
+    texts = json.dumps([(each.name, each.text) for each in sources])
+    return hashlib.sha256(texts.encode()).hexdigest()

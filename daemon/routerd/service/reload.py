@@ -1,0 +1,260 @@
+"""The configuration while it runs: taken over whole or not at all, confirmed or taken back, and kept."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from routerd.api.endpoints import Failure
+from routerd.api.models import ChangeView, HistoryView, ReloadView, ResetView
+from routerd.config.diff import Change, changes, resets
+from routerd.config.impact import Impact
+from routerd.config.load import validated
+from routerd.config.model import Config
+from routerd.config.source import ConfigError, Sources, read
+from routerd.core.router import Router
+from routerd.service.journal import Entry, Journal, digest
+
+log = structlog.get_logger()
+
+
+class Reload:
+    """Takes over configurations. `apply` puts one in force; `path` is the daemon's own file.
+
+    What waits to be confirmed is taken back after its time, and by a restart.
+    """
+
+    def __init__(
+        self, path: Path, config: Config, journal: Journal, router: Router, apply: Callable[[Config], None]
+    ) -> None:
+        self.config = config
+        self.differs = ""
+        """Why what runs is not what the daemon's own file says; empty if it is."""
+        self._path = path
+        self._journal = journal
+        self._router = router
+        self._apply = apply
+        self._before: Config | None = None
+        """What a change that waits to be confirmed is taken back to."""
+        self._until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._expiry: asyncio.Task[ReloadView] | None = None
+        self._busy = asyncio.Lock()
+
+    @property
+    def unconfirmed(self) -> float | None:
+        """Seconds until the running configuration is taken back; None if it is to stay."""
+        return None if self._before is None else max(0.0, self._until - time.monotonic())
+
+    # ------------------------------------------------------------------------------------------ what is asked for
+
+    async def diff(self, path: str | None) -> ReloadView:
+        """Return what a file would change, and what that would cost. Failure if it cannot be used."""
+        sources, wanted = await self._read(path)
+        return self._view(self.config, wanted, dry=True, files=sources)
+
+    async def reload(self, path: str | None, confirm: int, by: str) -> ReloadView:
+        """Put a file in force, for `confirm` seconds unless that is 0. Failure, and nothing changes, if it cannot be
+        used, if a key needs a restart, or if a change waits to be confirmed."""
+        async with self._busy:
+            if self._before is not None:
+                raise Failure(409, "a change waits to be confirmed: routerd confirm, or routerd rollback, first")
+            sources, wanted = await self._read(path)
+            view = self._view(self.config, wanted, dry=False, files=sources)
+            if refused := [each for each in changes(self.config, wanted) if each.cost.impact is Impact.RESTART]:
+                raise Failure(409, "\n".join(f"{each.key}: takes a restart: {each.cost.why}" for each in refused))
+            await asyncio.to_thread(_bindable, self.config, wanted)
+            await self._commit(sources, wanted, by, confirm=confirm)
+            return view | {"confirm_seconds": self.unconfirmed}
+
+    async def confirm(self, by: str) -> ReloadView:
+        """Have the change that waits for it stay. Failure if there is none."""
+        async with self._busy:
+            if self._before is None:
+                raise Failure(409, "nothing waits to be confirmed")
+            await self._stored(self._journal.confirm)
+            log.info("configuration is confirmed", by=by)
+            self._settled()
+            return self._view(self.config, self.config, dry=False)
+
+    async def rollback(self, number: int, by: str) -> ReloadView:
+        """Go back to what ran before the last change, or, if `number` is not 0, to that entry of the history."""
+        async with self._busy:
+            if self._before is not None and not number:
+                return await self._take_back(by)
+            entry = self._entry(number)
+            wanted = _checked(entry)
+            if self._before is not None:
+                raise Failure(409, "a change waits to be confirmed: routerd confirm, or routerd rollback, first")
+            if refused := [each for each in changes(self.config, wanted) if each.cost.impact is Impact.RESTART]:
+                raise Failure(409, "\n".join(f"{each.key}: takes a restart: {each.cost.why}" for each in refused))
+            view = self._view(self.config, wanted, dry=False)
+            await self._commit(Sources(entry.sources()), wanted, f"{by}, back to {entry.number}", confirm=0)
+            return view
+
+    def history(self) -> list[HistoryView]:
+        """Return what ran, the newest first, each with its difference to the one before."""
+        found: list[HistoryView] = []
+        before: Config | None = None
+        for entry in self._journal.entries:
+            config: Config | None = None
+            with contextlib.suppress(ConfigError):  # one of another version of routerd
+                config = validated(Sources(entry.sources()))
+            differences = [] if before is None or config is None else changes(before, config)
+            found.append(
+                HistoryView(
+                    number=entry.number,
+                    time=entry.time,
+                    by=entry.by,
+                    confirmed=entry.confirmed,
+                    changes=[_change(each) for each in differences],
+                )
+            )
+            before = config
+        return found[::-1]
+
+    # ------------------------------------------------------------------------------------------ carrying out
+
+    async def _read(self, path: str | None) -> tuple[Sources, Config]:
+        try:
+            sources = await asyncio.to_thread(read, self._path if path is None else Path(path))
+            return sources, validated(sources)
+        except ConfigError as error:
+            raise Failure(422, str(error)) from error
+
+    async def _commit(self, sources: Sources, wanted: Config, by: str, *, confirm: int) -> None:
+        own = await asyncio.to_thread(_digest_of, self._path)
+        found = changes(self.config, wanted)
+        if not found and own == self._journal.own and not self.differs:
+            return
+        await self._stored(lambda: self._journal.add(sources.files, own, time.time(), by, confirmed=not confirm))
+        before, self.config = self.config, wanted
+        self.differs = "" if digest(sources.files) == own else f"{sources.files[0].name} as it was is in force"
+        log.info("configuration changes", by=by, keys=[each.key for each in found], confirm=confirm or None)
+        if confirm:
+            self._before, self._until = before, time.monotonic() + confirm
+            self._timer = asyncio.get_running_loop().call_later(confirm, self._expire)
+        if found:
+            self._apply(wanted)
+
+    async def _stored(self, change: Callable[[], object]) -> None:
+        try:
+            await asyncio.to_thread(change)
+        except OSError as error:
+            path = self._journal.path
+            raise Failure(507, f"{path} cannot be written: {error.strerror}; nothing has changed") from error
+
+    def _expire(self) -> None:
+        self._expiry = asyncio.get_running_loop().create_task(self._unconfirmed())
+
+    async def _unconfirmed(self) -> ReloadView:
+        async with self._busy:
+            if self._before is None:
+                return self._view(self.config, self.config, dry=False)
+            return await self._take_back("routerd: it was not confirmed in time")
+
+    async def _take_back(self, by: str) -> ReloadView:
+        """End what waits to be confirmed. Even a disk that is full does not keep it in force."""
+        before = self._before
+        assert before is not None, "the callers have looked"
+        view = self._view(self.config, before, dry=False)
+        try:
+            await asyncio.to_thread(self._journal.drop)
+        except OSError as error:
+            log.error("the journal cannot be written", path=str(self._journal.path), reason=error.strerror)
+        log.warning("configuration is taken back", by=by, keys=[each["key"] for each in view["changes"]])
+        self._settled()
+        self.config = before
+        self._apply(before)
+        return view
+
+    def _settled(self) -> None:
+        self._before = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _entry(self, number: int) -> Entry:
+        entries = self._journal.entries
+        found = self._journal.find(number) if number else entries[-2] if len(entries) > 1 else None
+        if found is None:
+            kept = f"{entries[0].number} to {entries[-1].number}" if entries else "none"
+            raise Failure(404, f"the history has no such configuration (kept: {kept}): routerd history")
+        return found
+
+    # ------------------------------------------------------------------------------------------ showing
+
+    def _view(self, before: Config, after: Config, *, dry: bool, files: Sources | None = None) -> ReloadView:
+        found = changes(before, after)
+        peers = self._router.rib.peers
+        up = [address for address, peer in peers.items() if peer.session is not None]
+        lost = resets(before, after, up)
+        return ReloadView(
+            files=[] if files is None else [each.name for each in files.files],
+            applied=not dry,
+            changes=[_change(each) for each in found],
+            resets=[ResetView(peer=peers[address].name, keys=keys) for address, keys in lost.items()],
+            confirm_seconds=self.unconfirmed,
+        )
+
+
+def _change(change: Change) -> ChangeView:
+    return ChangeView(
+        key=change.key,
+        before=_plain(change.before),
+        after=_plain(change.after),
+        impact=change.cost.impact.words,
+        why=change.cost.why,
+    )
+
+
+def _plain(value: object) -> str:
+    """Return a value as the file has it, more or less; empty for nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return ", ".join(f"{key} = {_plain(each)}" for key, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def _checked(entry: Entry) -> Config:
+    try:
+        return validated(Sources(entry.sources()))
+    except ConfigError as error:
+        raise Failure(422, f"configuration {entry.number} is none of this version:\n{error}") from error
+
+
+def _digest_of(path: Path) -> str:
+    """Return what tells the daemon's own file from another; empty if it cannot be read."""
+    try:
+        return digest(read(path).files)
+    except ConfigError:
+        return ""
+
+
+def _bindable(before: Config, after: Config) -> None:
+    """Make sure that nodes will be able to dial in where they could not before; Failure if not."""
+    was, now = before.router, after.router
+    for address in now.listen:
+        if address in was.listen and was.port == now.port:
+            continue
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        # Where the address alone is another one, the port may be taken by what listens now.
+        port = 0 if was.port == now.port else now.port
+        try:
+            with socket.socket(family) as probe:
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((address, port))
+        except OSError as error:
+            where = f"{address} port {now.port}"
+            raise Failure(409, f"router.listen: nodes cannot dial in at {where}: {error.strerror}") from error
