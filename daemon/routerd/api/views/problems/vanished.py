@@ -39,11 +39,14 @@ def _deserted(router: Router, now: float) -> Iterator[ProblemView]:
         left = peer.session is None and peer.deadline is None and peer.last is not None and peer.last.dynamic
         if left and (found := router.config.range_of(peer.address)) is not None and not found.expected:
             gone.setdefault(found.range, []).append(peer)
-    if not gone:
-        return
-    here = [p for p in router.rib.peers.values() if p.session is not None or p.deadline is not None]
-    inhabited = {found.range for p in here if (found := router.config.range_of(p.address)) is not None}
-    for name in gone.keys() - inhabited:
+    deserted = dict.fromkeys(gone)
+    for peer in router.rib.peers.values():
+        if not deserted:
+            return  # after the first of a thousand nodes, as a rule
+        present = peer.session is not None or peer.deadline is not None
+        if present and (found := router.config.range_of(peer.address)) is not None:
+            deserted.pop(found.range, None)
+    for name in deserted:
         last = max(gone[name], key=lambda peer: peer.since)
         yield ProblemView(
             where=f"range {name}",
