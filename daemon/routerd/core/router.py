@@ -294,7 +294,7 @@ class Router:
 
     def _neighbour(self, gateway: Gateway, now: float, *, alive: bool) -> list[Effect]:
         """A silent node is dead, whatever its session or graceful restart says, until it answers again."""
-        peers = [peer.name for peer in self.rib.peers.values() if gateway in self.rib.gateways_of(peer)]
+        peers = [peer.name for peer in self.rib.leads.peers(gateway)]
         fields: dict[str, str | int | float | bool | None] = {
             "gateway": format_address(gateway.address),
             "interface": self.rib.nexthops.name_of(gateway.ifindex),

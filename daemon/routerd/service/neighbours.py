@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 import structlog
 
-from routerd.api.views import forwarding
 from routerd.config.model import LivenessSection
 from routerd.core.gateway_health import Reason
 from routerd.core.message import Gateway, NeighbourState
@@ -90,7 +89,7 @@ class Neighbours:
     def _follow(self, watched: Iterable[Gateway]) -> None:
         """Make the kernel probe quickly where these gateways are. An interface made anew is another, by its index."""
         families = {(gateway.ifindex, 4 if len(gateway.address) == 4 else 6) for gateway in watched}
-        links = {(forwarding.interface_name(self._router, index), version, index) for index, version in families}
+        links = {(self._router.rib.nexthops.name_of(index), version, index) for index, version in families}
         if links != self._links:
             self._links = links
             self._settings.follow(settings(self._liveness, sorted((name, version) for name, version, _ in links)))

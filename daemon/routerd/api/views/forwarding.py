@@ -8,12 +8,6 @@ from routerd.core.route import LOCAL, Path
 from routerd.core.router import Router
 
 
-def interface_name(router: Router, index: int) -> str:
-    """Return the name of the interface with this index, the index if it has gone."""
-    interface = router.rib.nexthops.interfaces.get(index)
-    return str(index) if interface is None else interface.name
-
-
 def winners(router: Router, decision: Decision) -> tuple[Path, ...]:
     """Return the multipath winners, the best first, less those that are out of the kernel's groups."""
     if not router.fib.groups.down:

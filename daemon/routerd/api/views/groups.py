@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 
 from routerd.api.models import GroupMemberView, GroupView
 from routerd.api.slices import Slices
-from routerd.api.views.forwarding import interface_name
 from routerd.core.fib.model import Group
 from routerd.core.message import Gateway
 from routerd.core.route import format_address
@@ -63,7 +62,7 @@ def members(router: Router, group: Group, counts: Mapping[Gateway, int] = UNREAD
         GroupMemberView(
             nexthop_id=router.fib.groups.nexthops.get(gateway, 0),
             gateway=format_address(gateway.address) if gateway.address else "foreign",
-            interface=interface_name(router, gateway.ifindex),
+            interface=router.rib.nexthops.name_of(gateway.ifindex),
             weight=weight,
             buckets=counts.get(gateway, 0) if counts else None,
             peers=[peer.name for peer in router.rib.leads.peers(gateway)],
