@@ -79,27 +79,37 @@ class Prober:
     def __init__(self) -> None:
         self._requests = Requests()
         self._known: Memo[bytes, Neighbour | None] = Memo(_KNOWN)
-        self._asked: tuple[Sequence[tuple[Gateway, int]], list[tuple[int, bytes]]] = ((), [])
-        """What was probed last time, and the requests for that: mostly it is the same again."""
+        self._said: tuple[frozenset[Gateway], list[bytes]] = (frozenset(), [])
+        self._found: dict[Gateway, Neighbour] = {}
+        """What `look` was asked last time, what the kernel said to it, and what that came to: mostly it is the same
+        again."""
+        self._plan = _Plan([], {}, [], [], [])
+        self._valid: list[tuple[int, bytes]] = []
+        """What was probed last time, and the requests for those that were valid: likewise."""
 
     def close(self) -> None:
         """Close the socket."""
         self._requests.close()
 
-    def look(self, gateways: Collection[Gateway]) -> dict[Gateway, Neighbour]:
+    def look(self, gateways: Collection[Gateway]) -> Mapping[Gateway, Neighbour]:
         """Return the entries of these neighbours: one dump a family. Those without an entry are absent."""
-        found: dict[Gateway, Neighbour] = {}
+        said: list[bytes] = []
         for family, size in ((socket.AF_INET, 4), (socket.AF_INET6, 16)):
             links = {gateway.ifindex for gateway in gateways if len(gateway.address) == size}
             if links:
                 # The kernel filters by one interface: usually the nodes are behind one, and clients behind others.
                 wanted = _U32.pack(links.pop() if len(links) == 1 else 0)
                 body = NDMSG.pack(family, 0, 0, 0, 0) + wire.attribute(_NDA_IFINDEX, wanted)
-                for message in wire.dump(RTM_GETNEIGH, body):
-                    entry = self._parse(*message)
-                    if entry is not None and entry.gateway in gateways:
-                        found[entry.gateway] = entry
-        return found
+                said += [
+                    data[start : end - _AGES_SIZE if data.startswith(_AGES, end - _AGES_SIZE) else end]
+                    for data, start, end in wire.dump(RTM_GETNEIGH, body)
+                ]
+        asked = frozenset(gateways)
+        if (asked, said) != self._said:
+            self._said = asked, said
+            entries = map(self._parse, said)
+            self._found = {each.gateway: each for each in entries if each is not None and each.gateway in asked}
+        return self._found
 
     def probe(self, gateways: Iterable[Gateway], entries: Mapping[Gateway, Neighbour]) -> None:
         """Make the kernel verify that these neighbours answer; what it finds out comes by notification.
@@ -107,22 +117,14 @@ class Prober:
         `entries` is what `look` has just found. An entry that is being probed already goes on being probed. One that
         does not exist, or has failed, is resolved anew; the kernel does so itself for those that it manages.
         """
-        valid: list[tuple[Gateway, int]] = []
-        failed: list[tuple[Gateway, int]] = []
-        absent: list[tuple[Gateway, int]] = []
-        for gateway in gateways:
-            entry = entries.get(gateway)
-            if entry is None:
-                absent.append((gateway, _NTF_USE))
-            elif not entry.valid and not entry.extended:
-                failed.append((gateway, _NTF_USE | entry.flags & NTF_EXT_LEARNED))
-            elif not entry.foreign:
-                valid.append((gateway, entry.flags & _NTF_ROUTER))
-        if valid != self._asked[0]:
-            self._asked = valid, list(self._bursts(valid, wire.NLM_F_REPLACE, NUD_PROBE))
-        gone = self._requests.exchange(self._asked[1])
-        absent += [(valid[number][0], _NTF_USE) for number in gone]
-        self._requests.exchange(self._bursts(failed, wire.NLM_F_REPLACE, 0))
+        asked = list(gateways)
+        if entries is not self._plan.entries or asked != self._plan.asked:
+            self._plan = _plan(asked, entries)
+            self._valid = list(self._bursts(self._plan.valid, wire.NLM_F_REPLACE, NUD_PROBE))
+        plan = self._plan
+        gone = self._requests.exchange(self._valid)
+        absent = plan.absent + [(plan.valid[number][0], _NTF_USE) for number in gone]
+        self._requests.exchange(self._bursts(plan.failed, wire.NLM_F_REPLACE, 0))
         self._requests.exchange(self._bursts(absent, wire.NLM_F_CREATE | wire.NLM_F_EXCL, 0))
 
     def restore(self, made: Neighbour) -> bool:
@@ -143,14 +145,10 @@ class Prober:
         again = _request(RTM_NEWNEIGH, wire.NLM_F_REPLACE, made.gateway, made.state, made.flags, more=made.rest)
         return not self._requests.transmit([again])
 
-    def _parse(self, data: bytes, start: int, end: int) -> Neighbour | None:
+    def _parse(self, said: bytes) -> Neighbour | None:
         """Do as `parse_neighbour`, which a node that answers needs once for each state of its entry."""
-        ages = end - _AGES_SIZE
-        if data[ages : ages + len(_AGES)] != _AGES:
-            return parse_neighbour(data, start, end)
-        said = data[start:ages]
         if said not in self._known:
-            self._known.remember(said, parse_neighbour(data, start, end), 4 * len(said))
+            self._known.remember(said, parse_neighbour(said, 0, len(said)), 4 * len(said))
         return self._known[said]
 
     def _bursts(
@@ -165,6 +163,29 @@ class Prober:
                     for number, (gateway, flags) in enumerate(some)
                 ),
             )
+
+
+class _Plan(NamedTuple):
+    """How neighbours `asked` for are to be probed, by the `entries` that they have; each with its flags."""
+
+    asked: list[Gateway]
+    entries: Mapping[Gateway, Neighbour]
+    valid: list[tuple[Gateway, int]]
+    failed: list[tuple[Gateway, int]]
+    absent: list[tuple[Gateway, int]]
+
+
+def _plan(asked: list[Gateway], entries: Mapping[Gateway, Neighbour]) -> _Plan:
+    plan = _Plan(asked, entries, [], [], [])
+    for gateway in asked:
+        entry = entries.get(gateway)
+        if entry is None:
+            plan.absent.append((gateway, _NTF_USE))
+        elif not entry.valid and not entry.extended:
+            plan.failed.append((gateway, _NTF_USE | entry.flags & NTF_EXT_LEARNED))
+        elif not entry.foreign:
+            plan.valid.append((gateway, entry.flags & _NTF_ROUTER))
+    return plan
 
 
 def _request(
