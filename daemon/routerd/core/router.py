@@ -68,6 +68,9 @@ BURST_PAUSE, BURST_PATIENCE = 0.005, 0.3
 The nodes of an address announce it one after the other: a group that is written once, complete, is writes less."""
 INTRODUCTION_PAUSE = 0.1
 """Seconds without an UPDATE, after which a node that has just come has said what it announces, or at least a part."""
+LINK_LATE = 2.0
+"""Seconds by which the kernel may tell late that a link is down (linkwatch: one, if it has changed lately): silence
+that began shortly before is the link's, and ends with it."""
 DRAIN_INTERVAL = 5.0
 """Seconds, at most, between looks at groups whose drained members keep buckets that may carry no flow."""
 
@@ -93,6 +96,7 @@ class Router:
         self._introduced_at: float | None = None
         self._adoption_ends: float | None = None
         self._drains_at = now
+        self._silent_since: dict[Gateway, float] = {}
         self._leading: dict[Gateway, set[str]] | None = None
         """Who leads to a gateway, while nothing but the end of sessions comes: it may be that of all at once."""
 
@@ -286,6 +290,8 @@ class Router:
         gone = [gateway for gateway in unwanted if gateway.address not in named]
         self.health.forget(gone)
         self.fib.forget(gone)
+        for gateway in gone:
+            self._silent_since.pop(gateway, None)
 
     def _drain(self) -> None:
         """Hold the groups to the operator's drains."""
@@ -304,10 +310,12 @@ class Router:
                 return []
             if not any(p.session is not None and gateway in self.rib.gateways_of(p) for p in self.rib.peers.values()):
                 self.health.add(Reason.RESTARTED, [gateway])
+            del self._silent_since[gateway]
             self.fib.restore(self.health.remove(Reason.SILENT, [gateway]))
             return [*self._plan(now), Event("neighbour answers again", fields)]
         if gateway in self.health.having(Reason.SILENT):
             return []
+        self._silent_since[gateway] = now
         failed = self._fail(Reason.SILENT, [gateway])
         self.fib.settle([gateway])  # nobody waits for it after a restart
         return [*failed, *self._settle(now, quiet=False), Event("neighbour is silent", fields, level="warning")]
@@ -452,6 +460,7 @@ class Router:
             fallen &= self._restarting()  # as long as the ways to them are known
         different, changes = self.rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
         effects = self._fail(Reason.LINK_DOWN, down)
+        self.health.remove(Reason.SILENT, [g for g in down if now - self._silent_since.get(g, NEVER) <= LINK_LATE])
         self.health.add(Reason.RESTARTED, fallen)
         retrying = bool(self.refusals.groups or self.refusals.nexthops)
         self.refusals.groups.clear()
