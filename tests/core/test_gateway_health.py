@@ -16,10 +16,12 @@ from routerd.core.message import (
     Program,
     RouteChange,
     RoutesChanged,
+    SetGroup,
     SetNexthop,
     WriteFailed,
 )
 from routerd.core.route import parse_address, parse_prefix
+from routerd.core.router import LINK_LATE
 from tests.support.core import Simulation, preserving
 
 VIP = "172.16.1.1/32"
@@ -59,12 +61,40 @@ def test_a_flapping_link_does_not_keep_out_a_node_that_has_not_returned_yet() ->
     assert simulation.fib() == {VIP: [A, B]}
 
 
-def test_silence_and_a_lost_link_end_apart() -> None:
+@pytest.mark.parametrize("before", [0.0, 1.0])
+def test_the_silence_before_a_lost_link_ends_with_it(before: float) -> None:
+    """The kernel may tell of a link late, when probes were in vain already. All nodes are back at once then, and not
+    one by one as each is heard again: a group is laid out as it was only if its members come together."""
+    simulation = Simulation()
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, VIP)
+    simulation.settle()
+    group = simulation.group_of(VIP)
+    for gateway in (GATEWAY_A, GATEWAY_B):
+        simulation.take(NeighbourState(gateway, alive=False))
+    simulation.advance(before)
+    link = simulation.kernel.interfaces.pop(2)
+    simulation.dump()
+    assert simulation.fib() == {}
+    simulation.advance(30)
+    simulation.kernel.interfaces[2] = link
+    simulation.forget()
+    simulation.dump()
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A, B]}
+    assert [(len(each.members), each.like) for each in simulation.operations_of(SetGroup)] == [(2, group)]
+    simulation.take(NeighbourState(GATEWAY_A, alive=False))
+    assert simulation.fib() == {VIP: [B]}
+
+
+def test_silence_and_a_link_that_is_lost_later_end_apart() -> None:
     simulation = Simulation()
     simulation.up(A)
     simulation.announce(A, VIP)
     simulation.settle()
     simulation.take(NeighbourState(GATEWAY_A, alive=False))
+    simulation.advance(LINK_LATE + 1)
     link = simulation.kernel.interfaces.pop(2)
     simulation.dump()
     simulation.kernel.interfaces[2] = link

@@ -68,6 +68,9 @@ BURST_PAUSE, BURST_PATIENCE = 0.005, 0.3
 The nodes of an address announce it one after the other: a group that is written once, complete, is writes less."""
 INTRODUCTION_PAUSE = 0.1
 """Seconds without an UPDATE, after which a node that has just come has said what it announces, or at least a part."""
+LINK_LATE = 2.0
+"""Seconds by which the kernel may tell late that a link is down (linkwatch: one, if it has changed lately): silence
+that began shortly before is the link's, and ends with it."""
 DRAIN_INTERVAL = 5.0
 """Seconds, at most, between looks at groups whose drained members keep buckets that may carry no flow."""
 
@@ -305,8 +308,8 @@ class Router:
                 return []
             if not self.rib.leads.speaking([gateway]):
                 self.health.add(Reason.RESTARTED, [gateway])
+            del self._silent_since[gateway]
             self.fib.restore(self.health.remove(Reason.SILENT, [gateway]))
-            self._silent_since.pop(gateway, None)
             return [*self._plan(now), Event("neighbour answers again", fields)]
         if gateway in self.health.having(Reason.SILENT):
             return []
@@ -450,6 +453,7 @@ class Router:
         self.rib.links_changed(dump.interfaces)
         different, changes = self.rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
         effects = self._fail(Reason.LINK_DOWN, down)
+        self.health.remove(Reason.SILENT, [g for g in down if now - self._silent_since.get(g, NEVER) <= LINK_LATE])
         self.health.add(Reason.RESTARTED, fallen)
         retrying = bool(self.refusals.groups or self.refusals.nexthops or self.refusals.deletions)
         self.refusals.groups.clear()

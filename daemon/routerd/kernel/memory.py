@@ -52,6 +52,7 @@ class Memory:
         self._unread: set[int] = set()
         """Groups whose layout is known only as they were made with it."""
         self._lost: set[int] = set()
+        self._lost_before: set[int] = set()
         self._size = 0
 
     def written(self, group: int, members: tuple[Member, ...], *, held: bool = False) -> None:
@@ -123,10 +124,13 @@ class Memory:
 
     def due(self) -> list[int]:
         """Return some of the groups that have changed, those written since they were read first: `look` at them, and
-        `note` what is found."""
+        `note` what is found.
+
+        Those that have lost a member come the time after next: the kernel may tell late that the link is down, and
+        what is to be known then is what was before."""
         self.changed.clear()
-        if self._lost:
-            lost, self._lost = self._lost, set()
+        lost, self._lost_before, self._lost = self._lost_before, self._lost, set()
+        if lost:
             for group, members in self._members.items():
                 if any(member.id in lost for member in members):
                     self._unsettled[group] = None

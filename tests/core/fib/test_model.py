@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from routerd.config.model import FibSection
+from routerd.core.fib.groups import MOST
 from routerd.core.fib.ids import Ids
 from routerd.core.fib.model import Shape, in_order
 from routerd.core.message import Gateway
@@ -45,10 +48,22 @@ def test_a_thousand_groups_stay_within_the_budget() -> None:
     assert sizes[-1] >= 64
 
 
+def test_ten_thousand_groups_exceed_the_budget_by_a_tenth() -> None:
+    """As the documentation has it: docs/failover.md."""
+    shape, used, sizes = Shape(FibSection()), 0, []
+    for _ in range(MOST):
+        sizes.append(shape.buckets(used, 3))
+        used += sizes[-1]
+    counts = Counter(sizes)
+    assert [round(counts[size] / 512) for size in (1024, 512, 256, 128, 64)] == [1, 1, 1, 1, 2]
+    assert counts[16] == pytest.approx(MOST - 3072, abs=10)
+    assert 1.10 < used / FibSection().bucket_budget < 1.11
+
+
 def test_a_small_budget_still_gives_every_group_a_few_buckets_for_each_member() -> None:
     shape = Shape(FibSection(bucket_budget=1024))
-    assert shape.buckets(5000, 3) == 64
-    assert shape.buckets(5000, 60) >= 4 * 60 // 2
+    assert shape.buckets(5000, 3) == 16
+    assert shape.buckets(5000, 60) >= 4 * 60
 
 
 def test_hash_threshold_groups_have_no_buckets() -> None:

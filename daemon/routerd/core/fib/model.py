@@ -32,7 +32,8 @@ def in_order(gateways: Iterable[Gateway]) -> list[Gateway]:
 
 WIDEST = 65535
 """The largest weight of a member; 256 before Linux 6.12."""
-LEAST_BUCKETS = 64
+LEAST_BUCKETS, FEWEST_BUCKETS = 64, 16
+"""Of a group as long as the budget lasts, and afterwards; but four for every member."""
 NEVER = float("-inf")
 
 
@@ -133,12 +134,13 @@ class Shape:
 
         As many as wanted while half of the budget is left, then half as many while a quarter is left, and so on:
         groups get smaller as they get many, so that their memory, and the time that a node's loss takes, stay
-        bounded. But always a few for every member.
+        bounded. But always a few for every member, even when the budget is spent.
         """
         if not self.resilient:
             return 0
         allowed, size = 2 * self._buckets * max(0, self._budget - used) // self._budget, self._buckets
-        least = min(self._buckets, max(LEAST_BUCKETS, 4 * members))
+        few = LEAST_BUCKETS if self.affords(used + LEAST_BUCKETS) else FEWEST_BUCKETS
+        least = min(self._buckets, max(few, 4 * members))
         while size > allowed and size // 2 >= least:
             size //= 2
         return max(size, members)
