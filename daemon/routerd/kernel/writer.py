@@ -168,8 +168,10 @@ class KernelWriter:
         except OSError:
             return group  # it is gone, and is made anew
         self.memory.note({group.id: runs_of(read)})
-        counts = Counter(owner for _, owner, _ in read)
-        return replace(group, members=held(counts, group.members, self._widest))
+        owners = [owner for _, owner, _ in read]
+        return replace(
+            group, members=settled(owners, group.members) or held(Counter(owners), group.members, self._widest)
+        )
 
     def _make(self, operation: SetNexthop | SetGroup, request: bytes) -> list[WriteFailed]:
         with self._compat.off():
