@@ -51,13 +51,8 @@ def test_what_somebody_gave_to_others_is_mended_bucket_by_bucket(
     router: Namespace, writer: KernelWriter, *, hold: bool
 ) -> None:
     before = uneven(writer)
-    router.ip(
-        "nexthop",
-        "replace",
-        "id",
-        "10",
-        *["group", "1", "type", "resilient", "buckets", "128", "idle_timer", "60", "proto", "bgp"],
-    )
+    alone = ("group", "1", "type", "resilient", "buckets", "128", "idle_timer", "60", "proto", "bgp")
+    router.ip("nexthop", "replace", "id", "10", *alone)
     writer.adopt_objects(objects())
     read(writer)
     assert set(owners()) == {0}

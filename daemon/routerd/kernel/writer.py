@@ -142,8 +142,11 @@ class KernelWriter:
             case SetGroup():
                 if foreign := [member.id for member in operation.members if not self.owns(member.id)]:
                     return [WriteFailed(operation, errno.EINVAL, _not_ours(foreign[0]))]
-                if not self._give_back(operation) and operation.like and self._continue(operation):
-                    return []
+                try:
+                    if not self._give_back(operation) and operation.like and self._continue(operation):
+                        return []
+                except InterruptedError as error:
+                    return [WriteFailed(operation, errno.EINTR, str(error))]
                 return self._set_group(self._held(operation) if operation.hold else operation)
 
     def _set_group(self, operation: SetGroup) -> Sequence[WriteFailed | GroupLost]:
@@ -224,9 +227,11 @@ class KernelWriter:
         requests = [messages.set_group(replace(group, members=each), flags) for each in steps(layout, stand_in)]
         every = settled(layout, group.members) or held(Counter(layout), group.members, self._widest)
         requests.append(messages.set_group(replace(group, members=every), flags))
-        refused = self._requests.transmit([*requests, messages.delete_nexthop(stand_in)])
+        refused = self._requests.transmit(requests)
         if refused:
             self._requests.transmit([messages.delete_nexthop(group.id)])
+        self._dismiss(stand_in, group)
+        if refused:
             return False
         return self._continued(group, frozenset(index for index, (_, busy) in enumerate(found) if busy))
 
@@ -255,8 +260,15 @@ class KernelWriter:
             taken = [owner for owner, now in zip(layout, found, strict=True) if now == stand_in]
             busy = Counter(now for now in found if now != stand_in)
             self._replace(group, *steps(taken, stand_in, busy))
-        self._requests.transmit([messages.delete_nexthop(stand_in)])
+        self._dismiss(stand_in, group)
         return True
+
+    def _dismiss(self, stand_in: int, group: SetGroup) -> None:
+        """Delete a stand-in. InterruptedError if somebody has deleted it, perhaps with all that is routerd's: then
+        the group goes, too, and what is known of its layout stays until it can be made again."""
+        if self._requests.transmit([messages.delete_nexthop(stand_in)]):
+            self._requests.transmit([messages.delete_nexthop(group.id)])
+            raise InterruptedError("somebody deletes nexthop objects at the same time")
 
     def _replace(self, group: SetGroup, *steps: Sequence[Member]) -> None:
         requests = [messages.set_group(replace(group, members=tuple(each)), wire.NLM_F_REPLACE) for each in steps]
