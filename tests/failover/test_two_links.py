@@ -68,7 +68,7 @@ def test_flows_of_the_other_link_live_and_silent_ones_of_this_link_too(
     site.wait_for(alone, site.nodes[:2])
     until(lambda: _balanced(site), 20, "balance")
     client.open("busy", vip, 200, pause=(0.1, 0.2))
-    client.open("seldom", vip, 200, pause=(2.0, 2.5))
+    client.open("seldom", vip, 200, pause=(3.0, 3.5))
     client.open("alone", alone, 100)
     until(lambda: _balanced(site) or _uneven(site, vip) or _uneven(site, alone), 20, "balance")
     time.sleep(2 * MEMORY_INTERVAL)  # what the daemon has not read it cannot remember

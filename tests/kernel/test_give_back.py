@@ -44,3 +44,17 @@ def test_what_somebody_deleted_is_mended_bucket_by_bucket(
     assert writer.write([*nexthops()[:2], replace(GROUP, like=10, known=True, hold=hold)]) == []
     assert owners() == before
     assert [entry["id"] for entry in router.ip_json("nexthop", "show")] == [1, 2, 3, 10]
+
+
+@pytest.mark.parametrize("hold", [False, True])
+def test_what_somebody_gave_to_others_is_mended_bucket_by_bucket(
+    router: Namespace, writer: KernelWriter, *, hold: bool
+) -> None:
+    before = uneven(writer)
+    alone = ("group", "1", "type", "resilient", "buckets", "128", "idle_timer", "60", "proto", "bgp")
+    router.ip("nexthop", "replace", "id", "10", *alone)
+    writer.adopt_objects(objects())
+    read(writer)
+    assert set(owners()) == {0}
+    assert writer.write([replace(GROUP, like=10, known=True, hold=hold)]) == []
+    assert owners() == before

@@ -157,14 +157,19 @@ class KernelWriter:
             if foreign := [member.id for member in group.members if not self.owns(member.id)]:
                 told.append(WriteFailed(group, errno.EINVAL, _not_ours(foreign[0])))
                 continue
-            given = not afresh and self._give_back(group)
+            order: tuple[Member, ...] = ()
+            try:
+                if group.like and not afresh and not self._give_back(group):
+                    order = self._order(group)
+                    if not order and self._continue(group):
+                        continue
+            except InterruptedError as error:
+                told.append(WriteFailed(group, errno.EINTR, str(error)))
+                continue
             weighed, flags = self._held(group) if group.hold else group, self._flags(group)
-            if group.like and not afresh and not given:
-                if order := self._order(group):
-                    weighed, flags = replace(group, members=order), CREATE
-                    remade.add(group.id)
-                elif self._continue(group):
-                    continue
+            if order:
+                weighed, flags = replace(group, members=order), CREATE
+                remade.add(group.id)
             sent.append(weighed)
             if not self.wide_weights:
                 weighed = replace(weighed, members=messages.narrow(weighed.members))
@@ -227,8 +232,8 @@ class KernelWriter:
         except OSError:
             return group  # it is gone, and is made anew
         self.memory.note({group.id: runs_of(read)})
-        counts = Counter(read)
-        return replace(group, members=held(counts, group.members, self._widest))
+        every = settled(read, group.members) or held(Counter(read), group.members, self._widest)
+        return replace(group, members=every)
 
     def _order(self, group: SetGroup) -> tuple[Member, ...]:
         """Return the members of a group in the order in which one message makes it as it was; empty if there is none,
@@ -266,9 +271,11 @@ class KernelWriter:
         requests = [messages.set_group(replace(group, members=each), flags) for each in steps(layout, stand_in)]
         every = settled(layout, group.members) or held(Counter(layout), group.members, self._widest)
         requests.append(messages.set_group(replace(group, members=every), flags))
-        refused = self._requests.transmit([*requests, messages.delete_nexthop(stand_in)])
+        refused = self._requests.transmit(requests)
         if refused:
             self._requests.transmit([messages.delete_nexthop(group.id)])
+        self._dismiss(stand_in, group)
+        if refused:
             return False
         return self._continued(group, frozenset(index for index, (_, busy) in enumerate(found) if busy))
 
@@ -297,8 +304,15 @@ class KernelWriter:
             taken = [owner for owner, now in zip(layout, found, strict=True) if now == stand_in]
             busy = Counter(now for now in found if now != stand_in)
             self._replace(group, *steps(taken, stand_in, busy))
-        self._requests.transmit([messages.delete_nexthop(stand_in)])
+        self._dismiss(stand_in, group)
         return True
+
+    def _dismiss(self, stand_in: int, group: SetGroup) -> None:
+        """Delete a stand-in. InterruptedError if somebody has deleted it, perhaps with all that is routerd's: then
+        the group goes, too, and what is known of its layout stays until it can be made again."""
+        if self._requests.transmit([messages.delete_nexthop(stand_in)]):
+            self._requests.transmit([messages.delete_nexthop(group.id)])
+            raise InterruptedError("somebody deletes nexthop objects at the same time")
 
     def _replace(self, group: SetGroup, *steps: Sequence[Member]) -> None:
         requests = [messages.set_group(replace(group, members=tuple(each)), wire.NLM_F_REPLACE) for each in steps]
