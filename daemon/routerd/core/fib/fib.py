@@ -224,16 +224,10 @@ class Fib:
     # ------------------------------------------------------------------------------------------ failover, drain
 
     def fail(self, gateways: Iterable[Gateway]) -> list[Operation]:
-        """These gateways are dead: one operation each takes them out of every group, however many prefixes.
-
-        Groups that lose all of their legs go first, at once: leg by leg, flows would be sent to the wrong nodes.
-        """
+        """These gateways are dead: one operation each takes them out of every group, however many prefixes."""
         dead = in_order(set(gateways) - self.groups.down)
         self.groups.down.update(dead)
-        operations = self.groups.abandon(dead)
-        for gateway in dead:
-            operations += self.groups.lose(gateway)
-        return operations
+        return self.groups.lose(dead)
 
     def restore(self, gateways: Iterable[Gateway]) -> None:
         """These gateways are back: they are to join the groups that want them."""

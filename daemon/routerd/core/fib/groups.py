@@ -212,24 +212,19 @@ class Groups:
 
     # ------------------------------------------------------------------------------------------ what happens to them
 
-    def abandon(self, gateways: Collection[Gateway]) -> list[Operation]:
-        """Delete the groups that have several legs and lose all of them with these gateways."""
+    def lose(self, gateways: Collection[Gateway]) -> list[Operation]:
+        """Delete the nexthop objects of gateways: the kernel takes them out of every group. Groups that lose several
+        legs, and have no other, go first, at once: leg by leg, flows would be sent to the wrong nodes."""
         lost = set(gateways)
         groups = dict.fromkeys(group for gateway in gateways for group in self.having(gateway))
-        return [
-            DeleteNexthop(group.id, returns=True)
-            for group in groups
-            if len(group.legs) > 1 and group.legs.keys() <= lost
-        ]
-
-    def lose(self, gateway: Gateway) -> list[Operation]:
-        """Delete the nexthop object of a gateway: the kernel takes it out of every group."""
-        id = self.nexthops.pop(gateway, None)
-        if id is None:
-            return []
-        self.ids.free(id)
-        self._strip(gateway)
-        return [DeleteNexthop(id)]
+        whole = [group for group in groups if len(group.legs) > 1 and group.legs.keys() <= lost]
+        operations: list[Operation] = [DeleteNexthop(group.id, returns=True) for group in whole]
+        for gateway in gateways:
+            if (id := self.nexthops.pop(gateway, None)) is not None:
+                self.ids.free(id)
+                self._strip(gateway)
+                operations.append(DeleteNexthop(id))
+        return operations
 
     def _strip(self, gateway: Gateway) -> list[Group]:
         stripped = [group for group in self.having(gateway) if group.legs.pop(gateway, None) is not None]
