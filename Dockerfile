@@ -43,4 +43,4 @@ HEALTHCHECK --interval=30s --timeout=12s --start-period=20s \
 
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["routerd"]
-CMD ["run", "--config", "/etc/routerd/routerd.toml"]
+CMD ["run", "--config", "/etc/routerd/routerd.toml", "--journal", "/var/lib/routerd/journal.json"]

@@ -121,16 +121,6 @@ def test_the_lock_is_the_namespaces_and_dies_with_its_holder(network: Network) -
         pass
 
 
-async def test_sighup_is_ignored_and_told(network: Network, daemon: Routerd, clients: list[Client]) -> None:
-    before = await with_a_route(network, clients)
-    daemon.signal(signal.SIGHUP)
-    await becomes(lambda: "SIGHUP ignored" in daemon.log.read_text())
-    assert "restart" in daemon.log.read_text()
-    assert daemon.running
-    assert network.kernel() == before
-    assert daemon.peer(0)["state"] == "established"
-
-
 async def test_sighup_during_the_start_does_not_end_it(network: Network, tmp_path: Path) -> None:
     """It comes while the configuration is read, which is a pipe here."""
     daemon = Routerd(network.router, tmp_path, CONFIG)

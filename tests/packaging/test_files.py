@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from routerd.config import model
+from routerd.config.impact import costs
 from routerd.config.load import load, parse
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +65,21 @@ def test_comments_show_the_defaults() -> None:
     assert parse(opened).model_copy(update={"fib": model.FibSection()}) == load(EXAMPLE).model_copy(
         update={"fib": model.FibSection()}
     )
+
+
+def _impacts() -> str:
+    """Return the table of what a change of each key does, without the keys of which there is nothing to say."""
+    rows = ["| key | a change | |", "|---|---|---|"]
+    for header, described in SECTIONS.items():
+        section = header.strip("[]").replace("nodes", "NAME")
+        rows += [f"| `{section}.{key}` | {c.impact.words} | {c.why} |" for key, c in costs(described) if c.why]
+    return "\n".join(rows)
+
+
+def test_the_documents_say_what_a_change_of_each_key_does() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    mark = "<!-- impact: made of the models, tests/packaging/test_files.py -->\n"
+    assert page.partition(mark)[2].strip() == _impacts(), f"write after the mark:\n{_impacts()}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -60,12 +60,10 @@ def test_unit_is_confined(runnable: Path) -> None:
 
 
 def test_commands_exist(service: configparser.SectionProxy) -> None:
-    program, *arguments = service["ExecStartPre"].split()
-    assert program == "/opt/routerd/bin/routerd"
-    assert arguments == ["check", "/etc/routerd/routerd.toml"]
-    assert service["ExecStart"] == f"{program} run --config /etc/routerd/routerd.toml"
-    assert (f"ExecReload={service['ExecStartPre']}\nExecReload=/bin/kill -HUP $MAINPID\n") in UNIT.read_text()
-    assert Path("/bin/kill").exists()
+    program = "/opt/routerd/bin/routerd"
+    journal = f"/var/lib/{service['StateDirectory']}/journal.json"
+    assert service["ExecStart"] == f"{program} run --config /etc/routerd/routerd.toml --journal {journal}"
+    assert service["ExecReload"] == f"{program} reload"
     check(ROOT / "config" / "routerd.toml")
 
 

@@ -32,7 +32,7 @@ def start(
 
     One daemon runs in a network namespace: another one fails, before it writes anything.
     """
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which would end it, and means something else to most daemons
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which would end it, until it can be heeded
     if log_level not in log.LEVELS or log_format not in log.FORMATS:
         return refuse(f"--log-level is one of {', '.join(log.LEVELS)}, --log-format one of {', '.join(log.FORMATS)}")
     log.configure(log_level, log_format)
