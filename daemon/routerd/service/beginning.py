@@ -11,7 +11,7 @@ import structlog
 from routerd.config.load import validated
 from routerd.config.model import Config
 from routerd.config.source import ConfigError, Sources, read
-from routerd.service.journal import Entry, Journal, digest
+from routerd.service.journal import Entry, Files, Journal
 
 log = structlog.get_logger()
 
@@ -33,21 +33,20 @@ def begin(path: Path, journal: Journal) -> Beginning:
     kept = journal.running
     try:
         sources = read(path)
-        own, config = digest(sources.files), validated(sources)
+        config = validated(sources)
     except ConfigError as error:
         if kept is None:
             raise
         differs = f"{path} cannot be used, and what was confirmed last goes on: {error.problems[0]}"
         return _kept(kept, journal, differs, error)
-    if kept is not None and own == journal.own:
-        said = tuple((each.name, each.text) for each in sources.files)
-        if kept.files == said:
+    if kept is not None and sources.files == journal.own:
+        if kept.files == sources.files:
             return Beginning(config, "")
         try:
             return _kept(kept, journal, f"configuration {kept.number} runs, not {path}: {_why(journal, kept)}", None)
         except ConfigError as error:
             log.warning("what was confirmed last is none of this version", number=kept.number, reason=str(error))
-    _note(journal, sources, own)
+    _note(journal, sources.files)
     return Beginning(config, "")
 
 
@@ -71,8 +70,8 @@ def _kept(entry: Entry, journal: Journal, differs: str, error: ConfigError | Non
     return Beginning(config, differs)
 
 
-def _note(journal: Journal, sources: Sources, own: str) -> None:
+def _note(journal: Journal, files: Files) -> None:
     try:
-        journal.add(sources.files, own, time.time(), "the start", confirmed=True)
+        journal.add(files, files, time.time(), "the start", confirmed=True)
     except OSError as error:
         log.error("the journal cannot be written", path=str(journal.path), reason=error.strerror)
