@@ -38,7 +38,6 @@ def start(
     log.configure(log_level, log_format)
     # The tables hold few objects that could be garbage, but many to look at: a full collection takes 0.1 s at
     # 500,000 prefixes, and the default looks often.
-    gc.collect()
     gc.set_threshold(100_000, 50, 1000)
     try:
         with WriterLock():
