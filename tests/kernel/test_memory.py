@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -134,3 +135,23 @@ def test_a_group_that_is_deleted_while_it_is_read_is_not_remembered(router: Name
     writer.write([DeleteNexthop(10)])
     writer.memory.note(found)
     assert writer.memory.recall(10, GROUP.members) == []
+
+
+def test_what_is_deleted_bit_by_bit_again_and_again_comes_back_as_it_was(
+    router: Namespace, writer: KernelWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read whenever something has happened to it: between those readings it was whole, and none of them saw
+    that."""
+    before, now = uneven(writer), 1000.0
+    monkeypatch.setattr(memory, "time", SimpleNamespace(monotonic=lambda: now))
+    for _ in range(4):
+        router.ip("nexthop", "del", "id", "1")
+        writer.adopt_objects(objects())
+        read(writer)
+        read(writer)
+        for gone in ("2", "3"):
+            router.ip("nexthop", "del", "id", gone)
+        writer.adopt_objects(objects())
+        assert writer.write([*nexthops(), replace(GROUP, like=10, known=True, hold=True)]) == []
+        assert owners() == before
+        now += memory.AT_ONCE_LOST / 2

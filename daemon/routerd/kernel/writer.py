@@ -35,7 +35,7 @@ from routerd.kernel import batch, lookup, messages, wire
 from routerd.kernel.buckets import Buckets
 from routerd.kernel.compat import CompatMode
 from routerd.kernel.layout import at_once, held, lay_out, made, settled, steps
-from routerd.kernel.memory import KEPT, Memory, runs_of
+from routerd.kernel.memory import KEPT, Memory, Runs, runs_of
 from routerd.kernel.owned import OwnedRoutes
 from routerd.kernel.requests import Refusals, Requests
 from routerd.kernel.runs import Run, runs
@@ -181,7 +181,7 @@ class KernelWriter:
                 if index in refused:
                     told += self._set_groups([group], afresh=True)
                 else:
-                    self._continued(group, range(group.buckets))
+                    self._continued(group, made(group.buckets, sent[index].members), range(group.buckets))
             elif index not in refused:
                 self._made(group)
                 if group.known and not there:
@@ -277,7 +277,8 @@ class KernelWriter:
         self._dismiss(stand_in, group)
         if refused:
             return False
-        return self._continued(group, frozenset(index for index, (_, busy) in enumerate(found) if busy))
+        inherited = frozenset(index for index, (_, busy) in enumerate(found) if busy)
+        return self._continued(group, runs_of(layout), inherited)
 
     def _give_back(self, group: SetGroup) -> bool:
         """Let members that were lost, and are back, have those of their buckets again that nobody has used since.
@@ -319,10 +320,11 @@ class KernelWriter:
         with self._compat.off():
             self._requests.transmit(requests)
 
-    def _continued(self, group: SetGroup, busy: Collection[int]) -> bool:
+    def _continued(self, group: SetGroup, layout: Runs, busy: Collection[int]) -> bool:
         self._nexthops.add(group.id)
         self.buckets.made(group.id, busy)
         self.memory.written(group.id, group.members)
+        self.memory.made(group.id, layout)
         return True
 
     def _flags(self, operation: SetNexthop | SetGroup) -> int:
