@@ -181,7 +181,7 @@ class KernelWriter:
                 if index in refused:
                     told += self._set_groups([group], afresh=True)
                 else:
-                    self._continued(group, made(group.buckets, sent[index].members), range(group.buckets))
+                    self._continued(group, made(group.buckets, group.members), range(group.buckets))
             elif index not in refused:
                 self._made(group)
                 if group.known and not there:
@@ -288,12 +288,13 @@ class KernelWriter:
         joined = self.memory.joined(group.id, group.members)
         if joined and not self.memory.remembers(group.id, joined):
             return True
-        runs = self.memory.recall(group.id, group.members, KEPT)
-        past = [owner for owner, length in runs for _ in range(length)]
         try:
             here = set(lookup.owners(group.id))
         except OSError:
             return False  # it is gone
+        back = [member for member in group.members if member.id not in here]
+        runs = self.memory.recall(group.id, group.members, KEPT, back=back)
+        past = [owner for owner, length in runs for _ in range(length)]
         heavy = min(self._widest, 2 * group.buckets * len(here))
         stand_in = self._spare.make(self._gateways[group.members[0].id]) if len(past) == group.buckets else None
         if stand_in is None:
