@@ -13,11 +13,12 @@ import contextlib
 import time
 from array import array
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Set
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from itertools import chain, groupby, islice
 
 from routerd.core.message import Gateway, Member
 from routerd.kernel import lookup
+from routerd.kernel.layout import made
 
 AT_ONCE = 128
 """Groups that are read at a time: each takes a third of a millisecond."""
@@ -155,7 +156,8 @@ class Memory:
             if members is None:
                 continue
             self._unread.discard(group)
-            if self._note(group, runs) and not _is_settled(runs, members):
+            left = [member for member in members if member.id in self._gateways]
+            if self._note(group, runs) and not _is_settled(runs, left):
                 self._unsettled[group] = None
 
     def _note(self, group: int, runs: Runs) -> bool:
@@ -209,9 +211,9 @@ def look(groups: Iterable[int]) -> dict[int, Runs]:
     return found
 
 
-def _is_settled(runs: Runs, members: tuple[Member, ...]) -> bool:
-    counts, total = Counter[int](), sum(member.weight for member in members)
+def _is_settled(runs: Runs, members: Sequence[Member]) -> bool:
+    """Tell whether every member has as many buckets as the kernel wants it to have, to the last one."""
+    counts = Counter[int]()
     for owner, length in runs:
         counts[owner] += length
-    buckets = counts.total()
-    return all(abs(counts[member.id] - buckets * member.weight / total) <= 1 for member in members)
+    return bool(members) and counts == Counter(dict(made(counts.total(), members)))

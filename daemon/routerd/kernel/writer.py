@@ -170,9 +170,9 @@ class KernelWriter:
             if order:
                 weighed, flags = replace(group, members=order), CREATE
                 remade.add(group.id)
-            sent.append(weighed)
             if not self.wide_weights:
                 weighed = replace(weighed, members=messages.narrow(weighed.members))
+            sent.append(weighed)
             requests.append(messages.set_group(weighed, flags))
         refused = self._transmit(requests)
         for index, group in enumerate(sent):
@@ -278,7 +278,7 @@ class KernelWriter:
         if refused:
             return False
         inherited = frozenset(index for index, (_, busy) in enumerate(found) if busy)
-        return self._continued(group, runs_of(layout), inherited)
+        return self._continued(replace(group, members=every), runs_of(layout), inherited)
 
     def _give_back(self, group: SetGroup) -> bool:
         """Let members that were lost, and are back, have those of their buckets again that nobody has used since.
