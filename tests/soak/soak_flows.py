@@ -156,12 +156,21 @@ class Story:
         options = {}
         if self.graceful[node]:
             options = {"graceful": bgp.Graceful(time=60, restarting=restarting, families=GRACEFUL.families)}
-        node.dial(**options)
+        until(lambda: self.connects(node, **options), 10, f"{node} dials in")
         for vip in sorted(self.said[node], key=lambda _: self.chance.random()):
             leaving = vip in self.leaving[node]
             node.announce(vip, community=GRACEFUL_SHUTDOWN if leaving else None)
         node.end_of_rib()
         self.away.discard(node)
+
+    @staticmethod
+    def connects(node: Node, **options: bgp.Graceful) -> str:
+        """Dial in; while the router has no speaker nobody listens."""
+        try:
+            node.dial(**options)
+        except ConnectionRefusedError as error:
+            return str(error)
+        return ""
 
     def restart(self) -> None:
         if nodes := self.present(graceful=True):
