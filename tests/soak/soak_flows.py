@@ -30,9 +30,13 @@ SEED = int(os.environ.get("SOAK_SEED", "1"))
 SECONDS = float(os.environ.get("SOAK_SECONDS", "300"))
 ONLY = os.environ.get("SOAK_ONLY", "").split(",") if os.environ.get("SOAK_ONLY") else []
 FIB = os.environ.get("SOAK_FIB", "")
+TABLE = int(os.environ.get("SOAK_TABLE", "0"))
+"""Prefixes of each family that every node announces along with its VIPs: from 513 on they share a group."""
+PLACES = int(os.environ.get("SOAK_PLACES", "64"))
 IDLE = 3.0
 EACH = 12
 """Flows that are opened at a time to each address."""
+CROWD = [*(f"172.20.{i // 250}.{i % 250}" for i in range(TABLE)), *(f"fd00:ac10::3:{i:x}" for i in range(TABLE))]
 GRACEFUL = bgp.Graceful(time=60, families={bgp.IPV4: True, bgp.IPV6: True})
 
 
@@ -49,6 +53,7 @@ class Story:
         self.away: set[Node] = set()
         self.drained: set[Node] = set()
         self.open: dict[str, tuple[str, set[str]]] = {}
+        self.meddled: Counter[str] = Counter()
         self.count: Counter[str] = Counter()
         self.past: list[str] = []
         self.labels = 0
@@ -88,6 +93,9 @@ class Story:
         for label, (_, doomed) in list(self.open.items()):
             report = (self.client.settle if wait else self.client.report)(label)
             wrong = {node: count for node, count in report.broken.items() if node not in doomed}
+            # While somebody deletes object by object, packets that pass go to the wrong nodes.
+            if sum(wrong.values()) <= self.meddled.get(label, 0):
+                continue
             assert not wrong, f"{label}: {wrong} broken, doomed {doomed}: {report}\n" + "\n".join(self.past[-25:])
 
     # ------------------------------------------------------------------------------------------ what should be
@@ -102,7 +110,7 @@ class Story:
     def differs(self) -> str:
         for vip in VIPS:
             found, wanted = self.site.next_hops(vip), {node.name for node in self.members(vip)}
-            if found != wanted:
+            if not found <= wanted or len(found) != min(PLACES, len(wanted)):
                 return f"{vip}: {sorted(found)} instead of {sorted(wanted)}"
         return ""
 
@@ -157,7 +165,11 @@ class Story:
         if self.graceful[node]:
             options = {"graceful": bgp.Graceful(time=60, restarting=restarting, families=GRACEFUL.families)}
         until(lambda: self.connects(node, **options), 10, f"{node} dials in")
-        for vip in sorted(self.said[node], key=lambda _: self.chance.random()):
+        rest = self.said[node]
+        if CROWD:
+            rest = self.leaving[node]
+            node.announce(*sorted(self.said[node] - rest), *CROWD)
+        for vip in sorted(rest, key=lambda _: self.chance.random()):
             leaving = vip in self.leaving[node]
             node.announce(vip, community=GRACEFUL_SHUTDOWN if leaving else None)
         node.end_of_rib()
@@ -178,7 +190,7 @@ class Story:
             self.note(f"graceful restart {node}")
             node.close()
             time.sleep(self.chance.uniform(0, 1))
-            self.dial(node, restarting=True)
+            self.dial(node, restarting=self.chance.random() < 0.5)
 
     def die(self) -> None:
         if len(nodes := self.present()) > 2:
@@ -215,7 +227,7 @@ class Story:
     def redial(self) -> None:
         for node in self.chance.sample(self.site.nodes, NODES):
             if node not in self.away and node not in self.silent:
-                self.dial(node, restarting=True)
+                self.dial(node, restarting=self.chance.random() < 0.5)
                 time.sleep(self.chance.uniform(0, 0.3))
 
     def kill(self) -> None:
@@ -242,6 +254,8 @@ class Story:
 
     def flush(self) -> None:
         self.note("ip nexthop flush")
+        for label in self.open:
+            self.meddled[label] += 2
         self.site.router.attempt("ip", "nexthop", "flush")
 
     def delete(self) -> None:
@@ -320,6 +334,8 @@ class Story:
         until(self.truthful, 10, "what routerd tells")
 
     def uneven(self) -> str:
+        if PLACES < NODES:
+            return ""
         for vip in VIPS:
             if not (members := self.members(vip)):
                 continue
@@ -339,7 +355,7 @@ class Story:
         if kernel != groups.keys():
             return f"groups: kernel {sorted(kernel)}, routerd {sorted(groups)}"
         routes = sum(bool(self.members(vip)) for vip in VIPS)
-        if len(kernel) != routes:
+        if not CROWD and len(kernel) != routes:
             return f"{len(kernel)} groups for {routes} prefixes"
         singles = {id_ for id_ in found if id_ not in kernel}
         wanted = {m["nexthop_id"] for group in groups.values() for m in group["members"]}
@@ -391,7 +407,7 @@ def client(built: Site) -> Iterator[flows.Flows]:
 def test_no_flow_breaks(built: Site, client: flows.Flows) -> None:
     story = Story(built, client, SEED)
     for node in built.nodes:
-        story.said[node] = set(story.chance.sample(VIPS, 5))
+        story.said[node] = set(VIPS if CROWD else story.chance.sample(VIPS, 5))
         story.dial(node)
     end, rounds = time.monotonic() + SECONDS, 0
     try:
