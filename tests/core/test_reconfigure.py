@@ -229,3 +229,18 @@ def test_groups_of_another_type(first: str) -> None:
         simulation.advance(300)
         assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
         assert {bool(each.buckets) for each in simulation.kernel.groups.values()} == {kind == "resilient"}
+
+
+def test_a_group_that_was_lost_does_not_come_back_as_one_of_another_type(simulation: Simulation) -> None:
+    """Both nodes were lost, and so were the groups; other groups are wanted since."""
+    for node in (A, B):
+        simulation.down(node)
+    simulation.settle()
+    assert simulation.fib() == {}
+    reconfigure(simulation, changed(simulation, "fib", groups="hash-threshold"))
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, VIP, OTHER)
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+    assert {group.buckets for group in simulation.kernel.groups.values()} == {0}

@@ -266,9 +266,10 @@ class Rib:
         self._deferred.pop(peer.address, None)
 
     def await_peer(self, address: str, now: float) -> None:
-        """A node that was there before the router's restart has not returned yet: show it."""
+        """A node that was there before the router's restart has not returned yet: show it, and keep its place."""
         peer = self._peer(address, now)
         if peer is not None and not peer.sessions:
+            peer.place = now
             peer.reason = "has not returned since routerd started"
 
     @property
@@ -408,8 +409,8 @@ class Rib:
             if peer.adj_rib_in.rejected.beyond and not full:
                 self.effects.append(Event("more is rejected than is kept", {"peer": peer.name}, level="warning"))
         if accepted:
-            if path not in self.loc_rib.users and path.since < now:
-                path, _ = peer.remember(path.attributes, verdict, now)  # it was gone: now it is a new one
+            if path not in self.loc_rib.users and path.since != (since := peer.placed(path, accepted, now)):
+                path, _ = peer.remember(path.attributes, verdict, since)
             peer.adj_rib_in.accept(path, accepted)
             changes += self.loc_rib.announce(path, accepted)
         return changes
