@@ -274,3 +274,19 @@ def test_a_silence_that_is_over_is_not_told() -> None:
         simulation.take(NeighbourState(GATEWAY_A, alive))
     simulation.down(A)
     assert simulation.router.rib.peers[A].reason == "connection lost"
+
+
+def test_a_silence_that_ended_with_a_lost_link_is_not_told() -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    simulation.announce(A, VIP)
+    simulation.settle()
+    simulation.take(NeighbourState(GATEWAY_A, alive=False))
+    link = simulation.kernel.interfaces.pop(2)
+    simulation.dump()
+    simulation.kernel.interfaces[2] = link
+    simulation.dump()
+    simulation.settle()
+    simulation.advance(3600)
+    simulation.down(A)
+    assert simulation.router.rib.peers[A].reason == "connection lost"
