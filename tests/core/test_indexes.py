@@ -13,8 +13,19 @@ from dataclasses import replace
 import pytest
 
 from routerd.core.gateway_health import Reason
-from routerd.core.message import Drain, Gateway, NeighbourState, Notification, Reconfigure, Settle, SpeakerUp, Work
+from routerd.core.message import (
+    Drain,
+    Gateway,
+    NeighbourState,
+    Notification,
+    Reconfigure,
+    SetNexthop,
+    Settle,
+    SpeakerUp,
+    Work,
+)
 from routerd.core.rib.leads import Leads
+from routerd.core.route import parse_address
 from routerd.core.router import Router
 from tests.support.core import Simulation, preserving
 
@@ -30,7 +41,7 @@ def check_groups(router: Router) -> None:
         for gateway in {*group.members, *group.legs}:
             by_gateway.setdefault(gateway, set()).add(group.id)
     assert {gateway: {group.id for group in some} for gateway, some in groups._by_gateway.items()} == by_gateway
-    shared = {(group.wanted, group.id) for group in groups if group.shared}
+    shared = {(group.wanted, group.id) for group in groups if group.shared and group.adapted}
     assert {(wanted, group.id) for wanted, some in groups._by_wanted.items() for group in some} == shared
     assert groups.buckets == sum(group.buckets for group in groups)
     assert groups.ids._taken == groups.by_id.keys() | set(groups.nexthops.values())
@@ -83,11 +94,10 @@ class Chance:
 
     def step(self) -> None:
         """Do something."""
-        self.random.choice(
-            [self.up, self.up, self.announce, self.announce, self.announce, self.withdraw, self.down, self.down]
-            + [self.end_of_rib, self.silence, self.link, self.drain, self.speaker, self.wait, self.delete, self.work]
-            + [self.reload, self.write]
-        )()
+        often = (self.up, self.announce, self.down)
+        seldom = (self.announce, self.withdraw, self.end_of_rib, self.silence, self.link, self.drain, self.speaker)
+        others = (self.wait, self.delete, self.make, self.work, self.reload, self.write, self.restart)
+        self.random.choice((*often, *often, *seldom, *others))()
 
     def _node(self, *, up: bool) -> str | None:
         found = [node for node in NODES if (node in self.simulation.sessions) is up]
@@ -153,6 +163,19 @@ class Chance:
             kernel.delete(self.random.choice(ids))
             if self.random.random() < 0.8:
                 self.simulation.dump()
+
+    def make(self) -> None:
+        """Somebody makes an object with routerd's marks."""
+        kernel = self.simulation.kernel
+        id = max([*kernel.nexthops, *kernel.groups], default=0) + self.random.randint(1, 3)
+        gateway = Gateway(parse_address(self.random.choice(NODES[:3])), 2)
+        if kernel.interfaces[2].up:
+            kernel.write([SetNexthop(id, gateway)])
+            self.simulation.dump()
+
+    def restart(self) -> None:
+        if self.random.random() < 0.3:
+            self.simulation.restart()
 
     def work(self) -> None:
         self.simulation.take(self.random.choice([Work(), Settle(), Settle(quiet=False)]))

@@ -92,6 +92,7 @@ class Fib:
 
         Prefixes that share a group with others wait for these.
         """
+        self._lost.forget(now)
         operations: list[Operation] = []
         deleted: list[Prefix] = []
         touched: dict[Group, None] = {}
@@ -124,7 +125,6 @@ class Fib:
                 deleted += self._release(group, now)
         if deleted:
             operations.append(DeleteRoutes(tuple(deleted)))
-        self._lost.forget(now)
         return [*operations, *self.rewrite(now)]
 
     def part(self, now: float) -> list[Operation]:
@@ -173,7 +173,7 @@ class Fib:
         for group, some in lost.items():
             if self.groups.revive(group, wanted):
                 operations += self.groups.write(group, now)
-            if group.wanted == wanted and group.id in self.groups.by_id:
+            if group.wanted == wanted and self.groups.by_id.get(group.id) is group:
                 operations += self._join(some, group)
                 forget(rest, some)
         if rest:
@@ -217,9 +217,15 @@ class Fib:
             group.adapted = shape.fits(group.buckets)
             if not group.adapted:
                 self.groups.unshare(group)
-            elif timers:
+                continue
+            if group.shared:
+                self.groups.share(group)  # its type may be the wanted one again
+            if timers:
                 self.groups.changed[group] = True
-        return before.resilient != shape.resilient
+        if before.resilient == shape.resilient:
+            return False
+        self._lost = Lost()  # of the other type, too
+        return True
 
     # ------------------------------------------------------------------------------------------ failover, drain
 
@@ -354,7 +360,7 @@ class Fib:
             self._take(prefix, group)
             if group.legs:
                 installed.append(prefix)
-            elif group.written and group.buckets:
+            elif group.written and group.buckets and group.adapted:
                 self._lost.note(prefix, group, now)
         return installed
 
