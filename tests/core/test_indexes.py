@@ -191,7 +191,10 @@ class Chance:
                 "max_paths": self.random.choice([1, 2, 64]),
             }
         )
-        self.simulation.take(Reconfigure(router.config.model_copy(update={"fib": fib})))
+        nodes = router.config.peer_groups["nodes"]
+        nodes = nodes.model_copy(update={"hold_time": self.random.choice([9, 9, 9, 12])})  # sessions are reset
+        update = {"fib": fib, "peer_groups": {"nodes": nodes}}
+        self.simulation.take(Reconfigure(router.config.model_copy(update=update)))
 
 
 @pytest.mark.parametrize("seed", range(12))
