@@ -243,7 +243,10 @@ def test_a_nexthop_goes_with_its_last_group_even_if_that_gets_another_id() -> No
     fib = filled(P)
     fib.groups.change(fib.routes[P], Wanted((A,)), shared=False)
     operations = fib.renumber(1, 0.0)
-    assert DeleteNexthop(3) in operations
+    other = fib.routes[P].id
+    assert other != 1
+    assert operations[-1] == DeleteNexthop(3)
+    assert SetRoutes(other, (P,)) in operations
     assert not fib.groups.having(B)
 
 

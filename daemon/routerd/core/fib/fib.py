@@ -350,7 +350,7 @@ class Fib:
         self.routes.update(zip(prefixes, repeat(group)))
         group.prefixes.update(dict.fromkeys(prefixes))
         forget(self.refused, prefixes)
-        return [SetRoutes(group.id, tuple(prefixes))] if group.legs and prefixes else []
+        return [SetRoutes(group.id, tuple(prefixes))] if group.legs else []
 
     def _leave(self, prefixes: Iterable[Prefix], now: float) -> list[Prefix]:
         """Take prefixes out of their groups; return those that have a route in the kernel."""
