@@ -14,6 +14,7 @@ from routerd.api.slices import SLICE, Slices, encoded, in_slices, whole
 from routerd.api.views import health, snapshot
 from routerd.config.load import parse
 from routerd.core.message import HostState, Interface
+from routerd.core.rib.rib import FORGET_AFTER
 from routerd.core.route import parse_address, parse_prefix
 from routerd.kernel.fake import FakeKernel
 from routerd.service.stretches import Stretches
@@ -143,3 +144,22 @@ def test_the_event_loop_measures_its_stretches() -> None:
     assert 0.03 <= histogram.largest < 0.5
     assert sum(histogram.counts) > 2
     assert sum(histogram.counts[histogram.bounds.index(0.02) + 1 :]) >= 1
+
+
+def test_peers_that_are_forgotten_while_they_are_counted_are_no_error() -> None:
+    """Their paths are gone, and nobody can say any more where these would lead."""
+    simulation = Simulation()
+    for node in ("192.168.10.100", "192.168.10.101"):
+        simulation.up(node)
+        simulation.announce(node, "172.16.1.1/32" if node.endswith("100") else "172.16.1.2/32")
+    simulation.settle()
+    made = snapshot.peers(simulation.router, simulation.now)
+    next(made)
+    for node in list(simulation.sessions):
+        simulation.down(node)
+    simulation.settle()
+    rib = simulation.router.rib
+    list(rib.loc_rib.invalidate())
+    rib.forget_dynamic_peers(simulation.now + 2 * FORGET_AFTER, ())
+    assert not rib.peers
+    assert whole(made) == []

@@ -20,6 +20,8 @@ from routerd.core.message import (
     Interface,
     KernelObjects,
     NeighbourState,
+    Notification,
+    Program,
     SetGroup,
     SetNexthop,
     SetRoutes,
@@ -141,6 +143,24 @@ def test_what_was_stale_already_goes_with_the_next_loss() -> None:
     simulation.down(A)
     simulation.settle()
     assert simulation.fib() == {VIP: [A]}
+
+
+def test_a_node_that_restarts_and_then_says_that_it_ends_is_out_at_once() -> None:
+    """What it was given time for, to say all, is past with its session."""
+    simulation = Simulation()
+    for node in (A, B):
+        simulation.up(node, graceful=preserving())
+        simulation.announce(node, VIP)
+    simulation.settle()
+    simulation.down(A)
+    simulation.up(A, graceful=preserving())
+    simulation.announce(A, VIP)
+    simulation.settle()
+    simulation.forget()
+    simulation.down(A, Notification(True, 6, 2))
+    assert any(isinstance(each, Program) and each.urgent for each in simulation.effects)
+    simulation.settle()
+    assert simulation.fib() == {VIP: [B]}
 
 
 def test_an_old_purge_does_not_touch_what_was_announced_again() -> None:

@@ -8,6 +8,7 @@ import pytest
 from routerd.core.gateway_health import GatewayHealth, Reason
 from routerd.core.message import (
     DeleteNexthop,
+    ForeignRoute,
     Gateway,
     GroupLost,
     NeighbourState,
@@ -22,9 +23,10 @@ from routerd.core.message import (
 )
 from routerd.core.route import parse_address, parse_prefix
 from routerd.core.router import LINK_LATE
-from tests.support.core import Simulation, preserving
+from tests.support.core import CONFIG, Simulation, preserving
 
 VIP = "172.16.1.1/32"
+RTN_BLACKHOLE = 6
 A, B = "192.168.10.100", "192.168.10.101"
 GATEWAY_A, GATEWAY_B = Gateway(parse_address(A), 2), Gateway(parse_address(B), 2)
 
@@ -274,3 +276,46 @@ def test_a_silence_that_is_over_is_not_told() -> None:
         simulation.take(NeighbourState(GATEWAY_A, alive))
     simulation.down(A)
     assert simulation.router.rib.peers[A].reason == "connection lost"
+
+
+def test_a_silence_that_ended_with_a_lost_link_is_not_told() -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    simulation.announce(A, VIP)
+    simulation.settle()
+    simulation.take(NeighbourState(GATEWAY_A, alive=False))
+    link = simulation.kernel.interfaces.pop(2)
+    simulation.dump()
+    simulation.kernel.interfaces[2] = link
+    simulation.dump()
+    simulation.settle()
+    simulation.advance(3600)
+    simulation.down(A)
+    assert simulation.router.rib.peers[A].reason == "connection lost"
+
+
+def test_what_leads_elsewhere_is_decided_anew_when_routes_are_told_of() -> None:
+    """Nothing but the one notification says so: the best of two paths loses its way."""
+    simulation = Simulation(CONFIG.replace("[router]", "[fib]\nmax_paths = 1\n[router]", 1))
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, VIP)
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A]}
+    nowhere = ForeignRoute(RTN_BLACKHOLE, 4, 0, 0, ())
+    simulation.take(RoutesChanged((RouteChange(parse_prefix(f"{A}/32"), nowhere),)))
+    simulation.settle()
+    assert simulation.fib() == {VIP: [B]}
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_route_with_routerds_marks_that_it_does_not_know_is_left_to_the_audit(*, deleted: bool) -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    simulation.announce(A, VIP)
+    simulation.settle()
+    simulation.forget()
+    route = ForeignRoute(1, 186, simulation.config.fib.metric, simulation.group_of(VIP), ())
+    other = RouteChange(parse_prefix("172.16.9.9/32"), route, own=True, deleted=deleted)
+    simulation.take(RoutesChanged((other,)))
+    assert simulation.operations == []

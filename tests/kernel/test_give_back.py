@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from routerd.core.message import DeleteNexthop, Member
+from routerd.core.message import DeleteNexthop, GroupLost, Member, SetGroup, WriteFailed
 from routerd.kernel import lookup, memory
 from routerd.kernel.dump import objects
 from routerd.kernel.writer import KernelWriter
@@ -103,3 +104,46 @@ def lose(writer: KernelWriter, id_: int) -> None:
     assert writer.write([DeleteNexthop(id_)]) == []
     read(writer)
     read(writer)
+def returning(writer: KernelWriter) -> SetGroup:
+    """Return what gives a lost member its buckets again."""
+    uneven(writer)
+    assert writer.write([DeleteNexthop(1)]) == []
+    read(writer)
+    assert writer.write([replace(GROUP, members=(Member(2), Member(3)), known=True)]) == []
+    read(writer)
+    assert writer.write(nexthops(21)[:1]) == []
+    return replace(GROUP, members=tuple(map(Member, (21, 2, 3))), like=10, known=True)
+
+
+def during(reading: int, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Have something happen just before the buckets of a group are read for the first, or the second time."""
+    real, readings = lookup.owners, list[int]()
+
+    def owners_then(group: int) -> list[int]:
+        readings.append(group)
+        if len(readings) == reading:
+            happens()
+        return real(group)
+
+    monkeypatch.setattr(lookup, "owners", owners_then)
+
+
+@pytest.mark.parametrize("reading", [1, 2])
+def test_a_group_that_somebody_deletes_meanwhile_is_made_anew_and_its_routes_come_again(
+    router: Namespace, writer: KernelWriter, monkeypatch: pytest.MonkeyPatch, reading: int
+) -> None:
+    group = returning(writer)
+    during(reading, monkeypatch, lambda: router.ip("nexthop", "del", "id", "10"))
+    assert writer.write([group]) == [GroupLost(10)]
+    assert [entry["id"] for entry in router.ip_json("nexthop", "show")] == [2, 3, 10, 21]
+
+
+@pytest.mark.parametrize("reading", [1, 2])
+def test_a_link_that_goes_down_meanwhile_is_a_refusal_and_leaves_nothing(
+    router: Namespace, writer: KernelWriter, monkeypatch: pytest.MonkeyPatch, reading: int
+) -> None:
+    group = returning(writer)
+    during(reading, monkeypatch, lambda: router.ip("link", "set", "eth0", "down"))
+    (told,) = writer.write([group])
+    assert isinstance(told, WriteFailed)
+    assert router.ip_json("nexthop", "show") == []

@@ -21,7 +21,14 @@ from routerd.session import frames
 from routerd.session.channel import Channel
 from routerd.session.exabgp import contract
 from routerd.session.exabgp.pending import Pending
-from routerd.session.open import BAD_BGP_IDENTIFIER, BAD_PEER_AS, OpenError, decode_open, judge_open
+from routerd.session.open import (
+    BAD_BGP_IDENTIFIER,
+    BAD_PEER_AS,
+    OpenError,
+    decode_open,
+    judge_open,
+    notifications_are_soft,
+)
 from routerd.session.speaker import Speaker
 from routerd.session.text import neighbor_text, speaker_text
 from tests.support import bgp
@@ -193,6 +200,16 @@ def test_open_with_extended_optional_parameters() -> None:
 def test_garbage_is_a_value_error(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"OPEN|capability"):
         decode_open(body)
+
+
+@pytest.mark.parametrize("received", [None, False, True])
+@pytest.mark.parametrize("sent", [None, False, True])
+def test_notifications_are_soft_where_both_have_the_n_bit(received: bool | None, sent: bool | None) -> None:
+    bodies = [
+        bgp.open_message(graceful=None if bit is None else bgp.Graceful(notification=bit))[19:]
+        for bit in (received, sent)
+    ]
+    assert notifications_are_soft(*bodies) is (received is True and sent is True)
 
 
 @given(st.binary(max_size=80))

@@ -453,7 +453,10 @@ class Router:
         self.rib.links_changed(dump.interfaces)
         different, changes = self.rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
         effects = self._fail(Reason.LINK_DOWN, down)
-        self.health.remove(Reason.SILENT, [g for g in down if now - self._silent_since.get(g, NEVER) <= LINK_LATE])
+        late = [gateway for gateway in down if now - self._silent_since.get(gateway, NEVER) <= LINK_LATE]
+        self.health.remove(Reason.SILENT, late)
+        for gateway in late:
+            del self._silent_since[gateway]
         self.health.add(Reason.RESTARTED, fallen)
         retrying = bool(self.refusals.groups or self.refusals.nexthops or self.refusals.deletions)
         self.refusals.groups.clear()

@@ -184,7 +184,7 @@ def _without(operation: Operation, gone: set[int]) -> Operation | None:
             kept = tuple(member for member in members if member.id not in gone)
             if not kept:
                 gone.add(id)
-                return DeleteNexthop(id)
+                return DeleteNexthop(id, returns=True)
             gone.discard(id)
             return operation if len(kept) == len(members) else replace(operation, members=kept)
     return operation

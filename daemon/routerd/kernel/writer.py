@@ -162,6 +162,7 @@ class KernelWriter:
                 if group.like and not afresh and not self._give_back(group):
                     order = self._order(group)
                     if not order and self._continue(group):
+                        told += _gone(group)
                         continue
             except InterruptedError as error:
                 told.append(WriteFailed(group, errno.EINTR, str(error)))
@@ -182,10 +183,10 @@ class KernelWriter:
                     told += self._set_groups([group], afresh=True)
                 else:
                     self._continued(group, made(group.buckets, group.members), range(group.buckets))
+                    told += _gone(group)
             elif index not in refused:
                 self._made(group)
-                if group.known and not there:
-                    told.append(GroupLost(group.id))
+                told += [] if there else _gone(group)
             elif refused[index][0] == errno.ENOENT and there:
                 self._nexthops.discard(group.id)
                 told += self._set_groups([group])
@@ -300,7 +301,11 @@ class KernelWriter:
         if stand_in is None:
             return True
         self._replace(group, [*map(Member, sorted(here)), Member(stand_in, heavy)])
-        found = lookup.owners(group.id)
+        try:
+            found = lookup.owners(group.id)
+        except OSError:  # it has gone meanwhile, as with its link
+            self._dismiss(stand_in, group)
+            return False
         known = [(was, was != 0) if now == stand_in else (now, True) for now, was in zip(found, past, strict=True)]
         if layout := lay_out(known, group.members):
             taken = [owner for owner, now in zip(layout, found, strict=True) if now == stand_in]
@@ -435,6 +440,11 @@ def own_nexthops(nexthops: Iterable[KernelNexthop], groups: Iterable[KernelGroup
     """Return the ids of routerd's groups, then of its nexthop objects: what has protocol bgp and one of `ids`."""
     found: list[KernelGroup | KernelNexthop] = [*groups, *nexthops]
     return [entry.id for entry in found if entry.protocol == wire.RTPROT_BGP and entry.id in ids]
+
+
+def _gone(group: SetGroup) -> list[GroupLost]:
+    """Return what is to be said of a group that was made: if it was there before, its routes went with it."""
+    return [GroupLost(group.id)] if group.known else []
 
 
 def _refused(operation: SetNexthop | SetGroup, number: int, text: str) -> WriteFailed:

@@ -8,9 +8,10 @@ import pytest
 
 from routerd.config.model import FibSection
 from routerd.core.fib.adopt import adopt
+from routerd.core.fib.drift import mend_objects
 from routerd.core.fib.fib import AT_ONCE, BULK, FEW, Fib
 from routerd.core.fib.lost import KEPT
-from routerd.core.fib.model import Shape
+from routerd.core.fib.model import Shape, Wanted
 from routerd.core.message import (
     DeleteNexthop,
     DeleteRoutes,
@@ -18,6 +19,7 @@ from routerd.core.message import (
     KernelDump,
     KernelGroup,
     KernelNexthop,
+    KernelObjects,
     Member,
     Operation,
     SetGroup,
@@ -181,17 +183,100 @@ def test_a_group_lost_with_its_link_comes_back_under_its_id_as_it_was(*, withdra
     assert {fib.routes[P].id, fib.routes[Q].id} == {1, 4}
 
 
-def test_a_group_lost_long_ago_is_forgotten() -> None:
+@pytest.mark.parametrize("others", [(), (Q,)])
+def test_a_group_lost_long_ago_is_forgotten(others: tuple[Prefix, ...]) -> None:
+    """Whatever else is planned in the meantime, and if it is nothing."""
     fib = filled(P)
     fib.fail([A, B])
     fib.want([P], ())
     planned(fib)
     fib.restore([A, B])
-    fib.want([Q], (A, B))
-    planned(fib, KEPT + 1)
+    if others:
+        fib.want(others, (A, B))
+        planned(fib, KEPT + 1)
     fib.want([P], (A, B))
     groups = [operation for operation in planned(fib, KEPT + 1) if isinstance(operation, SetGroup)]
     assert [group.like for group in groups] == [0]
+
+
+@pytest.mark.parametrize("swept", ["before the change", "after it"])
+def test_a_lost_group_of_a_type_that_is_not_wanted_any_more_does_not_come_back(swept: str) -> None:
+    fib = filled(P)
+    fib.fail([A, B])
+    fib.want([P], ())
+    if swept == "before the change":
+        planned(fib)
+    fib.reshape(Shape(FibSection(nexthop_id_base=1, groups="hash-threshold")), 1.0)
+    planned(fib, 1.0)
+    fib.restore([A, B])
+    fib.want([P], (A, B))
+    groups = [operation for operation in planned(fib, 2.0) if isinstance(operation, SetGroup)]
+    assert [group.buckets for group in groups] == [0]
+
+
+def test_a_lost_group_whose_id_another_one_has_stays_lost() -> None:
+    fib = filled(P)
+    fib.fail([A, B])
+    fib.want([P], ())
+    planned(fib)
+    fib.groups.ids._next = 1  # as once all ids were used
+    fib.want([Q], (C,))
+    planned(fib, 1.0)
+    assert fib.routes[Q].id == 1
+    fib.want([Q], (A, B))  # so that the two want the same
+    fib.restore([A, B])
+    fib.want([P], (A, B))
+    planned(fib, 2.0)
+    assert fib.groups.by_id[fib.routes[P].id] is fib.routes[P]
+
+
+def test_new_prefixes_find_a_shared_group_whose_type_is_the_wanted_one_again() -> None:
+    fib = filled(*TABLE)
+    for kind in ("hash-threshold", "resilient"):
+        fib.reshape(Shape(FibSection(nexthop_id_base=1, groups=kind)), 1.0)
+    fib.want([P], (A, B))
+    planned(fib, 1.0)
+    assert fib.routes[P] is fib.routes[TABLE[0]]
+
+
+def test_a_nexthop_goes_with_its_last_group_even_if_that_gets_another_id() -> None:
+    fib = filled(P)
+    fib.groups.change(fib.routes[P], Wanted((A,)), shared=False)
+    operations = fib.renumber(1, 0.0)
+    other = fib.routes[P].id
+    assert other != 1
+    assert operations[-1] == DeleteNexthop(3)
+    assert SetRoutes(other, (P,)) in operations
+    assert not fib.groups.having(B)
+
+
+@pytest.mark.parametrize("buckets", [1024, 512])
+def test_a_nexthop_goes_with_its_last_group_even_if_somebody_has_taken_it_out_before(buckets: int) -> None:
+    fib = filled(P)
+    fib.groups.change(fib.routes[P], Wanted((A,)), shared=False)
+    nexthops = (KernelNexthop(2, 186, A), KernelNexthop(3, 186, B))
+    group = KernelGroup(1, 186, (Member(2),), buckets, 120.0, 0.0)
+    operations = mend_objects(fib, KernelObjects((), nexthops, (group,)), 0.0)[1] + planned(fib)
+    assert DeleteNexthop(3) in operations
+    assert not fib.groups.having(B)
+
+
+def test_ids_of_what_was_not_expected_are_free_again() -> None:
+    fib = filled(P)
+    nexthops = (KernelNexthop(2, 186, A), KernelNexthop(3, 186, B), KernelNexthop(20, 186, C))
+    groups = tuple(KernelGroup(id, 186, (Member(2), Member(3)), 1024, 120.0, 0.0) for id in (1, 21))
+    operations = mend_objects(fib, KernelObjects((), nexthops, groups), 0.0)[1]
+    assert operations == [DeleteNexthop(21), DeleteNexthop(20)]
+    assert fib.groups.ids.take(20)
+    assert fib.groups.ids.take(21)
+
+
+def test_an_adopted_nexthop_that_is_in_no_group_goes() -> None:
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    nexthops = (KernelNexthop(2, 186, A), KernelNexthop(3, 186, C))
+    group = KernelGroup(1, 186, (Member(2),), 1024, 120.0, 0.0)
+    operations = adopt(fib, KernelDump((), nexthops, (group,), {P: 1}, {}), 0.0)
+    assert [*operations, *planned(fib)] == [DeleteNexthop(3)]
 
 
 def test_what_an_adopted_group_waited_for_is_the_last_that_was_said() -> None:

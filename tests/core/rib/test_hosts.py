@@ -102,3 +102,13 @@ def test_after_a_restart_a_group_waits_until_it_is_known_whose_its_next_hop_is()
     simulation.settle()
     assert simulation.fib() == {VIP6: [A6]}
     assert simulation.operations == []
+
+
+def test_what_was_asked_for_a_node_is_forgotten_with_its_session() -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    simulation.announce(A, VIP6, attributes=simulation.attributes(A, next_hop=A6))
+    simulation.settle()
+    assert simulation.router.rib.hosts.wanted == {gateway(A), gateway(A6)}
+    simulation.down(A)
+    assert simulation.router.rib.hosts.wanted == set()

@@ -42,6 +42,15 @@ def test_long_attributes_are_bounded_too() -> None:
     assert sum(found.counts().values()) == 6000
 
 
+def test_that_more_is_rejected_than_is_kept_is_told_once() -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    for third in range(3):
+        simulation.announce(A, *(f"10.{third}.{i // 250}.{i % 250}/32" for i in range(rejected.LIMIT)))
+    told = [event for event in simulation.events if event.name == "more is rejected than is kept"]
+    assert [event.fields for event in told] == [{"peer": A}]
+
+
 @pytest.mark.parametrize("several", [True, False])
 def test_what_was_beyond_is_asked_for_again_when_it_may_be_accepted(several: bool) -> None:
     simulation = Simulation()

@@ -82,6 +82,8 @@ def _count(router: Router) -> Slices[tuple[defaultdict[str, Counts], Counter[str
     leaving: Counter[str] = Counter()
     for paths in list(router.rib.loc_rib.sets()):
         yield
+        if not paths.users:
+            continue  # it has gone meanwhile, and so have its peers perhaps
         decision = router.rib.loc_rib.decision(paths)
         winners = set(forwarding.winners(router, decision)) if decision.members else set()
         for path in paths.paths:

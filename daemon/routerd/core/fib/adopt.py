@@ -43,6 +43,9 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
             fib.groups.share(group)
         if not group.prefixes:
             fib.groups.empty[group] = None
+    used = set(dump.routes.values())
+    for gateway in [gateway for gateway, id in found.items() if not fib.groups.having(gateway) and id not in used]:
+        surplus.append(found.pop(gateway))
     for id in surplus:
         fib.groups.ids.free(id)
     return [DeleteNexthop(id) for id in surplus]

@@ -53,11 +53,12 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
             # The kernel changes neither type nor size: the group is made anew, and its routes come again.
             wrong.append(f"group {group.id} had {there.buckets} buckets instead of {group.buckets}")
             operations.append(DeleteNexthop(group.id))
-            group.legs, group.written = {}, False
+            group.written = False
+            groups.found(group, {})
             groups.changed[group] = True
         elif not same:
             wrong.append(f"group {group.id} had {len(legs)} of {len(group.legs)} members, or other ones")
-            group.legs = legs
+            groups.found(group, legs)
             damaged.append(group)
             groups.changed[group] = True
         elif there is not None and _is_retimed(fib, group, there):
@@ -70,7 +71,9 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
         operations += fib.rewritten(group, now, damaged=True)
     unknown = [id for id in kernel if id not in groups.by_id]
     wrong += [f"group {id} was not expected" for id in unknown]
-    operations += [DeleteNexthop(id) for id in [*unknown, *surplus]]
+    for id in (*unknown, *surplus):
+        groups.ids.free(id)
+        operations.append(DeleteNexthop(id))
     return wrong, operations
 
 

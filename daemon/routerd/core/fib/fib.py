@@ -92,6 +92,7 @@ class Fib:
 
         Prefixes that share a group with others wait for these.
         """
+        self._lost.forget(now)
         operations: list[Operation] = []
         deleted: list[Prefix] = []
         touched: dict[Group, None] = {}
@@ -124,7 +125,6 @@ class Fib:
                 deleted += self._release(group, now)
         if deleted:
             operations.append(DeleteRoutes(tuple(deleted)))
-        self._lost.forget(now)
         return [*operations, *self.rewrite(now)]
 
     def part(self, now: float) -> list[Operation]:
@@ -217,9 +217,15 @@ class Fib:
             group.adapted = shape.fits(group.buckets)
             if not group.adapted:
                 self.groups.unshare(group)
-            elif timers:
+                continue
+            if group.shared:
+                self.groups.share(group)  # its type may be the wanted one again
+            if timers:
                 self.groups.changed[group] = True
-        return before.resilient != shape.resilient
+        if before.resilient == shape.resilient:
+            return False
+        self._lost = Lost()  # of the other type, too
+        return True
 
     # ------------------------------------------------------------------------------------------ failover, drain
 
@@ -344,7 +350,7 @@ class Fib:
         self.routes.update(zip(prefixes, repeat(group)))
         group.prefixes.update(dict.fromkeys(prefixes))
         forget(self.refused, prefixes)
-        return [SetRoutes(group.id, tuple(prefixes))] if group.legs and prefixes else []
+        return [SetRoutes(group.id, tuple(prefixes))] if group.legs else []
 
     def _leave(self, prefixes: Iterable[Prefix], now: float) -> list[Prefix]:
         """Take prefixes out of their groups; return those that have a route in the kernel."""
@@ -354,7 +360,7 @@ class Fib:
             self._take(prefix, group)
             if group.legs:
                 installed.append(prefix)
-            elif group.written and group.buckets:
+            elif group.written and group.buckets and group.adapted:
                 self._lost.note(prefix, group, now)
         return installed
 

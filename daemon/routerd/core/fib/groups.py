@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from routerd.core.fib.ids import Ids
-from routerd.core.fib.model import NEVER, Group, Shape, Wanted
+from routerd.core.fib.model import NEVER, Group, Legs, Shape, Wanted
 from routerd.core.fib.settling import Settlings, Why
 from routerd.core.message import DeleteNexthop, Gateway, Member, Operation, SetGroup, SetNexthop
 
@@ -250,8 +250,15 @@ class Groups:
         del self.by_id[group.id]
         self.settling.end(group)
         self.clinging.pop(group.id, None)
-        group.id, group.legs, group.written = self.ids.new(), {}, False
+        group.id, group.written = self.ids.new(), False
         self.by_id[group.id] = group
+        self.found(group, {})
+
+    def found(self, group: Group, legs: Legs) -> None:
+        """The kernel's group was found to have other legs, or none if it is not there."""
+        before, group.legs = group.legs, legs
+        for gateway in [gateway for gateway in before if gateway not in legs]:
+            self._unuse(gateway, group)
 
     def emptied(self, group: Group, busy: Collection[int]) -> bool:
         """Take note of the nexthop objects that carry flows of a group that was looked into; tell whether a drained

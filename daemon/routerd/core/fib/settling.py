@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
+from routerd.core.deadlines import Deadlines
 from routerd.core.fib.model import Group
 from routerd.core.message import Gateway
 
@@ -41,7 +42,7 @@ class Settlings:
 
     def __init__(self) -> None:
         self._of: dict[Group, Settling] = {}
-        self._looks: dict[Group, float] = {}
+        self._looks = Deadlines[int]()
 
     def __contains__(self, group: object) -> bool:
         return group in self._of
@@ -63,11 +64,11 @@ class Settlings:
         """A second node has joined a group: if it is young, see soon whether it carries anything at all."""
         age = now - group.born
         if age < YOUTH:
-            self._looks[group] = now + max(LOOK, age / PATIENCE)
+            self._looks.set(group.id, now + max(LOOK, age / PATIENCE))
 
     def end(self, group: Group) -> bool:
         """The group is settled; tell whether it was not."""
-        self._looks.pop(group, None)
+        self._looks.set(group.id, None)
         return self._of.pop(group, None) is not None
 
     def left(self, group: Group) -> bool:
@@ -86,14 +87,11 @@ class Settlings:
 
     def looks_due(self, now: float) -> list[int]:
         """Return the groups that are to be looked into now, each once."""
-        due = [group for group, time in self._looks.items() if time <= now]
-        for group in due:
-            del self._looks[group]
-        return [group.id for group in due]
+        return self._looks.due(now)
 
     @property
     def next(self) -> float | None:
         """When something is due; None if nothing is."""
         first = next(iter(self._of.values()), None)
-        times = [*self._looks.values(), *([first.until] if first is not None else [])]
-        return min(times, default=None)
+        times = (None if first is None else first.until, self._looks.next)
+        return min((time for time in times if time is not None), default=None)

@@ -1,0 +1,211 @@
+"""Indexes never get out of step with what they index, and nothing is kept of what is gone.
+
+Nodes, links and people do what comes to a random mind; afterwards all that is kept twice is worked out anew, and
+compared.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from routerd.core.gateway_health import Reason
+from routerd.core.message import (
+    Drain,
+    Gateway,
+    NeighbourState,
+    Notification,
+    Reconfigure,
+    SetNexthop,
+    Settle,
+    SpeakerUp,
+    Work,
+)
+from routerd.core.rib.leads import Leads
+from routerd.core.route import parse_address
+from routerd.core.router import Router
+from tests.support.core import Simulation, preserving
+
+NODES = [f"192.168.10.{100 + i}" for i in range(3)] + [f"192.168.20.{100 + i}" for i in range(2)]
+VIPS = [f"172.16.1.{i}/32" for i in range(6)]
+TABLE = [f"172.17.{i // 250}.{i % 250}/32" for i in range(520)]
+
+
+def check_groups(router: Router) -> None:
+    groups = router.fib.groups
+    by_gateway: dict[Gateway, set[int]] = {}
+    for group in groups:
+        for gateway in {*group.members, *group.legs}:
+            by_gateway.setdefault(gateway, set()).add(group.id)
+    assert {gateway: {group.id for group in some} for gateway, some in groups._by_gateway.items()} == by_gateway
+    shared = {(group.wanted, group.id) for group in groups if group.shared and group.adapted}
+    assert {(wanted, group.id) for wanted, some in groups._by_wanted.items() for group in some} == shared
+    assert groups.buckets == sum(group.buckets for group in groups)
+    assert groups.ids._taken == groups.by_id.keys() | set(groups.nexthops.values())
+    assert groups.nexthops.keys() <= by_gateway.keys()
+    assert groups.down == set(router.health.out)
+    known = set(groups)
+    assert known.issuperset({*groups.changed, *groups.settling._of, *router.fib._apart, *router.fib._released})
+    assert groups.clinging.keys() <= groups.by_id.keys()
+    assert {prefix: group.id for prefix, group in router.fib.routes.items()} == {
+        prefix: group.id for group in groups for prefix in group.prefixes
+    }
+
+
+def check_rib(router: Router) -> None:
+    rib = router.rib
+    kept, anew = rib.leads, Leads(rib._find)
+    anew.touch(*rib.peers.values())
+    for leads in (kept, anew):
+        leads._follow()
+    for name in ("_leads", "_speaking", "_present", "_named"):
+        assert getattr(kept, name) == getattr(anew, name), name
+    assert {g: set(some) for g, some in kept._peers.items()} == {g: set(some) for g, some in anew._peers.items()}
+    users = Counter(path for paths in rib.loc_rib.table.values() for path in paths.paths)
+    assert rib.loc_rib.users == users
+    hops = Counter(((path.peer, (path.attributes.next_hop, path.attributes.link_local))) for path in users.elements())
+    assert {(peer, hop): count for peer, some in rib.loc_rib.hops.items() for hop, count in some.items()} == hops
+    introducing = {peer.address for peer in rib.peers.values() if peer.session is not None and peer.pending_eor}
+    assert {peer.address for peer in rib.introductions} == introducing
+    stale = {peer.address: peer.deadline for peer in rib.peers.values() if peer.deadline not in (None, float("inf"))}
+    assert rib._deadlines._of == stale
+    assert rib.adj_ribs_out._of.keys() == {peer.address for peer in rib.peers.values() if peer.session is not None}
+    assert rib._blameless <= {peer.address for peer in rib.peers.values() if peer.session is None}
+    assert rib._resetting.keys() <= {peer.address for peer in rib.peers.values() if peer.session is not None}
+
+
+def check_health(router: Router) -> None:
+    health = router.health
+    having = {(gateway, reason) for reason in Reason for gateway in health.having(reason)}
+    assert having == {(gateway, reason) for gateway in health.out for reason in health.reasons(gateway)}
+    assert router._silent_since.keys() == set(health.having(Reason.SILENT))
+
+
+class Chance:
+    """Does one thing after the other to a simulation."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.simulation = Simulation()
+        self.silent: set[Gateway] = set()
+
+    def step(self) -> None:
+        """Do something."""
+        often = (self.up, self.announce, self.down)
+        seldom = (self.announce, self.withdraw, self.end_of_rib, self.silence, self.link, self.drain, self.speaker)
+        others = (self.wait, self.delete, self.make, self.work, self.reload, self.write, self.restart)
+        self.random.choice((*often, *often, *seldom, *others))()
+
+    def _node(self, *, up: bool) -> str | None:
+        found = [node for node in NODES if (node in self.simulation.sessions) is up]
+        return self.random.choice(found) if found else None
+
+    def up(self) -> None:
+        if node := self._node(up=False):
+            self.simulation.up(node, graceful=self.random.choice([None, preserving(10)]))
+
+    def announce(self) -> None:
+        if node := self._node(up=True):
+            some = self.random.sample(VIPS, self.random.randint(1, 4))
+            via = self.random.choice([node, node, node, "192.168.10.150"])
+            self.simulation.announce(
+                node,
+                *(TABLE if self.random.random() < 0.15 else some),
+                attributes=self.simulation.attributes(node, via),
+            )
+
+    def withdraw(self) -> None:
+        if node := self._node(up=True):
+            self.simulation.withdraw(node, *self.random.choice([TABLE, VIPS[:3], VIPS[2:4]]))
+
+    def down(self) -> None:
+        if node := self._node(up=True):
+            self.simulation.down(node, self.random.choice([None, Notification(True, 6, 9)]))
+
+    def end_of_rib(self) -> None:
+        if node := self._node(up=True):
+            self.simulation.end_of_rib(node)
+
+    def silence(self) -> None:
+        gateways = sorted(self.simulation.router.watched, key=lambda each: each.address)
+        if gateways:
+            gateway = self.random.choice(gateways)
+            silent = gateway in self.simulation.router.health.having(Reason.SILENT)
+            self.simulation.take(NeighbourState(gateway, alive=silent))
+
+    def link(self) -> None:
+        kernel, index = self.simulation.kernel, self.random.choice([2, 3])
+        if kernel.interfaces[index].up:
+            kernel.link_down(index)
+        else:
+            kernel.interfaces[index] = replace(kernel.interfaces[index], up=True)
+        if self.random.random() < 0.8:
+            self.simulation.dump()
+
+    def drain(self) -> None:
+        self.simulation.take(Drain(self.random.choice(NODES), self.random.random() < 0.5))
+
+    def speaker(self) -> None:
+        if self.random.random() < 0.3:
+            self.simulation.speaker_dies()
+            if self.random.random() < 0.8:
+                self.simulation.take(SpeakerUp())
+
+    def wait(self) -> None:
+        self.simulation.advance(self.random.choice([0.05, 1.0, 15.0, 130.0]))
+
+    def delete(self) -> None:
+        kernel = self.simulation.kernel
+        if ids := [*kernel.nexthops, *kernel.groups]:
+            kernel.delete(self.random.choice(ids))
+            if self.random.random() < 0.8:
+                self.simulation.dump()
+
+    def make(self) -> None:
+        """Somebody makes an object with routerd's marks."""
+        kernel = self.simulation.kernel
+        id = max([*kernel.nexthops, *kernel.groups], default=0) + self.random.randint(1, 3)
+        gateway = Gateway(parse_address(self.random.choice(NODES[:3])), 2)
+        if kernel.interfaces[2].up:
+            kernel.write([SetNexthop(id, gateway)])
+            self.simulation.dump()
+
+    def restart(self) -> None:
+        if self.random.random() < 0.3:
+            self.simulation.restart()
+
+    def work(self) -> None:
+        self.simulation.take(self.random.choice([Work(), Settle(), Settle(quiet=False)]))
+
+    def write(self) -> None:
+        self.simulation.slow = not self.simulation.slow
+
+    def reload(self) -> None:
+        router = self.simulation.router
+        fib = router.config.fib.model_copy(
+            update={
+                "groups": self.random.choice(["resilient", "resilient", "hash-threshold"]),
+                "max_paths": self.random.choice([1, 2, 64]),
+            }
+        )
+        nodes = router.config.peer_groups["nodes"]
+        nodes = nodes.model_copy(update={"hold_time": self.random.choice([9, 9, 9, 12])})  # sessions are reset
+        update = {"fib": fib, "peer_groups": {"nodes": nodes}}
+        self.simulation.take(Reconfigure(router.config.model_copy(update=update)))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_kept_twice_is_the_same(seed: int) -> None:
+    chance = Chance(seed)
+    for number in range(120):
+        chance.step()
+        if number % 8 == 7:
+            chance.simulation.slow = False
+            chance.simulation.dump()
+            chance.simulation.settle()
+            check_groups(chance.simulation.router)
+            check_rib(chance.simulation.router)
+            check_health(chance.simulation.router)
