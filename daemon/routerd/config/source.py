@@ -42,14 +42,12 @@ class Source(NamedTuple):
 class Sources:
     """Files that make one configuration, the first of them the one that names the others.
 
-    `files` are their names and texts, `data` is their union: sections are merged key by key, lists of sections
-    ([[peers]]) joined in the order of the files. A key may stand in several files if all say the same; ConfigError
-    where they do not.
+    `files` are they, `data` is their union: sections are merged key by key, lists of sections ([[peers]]) joined in
+    the order of the files. A key may stand in several files if all say the same; ConfigError where they do not.
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
-        self._sources = tuple(sources)
-        self.files = tuple((each.name, each.text) for each in sources)
+        self.files = tuple(sources)
         self.data: dict[str, Any] = {}
         self._firsts: dict[tuple[str | int, str], int] = {}
         """The position in `data` of the first section that a file has in a list, by the list and the file."""
@@ -66,7 +64,7 @@ class Sources:
 
     def _home(self, where: Location) -> tuple[Source, Location]:
         """Return the first file that has most of a place of `data`, and that place as one of the file."""
-        places = [(source, self._within(source, where)) for source in self._sources]
+        places = [(source, self._within(source, where)) for source in self.files]
         return max(places, key=lambda place: _depth(place[0].data, place[1]))
 
     def _within(self, source: Source, where: Location) -> Location:

@@ -11,7 +11,7 @@ import structlog
 from routerd.config.load import validated
 from routerd.config.model import Config
 from routerd.config.source import ConfigError, Sources, read
-from routerd.service.journal import Entry, Files, Journal
+from routerd.service.journal import Entry, Journal, digest
 
 log = structlog.get_logger()
 
@@ -33,20 +33,21 @@ def begin(path: Path, journal: Journal) -> Beginning:
     kept = journal.running
     try:
         sources = read(path)
-        config = validated(sources)
+        own, config = digest(sources.files), validated(sources)
     except ConfigError as error:
         if kept is None:
             raise
         differs = f"{path} cannot be used, and what was confirmed last goes on: {error.problems[0]}"
         return _kept(kept, journal, differs, error)
-    if kept is not None and sources.files == journal.own:
-        if kept.files == sources.files:
+    if kept is not None and own == journal.own:
+        said = tuple((each.name, each.text) for each in sources.files)
+        if kept.files == said:
             return Beginning(config, "")
         try:
             return _kept(kept, journal, f"configuration {kept.number} runs, not {path}: {_why(journal, kept)}", None)
         except ConfigError as error:
             log.warning("what was confirmed last is none of this version", number=kept.number, reason=str(error))
-    _note(journal, sources.files)
+    _note(journal, sources, own)
     return Beginning(config, "")
 
 
@@ -70,8 +71,8 @@ def _kept(entry: Entry, journal: Journal, differs: str, error: ConfigError | Non
     return Beginning(config, differs)
 
 
-def _note(journal: Journal, files: Files) -> None:
+def _note(journal: Journal, sources: Sources, own: str) -> None:
     try:
-        journal.add(files, files, time.time(), "the start", confirmed=True)
+        journal.add(sources.files, own, time.time(), "the start", confirmed=True)
     except OSError as error:
         log.error("the journal cannot be written", path=str(journal.path), reason=error.strerror)

@@ -7,6 +7,7 @@ is readable for its owner alone.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -21,10 +22,6 @@ OCTETS = 4 << 20
 """Octets that all of them take at most; the last two are kept in any case."""
 
 
-Files = tuple[tuple[str, str], ...]
-"""The names and texts of files."""
-
-
 @dataclass(frozen=True)
 class Entry:
     """A configuration that ran. `files` are the names and texts it consists of, `time` is in seconds since 1970, `by`
@@ -33,7 +30,7 @@ class Entry:
     number: int
     time: float
     by: str
-    files: Files
+    files: tuple[tuple[str, str], ...]
     confirmed: bool = True
 
     def sources(self) -> list[Source]:
@@ -51,7 +48,7 @@ class Journal:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.entries: list[Entry] = []
-        self.own: Files = ()
+        self.own = ""
         self.unread = ""
         if path is not None:
             self._load(path)
@@ -65,11 +62,11 @@ class Journal:
         """Return an entry by its number."""
         return next((entry for entry in self.entries if entry.number == number), None)
 
-    def add(self, files: Files, own: Files, time: float, by: str, *, confirmed: bool) -> Entry:
+    def add(self, files: Iterable[Source], own: str, time: float, by: str, *, confirmed: bool) -> Entry:
         """Note, and store, that a configuration is about to take effect. OSError if it cannot be stored: then nothing
         is noted."""
         number = self.entries[-1].number + 1 if self.entries else 1
-        entry = Entry(number, time, by, files, confirmed)
+        entry = Entry(number, time, by, tuple((each.name, each.text) for each in files), confirmed)
         self._store([*self.entries, entry], own)
         return entry
 
@@ -81,7 +78,7 @@ class Journal:
         """The last entry was not confirmed: it never was. OSError as in `add`."""
         self._store(self.entries[:-1], self.own)
 
-    def _store(self, entries: list[Entry], own: Files) -> None:
+    def _store(self, entries: list[Entry], own: str) -> None:
         entries = entries[-KEPT:]
         while len(entries) > 2 and sum(len(text) for entry in entries for _, text in entry.files) > OCTETS:
             entries = entries[1:]
@@ -98,12 +95,12 @@ class Journal:
                     int(each["number"]),
                     float(each["time"]),
                     str(each["by"]),
-                    _files(each["files"]),
+                    tuple((str(name), str(text)) for name, text in each["files"]),
                     bool(each["confirmed"]),
                 )
                 for each in said["entries"]
             ]
-            self.own = _files(said["own"])
+            self.own = str(said["own"])
         except FileNotFoundError:
             return
         except OSError as error:
@@ -113,5 +110,7 @@ class Journal:
             self.unread = f"{path} is damaged ({error}); {set_aside(path)}"
 
 
-def _files(said: Iterable[tuple[str, str]]) -> Files:
-    return tuple((str(name), str(text)) for name, text in said)
+def digest(sources: Iterable[Source]) -> str:
+    """Return what tells files from others: a hash of their names and texts."""
+    texts = json.dumps([(each.name, each.text) for each in sources])
+    return hashlib.sha256(texts.encode()).hexdigest()

@@ -19,7 +19,7 @@ from routerd.config.load import validated
 from routerd.config.model import Config
 from routerd.config.source import ConfigError, Sources, read
 from routerd.core.router import Router
-from routerd.service.journal import Entry, Files, Journal
+from routerd.service.journal import Entry, Journal, digest
 
 log = structlog.get_logger()
 
@@ -129,13 +129,13 @@ class Reload:
             raise Failure(422, str(error)) from error
 
     async def _commit(self, sources: Sources, wanted: Config, by: str, *, confirm: int) -> None:
-        own = await asyncio.to_thread(_said, self._path)
+        own = await asyncio.to_thread(_digest_of, self._path)
         found = changes(self.config, wanted)
         if not found and own == self._journal.own and not self.differs:
             return
         await self._stored(lambda: self._journal.add(sources.files, own, time.time(), by, confirmed=not confirm))
         before, self.config = self.config, wanted
-        self.differs = "" if sources.files == own else f"{sources.files[0][0]} as it was is in force"
+        self.differs = "" if digest(sources.files) == own else f"{sources.files[0].name} as it was is in force"
         log.info("configuration changes", by=by, keys=[each.key for each in found], confirm=confirm or None)
         if confirm:
             self._before, self._until = before, time.monotonic() + confirm
@@ -196,7 +196,7 @@ class Reload:
         up = [address for address, peer in peers.items() if peer.session is not None]
         lost = resets(before, after, up)
         return ReloadView(
-            files=[] if files is None else [name for name, _ in files.files],
+            files=[] if files is None else [each.name for each in files.files],
             applied=not dry,
             changes=[_change(each) for each in found],
             resets=[ResetView(peer=peers[address].name, keys=keys) for address, keys in lost.items()],
@@ -232,12 +232,12 @@ def _checked(entry: Entry) -> Config:
         raise Failure(422, f"configuration {entry.number} is none of this version:\n{error}") from error
 
 
-def _said(path: Path) -> Files:
-    """Return what the daemon's own file says; nothing if it cannot be read."""
+def _digest_of(path: Path) -> str:
+    """Return what tells the daemon's own file from another; empty if it cannot be read."""
     try:
-        return read(path).files
+        return digest(read(path).files)
     except ConfigError:
-        return ()
+        return ""
 
 
 def _bindable(before: Config, after: Config) -> None:
