@@ -32,6 +32,7 @@ from routerd.api.views.problems.drops import explained
 from routerd.api.views.problems.service import (
     ended_record,
     failed_watcher,
+    lost_history,
     not_the_file,
     unconfirmed,
     unkept_drains,
@@ -101,6 +102,7 @@ class Answers:
         for what, failure in self._failures.items():
             notes += failed_watcher(what, failure.count, now - failure.last, failure.text)
         notes += [*unconfirmed(self._reload.unconfirmed), *not_the_file(self._reload.differs)]
+        notes += lost_history(self._reload.lost)
         if self._engine.recorder is not None:
             notes += ended_record(self._engine.recorder.ended)
         return health.status(

@@ -66,6 +66,16 @@ def not_the_file(why: str) -> Iterator[ProblemView]:
         )
 
 
+def lost_history(unread: str) -> Iterator[ProblemView]:
+    """The journal could not be read at the start, for this reason; none while it is empty."""
+    if unread:
+        yield ProblemView(
+            where="configuration",
+            what=f"what was taken back, or never confirmed, before the start is not known: {unread}",
+            remedy="see whether the file says what shall run; the next routerd reload of another file begins a history",
+        )
+
+
 def failed_watcher(what: str, count: int, ago: float, error: str) -> Iterator[ProblemView]:
     """What watches the host met an error that nobody thought of, so many seconds ago; none once that is long past."""
     if ago <= _RECENT:
