@@ -72,7 +72,7 @@ def lost_history(unread: str) -> Iterator[ProblemView]:
         yield ProblemView(
             where="configuration",
             what=f"what was taken back, or never confirmed, before the start is not known: {unread}",
-            remedy="see whether the file says what shall run; the next routerd reload of another file begins a history",
+            remedy="see whether the file says what shall run; the next reload of another file begins a history",
         )
 
 
