@@ -17,7 +17,7 @@ from routerd.config.impact import Impact, costs
 from routerd.config.model import FibSection, PeerGroup, RouterSection
 from tests.daemon.harness import CONFIG, Network, Routerd, announcement, becomes, cli, node, running
 from tests.support import bgp
-from tests.support.bgp import Client
+from tests.support.bgp import Client, ClosedError
 from tests.support.netns import needs_root
 
 pytestmark = needs_root
@@ -161,6 +161,33 @@ async def test_a_key_of_the_session_resets_it_and_costs_no_route(
         await becomes(lambda: daemon.count(0, "stale") + daemon.count(1, "stale"), 0)
         await network.has(VIP, 0, 1)
     assert not [line for line in told if VIP.removesuffix("/32") in line]
+
+
+@pytest.mark.parametrize("key", ["router.asn", "peer_groups.nodes.remote_as", "peer_groups.nodes.hold_time"])
+async def test_who_was_reset_is_as_before(daemon: Routerd, network: Network, clients: list[Client], key: str) -> None:
+    """Nodes hear why, those of a range are of that range again, and the next change leaves them alone."""
+    await nodes_up(network, clients)
+    good = daemon.config.read_text()
+    reload(daemon, written(good, key, VALUES[key]))
+    for client in clients:
+        assert (await client.expect(bgp.NOTIFICATION))[1][:2] in (b"\6\6", b"\6\x09")
+        await client.closed()
+        await client.close()
+    clients.clear()
+    for number in (0, 1):
+        clients.append(await network.establish(number))
+        clients[number].send(announcement(number, VIP) + bgp.end_of_rib())
+    await becomes(lambda: generations(daemon), [2, 2])
+    answer = reload(daemon, written(daemon.config.read_text(), "peer_groups.nodes.stale_time", "300"))
+    assert answer["resets"] == []
+    with pytest.raises(TimeoutError):
+        await clients[0].closed(0.5)
+    limited = daemon.config.read_text().replace("[[dynamic_peers]]", "[[dynamic_peers]]\nlimit = 1", 1)
+    assert reload(daemon, limited)["resets"] == []
+    clients.append(await network.connect(2))
+    with pytest.raises(ClosedError):
+        await clients[2].establish()
+    assert generations(daemon) == [2, 2]
 
 
 @pytest.mark.parametrize("key", sorted(RESTART))

@@ -94,11 +94,15 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         listening = self.listener.apply(config)
         self.config = config
         self.dynamic, self.kept = _in_ranges(config, self.dynamic), _in_ranges(config, self.kept)
+        before = set(self.dynamic)
         # a peer on its way out would otherwise be taken for the new one of the same name
         self._peers = {name: peer for name, peer in self._peers.items() if not peer.stopping()}
         self.configuration._configurations = [speaker_text(config, self.dynamic)]
         if not super().reload():
             raise ValueError(f"ExaBGP refuses its configuration: {self.configuration.error}")
+        # Who has lost the session by that is a dynamic peer no more, and not to be waited for like a static one.
+        gone = before - self.dynamic.keys()
+        self._peers = {n: peer for n, peer in self._peers.items() if peer.stopping() or peer.address not in gone}
         self._at = {peer.address: peer for peer in self._peers.values() if not peer.stopping()}
         self.uplink.listening(listening)
 
