@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -348,3 +349,44 @@ def test_without_a_daemon_there_is_a_remedy(tmp_path: Path) -> None:
     done = cli("reload", "--socket", str(tmp_path / "none.sock"))
     assert done.returncode == 1
     assert "routerd is not running" in done.stderr
+
+
+async def test_a_port_that_somebody_else_has_is_refused(daemon: Routerd, network: Network) -> None:
+    """At an address that is new, and at all with a port that is new."""
+    good = daemon.config.read_text()
+    network.router.ip("address", "add", "10.0.0.2/24", "dev", "eth0")
+    reload(daemon, written(good, "router.listen", '["10.0.0.1"]'))
+    for port, text in (
+        (179, written(good, "router.listen", '["10.0.0.1", "10.0.0.2"]')),
+        (1790, written(good, "router.port", "1790")),
+    ):
+        with network.router.enter(), socket.create_server(("10.0.0.2", port)):
+            daemon.config.write_text(text)
+            done = daemon.cli("reload")
+            assert done.returncode == 1
+            assert "Address already in use" in done.stderr
+    for listen in ('["10.0.0.1", "10.0.0.2"]', '["0.0.0.0"]', '["10.0.0.2"]'):
+        assert reload(daemon, written(good, "router.listen", listen))["changes"]
+        await becomes(lambda: "speaker" not in daemon.problems())
+
+
+async def test_an_address_that_is_gone_costs_no_other_part(
+    daemon: Routerd, network: Network, clients: list[Client]
+) -> None:
+    """A change is taken back to an address that the router has no more: the peers are as before all the same, status
+    says what is missing, and the address is listened on once it is back."""
+    network.router.ip("address", "add", "10.0.0.2/32", "dev", "lo")
+    good = written(daemon.config.read_text(), "router.listen", '["10.0.0.1", "10.0.0.2"]')
+    reload(daemon, good)
+    reload(
+        daemon,
+        written(written(good, "router.listen", '["10.0.0.1"]'), "peer_groups.nodes.password", '"secret"'),
+        "--confirm",
+        "60",
+    )
+    network.router.ip("address", "del", "10.0.0.2/32", "dev", "lo")
+    assert daemon.cli("rollback").returncode == 0
+    await nodes_up(network, clients)
+    assert "nodes cannot dial in at 10.0.0.2 179" in daemon.problems()["speaker"]
+    network.router.ip("address", "add", "10.0.0.2/32", "dev", "lo")
+    await becomes(lambda: "speaker" not in daemon.problems())

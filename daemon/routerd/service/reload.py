@@ -283,8 +283,9 @@ def _bindable(before: Config, after: Config) -> None:
         if address in was.listen and was.port == now.port:
             continue
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        # Where the address alone is another one, the port may be taken by what listens now.
-        port = 0 if was.port == now.port else now.port
+        # What listens now may have the port: an address by the wildcard of its family, and the other way round.
+        own = [each for each in was.listen if (":" in each) == (":" in address)]
+        port = 0 if was.port == now.port and {"0.0.0.0", "::"} & {address, *own} and own else now.port
         try:
             with socket.socket(family) as probe:
                 if family == socket.AF_INET6:
