@@ -104,6 +104,8 @@ def lose(writer: KernelWriter, id_: int) -> None:
     assert writer.write([DeleteNexthop(id_)]) == []
     read(writer)
     read(writer)
+
+
 def returning(writer: KernelWriter) -> SetGroup:
     """Return what gives a lost member its buckets again."""
     uneven(writer)
