@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from routerd.core.message import DeleteNexthop, Member, SetGroup, SetNexthop
+from routerd.core.message import DeleteNexthop, GroupLost, Member, SetGroup, SetNexthop
 from routerd.kernel import lookup, memory
 from routerd.kernel.dump import dump, objects
 from routerd.kernel.writer import KernelWriter
@@ -152,7 +152,7 @@ def test_what_is_deleted_bit_by_bit_again_and_again_comes_back_as_it_was(
         for gone in ("2", "3"):
             router.ip("nexthop", "del", "id", gone)
         writer.adopt_objects(objects())
-        assert writer.write([*nexthops(), replace(GROUP, like=10, known=True, hold=True)]) == []
+        assert writer.write([*nexthops(), replace(GROUP, like=10, known=True, hold=True)]) == [GroupLost(10)]
         assert owners() == before
         now += memory.AT_ONCE_LOST / 2
 

@@ -207,7 +207,6 @@ class Rib:
         up = sum(peer.session is not None for peer in self.peers.values())
         self.effects.append(Event("speaker down", {"reason": reason, "sessions": up}, level="error"))
         self.listening = False
-        self._resetting.clear()  # they have ended with all others
         for peer in self.peers.values():
             if peer.session is not None:
                 self._end(peer, reason, now, again=False)
