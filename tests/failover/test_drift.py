@@ -194,12 +194,12 @@ def _what_looks_like_routerds(site: Site) -> str:
         _a_route_of_ipv6,
         _a_route_leads_elsewhere,
         _all_routes,
+        _a_group_has_other_timers,  # those of a group that waits for its flows are looked at when it is balanced
         _a_nexthop,
         _a_nexthop_leads_elsewhere,
         _a_group_has_other_members,
         _a_group_has_other_weights,
-        _a_group_has_other_timers,
-        _a_group,  # from here on it waits for its flows, and its weights are looked at when it is balanced
+        _a_group,
         _all_nexthops,
         _a_group_is_of_another_type,
         _what_looks_like_routerds,
