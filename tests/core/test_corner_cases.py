@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -17,13 +17,16 @@ from routerd.core.message import (
     Event,
     Gateway,
     GracefulRestart,
+    GroupLost,
     Interface,
     KernelObjects,
     NeighbourState,
+    Operation,
     SetGroup,
     SetNexthop,
     SetRoutes,
     Settle,
+    WriteFailed,
 )
 from routerd.core.rib.peer import Peer
 from routerd.core.route import Address, Attributes, Family, format_prefix, parse_address, parse_prefix
@@ -501,3 +504,30 @@ def test_a_next_hop_goes_with_the_last_of_its_peers(first: str) -> None:
     assert simulation.fib() == {VIP: [C]}
     simulation.down(B if first == A else A)
     assert simulation.fib() == {}
+
+
+def test_a_group_that_cannot_be_made_again_yet_keeps_its_prefixes() -> None:
+    """Somebody flushes all nexthop objects, and routerd is in the middle: the flows are in that group's buckets."""
+    simulation = Simulation()
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, VIP)
+        simulation.end_of_rib(node)
+    simulation.settle()
+    group, write = simulation.group_of(VIP), simulation.kernel.write
+
+    def refusing(operations: Sequence[Operation]) -> list[WriteFailed | GroupLost]:
+        mine = (SetGroup, SetRoutes)
+        return [failed for each in operations if isinstance(each, mine) for failed in simulation.refusal(each)]
+
+    simulation.kernel.delete(group)
+    simulation.kernel.write = refusing  # type: ignore[method-assign]
+    simulation.dump()
+    simulation.dump()
+    simulation.kernel.write = write  # type: ignore[method-assign]
+    simulation.forget()
+    simulation.dump()
+    assert simulation.fib() == {VIP: [A, B]}
+    assert simulation.group_of(VIP) == group
+    assert [each.like for each in simulation.operations_of(SetGroup)] == [group]
+    assert not simulation.router.fib.refused

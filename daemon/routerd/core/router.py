@@ -578,6 +578,8 @@ class Router:
             if isinstance(operation, SetRoutes):
                 if self.fib.is_lost(operation.id, self.refusals.nexthops.keys()):
                     return []  # failover took the last member while the routes waited to be written
+                if operation.id in self.refusals.groups:
+                    return []  # that is tried again, and its routes with it: their flows are in its buckets
                 self.fib.refuse(operation.id, operation.prefixes, failed.errno, failed.text)
             else:
                 self.refusals.deletions.update(dict.fromkeys(operation.prefixes, failed))
