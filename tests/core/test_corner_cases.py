@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -506,7 +507,8 @@ def test_a_next_hop_goes_with_the_last_of_its_peers(first: str) -> None:
     assert simulation.fib() == {}
 
 
-def test_a_group_that_cannot_be_made_again_yet_keeps_its_prefixes() -> None:
+@pytest.mark.parametrize("what", [SetGroup, SetRoutes])
+def test_a_group_that_cannot_be_made_again_yet_keeps_its_prefixes(what: type[Operation]) -> None:
     """Somebody flushes all nexthop objects, and routerd is in the middle: the flows are in that group's buckets."""
     simulation = Simulation()
     for node in (A, B):
@@ -517,8 +519,13 @@ def test_a_group_that_cannot_be_made_again_yet_keeps_its_prefixes() -> None:
     group, write = simulation.group_of(VIP), simulation.kernel.write
 
     def refusing(operations: Sequence[Operation]) -> list[WriteFailed | GroupLost]:
-        mine = (SetGroup, SetRoutes)
-        return [failed for each in operations if isinstance(each, mine) for failed in simulation.refusal(each)]
+        found: list[WriteFailed | GroupLost] = []
+        for each in operations:
+            if isinstance(each, SetRoutes):  # the group was not made, or is gone again
+                found.append(WriteFailed(each, errno.ENOENT, "Nexthop id does not exist"))
+            elif isinstance(each, what):
+                found += simulation.refusal(each)
+        return found
 
     simulation.kernel.delete(group)
     simulation.kernel.write = refusing  # type: ignore[method-assign]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from errno import EEXIST
+from errno import EEXIST, ENOENT
 
 from routerd.config.model import Config
 from routerd.core.fib.adopt import adopt
@@ -578,8 +578,11 @@ class Router:
             if isinstance(operation, SetRoutes):
                 if self.fib.is_lost(operation.id, self.refusals.nexthops.keys()):
                     return []  # failover took the last member while the routes waited to be written
-                if operation.id in self.refusals.groups:
-                    return []  # that is tried again, and its routes with it: their flows are in its buckets
+                if failed.errno == ENOENT or operation.id in self.refusals.groups:
+                    # The group comes again, and its routes with it: flows are in its buckets.
+                    self.refusals.groups.setdefault(operation.id, failed)
+                    self.refusals.schedule(now)
+                    return []
                 self.fib.refuse(operation.id, operation.prefixes, failed.errno, failed.text)
             else:
                 self.refusals.deletions.update(dict.fromkeys(operation.prefixes, failed))
