@@ -578,7 +578,8 @@ class Router:
             if isinstance(operation, SetRoutes):
                 if self.fib.is_lost(operation.id, self.refusals.nexthops.keys()):
                     return []  # failover took the last member while the routes waited to be written
-                if failed.errno == ENOENT or operation.id in self.refusals.groups:
+                gone = failed.errno == ENOENT or operation.id in self.refusals.groups
+                if gone and self.fib.expects(operation.id):
                     # The group comes again, and its routes with it: flows are in its buckets.
                     self.refusals.groups.setdefault(operation.id, failed)
                     self.refusals.schedule(now)
