@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -17,15 +18,18 @@ from routerd.core.message import (
     Event,
     Gateway,
     GracefulRestart,
+    GroupLost,
     Interface,
     KernelObjects,
     NeighbourState,
     Notification,
+    Operation,
     Program,
     SetGroup,
     SetNexthop,
     SetRoutes,
     Settle,
+    WriteFailed,
 )
 from routerd.core.rib.peer import Peer
 from routerd.core.route import Address, Attributes, Family, format_prefix, parse_address, parse_prefix
@@ -521,3 +525,36 @@ def test_a_next_hop_goes_with_the_last_of_its_peers(first: str) -> None:
     assert simulation.fib() == {VIP: [C]}
     simulation.down(B if first == A else A)
     assert simulation.fib() == {}
+
+
+@pytest.mark.parametrize("what", [SetGroup, SetRoutes])
+def test_a_group_that_cannot_be_made_again_yet_keeps_its_prefixes(what: type[Operation]) -> None:
+    """Somebody flushes all nexthop objects, and routerd is in the middle: the flows are in that group's buckets."""
+    simulation = Simulation()
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, VIP)
+        simulation.end_of_rib(node)
+    simulation.settle()
+    group, write = simulation.group_of(VIP), simulation.kernel.write
+
+    def refusing(operations: Sequence[Operation]) -> list[WriteFailed | GroupLost]:
+        found: list[WriteFailed | GroupLost] = []
+        for each in operations:
+            if isinstance(each, SetRoutes):  # the group was not made, or is gone again
+                found.append(WriteFailed(each, errno.ENOENT, "Nexthop id does not exist"))
+            elif isinstance(each, what):
+                found += simulation.refusal(each)
+        return found
+
+    simulation.kernel.delete(group)
+    simulation.kernel.write = refusing  # type: ignore[method-assign]
+    simulation.dump()
+    simulation.dump()
+    simulation.kernel.write = write  # type: ignore[method-assign]
+    simulation.forget()
+    simulation.dump()
+    assert simulation.fib() == {VIP: [A, B]}
+    assert simulation.group_of(VIP) == group
+    assert [each.like for each in simulation.operations_of(SetGroup)] == [group]
+    assert not simulation.router.fib.refused

@@ -9,7 +9,7 @@ import pytest
 from routerd.core.message import SpeakerUp
 from tests.support.core import CONFIG, Simulation, preserving
 
-VIP = "172.16.1.1/32"
+VIP, OTHER_VIP = "172.16.1.1/32", "172.16.1.2/32"
 A, B, C, D = "192.168.10.100", "192.168.10.101", "192.168.10.102", "192.168.10.103"
 GRACEFUL_SHUTDOWN, OTHER = 0xFFFF0000, 65000 << 16
 
@@ -38,6 +38,25 @@ def test_who_says_more_of_an_address_keeps_its_place(community: int) -> None:
     simulation.announce(B, VIP, attributes=said)
     simulation.advance(1)
     assert simulation.fib() == {VIP: [B, C]}
+
+
+def test_a_node_that_is_older_by_other_addresses_takes_no_place() -> None:
+    simulation = nodes(C, B)
+    simulation.up(A)
+    simulation.announce(A, OTHER_VIP)
+    simulation.advance(1)
+    simulation.up(D)
+    for name in (D, B):
+        simulation.announce(name, OTHER_VIP)
+        simulation.advance(1)
+    assert simulation.fib() == {VIP: [B, C], OTHER_VIP: [A, D]}
+    simulation.announce(A, VIP)
+    simulation.announce(C, OTHER_VIP)
+    simulation.advance(1)
+    assert simulation.fib() == {VIP: [B, C], OTHER_VIP: [A, D]}
+    simulation.down(D)
+    simulation.advance(1)
+    assert simulation.fib() == {VIP: [B, C], OTHER_VIP: [A, C]}
 
 
 def test_who_leaves_makes_room_and_gets_no_place_back() -> None:

@@ -141,7 +141,7 @@ def _a_nexthop_leads_elsewhere(site: Site) -> str:
 def _a_group(site: Site) -> str:
     gone = site.group
     site.net.router.ip("nexthop", "delete", "id", str(gone))
-    return f"group {gone} had 0 of 3 members"
+    return f"group {gone} had 0 of 3 members|1 routes were missing"  # whichever is heard first
 
 
 def _all_nexthops(site: Site) -> str:
@@ -194,7 +194,7 @@ def _what_looks_like_routerds(site: Site) -> str:
         _a_route_of_ipv6,
         _a_route_leads_elsewhere,
         _all_routes,
-        _a_group_has_other_timers,  # those of a group that waits for its flows are looked at when it is balanced
+        _a_group_has_other_timers,
         _a_nexthop,
         _a_nexthop_leads_elsewhere,
         _a_group_has_other_members,
@@ -207,6 +207,7 @@ def _what_looks_like_routerds(site: Site) -> str:
     ids=lambda damage: damage.__name__.strip("_"),
 )
 async def test_it_is_mended_under_the_same_ids_counted_and_told(site: Site, damage: Damage) -> None:
+    await audited(site)  # what the damage before has left to be written would mend this one in passing
     before, mended, told = site.state(), site.routerd.status()["fib"]["drift_mended"], len(site.found())
     pattern = damage(site)
     started = time.monotonic()

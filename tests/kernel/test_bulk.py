@@ -91,5 +91,5 @@ def test_failover_does_not_wait_and_routes_of_a_lost_group_are_refused(
     refused = watched.bulk.finish()
     assert overtaken, "20,000 routes were written in less time than one deletion took"
     assert 0 < len(refused) <= len(ROUTES)
-    assert {failed.errno for failed in refused} == {errno.EINVAL}
+    assert {failed.errno for failed in refused} == {errno.ENOENT}
     assert dump(FIB).routes == {}

@@ -132,7 +132,7 @@ def test_no_group_has_a_foreign_member_and_no_route_leads_to_a_foreign_id(
         SetGroup(BASE + 5, (Member(BASE),)),
         SetRoutes(BASE + 5, VIP),
     ]
-    wanted = [errno.EEXIST, errno.EINVAL, errno.EINVAL, errno.EINVAL, errno.EINVAL]
+    wanted = [errno.EEXIST, errno.EINVAL, errno.ENOENT, errno.EINVAL, errno.ENOENT]
     found = refusals(writer.write(operations))
     assert sorted(found, key=lambda each: operations.index(each[0])) == list(zip(operations, wanted, strict=True))
     bulk = Bulk(writer, lambda: None)

@@ -152,7 +152,7 @@ def test_no_refusal_of_a_large_batch_is_lost(writer: KernelWriter) -> None:
     failures = refused(writer, SetRoutes(99, many(20_000)))
     assert [failure.operation.prefixes[0] for failure in failures] == list(many(20_000))  # type: ignore[union-attr]
     assert {(failure.errno, failure.text) for failure in failures} == {
-        (errno.EINVAL, "nexthop id 99 is not routerd's: another program has it, or nobody")
+        (errno.ENOENT, "nexthop id 99 is not routerd's: another program has it, or nobody")
     }
 
 

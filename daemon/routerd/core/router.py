@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from errno import EEXIST
+from errno import EEXIST, ENOENT
 
 from routerd.config.model import Config
 from routerd.core.fib.adopt import adopt
@@ -581,6 +581,12 @@ class Router:
             if isinstance(operation, SetRoutes):
                 if self.fib.is_lost(operation.id, self.refusals.nexthops.keys()):
                     return []  # failover took the last member while the routes waited to be written
+                gone = failed.errno == ENOENT or operation.id in self.refusals.groups
+                if gone and self.fib.expects(operation.id):
+                    # The group comes again, and its routes with it: flows are in its buckets.
+                    self.refusals.groups.setdefault(operation.id, failed)
+                    self.refusals.schedule(now)
+                    return []
                 self.fib.refuse(operation.id, operation.prefixes, failed.errno, failed.text)
             else:
                 self.refusals.deletions.update(dict.fromkeys(operation.prefixes, failed))

@@ -175,7 +175,7 @@ class FakeKernel:
 
     def _set_route(self, id_: int, prefix: Prefix) -> int:
         if not self.owns(id_):
-            return errno.EINVAL
+            return errno.ENOENT
         if any(route.metric == self._fib.metric for route in self.foreign.get(prefix, ())):
             return errno.EEXIST
         group = self.groups.get(id_)

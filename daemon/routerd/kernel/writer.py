@@ -122,7 +122,8 @@ class KernelWriter:
         the groups that were found to be gone.
 
         A refusal does not stop the others. Prefixes of one operation must differ. Deleting what is gone, or a
-        nexthop that is not ours, is no refusal: there is nothing to do.
+        nexthop that is not ours, is no refusal: there is nothing to do. Routes to a group that is gone, or was never
+        made, are refused with ENOENT.
         """
         return [failure for run in runs(operations) for failure in self._carry_out(run)]
 
@@ -343,7 +344,7 @@ class KernelWriter:
         """Refuse every route to what is not ours: somebody else has the id."""
         if isinstance(operation, DeleteRoutes) or self.owns(operation.id):
             return {}
-        return dict.fromkeys(range(len(operation.prefixes)), (errno.EINVAL, _not_ours(operation.id)))
+        return dict.fromkeys(range(len(operation.prefixes)), (errno.ENOENT, _not_ours(operation.id)))
 
     def encode(
         self, operations: Sequence[SetRoutes | DeleteRoutes], requests: Requests
@@ -365,6 +366,8 @@ class KernelWriter:
         if isinstance(operation, SetRoutes):
             if self._lost:
                 refused = self._recover(operation, refused)
+            if any(number == errno.EINVAL for number, _ in refused.values()) and not _is_there(operation.id):
+                refused = {index: (errno.ENOENT, text) for index, (_, text) in refused.items()}
             self._routes.add(_without(prefixes, refused), operation.id)
             return [
                 WriteFailed(SetRoutes(operation.id, (prefixes[index],)), number, self._why(number, text))
@@ -445,6 +448,14 @@ def own_nexthops(nexthops: Iterable[KernelNexthop], groups: Iterable[KernelGroup
 def _gone(group: SetGroup) -> list[GroupLost]:
     """Return what is to be said of a group that was made: if it was there before, its routes went with it."""
     return [GroupLost(group.id)] if group.known else []
+
+
+def _is_there(id: int) -> bool:
+    try:
+        wire.query(messages.get_nexthop(id))
+    except OSError:
+        return False
+    return True
 
 
 def _refused(operation: SetNexthop | SetGroup, number: int, text: str) -> WriteFailed:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from routerd.core.message import Gateway
 from routerd.core.rib import loc_rib
 from routerd.core.rib.decision import Decision, Options, Step, decide
-from routerd.core.rib.loc_rib import LocRib
+from routerd.core.rib.loc_rib import LocRib, PathSet
 from routerd.core.rib.nexthop import Resolution
 from routerd.core.route import Attributes, Path, Prefix, parse_address, parse_prefix
 
@@ -22,8 +22,11 @@ PATHS = {
 }
 
 
-def deciding(paths: tuple[Path, ...], incumbent: Path | None) -> Decision:
-    return decide(paths, Options(), lambda path: Resolution((Gateway(path.attributes.next_hop, 2),), 0), incumbent)
+def deciding(paths: PathSet) -> Decision:
+    def resolve(path: Path) -> Resolution:
+        return Resolution((Gateway(path.attributes.next_hop, 2),), 0)
+
+    return decide(paths.paths, Options(), resolve, paths.incumbent, paths.seated)
 
 
 def test_prefixes_with_the_same_paths_share_one_set() -> None:
@@ -126,9 +129,9 @@ def _prefixes(users: Counter[Path], peer: str) -> int:
 def test_invalidate_yields_what_decides_differently() -> None:
     dead: set[str] = set()
 
-    def resolving(paths: tuple[Path, ...], incumbent: Path | None) -> Decision:
+    def resolving(paths: PathSet) -> Decision:
         alive = lambda p: None if p.peer in dead else Resolution((Gateway(p.attributes.next_hop, 2),), 0)  # noqa: E731
-        return decide(paths, Options(), alive, incumbent)
+        return decide(paths.paths, Options(), alive, paths.incumbent)
 
     rib = LocRib(resolving)
     rib.announce(PATHS[PEERS[0], None], PREFIXES[:1])

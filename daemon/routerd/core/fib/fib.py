@@ -336,6 +336,11 @@ class Fib:
         group = self.groups.by_id.get(id)
         return group is None or (not group.legs and not any(member in unusable for member in group.members))
 
+    def expects(self, id: int) -> bool:
+        """Tell whether a group is to be in the kernel: it has members that can be used."""
+        group = self.groups.by_id.get(id)
+        return group is not None and bool(group.legs)
+
     def refuse(self, id: int, prefixes: Iterable[Prefix], errno: int, text: str) -> None:
         """The kernel would not point these routes at a group. What has happened to them since counts, not this."""
         for prefix in prefixes:

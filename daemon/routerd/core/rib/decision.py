@@ -10,7 +10,8 @@ The steps and their numbers are those of docs/decision-process.md:
  5 MED                 lower wins among paths of the same neighbour AS (all, with always_compare_med)
  6 external            eBGP wins over iBGP
  7 IGP metric          of the route to the next hop, lower wins
-   multipath           all that are left, up to max_paths; with multipath_relax whatever their AS_PATH holds
+   multipath           all that are left, up to max_paths, those first that were in it before; with multipath_relax
+                       whatever their AS_PATH holds
  8 oldest              9 router id       10 cluster list length       11 peer address
 
 Steps 1 to 7 and 9 to 11 are RFC 4271 section 9.1.2.2 as FRR and BIRD refine it. Step 8 keeps the best path stable
@@ -106,8 +107,15 @@ Resolve = Callable[[Path], Resolution | None]
 Rank = Callable[[Path], int]
 
 
-def decide(paths: Iterable[Path], options: Options, resolve: Resolve, incumbent: Path | None = None) -> Decision:
-    """Run the process over all paths to one prefix. `incumbent` wins a mere tie, whatever its age."""
+def decide(
+    paths: Iterable[Path],
+    options: Options,
+    resolve: Resolve,
+    incumbent: Path | None = None,
+    seated: frozenset[str] = frozenset(),
+) -> Decision:
+    """Run the process over all paths to one prefix. `incumbent` wins a mere tie, whatever its age. The peers `seated`
+    were in the multipath set before: where there are more than `max_paths` they come first, for flows go to them."""
     lost: dict[Path, Step] = {}
     metrics: dict[Path, int] = {}
     left: list[Path] = []
@@ -128,13 +136,14 @@ def decide(paths: Iterable[Path], options: Options, resolve: Resolve, incumbent:
 
     if len({(path.merit, metrics[path]) for path in left}) > 1:
         left = _best(left, metrics, options, lost)
-    if len(left) > options.max_paths:
-        left.sort(key=_tie)
-        if incumbent not in left[: options.max_paths]:
-            incumbent = None  # nodes are back that had the places before the router's restart
-    best = _break_tie(left, incumbent, lost)
+    left.sort(key=_tie)
+    if seated:
+        left.sort(key=lambda path: path.peer not in seated)
+    best = _break_tie(left, incumbent, lost, options.max_paths)
     multipath = [best]
-    for path in sorted((path for path in left if path is not best), key=_tie):
+    for path in left:
+        if path is best:
+            continue
         if not options.multipath_relax and path.attributes.as_path != best.attributes.as_path:
             lost[path] = Step.AS_PATH_CONTENT
         elif len(multipath) >= options.max_paths:
@@ -206,12 +215,12 @@ _TIES = (Step.OLDEST, Step.ROUTER_ID, Step.CLUSTER_LIST, Step.PEER_ADDRESS)
 _tie = attrgetter("tie")
 
 
-def _break_tie(paths: list[Path], incumbent: Path | None, lost: dict[Path, Step]) -> Path:
-    """Steps 8 to 11 pick the one best path."""
-    if incumbent in paths:
+def _break_tie(paths: list[Path], incumbent: Path | None, lost: dict[Path, Step], places: int) -> Path:
+    """Steps 8 to 11 pick the one best path, one of the first so many."""
+    if incumbent in paths[:places]:
         lost.update((path, Step.OLDEST) for path in paths if path is not incumbent)
         return incumbent
-    best = min(paths, key=_tie)
+    best = min(paths[:places], key=_tie)
     for path in paths:
         for step, its, lowest in zip(_TIES, path.tie, best.tie, strict=True):
             if its != lowest:

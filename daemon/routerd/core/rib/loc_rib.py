@@ -16,8 +16,8 @@ from routerd.core.route import Address, Path, Prefix
 _STEPS_LIMIT = 8 << 20
 """Octets of remembered steps from one path set to another."""
 
-Identity = tuple[frozenset[Path], Path | None]
-"""By what path sets are interned: the paths and the incumbent."""
+Identity = tuple[frozenset[Path], Path | None, frozenset[str]]
+"""By what path sets are interned: the paths, the incumbent, and the peers that are seated."""
 Hop = tuple[Address, Address | None]
 """A next hop and the link-local address beside it, as `Attributes` have them."""
 
@@ -28,15 +28,16 @@ Cause = Path | tuple[str, ...]
 class PathSet:
     """A set of paths, at most one a peer. Interned: equal sets are one object. `users` counts its prefixes.
 
-    `incumbent` is the path that was the best one before the set came to be, where another would win the mere tie.
+    `incumbent` is the path that was the best one before the set came to be, where another would win the mere tie;
+    `seated` are the peers that were in the multipath set then, where not all of them would have a place again.
     """
 
-    __slots__ = ("_decision", "_epoch", "identity", "incumbent", "paths", "users")
+    __slots__ = ("_decision", "_epoch", "identity", "incumbent", "paths", "seated", "users")
 
     def __init__(self, paths: tuple[Path, ...], identity: Identity) -> None:
         self.paths = paths
         self.identity = identity
-        self.incumbent = identity[1]
+        _, self.incumbent, self.seated = identity
         self.users = 0
         self._decision: Decision | None = None
         self._epoch = -1
@@ -50,7 +51,7 @@ Change = tuple[PathSet, PathSet, list[Prefix]]
 
 
 class LocRib:
-    """All prefixes and their paths. `decide` runs the decision process over the paths of a set and its incumbent.
+    """All prefixes and their paths. `decide` runs the decision process over a set.
 
     `users` counts the prefixes of each path in use, and `hops` those of each peer by next hop; `hops_changed` is
     called with a peer that has one more or one less.
@@ -58,13 +59,13 @@ class LocRib:
 
     def __init__(
         self,
-        decide: Callable[[tuple[Path, ...], Path | None], Decision],
+        decide: Callable[[PathSet], Decision],
         hops_changed: Callable[[str], None] = lambda peer: None,
     ) -> None:
         self._decide = decide
         self._hops_changed = hops_changed
         self._epoch = 0
-        self.empty = PathSet((), (frozenset(), None))
+        self.empty = PathSet((), (frozenset(), None, frozenset()))
         self.table: dict[Prefix, PathSet] = {}
         self.users: dict[Path, int] = {}
         self.hops: dict[str, dict[Hop, int]] = {}
@@ -74,7 +75,7 @@ class LocRib:
     def decision(self, paths: PathSet) -> Decision:
         """Return the decision for a set; computed once until `invalidate`."""
         if paths._epoch != self._epoch or paths._decision is None:
-            paths._decision = self._decide(paths.paths, paths.incumbent)
+            paths._decision = self._decide(paths)
             paths._epoch = self._epoch
         return paths._decision
 
@@ -100,9 +101,10 @@ class LocRib:
         """Return the path set of a prefix; the empty set if it has none."""
         return self.table.get(prefix, self.empty)
 
-    def announce(self, path: Path, prefixes: Iterable[Prefix]) -> list[Change]:
-        """Give prefixes this path in place of whatever its peer announced before."""
-        return self._change(path, (path.peer,), path, prefixes)
+    def announce(self, path: Path, prefixes: Iterable[Prefix], *, claims: bool = False) -> list[Change]:
+        """Give prefixes this path in place of whatever its peer announced before. Where there are more paths than
+        places it gets a free one, unless it `claims` one by its age."""
+        return self._change(path, (path.peer,), path, prefixes, claims=claims)
 
     def withdraw(self, peer: str, prefixes: Iterable[Prefix]) -> list[Change]:
         """Take the peer's path away from prefixes; those without one are left alone."""
@@ -113,13 +115,19 @@ class LocRib:
         return self._change(peers, peers, None, prefixes)
 
     def _change(
-        self, key: Cause, peers: tuple[str, ...], path: Path | None, prefixes: Iterable[Prefix]
+        self,
+        key: Cause,
+        peers: tuple[str, ...],
+        path: Path | None,
+        prefixes: Iterable[Prefix],
+        *,
+        claims: bool = False,
     ) -> list[Change]:
         table, changes = self.table, list[Change]()
         for old, moved in self._by_set(prefixes).items():
             new, replaced = self._steps.get((old, key), (None, ()))
             if new is None or not (new.users or new is self.empty):  # a set out of use is no longer the interned one
-                new, replaced = self._step(old, peers, path)
+                new, replaced = self._step(old, peers, path, claims=claims)
                 cost = 8 * len(peers) if path is None else path.weight
                 self._steps.remember((old, key), (new, replaced), cost + 32 * len(new.paths))
             if new is old:
@@ -169,7 +177,9 @@ class LocRib:
             parted.setdefault(self.table.get(prefix, self.empty), []).append(prefix)
         return parted
 
-    def _step(self, old: PathSet, peers: tuple[str, ...], path: Path | None) -> tuple[PathSet, tuple[Path, ...]]:
+    def _step(
+        self, old: PathSet, peers: tuple[str, ...], path: Path | None, *, claims: bool
+    ) -> tuple[PathSet, tuple[Path, ...]]:
         """Return the set that follows when a peer announces a path (None: peers withdraw theirs), and the paths that
         it takes away."""
         leaving = frozenset(peers)
@@ -181,10 +191,12 @@ class LocRib:
         if not paths:
             return self.empty, replaced
         members = frozenset(paths)
-        new = self._interned(paths, (members, None))
-        best = self.decision(old).best
-        if best is not None and self.decision(new).lost.get(best, Step.UNUSABLE) >= Step.OLDEST:
-            new = self._interned(paths, (members, best))
+        new = self._interned(paths, (members, None, frozenset()))
+        before, after = self.decision(old), self.decision(new)
+        seated = frozenset[str]() if claims else _unseated(before, after)
+        keeps = before.best is not None and after.lost.get(before.best, Step.UNUSABLE) >= Step.OLDEST
+        if keeps or seated:
+            new = self._interned(paths, (members, before.best if keeps else None, seated))
         return new, replaced
 
     def _interned(self, paths: tuple[Path, ...], identity: Identity) -> PathSet:
@@ -197,3 +209,13 @@ class LocRib:
         paths.users -= users
         if not paths.users:
             del self._sets[paths.identity]
+
+
+def _unseated(before: Decision, after: Decision) -> frozenset[str]:
+    """Return the peers of the multipath set before that are there, if one of them has no place in it any more only
+    because there are too few."""
+    without = {path.peer for path, step in after.lost.items() if step is Step.MAX_PATHS}
+    seated = frozenset(path.peer for path in before.multipath) if without else frozenset[str]()
+    if seated.isdisjoint(without):
+        return frozenset()
+    return seated.intersection(path.peer for path in (*after.multipath, *after.lost))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from routerd.config.model import PeerGroup
 from routerd.core.memo import Memo
 from routerd.core.message import SessionUp
 from routerd.core.rib.adj_rib_in import AdjRibIn
 from routerd.core.rib.policy import PrefixFilter, Reject
-from routerd.core.route import Address, Attributes, Family, Path, Prefix, parse_address
+from routerd.core.route import Address, Attributes, Family, Path, parse_address
 
 _PATHS_LIMIT = 1 << 20
 """Octets of paths that are remembered, in use or not; a node's take a thousandth of it."""
@@ -60,16 +58,11 @@ class Peer:
         """Return the shared path for these attributes and the verdict on it, if they were heard before."""
         return self._paths.get(attributes)
 
-    def placed(self, path: Path, prefixes: Iterable[Prefix], now: float) -> float:
-        """Return from when on a path counts that no prefix has yet. It keeps the place of one that was as good, and
-        is replaced: flows go there. All that a node announces that was there before the router's restart, when it is
-        back, is as old as that; `place` is when."""
-        accepted, stale = self.adj_rib_in.accepted, self.adj_rib_in.stale
-        replaced = {accepted.get(prefix) or stale.get(prefix) for prefix in prefixes}
-        places = [old.since for old in replaced if old is not None and old.merit == path.merit]
-        if len(places) == len(replaced):
-            return max(places)
-        return now if self.place is None or self.sessions > 1 or not self.pending_eor else self.place
+    @property
+    def returns(self) -> bool:
+        """Whether a node that was in the FIB before the router's restart is about to say what it announces: that is
+        as old as the restart, `place`."""
+        return self.place is not None and self.sessions == 1 and bool(self.pending_eor)
 
     def remember(self, attributes: Attributes, verdict: Reject, now: float) -> tuple[Path, Reject]:
         """Make the path that all prefixes of this peer with these attributes share."""

@@ -90,8 +90,8 @@ class Rib:
         self.networks = [parse_prefix(text) for text in config.router.networks]
         self.loc_rib.announce(self._local, self.networks)
 
-    def _decide(self, paths: tuple[Path, ...], incumbent: Path | None) -> Decision:
-        return decide(paths, self._options, self.resolve, incumbent)
+    def _decide(self, paths: PathSet) -> Decision:
+        return decide(paths.paths, self._options, self.resolve, paths.incumbent, paths.seated)
 
     def resolve(self, path: Path) -> Resolution | None:
         """Resolve the next hop of a path."""
@@ -407,10 +407,11 @@ class Rib:
             if peer.adj_rib_in.rejected.beyond and not full:
                 self.effects.append(Event("more is rejected than is kept", {"peer": peer.name}, level="warning"))
         if accepted:
-            if path not in self.loc_rib.users and path.since != (since := peer.placed(path, accepted, now)):
-                path, _ = peer.remember(path.attributes, verdict, since)
+            since = peer.place if peer.place is not None and peer.returns else now
+            if path not in self.loc_rib.users and path.since != since:
+                path, _ = peer.remember(path.attributes, verdict, since)  # if it was gone: now it is a new one
             peer.adj_rib_in.accept(path, accepted)
-            changes += self.loc_rib.announce(path, accepted)
+            changes += self.loc_rib.announce(path, accepted, claims=peer.returns)
         return changes
 
     def _judge(self, peer: Peer, attributes: Attributes) -> Reject:
