@@ -178,7 +178,7 @@ class Rib:
         if reset:
             self._blameless.add(peer.address)
             self._hold(peer, peer.group.stale_time, now)
-        elif retains(down, up) and graceful is not None:
+        elif retains(down, up) and graceful is not None and self._belongs(peer):
             self._hold(peer, min(graceful.time, peer.group.stale_time), now)
             for family in set(Family) - graceful.families.keys():
                 self.purges.ask(peer, family)
@@ -213,12 +213,20 @@ class Rib:
         for peer in self.peers.values():
             if peer.session is not None:
                 self._end(peer, reason, now, again=False)
+                if not self._belongs(peer):
+                    self.purges.ask(peer)
+                    self._forget(peer)
+                    continue
                 self._blameless.add(peer.address)
                 self.deferring = True
                 self._hold(peer, peer.group.stale_time, now)
                 self._keep_place(peer, on=True)
             elif peer.deadline is not None:
                 self._hold(peer, peer.patience, now)
+
+    def _belongs(self, peer: Peer) -> bool:
+        """Tell whether the configuration still has a peer: else it will not return."""
+        return self.config.group_of(peer.address) is not None
 
     def _hold(self, peer: Peer, seconds: float, now: float) -> None:
         """Keep what is stale of a peer so long from now on, or from when nodes can dial in."""
