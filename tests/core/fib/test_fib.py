@@ -214,6 +214,31 @@ def test_a_lost_group_of_a_type_that_is_not_wanted_any_more_does_not_come_back(s
     assert [group.buckets for group in groups] == [0]
 
 
+def test_prefixes_of_a_lost_group_that_want_different_things_now_do_not_share_it() -> None:
+    fib = filled(*TABLE)
+    fib.fail([A, B])
+    fib.want(TABLE, ())
+    planned(fib)
+    fib.restore([A, B])
+    fib.want(TABLE[:300], (A, B))
+    fib.want(TABLE[300:], (A,))
+    planned(fib, 1.0)
+    assert fib.routes[TABLE[0]].legs.keys() == {A, B}
+    assert fib.routes[TABLE[300]].legs.keys() == {A}
+
+
+def test_a_group_whose_node_was_alone_waits_for_its_flows_whatever_was_made_afresh() -> None:
+    fib = filled(P)
+    fib.want([P], (A,))
+    planned(fib)
+    fib.want([P], (A, B))
+    planned(fib, 1000.0)
+    group = fib.routes[P]
+    assert group in fib.groups.settling
+    fib.made_afresh(group.id)
+    assert group in fib.groups.settling
+
+
 def test_a_lost_group_whose_id_another_one_has_stays_lost() -> None:
     fib = filled(P)
     fib.fail([A, B])
