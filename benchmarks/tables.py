@@ -60,21 +60,22 @@ def right(fib: Fib, wanted: Wanted, check: Callable[[], None], *, patience: floa
     left = sample
     deadline, next_check = time.monotonic() + patience, time.monotonic() + 1.0
     while True:
-        if _is(fib, left[:1], wanted):
+        if left and _is(fib, left[:1], wanted):
             left = [each for each in left if not _is(fib, [each], wanted)]
         if not left:
             now = time.monotonic()
             found = table(fib.router)
-            if not (wrong := _wrong(found, wanted, even=even, busy=fib.asked)):
+            left = _wrong(found, wanted)[:SAMPLE]
+            if not left and not (even and _uneven(found, wanted, fib.asked)):
                 return now
-            left = wrong[:SAMPLE]
             time.sleep(CENSUS_PAUSE)
         if (now := time.monotonic()) > next_check:
             next_check = now + 1.0
             check()
             if now > deadline:
-                what = _difference(table(fib.router), wanted, even=even, busy=fib.asked)
-                raise BenchError(f"not within {patience:g} s: {what}")
+                found = table(fib.router)
+                wrong = _wrong(found, wanted) or (_uneven(found, wanted, fib.asked) if even else [])
+                raise BenchError(f"not within {patience:g} s: {_difference(found, wanted, wrong)}")
         time.sleep(PAUSE)
 
 
@@ -82,19 +83,22 @@ def _is(fib: Fib, numbers: list[int], wanted: Wanted) -> bool:
     return all(legs == wanted.get(number, _NOTHING) for number, legs in zip(numbers, fib.legs(numbers), strict=True))
 
 
-def _wrong(found: dict[int, Legs], wanted: Wanted, *, even: bool, busy: Container[int]) -> list[int]:
-    """Return the routes that are not as they should be, those included that should not be there."""
+def _wrong(found: dict[int, Legs], wanted: Wanted) -> list[int]:
+    """Return the routes with other legs than they should have, those included that should not be there."""
     wrong = [number for number in found if number not in wanted]
-    for number, gateways in wanted.items():
-        legs = found.get(number)
-        uneven = even and legs is not None and not legs.even and number not in busy
-        if uneven or (legs.gateways if legs else _NOTHING) != gateways:
-            wrong.append(number)
-    return wrong
+    return [*wrong, *(number for number in wanted if _gateways(found, number) != wanted[number])]
 
 
-def _difference(found: dict[int, Legs], wanted: Wanted, *, even: bool, busy: Container[int]) -> str:
-    wrong = _wrong(found, wanted, even=even, busy=busy)
+def _uneven(found: dict[int, Legs], wanted: Wanted, busy: Container[int]) -> list[int]:
+    """Return the routes whose legs have different weights, though no flow is there."""
+    return [each for each in wanted if each in found and not found[each].even and each not in busy]
+
+
+def _gateways(found: dict[int, Legs], number: int) -> frozenset[bytes]:
+    return found[number].gateways if number in found else _NOTHING
+
+
+def _difference(found: dict[int, Legs], wanted: Wanted, wrong: list[int]) -> str:
     if not wrong:
         return "right only now"
     number = wrong[0]

@@ -74,7 +74,6 @@ def check_rib(router: Router) -> None:
     assert rib._deadlines._of == stale
     assert rib.adj_ribs_out._of.keys() == {peer.address for peer in rib.peers.values() if peer.session is not None}
     assert rib._blameless <= {peer.address for peer in rib.peers.values() if peer.session is None}
-    assert rib._resetting.keys() <= {peer.address for peer in rib.peers.values() if peer.session is not None}
 
 
 def check_health(router: Router) -> None:

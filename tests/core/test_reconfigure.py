@@ -13,16 +13,20 @@ from routerd.core.message import (
     CloseSession,
     DeleteRoutes,
     Effect,
+    Notification,
     Program,
     Reconfigure,
     SetGroup,
     SetRoutes,
+    SpeakerUp,
 )
 from routerd.core.route import format_prefix
 from tests.support.core import CONFIG, Simulation, preserving
 
 A, B = "192.168.10.101", "192.168.10.102"
 VIP, OTHER = "172.16.1.1/32", "172.20.0.1/32"
+RESET = Notification(True, 6, 6)
+"""How the speaker ends a session whose parameters are others."""
 
 
 @pytest.fixture
@@ -124,7 +128,7 @@ def test_a_session_that_is_reset_costs_no_route(simulation: Simulation) -> None:
     """Its parameters are others: the speaker ends it, the node returns, and the FIB is as it was all the while."""
     reconfigure(simulation, changed(simulation, "nodes", hold_time=30))
     for node in (A, B):
-        simulation.down(node)
+        simulation.down(node, RESET)
     simulation.settle()
     simulation.advance(20)
     assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
@@ -141,7 +145,7 @@ def test_a_later_loss_of_the_session_is_a_loss(simulation: Simulation) -> None:
     """What kept the routes was the one reset: the next end of a session counts as any."""
     reconfigure(simulation, changed(simulation, "nodes", hold_time=30))
     for node in (A, B):
-        simulation.down(node)
+        simulation.down(node, RESET)
         simulation.up(node)
         simulation.announce(node, VIP, OTHER)
         simulation.end_of_rib(node)
@@ -250,3 +254,71 @@ def test_groups_of_another_type(first: str) -> None:
         simulation.advance(300)
         assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
         assert {bool(each.buckets) for each in simulation.kernel.groups.values()} == {kind == "resilient"}
+
+
+def test_a_group_that_was_lost_does_not_come_back_as_one_of_another_type(simulation: Simulation) -> None:
+    """Both nodes were lost, and so were the groups; other groups are wanted since."""
+    for node in (A, B):
+        simulation.down(node)
+    simulation.settle()
+    assert simulation.fib() == {}
+    reconfigure(simulation, changed(simulation, "fib", groups="hash-threshold"))
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, VIP, OTHER)
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+    assert {group.buckets for group in simulation.kernel.groups.values()} == {0}
+
+
+def test_a_session_that_came_up_just_before_costs_no_route(simulation: Simulation) -> None:
+    """Its coming and its reset are heard of together, after the configuration has changed."""
+    simulation.speaker_dies()
+    simulation.take(SpeakerUp())
+    reconfigure(simulation, changed(simulation, "nodes", hold_time=30))
+    for node in (A, B):
+        simulation.up(node)
+        simulation.down(node, RESET)
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+
+
+def test_a_node_that_dies_as_the_configuration_changes_is_out(simulation: Simulation) -> None:
+    reconfigure(simulation, changed(simulation, "nodes", hold_time=30))
+    simulation.down(A, Notification(True, 4, 0))
+    simulation.down(B, RESET)
+    simulation.settle()
+    assert simulation.fib() == {VIP: [B], OTHER: [B]}
+
+
+def test_a_peer_that_is_removed_while_its_session_is_reset_is_out(simulation: Simulation) -> None:
+    reconfigure(simulation, changed(simulation, "nodes", hold_time=30))
+    data = simulation.router.config.model_dump(exclude_none=True)
+    data["dynamic_peers"][0]["range"] = f"{B}/32"
+    reconfigure(simulation, Config.model_validate(data))
+    simulation.down(A, RESET)
+    simulation.settle()
+    assert simulation.fib() == {VIP: [B], OTHER: [B]}
+
+
+@pytest.mark.parametrize("when", ["before", "with", "after"])
+def test_what_is_stale_is_judged_anew(simulation: Simulation, when: str) -> None:
+    """What is not accepted any more goes at once, though its node is not there: its session was reset before, or with
+    the same change, or the speaker has died since. What stays accepted stays."""
+    third = "172.16.3.3/32"
+    wide = [f"172.20.{i // 250}.{i % 250}/32" for i in range(9000)]
+    simulation.announce(A, third, *wide)
+    simulation.settle()
+    if when == "before":
+        reconfigure(simulation, changed(simulation, "nodes", hold_time=30))
+        for node in (A, B):
+            simulation.down(node, RESET)
+    keys = {"accept": ["172.16.0.0/16"]} | ({"hold_time": 20} if when == "with" else {})
+    simulation.take(Reconfigure(changed(simulation, "nodes", **keys)))
+    if when == "with":
+        for node in (A, B):
+            simulation.down(node, RESET)
+    if when == "after":
+        simulation.speaker_dies()
+    simulation.settle()
+    assert simulation.fib() == {VIP: [A, B], third: [A]} == simulation.rib()

@@ -109,8 +109,14 @@ class Network:
         return self.router.ip("-6" if ":" in prefix else "-4", "route", "show", prefix)
 
     def legs(self, prefix: str) -> set[str]:
-        """Return the gateways of routerd's route to a prefix in the kernel."""
-        return legs(self.route(prefix))
+        """Return the gateways of routerd's route to a prefix in the kernel.
+
+        While routerd writes a group nexthop_compat_mode is off, and `ip route` shows the id alone: look again.
+        """
+        deadline = time.monotonic() + 1.0
+        while nhid(shown := self.route(prefix)) and not legs(shown) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return legs(shown)
 
     async def has(self, prefix: str, *numbers: int) -> None:
         """Wait until exactly these nodes are the gateways of routerd's route to a prefix."""

@@ -94,7 +94,7 @@ async def test_a_place_is_kept_over_the_end_of_the_speaker(
     before = daemon.status()["speaker"]["pid"]
     assert before is not None
     os.kill(before, signal.SIGKILL)
-    await becomes(lambda: daemon.status()["speaker"]["running"] and daemon.status()["speaker"]["pid"] != before)
+    await becomes(lambda: (now := daemon.status()["speaker"])["running"] and now["pid"] != before)
     await refused(network, 2)
     for number in (1, 0):
         clients.append(await network.establish(number))

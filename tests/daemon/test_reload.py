@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from routerd.config.impact import Impact, costs
 from routerd.config.model import FibSection, PeerGroup, RouterSection
 from tests.daemon.harness import CONFIG, Network, Routerd, announcement, becomes, cli, node, running
 from tests.support import bgp
-from tests.support.bgp import Client
+from tests.support.bgp import Client, ClosedError
 from tests.support.netns import needs_root
 
 pytestmark = needs_root
@@ -161,6 +162,33 @@ async def test_a_key_of_the_session_resets_it_and_costs_no_route(
         await becomes(lambda: daemon.count(0, "stale") + daemon.count(1, "stale"), 0)
         await network.has(VIP, 0, 1)
     assert not [line for line in told if VIP.removesuffix("/32") in line]
+
+
+@pytest.mark.parametrize("key", ["router.asn", "peer_groups.nodes.remote_as", "peer_groups.nodes.hold_time"])
+async def test_who_was_reset_is_as_before(daemon: Routerd, network: Network, clients: list[Client], key: str) -> None:
+    """Nodes hear why, those of a range are of that range again, and the next change leaves them alone."""
+    await nodes_up(network, clients)
+    good = daemon.config.read_text()
+    reload(daemon, written(good, key, VALUES[key]))
+    for client in clients:
+        assert (await client.expect(bgp.NOTIFICATION))[1][:2] in (b"\6\6", b"\6\x09")
+        await client.closed()
+        await client.close()
+    clients.clear()
+    for number in (0, 1):
+        clients.append(await network.establish(number))
+        clients[number].send(announcement(number, VIP) + bgp.end_of_rib())
+    await becomes(lambda: generations(daemon), [2, 2])
+    answer = reload(daemon, written(daemon.config.read_text(), "peer_groups.nodes.stale_time", "300"))
+    assert answer["resets"] == []
+    with pytest.raises(TimeoutError):
+        await clients[0].closed(0.5)
+    limited = daemon.config.read_text().replace("[[dynamic_peers]]", "[[dynamic_peers]]\nlimit = 1", 1)
+    assert reload(daemon, limited)["resets"] == []
+    clients.append(await network.connect(2))
+    with pytest.raises(ClosedError):
+        await clients[2].establish()
+    assert generations(daemon) == [2, 2]
 
 
 @pytest.mark.parametrize("key", sorted(RESTART))
@@ -321,3 +349,44 @@ def test_without_a_daemon_there_is_a_remedy(tmp_path: Path) -> None:
     done = cli("reload", "--socket", str(tmp_path / "none.sock"))
     assert done.returncode == 1
     assert "routerd is not running" in done.stderr
+
+
+async def test_a_port_that_somebody_else_has_is_refused(daemon: Routerd, network: Network) -> None:
+    """At an address that is new, and at all with a port that is new."""
+    good = daemon.config.read_text()
+    network.router.ip("address", "add", "10.0.0.2/24", "dev", "eth0")
+    reload(daemon, written(good, "router.listen", '["10.0.0.1"]'))
+    for port, text in (
+        (179, written(good, "router.listen", '["10.0.0.1", "10.0.0.2"]')),
+        (1790, written(good, "router.port", "1790")),
+    ):
+        with network.router.enter(), socket.create_server(("10.0.0.2", port)):
+            daemon.config.write_text(text)
+            done = daemon.cli("reload")
+            assert done.returncode == 1
+            assert "Address already in use" in done.stderr
+    for listen in ('["10.0.0.1", "10.0.0.2"]', '["0.0.0.0"]', '["10.0.0.2"]'):
+        assert reload(daemon, written(good, "router.listen", listen))["changes"]
+        await becomes(lambda: "speaker" not in daemon.problems())
+
+
+async def test_an_address_that_is_gone_costs_no_other_part(
+    daemon: Routerd, network: Network, clients: list[Client]
+) -> None:
+    """A change is taken back to an address that the router has no more: the peers are as before all the same, status
+    says what is missing, and the address is listened on once it is back."""
+    network.router.ip("address", "add", "10.0.0.2/32", "dev", "lo")
+    good = written(daemon.config.read_text(), "router.listen", '["10.0.0.1", "10.0.0.2"]')
+    reload(daemon, good)
+    reload(
+        daemon,
+        written(written(good, "router.listen", '["10.0.0.1"]'), "peer_groups.nodes.password", '"secret"'),
+        "--confirm",
+        "60",
+    )
+    network.router.ip("address", "del", "10.0.0.2/32", "dev", "lo")
+    assert daemon.cli("rollback").returncode == 0
+    await nodes_up(network, clients)
+    assert "nodes cannot dial in at 10.0.0.2 179" in daemon.problems()["speaker"]
+    network.router.ip("address", "add", "10.0.0.2/32", "dev", "lo")
+    await becomes(lambda: "speaker" not in daemon.problems())

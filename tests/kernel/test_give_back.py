@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from routerd.core.message import DeleteNexthop, GroupLost, Member, SetGroup, WriteFailed
-from routerd.kernel import lookup
+from routerd.kernel import lookup, memory
 from routerd.kernel.dump import objects
 from routerd.kernel.writer import KernelWriter
 from tests.kernel.test_memory import GROUP, nexthops, owners, read, uneven
@@ -59,6 +60,50 @@ def test_what_somebody_gave_to_others_is_mended_bucket_by_bucket(
     assert set(owners()) == {0}
     assert writer.write([replace(GROUP, like=10, known=True, hold=hold)]) == []
     assert owners() == before
+
+
+def test_who_returns_gets_what_it_had_last_even_if_another_was_lost_before(
+    router: Namespace, writer: KernelWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had taken over buckets of that one: new flows are in them."""
+    uneven(writer)
+    now = 1000.0
+    monkeypatch.setattr(memory, "time", SimpleNamespace(monotonic=lambda: now))
+    lose(writer, 2)
+    assert writer.write([replace(GROUP, members=(Member(1), Member(3)), known=True)]) == []
+    read(writer)
+    without, now = owners(), now + 2 * memory.AT_ONCE_LOST
+    lose(writer, 1)
+    assert writer.write([replace(GROUP, members=(Member(3),), known=True)]) == []
+    read(writer)
+    assert set(owners()) == {2}
+    again = replace(GROUP, members=(Member(21), Member(3)), like=10, known=True)
+    assert writer.write([nexthops(21)[0], again]) == []
+    assert [owner % 20 - 1 for _, owner, _ in lookup.buckets(10)] == without
+
+
+def test_what_goes_bit_by_bit_comes_back_even_if_another_was_lost_before(
+    router: Namespace, writer: KernelWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uneven(writer)
+    now = 1000.0
+    monkeypatch.setattr(memory, "time", SimpleNamespace(monotonic=lambda: now))
+    lose(writer, 2)
+    assert writer.write([replace(GROUP, members=(Member(1), Member(3)), known=True)]) == []
+    read(writer)
+    without, now = owners(), now + 2 * memory.AT_ONCE_LOST
+    lose(writer, 1)
+    lose(writer, 3)
+    back = [nexthops(21)[0], nexthops(21)[2]]
+    assert writer.write([*back, replace(GROUP, members=(Member(21), Member(23)), like=10)]) == []
+    assert owners(first=21) == without
+
+
+def lose(writer: KernelWriter, id_: int) -> None:
+    """A node is lost, and the groups are read."""
+    assert writer.write([DeleteNexthop(id_)]) == []
+    read(writer)
+    read(writer)
 
 
 def returning(writer: KernelWriter) -> SetGroup:

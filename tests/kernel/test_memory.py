@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from routerd.core.message import DeleteNexthop, Member, SetGroup, SetNexthop
+from routerd.core.message import DeleteNexthop, GroupLost, Member, SetGroup, SetNexthop
 from routerd.kernel import lookup, memory
 from routerd.kernel.dump import dump, objects
 from routerd.kernel.writer import KernelWriter
@@ -134,3 +135,63 @@ def test_a_group_that_is_deleted_while_it_is_read_is_not_remembered(router: Name
     writer.write([DeleteNexthop(10)])
     writer.memory.note(found)
     assert writer.memory.recall(10, GROUP.members) == []
+
+
+def test_what_is_deleted_bit_by_bit_again_and_again_comes_back_as_it_was(
+    router: Namespace, writer: KernelWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read whenever something has happened to it: between those readings it was whole, and none of them saw
+    that."""
+    before, now = uneven(writer), 1000.0
+    monkeypatch.setattr(memory, "time", SimpleNamespace(monotonic=lambda: now))
+    for _ in range(4):
+        router.ip("nexthop", "del", "id", "1")
+        writer.adopt_objects(objects())
+        read(writer)
+        read(writer)
+        for gone in ("2", "3"):
+            router.ip("nexthop", "del", "id", gone)
+        writer.adopt_objects(objects())
+        assert writer.write([*nexthops(), replace(GROUP, like=10, known=True, hold=True)]) == [GroupLost(10)]
+        assert owners() == before
+        now += memory.AT_ONCE_LOST / 2
+
+
+def test_a_group_is_read_until_its_last_bucket_has_moved(router: Namespace, writer: KernelWriter) -> None:
+    """One bucket in use that a member without weight keeps is one that is about to move, too."""
+    drained = (Member(1), Member(2, 2048), Member(3, 2048))
+    assert writer.write([*nexthops(), GROUP]) == []
+    read(writer)
+    writer.memory.written(10, drained)
+    ids = [2] * 64 + [3] * 63 + [1]
+    writer.memory.due()
+    writer.memory.note({10: memory.runs_of(ids)})
+    assert writer.memory.due() == [10]
+    writer.memory.note({10: memory.runs_of([2] * 64 + [3] * 64)})
+    assert writer.memory.due() == []
+
+
+@pytest.mark.parametrize("uneven_before", [False, True])
+@pytest.mark.parametrize("hold", [False, True])
+def test_a_group_whose_buckets_do_not_move_is_not_read_again_and_again(
+    router: Namespace, writer: KernelWriter, *, hold: bool, uneven_before: bool
+) -> None:
+    if uneven_before:
+        uneven(writer)
+    else:
+        assert writer.write([*nexthops(), GROUP]) == []
+        read(writer)
+    read(writer)
+    assert writer.memory.due() == []
+    assert writer.write([DeleteNexthop(2)]) == []
+    for _ in range(3):
+        read(writer)
+    assert writer.memory.due() == []
+    again = replace(GROUP, members=(Member(1), Member(22), Member(3)), like=10, hold=hold, known=True)
+    assert writer.write([nexthops(21)[1], again]) == []
+    read(writer)
+    assert writer.memory.due() == []
+    router.ip("nexthop", "del", "id", "10")
+    assert writer.write([replace(again, hold=False, known=False)]) == []
+    read(writer)
+    assert writer.memory.due() == []

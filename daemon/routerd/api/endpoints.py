@@ -54,7 +54,7 @@ class Source(Protocol):
     async def reload(self, path: str | None, confirm: int, by: str) -> ReloadView: ...
     async def confirm(self, by: str) -> ReloadView: ...
     async def rollback(self, number: int, by: str) -> ReloadView: ...
-    def history(self) -> list[HistoryView]: ...
+    async def history(self) -> list[HistoryView]: ...
 
 
 class Failure(Exception):  # noqa: N818 - an answer, if not the one that was hoped for
@@ -174,7 +174,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         return await source.rollback(wanted, await writer(request))
 
     async def history(_: Request) -> list[HistoryView]:
-        return source.history()
+        return await source.history()
 
     async def set_drain(request: Request) -> DrainView:
         by = await writer(request)

@@ -134,9 +134,11 @@ def _passwords(config: Config) -> Iterator[Problem]:
     within = [(("peers", i, "group"), ipaddress.ip_network(p.address), p.group) for i, p in enumerate(config.peers)]
     within += [(("dynamic_peers", i, "group"), network, each.group) for i, (network, each) in enumerate(ranges)]
     for where, network, group in within:
+        if not secret or group in secret:
+            continue
         around = [outer for outer in ranges if outer[0] != network and _inside(network, outer[0])]
         nearest = max(around, key=lambda outer: outer[0].prefixlen, default=None)
-        if nearest is not None and nearest[1].group in secret and group in config.peer_groups and group not in secret:
+        if nearest is not None and nearest[1].group in secret and group in config.peer_groups:
             yield (
                 where,
                 f"{network if where[0] == 'dynamic_peers' else network.network_address} needs no password in group "

@@ -6,6 +6,7 @@ Unknown keys and wrong types are refused. What a key means is said in config/rou
 from __future__ import annotations
 
 import ipaddress
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -259,12 +260,14 @@ class Config(Model):
     peers: tuple[Peer, ...] = ()
     dynamic_peers: tuple[DynamicPeers, ...] = ()
 
+    @cached_property
+    def _static(self) -> dict[str, Peer]:
+        """The peers by their addresses: a change of the configuration asks for every one."""
+        return {peer.address: peer for peer in self.peers}
+
     def group_of(self, address: str) -> tuple[str, PeerGroup] | None:
         """Return the name and group of the peer at `address`: a static one first, else the narrowest range."""
-        for peer in self.peers:
-            if peer.address == address:
-                return peer.group, self.peer_groups[peer.group]
-        wanted = self.range_of(address)
+        wanted = self._static.get(address) or self.range_of(address)
         return None if wanted is None else (wanted.group, self.peer_groups[wanted.group])
 
     def range_of(self, address: str) -> DynamicPeers | None:
@@ -273,8 +276,10 @@ class Config(Model):
 
     def addresses_of(self, address: str) -> tuple[str, ...]:
         """Return the further addresses that are configured for the peer at `address`."""
-        return next((peer.addresses for peer in self.peers if peer.address == address), ())
+        peer = self._static.get(address)
+        return () if peer is None else peer.addresses
 
     def name_of(self, address: str) -> str:
         """Return the configured name of the peer at `address`; a dynamic peer's name is its address."""
-        return next((peer.name for peer in self.peers if peer.address == address), address)
+        peer = self._static.get(address)
+        return address if peer is None else peer.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 
@@ -16,10 +17,11 @@ class Range(Protocol):
 
 
 R = TypeVar("R", bound=Range)
+_network = lru_cache(4096)(ipaddress.ip_network)
 
 
 def narrowest(ranges: Iterable[R], address: str) -> R | None:
     """Return the narrowest of `ranges` that holds `address`; None if there is none."""
     parsed = ipaddress.ip_address(address)
-    matching = [each for each in ranges if parsed in ipaddress.ip_network(each.range)]
-    return max(matching, key=lambda each: ipaddress.ip_network(each.range).prefixlen, default=None)
+    matching = [each for each in ranges if parsed in _network(each.range)]
+    return max(matching, key=lambda each: _network(each.range).prefixlen, default=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +11,9 @@ from typing import Any, NamedTuple
 
 from routerd.config import syntax
 from routerd.config.lines import Location, line_of
+
+LARGEST = 16 << 20
+"""Octets that a file may have: a hundred thousand peers take half of it."""
 
 
 class ConfigError(Exception):
@@ -137,14 +142,25 @@ def source(text: str, name: str) -> Source:
 
 def _text(path: Path) -> str:
     try:
-        octets = path.read_bytes()
+        octets = _octets(path)
     except PermissionError as error:
         what = f"{error.strerror}; run as root (sudo), or let this user read it"
         raise ConfigError([f"{path}: cannot be read: {what}"]) from error
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+    if len(octets) > LARGEST:
+        raise ConfigError([f"{path}: has more than {LARGEST >> 20} MiB, which no configuration takes"])
     try:
         return octets.decode("utf-8-sig")  # some editors begin a file with a byte order mark
     except UnicodeDecodeError as error:
         number = octets.count(b"\n", 0, error.start) + 1
         raise ConfigError([f"{path}:{number}: is not UTF-8 text; let the editor save it as UTF-8"]) from error
+
+
+def _octets(path: Path) -> bytes:
+    """Return what is in a file, and an octet more than the largest may have of one that is larger. Whoever reads must
+    not wait for a pipe's other end, nor for the end of a device that has none."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ConfigError([f"{path}: is no regular file; write the configuration to one"])
+        return file.read(LARGEST + 1)

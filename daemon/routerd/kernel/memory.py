@@ -13,11 +13,12 @@ import contextlib
 import time
 from array import array
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Set
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from itertools import chain, groupby, islice
 
 from routerd.core.message import Gateway, Member
 from routerd.kernel import lookup
+from routerd.kernel.layout import made
 
 AT_ONCE = 128
 """Groups that are read at a time: each takes a third of a millisecond."""
@@ -44,8 +45,8 @@ class Memory:
         self._gateways = gateways
         self._members: dict[int, tuple[Member, ...]] = {}
         self._layouts: dict[int, Layout] = {}
-        self._past: dict[int, tuple[float, Layout]] = {}
-        """Layouts of groups before they lost members, and since when they are past."""
+        self._past: dict[int, list[tuple[float, Layout]]] = {}
+        """Layouts of groups before they lost members, and since when they are past, the latest last."""
         self.changed = asyncio.Event()
         self._written: dict[int, None] = {}
         self._unsettled: dict[int, None] = {}
@@ -89,20 +90,28 @@ class Memory:
 
     def remembers(self, group: int, members: Iterable[Member]) -> bool:
         """Tell whether one of these members had buckets of a group until it was lost."""
-        gateways = self._latest(group, KEPT)[0]
+        gateways = self._latest(group, KEPT, members)[0]
         return any(self._gateways.get(member.id) in gateways for member in members)
 
-    def recall(self, group: int, members: tuple[Member, ...], within: float = AT_ONCE_LOST) -> Runs:
+    def recall(
+        self, group: int, members: Iterable[Member], within: float = AT_ONCE_LOST, *, back: Iterable[Member] = ()
+    ) -> Runs:
         """Return the buckets of a group before it was lost, or lost members `within` so many seconds, by the nexthop
-        objects of these members; others are 0."""
-        gateways, runs = self._latest(group, within)
+        objects of these members; others are 0. If some are `back` what counts is what those had last."""
+        gateways, runs = self._latest(group, within, back)
         ids = {self._gateways.get(member.id): member.id for member in members}
         here = [ids.get(gateway, 0) for gateway in gateways]
         return [(here[owner], length) for owner, length in zip(runs[::2], runs[1::2], strict=True)]
 
-    def _latest(self, group: int, within: float) -> Layout:
-        time_, layout = self._past.get(group, (0.0, _NOTHING))
-        return layout if time.monotonic() - time_ < within else self._layouts.get(group, _NOTHING)
+    def _latest(self, group: int, within: float, back: Iterable[Member]) -> Layout:
+        """Return the latest layout in which one of those `back` had buckets, and which is no step of a loss."""
+        now, those = time.monotonic(), {self._gateways.get(member.id) for member in back}
+        current = self._layouts.get(group, _NOTHING)
+        past = [each for each in self._past.get(group, ()) if now - each[0] < within]
+        if not past or now - past[-1][0] >= AT_ONCE_LOST:
+            past.append((now, current))
+        found = (layout for _, layout in reversed(past) if not those or not those.isdisjoint(layout[0]))
+        return next(found, current)
 
     def counts(self, group: int) -> dict[Gateway, int]:
         """Return how many buckets each gateway had when the group was last read; empty if it never was."""
@@ -147,7 +156,8 @@ class Memory:
             if members is None:
                 continue
             self._unread.discard(group)
-            if self._note(group, runs) and not _is_settled(runs, members):
+            left = [member for member in members if member.id in self._gateways]
+            if self._note(group, runs) and not _is_settled(runs, left):
                 self._unsettled[group] = None
 
     def _note(self, group: int, runs: Runs) -> bool:
@@ -167,22 +177,23 @@ class Memory:
         return True
 
     def _keep_past(self, group: int, gateways: Set[Gateway]) -> None:
-        """Another layout takes the place of what was known, which is kept if it has members that are lost."""
+        """Another layout takes the place of what was known, which is kept if it has members that are lost. Of what is
+        lost at once, in steps, the first counts."""
         now, before = time.monotonic(), self._layouts.pop(group, None)
-        time_, past = self._past.get(group, (0.0, _NOTHING))
-        if past is not _NOTHING and (now - time_ >= KEPT or gateways >= set(past[0])):
-            del self._past[group]
-            self._size -= len(past[1])
-        if before is None:
-            return
-        if group in self._past or gateways >= set(before[0]):
-            self._size -= len(before[1])
-        else:
-            self._past[group] = now, before
+        known = [*self._past.pop(group, ()), *([(now, before)] if before is not None else [])]
+        kept: list[tuple[float, Layout]] = []
+        for time_, layout in known:
+            is_step = bool(kept) and time_ - kept[-1][0] < AT_ONCE_LOST
+            if is_step or now - time_ >= KEPT or gateways >= set(layout[0]):
+                self._size -= len(layout[1])
+            else:
+                kept.append((time_, layout))
+        if kept:
+            self._past[group] = kept
 
     def _drop(self, group: int) -> None:
-        _, past = self._past.pop(group, (0.0, _NOTHING))
-        self._size -= len(past[1]) + len(self._layouts.pop(group, _NOTHING)[1])
+        layouts = [layout for _, layout in self._past.pop(group, ())]
+        self._size -= sum(len(runs) for _, runs in (*layouts, self._layouts.pop(group, _NOTHING)))
 
 
 def runs_of(owners: Iterable[int]) -> Runs:
@@ -200,9 +211,9 @@ def look(groups: Iterable[int]) -> dict[int, Runs]:
     return found
 
 
-def _is_settled(runs: Runs, members: tuple[Member, ...]) -> bool:
-    counts, total = Counter[int](), sum(member.weight for member in members)
+def _is_settled(runs: Runs, members: Sequence[Member]) -> bool:
+    """Tell whether every member has as many buckets as the kernel wants it to have, to the last one."""
+    counts = Counter[int]()
     for owner, length in runs:
         counts[owner] += length
-    buckets = counts.total()
-    return all(abs(counts[member.id] - buckets * member.weight / total) <= 1 for member in members)
+    return bool(members) and counts == Counter(dict(made(counts.total(), members)))

@@ -35,7 +35,7 @@ from routerd.kernel import batch, lookup, messages, wire
 from routerd.kernel.buckets import Buckets
 from routerd.kernel.compat import CompatMode
 from routerd.kernel.layout import at_once, held, lay_out, made, settled, steps
-from routerd.kernel.memory import KEPT, Memory, runs_of
+from routerd.kernel.memory import KEPT, Memory, Runs, runs_of
 from routerd.kernel.owned import OwnedRoutes
 from routerd.kernel.requests import Refusals, Requests
 from routerd.kernel.runs import Run, runs
@@ -171,9 +171,9 @@ class KernelWriter:
             if order:
                 weighed, flags = replace(group, members=order), CREATE
                 remade.add(group.id)
-            sent.append(weighed)
             if not self.wide_weights:
                 weighed = replace(weighed, members=messages.narrow(weighed.members))
+            sent.append(weighed)
             requests.append(messages.set_group(weighed, flags))
         refused = self._transmit(requests)
         for index, group in enumerate(sent):
@@ -182,7 +182,7 @@ class KernelWriter:
                 if index in refused:
                     told += self._set_groups([group], afresh=True)
                 else:
-                    self._continued(group, range(group.buckets))
+                    self._continued(group, made(group.buckets, group.members), range(group.buckets))
                     told += _gone(group)
             elif index not in refused:
                 self._made(group)
@@ -278,7 +278,8 @@ class KernelWriter:
         self._dismiss(stand_in, group)
         if refused:
             return False
-        return self._continued(group, frozenset(index for index, (_, busy) in enumerate(found) if busy))
+        inherited = frozenset(index for index, (_, busy) in enumerate(found) if busy)
+        return self._continued(replace(group, members=every), runs_of(layout), inherited)
 
     def _give_back(self, group: SetGroup) -> bool:
         """Let members that were lost, and are back, have those of their buckets again that nobody has used since.
@@ -288,12 +289,13 @@ class KernelWriter:
         joined = self.memory.joined(group.id, group.members)
         if joined and not self.memory.remembers(group.id, joined):
             return True
-        runs = self.memory.recall(group.id, group.members, KEPT)
-        past = [owner for owner, length in runs for _ in range(length)]
         try:
             here = set(lookup.owners(group.id))
         except OSError:
             return False  # it is gone
+        back = [member for member in group.members if member.id not in here]
+        runs = self.memory.recall(group.id, group.members, KEPT, back=back)
+        past = [owner for owner, length in runs for _ in range(length)]
         heavy = min(self._widest, 2 * group.buckets * len(here))
         stand_in = self._spare.make(self._gateways[group.members[0].id]) if len(past) == group.buckets else None
         if stand_in is None:
@@ -324,10 +326,11 @@ class KernelWriter:
         with self._compat.off():
             self._requests.transmit(requests)
 
-    def _continued(self, group: SetGroup, busy: Collection[int]) -> bool:
+    def _continued(self, group: SetGroup, layout: Runs, busy: Collection[int]) -> bool:
         self._nexthops.add(group.id)
         self.buckets.made(group.id, busy)
         self.memory.written(group.id, group.members)
+        self.memory.made(group.id, layout)
         return True
 
     def _flags(self, operation: SetNexthop | SetGroup) -> int:

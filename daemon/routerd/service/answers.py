@@ -30,8 +30,10 @@ from routerd.api.slices import Slices
 from routerd.api.views import groups, health, kernel, snapshot
 from routerd.api.views.problems.drops import explained
 from routerd.api.views.problems.service import (
+    deaf,
     ended_record,
     failed_watcher,
+    lost_history,
     not_the_file,
     unconfirmed,
     unkept_drains,
@@ -101,6 +103,9 @@ class Answers:
         for what, failure in self._failures.items():
             notes += failed_watcher(what, failure.count, now - failure.last, failure.text)
         notes += [*unconfirmed(self._reload.unconfirmed), *not_the_file(self._reload.differs)]
+        notes += lost_history(self._reload.lost)
+        router = self._router.config.router
+        notes += deaf([f"{address} {router.port}" for address in router.listen], state.listening)
         if self._engine.recorder is not None:
             notes += ended_record(self._engine.recorder.ended)
         return health.status(

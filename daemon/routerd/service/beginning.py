@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,49 +31,43 @@ def begin(path: Path, journal: Journal) -> Beginning:
     file took its place: then what was confirmed last goes on. So it does when the file cannot be used; ConfigError
     if there is nothing else.
     """
-    kept = journal.running
+    if journal.unread:
+        log.error("the history is lost", reason=journal.unread)
+    kept = next(reversed(journal.confirmed), None)
+    why = "" if kept is None else f"put in force by {kept.by}, and the file says nothing new"
+    if journal.entries and not journal.entries[-1].confirmed:
+        why = "it was not confirmed"
+        _stored(journal, journal.drop)
     try:
         sources = read(path)
         own, config = digest(sources.files), validated(sources)
     except ConfigError as error:
         if kept is None:
             raise
-        differs = f"{path} cannot be used, and what was confirmed last goes on: {error.problems[0]}"
-        return _kept(kept, journal, differs, error)
+        return _kept(kept, f"{path} cannot be used, and what was confirmed last goes on: {error.problems[0]}", error)
     if kept is not None and own == journal.own:
-        said = tuple((each.name, each.text) for each in sources.files)
-        if kept.files == said:
+        if own == journal.running:
             return Beginning(config, "")
         try:
-            return _kept(kept, journal, f"configuration {kept.number} runs, not {path}: {_why(journal, kept)}", None)
+            return _kept(kept, f"configuration {kept.number} runs, not {path}: {why}", None)
         except ConfigError as error:
             log.warning("what was confirmed last is none of this version", number=kept.number, reason=str(error))
-    _note(journal, sources, own)
+    _stored(journal, lambda: journal.add(sources.files, own, time.time(), "the start", confirmed=True, done=True))
     return Beginning(config, "")
 
 
-def _why(journal: Journal, kept: Entry) -> str:
-    last = journal.entries[-1]
-    return "it was not confirmed" if last is not kept else f"put in force by {kept.by}"
-
-
-def _kept(entry: Entry, journal: Journal, differs: str, error: ConfigError | None) -> Beginning:
+def _kept(entry: Entry, differs: str, error: ConfigError | None) -> Beginning:
     """Go on with what the journal has; the error of the file, if it has one, where that is of no use either."""
     try:
         config = validated(Sources(entry.sources()))
     except ConfigError as other:
         raise error or other from other
-    if not journal.entries[-1].confirmed:
-        try:
-            journal.drop()
-        except OSError as refused:
-            log.error("the journal cannot be written", path=str(journal.path), reason=refused.strerror)
     log.warning("not the configuration of the file", reason=differs)
     return Beginning(config, differs)
 
 
-def _note(journal: Journal, sources: Sources, own: str) -> None:
+def _stored(journal: Journal, change: Callable[[], None]) -> None:
     try:
-        journal.add(sources.files, own, time.time(), "the start", confirmed=True)
-    except OSError as error:
-        log.error("the journal cannot be written", path=str(journal.path), reason=error.strerror)
+        change()
+    except OSError as refused:
+        log.error("the journal cannot be written", path=str(journal.path), reason=refused.strerror)

@@ -54,34 +54,45 @@ class Journal:
             self._load(path)
 
     @property
-    def running(self) -> Entry | None:
-        """What a start begins with, if the daemon's own file says what it said then: the last confirmed entry."""
-        return next((entry for entry in reversed(self.entries) if entry.confirmed), None)
+    def confirmed(self) -> list[Entry]:
+        """The entries without the one that waits to be confirmed, if there is one. A start begins with the last of
+        them, if the daemon's own file says what it said then."""
+        return [entry for entry in self.entries if entry.confirmed]
+
+    @property
+    def running(self) -> str:
+        """What tells the files of the last entry from others; empty if there is none."""
+        return _digest(self.entries[-1].files) if self.entries else ""
 
     def find(self, number: int) -> Entry | None:
         """Return an entry by its number."""
-        return next((entry for entry in self.entries if entry.number == number), None)
+        return next((entry for entry in self.confirmed if entry.number == number), None)
 
-    def add(self, files: Iterable[Source], own: str, time: float, by: str, *, confirmed: bool) -> Entry:
+    def add(
+        self, files: Iterable[Source], own: str, time: float, by: str, *, confirmed: bool, done: bool = False
+    ) -> None:
         """Note, and store, that a configuration is about to take effect. OSError if it cannot be stored: then nothing
-        is noted."""
-        number = self.entries[-1].number + 1 if self.entries else 1
+        is noted, unless it is `done` already."""
+        before = self.confirmed
+        number = before[-1].number + 1 if before else 1
         entry = Entry(number, time, by, tuple((each.name, each.text) for each in files), confirmed)
-        self._store([*self.entries, entry], own)
-        return entry
+        self._store([*before, entry], own, done=done)
 
     def confirm(self) -> None:
         """The last entry is to stay. OSError as in `add`."""
         self._store([*self.entries[:-1], replace(self.entries[-1], confirmed=True)], self.own)
 
     def drop(self) -> None:
-        """The last entry was not confirmed: it never was. OSError as in `add`."""
-        self._store(self.entries[:-1], self.own)
+        """The last entry was not confirmed: it never was. OSError if that cannot be stored; a start knows it all the
+        same."""
+        self._store(self.confirmed, self.own, done=True)
 
-    def _store(self, entries: list[Entry], own: str) -> None:
+    def _store(self, entries: list[Entry], own: str, *, done: bool = False) -> None:
         entries = entries[-KEPT:]
         while len(entries) > 2 and sum(len(text) for entry in entries for _, text in entry.files) > OCTETS:
             entries = entries[1:]
+        if done:
+            self.entries, self.own = entries, own
         if self.path is not None:
             said = {"own": own, "entries": [asdict(entry) for entry in entries]}
             write(self.path, json.dumps(said) + "\n", mode=0o600)
@@ -105,12 +116,15 @@ class Journal:
             return
         except OSError as error:
             self.unread = f"{path} cannot be read: {error.strerror}"
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             self.entries = []
             self.unread = f"{path} is damaged ({error}); {set_aside(path)}"
 
 
 def digest(sources: Iterable[Source]) -> str:
     """Return what tells files from others: a hash of their names and texts."""
-    texts = json.dumps([(each.name, each.text) for each in sources])
-    return hashlib.sha256(texts.encode()).hexdigest()
+    return _digest(tuple((each.name, each.text) for each in sources))
+
+
+def _digest(files: tuple[tuple[str, str], ...]) -> str:
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()

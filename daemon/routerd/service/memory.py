@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _SIZE = 128 * 1024
@@ -10,12 +11,16 @@ _SIZE = 128 * 1024
 
 
 def give_back() -> None:
-    """Hold glibc to the thresholds that it begins with.
+    """Give back what loading has left, and hold glibc to the thresholds that it begins with.
 
     Else it raises both for every large block that is freed, and keeps megabytes after a large table has been loaded.
     A C library without them needs none.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    gc.collect()
+    library = ctypes.CDLL(None)
+    trim, mallopt = (getattr(library, name, None) for name in ("malloc_trim", "mallopt"))
+    if trim is not None:
+        trim(0)
     if mallopt is not None:
         mallopt(_M_TRIM_THRESHOLD, _SIZE)
         mallopt(_M_MMAP_THRESHOLD, _SIZE)

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -22,6 +23,14 @@ from routerd.core.router import Router
 from routerd.service.journal import Entry, Journal, digest
 
 log = structlog.get_logger()
+
+
+class Wanted(NamedTuple):
+    """Files, what they say, and what tells the daemon's own ones from others (`digest`)."""
+
+    sources: Sources
+    config: Config
+    own: str
 
 
 class Reload:
@@ -52,12 +61,17 @@ class Reload:
         """Seconds until the running configuration is taken back; None if it is to stay."""
         return None if self._before is None else max(0.0, self._until - time.monotonic())
 
+    @property
+    def lost(self) -> str:
+        """Why the history of an earlier life could not be read; empty if it was, or once there is a new one."""
+        return self._journal.unread
+
     # ------------------------------------------------------------------------------------------ what is asked for
 
     async def diff(self, path: str | None) -> ReloadView:
         """Return what a file would change, and what that would cost. Failure if it cannot be used."""
-        sources, wanted = await self._read(path)
-        return self._view(self.config, wanted, dry=True, files=sources)
+        wanted = await self._read(path)
+        return self._view(self.config, wanted.config, dry=True, files=wanted.sources)
 
     async def reload(self, path: str | None, confirm: int, by: str) -> ReloadView:
         """Put a file in force, for `confirm` seconds unless that is 0. Failure, and nothing changes, if it cannot be
@@ -65,12 +79,9 @@ class Reload:
         async with self._busy:
             if self._before is not None:
                 raise Failure(409, "a change waits to be confirmed: routerd confirm, or routerd rollback, first")
-            sources, wanted = await self._read(path)
-            view = self._view(self.config, wanted, dry=False, files=sources)
-            if refused := [each for each in changes(self.config, wanted) if each.cost.impact is Impact.RESTART]:
-                raise Failure(409, "\n".join(f"{each.key}: takes a restart: {each.cost.why}" for each in refused))
-            await asyncio.to_thread(_bindable, self.config, wanted)
-            await self._commit(sources, wanted, by, confirm=confirm)
+            wanted = await self._read(path)
+            view = self._view(self.config, wanted.config, dry=False, files=wanted.sources)
+            await self._commit(wanted, by, confirm=confirm)
             return view | {"confirm_seconds": self.unconfirmed}
 
     async def confirm(self, by: str) -> ReloadView:
@@ -89,20 +100,22 @@ class Reload:
             if self._before is not None and not number:
                 return await self._take_back(by)
             entry = self._entry(number)
-            wanted = _checked(entry)
             if self._before is not None:
                 raise Failure(409, "a change waits to be confirmed: routerd confirm, or routerd rollback, first")
-            if refused := [each for each in changes(self.config, wanted) if each.cost.impact is Impact.RESTART]:
-                raise Failure(409, "\n".join(f"{each.key}: takes a restart: {each.cost.why}" for each in refused))
-            view = self._view(self.config, wanted, dry=False)
-            await self._commit(Sources(entry.sources()), wanted, f"{by}, back to {entry.number}", confirm=0)
+            wanted = await asyncio.to_thread(_kept, entry, self._path)
+            view = self._view(self.config, wanted.config, dry=False)
+            await self._commit(wanted, f"{by}, back to {entry.number}", confirm=0)
             return view
 
-    def history(self) -> list[HistoryView]:
+    async def history(self) -> list[HistoryView]:
         """Return what ran, the newest first, each with its difference to the one before."""
+        return await asyncio.to_thread(self._history, list(self._journal.entries))
+
+    @staticmethod
+    def _history(entries: list[Entry]) -> list[HistoryView]:
         found: list[HistoryView] = []
         before: Config | None = None
-        for entry in self._journal.entries:
+        for entry in entries:
             config: Config | None = None
             with contextlib.suppress(ConfigError):  # one of another version of routerd
                 config = validated(Sources(entry.sources()))
@@ -121,19 +134,24 @@ class Reload:
 
     # ------------------------------------------------------------------------------------------ carrying out
 
-    async def _read(self, path: str | None) -> tuple[Sources, Config]:
+    async def _read(self, path: str | None) -> Wanted:
+        # In a thread, because to check thousands of peers takes seconds.
         try:
-            sources = await asyncio.to_thread(read, self._path if path is None else Path(path))
-            return sources, validated(sources)
+            return await asyncio.to_thread(_wanted, self._path, path)
         except ConfigError as error:
             raise Failure(422, str(error)) from error
 
-    async def _commit(self, sources: Sources, wanted: Config, by: str, *, confirm: int) -> None:
-        own = await asyncio.to_thread(_digest_of, self._path)
+    async def _commit(self, taken: Wanted, by: str, *, confirm: int) -> None:
+        """Put a configuration in force and note it, or raise Failure. Nothing is noted if nothing is new."""
+        sources, wanted, own = taken
         found = changes(self.config, wanted)
+        if refused := [each for each in found if each.cost.impact is Impact.RESTART]:
+            raise Failure(409, "\n".join(f"{each.key}: takes a restart: {each.cost.why}" for each in refused))
+        await asyncio.to_thread(_bindable, self.config, wanted)
         if not found and own == self._journal.own and not self.differs:
             return
         await self._stored(lambda: self._journal.add(sources.files, own, time.time(), by, confirmed=not confirm))
+        self._journal.unread = ""
         before, self.config = self.config, wanted
         self.differs = "" if digest(sources.files) == own else f"{sources.files[0].name} as it was is in force"
         log.info("configuration changes", by=by, keys=[each.key for each in found], confirm=confirm or None)
@@ -172,6 +190,8 @@ class Reload:
         self._settled()
         self.config = before
         self._apply(before)
+        same = await asyncio.to_thread(_digest_of, self._path) == self._journal.running
+        self.differs = "" if same else f"what {self._path} says was taken back"
         return view
 
     def _settled(self) -> None:
@@ -181,7 +201,7 @@ class Reload:
             self._timer = None
 
     def _entry(self, number: int) -> Entry:
-        entries = self._journal.entries
+        entries = self._journal.confirmed
         found = self._journal.find(number) if number else entries[-2] if len(entries) > 1 else None
         if found is None:
             kept = f"{entries[0].number} to {entries[-1].number}" if entries else "none"
@@ -225,9 +245,25 @@ def _plain(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def _checked(entry: Entry) -> Config:
+def _wanted(own: Path, path: str | None) -> Wanted:
+    """Read and check a file, the daemon's own one unless a path is given; ConfigError if it cannot be used."""
+    same = path is None or _is_same(own, path)
+    sources = read(own if same else Path(path or ""))
+    return Wanted(sources, validated(sources), digest(sources.files) if same else _digest_of(own))
+
+
+def _is_same(own: Path, path: str) -> bool:
+    """Tell whether a path is another name of the daemon's own file."""
+    with contextlib.suppress(OSError, ValueError):
+        return own.samefile(path)
+    return False
+
+
+def _kept(entry: Entry, own: Path) -> Wanted:
+    """Return what is kept in the journal; Failure if this version cannot use it."""
     try:
-        return validated(Sources(entry.sources()))
+        sources = Sources(entry.sources())
+        return Wanted(sources, validated(sources), _digest_of(own))
     except ConfigError as error:
         raise Failure(422, f"configuration {entry.number} is none of this version:\n{error}") from error
 
@@ -247,8 +283,9 @@ def _bindable(before: Config, after: Config) -> None:
         if address in was.listen and was.port == now.port:
             continue
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        # Where the address alone is another one, the port may be taken by what listens now.
-        port = 0 if was.port == now.port else now.port
+        # What listens now may have the port: an address by the wildcard of its family, and the other way round.
+        own = [each for each in was.listen if (":" in each) == (":" in address)]
+        port = 0 if was.port == now.port and {"0.0.0.0", "::"} & {address, *own} and own else now.port
         try:
             with socket.socket(family) as probe:
                 if family == socket.AF_INET6:

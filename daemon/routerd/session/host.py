@@ -46,7 +46,6 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's ^C is the parent's to answer
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, hard), hard))
-    gc.set_threshold(100_000, 50, 1000)  # as in the parent: hardly anything here is cyclic
     uplink = Uplink(stream, urgent)
     first = uplink.first()
     if first is None:
@@ -79,6 +78,8 @@ def _serve(uplink: Uplink, generation: int, config: SpeakerConfig) -> int:
     _send_log_up(log, option, uplink)
     reactor = Reactor(uplink, generation)
     reactor.configure(config)
+    gc.collect()  # what loading has left
+    gc.set_threshold(100_000, 50, 1000)  # as in the parent: hardly anything here is cyclic
     return int(reactor.run())
 
 

@@ -375,3 +375,15 @@ def test_the_work_for_a_change_does_not_grow_with_the_groups() -> None:
         return count
 
     assert lines(400) < 1.2 * lines(20)
+
+
+def test_a_group_that_gets_another_id_is_not_looked_into_under_the_old_one() -> None:
+    fib = Fib(Shape(FibSection(nexthop_id_base=1), widest=256))
+    fib.want([P], (A, B))
+    planned(fib)
+    fib.drain({A})
+    planned(fib)
+    assert list(fib.groups.clinging) == [1]
+    fib.renumber(1, 0.0)
+    assert 1 not in fib.groups.clinging
+    fib.drained({1: {3}})

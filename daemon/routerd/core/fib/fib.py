@@ -173,7 +173,7 @@ class Fib:
         for group, some in lost.items():
             if self.groups.revive(group, wanted):
                 operations += self.groups.write(group, now)
-            if group.wanted == wanted and self.groups.by_id.get(group.id) is group:
+            if group.wanted == wanted and group.adapted and self.groups.by_id.get(group.id) is group:
                 operations += self._join(some, group)
                 forget(rest, some)
         if rest:

@@ -128,6 +128,10 @@ def decide(paths: Iterable[Path], options: Options, resolve: Resolve, incumbent:
 
     if len({(path.merit, metrics[path]) for path in left}) > 1:
         left = _best(left, metrics, options, lost)
+    if len(left) > options.max_paths:
+        left.sort(key=_tie)
+        if incumbent not in left[: options.max_paths]:
+            incumbent = None  # nodes are back that had the places before the router's restart
     best = _break_tie(left, incumbent, lost)
     multipath = [best]
     for path in sorted((path for path in left if path is not best), key=_tie):

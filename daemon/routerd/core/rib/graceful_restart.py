@@ -7,6 +7,7 @@ from routerd.core.route import Family
 
 CEASE = 6
 HARD_RESET = 9
+CONFIGURATION_CHANGE = 6
 
 
 def retains(down: SessionDown, up: SessionUp) -> bool:
@@ -23,6 +24,17 @@ def retains(down: SessionDown, up: SessionUp) -> bool:
         return True
     both = sent.notification and received.notification
     return both and (down.notification.code, down.notification.subcode) != (CEASE, HARD_RESET)
+
+
+def reconfigured(down: SessionDown) -> bool:
+    """Tell whether the router itself ended a session because its parameters are others now: Cease/6 (RFC 4486), which
+    a Hard Reset may carry. The speaker sends that for nothing else."""
+    said = down.notification
+    if said is None or not said.sent or said.code != CEASE:
+        return False
+    return said.subcode == CONFIGURATION_CHANGE or (
+        said.subcode == HARD_RESET and said.data[:2] == bytes((CEASE, CONFIGURATION_CHANGE))
+    )
 
 
 def unretained(families: frozenset[Family], received: GracefulRestart | None) -> frozenset[Family]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from routerd.config.model import PeerGroup
 from routerd.core.memo import Memo
 from routerd.core.message import SessionUp
 from routerd.core.rib.adj_rib_in import AdjRibIn
 from routerd.core.rib.policy import PrefixFilter, Reject
-from routerd.core.route import Address, Attributes, Family, Path, parse_address
+from routerd.core.route import Address, Attributes, Family, Path, Prefix, parse_address
 
 _PATHS_LIMIT = 1 << 20
 """Octets of paths that are remembered, in use or not; a node's take a thousandth of it."""
@@ -36,6 +38,7 @@ class Peer:
         self.since = now
         self.heard: float | None = None
         self.sessions = 0
+        self.place: float | None = None
         self.reason = ""
         self.faults = 0
         self.last_fault = ""
@@ -56,6 +59,17 @@ class Peer:
     def known(self, attributes: Attributes) -> tuple[Path, Reject] | None:
         """Return the shared path for these attributes and the verdict on it, if they were heard before."""
         return self._paths.get(attributes)
+
+    def placed(self, path: Path, prefixes: Iterable[Prefix], now: float) -> float:
+        """Return from when on a path counts that no prefix has yet. It keeps the place of one that was as good, and
+        is replaced: flows go there. All that a node announces that was there before the router's restart, when it is
+        back, is as old as that; `place` is when."""
+        accepted, stale = self.adj_rib_in.accepted, self.adj_rib_in.stale
+        replaced = {accepted.get(prefix) or stale.get(prefix) for prefix in prefixes}
+        places = [old.since for old in replaced if old is not None and old.merit == path.merit]
+        if len(places) == len(replaced):
+            return max(places)
+        return now if self.place is None or self.sessions > 1 or not self.pending_eor else self.place
 
     def remember(self, attributes: Attributes, verdict: Reject, now: float) -> tuple[Path, Reject]:
         """Make the path that all prefixes of this peer with these attributes share."""

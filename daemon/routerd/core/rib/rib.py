@@ -10,7 +10,6 @@ import math
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from routerd.config.diff import resets
 from routerd.config.model import Config
 from routerd.core.deadlines import Deadlines
 from routerd.core.message import (
@@ -37,7 +36,7 @@ from routerd.core.message import (
 from routerd.core.rib import export
 from routerd.core.rib.adj_rib_out import AdjRibsOut
 from routerd.core.rib.decision import Decision, Options, decide
-from routerd.core.rib.graceful_restart import retains, unretained
+from routerd.core.rib.graceful_restart import reconfigured, retains, unretained
 from routerd.core.rib.guard import Guard
 from routerd.core.rib.hosts import Hosts
 from routerd.core.rib.introductions import Introductions
@@ -80,8 +79,6 @@ class Rib:
         self._deadlines = Deadlines[str]()
         self._blameless: set[str] = set()
         """The peers whose session ended by no fault of theirs, and that are not back yet."""
-        self._resetting: dict[str, int] = {}
-        """The peers whose session the speaker is about to reset, as its parameters are others: its generation."""
         self.adj_ribs_out = AdjRibsOut(config.router.asn, self._bests)
         self.refreshes = Refreshes(self.adj_ribs_out)
         self._rejudges: dict[str, list[Prefix] | None] = {}
@@ -172,7 +169,8 @@ class Rib:
                 peer.reason = down.reason
             return
         up, graceful = peer.session, peer.session.received.graceful_restart
-        reset = self._resetting.pop(down.peer, None) == down.generation
+        # That is no fault of its node: what it announced stays until it has returned, if it still belongs here.
+        reset = reconfigured(down) and self._belongs(peer)
         self._end(peer, down.reason, now, again=not reset)
         self._stand(peer, None)
         if reset:
@@ -209,7 +207,6 @@ class Rib:
         up = sum(peer.session is not None for peer in self.peers.values())
         self.effects.append(Event("speaker down", {"reason": reason, "sessions": up}, level="error"))
         self.listening = False
-        self._resetting.clear()  # they have ended with all others
         for peer in self.peers.values():
             if peer.session is not None:
                 self._end(peer, reason, now, again=False)
@@ -275,9 +272,10 @@ class Rib:
         self._deferred.pop(peer.address, None)
 
     def await_peer(self, address: str, now: float) -> None:
-        """A node that was there before the router's restart has not returned yet: show it."""
+        """A node that was there before the router's restart has not returned yet: show it, and keep its place."""
         peer = self._peer(address, now)
         if peer is not None and not peer.sessions:
+            peer.place = now
             peer.reason = "has not returned since routerd started"
 
     @property
@@ -417,27 +415,31 @@ class Rib:
             if peer.adj_rib_in.rejected.beyond and not full:
                 self.effects.append(Event("more is rejected than is kept", {"peer": peer.name}, level="warning"))
         if accepted:
-            if path not in self.loc_rib.users and path.since < now:
-                path, _ = peer.remember(path.attributes, verdict, now)  # it was gone: now it is a new one
+            if path not in self.loc_rib.users and path.since != (since := peer.placed(path, accepted, now)):
+                path, _ = peer.remember(path.attributes, verdict, since)
             peer.adj_rib_in.accept(path, accepted)
             changes += self.loc_rib.announce(path, accepted)
         return changes
 
     def _judge(self, peer: Peer, attributes: Attributes) -> Reject:
-        assert peer.session is not None, "only a peer with a session announces"
-        verdict = check_attributes(
+        verdict = self._check(peer, attributes)
+        if verdict or not peer.external or peer.group.next_hop == "any":
+            return verdict
+        return self._judge_host(peer, attributes)
+
+    def _check(self, peer: Peer, attributes: Attributes) -> Reject:
+        """Judge all but whose the next hop is, if its address does not tell."""
+        assert peer.last is not None, "only a peer that had a session has announced"
+        return check_attributes(
             attributes,
             peer.group,
             asn=self.config.router.asn,
             router_id=self._router_id,
             peer=peer.addresses,
-            peer_asn=peer.session.received.asn,
+            peer_asn=peer.last.received.asn,
             external=peer.external,
             own=self.nexthops.addresses,
         )
-        if verdict or not peer.external or peer.group.next_hop == "any":
-            return verdict
-        return self._judge_host(peer, attributes)
 
     def _judge_host(self, peer: Peer, attributes: Attributes) -> Reject:
         """Judge whether traffic would go to the peer itself."""
@@ -570,11 +572,11 @@ class Rib:
         while self._rejudges and room > 0:
             address, left = next(iter(self._rejudges.items()))
             peer = self.peers.get(address)
-            if peer is None or peer.session is None:
+            if peer is None:
                 del self._rejudges[address]
                 continue
             if left is None:
-                left = self._rejudges[address] = self._heard(peer, peer.session)
+                left = self._rejudges[address] = self._heard(peer)
             some = left[-room:]
             del left[-room:]
             if not left:
@@ -589,19 +591,22 @@ class Rib:
         for peer in peers:
             if peer.session is not None:
                 peer.forget_paths()
-                changes += self._judge_again(peer, self._heard(peer, peer.session))
+                changes += self._judge_again(peer, self._heard(peer))
         return changes
 
-    def _heard(self, peer: Peer, session: SessionUp) -> list[Prefix]:
+    def _heard(self, peer: Peer) -> list[Prefix]:
         """Return what can be judged again, and ask for the rest."""
         rib = peer.adj_rib_in
-        if rib.rejected.beyond:
-            self._ask_again(peer, session)
-        return [*rib.accepted, *rib.rejected.kept]
+        if peer.session is not None and rib.rejected.beyond:
+            self._ask_again(peer, peer.session)
+        return [*rib.accepted, *rib.rejected.kept, *rib.stale]
 
     def _judge_again(self, peer: Peer, prefixes: list[Prefix]) -> list[Change]:
-        rib, heard = peer.adj_rib_in, dict[Path, list[Prefix]]()
+        rib, heard, stale = peer.adj_rib_in, dict[Path, list[Prefix]](), dict[Path, list[Prefix]]()
         for prefix in prefixes:
+            if (path := rib.stale.get(prefix)) is not None:
+                stale.setdefault(path, []).append(prefix)
+                continue
             path = rib.accepted.get(prefix)
             if path is None and prefix in rib.rejected.kept:
                 path, _ = rib.rejected.kept[prefix]
@@ -614,7 +619,19 @@ class Rib:
             if known is None:
                 peer.rejudge(path, verdict)
             changes += self._announce(peer, path, verdict, some, path.since)
+        for path, some in stale.items():
+            gone = self._refused(peer, path, some)
+            rib.withdraw(gone)
+            changes += self.loc_rib.withdraw(peer.address, gone)
         return changes
+
+    def _refused(self, peer: Peer, path: Path, prefixes: list[Prefix]) -> list[Prefix]:
+        """Return what of stale prefixes is not accepted any more. Whose the next hop is was asked when they came."""
+        if self._check(peer, path.attributes):
+            return prefixes
+        accepted, rejected = peer.filter.split(prefixes)
+        _, barred = self.guard.split(accepted)
+        return [prefix for prefix, _ in (*rejected, *barred)]
 
     def _ask_again(self, peer: Peer, session: SessionUp) -> None:
         """Have the peer announce all again, because not all that was rejected is known by name (RFC 2918). One that
@@ -628,15 +645,8 @@ class Rib:
     # ------------------------------------------------------------------------------------------ reconfiguration
 
     def reconfigure(self, config: Config, now: float) -> tuple[set[PathSet], list[Change]]:
-        """Take over another configuration; return as `network_changed` does.
-
-        A session whose parameters differ is about to be reset. That is no fault of its node: what it announced stays
-        until it has returned, as long as it belongs to the configuration.
-        """
-        up = {peer.address: peer.session for peer in self.peers.values() if peer.session is not None}
-        for address in resets(self.config, config, up):
-            if config.group_of(address) is not None:
-                self._resetting[address] = up[address].generation
+        """Take over another configuration; return as `network_changed` does. Sessions whose parameters differ are for
+        the speaker to reset."""
         self.config, self._options = config, _options(config)
         for peer in self.peers.values():
             peer.name, found = config.name_of(peer.address), config.group_of(peer.address)

@@ -35,21 +35,31 @@ class Listener(ExaListener):  # type: ignore[misc]
         self.dialled = True
         """Whether a connection may wait to be taken in."""
 
-    def apply(self, config: SpeakerConfig) -> list[str]:
-        """Listen where the configuration says, with its keys, and return the places (`address port`).
+    def apply(self, config: SpeakerConfig) -> None:
+        """Listen where the configuration says, with its keys.
 
-        OSError with a text that names the place when one cannot be bound; the others that are wanted stay.
+        OSError with a text that names the place when one cannot be bound; all others are.
         """
         wanted = {(IP.create(address).top(), config.router.port) for address in config.router.listen}
         # First, because a wildcard and an address of its family cannot listen on one port at a time.
         self.close_unwanted(wanted)
         bound = {(entry[0], entry[1]) for entry in self._sockets.values()}
+        failed: OSError | None = None
         for place in sorted(wanted - bound):
-            self._bind(*place)
+            try:
+                self._bind(*place)
+            except OSError as error:
+                failed = failed or error
         keys = md5_keys(config)
         for sock in self._sockets:
             self._set_keys(sock, keys)
         self._keys = {sock: kept for sock, kept in self._keys.items() if sock in self._sockets}
+        if failed is not None:
+            raise failed
+
+    @property
+    def places(self) -> list[str]:
+        """Where it listens: `address port`."""
         return [f"{entry[0]} {entry[1]}" for entry in self._sockets.values()]
 
     def _bind(self, address: str, port: int) -> None:

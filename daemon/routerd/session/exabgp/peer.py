@@ -34,6 +34,9 @@ _STEPS = 8
 TAKEN_AT_ONCE = 32 << 10
 """Octets, a small part of what the parent has on its way (session/outbox.py)."""
 
+CHANGED = "the peer's configuration changed"
+"""Why a session is reset, for the log."""
+
 _OPEN = 1
 _UPDATE = 2
 _NOTIFICATION = 3
@@ -295,8 +298,12 @@ class Peer(ExaPeer):  # type: ignore[misc]
         self._reset(text, notify)
 
     def remove(self) -> None:
-        """Leave: the configuration does not have this peer any more."""
-        self.cease(Notify(6, 3, b""), "the peer was removed from the configuration")
+        """Leave: the configuration does not have this peer any more, or has it with another AS or router id, which to
+        ExaBGP is another peer."""
+        if self.reactor.config.group_of(self.address) is None:
+            self.cease(Notify(6, 3, b""), "the peer was removed from the configuration")
+        else:
+            self.cease(Notify(6, 6, b""), CHANGED)
         super().remove()
         self.reactor.watch(self)
 
@@ -308,7 +315,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
 
     def reestablish(self, restart_neighbor: Any = None) -> None:
         """Start over with a changed configuration."""
-        self.cease(Notify(6, 6, b""), "the peer's configuration changed")
+        self.cease(Notify(6, 6, b""), CHANGED)
         if restart_neighbor is not None:
             self.neighbor = restart_neighbor
         self._delay.reset()

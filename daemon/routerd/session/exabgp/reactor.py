@@ -69,6 +69,8 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self._owners: dict[int, str] = {}  # file descriptor -> peer's name
         self._full: set[int] = set()  # file descriptors of which we hear when they take more
         self.config: SpeakerConfig | None = None
+        self._deaf: OSError | None = None
+        """Why it does not listen everywhere."""
         self.notify = False
         self.dynamic: dict[str, str] = {}  # address -> range
         self.kept: dict[str, str] = {}  # address -> range, of peers that may return
@@ -87,20 +89,46 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
     def configure(self, config: SpeakerConfig) -> None:
         """Make listeners and peers what the configuration says; sessions of unchanged peers stay.
 
-        OSError when a listening socket cannot be bound, ValueError when ExaBGP refuses its text.
+        ValueError when ExaBGP refuses its text, OSError when a listening socket cannot be bound. If it is not the
+        first configuration, all else is in force then, and the socket is tried again.
         """
         self._ips = [IP.create(address) for address in config.router.listen]
         self._port = config.router.port
-        listening = self.listener.apply(config)
+        deaf = self._deaf
+        try:
+            self.listener.apply(config)
+            self._deaf = None
+        except OSError as error:
+            if self.config is None:
+                raise
+            self._deaf = error
         self.config = config
         self.dynamic, self.kept = _in_ranges(config, self.dynamic), _in_ranges(config, self.kept)
+        before = set(self.dynamic)
         # a peer on its way out would otherwise be taken for the new one of the same name
         self._peers = {name: peer for name, peer in self._peers.items() if not peer.stopping()}
         self.configuration._configurations = [speaker_text(config, self.dynamic)]
         if not super().reload():
             raise ValueError(f"ExaBGP refuses its configuration: {self.configuration.error}")
+        # Who has lost the session by that is a dynamic peer no more, and not to be waited for like a static one.
+        gone = before - self.dynamic.keys()
+        self._peers = {n: peer for n, peer in self._peers.items() if peer.stopping() or peer.address not in gone}
         self._at = {peer.address: peer for peer in self._peers.values() if not peer.stopping()}
-        self.uplink.listening(listening)
+        self.uplink.listening(self.listener.places)
+        if self._deaf is not None and str(self._deaf) != str(deaf):
+            raise self._deaf
+
+    def _hear_again(self) -> None:
+        """Listen where it could not be listened, if it can be now."""
+        if self._deaf is None or self.config is None:
+            return
+        try:
+            self.listener.apply(self.config)
+        except OSError as error:
+            self._deaf = error
+        else:
+            self._deaf = None
+            self.uplink.listening(self.listener.places)
 
     def reload(self) -> bool:
         """Do nothing: the configuration comes from the parent, not with a signal."""
@@ -265,6 +293,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
             self._next_sweep = now + SWEEP
             Connection.expire(now)
             self.pending.sweep(now)
+            self._hear_again()
         ready.update(self._dues.due(now))
         ready.update(self._watched)
         ready &= peers.keys()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from routerd.api.models import ProblemView
 
@@ -63,6 +63,28 @@ def not_the_file(why: str) -> Iterator[ProblemView]:
             where="configuration",
             what=why,
             remedy="routerd diff shows what the file would change, routerd reload takes it; or put the file right",
+        )
+
+
+def lost_history(unread: str) -> Iterator[ProblemView]:
+    """The journal could not be read at the start, for this reason; none while it is empty."""
+    if unread:
+        yield ProblemView(
+            where="configuration",
+            what=f"what was taken back, or never confirmed, before the start is not known: {unread}",
+            remedy="see whether the file says what shall run; the next reload of another file begins a history",
+        )
+
+
+def deaf(wanted: Iterable[str], listening: Collection[str]) -> Iterator[ProblemView]:
+    """Places (`address port`) where nodes should be able to dial in, and where they are."""
+    # A kernel without IPv6 has no wildcard of it, and all are gone while the speaker restarts.
+    missing = [place for place in wanted if listening and place not in listening and not place.startswith(":: ")]
+    if missing:
+        yield ProblemView(
+            where="speaker",
+            what=f"nodes cannot dial in at {', '.join(missing)}",
+            remedy="see the log; bring the address up, or end what has the port: it is tried again every few seconds",
         )
 
 
