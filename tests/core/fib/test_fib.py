@@ -387,3 +387,16 @@ def test_a_group_that_gets_another_id_is_not_looked_into_under_the_old_one() -> 
     fib.renumber(1, 0.0)
     assert 1 not in fib.groups.clinging
     fib.drained({1: {3}})
+
+
+@pytest.mark.parametrize("most", [1, 100])
+def test_few_who_part_have_a_group_each_unless_there_are_groups_enough(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("routerd.core.fib.groups.MOST", most)
+    fib = filled(*TABLE)
+    fib.want(TABLE[:2], (A,))
+    planned(fib)
+    planned(fib)
+    assert (fib.routes[TABLE[0]] is fib.routes[TABLE[1]]) is (most == 1)
+    assert fib.routes[TABLE[0]] is not fib.routes[TABLE[2]]
