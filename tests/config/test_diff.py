@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routerd.config.diff import HIDDEN, changes, resets, session_parameters, worst
+from routerd.config.diff import HIDDEN, changes, resets, session_parameters
 from routerd.config.impact import Cost, Impact, costs
 from routerd.config.model import (
     ApiSection,
@@ -142,7 +142,7 @@ def test_peers_come_and_go() -> None:
     gone, come = changes(config(), moved)
     assert (gone.key, gone.after, come.key, come.before) == ("peers.192.168.10.100", None, "peers.192.168.10.9", None)
     assert come.after == {"name": "k8s-ctr", "address": "192.168.10.9", "group": "nodes"}
-    assert worst([gone, come]) is Impact.LIVE
+    assert [gone.cost.impact, come.cost.impact] == [Impact.LIVE, Impact.LIVE]
     assert resets(config(), moved, [STATIC, DYNAMIC]) == {STATIC: ["peers"]}
 
 
@@ -173,7 +173,6 @@ def test_few_keys_want_a_restart_and_each_says_why() -> None:
         "group",
     ]
     assert all(each.why for _, each in marked if each.impact is not Impact.LIVE)
-    assert worst([]) is Impact.LIVE
     assert Cost(Impact.RESTART, "").impact.words == "restart"
 
 

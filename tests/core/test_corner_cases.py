@@ -29,9 +29,12 @@ from routerd.core.message import (
     SetNexthop,
     SetRoutes,
     Settle,
+    Work,
     WriteFailed,
 )
+from routerd.core.rib.decision import Step
 from routerd.core.rib.peer import Peer
+from routerd.core.rib.purges import SLICE
 from routerd.core.route import Address, Attributes, Family, format_prefix, parse_address, parse_prefix
 from routerd.core.router import DRAIN_INTERVAL, MOVE_PATIENCE
 from tests.support.core import CONFIG, LINKS, Simulation, preserving, sequence
@@ -558,3 +561,35 @@ def test_a_group_that_cannot_be_made_again_yet_keeps_its_prefixes(what: type[Ope
     assert simulation.group_of(VIP) == group
     assert [each.like for each in simulation.operations_of(SetGroup)] == [group]
     assert not simulation.router.fib.refused
+
+
+def test_a_path_of_the_own_as_loses_to_one_from_outside() -> None:
+    simulation = Simulation()
+    simulation.up(A, asn=65000)
+    simulation.up(B)
+    for node in (A, B):
+        simulation.announce(node, VIP, attributes=simulation.attributes(node, as_path=sequence(65001)))
+    simulation.settle()
+    assert simulation.fib() == {VIP: [B]}
+    loc_rib = simulation.router.rib.loc_rib
+    assert list(loc_rib.decision(loc_rib.paths_of(parse_prefix(VIP))).lost.values()) == [Step.EXTERNAL]
+
+
+def test_what_is_purged_slice_by_slice_parts_nothing() -> None:
+    """All prefixes of a table lose the same node: until that is taken in they only seem to want different things."""
+    vips = [f"172.16.{i // 250}.{i % 250}/32" for i in range(3 * SLICE)]
+    simulation = Simulation()
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, *vips)
+        simulation.end_of_rib(node)
+    simulation.settle()
+    simulation.advance(10)
+    simulation.forget()
+    simulation.down(A)
+    while simulation.router.rib.purges:
+        simulation.take(Work())
+        simulation.take(Settle(quiet=True))
+    simulation.settle()
+    assert simulation.operations_of(SetRoutes) == []
+    assert len(simulation.router.fib.groups.by_id) == 1

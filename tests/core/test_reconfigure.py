@@ -21,7 +21,7 @@ from routerd.core.message import (
     SpeakerUp,
 )
 from routerd.core.route import format_prefix
-from tests.support.core import CONFIG, Simulation
+from tests.support.core import CONFIG, Simulation, preserving
 
 A, B = "192.168.10.101", "192.168.10.102"
 VIP, OTHER = "172.16.1.1/32", "172.20.0.1/32"
@@ -165,6 +165,27 @@ def test_a_peer_that_is_removed_is_out(simulation: Simulation) -> None:
     assert simulation.fib() == {VIP: [B], OTHER: [B]}
     simulation.dump()
     assert list(simulation.router.rib.peers) == [B]
+
+
+@pytest.mark.parametrize("how", ["its connection is lost", "the speaker dies"])
+def test_a_peer_that_is_removed_is_out_however_its_session_ends(how: str) -> None:
+    """It is not told, or not in time, that it is removed; and nothing of it is kept for a return."""
+    simulation = Simulation()
+    for node in (A, B):
+        simulation.up(node, graceful=preserving())
+        simulation.announce(node, VIP)
+        simulation.end_of_rib(node)
+    simulation.settle()
+    data = simulation.router.config.model_dump(exclude_none=True)
+    data["dynamic_peers"][0]["range"] = f"{B}/32"
+    reconfigure(simulation, Config.model_validate(data))
+    if how == "the speaker dies":
+        simulation.speaker_dies()
+    else:
+        simulation.down(A)
+    simulation.settle()
+    assert simulation.fib() == {VIP: [B]}
+    assert not simulation.router.rib.hosts.wanted
 
 
 def test_a_stale_peer_that_is_removed_is_out_at_once(simulation: Simulation) -> None:

@@ -250,6 +250,20 @@ class TestRouter:
             (A, B), "has not returned since routerd started"
         )
 
+    def test_a_node_that_returned_and_was_lost_for_good_is_not_waited_for(self) -> None:
+        """What another node does not announce any more goes then, and not with the time that all have to return."""
+        simulation = nodes(A, B)
+        simulation.restart()
+        simulation.up(B, graceful=preserving())
+        simulation.end_of_rib(B)
+        simulation.up(A, graceful=preserving(5))
+        simulation.announce(A, VIP)
+        simulation.down(A)
+        simulation.settle()
+        assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+        simulation.advance(6)
+        assert simulation.fib() == {}
+
 
 class TestDeferral:
     """RFC 4724 section 4.1: a restarted router says End-of-RIB once it knows again what it had known."""

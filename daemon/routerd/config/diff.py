@@ -44,11 +44,6 @@ def changes(before: Config, after: Config) -> list[Change]:
     return found
 
 
-def worst(found: Iterable[Change]) -> Impact:
-    """Return the greatest impact of changes."""
-    return max((change.cost.impact for change in found), default=Impact.LIVE)
-
-
 def resets(before: Config, after: Config, addresses: Iterable[str]) -> dict[str, list[str]]:
     """Return which of the peers at these addresses lose their session, each with the keys that are the reason.
 

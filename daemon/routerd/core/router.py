@@ -347,6 +347,11 @@ class Router:
         self.rib.session_down(down, now)
         if peer is None or not current or peer.deadline is not None:
             return []
+        return self._lose(gateways)
+
+    def _lose(self, gateways: frozenset[Gateway]) -> list[Effect]:
+        """A peer that led to these gateways is gone for good: those that no other one leads to fail, and nobody waits
+        for them after a restart."""
         lost = gateways.difference(self.rib.leads.present(gateways))
         effects = self._fail(Reason.NO_SESSION, lost) if self.synchronised else []
         self.fib.settle(lost)
@@ -392,9 +397,7 @@ class Router:
             if peer.session is not None:
                 self._heard_all(peer.address)
             else:
-                gateways = self.rib.gateways_of(peer)
-                lost = gateways.difference(self.rib.leads.present(gateways))
-                effects += self._fail(Reason.NO_SESSION, lost)
+                effects += self._lose(self.rib.gateways_of(peer))
         for peer in self.rib.introductions.silent(now):
             self.rib.said_all(peer)
             self._heard_all(peer.address)

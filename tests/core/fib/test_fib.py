@@ -214,6 +214,31 @@ def test_a_lost_group_of_a_type_that_is_not_wanted_any_more_does_not_come_back(s
     assert [group.buckets for group in groups] == [0]
 
 
+def test_prefixes_of_a_lost_group_that_want_different_things_now_do_not_share_it() -> None:
+    fib = filled(*TABLE)
+    fib.fail([A, B])
+    fib.want(TABLE, ())
+    planned(fib)
+    fib.restore([A, B])
+    fib.want(TABLE[:300], (A, B))
+    fib.want(TABLE[300:], (A,))
+    planned(fib, 1.0)
+    assert fib.routes[TABLE[0]].legs.keys() == {A, B}
+    assert fib.routes[TABLE[300]].legs.keys() == {A}
+
+
+def test_a_group_whose_node_was_alone_waits_for_its_flows_whatever_was_made_afresh() -> None:
+    fib = filled(P)
+    fib.want([P], (A,))
+    planned(fib)
+    fib.want([P], (A, B))
+    planned(fib, 1000.0)
+    group = fib.routes[P]
+    assert group in fib.groups.settling
+    fib.made_afresh(group.id)
+    assert group in fib.groups.settling
+
+
 def test_a_lost_group_whose_id_another_one_has_stays_lost() -> None:
     fib = filled(P)
     fib.fail([A, B])
@@ -350,3 +375,28 @@ def test_the_work_for_a_change_does_not_grow_with_the_groups() -> None:
         return count
 
     assert lines(400) < 1.2 * lines(20)
+
+
+def test_a_group_that_gets_another_id_is_not_looked_into_under_the_old_one() -> None:
+    fib = Fib(Shape(FibSection(nexthop_id_base=1), widest=256))
+    fib.want([P], (A, B))
+    planned(fib)
+    fib.drain({A})
+    planned(fib)
+    assert list(fib.groups.clinging) == [1]
+    fib.renumber(1, 0.0)
+    assert 1 not in fib.groups.clinging
+    fib.drained({1: {3}})
+
+
+@pytest.mark.parametrize("most", [1, 100])
+def test_few_who_part_have_a_group_each_unless_there_are_groups_enough(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("routerd.core.fib.groups.MOST", most)
+    fib = filled(*TABLE)
+    fib.want(TABLE[:2], (A,))
+    planned(fib)
+    planned(fib)
+    assert (fib.routes[TABLE[0]] is fib.routes[TABLE[1]]) is (most == 1)
+    assert fib.routes[TABLE[0]] is not fib.routes[TABLE[2]]

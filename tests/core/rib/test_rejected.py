@@ -45,7 +45,7 @@ def test_long_attributes_are_bounded_too() -> None:
 def test_that_more_is_rejected_than_is_kept_is_told_once() -> None:
     simulation = Simulation()
     simulation.up(A)
-    for third in range(3):
+    for third in range(4):
         simulation.announce(A, *(f"10.{third}.{i // 250}.{i % 250}/32" for i in range(rejected.LIMIT)))
     told = [event for event in simulation.events if event.name == "more is rejected than is kept"]
     assert [event.fields for event in told] == [{"peer": A}]

@@ -67,3 +67,12 @@ def test_peers_that_announce_nothing_are_given_the_same_tuples() -> None:
     assert updates.whole(PEERS[1]) is updates.whole(PEERS[2])
     assert difference.heard_by(PEERS[0]) == ((), ())
     assert updates.whole(PEERS[0]) == ()
+
+
+def test_nothing_is_kept_of_who_announces_nothing_any_more() -> None:
+    """Nodes come and go with new addresses, and a group lives as long as one of its members."""
+    updates = group("learned")
+    for number in range(50):
+        updates.take([(path(f"10.1.0.{number}", 65001), PREFIXES)])
+        updates.take([(None, PREFIXES)])
+    assert not updates._counts

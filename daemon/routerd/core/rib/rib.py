@@ -170,13 +170,13 @@ class Rib:
             return
         up, graceful = peer.session, peer.session.received.graceful_restart
         # That is no fault of its node: what it announced stays until it has returned, if it still belongs here.
-        reset = reconfigured(down) and self.config.group_of(peer.address) is not None
+        reset = reconfigured(down) and self._belongs(peer)
         self._end(peer, down.reason, now, again=not reset)
         self._stand(peer, None)
         if reset:
             self._blameless.add(peer.address)
             self._hold(peer, peer.group.stale_time, now)
-        elif retains(down, up) and graceful is not None:
+        elif retains(down, up) and graceful is not None and self._belongs(peer):
             self._hold(peer, min(graceful.time, peer.group.stale_time), now)
             for family in set(Family) - graceful.families.keys():
                 self.purges.ask(peer, family)
@@ -210,12 +210,20 @@ class Rib:
         for peer in self.peers.values():
             if peer.session is not None:
                 self._end(peer, reason, now, again=False)
+                if not self._belongs(peer):
+                    self.purges.ask(peer)
+                    self._forget(peer)
+                    continue
                 self._blameless.add(peer.address)
                 self.deferring = True
                 self._hold(peer, peer.group.stale_time, now)
                 self._keep_place(peer, on=True)
             elif peer.deadline is not None:
                 self._hold(peer, peer.patience, now)
+
+    def _belongs(self, peer: Peer) -> bool:
+        """Tell whether the configuration still has a peer: else it will not return."""
+        return self.config.group_of(peer.address) is not None
 
     def _hold(self, peer: Peer, seconds: float, now: float) -> None:
         """Keep what is stale of a peer so long from now on, or from when nodes can dial in."""

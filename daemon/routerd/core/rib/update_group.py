@@ -85,6 +85,8 @@ class UpdateGroup:
             family = family_of(prefix)
             if before is not None:
                 self._counts[before[1], family] -= 1
+                if not self._counts[before[1], family]:
+                    del self._counts[before[1], family]  # nodes come and go with new addresses
                 self._total[family] -= 1
             if after is not None:
                 self._counts[after[1], family] += 1
