@@ -36,7 +36,7 @@ JOURNAL = "--journal"
 
 
 class Operator:
-    """Edits, reloads, confirms, rolls back and kills, and knows what has to be `running`: after a crash that is what was
+    """Edits, reloads, confirms, rolls back and kills, and knows what has to be `running`: after a crash what was
     `confirmed` last, unless the file says something that was never `taken`."""
 
     def __init__(self, routerd: Routerd, seed: int) -> None:
