@@ -19,7 +19,7 @@ LOOSER := --implicit-reexport --no-strict-equality --no-warn-unused-ignores \
 help:
 	@echo "make lab        build a router, nodes and a client in network namespaces, and show what routerd does"
 	@echo "make test       install what the tests need, and run them (as root: all of them)"
-	@echo "make soak       the long tests: ten minutes of calm, a hundred kills, masses, an hour beside FRR (as root)"
+	@echo "make soak       the long tests: ten minutes of calm, a hundred kills, 200 reloads, masses, an hour beside FRR (as root)"
 	@echo "make bench      routerd, FRR and BIRD side by side, 45 minutes (as root): docs/benchmarks.md"
 	@echo "make bench-check  the same, and whether routerd became slower than the recorded ratios say"
 	@echo "make lint       ruff, mypy and the import contracts"

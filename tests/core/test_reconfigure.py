@@ -322,3 +322,19 @@ def test_what_is_stale_is_judged_anew(simulation: Simulation, when: str) -> None
         simulation.speaker_dies()
     simulation.settle()
     assert simulation.fib() == {VIP: [A, B], third: [A]} == simulation.rib()
+
+
+def test_what_peers_hear_is_worked_out_anew_only_if_it_changes() -> None:
+    """A full table that peers hear is not gone through for the sake of a timer."""
+    simulation = Simulation(CONFIG.replace('advertise = ["networks"]', 'advertise = ["networks", "learned"]'))
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, VIP, OTHER)
+        simulation.end_of_rib(node)
+    simulation.settle()
+    groups = list(simulation.router.rib.adj_ribs_out._groups.values())
+    for keys in ({"stale_time": 300}, {"accept": ["172.16.0.0/16"]}, {"hold_time": 30}):
+        reconfigure(simulation, changed(simulation, "nodes", **keys))
+        assert list(simulation.router.rib.adj_ribs_out._groups.values()) == groups
+    reconfigure(simulation, changed(simulation, "router", networks=["10.10.2.0/24"]))
+    assert not set(groups) & set(simulation.router.rib.adj_ribs_out._groups.values())

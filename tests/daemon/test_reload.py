@@ -390,3 +390,38 @@ async def test_an_address_that_is_gone_costs_no_other_part(
     assert "nodes cannot dial in at 10.0.0.2 179" in daemon.problems()["speaker"]
     network.router.ip("address", "add", "10.0.0.2/32", "dev", "lo")
     await becomes(lambda: "speaker" not in daemon.problems())
+
+
+async def test_who_moves_keeps_the_session(daemon: Routerd, network: Network, clients: list[Client]) -> None:
+    """From a range to a name of its own and back, to another name, another group of the same parameters, another
+    range, or beyond a limit: whoever is there stays, and the kernel hears nothing."""
+    await nodes_up(network, clients)
+    good = daemon.config.read_text()
+    first = f'[[peers]]\nname = "w0"\naddress = "{node(0)}"\ngroup = "nodes"\n\n'
+    second = f'[[peers]]\nname = "w1"\naddress = "{node(1)}"\ngroup = "nodes"\n\n'
+    group = good[good.index("[peer_groups.nodes]") : good.index("[[peers]]")].replace("nodes", "new")
+    assert good.count(second) == 1
+    with heard(network, "route", "nexthop") as told:
+        for text in (
+            good.replace(second, ""),
+            good.replace(second, first + second),
+            good.replace(second, first.replace("w0", "w1")),
+            good.replace(second, second.replace("w1", "other")),
+            good + group.replace("[[dynamic_peers]]", ""),
+            good.replace('group = "nodes"', 'group = "new"') + group,
+            good.replace("10.0.0.64/26", "10.0.0.0/16"),
+            good.replace("10.0.0.64/26", f"{node(0)}/32"),
+            good + f'\n[[dynamic_peers]]\nrange = "{node(0)}/32"\ngroup = "nodes"\n',
+            good.replace(second, "").replace("[[dynamic_peers]]", "[[dynamic_peers]]\nlimit = 1"),
+            good,
+        ):
+            answer = reload(daemon, text)
+            assert answer["changes"]
+            assert answer["resets"] == []
+            later = f"172.16.4.{len(text) % 250}/32"
+            for number, client in enumerate(clients):  # it is still there once this is heard
+                client.send(announcement(number, later))
+            await network.has(later, 0, 1)
+            assert generations(daemon) == [1, 1], text
+    assert not [line for line in told if VIP.removesuffix("/32") in line]
+    assert daemon.peer(0)["state"] == daemon.peer(1)["state"] == "established"

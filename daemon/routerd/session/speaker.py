@@ -309,8 +309,9 @@ class Speaker:
 
     def reconfigure(self, config: Config) -> None:
         """Put a new configuration in force; the sessions of peers that it does not change stay up."""
-        self._config = config
-        self._write(frame(Kind.CONFIGURE, 0, pack_config(config)))
+        before, self._config = pack_config(self._config), config
+        if (packed := pack_config(config)) != before:  # a millisecond for each peer, in which no session is served
+            self._write(frame(Kind.CONFIGURE, 0, packed))
 
     def _write(self, data: bytes) -> None:
         if self._channel is None:

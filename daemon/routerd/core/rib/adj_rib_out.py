@@ -26,7 +26,7 @@ class AdjRibsOut:
         self._version = 0
 
     def reconfigure(self, asn: int) -> None:
-        """The configuration is another one: `move` is to follow for each peer with a session."""
+        """The router has another AS, id or other networks: `move` is to follow for each peer with a session."""
         self._asn = asn
         self._version += 1
 

@@ -648,7 +648,7 @@ class Rib:
     def reconfigure(self, config: Config, now: float) -> tuple[set[PathSet], list[Change]]:
         """Take over another configuration; return as `network_changed` does. Sessions whose parameters differ are for
         the speaker to reset."""
-        self.config, self._options = config, _options(config)
+        router, self.config, self._options = self.config.router, config, _options(config)
         for peer in self.peers.values():
             peer.name, found = config.name_of(peer.address), config.group_of(peer.address)
             if found is not None:
@@ -664,7 +664,9 @@ class Rib:
         before, self.networks = self.networks, [parse_prefix(text) for text in config.router.networks]
         changes = self.loc_rib.withdraw(LOCAL, [each for each in before if each not in self.networks])
         changes += self.loc_rib.announce(self._local, self.networks)
-        self.adj_ribs_out.reconfigure(config.router.asn)
+        new = config.router
+        if (new.asn, new.router_id, new.networks) != (router.asn, router.router_id, router.networks):
+            self.adj_ribs_out.reconfigure(new.asn)
         different, more = self._ways_changed(moved=True)
         return different, [*changes, *more]
 

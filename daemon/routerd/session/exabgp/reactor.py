@@ -103,7 +103,9 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
                 raise
             self._deaf = error
         self.config = config
-        self.dynamic, self.kept = _in_ranges(config, self.dynamic), _in_ranges(config, self.kept)
+        # A static peer that has become one of a range goes on as such.
+        there = [peer.address for peer in self._peers.values() if peer.proto is not None]
+        self.dynamic, self.kept = _in_ranges(config, [*self.dynamic, *there]), _in_ranges(config, self.kept)
         before = set(self.dynamic)
         # a peer on its way out would otherwise be taken for the new one of the same name
         self._peers = {name: peer for name, peer in self._peers.items() if not peer.stopping()}
