@@ -122,20 +122,16 @@ def test_the_lock_is_the_namespaces_and_dies_with_its_holder(network: Network) -
 
 
 async def test_sighup_during_the_start_does_not_end_it(network: Network, tmp_path: Path) -> None:
-    """It comes while the configuration is read, which is a pipe here."""
+    """It comes as the record is opened, which is a pipe here."""
     daemon = Routerd(network.router, tmp_path, CONFIG)
-    fifo = tmp_path / "config"
+    fifo = tmp_path / "record"
     os.mkfifo(fifo)
-    text = daemon.config.read_text()
-    daemon.config.unlink()
-    daemon.config.symlink_to(fifo)
     try:
-        daemon.spawn()
-        with fifo.open("w") as config:  # it has begun to read it
+        daemon.spawn("--record", str(fifo))
+        with fifo.open():
             daemon.signal(signal.SIGHUP)
-            config.write(text)
-        await becomes(lambda: not daemon.running or daemon.socket.exists(), seconds=20)
-        assert daemon.running, daemon.log.read_text()
+            await becomes(lambda: not daemon.running or daemon.socket.exists(), seconds=20)
+            assert daemon.running, daemon.log.read_text()
     finally:
         daemon.kill()
 
