@@ -1,4 +1,4 @@
-"""Works of `make bench` that take too long for every day, at a small scale: they complete, and leave nothing behind."""
+"""Works of `make bench` that take too long for every day, at a small scale: they complete, and nothing is left."""
 
 from __future__ import annotations
 
