@@ -41,7 +41,8 @@ test:
 
 soak:
 	@.ci/setup test
-	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -o python_files='soak_*.py' -s tests/soak $(ARGS)
+	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -m "" -o python_files='soak_*.py' -s tests/soak $(ARGS)
+	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -m long tests $(ARGS)
 
 # routerd is compiled before, as pip does it when it installs: else each start is measured with a compiler.
 bench:

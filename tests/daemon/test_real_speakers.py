@@ -284,6 +284,7 @@ async def test_dynamic_capabilities_and_filters_of_frr(
     assert daemon.peer(0)["faults"] == 0
 
 
+@pytest.mark.long
 async def test_a_node_whose_network_card_was_off_returns_once(
     daemon: Routerd, network: Network, speaker: Callable[[str], Speaker]
 ) -> None:

@@ -93,6 +93,7 @@ def _host_links() -> set[str]:
     return {entry.name for entry in Path("/sys/class/net").iterdir()}
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_three_labs_at_once_as_root_with_gobgp_and_as_an_ordinary_user() -> None:
     gobgp = shutil.which("gobgpd") is not None

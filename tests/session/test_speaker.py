@@ -121,6 +121,7 @@ async def test_hold_timer_expiry_is_a_notification_sent() -> None:
         await node.close()
 
 
+@pytest.mark.long
 async def test_a_peer_that_never_confirms_the_session_does_not_stay() -> None:
     """RFC 4271 gives OpenConfirm the hold timer alone, and with a hold time of 0 none."""
     silent = {"127.0.1.1": 0, "127.0.1.2": 3, "127.0.1.3": 90, "127.0.1.4": 65535}
