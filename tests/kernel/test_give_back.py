@@ -66,13 +66,7 @@ def test_who_returns_gets_what_it_had_last_even_if_another_was_lost_before(
     router: Namespace, writer: KernelWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It had taken over buckets of that one: new flows are in them."""
-    uneven(writer)
-    now = 1000.0
-    monkeypatch.setattr(memory, "time", SimpleNamespace(monotonic=lambda: now))
-    lose(writer, 2)
-    assert writer.write([replace(GROUP, members=(Member(1), Member(3)), known=True)]) == []
-    read(writer)
-    without, now = owners(), now + 2 * memory.AT_ONCE_LOST
+    without = another_lost_before(writer, monkeypatch)
     lose(writer, 1)
     assert writer.write([replace(GROUP, members=(Member(3),), known=True)]) == []
     read(writer)
@@ -85,18 +79,24 @@ def test_who_returns_gets_what_it_had_last_even_if_another_was_lost_before(
 def test_what_goes_bit_by_bit_comes_back_even_if_another_was_lost_before(
     router: Namespace, writer: KernelWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uneven(writer)
-    now = 1000.0
-    monkeypatch.setattr(memory, "time", SimpleNamespace(monotonic=lambda: now))
-    lose(writer, 2)
-    assert writer.write([replace(GROUP, members=(Member(1), Member(3)), known=True)]) == []
-    read(writer)
-    without, now = owners(), now + 2 * memory.AT_ONCE_LOST
+    without = another_lost_before(writer, monkeypatch)
     lose(writer, 1)
     lose(writer, 3)
     back = [nexthops(21)[0], nexthops(21)[2]]
     assert writer.write([*back, replace(GROUP, members=(Member(21), Member(23)), like=10)]) == []
     assert owners(first=21) == without
+
+
+def another_lost_before(writer: KernelWriter, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A node was lost, longer ago than counts as at once; return who has its buckets since."""
+    uneven(writer)
+    clock = SimpleNamespace(monotonic=lambda: 1000.0)
+    monkeypatch.setattr(memory, "time", clock)
+    lose(writer, 2)
+    assert writer.write([replace(GROUP, members=(Member(1), Member(3)), known=True)]) == []
+    read(writer)
+    clock.monotonic = lambda: 1000.0 + 2 * memory.AT_ONCE_LOST
+    return owners()
 
 
 def lose(writer: KernelWriter, id_: int) -> None:

@@ -323,9 +323,9 @@ class KernelWriter:
             raise InterruptedError("somebody deletes nexthop objects at the same time")
 
     def _replace(self, group: SetGroup, *steps: Sequence[Member]) -> None:
-        requests = [messages.set_group(replace(group, members=tuple(each)), wire.NLM_F_REPLACE) for each in steps]
-        with self._compat.off():
-            self._requests.transmit(requests)
+        self._transmit(
+            [messages.set_group(replace(group, members=tuple(each)), wire.NLM_F_REPLACE) for each in steps]
+        )
 
     def _continued(self, group: SetGroup, layout: Runs, busy: Collection[int]) -> bool:
         self._nexthops.add(group.id)

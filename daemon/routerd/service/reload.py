@@ -53,7 +53,7 @@ class Reload:
         """What a change that waits to be confirmed is taken back to."""
         self._until = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._expiry: asyncio.Task[ReloadView] | None = None
+        self._expiry: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
 
     @property
@@ -71,17 +71,17 @@ class Reload:
     async def diff(self, path: str | None) -> ReloadView:
         """Return what a file would change, and what that would cost. Failure if it cannot be used."""
         wanted = await self._read(path)
-        return self._view(self.config, wanted.config, dry=True, files=wanted.sources)
+        return self._view(wanted.config, changes(self.config, wanted.config), dry=True, files=wanted.sources)
 
     async def reload(self, path: str | None, confirm: int, by: str) -> ReloadView:
         """Put a file in force, for `confirm` seconds unless that is 0. Failure, and nothing changes, if it cannot be
         used, if a key needs a restart, or if a change waits to be confirmed."""
         async with self._busy:
-            if self._before is not None:
-                raise Failure(409, "a change waits to be confirmed: routerd confirm, or routerd rollback, first")
+            self._none_waits()
             wanted = await self._read(path)
-            view = self._view(self.config, wanted.config, dry=False, files=wanted.sources)
-            await self._commit(wanted, by, confirm=confirm)
+            found = changes(self.config, wanted.config)
+            view = self._view(wanted.config, found, dry=False, files=wanted.sources)
+            await self._commit(wanted, found, by, confirm=confirm)
             return view | {"confirm_seconds": self.unconfirmed}
 
     async def confirm(self, by: str) -> ReloadView:
@@ -92,7 +92,7 @@ class Reload:
             await self._stored(self._journal.confirm)
             log.info("configuration is confirmed", by=by)
             self._settled()
-            return self._view(self.config, self.config, dry=False)
+            return self._view(self.config, [], dry=False)
 
     async def rollback(self, number: int, by: str) -> ReloadView:
         """Go back to what ran before the last change, or, if `number` is not 0, to that entry of the history."""
@@ -100,11 +100,11 @@ class Reload:
             if self._before is not None and not number:
                 return await self._take_back(by)
             entry = self._entry(number)
-            if self._before is not None:
-                raise Failure(409, "a change waits to be confirmed: routerd confirm, or routerd rollback, first")
+            self._none_waits()
             wanted = await asyncio.to_thread(_kept, entry, self._path)
-            view = self._view(self.config, wanted.config, dry=False)
-            await self._commit(wanted, f"{by}, back to {entry.number}", confirm=0)
+            found = changes(self.config, wanted.config)
+            view = self._view(wanted.config, found, dry=False)
+            await self._commit(wanted, found, f"{by}, back to {entry.number}", confirm=0)
             return view
 
     async def history(self) -> list[HistoryView]:
@@ -141,10 +141,13 @@ class Reload:
         except ConfigError as error:
             raise Failure(422, str(error)) from error
 
-    async def _commit(self, taken: Wanted, by: str, *, confirm: int) -> None:
+    def _none_waits(self) -> None:
+        if self._before is not None:
+            raise Failure(409, "a change waits to be confirmed: routerd confirm, or routerd rollback, first")
+
+    async def _commit(self, taken: Wanted, found: list[Change], by: str, *, confirm: int) -> None:
         """Put a configuration in force and note it, or raise Failure. Nothing is noted if nothing is new."""
         sources, wanted, own = taken
-        found = changes(self.config, wanted)
         if refused := [each for each in found if each.cost.impact is Impact.RESTART]:
             raise Failure(409, "\n".join(f"{each.key}: takes a restart: {each.cost.why}" for each in refused))
         await asyncio.to_thread(_bindable, self.config, wanted)
@@ -153,11 +156,11 @@ class Reload:
         await self._stored(lambda: self._journal.add(sources.files, own, time.time(), by, confirmed=not confirm))
         self._journal.unread = ""
         before, self.config = self.config, wanted
-        self.differs = "" if digest(sources.files) == own else f"{sources.files[0].name} as it was is in force"
+        self.differs = "" if self._journal.running == own else f"{sources.files[0].name} as it was is in force"
         log.info("configuration changes", by=by, keys=[each.key for each in found], confirm=confirm or None)
         if confirm:
             self._before, self._until = before, time.monotonic() + confirm
-            self._timer = asyncio.get_running_loop().call_later(confirm, self._expire)
+            self._timer = asyncio.get_running_loop().call_later(confirm, self._expire, self._until)
         if found:
             self._apply(wanted)
 
@@ -168,20 +171,20 @@ class Reload:
             path = self._journal.path
             raise Failure(507, f"{path} cannot be written: {error.strerror}; nothing has changed") from error
 
-    def _expire(self) -> None:
-        self._expiry = asyncio.get_running_loop().create_task(self._unconfirmed())
+    def _expire(self, until: float) -> None:
+        self._expiry = asyncio.get_running_loop().create_task(self._unconfirmed(until))
 
-    async def _unconfirmed(self) -> ReloadView:
+    async def _unconfirmed(self, until: float) -> None:
         async with self._busy:
-            if self._before is None:
-                return self._view(self.config, self.config, dry=False)
-            return await self._take_back("routerd: it was not confirmed in time")
+            # It may have been confirmed while this waited, and another change may wait now.
+            if self._before is not None and self._until == until:
+                await self._take_back("routerd: it was not confirmed in time")
 
     async def _take_back(self, by: str) -> ReloadView:
         """End what waits to be confirmed. Even a disk that is full does not keep it in force."""
         before = self._before
         assert before is not None, "the callers have looked"
-        view = self._view(self.config, before, dry=False)
+        view = self._view(before, changes(self.config, before), dry=False)
         try:
             await asyncio.to_thread(self._journal.drop)
         except OSError as error:
@@ -210,11 +213,10 @@ class Reload:
 
     # ------------------------------------------------------------------------------------------ showing
 
-    def _view(self, before: Config, after: Config, *, dry: bool, files: Sources | None = None) -> ReloadView:
-        found = changes(before, after)
+    def _view(self, after: Config, found: list[Change], *, dry: bool, files: Sources | None = None) -> ReloadView:
         peers = self._router.rib.peers
         up = [address for address, peer in peers.items() if peer.session is not None]
-        lost = resets(before, after, up)
+        lost = resets(self.config, after, up)
         return ReloadView(
             files=[] if files is None else [each.name for each in files.files],
             applied=not dry,
