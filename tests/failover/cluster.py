@@ -391,6 +391,14 @@ class Site:
         names = [self._names[objects[owner]["gateway"]] for _, owner, age in found if idle is None or age < idle]
         return Counter(names)
 
+    def unread(self, address: str) -> str:
+        """What the daemon has not read it cannot remember: empty if it has the counts that the kernel has."""
+        id = self.group(address)
+        (group,) = (group for group in self.status()["groups"] if group["id"] == id)
+        read = sorted(member["buckets"] or 0 for member in group["members"])
+        there = sorted(count for count in self.buckets(address).values() if count)
+        return "" if [count for count in read if count] == there else f"{read}, not {there}"
+
     @contextmanager
     def route_messages(self) -> Iterator[Callable[[], list[str]]]:
         """Listen to `ip monitor route`; what is yielded returns the lines that came so far, without those of legs."""

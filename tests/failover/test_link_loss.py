@@ -41,15 +41,6 @@ def _layout(site: Site, vip: str) -> str:
     return "" if min(counts[node.name] for node in site.nodes) > 50 else str(counts)
 
 
-def _unread(site: Site, vip: str) -> str:
-    """What the daemon has not read it cannot remember: empty if it has the counts that the kernel has."""
-    id = site.group(vip)
-    (group,) = (group for group in site.status()["groups"] if group["id"] == id)
-    read = sorted(member["buckets"] or 0 for member in group["members"])
-    there = site.buckets(vip)
-    return "" if read == sorted(there[node.name] for node in site.nodes) else f"{read}, not {there}"
-
-
 @pytest.mark.parametrize("link", [_carrier, _interface], ids=["carrier", "interface"])
 @pytest.mark.parametrize("family", VIPS)
 def test_flows_outlive_a_loss_of_the_link(
@@ -62,13 +53,13 @@ def test_flows_outlive_a_loss_of_the_link(
     client.open("first", vip, 100)
     site.cli("drain", site.nodes[0].ipv4)
     until(lambda: "" if site.buckets(vip)[site.nodes[0].name] < 100 else "not yet", 20, "a drain")
-    until(lambda: _unread(site, vip), 20, "a reading of the drain")  # so that the next one is of what follows
+    until(lambda: site.unread(vip), 20, "a reading of the drain")  # so that the next one is of what follows
     site.cli("undrain", site.nodes[0].ipv4)
     until(lambda: _layout(site, vip), 20, "shares")
     before = client.open("flows", vip)
     until(lambda: "" if all(group["balanced"] for group in site.status()["groups"]) else "no", 20, "balance")
     counts = site.buckets(vip)
-    until(lambda: _unread(site, vip), 20, "a reading of the buckets")
+    until(lambda: site.unread(vip), 20, "a reading of the buckets")
 
     link(site, "down")
     site.wait_for(vip, [])

@@ -12,7 +12,6 @@ import pytest
 from routerd.kernel import lookup
 from routerd.lab.topology import CLIENT_NETWORK, FIRST_NODE_HOST, NODES_10, NODES_20, Node, Topology
 from routerd.lab.waiting import until
-from routerd.service.daemon import MEMORY_INTERVAL
 from tests.failover import flows
 from tests.failover.cluster import VIP4, VIP6, Site, cluster, configuration, inside
 
@@ -73,7 +72,8 @@ def test_flows_of_the_other_link_live_and_silent_ones_of_this_link_too(
     client.open("seldom", vip, 200, pause=(SILENT, SILENT + 0.5))
     client.open("alone", alone, 100)
     until(lambda: _balanced(site) or _uneven(site, vip) or _uneven(site, alone), 20, "balance")
-    time.sleep(2 * MEMORY_INTERVAL)  # what the daemon has not read it cannot remember
+    for each in (vip, alone):
+        until(lambda each=each: site.unread(each), 20, "a reading of the buckets")
     before, theirs = _layout(site, vip), _layout(site, alone)
     unplugged = time.monotonic()
     site.fabric.unplug(link)
