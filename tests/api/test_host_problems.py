@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from routerd.api.slices import whole
 from routerd.api.views.problems.host import host
 from routerd.core.message import ForeignRoute, HostState, Interface, Leg, TableFill
 from routerd.core.route import parse_address, parse_prefix
 from tests.support.core import LINKS, Simulation
+from tests.support.slices import whole
 
 WELL = HostState(frozenset(), frozenset(), False, frozenset(), ())
 NODES, OTHER, UPLINK, BACKUP, LO = 2, 3, 4, 5, 1

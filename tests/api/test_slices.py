@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from routerd.api.models import SpeakerView
-from routerd.api.slices import SLICE, Slices, encoded, in_slices, whole
+from routerd.api.slices import SLICE, Slices, encoded, in_slices
 from routerd.api.views import health, snapshot
 from routerd.config.load import parse
 from routerd.core.message import HostState, Interface
@@ -19,6 +19,7 @@ from routerd.core.route import parse_address, parse_prefix
 from routerd.kernel.fake import FakeKernel
 from routerd.service.stretches import Stretches
 from tests.support.core import CONFIG, Simulation
+from tests.support.slices import whole
 
 WELL = HostState(frozenset(), frozenset(), False, frozenset(), ())
 LINKS = (

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from routerd.api.models import KernelRouteView, RouteView
-from routerd.api.slices import whole
 from routerd.api.views import groups, snapshot
 from routerd.core.message import Gateway, NeighbourState
 from routerd.core.route import parse_address, parse_prefix
 from tests.support.core import Simulation
+from tests.support.slices import whole
 
 A, B, C = "192.168.10.100", "192.168.10.101", "192.168.20.100"
 VIP, OWN = "172.16.1.1/32", "172.20.0.0/24"

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from routerd.api.slices import whole
 from routerd.api.views.snapshot import peers
 from routerd.core.fib.fib import AT_ONCE, BULK, LIKE
 from routerd.core.gateway_health import Reason
@@ -38,6 +37,7 @@ from routerd.core.rib.purges import SLICE
 from routerd.core.route import Address, Attributes, Family, format_prefix, parse_address, parse_prefix
 from routerd.core.router import DRAIN_INTERVAL, MOVE_PATIENCE
 from tests.support.core import CONFIG, LINKS, Simulation, preserving, sequence
+from tests.support.slices import whole
 
 A, B, C = "192.168.10.100", "192.168.10.101", "192.168.20.100"
 VIP, OTHER = "172.16.1.1/32", "172.16.1.2/32"

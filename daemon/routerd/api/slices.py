@@ -20,16 +20,6 @@ T = TypeVar("T")
 Slices = Generator[None, None, T]
 
 
-def whole(slices: Slices[T]) -> T:
-    """Return the view, made at a stretch."""
-    while True:
-        try:
-            next(slices)
-        except StopIteration as end:
-            made: T = end.value
-            return made
-
-
 async def in_slices(slices: Slices[T]) -> T:
     """Return the view, made slice by slice."""
     begun = time.monotonic()
