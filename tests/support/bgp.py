@@ -13,6 +13,7 @@ The socket is made before the first `await`, so a caller that has entered a netw
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 import struct
@@ -276,7 +277,7 @@ async def connect(
     **options: object,
 ) -> Client:
     """Dial in, from `source` if given, with a TCP MD5 `password` if given, all packets with this `ttl`; `options` go
-    to `open_message`."""
+    to `open_message`. A host that cannot be reached yet, after a link was down, is tried again, as a speaker does."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setblocking(False)
@@ -290,13 +291,24 @@ async def connect(
         sock.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG, _md5sig(host, password.encode()))
     try:
         async with asyncio.timeout(seconds):
-            await asyncio.get_running_loop().sock_connect(sock, (host, port))
+            await _dial(sock, (host, port))
     except BaseException:
         sock.close()
         raise
     client = Client(sock, hold, open_message(asn=asn, hold=hold, **options))  # type: ignore[arg-type]
     client.start()
     return client
+
+
+async def _dial(sock: socket.socket, address: tuple[str, int]) -> None:
+    while True:
+        try:
+            return await asyncio.get_running_loop().sock_connect(sock, address)
+        except OSError as error:
+            # After a connect() that failed later Linux answers the next one once with ECONNABORTED.
+            if error.errno not in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ECONNABORTED):
+                raise
+        await asyncio.sleep(0.1)
 
 
 def _md5sig(host: str, key: bytes) -> bytes:
