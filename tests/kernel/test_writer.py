@@ -174,6 +174,7 @@ def test_refused_nexthops_and_groups(writer: KernelWriter) -> None:
     ]
 
 
+@pytest.mark.alone
 def test_twenty_thousand_routes(writer: KernelWriter) -> None:
     two_nodes(writer)
     routes = many(20_000)
