@@ -9,7 +9,7 @@ import sys
 
 from routerd import __version__
 from routerd.cli import commands, reloading
-from routerd.cli.arguments import Command, argument, seconds, whole
+from routerd.cli.arguments import Command, ago, argument, seconds, whole
 from routerd.cli.arguments import run as run_command
 from routerd.cli.client import DEFAULT_SOCKET, ApiError
 from routerd.cli.output import abandon, fail, write
@@ -68,6 +68,16 @@ def check(file: str, as_json: bool) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     write(f"{file}: ok")
     return 0
+
+
+def events(socket: str, as_json: bool, follow: bool, since: float | None, peer: str | None) -> int:
+    """What has happened: sessions, drains, drift, refusals, changes of the configuration.
+
+    As far back as the daemon keeps it, a mebibyte, until it is started anew.
+    """
+    from routerd.cli.events import show
+
+    return show(socket, as_json, follow, since, peer)
 
 
 def lab(speaker: str, keep: bool) -> int:
@@ -138,6 +148,21 @@ COMMANDS = {
         (argument("prefix", metavar="PREFIX", help="An address, or a prefix such as 172.16.1.0/24."), SOCKET, JSON),
     ),
     "groups": Command(commands.groups, (SOCKET, JSON)),
+    "events": Command(
+        events,
+        (
+            SOCKET,
+            JSON,
+            argument("-f", "--follow", action="store_true", help="Go on with what comes, until Ctrl-C."),
+            argument(
+                "--since",
+                metavar="TIME",
+                type=ago,
+                help="Only what is not older: 90s, 5m, 2h, 1d.  [default: all that is kept]",
+            ),
+            argument("--peer", metavar="NAME", help="Only what is about this peer (name or address)."),
+        ),
+    ),
     "drain": Command(
         commands.drain,
         (

@@ -276,6 +276,18 @@ class RoutesView(TypedDict):
     routes: list[RouteView]
 
 
+class EventView(TypedDict):
+    """One event; what it is about stands in fields of its own beside these."""
+
+    boot: str
+    """The run of the daemon that told it: numbers of another run mean nothing."""
+    sequence: int
+    time: str
+    """RFC 3339, in UTC."""
+    level: str
+    event: str
+
+
 class VersionView(TypedDict):
     """`GET /v1/version`."""
 

@@ -53,7 +53,8 @@ from routerd.service.settings import Settings
 from routerd.service.watchers import Failure
 from routerd.session.refusals import Refusal
 from routerd.session.speaker import Speaker
-from routerd.telemetry.log import sink
+from routerd.telemetry.bus import Bus
+from routerd.telemetry.log import bus, sink
 
 STORE_INTERVAL = 1.0
 """Seconds between two attempts to keep the drains."""
@@ -157,6 +158,16 @@ class Answers:
     def covering(self, prefix: Prefix) -> str:
         """Return the most specific prefix of the Loc-RIB that `prefix` lies within; empty if there is none."""
         return snapshot.covering(self._router, prefix)
+
+    @property
+    def events(self) -> Bus:
+        """What has happened lately, and is to come."""
+        return bus
+
+    def names(self, peer: str) -> frozenset[str]:
+        """Return the name and the address of a peer, by either; nothing if there is no such peer."""
+        found = self._find(peer)
+        return frozenset() if found is None else frozenset((found.name, found.address))
 
     async def drain(self, peer: str) -> DrainView | None:
         """Return the answer to `GET /v1/peers/{peer}/drain`; None if there is no such peer."""
