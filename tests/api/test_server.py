@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import socket
-import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from routerd.api.models import VersionView
 from tests.daemon.harness import becomes
 from tests.support.api import ASK, DRAIN, NOBODY, VERSION, Served, answer, serving
 from tests.support.netns import needs_root
+from tests.support.nobody import open_way
 
 # ------------------------------------------------------------------------------------------------------ bounds
 
@@ -162,9 +162,7 @@ async def test_routing_goes_on_between_two_answers(tmp_path: Path) -> None:
 def everybodys(served: Served) -> None:
     """Open the way to the socket, as an operator may do who lets a monitor look."""
     served.path.chmod(0o666)
-    for path in served.path.parents:
-        if path.is_relative_to(Path(tempfile.gettempdir())) and path.owner() == "root":
-            path.chmod(path.stat().st_mode | 0o055)
+    open_way(served.path)
 
 
 @needs_root
