@@ -23,11 +23,11 @@ _NEEDLESS = {
 _NEEDLESS_NEIGHBOR = {
     "soft-reconfiguration", "next-hop-self", "send-community", "update-source", "passive", "disable-connected-check",
     "enforce-first-as", "enforce-multihop", "strict-capability-match", "override-capability", "extended-message",
-    "capability-default", "port",
+    "capability-default", "port", "interface",
 }  # fmt: skip
 """The same of a neighbor: it dials, so that what FRR dials with means nothing; `passive` is noted elsewhere."""
 
-_SESSION = {
+SESSION = {
     "remote-as", "peer-group", "timers", "ebgp-multihop", "ttl-security", "password", "description", "shutdown",
     "graceful-restart", "graceful-restart-helper", "graceful-restart-disable",
 }  # fmt: skip
@@ -73,6 +73,12 @@ def as_number(text: str) -> int | None:
         return None
     number = (int(high) << 16 if dot else 0) + int(low)
     return number if 1 <= number <= 4294967295 else None
+
+
+def is_of_router(line: Line) -> bool:
+    """Tell whether a line stands in no address family, even if the one before it was not closed."""
+    first, *rest = line.words
+    return first in ("bgp", "timers") or (first == "neighbor" and len(rest) > 1 and rest[1] in SESSION)
 
 
 def take(frr: Frr, line: Line, family: str, report: Report) -> None:
@@ -132,7 +138,7 @@ def _router(frr: Frr, line: Line, family: str, report: Report) -> bool:
         case ("neighbor", *_):
             return False
         case _:
-            return line.negated and found[:2] != ("bgp", "client-to-client")
+            return line.negated and words.is_known(line)
     return True
 
 
@@ -145,16 +151,16 @@ def _neighbor(frr: Frr, line: Line, family: str, report: Report) -> bool:
         else:
             neighbors.setdefault(name, Neighbor(name, line, is_group=True)).is_group = True
         return True
-    neighbor = neighbors.setdefault(name, Neighbor(name, line, is_group=not _is_address(name)))
-    if rest[0] == "interface":
-        neighbor.is_group, neighbor.strange = False, words.about_bgp(line)[0]
+    neighbor = neighbors.setdefault(name, Neighbor(name, line))
+    if rest[0] == "interface" and not _is_address(name):
+        neighbor.strange = words.about_bgp(line)[0]
         rest = rest[1:]
         if rest[:1] == ["v6only"]:
             rest = rest[1:]
         if not rest:
             return True
     said, inside = neighbor.settings, neighbor.families[within]
-    return _session(frr, neighbor, line, rest, report) if rest[0] in _SESSION else _family(said, inside, line, rest)
+    return _session(frr, neighbor, line, rest, report) if rest[0] in SESSION else _family(said, inside, line, rest)
 
 
 def _session(frr: Frr, neighbor: Neighbor, line: Line, rest: list[str], report: Report) -> bool:
@@ -217,7 +223,7 @@ def _family(said: dict[str, Said], inside: dict[str, Said], line: Line, rest: li
         case [word, *_] if word in _NEEDLESS_NEIGHBOR:
             return not line.negated or word not in ("enforce-first-as", "send-community")
         case _:
-            return line.negated
+            return line.negated and words.is_known(line)
     return True
 
 

@@ -58,9 +58,8 @@ def inbound(frr: Frr, external: bool, families: dict[str, Settings], report: Rep
         rules = _rules(frr, family, said, "in", report)
         spaces += [rule.space for rule in rules]
         for rule in rules:
-            nets, excess = entries(rule.space)
-            if excess:
-                why = f"accept has no bounds of length: prefixes {excess} are accepted too"
+            nets, why = entries(rule.space)
+            if why:
                 report.add(rule.line.number, rule.line.shown, why, "nothing, if nodes announce none of these")
             networks += [each for each in nets if _is_routable(each, rule.line, report)]
     lines = [each.line for said in families.values() for key, each in said.items() if key in _keys("in")]
@@ -114,17 +113,18 @@ def outbound(frr: Frr, external: bool, families: dict[str, Settings], accepted: 
 def _rules(frr: Frr, family: str, said: Settings, way: str, report: Report) -> list[Rule]:
     """Return what the filters of a family permit. One that routerd cannot have is reported, and permits nothing."""
     found: list[Rule] | None = None
+    inexact = report if way == "in" else Report()  # what it says of accept is true of accept alone
     for key, value in said.items():
         if key not in _keys(way) or value.line is None:
             continue
         kind = key.split()[0]
         if kind == "prefix-list":
-            rules = frr.policies.rules(family, value.value, value.line, report)
+            rules = frr.policies.rules(family, value.value, value.line, inexact)
         elif kind == "route-map":
-            rules = frr.policies.map_rules(family, value.value, value.line, report)
+            rules = frr.policies.map_rules(family, value.value, value.line, inexact)
         else:
             rules = []
-        some = permitted(rules, report)
+        some = permitted(rules, inexact)
         found = some if found is None else _both(found, some)
     return found or []
 

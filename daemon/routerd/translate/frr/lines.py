@@ -12,7 +12,10 @@ _NOISE = re.compile(
 )
 """Comments, what vtysh prints around a configuration, and its prompt."""
 
-_SECRET = re.compile(r"(?<!\S)(password|md5|key-string|secret|authentication-key|enable)\s.*", re.IGNORECASE)
+_QUOTED = re.compile(r"-c\s+(?:'([^']*)'|\"([^\"]*)\")")
+"""A command in the arguments of vtysh, as labs have them in their topology."""
+
+_SECRET = re.compile(r"(?<!\S)(password|md5|key-string|secret|authentication-key)\s.*", re.IGNORECASE)
 _UNPRINTABLE = re.compile(r"[^\t\x20-\x7e\xa0-\ud7ff\ue000-\uffff\U00010000-\U0010ffff]")
 
 
@@ -38,9 +41,13 @@ class Line(NamedTuple):
 def commands(text: str) -> Iterator[Line]:
     """Yield the commands of a text, without comments and what vtysh says besides."""
     for number, raw in enumerate(re.split(r"\r?\n", text), 1):
-        stripped = raw.strip()
-        if _NOISE.match(stripped):
-            continue
-        words = tuple(stripped.split())
-        negated = words[0] == "no" and len(words) > 1
-        yield Line(number, stripped, words[1:] if negated else words, negated)
+        quoted = (
+            [one or other for one, other in _QUOTED.findall(raw)] if raw.lstrip().startswith(("-c", "vtysh")) else []
+        )
+        for each in quoted or [raw]:
+            stripped = each.strip()
+            if _NOISE.match(stripped) or stripped in ("conf t", "configure terminal", "configure"):
+                continue
+            words = tuple(stripped.split())
+            negated = words[0] == "no" and len(words) > 1
+            yield Line(number, stripped, words[1:] if negated else words, negated)

@@ -25,12 +25,12 @@ class Rule(NamedTuple):
 
 @dataclass
 class Entry:
-    """An entry of a route-map. `lists` are the prefix-lists that it matches, each with its family."""
+    """An entry of a route-map. `lists` are the prefix-lists that it matches, one a family: the last one counts."""
 
     permit: bool
     sequence: int
     line: Line
-    lists: list[tuple[str, str, Line]] = field(default_factory=list)
+    lists: dict[str, tuple[str, Line]] = field(default_factory=dict)
     strange: bool = False
     """It has a match or an action that routerd has not."""
 
@@ -78,9 +78,9 @@ class Policies:
         """Take in a line of an entry."""
         match line.words:
             case ("match", "ip", "address", "prefix-list", name):
-                entry.lists.append(("ipv4", name, line))
+                entry.lists["ipv4"] = name, line
             case ("match", "ipv6", "address", "prefix-list", name):
-                entry.lists.append(("ipv6", name, line))
+                entry.lists["ipv6"] = name, line
             case ("description", *_):
                 pass
             case ("set", *_):
@@ -89,39 +89,38 @@ class Policies:
             case ("match", *_):
                 entry.strange = True
                 why = "routerd judges prefixes, and nothing else of a route"
-                effect = "what this entry permits is not accepted: add it to accept" if entry.permit else _OPEN
+                effect = "write by hand what the entry permits: it is left out" if entry.permit else _OPEN
                 report.add(line.number, line.shown, why, effect)
             case _:
                 entry.strange = True
                 why = "routerd has no route-maps, and only simple ones can be said in its keys"
-                report.add(line.number, line.shown, why, "look what accept has, and mend it")
+                report.add(line.number, line.shown, why, "look at accept and advertise, and mend them")
 
     def rules(self, family: str, name: str, line: Line, report: Report) -> list[Rule]:
         """Return the rules of a prefix-list. One that is missing denies everything, as in FRR."""
         if (family, name) not in self.lists:
             why = f"there is no {'ip' if family == 'ipv4' else family} prefix-list {name}, so FRR denies everything"
-            report.add(line.number, line.shown, why, "write the prefixes into accept")
+            report.add(line.number, line.shown, why, "look at accept and advertise, and mend them")
         return [rule for _, rule in self.lists.get((family, name), [])]
 
     def map_rules(self, family: str, name: str, line: Line, report: Report) -> list[Rule]:
         """Return the rules that a route-map has for a family."""
         if name not in self.maps:
             why = f"there is no route-map {name}, so FRR denies everything"
-            report.add(line.number, line.shown, why, "write the prefixes into accept")
+            report.add(line.number, line.shown, why, "look at accept and advertise, and mend them")
         found = []
         for entry in self.maps.get(name, ()):
-            if entry.strange or any(each != family for each, _, _ in entry.lists):
+            if entry.strange or entry.lists.keys() - {family}:
                 continue  # it can match nothing of this family, or is reported
             matched = [Rule(True, EVERYTHING[family], entry.line)]
-            for _, listed, where in entry.lists[:1]:
+            if family in entry.lists:
+                listed, where = entry.lists[family]
                 matched = permitted(self.rules(family, listed, where, report), report)
-            for _, _, where in entry.lists[1:]:
-                report.add(where.number, where.shown, "routerd has no conjunction of lists", "mend accept by hand")
             found += [rule._replace(permit=entry.permit) for rule in matched]
         return found
 
 
-_OPEN = "what it denies is accepted: make accept narrower"
+_OPEN = "look at accept and advertise: what the entry denies is not left out"
 
 
 def permitted(rules: list[Rule], report: Report) -> list[Rule]:
@@ -136,8 +135,9 @@ def permitted(rules: list[Rule], report: Report) -> list[Rule]:
         for bar in barred:
             parts = [without(each, bar.space) for each in kept]
             kept = [part for some, _ in parts for part in some]
-            if not all(exact for _, exact in parts):
-                report.add(bar.line.number, bar.line.shown, "accept has no exceptions", _OPEN)
+            for why in filter(None, (each for _, each in parts)):
+                remedy = "nothing, if nodes announce none of these; else mend accept"
+                report.add(bar.line.number, bar.line.shown, f"accept has no exceptions: {why}", remedy)
         found += [rule._replace(space=space) for space in kept]
     return found
 

@@ -54,6 +54,8 @@ class _Reader:
             self._outside(line)
 
     def _bgp(self, line: Line) -> None:
+        if bgp.is_of_router(line):
+            self._family = ""
         match line.words:
             case ("address-family", ("ipv4" | "ipv6") as family) | (
                 "address-family",
@@ -102,7 +104,7 @@ class _Reader:
 
     def _enter(self, line: Line, why: str) -> None:
         """Begin a block of which nothing is translated."""
-        self._block, self._why = "other", f"it belongs to line {line.number}: {why}"
+        self._block, self._why = "other", f"it belongs to line {line.number}"
         self._leave(line, why)
 
     def _leave(self, line: Line, why: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import textwrap
 
 from routerd.translate.frr.filters import Value, origin
 from routerd.translate.frr.groups import Keys, Members, Peer, members
@@ -13,6 +14,8 @@ from routerd.translate.report import Report
 
 _MARGIN = 36
 """The column of comments."""
+_WIDTH = 118
+"""Where a longer comment stands above its value."""
 
 
 class NothingError(Exception):
@@ -101,27 +104,25 @@ def _group(name: str, keys: Keys) -> str:
 
 def _peer(peer: Peer) -> str:
     neighbor = peer.neighbor
+    described, group = neighbor.settings.get("description"), neighbor.group
     dials = "it dials in" if "passive" in neighbor.settings else "it dials in; FRR also dialled out to it"
     keys = {
-        "name": Value(peer.name, ""),
+        "name": Value(peer.name, "" if described is None else origin(described, "")),
         "address": Value(peer.address, f"{neighbor.line.origin}; {dials}"),
-        "group": Value(peer.group, _membership(neighbor.group)),
+        "group": Value(peer.group, "" if group is None or group.line == neighbor.line else origin(group, "")),
     }
-    described = neighbor.settings.get("description")
-    if described is not None:
-        keys["name"] = Value(peer.name, origin(described, ""))
     return _section("[[peers]]", keys)
-
-
-def _membership(group: Said | None) -> str:
-    return "" if group is None else origin(group, "")
 
 
 def _section(header: str, keys: Keys) -> str:
     lines = [header]
     for key, value in keys.items():
         text = f"{key} = {_toml(value.value)}" if value.value is not None else f"# no {key}:"
-        lines.append(f"{text:{_MARGIN}} # {value.comment}" if value.comment else text)
+        line = f"{text:{_MARGIN}} # {value.comment}" if value.comment else text
+        if value.comment and len(line) > _WIDTH:
+            lines += [f"# {each}" for each in textwrap.wrap(f"{key}: {value.comment}", _WIDTH - 2)]
+            line = text if value.value is not None else ""
+        lines += [line] if line else []
     return "\n".join(lines) + "\n"
 
 

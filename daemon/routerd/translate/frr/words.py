@@ -87,6 +87,11 @@ def remedy(line: Line) -> str:
     return "nothing, if the nodes need it not; else keep FRR for it"
 
 
+def is_known(line: Line) -> bool:
+    """Tell whether a line of `router bgp` is of something that routerd has not: with `no` it needs nothing."""
+    return any(word in _BGP for word in line.words)
+
+
 def about_bgp(line: Line) -> tuple[str, str]:
     """Return why a line of `router bgp` is left out, and what to do."""
     known = next((_BGP[word] for word in line.words if word in _BGP), None)
