@@ -13,7 +13,7 @@ from routerd.translate.frr.model import Frr
 from routerd.translate.frr.policy import permits
 from routerd.translate.frr.reader import read
 from routerd.translate.frr.render import NothingError, translate
-from routerd.translate.frr.spaces import inside
+from routerd.translate.frr.spaces import Network, inside
 from routerd.translate.report import Report
 
 ADDRESSES = st.sampled_from(
@@ -106,7 +106,9 @@ def entry(draw: st.DrawFn) -> str:
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(entry(), min_size=1, max_size=5), DEEP)
-def test_accept_is_what_a_prefix_list_permits_or_the_difference_is_reported(found: list[str], prefix: object) -> None:
+def test_accept_is_what_a_prefix_list_permits_or_the_difference_is_reported(
+    found: list[str], prefix: Network
+) -> None:
     report = Report()
     frr: Frr = read("\n".join(("router bgp 1", "neighbor 10.0.0.2 prefix-list A in", *found)), report)
     accept, _ = inbound(frr, True, {"ipv4": frr.neighbors["10.0.0.2"].families["ipv4"]}, report)

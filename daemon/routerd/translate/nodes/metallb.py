@@ -60,7 +60,7 @@ def _peer(session: Session, report: Report) -> tuple[list[str], Value]:
         spec["nodeSelectors"] = [{"matchLabels": {LABEL: session.object_name}}]
     if group.ttl_security:
         where, why = f"peer_groups.{session.name}.ttl_security", "MetalLB does not check the TTL of what it receives"
-        remedy = "nothing: it sends with TTL 255 because of ebgpMultiHop, and routerd checks that"
+        remedy = "nothing: it sends with TTL 255, and routerd checks that"
         report.add(0, where, why, remedy)
     return comments, _object("metallb.io/v1beta2", "BGPPeer", session.object_name, spec)
 

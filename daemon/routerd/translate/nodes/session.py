@@ -79,8 +79,6 @@ def sessions(config: Config, asn: int | None, router: str | None) -> list[Sessio
     used = [name for name in config.peer_groups if name in members]
     if not used:
         raise MissingError("no node belongs to any peer group: write [[peers]] or [[dynamic_peers]]")
-    own = [each for each in config.router.listen if not ipaddress.ip_address(each).is_unspecified]
-    address = router or (own[0] if own else config.router.router_id)
     names: dict[str, str] = {}
     for name in used:
         names[name] = _object_name(name, names.values())
@@ -90,14 +88,25 @@ def sessions(config: Config, asn: int | None, router: str | None) -> list[Sessio
             names[name],
             config.peer_groups[name],
             _asn(config, name, asn),
-            address,
+            router or _address(config, name),
             config.router.asn,
             config.router.port,
             len(used) == 1,
-            address == config.router.router_id and not router and not own,
+            not router and _address(config, name) not in config.router.listen,
         )
         for name in used
     ]
+
+
+def _address(config: Config, name: str) -> str:
+    """Return where a group's nodes reach the router: the address of `listen` that is nearest to one of them."""
+    members = [each.address for each in config.peers if each.group == name]
+    members += [each.range for each in config.dynamic_peers if each.group == name]
+    nodes = [ipaddress.ip_network(each).network_address for each in members]
+    own = [each for each in map(ipaddress.ip_address, config.router.listen) if not each.is_unspecified]
+    pairs = [(each.max_prefixlen - (int(each) ^ int(node)).bit_length(), each) for each in own for node in nodes
+             if each.version == node.version]  # fmt: skip
+    return str(max(pairs, key=lambda pair: pair[0])[1]) if pairs else config.router.router_id
 
 
 def _object_name(name: str, taken: Iterable[str]) -> str:

@@ -19,24 +19,19 @@ def documents(objects: Iterable[tuple[list[str], Value]]) -> str:
 
 
 def _block(value: Value, indent: str) -> str:
-    if isinstance(value, Mapping):
-        return "".join(_item(f"{indent}{_scalar(key)}:", each, indent) for key, each in value.items())
+    if not isinstance(value, Mapping | list) or not value:
+        return f"{indent}{_scalar(value)}\n"
     if isinstance(value, list):
         return "".join(f"{indent}- {_block(each, indent + '  ').lstrip()}" for each in value)
-    return f"{indent}{_scalar(value)}\n"
+    return "".join(_item(f"{indent}{_scalar(key)}:", each, indent) for key, each in value.items())
 
 
 def _item(head: str, value: Value, indent: str) -> str:
-    if isinstance(value, Mapping | list):
-        return (
-            f"{head}\n{_block(value, indent + '  ')}"
-            if value
-            else f"{head} {'{}' if isinstance(value, Mapping) else '[]'}\n"
-        )
-    return f"{head} {_scalar(value)}\n"
+    nested = isinstance(value, Mapping | list) and value
+    return f"{head}\n{_block(value, indent + '  ')}" if nested else f"{head} {_scalar(value)}\n"
 
 
-def _scalar(value: str | int) -> str:
+def _scalar(value: Value) -> str:
     if isinstance(value, str) and not (_PLAIN.fullmatch(value) and value.lower() not in _RESERVED):
         return json.dumps(value)  # a double-quoted scalar of YAML 1.2 takes what JSON writes
     return value if isinstance(value, str) else json.dumps(value)
