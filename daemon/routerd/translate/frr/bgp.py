@@ -48,7 +48,7 @@ def router(frr: Frr, line: Line, asn: str, report: Report) -> None:
     number = as_number(asn)
     if number is None:
         report.add(line.number, line.shown, f"{asn} is no AS number", "write one from 1 to 4294967295")
-    else:
+    elif frr.asn is None:
         frr.asn = Said(number, line)
 
 
@@ -173,6 +173,8 @@ def _session(frr: Frr, neighbor: Neighbor, line: Line, rest: list[str], report: 
                 frr.neighbors.pop(neighbor.name, None)
         case ["remote-as", ("external" | "internal") as value]:
             said["remote_as"] = Said(value, line)
+        case ["remote-as", "auto"]:
+            return False
         case ["remote-as", text] if (number := as_number(text)) is not None:
             said["remote_as"] = Said(number, line)
         case ["peer-group", *group]:

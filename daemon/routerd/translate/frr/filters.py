@@ -17,6 +17,9 @@ _UNROUTABLE = [
 ]
 """What `check` refuses in accept."""
 
+_SPECIFIC = {family: space._replace(least=1) for family, space in EVERYTHING.items()}
+"""All but the default route."""
+
 _KINDS = ("prefix-list", "route-map", "filter-list", "distribute-list")
 
 
@@ -47,13 +50,13 @@ def inbound(frr: Frr, external: bool, families: dict[str, Settings], report: Rep
         if closed:
             return Value(None, f"nothing is accepted: there is no filter, and {why}"), []
         why = why if external else "an internal neighbor without a filter"
-        return Value("any", f'{why}. "any" is all but a default route'), [EVERYTHING[each] for each in families]
+        return Value("any", f'{why}. "any" is all but a default route'), [_SPECIFIC[each] for each in families]
     networks: list[Network] = []
     spaces: list[Space] = []
     for family, said in families.items():
         if not _is_filtered(said, "in"):
             networks += [] if closed else EVERYTHING[family].network.subnets(1)
-            spaces += [] if closed else [EVERYTHING[family]]
+            spaces += [] if closed else [_SPECIFIC[family]]
             continue
         rules = _rules(frr, family, said, "in", report)
         spaces += [rule.space for rule in rules]

@@ -164,7 +164,8 @@ def _keys(frr: Frr, user: _User, accept: Value, learned: list[Space], report: Re
     keys |= _restart(frr, said, report)
     lines = [own["activate"].line for own in user.families.values() if "activate" in own]
     activated = ", ".join(f"line {line.number}" for line in lines if line is not None)
-    keys["families"] = Value(list(user.families), activated or "FRR's default: IPv4 unicast alone")
+    default = origin(frr.setting("default_ipv6", False), "FRR's default: IPv4 unicast alone")
+    keys["families"] = Value(list(user.families), activated or default)
     if (password := said.get("password")) is not None and password.line is not None:
         text = str(password.value)
         if "\ufffd" in text or len(text.encode()) > 80:
@@ -313,7 +314,7 @@ class _Names:
     def peer(self, user: _User) -> str:
         """Return the name of a peer: its description, or else its address."""
         address = str(_address(user.neighbor.name))
-        name = _clean(str(user.settings.get("description", Said("")).value))
+        name = _clean(str(user.neighbor.settings.get("description", Said("")).value))
         if not name or (_address(name) is not None and name != address):
             name = _clean(address)
         name = self.free(name, self._peers)

@@ -74,7 +74,7 @@ class _Reader:
     def _outside(self, line: Line) -> None:
         self._block, self._family = "", ""
         match line.words:
-            case ("router", "bgp", asn) if not line.negated and self.frr.asn is None:
+            case ("router", "bgp", asn) | ("router", "bgp", asn, "as-notation", _) if self._is_ours(line, asn):
                 self._block = "bgp"
                 bgp.router(self.frr, line, asn, self._report)
             case ("router", "bgp", *_) if not line.negated:
@@ -101,6 +101,10 @@ class _Reader:
                 self._enter(line, words.outside(line))
             case _:
                 self._leave(line, words.outside(line))
+
+    def _is_ours(self, line: Line, asn: str) -> bool:
+        """Tell whether a `router bgp` begins the router's block, or goes on with it."""
+        return not line.negated and (self.frr.asn is None or self.frr.asn.value == bgp.as_number(asn))
 
     def _enter(self, line: Line, why: str) -> None:
         """Begin a block of which nothing is translated."""

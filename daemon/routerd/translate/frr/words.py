@@ -7,7 +7,7 @@ from routerd.translate.frr.lines import Line
 _QUIET = {
     ("agentx",), ("allow-external-route-update",), ("banner",), ("debug",), ("enable",), ("exec-timeout",),
     ("frr",), ("hostname",), ("domainname",), ("ip", "forwarding"), ("ipv6", "forwarding"), ("log",), ("password",),
-    ("service",), ("username",), ("ip", "nht"), ("ipv6", "nht"), ("no", "zebra"),
+    ("service",), ("username",), ("ip", "nht"), ("ipv6", "nht"),
 }  # fmt: skip
 """Beginnings of lines outside of all blocks that say nothing of routes, or what routerd does anyhow."""
 
@@ -54,6 +54,11 @@ _BGP: dict[str, tuple[str, str]] = {
     "distance": ("routerd has one metric for all its routes, fib.metric", "look at fib.metric"),
     "confederation": ("routerd has no confederations", "use eBGP"),
     "shutdown": ("routerd has no key that keeps a session down", "stop routerd, or leave the peers out"),
+    "auto": ("a group has external or internal peers", "write an AS number, external or internal"),
+    "compare-routerid": (
+        "the path that was the best stays the best, before router ids are compared",
+        "nothing: it matters where all else is equal",
+    ),
     "bestpath": ("this step of the decision process is as docs/decision-process.md says", "read there"),
     "update-delay": ("routerd has no delay before its first decision", "nothing: after a restart it waits for nodes"),
     "conditional-advertisement": ("routerd announces on no condition", "announce it always, or never"),
@@ -72,6 +77,8 @@ def is_quiet(line: Line) -> bool:
 
 def outside(line: Line) -> str:
     """Return why a line outside of `router bgp` is left out."""
+    if line.words[1:2] == ("protocol",):
+        return "routerd writes no source address into routes"
     if line.words[1:2] == ("forwarding",):
         return "routerd turns forwarding on, unless fib.manage_sysctls is false"
     return _OUTSIDE.get(line.words[0], "it is nothing that routerd has a key for")
@@ -94,5 +101,5 @@ def is_known(line: Line) -> bool:
 
 def about_bgp(line: Line) -> tuple[str, str]:
     """Return why a line of `router bgp` is left out, and what to do."""
-    known = next((_BGP[word] for word in line.words if word in _BGP), None)
+    known = next((_BGP[word] for word in reversed(line.words) if word in _BGP), None)
     return known or ("routerd has no key for it", "nothing, if its default will do (docs/configuration.md)")
