@@ -82,7 +82,7 @@ def import_(kind: str, file: str, router_id: str, output: str | None) -> int:
     return import_frr(file, router_id, output)
 
 
-def export(kind: str, config: str, asn: int | None, router_address: str | None) -> int:
+def export(kind: str, config: str, asn: int | None, router_address: list[str]) -> int:
     """Print the Kubernetes objects for the nodes of a configuration: cilium, metallb or calico.
 
     Passwords are not in them: comments name the Secrets to make. Exit code 3 if something is left out, which standard
@@ -298,8 +298,11 @@ COMMANDS = {
             argument(
                 "--router-address",
                 metavar="ADDRESS",
+                action="append",
                 type=address(4, 6),
-                help="Where nodes reach the router.  [default: the first of router.listen, or router_id]",
+                default=[],
+                help="Where nodes reach the router; Calico takes one of each family.  [default: the nearest of "
+                "router.listen, or router_id]",
             ),
         ),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
+from typing import cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,7 +70,7 @@ def lines(draw: st.DrawFn) -> str:
 GROUP = "neighbor G peer-group\nneighbor G remote-as external\nneighbor 10.0.0.77 peer-group G\n"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(lines(), min_size=1, max_size=40), st.booleans())
 def test_check_takes_whatever_a_file_becomes(found: list[str], listens: bool) -> None:
     head = "router bgp 65000\nbgp router-id 10.0.0.1\n" + GROUP
@@ -104,7 +105,7 @@ def entry(draw: st.DrawFn) -> str:
     return f"ip prefix-list A {draw(st.sampled_from(['permit', 'deny']))} {network}{bounds}"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(entry(), min_size=1, max_size=5), DEEP)
 def test_accept_is_what_a_prefix_list_permits_or_the_difference_is_reported(
     found: list[str], prefix: Network
@@ -112,6 +113,6 @@ def test_accept_is_what_a_prefix_list_permits_or_the_difference_is_reported(
     report = Report()
     frr: Frr = read("\n".join(("router bgp 1", "neighbor 10.0.0.2 prefix-list A in", *found)), report)
     accept, _ = inbound(frr, True, {"ipv4": frr.neighbors["10.0.0.2"].families["ipv4"]}, report)
-    accepted = any(inside(prefix, ip_network(text)) for text in accept.value)
+    accepted = any(inside(prefix, ip_network(text)) for text in cast("list[str]", accept.value))
     permitted = permits([rule for _, rule in frr.policies.lists["ipv4", "A"]], prefix)
     assert accepted == permitted or report.left

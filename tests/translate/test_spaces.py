@@ -26,7 +26,7 @@ def members(*spaces: Space) -> set[Network]:
 
 def test_a_space_without_another_one() -> None:
     exact = 0
-    for space, barred in product(SPACES[::3], SPACES[::2]):
+    for space, barred in product(SPACES[::4], SPACES[::3]):
         left, why = without(space, barred)
         wanted = members(space) - members(barred)
         assert space.meets(barred) == bool(members(space) & members(barred)), (space, barred)
@@ -37,7 +37,7 @@ def test_a_space_without_another_one() -> None:
             assert members(*left) < wanted, (space, barred)
         else:
             assert members(*left) > wanted, (space, barred)
-    assert exact > 1000
+    assert exact > 500
 
 
 def test_the_entries_of_accept_for_a_space() -> None:

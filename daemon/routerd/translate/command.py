@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from routerd.cli.output import write
@@ -44,7 +44,7 @@ def import_frr(file: str, router_id: str, output: str | None) -> int:
     return _tell(report, name)
 
 
-def export(kind: str, config: str, asn: int | None, router: str | None) -> int:
+def export(kind: str, config: str, asn: int | None, routers: Sequence[str]) -> int:
     """Write the objects for the nodes, and what they cannot have to standard error."""
     from routerd.translate.nodes import calico, cilium, metallb
     from routerd.translate.nodes.session import MissingError
@@ -54,7 +54,7 @@ def export(kind: str, config: str, asn: int | None, router: str | None) -> int:
     }  # fmt: skip
     report = Report()
     try:
-        text = exports[kind](load(Path(config)), report, asn=asn, router=router)
+        text = exports[kind](load(Path(config)), report, asn=asn, routers=routers)
     except ConfigError as error:
         return _fail(str(error))
     except MissingError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 
 from routerd.config.model import Config
 from routerd.translate.nodes.session import LABEL, Session, sessions
@@ -12,12 +13,12 @@ from routerd.translate.report import Report
 API = "projectcalico.org/v3"
 
 
-def export(config: Config, report: Report, *, asn: int | None = None, router: str | None = None) -> str:
+def export(config: Config, report: Report, *, asn: int | None = None, routers: Sequence[str] = ()) -> str:
     """Return a BGPPeer and a BGPFilter for each peer group, and the BGPConfiguration."""
-    found = sessions(config, asn, router)
+    found = sessions(config, asn, routers)
     objects = [_configuration(found)]
     for each in found:
-        objects += [_filter(config, each), _peer(each, report)]
+        objects += [_filter(config, each), *_peers(each, report)]
     return documents(objects)
 
 
@@ -55,13 +56,25 @@ def _filter(config: Config, session: Session) -> tuple[list[str], Value]:
 _REJECT: Value = {"action": "Reject"}
 
 
-def _peer(session: Session, report: Report) -> tuple[list[str], Value]:
+def _peers(session: Session, report: Report) -> list[tuple[list[str], Value]]:
+    """Return a BGPPeer for each family: a session of Calico carries one."""
+    addresses = {f"ipv{ipaddress.ip_address(each).version}": each for each in reversed(session.routers)}
+    objects = []
+    for family in session.group.families:
+        if family in addresses:
+            objects.append(_peer(session, family, addresses[family]))
+        else:
+            why = f"a session of Calico carries the family of its addresses, and no {family} address is known"
+            report.add(0, f"peer_groups.{session.name}.families", why, "give one more --router-address")
+    return objects
+
+
+def _peer(session: Session, family: str, address: str) -> tuple[list[str], Value]:
     group = session.group
     comments = session.notes()
-    address = ipaddress.ip_address(session.router)
-    host = f"[{address}]" if address.version == 6 else str(address)
+    host = f"[{address}]" if family == "ipv6" else address
     spec: dict[str, Value] = {
-        "peerIP": str(address) if session.port == 179 else f"{host}:{session.port}",
+        "peerIP": address if session.port == 179 else f"{host}:{session.port}",
         "asNumber": session.router_asn,
         "nodeSelector": "all()" if session.alone else f"{LABEL} == '{session.object_name}'",
         "filters": [session.object_name],
@@ -81,12 +94,7 @@ def _peer(session: Session, report: Report) -> tuple[list[str], Value]:
         comments.append(
             "(kube-system without Calico's operator.) calico-node needs a Role that lets it get this Secret."
         )
-    missing = [each for each in group.families if each != f"ipv{address.version}"]
-    if missing:
-        why = f"a session of Calico carries one family, and this one, with {address}, not {missing[0]}"
-        remedy = f"export once more with an {missing[0]} address in --router-address, and apply both"
-        report.add(0, f"peer_groups.{session.name}.families", why, remedy)
-    return comments, _object("BGPPeer", session.object_name, spec)
+    return comments, _object("BGPPeer", f"{session.object_name}-{family}", spec)
 
 
 def _family(prefix: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from routerd.config.model import Config
 from routerd.translate.nodes.session import LABEL, Session, sessions
 from routerd.translate.nodes.yaml import Value, documents
@@ -12,9 +14,9 @@ _RETRY = 5
 """Seconds until a node dials again; Cilium's default is 120."""
 
 
-def export(config: Config, report: Report, *, asn: int | None = None, router: str | None = None) -> str:
+def export(config: Config, report: Report, *, asn: int | None = None, routers: Sequence[str] = ()) -> str:
     """Return a CiliumBGPClusterConfig, PeerConfig and Advertisement for each peer group."""
-    found = [each for session in sessions(config, asn, router) for each in _objects(session, report)]
+    found = [each for session in sessions(config, asn, routers) for each in _objects(session, report)]
     return documents(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 
 from routerd.config.model import Config
 from routerd.translate.nodes.session import LABEL, Session, sessions
@@ -14,9 +15,9 @@ _RETRY = "5s"
 _FRR_RESTART_TIME = 120
 
 
-def export(config: Config, report: Report, *, asn: int | None = None, router: str | None = None) -> str:
+def export(config: Config, report: Report, *, asn: int | None = None, routers: Sequence[str] = ()) -> str:
     """Return a BGPPeer for each peer group and one BGPAdvertisement; pools are comments, for they may be there."""
-    found = sessions(config, asn, router)
+    found = sessions(config, asn, routers)
     objects = [_peer(each, report) for each in found]
     names: list[Value] = [each.object_name for each in found]
     spec: Value = {"aggregationLength": 32, "aggregationLengthV6": 128, "peers": names}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from routerd.config.model import Config, PeerGroup
@@ -28,12 +28,17 @@ class Session:
     object_name: str
     group: PeerGroup
     asn: int
-    router: str
+    routers: tuple[str, ...]
     router_asn: int
     port: int
     alone: bool
     guessed: bool
     """The router's address is its router_id, for want of a better one."""
+
+    @property
+    def router(self) -> str:
+        """The address that nodes dial."""
+        return self.routers[0]
 
     @property
     def external(self) -> bool:
@@ -70,10 +75,10 @@ class Session:
         ]
 
 
-def sessions(config: Config, asn: int | None, router: str | None) -> list[Session]:
+def sessions(config: Config, asn: int | None, routers: Sequence[str]) -> list[Session]:
     """Return the sessions of all peer groups that somebody belongs to. MissingError if an AS or address is unknown.
 
-    `asn` is that of nodes whose group says "external"; `router` is where nodes reach the router.
+    `asn` is that of nodes whose group says "external"; `routers` are addresses where nodes reach the router.
     """
     members = {each.group for each in config.peers} | {each.group for each in config.dynamic_peers}
     used = [name for name in config.peer_groups if name in members]
@@ -88,11 +93,11 @@ def sessions(config: Config, asn: int | None, router: str | None) -> list[Sessio
             names[name],
             config.peer_groups[name],
             _asn(config, name, asn),
-            router or _address(config, name),
+            tuple(routers) or (_address(config, name),),
             config.router.asn,
             config.router.port,
             len(used) == 1,
-            not router and _address(config, name) not in config.router.listen,
+            not routers and _address(config, name) not in config.router.listen,
         )
         for name in used
     ]
