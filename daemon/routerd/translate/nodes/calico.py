@@ -11,6 +11,7 @@ from routerd.translate.nodes.yaml import Value, documents
 from routerd.translate.report import Report
 
 API = "projectcalico.org/v3"
+_DEFAULTS = {"ipv4": "0.0.0.0/0", "ipv6": "::/0"}
 
 
 def export(config: Config, report: Report, *, asn: int | None = None, routers: Sequence[str] = ()) -> str:
@@ -18,7 +19,7 @@ def export(config: Config, report: Report, *, asn: int | None = None, routers: S
     found = sessions(config, asn, routers)
     objects = [_configuration(found)]
     for each in found:
-        objects += [_filter(config, each), *_peers(each, report)]
+        objects += [_filter(config, each), *_peers(each, found[0].asn, report)]
     return documents(objects)
 
 
@@ -39,37 +40,40 @@ def _filter(config: Config, session: Session) -> tuple[list[str], Value]:
     """Announce what is accepted, and take what is advertised."""
     spec: dict[str, Value] = {}
     for family in session.group.families:
+        reject = _all("Reject", family)
         mine = [each for each in session.accepted if _family(each) == family]
         rules: list[Value] = [{"action": "Accept", "matchOperator": "In", "cidr": each} for each in mine]
         everything = session.group.accept == "any"
-        spec[f"export{family[2:].upper()}"] = [{"action": "Accept"}] if everything else [*rules, _REJECT]
+        spec[f"export{family[2:].upper()}"] = [_all("Accept", family)] if everything else [*rules, reject]
         advertise = session.group.advertise
         heard = [each for each in config.router.networks if _family(each) == family and "networks" in advertise]
-        heard += ["0.0.0.0/0" if family == "ipv4" else "::/0"] if "default" in advertise else []
+        heard += [_DEFAULTS[family]] if "default" in advertise else []
         taken: list[Value] = [{"action": "Accept", "matchOperator": "Equal", "cidr": each} for each in heard]
-        spec[f"import{family[2:].upper()}"] = [{"action": "Accept"}] if "learned" in advertise else [*taken, _REJECT]
+        spec[f"import{family[2:].upper()}"] = [_all("Accept", family)] if "learned" in advertise else [*taken, reject]
     return ["What routerd accepts is announced to it, and what it advertises is taken."], _object(
         "BGPFilter", session.object_name, spec
     )
 
 
-_REJECT: Value = {"action": "Reject"}
+def _all(action: str, family: str) -> Value:
+    """Return the rule for all that no rule before it was for: without one, Calico accepts it."""
+    return {"action": action, "matchOperator": "In", "cidr": _DEFAULTS[family]}
 
 
-def _peers(session: Session, report: Report) -> list[tuple[list[str], Value]]:
-    """Return a BGPPeer for each family: a session of Calico carries one."""
+def _peers(session: Session, asn: int, report: Report) -> list[tuple[list[str], Value]]:
+    """Return a BGPPeer for each family: a session of Calico carries one. `asn` is that of the BGPConfiguration."""
     addresses = {f"ipv{ipaddress.ip_address(each).version}": each for each in reversed(session.routers)}
     objects = []
     for family in session.group.families:
         if family in addresses:
-            objects.append(_peer(session, family, addresses[family]))
+            objects.append(_peer(session, asn, family, addresses[family]))
         else:
             why = f"a session of Calico carries the family of its addresses, and no {family} address is known"
             report.add(0, f"peer_groups.{session.name}.families", why, "give one more --router-address")
     return objects
 
 
-def _peer(session: Session, family: str, address: str) -> tuple[list[str], Value]:
+def _peer(session: Session, asn: int, family: str, address: str) -> tuple[list[str], Value]:
     group = session.group
     comments = session.notes()
     host = f"[{address}]" if family == "ipv6" else address
@@ -79,8 +83,9 @@ def _peer(session: Session, family: str, address: str) -> tuple[list[str], Value
         "nodeSelector": "all()" if session.alone else f"{LABEL} == '{session.object_name}'",
         "filters": [session.object_name],
     }
-    if not session.alone:
+    if session.asn != asn:
         spec["localASNumber"] = session.asn
+        comments.append("localASNumber needs Calico 3.31 or later.")
     comments.append(f"BIRD asks for 240 s; the hold time is the lower of both, {group.hold_time or 'none (0)'}.")
     if group.graceful_restart:
         spec["maxRestartTime"] = f"{group.restart_time}s"

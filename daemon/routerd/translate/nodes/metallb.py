@@ -54,6 +54,9 @@ def _peer(session: Session, report: Report) -> tuple[list[str], Value]:
         comments += session.secret(NAMESPACE, "kubernetes.io/basic-auth")
     if len(group.families) == 2:
         spec["dualStackAddressFamily"] = True
+        comments.append(
+            "FRR names a next hop of the session's other family if the node's interface has such an address."
+        )
     elif group.families[0] != f"ipv{ipaddress.ip_address(session.router).version}":
         spec["dualStackAddressFamily"] = True
         comments.append(f"routerd negotiates {group.families[0]} alone, over this session of the other family.")
