@@ -143,6 +143,14 @@ def test_a_peer_without_a_password_in_a_range_with_one_is_left_out() -> None:
     assert (config.peers, left) == ((), [8])
 
 
+@pytest.mark.parametrize("name", ["swp1", "10.0.0.1", "10.0.0.7"])
+def test_a_range_of_what_is_no_peer_group_is_left_out(name: str) -> None:
+    text = f"neighbor {name} remote-as external\nbgp listen range 10.0.0.0/24 peer-group {name}\n"
+    config, left = imported(OPEN + text)
+    assert config.dynamic_peers == ()
+    assert 5 in left
+
+
 def test_a_shut_down_peer_in_a_range_could_dial_in() -> None:
     report = Report()
     translate(

@@ -7,6 +7,7 @@ import ipaddress
 from routerd.translate.frr import words
 from routerd.translate.frr.lines import Line
 from routerd.translate.frr.model import Frr, Neighbor, Range, Said
+from routerd.translate.frr.names import address
 from routerd.translate.report import Report
 
 _NEEDLESS = {
@@ -52,14 +53,14 @@ def router(frr: Frr, line: Line, asn: str, report: Report) -> None:
         frr.asn = Said(number, line)
 
 
-def identify(frr: Frr, address: str, line: Line, report: Report) -> None:
+def identify(frr: Frr, router_id: str, line: Line, report: Report) -> None:
     """Take in a router id; that of `router bgp` stands above others."""
     try:
-        parsed = ipaddress.IPv4Address(address)
+        parsed = ipaddress.IPv4Address(router_id)
     except ValueError:
         parsed = ipaddress.IPv4Address(0)
     if not int(parsed):
-        report.add(line.number, line.shown, f"{address} is no router id", "write an IPv4 address")
+        report.add(line.number, line.shown, f"{router_id} is no router id", "write an IPv4 address")
     elif line.words[0] == "bgp" or "router_id" not in frr.settings:
         frr.settings["router_id"] = Said(str(parsed), line)
 
@@ -104,8 +105,8 @@ def _router(frr: Frr, line: Line, family: str, report: Report) -> bool:
             said["multipath_relax"] = Said(not line.negated, line)
         case ("bgp", "router-id", *_) if line.negated:
             said.pop("router_id", None)
-        case ("bgp", "router-id", address):
-            identify(frr, address, line, report)
+        case ("bgp", "router-id", router_id):
+            identify(frr, router_id, line, report)
         case ("bgp", "graceful-restart"):
             said["graceful_restart"] = Said("helper" if line.negated else "restart", line)
         case ("bgp", "graceful-restart-disable"):
@@ -152,7 +153,7 @@ def _neighbor(frr: Frr, line: Line, family: str, report: Report) -> bool:
             neighbors.setdefault(name, Neighbor(name, line, is_group=True)).is_group = True
         return True
     neighbor = neighbors.setdefault(name, Neighbor(name, line))
-    if rest[0] == "interface" and not _is_address(name):
+    if rest[0] == "interface" and address(name) is None:
         neighbor.strange = words.about_bgp(line)[0]
         rest = rest[1:]
         if rest[:1] == ["v6only"]:
@@ -247,12 +248,4 @@ def _timers(said: dict[str, Said], line: Line, value: list[str]) -> bool:
     if len(value) != 2 or not all(each.isdecimal() for each in value):
         return False
     said["timers"] = Said((int(value[0]), int(value[1])), line)
-    return True
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
     return True

@@ -5,17 +5,12 @@ from __future__ import annotations
 import ipaddress
 from typing import NamedTuple
 
+from routerd.config.contradictions import UNROUTABLE
 from routerd.translate.frr.lines import Line
 from routerd.translate.frr.model import Frr, Said, Settings
 from routerd.translate.frr.policy import EVERYTHING, Rule, permits, permitted
 from routerd.translate.frr.spaces import Network, Space, entries, inside, unique, without
 from routerd.translate.report import Report
-
-_UNROUTABLE = [
-    ipaddress.ip_network(text)
-    for text in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8")
-]
-"""What `check` refuses in accept."""
 
 _SPECIFIC = {family: space._replace(least=1) for family, space in EVERYTHING.items()}
 """All but the default route."""
@@ -187,7 +182,7 @@ def _network(said: Said) -> Network | None:
 
 
 def _is_routable(network: Network, line: Line, report: Report) -> bool:
-    if network.prefixlen and any(inside(network, each) for each in _UNROUTABLE):
+    if network.prefixlen and any(inside(network, each) for each in UNROUTABLE):
         report.add(line.number, line.shown, f"{network} cannot be routed by any router", "leave it out")
         return False
     return True

@@ -7,7 +7,8 @@ import json
 import textwrap
 
 from routerd.translate.frr.filters import Value, origin
-from routerd.translate.frr.groups import Keys, Members, Peer, members
+from routerd.translate.frr.groups import Members, Peer, members
+from routerd.translate.frr.keys import Keys
 from routerd.translate.frr.model import Frr, Said
 from routerd.translate.frr.reader import read
 from routerd.translate.report import Report
