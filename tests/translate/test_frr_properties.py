@@ -64,7 +64,9 @@ def lines(draw: st.DrawFn) -> str:
     ):  # fmt: skip
         while f"{{{name}}}" in template:
             template = template.replace(f"{{{name}}}", str(draw(values)).replace("{", "("), 1)
-    return template
+    words = template.split(" ")
+    words = words[: draw(st.just(len(words)) | st.integers(1, len(words)))]
+    return " ".join(["no", *words] if draw(st.integers(0, 7)) == 0 else words)
 
 
 GROUP = "neighbor G peer-group\nneighbor G remote-as external\nneighbor 10.0.0.77 peer-group G\n"

@@ -103,7 +103,8 @@ def test_what_a_neighbor_becomes(lines: str, key: str, value: object) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "neighbor 10.0.0.2 maximum-prefix 5", "neighbor 10.0.0.2 bfd", "neighbor 10.0.0.2 allowas-in",
+        "neighbor 10.0.0.2 maximum-prefix 5", "neighbor 10.0.0.2 password", "neighbor 10.0.0.2 timers",
+        "neighbor 10.0.0.2 bfd", "neighbor 10.0.0.2 allowas-in",
         "neighbor 10.0.0.2 filter-list A in", "neighbor 10.0.0.2 prefix-list A in", "neighbor 10.0.0.2 local-as 5",
         "neighbor 10.0.0.2 timers 1 2", "neighbor 10.0.0.2 shutdown", "neighbor 10.0.0.2 ttl-security hops 255",
         "neighbor 10.0.0.2 default-originate route-map A", "no neighbor 10.0.0.2 enforce-first-as",

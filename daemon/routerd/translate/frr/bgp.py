@@ -190,7 +190,7 @@ def _session(frr: Frr, neighbor: Neighbor, line: Line, rest: list[str], report: 
             return _number(said, "ttl_security", line, value)
         case ["password", *_] if line.negated:
             said.pop("password", None)
-        case ["password", *_]:
+        case ["password", _, *_]:
             said["password"] = Said(line.text.split(None, 3)[3], line)
         case ["description", *_] | ["shutdown", *_]:
             said[key] = Said("" if line.negated else " ".join(rest[1:]) or key, line)
