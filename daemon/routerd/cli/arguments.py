@@ -75,6 +75,26 @@ def ago(text: str) -> float:
     return float(number) * _UNITS[unit]
 
 
+def address(*versions: int) -> Callable[[str], str]:
+    """Return what reads an IP address of one of these versions, and writes it as its RFC has it."""
+
+    def read(text: str) -> str:
+        import ipaddress
+
+        if not text:
+            return ""  # the default, which argparse reads as well
+        try:
+            parsed = ipaddress.ip_address(text)
+        except ValueError:
+            parsed = None
+        if parsed is None or parsed.version not in versions or parsed.is_unspecified or "%" in text:
+            kinds = " or ".join(f"IPv{each}" for each in versions)
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is no {kinds} address")
+        return str(parsed)
+
+    return read
+
+
 def run(program: str, about: str, version: str, commands: Mapping[str, Command], words: Sequence[str]) -> int:
     """Carry out a command line, and return the exit code: 2 for a wrong one, as every shell has it."""
     top = _Parser(program, "COMMAND [ARGS]...", about, _listing(commands))

@@ -179,7 +179,7 @@ def _listening(config: Config) -> Iterator[Problem]:
             )
 
 
-_UNROUTABLE = [
+UNROUTABLE = [
     ipaddress.ip_network(text)
     for text in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8")
 ]
@@ -196,7 +196,7 @@ def _accept(config: Config) -> Iterator[Problem]:
                     where,
                     f"{text} is never announced: the group speaks no {family}; add it to families, or remove it",
                 )
-            if network.prefixlen and any(_inside(network, space) for space in _UNROUTABLE):
+            if network.prefixlen and any(_inside(network, space) for space in UNROUTABLE):
                 yield where, f"{text} cannot be routed by any router; remove it"
 
 
