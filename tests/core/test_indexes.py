@@ -80,7 +80,7 @@ def check_health(router: Router) -> None:
     health = router.health
     having = {(gateway, reason) for reason in Reason for gateway in health.having(reason)}
     assert having == {(gateway, reason) for gateway in health.out for reason in health.reasons(gateway)}
-    assert router._silent_since.keys() == set(health.having(Reason.SILENT))
+    assert router.gateways._silent_since.keys() == set(health.having(Reason.SILENT))
 
 
 class Chance:
@@ -129,7 +129,7 @@ class Chance:
             self.simulation.end_of_rib(node)
 
     def silence(self) -> None:
-        gateways = sorted(self.simulation.router.watched, key=lambda each: each.address)
+        gateways = sorted(self.simulation.router.gateways.watched, key=lambda each: each.address)
         if gateways:
             gateway = self.random.choice(gateways)
             silent = gateway in self.simulation.router.health.having(Reason.SILENT)

@@ -204,7 +204,7 @@ def _refusals(router: Router) -> Iterator[ProblemView]:
         router.fib.refused.items(), _refused_route, where="fib", more="routes are refused", remedy="see the log"
     )
     yield from first(
-        router.undeleted,
+        router.retries.undeleted,
         lambda prefix: _undeleted(f"route {format_prefix(prefix)}", router.refusals.deletions[prefix]),
         where="fib",
         more="routes are not deleted",

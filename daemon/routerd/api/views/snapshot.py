@@ -158,7 +158,7 @@ def _peer(router: Router, peer: Peer, counts: Counts, now: float, *, dynamic: bo
 
 def drain_of(router: Router, peer: Peer) -> str:
     """Return who drains the peer: the operator, or nobody."""
-    return "operator" if peer.address in router.drained else ""
+    return "operator" if peer.address in router.drains.peers else ""
 
 
 def drained_groups(router: Router, peer: Peer) -> tuple[list[tuple[int, int]], int]:
@@ -205,11 +205,11 @@ def fib(router: Router, unwritten: int) -> FibView:
         small_groups=sum(1 for group in router.fib.groups if 0 < group.buckets < router.config.fib.buckets),
         unwritten=unwritten,
         refused=len(router.refusals),
-        drift_mended=router.drift_mended,
+        drift_mended=router.reconciliation.drift_mended,
         foreign_bgp=ForeignBgpView(
-            routes=router.foreign_bgp.routes,
-            nexthops=router.foreign_bgp.nexthops,
-            first=[format_prefix(prefix) for prefix in router.foreign_bgp.first],
+            routes=router.reconciliation.foreign_bgp.routes,
+            nexthops=router.reconciliation.foreign_bgp.nexthops,
+            first=[format_prefix(prefix) for prefix in router.reconciliation.foreign_bgp.first],
         ),
     )
 
