@@ -14,7 +14,7 @@ from routerd.api.slices import SLICE, Slices, encoded, in_slices
 from routerd.api.views import health, snapshot
 from routerd.config.load import parse
 from routerd.core.message import HostState, Interface
-from routerd.core.rib.rib import FORGET_AFTER
+from routerd.core.rib.peers import FORGET_AFTER
 from routerd.core.route import parse_address, parse_prefix
 from routerd.kernel.fake import FakeKernel
 from routerd.service.stretches import Stretches

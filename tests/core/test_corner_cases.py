@@ -588,7 +588,7 @@ def test_what_is_purged_slice_by_slice_parts_nothing() -> None:
     simulation.advance(10)
     simulation.forget()
     simulation.down(A)
-    while simulation.router.rib.purges:
+    while simulation.router.rib.lifecycle.purges:
         simulation.take(Work())
         simulation.take(Settle(quiet=True))
     simulation.settle()

@@ -42,7 +42,7 @@ class Gateways:
 
     def revive(self) -> None:
         """Let gateways whose node is back into their groups again, once nothing of its last session is left."""
-        if not self._health.out or self._rib.purges:
+        if not self._health.out or self._rib.lifecycle.purges:
             return
         leads, having = self._rib.leads, self._health.having
         self.recover(Reason.RESTARTED, leads.speaking(having(Reason.RESTARTED)))
@@ -51,7 +51,7 @@ class Gateways:
     def forget_abandoned(self) -> None:
         """Forget gateways that are out and that no group wants and no peer leads to, even if its link is down."""
         version = self._rib.leads.version, self._health.version
-        if version == self._forgotten_at or self._rib.purges:
+        if version == self._forgotten_at or self._rib.lifecycle.purges:
             return
         abandoned = [gateway for gateway in self._health.out if not self._rib.leads.names(gateway.address)]
         gone = [gateway for gateway in abandoned if not self._fib.groups.having(gateway)]
@@ -111,7 +111,7 @@ class Gateways:
         """Return those of the gateways behind links that are down that went down just now, and whose nodes restart:
         to be asked as long as the ways to them are known."""
         fallen = down.difference(self._health.having(Reason.LINK_DOWN))
-        return fallen & self._rib.restarting(fallen) if fallen else fallen
+        return fallen & self._rib.lifecycle.restarting(fallen) if fallen else fallen
 
     def links_down(self, down: set[Gateway], restarting: set[Gateway], now: float) -> list[Effect]:
         """The links of these gateways are down."""

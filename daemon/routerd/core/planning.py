@@ -53,7 +53,7 @@ class Planning:
                 self._fib.want(prefixes, after.members, after.leaving)
                 self._news = True
         if changes:
-            self._rib.export(changes)
+            self._rib.advertising.export(changes)
 
     def decided(self, sets: Iterable[PathSet]) -> None:
         """Say anew what is wanted for every prefix of these path sets, whose decisions differ now."""
@@ -67,7 +67,7 @@ class Planning:
         for paths, prefixes in users.items():
             decision = self._rib.loc_rib.decision(paths)
             self._fib.want(prefixes, decision.members, decision.leaving)
-        self._rib.export([(paths, paths, prefixes) for paths, prefixes in users.items()])
+        self._rib.advertising.export([(paths, paths, prefixes) for paths, prefixes in users.items()])
 
     def want_again(self, prefixes: Iterable[Prefix]) -> None:
         """Want what is decided for these prefixes once more: the kernel has refused it."""
@@ -139,7 +139,7 @@ class Planning:
         send an UPDATE for each prefix, and prefixes that share a group now shall share one afterwards."""
         ends = [
             min(peer.since + MOVE_PATIENCE, peer.heard + INTRODUCTION_PAUSE)
-            for peer in self._rib.introductions
+            for peer in self._rib.lifecycle.introductions
             if peer.heard is not None
         ]
         return max((end for end in ends if end > now), default=None)

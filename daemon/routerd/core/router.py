@@ -113,7 +113,7 @@ class Router:
             case Settle(quiet=quiet):
                 return [*self._due(now), *self._settle(now, quiet=quiet)]
             case Work():
-                self._work(now)
+                self.planning.changed(self.rib.work(now))
             case SessionUp():
                 self._sessions.up(message, now)
             case SessionDown():
@@ -181,7 +181,7 @@ class Router:
     def _due(self, now: float) -> list[Effect]:
         """Do all whose time has come."""
         effects = self._sessions.expire(now)
-        self.rib.refreshes.begin(now)
+        self.rib.advertising.refreshes.begin(now)
         self.fib.groups.balance(now)
         if young := self.fib.groups.settling.looks_due(now):
             effects.append(FindUnused(tuple(young)))
@@ -189,16 +189,6 @@ class Router:
         if self.refusals.due(now):
             effects.append(Resync("refused writes are tried again"))
         return effects
-
-    def _work(self, now: float) -> None:
-        if self.rib.purges:
-            self.planning.changed(self.rib.purge_slice())
-        elif self.rib.rejudging:
-            self.planning.changed(self.rib.rejudge_slice())
-        elif self.rib.refreshes:
-            self.rib.effects.append(self.rib.refreshes.piece(now))
-        elif self.rib.nexthops.foreign.shedding:
-            self.rib.nexthops.foreign.shed()
 
     def _neighbour(self, gateway: Gateway, now: float, *, alive: bool) -> list[Effect]:
         """A silent node is dead, whatever its session or graceful restart says, until it answers again."""

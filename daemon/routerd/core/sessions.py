@@ -27,7 +27,7 @@ class Sessions:
     def up(self, up: SessionUp, now: float) -> None:
         """A session is established."""
         self._planning.changed(self._rib.guard_peer(up.peer, now))
-        self._rib.session_up(up, now)
+        self._rib.lifecycle.up(up, now)
         self.await_adopted(now)
 
     def down(self, down: SessionDown, now: float) -> list[Effect]:
@@ -39,7 +39,7 @@ class Sessions:
             down = replace(down, reason=f"{down.reason}; its link layer had not answered for {seconds:.1f} s")
         elif current and peer is not None and peer.lost_with:
             down = replace(down, reason=f"{down.reason}; interface {peer.lost_with} had gone down")
-        self._rib.session_down(down, now)
+        self._rib.lifecycle.down(down, now)
         if peer is None or not current or peer.deadline is not None:
             return []
         return self._lose(gateways)
@@ -54,12 +54,12 @@ class Sessions:
 
     def speaker_up(self, now: float) -> None:
         """Nodes can dial in."""
-        self._rib.speaker_up(now)
+        self._rib.lifecycle.speaker_up(now)
         self.await_adopted(now)
 
     def speaker_down(self, reason: str, now: float) -> None:
         """The ExaBGP child died: no node can dial in."""
-        self._rib.speaker_down(reason, now)
+        self._rib.lifecycle.speaker_down(reason, now)
         self._adoption_ends = None
 
     # ------------------------------------------------------------------------------------------ who is waited for
@@ -69,23 +69,23 @@ class Sessions:
         peer = self._rib.peers.get(address)
         if peer is None or peer.session is None or peer.pending_eor:
             return
-        if not self._rib.hosts.waits(address):
+        if not self._rib.judge.hosts.waits(address):
             self._fib.settle(self._rib.gateways_of(peer))
 
     def await_adopted(self, now: float) -> None:
         """Once nodes can dial in those of adopted groups have so much time to return."""
-        if self._adoption_ends is None and self._rib.listening and self._fib.awaited():
+        if self._adoption_ends is None and self._rib.lifecycle.listening and self._fib.awaited():
             groups = self._rib.config.peer_groups.values()
             self._adoption_ends = now + max((group.stale_time for group in groups), default=0)
 
     def end_deferral(self) -> None:
         """After a restart the peers hear End-of-RIB once all nodes are back (RFC 4724 section 4.1). How long that may
         take is bounded by the time that each node has to return, and to say all."""
-        if not self._rib.deferring or not self._rib.introduced:
+        if not self._rib.advertising.deferring or not self._rib.lifecycle.introduced:
             return
         awaited = self._fib.awaited()
         if awaited.issubset(self._rib.leads.speaking(awaited)):
-            self._rib.end_deferral()
+            self._rib.advertising.end_deferral()
 
     def forget_absent(self, now: float, kept: set[str]) -> None:
         """Forget peers of ranges that have been away for long, but for these, and those that adopted groups wait
@@ -101,14 +101,14 @@ class Sessions:
     def expire(self, now: float) -> list[Effect]:
         """End what has waited long enough: stale paths, introductions without End-of-RIB, adopted groups."""
         effects: list[Effect] = []
-        for peer in self._rib.expired(now):
-            self._rib.expire(peer)
+        for peer in self._rib.lifecycle.expired(now):
+            self._rib.lifecycle.expire(peer)
             if peer.session is not None:
                 self.heard_all(peer.address)
             else:
                 effects += self._lose(self._rib.gateways_of(peer))
-        for peer in self._rib.introductions.silent(now):
-            self._rib.said_all(peer)
+        for peer in self._rib.lifecycle.introductions.silent(now):
+            self._rib.lifecycle.said_all(peer)
             self.heard_all(peer.address)
         if self._adoption_ends is not None and now >= self._adoption_ends:
             self._adoption_ends = None

@@ -111,7 +111,7 @@ def _complete(router: Router, peer: Peer, rows: Counts) -> Slices[None]:
             rows[family]["stale"] += count
     for family, row in rows.items():
         row["received"] = row["accepted"] + row["rejected"]
-        row["advertised"] = router.rib.adj_ribs_out.count(peer.address, family)
+        row["advertised"] = router.rib.advertising.adj_ribs_out.count(peer.address, family)
     yield
 
 
@@ -225,7 +225,7 @@ def routes(router: Router, offset: int, limit: int, peer: str | None = None) -> 
         mine = [p.adj_rib_in for p in router.rib.peers.values() if peer in (p.name, p.address)]
         tables = [table for rib in mine for table in (rib.stale, rib.accepted)]
         if peer == LOCAL:
-            tables.append(router.rib.networks)
+            tables.append(router.rib.networks.prefixes)
         if not tables:
             return None
     total = sum(map(len, tables))
