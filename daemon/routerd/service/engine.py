@@ -83,7 +83,7 @@ class Engine:
         self._writer = writer
         self._speaker = speaker
         self._idle_timer = config.fib.idle_timer
-        self._bulk = Bulk(writer, lambda: loop.call_soon_threadsafe(self._unwritten.set))
+        self._bulk = Bulk(writer.routes, lambda: loop.call_soon_threadsafe(self._unwritten.set))
         self._backlog = Backlog(writer.write, writer.buckets.took_over, self._bulk)
         self._codecs = Codecs(_tell_withheld)
         self.withheld = self._codecs.withheld

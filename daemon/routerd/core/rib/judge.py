@@ -99,7 +99,7 @@ class Judge:
     # ------------------------------------------------------------------------------------------ prefixes
 
     def split(self, peer: Peer, prefixes: list[Prefix]) -> tuple[list[Prefix], list[tuple[Prefix, Reject]]]:
-        """Part prefixes whose attributes are accepted into the accepted ones and the rejected ones with their reasons."""
+        """Part prefixes whose attributes are accepted into accepted ones and rejected ones with their reasons."""
         accepted, rejected = peer.filter.split(prefixes)
         accepted, barred = self.guard.split(accepted)
         return accepted, rejected + barred
