@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from routerd.core.fib.fib import BULK
+from routerd.core.fib.placement import BULK
 from routerd.core.message import (
     Advertise,
     CloseSession,
