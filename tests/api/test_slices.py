@@ -16,9 +16,9 @@ from routerd.config.load import parse
 from routerd.core.message import HostState, Interface
 from routerd.core.rib.peers import FORGET_AFTER
 from routerd.core.route import parse_address, parse_prefix
-from routerd.kernel.fake import FakeKernel
 from routerd.service.stretches import Stretches
 from tests.support.core import CONFIG, Simulation
+from tests.support.kernel import FakeKernel
 from tests.support.slices import whole
 
 WELL = HostState(frozenset(), frozenset(), False, frozenset(), ())

@@ -55,7 +55,7 @@ from routerd.core.route import (
 from routerd.core.router import Router
 from routerd.kernel.audit import compare
 from routerd.kernel.backlog import Backlog
-from routerd.kernel.fake import FakeKernel
+from tests.support.kernel import FakeKernel
 
 CONFIG = """
 [router]
