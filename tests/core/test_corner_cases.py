@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from routerd.api.views.snapshot import peers
+from routerd.api.views.peers import peers
 from routerd.core.drains import INTERVAL as DRAIN_INTERVAL
 from routerd.core.fib.fib import AT_ONCE, LIKE
 from routerd.core.fib.placement import BULK
