@@ -215,7 +215,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         if not proto.negotiated.holdtime:
             connection.keep_alive()
         self.reactor.met.add(self.address)
-        dynamic = self.address in self.reactor.dynamic
+        dynamic = self.address in self.reactor.ranges.taken
         up = Up(self.address, connection.local, dynamic, proto.received_open, proto.sent_open)
         self.reactor.uplink.up(proto.generation, up)
         self.reactor.sessions[proto.generation] = self
@@ -231,7 +231,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         super()._close(message, error)
 
     def _reset(self, message: str = "", error: Any = "") -> None:
-        if self.address in self.reactor.dynamic:
+        if self.address in self.reactor.ranges.taken:
             if self.established() and self._helped:
                 self.reactor.keep_place(self.address, on=True)  # until the parent says otherwise
             self._restart = False
