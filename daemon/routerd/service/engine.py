@@ -89,7 +89,7 @@ class Engine:
         self.withheld = self._codecs.withheld
         self._outbox = Outbox(self._codecs, speaker.send, speaker.close)
         self.bucket_counts = writer.memory.counts
-        speaker.taken = self._outbox.taken
+        speaker.translation.taken = self._outbox.taken
         self._inbox: deque[Input] = deque()
         self._inspected: tuple[int, ...] = ()
         self._doubted: tuple[int, ...] = ()
