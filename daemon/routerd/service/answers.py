@@ -27,7 +27,7 @@ from routerd.api.models import (
     VersionView,
 )
 from routerd.api.slices import Slices
-from routerd.api.views import groups, health, kernel, snapshot
+from routerd.api.views import groups, health, kernel, peers, routes
 from routerd.api.views.problems.drops import explained
 from routerd.api.views.problems.service import (
     deaf,
@@ -136,7 +136,7 @@ class Answers:
     def peers(self) -> Slices[list[PeerView]]:
         """Return the answer to `GET /v1/peers`."""
         now = time.monotonic()
-        found = yield from snapshot.peers(self._router, now, self._engine.bucket_counts)
+        found = yield from peers.peers(self._router, now, self._engine.bucket_counts)
         return explained(self._router, found, self._dropped(now), now)
 
     def _dropped(self, now: float) -> list[DropView]:
@@ -149,15 +149,15 @@ class Answers:
 
     def routes(self, offset: int, limit: int, peer: str | None) -> Slices[RoutesView | None]:
         """Return the answer to `GET /v1/routes`; None if there is no such peer."""
-        return snapshot.routes(self._router, offset, limit, peer)
+        return routes.routes(self._router, offset, limit, peer)
 
     def route(self, prefix: Prefix) -> RouteDetailView | None:
         """Return the answer to `GET /v1/routes/{prefix}`; asks the kernel."""
-        return snapshot.route(self._router, prefix, kernel.route(lookup.route(prefix)))
+        return routes.route(self._router, prefix, kernel.route(lookup.route(prefix)))
 
     def covering(self, prefix: Prefix) -> str:
         """Return the most specific prefix of the Loc-RIB that `prefix` lies within; empty if there is none."""
-        return snapshot.covering(self._router, prefix)
+        return routes.covering(self._router, prefix)
 
     @property
     def events(self) -> Bus:
@@ -193,8 +193,8 @@ class Answers:
     async def _drain_view(self, peer: Peer, *, changed: bool) -> DrainView:
         """Count the buckets that lead to a peer: a second, perhaps, for a node of thousands of groups."""
         async with self._counting:
-            drain = snapshot.drain_of(self._router, peer)
-            shared, sole = snapshot.drained_groups(self._router, peer)
+            drain = peers.drain_of(self._router, peer)
+            shared, sole = peers.drained_groups(self._router, peer)
             buckets = await asyncio.to_thread(_count_buckets, shared)
         return DrainView(
             name=peer.name,

@@ -8,7 +8,7 @@ from itertools import islice
 
 from routerd.api.models import DropView, EventLoopView, ProblemView, RefusalView, SpeakerView, StatusView, SysctlView
 from routerd.api.slices import Slices
-from routerd.api.views import groups, snapshot
+from routerd.api.views import fib, groups, peers
 from routerd.api.views.problems.awaited import awaited, too_few
 from routerd.api.views.problems.conflicts import conflicts
 from routerd.api.views.problems.drops import dropped, explained
@@ -57,9 +57,9 @@ def status(
     """Return the whole screen. `notes` are problems that the composition root knows of itself, `unwritten` is how
     much waits to be written to the kernel, `diversions` finds out which routes the kernel passes by, `counts` tells
     where buckets lead."""
-    shown = yield from snapshot.peers(router, now, counts)
-    peers = explained(router, shown, drops, now)
-    reasons = {peer["address"]: peer["reason"] for peer in peers}
+    found = yield from peers.peers(router, now, counts)
+    shown = explained(router, found, drops, now)
+    reasons = {peer["address"]: peer["reason"] for peer in shown}
     for each in refusals:
         if matters(router, each, now):
             reasons.pop(each["address"], None)  # a problem of its own says more
@@ -77,7 +77,7 @@ def status(
     problems += [*refused(router, refusals, now), *dropped(router, drops, now)]
     yield
     problems += diverted(diversions(samples(router, parts)))
-    found = yield from groups.groups(router, now, counts)
+    rows = yield from groups.groups(router, now, counts)
     return StatusView(
         version=version,
         router_id=router.config.router.router_id,
@@ -85,11 +85,11 @@ def status(
         uptime_seconds=now - router.started,
         ok=not problems,
         speaker=speaker,
-        peers=peers,
+        peers=shown,
         prefixes=len(router.rib.loc_rib.table),
         paths=sum(sum(hops.values()) for hops in router.rib.loc_rib.hops.values()),
-        fib=snapshot.fib(router, unwritten),
-        groups=found,
+        fib=fib.fib(router, unwritten),
+        groups=rows,
         sysctls=sysctls,
         problems=problems,
         refusals=refusals,
@@ -204,7 +204,7 @@ def _refusals(router: Router) -> Iterator[ProblemView]:
         router.fib.refused.items(), _refused_route, where="fib", more="routes are refused", remedy="see the log"
     )
     yield from first(
-        router.undeleted,
+        router.retries.undeleted,
         lambda prefix: _undeleted(f"route {format_prefix(prefix)}", router.refusals.deletions[prefix]),
         where="fib",
         more="routes are not deleted",
