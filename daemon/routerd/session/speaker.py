@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
@@ -26,7 +26,7 @@ from routerd.session.frames import Frame, Kind, RawUpdate, frame, pack, unpack_d
 from routerd.session.open import decode_open
 from routerd.session.printable import printable
 from routerd.session.refusals import Refusal
-from routerd.session.status import Status
+from routerd.session.status import Dialled, Status
 
 Message = SessionUp | SessionDown | RawUpdate | RouteRefresh | SpeakerUp | SpeakerDown
 
@@ -44,7 +44,10 @@ STOP_TIME = 5.0
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How the speaker is. `listening` holds `address port`; `reason` is why the last child ended."""
+    """How the speaker is. `listening` holds `address port`; `reason` is why the last child ended.
+
+    `dialled` has the peers that are dialled and have no session, by address.
+    """
 
     running: bool
     pid: int | None
@@ -52,6 +55,7 @@ class State:
     reason: str
     listening: tuple[str, ...]
     refusals: tuple[Refusal, ...]
+    dialled: Mapping[str, Dialled]
 
 
 class Speaker:
@@ -88,7 +92,7 @@ class Speaker:
         pid = self._process.pid if self._process is not None else None
         status = self._status
         refusals = status.refusals.latest()
-        return State(pid is not None, pid, self._restarts, self._reason, status.listening, refusals)
+        return State(pid is not None, pid, self._restarts, self._reason, status.listening, refusals, status.dialled)
 
     # --------------------------------------------------------------------------------------------- supervision
 

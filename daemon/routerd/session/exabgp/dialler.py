@@ -1,0 +1,322 @@
+"""Dialling: the connections that the router opens, until the peer has sent its OPEN on them.
+
+The router's own OPEN goes out at once, as the peer may be one that waits for it. From the peer's OPEN on, the
+connection is like one that the peer has opened. Where both sides dial, RFC 4271 section 6.8 decides (`precedes`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from exabgp.bgp.message import Notify
+from exabgp.protocol.family import AFI
+from exabgp.reactor.network.error import LostConnection
+
+from routerd.core.deadlines import Deadlines
+from routerd.core.message import Notification, Open
+from routerd.core.route import parse_address
+from routerd.session.backoff import FIRST, Backoff, Outcome
+from routerd.session.configuration import Peer, PeerGroup, SpeakerConfig
+from routerd.session.exabgp import ttl
+from routerd.session.exabgp.connection import Connection
+from routerd.session.exabgp.greeting import Declined, read_open
+from routerd.session.exabgp.listener import TCP_MD5SIG_EXT, md5sig
+from routerd.session.exabgp.peer import Protocol
+from routerd.session.frames import Dialling, Down
+from routerd.session.notification import encapsulated, words
+from routerd.session.open import OpenError
+from routerd.session.text import external
+
+CONNECT_WAIT = 10.0
+"""Seconds that a peer has to answer the SYN, which the kernel repeats after 1, 3 and 7 s."""
+OPEN_WAIT = 30.0
+"""Seconds that it has for its OPEN then, and then for its KEEPALIVE."""
+PRECEDENCE = 5.0
+"""Seconds that a connection which the peer has opened waits for the OPEN on that of the router, at most."""
+
+_PASSES = ((6, 4), (6, 8))
+"""Cease that passes by itself: an operator's reset, and a want of resources (RFC 4486 section 4)."""
+
+
+@dataclass(slots=True, eq=False)
+class Dial:
+    """How far the router has come with a peer. With neither `io` nor `proto` it waits, or there is a session.
+
+    `io` is the socket while it connects, `proto` the connection from then on until the peer's OPEN has come. `began`
+    and `connected` are when.
+    """
+
+    peer: Peer
+    group: PeerGroup
+    backoff: Backoff = field(default_factory=Backoff)
+    io: socket.socket | None = None
+    proto: Protocol | None = None
+    began: float = float("-inf")
+    connected: float = 0.0
+
+    @property
+    def fd(self) -> int:
+        """The file descriptor that it waits for; -1 for none."""
+        if self.proto is not None:
+            return int(self.proto.fd())
+        return -1 if self.io is None else self.io.fileno()
+
+    @property
+    def where(self) -> str:
+        """What is dialled, for people."""
+        source = f" from {self.peer.local_address}" if self.peer.local_address else ""
+        return f"{self.peer.address} port {self.peer.port}{source}"
+
+
+class Dialler:
+    """Dials the peers that are to be dialled and have no session. `reactor` has the peers, and judges their OPENs."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._dials: dict[str, Dial] = {}  # address -> dial
+        self._fds: dict[int, Dial] = {}
+        self._dues = Deadlines[str]()
+
+    def __contains__(self, fd: int) -> bool:
+        return fd in self._fds
+
+    @property
+    def next(self) -> float | None:
+        """When something is to be done though no socket has anything."""
+        return self._dues.next
+
+    # ------------------------------------------------------------------------------------------ what is wanted
+
+    def configure(self, config: SpeakerConfig, now: float) -> None:
+        """Dial whom the configuration says, at once if that is news. Sessions are left alone."""
+        wanted = {peer.address: peer for peer in config.peers if peer.connect}
+        for address in self._dials.keys() - wanted.keys():
+            self.drop(address, now)
+            self.rest(address)
+            del self._dials[address]
+        for address, peer in wanted.items():
+            group, dial = config.peer_groups[peer.group], self._dials.get(address)
+            if dial is None or (dial.peer, dial.group) != (peer, group):
+                self.drop(address, now)
+                self._dials[address] = Dial(peer, group)
+                self._dues.set(address, now)
+
+    def drop(self, address: str, now: float) -> None:
+        """Give up what is under way with a peer, for a change of its configuration, and begin anew at once."""
+        if (dial := self._dials.get(address)) is not None:
+            self._close(dial, Notify(6, 6, b""))
+            self._dues.set(address, now)
+
+    def hurry(self, address: str, now: float) -> None:
+        """Somebody is there: a connection from the peer has come to nothing. Dial at once, but not twice a second."""
+        dial = self._dials.get(address)
+        if dial is not None and dial.fd == -1 and self._is_free(address):
+            self._dues.set(address, max(now, dial.began + FIRST))
+
+    # ---------------------------------------------------------------------------------------------- collisions
+
+    def precedes(self, address: str, opened: Open, now: float) -> bool:
+        """Tell whether a connection that the peer has opened, with this valid OPEN, has to wait for the router's own.
+
+        RFC 4271 section 6.8 keeps that of the speaker with the higher identifier, of equal ones that with the higher
+        AS (RFC 6286 section 2.3). If that is the router, the peer's connection waits, for the router's may yet fail.
+        If it is the peer, the router's gives way: but not once it has both OPENs. The KEEPALIVE is on its way then,
+        with which the session is established for the peer, and an established one is what both sides keep. The peer's
+        connection has not been sent an OPEN meanwhile, so that the peer cannot take it for the session.
+        """
+        peer = self._reactor.peer_at(address)
+        if peer is not None and peer.proto is not None:
+            return bool(peer.proto.dialled and not peer.established())
+        dial = self._dials.get(address)
+        if dial is None or dial.proto is None or now >= dial.connected + PRECEDENCE:
+            return False
+        router = self._reactor.config.router
+        return (parse_address(router.router_id), router.asn) > (opened.router_id, opened.asn)
+
+    def give_way(self, address: str) -> None:
+        """Another connection becomes the session: end that of the router, if there is one."""
+        if (dial := self._dials.get(address)) is not None:
+            self._close(dial, Notify(6, 7, b""))
+
+    def rest(self, address: str) -> None:
+        """There is nothing to dial, such as while there is a session."""
+        if address in self._dials:
+            self._dues.set(address, None)
+            self._reactor.uplink.dialling(Dialling(address, ""))
+
+    def ended(self, address: str, down: Down, lived: float, now: float) -> None:
+        """A session that has stood for so many seconds has ended, or a connection that was to become one."""
+        if (dial := self._dials.get(address)) is not None:
+            outcome = _outcome(down.notification)
+            delay = dial.backoff.after_session(lived, outcome) if down.established else dial.backoff.after(outcome)
+            self._wait(dial, down.reason, delay, now)
+
+    # ------------------------------------------------------------------------------------------------- attempts
+
+    def turn(self, ready: Iterable[int], now: float) -> None:
+        """Go on with the connections whose sockets have something, and with what is due."""
+        for fd in ready:
+            if (dial := self._fds.get(fd)) is not None:
+                self._go_on(dial, now)
+        for address in self._dues.due(now):
+            dial = self._dials[address]
+            if dial.proto is not None:
+                self._go_on(dial, now)  # what has come in time counts, if nobody has looked
+                if dial.proto is not None:
+                    self._refuse(dial, Notify(4, 0, b""), f"no OPEN within {OPEN_WAIT:g} s", now)
+            elif dial.io is not None:
+                self._fail(dial, f"no answer from {dial.where} within {CONNECT_WAIT:g} s", now)
+            elif self._is_free(address):
+                self._begin(dial, now)
+
+    def _is_free(self, address: str) -> bool:
+        """Tell whether the peer is there and has neither a session nor a connection that becomes one."""
+        peer = self._reactor.peer_at(address)
+        return peer is not None and peer.proto is None and not peer.stopping()
+
+    def _begin(self, dial: Dial, now: float) -> None:
+        """Open a connection; it is there, or not to be had, when its socket takes something."""
+        peer, dial.began = dial.peer, now
+        try:
+            dial.io = socket.socket(socket.AF_INET6 if ":" in peer.address else socket.AF_INET, socket.SOCK_STREAM)
+            dial.io.setblocking(False)
+            ttl.dial(dial.io, dial.group, external=external(self._reactor.config, dial.group))
+            if dial.group.password is not None:
+                network = f"{peer.address}/{128 if ':' in peer.address else 32}"
+                key = md5sig(network, dial.group.password.encode())
+                dial.io.setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG_EXT, key)
+            if peer.local_address is not None:
+                dial.io.bind((peer.local_address, 0))
+            dial.io.connect((peer.address, peer.port))
+        except BlockingIOError:
+            pass  # as wanted
+        except OSError as error:
+            self._fail(dial, _words(dial, error.errno or 0), now)
+            return
+        self._watch(dial, output=True)
+        self._dues.set(peer.address, now + CONNECT_WAIT)
+        self._report(dial, f"connecting to {dial.where}")
+
+    def _go_on(self, dial: Dial, now: float) -> None:
+        if dial.proto is None:
+            self._connected(dial, now)
+        else:
+            self._hear(dial, now)
+
+    def _connected(self, dial: Dial, now: float) -> None:
+        """The connection is there, if it is: introduce ourselves."""
+        io, address = dial.io, dial.peer.address
+        assert io is not None
+        if failed := io.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._fail(dial, _words(dial, failed), now)
+            return
+        peer = self._reactor.peer_at(address)
+        try:
+            local = io.getsockname()[0].partition("%")[0]
+            connection = Connection(AFI.ipv6 if ":" in address else AFI.ipv4, address, local, io)
+        except OSError as error:
+            self._fail(dial, _words(dial, error.errno or 0), now)
+            return
+        dial.io, dial.proto, dial.connected = None, Protocol(peer, None).accept(connection), now
+        dial.proto.introduce()
+        self._watch(dial, output=False)
+        self._dues.set(address, now + OPEN_WAIT)
+        self._report(dial, f"connected to {dial.where}, and waits for its OPEN")
+
+    def _hear(self, dial: Dial, now: float) -> None:
+        """The peer has said something, or has closed: with a valid OPEN the connection becomes the peer's own."""
+        proto = dial.proto
+        assert proto is not None
+        try:
+            opened = read_open(proto.connection, self._reactor.judge)
+        except Declined as declined:
+            self._give_up(dial, declined.said, words(declined.said), now)
+        except LostConnection as lost:
+            self._give_up(dial, None, f"{dial.where} ends the connection before its OPEN: {lost}", now)
+        except OpenError as error:
+            self._refuse(dial, Notify(2, error.subcode, error.data), str(error), now)
+        except Notify as notify:
+            self._refuse(dial, notify, "", now)
+        except MemoryError:
+            self._refuse(dial, Notify(6, 8, b""), "out of memory", now)
+        else:
+            if opened is not None:
+                self._let_go(dial)
+                proto.opened, proto.admitted = opened, now
+                proto.peer.take(proto)
+
+    # ------------------------------------------------------------------------------------------ what came of it
+
+    def _fail(self, dial: Dial, why: str, now: float) -> None:
+        """There is no connection."""
+        self._close(dial)
+        self._wait(dial, why, dial.backoff.after(Outcome.AWAY), now, failed=True)
+
+    def _refuse(self, dial: Dial, notify: Any, why: str, now: float) -> None:
+        """End a connection with a NOTIFICATION."""
+        said = Notification(True, notify.code, notify.subcode, notify.data)
+        assert dial.proto is not None
+        dial.proto.connection.queue(notify.message())
+        self._give_up(dial, said, words(said, why), now)
+
+    def _give_up(self, dial: Dial, said: Notification | None, why: str, now: float) -> None:
+        """A connection has not become a session, with what was said, by whichever side."""
+        assert dial.proto is not None
+        self._reactor.uplink.down(dial.proto.generation, Down(dial.peer.address, why, said))
+        self._close(dial)
+        self._wait(dial, why, dial.backoff.after(_outcome(said)), now)
+
+    def _wait(self, dial: Dial, why: str, delay: float, now: float, *, failed: bool = False) -> None:
+        self._dues.set(dial.peer.address, now + delay)
+        self._report(dial, why, delay, failed=failed)
+
+    def _report(self, dial: Dial, state: str, again: float | None = None, *, failed: bool = False) -> None:
+        self._reactor.uplink.dialling(Dialling(dial.peer.address, state, again, failed))
+
+    # -------------------------------------------------------------------------------------------------- sockets
+
+    def _watch(self, dial: Dial, *, output: bool) -> None:
+        self._fds[dial.fd] = dial
+        self._reactor.poll(dial.fd, output=output)
+
+    def _close(self, dial: Dial, notify: Any = None) -> None:
+        """End what is under way, if anything is: with a NOTIFICATION, if the router has introduced itself."""
+        proto, io = dial.proto, dial.io
+        self._let_go(dial)
+        if proto is not None:
+            if notify is not None:
+                proto.connection.queue(notify.message())
+            proto.connection.close()
+        elif io is not None:
+            io.close()
+
+    def _let_go(self, dial: Dial) -> None:
+        """Forget the connection, which is closed next or is the peer's own."""
+        if self._fds.pop(dial.fd, None) is not None:
+            self._reactor.unpoll(dial.fd)
+        dial.io = dial.proto = None
+
+
+def _outcome(said: Notification | None) -> Outcome:
+    """Return what a connection's end means for the next one; `said` is the NOTIFICATION that ended it, if one did."""
+    if said is None:
+        return Outcome.AWAY
+    inner = encapsulated(said) or said
+    kind = (inner.code, inner.subcode)
+    if kind in ((6, 6), (6, 7)):
+        return Outcome.HARMLESS
+    return Outcome.AWAY if inner.code in (4, 8) or kind in _PASSES else Outcome.REFUSED
+
+
+def _words(dial: Dial, number: int) -> str:
+    """Return why there is no connection."""
+    if number == errno.ECONNREFUSED:
+        return f"{dial.where} refuses the connection: nobody listens there"
+    if number == errno.EADDRNOTAVAIL and dial.peer.local_address is not None:
+        return f"this router has no address {dial.peer.local_address} to dial {dial.peer.address} from"
+    return f"no connection to {dial.where}: {os.strerror(number)}"
