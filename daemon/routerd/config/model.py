@@ -281,6 +281,11 @@ class Config(Model):
         """Return the narrowest dynamic range that holds `address`."""
         return narrowest(self.dynamic_peers, address)
 
+    def is_dialled(self, address: str) -> bool:
+        """Tell whether the router dials the peer at `address`."""
+        peer = self._static.get(address)
+        return peer is not None and peer.connect
+
     def addresses_of(self, address: str) -> tuple[str, ...]:
         """Return the further addresses that are configured for the peer at `address`."""
         peer = self._static.get(address)
