@@ -72,31 +72,34 @@ async def test_a_restart_costs_no_route_of_a_node_that_is_dialled(
     network: Network, tmp_path: Path, clients: list[Client]
 ) -> None:
     """Neither that of routerd, nor that of its child: they dial again at once, and the FIB is as it was."""
-    with listening(network, 0) as first, listening(network, 1) as second:
-        with running(network.router, tmp_path, dialling(0, 1)) as daemon:
+    with (
+        listening(network, 0) as first,
+        listening(network, 1) as second,
+        running(network.router, tmp_path, dialling(0, 1)) as daemon,
+    ):
+        for number, listener in enumerate((first, second)):
+            await up(listener, number, clients)
+        await network.has(VIP, 0, 1)
+        await becomes(lambda: daemon.count(0, "stale") + daemon.count(1, "stale"), 0)
+        before = network.kernel()
+        for what in ("child", "kill", "stop"):
+            if what == "child":
+                pid = daemon.status()["speaker"]["pid"]
+                assert pid is not None
+                os.kill(pid, signal.SIGKILL)
+            elif what == "kill":
+                daemon.kill()
+            else:
+                daemon.stop()
+            assert network.kernel() == before
+            if what != "child":
+                daemon.start()
             for number, listener in enumerate((first, second)):
                 await up(listener, number, clients)
-            await network.has(VIP, 0, 1)
+                assert network.legs(VIP) == {node(0), node(1)}, what
+            await becomes(lambda: [daemon.peer(n)["state"] for n in (0, 1)], ["established"] * 2)
             await becomes(lambda: daemon.count(0, "stale") + daemon.count(1, "stale"), 0)
-            before = network.kernel()
-            for what in ("child", "kill", "stop"):
-                if what == "child":
-                    pid = daemon.status()["speaker"]["pid"]
-                    assert pid is not None
-                    os.kill(pid, signal.SIGKILL)
-                elif what == "kill":
-                    daemon.kill()
-                else:
-                    daemon.stop()
-                assert network.kernel() == before
-                if what != "child":
-                    daemon.start()
-                for number, listener in enumerate((first, second)):
-                    await up(listener, number, clients)
-                    assert network.legs(VIP) == {node(0), node(1)}, what
-                await becomes(lambda: [daemon.peer(n)["state"] for n in (0, 1)], ["established"] * 2)
-                await becomes(lambda: daemon.count(0, "stale") + daemon.count(1, "stale"), 0)
-                assert network.kernel() == before, what
+            assert network.kernel() == before, what
 
 
 async def test_a_reload_that_switches_dialling_resets_nothing(

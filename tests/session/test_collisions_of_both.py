@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import signal
+import socket
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from routerd.config.model import Config
 from routerd.core.message import SessionDown, SessionUp
+from routerd.core.route import parse_address
+from routerd.session.exabgp.dialler import PRECEDENCE, Dial, Dialler
 from routerd.session.frames import RawUpdate
 from tests.session.harness import Running, configuration, free_port, speaking
 from tests.support import bgp
@@ -17,6 +24,7 @@ from tests.support import bgp
 PEERS = 28
 """Of either order of the identifiers: with each way of both speakers they make two of every pattern."""
 ROUTER_ID = "10.0.0.100"
+PEER_ADDRESS = "127.0.0.2"
 GRACEFUL = bgp.Graceful(families={bgp.IPV4: True, bgp.IPV6: True})
 CEASE = bgp.notification(6, 7)
 
@@ -149,3 +157,115 @@ async def test_one_session_comes_of_two_connections(graceful: bool) -> None:
                 await asyncio.gather(*node.tasks, return_exceptions=True)
                 for client in node.connections.values():
                     await client.close()
+
+
+def one(identifier: str, port: int) -> tuple[Config, bgp.Listener]:
+    """Return a configuration with one peer that is dialled, and the peer."""
+    return configuration(free_port(), peers=peers(port)[:1]), bgp.Listener(address(1), port, router_id=identifier)
+
+
+async def both(running: Running, listener: bgp.Listener, identifier: str) -> tuple[bgp.Client, bgp.Client]:
+    """Return the router's connection, on which its OPEN has come, and the node's, on which its OPEN has gone."""
+    theirs = await listener.accept()
+    await theirs.expect(bgp.OPEN)
+    own = await bgp.connect("127.0.0.1", running.port, source=address(1), router_id=identifier)
+    own.introduce()
+    return theirs, own
+
+
+async def test_a_connection_that_the_node_has_given_up_does_not_win() -> None:
+    """With the higher identifier it would, were it not closed behind its OPEN: the node wants the other one."""
+    config, listener = one("10.0.1.1", free_port())
+    with listener:
+        async with speaking(config) as running:
+            theirs = await listener.accept()
+            await theirs.expect(bgp.OPEN)
+            pid = running.speaker.state.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)  # it hears of both at once
+            with socket.create_connection(("127.0.0.1", running.port), source_address=(address(1), 0)) as own:
+                own.sendall(bgp.open_message(router_id="10.0.1.1"))
+            os.kill(pid, signal.SIGCONT)
+            theirs.introduce()
+            await theirs.expect(bgp.KEEPALIVE)
+            theirs.send(bgp.message(bgp.KEEPALIVE))
+            await running.expect(SessionUp)
+            await theirs.close()
+
+
+async def test_what_has_waited_is_let_in_when_the_routers_own_fails() -> None:
+    """Without a further connection."""
+    config, listener = one("10.0.0.1", free_port())
+    with listener:
+        async with speaking(config) as running:
+            theirs, own = await both(running, listener, "10.0.0.1")
+            with pytest.raises(TimeoutError):
+                await own.expect(bgp.OPEN, 0.3)
+            await theirs.close()
+            await own.expect(bgp.OPEN, 1.0)
+            own.send(bgp.message(bgp.KEEPALIVE))
+            await running.expect(SessionUp)
+            await own.close()
+
+
+@pytest.mark.parametrize("own_identifier", ["10.0.0.1", "10.0.0.200"])
+async def test_two_routers_dial_each_other(own_identifier: str) -> None:
+    """Both wait with their OPEN for that of who has dialled, and dial; also when one comes back."""
+    here, there = free_port(), free_port()
+    first = configuration(here, peers=[_router(PEER_ADDRESS, there, "127.0.0.1")])
+    second = configuration(there, peers=[_router("127.0.0.1", here, PEER_ADDRESS)])
+    router = second.router.model_copy(
+        update={"asn": 65001, "router_id": own_identifier, "listen": (PEER_ADDRESS,), "port": there}
+    )
+    second = second.model_copy(update={"router": router})
+    async with speaking(first) as one_side, speaking(second) as other_side:
+        for number in range(1, 4):
+            if number > 1:
+                pid = other_side.speaker.state.pid
+                assert pid is not None
+                os.kill(pid, signal.SIGKILL)
+            sides = (one_side, other_side)
+            for side in sides:
+                await side.expect(SessionUp)
+                assert len(side.all(SessionUp)) == number
+                assert side.speaker.state.dialled == {}
+
+
+def _router(address: str, port: int, local: str) -> dict[str, Any]:
+    return {
+        "name": "router", "address": address, "group": "nodes", "connect": True, "port": port, "local_address": local,
+    }  # fmt: skip
+
+
+class Dialled:
+    """A reactor around a dialler that waits for its peer's OPEN."""
+
+    def __init__(self, router_id: str, asn: int) -> None:
+        self.config = SimpleNamespace(router=SimpleNamespace(router_id=router_id, asn=asn))
+        self.dialler = Dialler(self)
+        dial = Dial(SimpleNamespace(address="10.0.0.2"), None)  # type: ignore[arg-type]
+        dial.proto, dial.connected = SimpleNamespace(), 100.0  # type: ignore[assignment]
+        self.dialler._dials["10.0.0.2"] = dial
+
+    def peer_at(self, _: str) -> object:
+        """Return a peer without a session."""
+        return SimpleNamespace(proto=None)
+
+    def precedes(self, router_id: str, asn: int, now: float = 100.0) -> bool:
+        """Tell whether the router's connection does."""
+        opened = SimpleNamespace(router_id=parse_address(router_id), asn=asn)
+        return self.dialler.precedes("10.0.0.2", opened, now)  # type: ignore[arg-type]
+
+
+def test_whose_connection_comes_first() -> None:
+    """The higher identifier's, as a number; of equal ones the higher AS's (RFC 6286 section 2.3); not for ever."""
+    router = Dialled("10.0.0.100", 65000)
+    assert router.precedes("10.0.0.99", 4200000000)
+    assert router.precedes("9.255.255.255", 1)
+    assert not router.precedes("10.0.0.101", 1)
+    assert not router.precedes("192.0.2.1", 1)
+    assert router.precedes("10.0.0.100", 64999)
+    assert not router.precedes("10.0.0.100", 65001)
+    assert router.precedes("10.0.0.99", 1, 100.0 + PRECEDENCE - 0.1)
+    assert not router.precedes("10.0.0.99", 1, 100.0 + PRECEDENCE)
+    assert not router.dialler.precedes("10.0.0.3", SimpleNamespace(), 100.0)  # type: ignore[arg-type]

@@ -300,6 +300,7 @@ class Newcomer:
     """A connection whose OPEN has come."""
 
     peer = "10.0.0.2"
+    hung_up = False
 
     def __init__(self) -> None:
         self.closed = False

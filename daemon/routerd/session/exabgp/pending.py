@@ -106,10 +106,10 @@ class Pending:
         try:
             if newcomer.opened is None:
                 newcomer.opened = read_open(newcomer.connection, self._reactor.judge)
-            elif newcomer.connection.hung_up:
-                raise LostConnection("closed by the peer")
             if newcomer.opened is None:
                 return
+            if newcomer.connection.hung_up:  # it may be one that has lost a collision on the peer's side
+                raise LostConnection("closed by the peer")
         except LostConnection:
             self._release(newcomer)
             newcomer.connection.close()
