@@ -219,7 +219,7 @@ async def test_two_routers_dial_each_other(own_identifier: str) -> None:
     )
     second = second.model_copy(update={"router": router})
     async with speaking(first) as one_side, speaking(second) as other_side:
-        for number in range(1, 4):
+        for number in (1, 2):
             if number > 1:
                 pid = other_side.speaker.state.pid
                 assert pid is not None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,8 +26,11 @@ PEER = "127.0.0.2"
 
 def dialling(port: int, group: dict[str, Any] | None = None, **peer: Any) -> Config:
     """Return a configuration with a peer that is dialled."""
-    found = {"name": "upstream", "address": PEER, "group": "nodes", "connect": True, "port": port} | peer
-    return configuration(free_port(), group, peers=[found])
+    return configuration(free_port(), group, peers=[_peer(port, **peer)])
+
+
+def _peer(port: int, **peer: Any) -> dict[str, Any]:
+    return {"name": "upstream", "address": PEER, "group": "nodes", "connect": True, "port": port} | peer
 
 
 async def state(running: Running, words: str, peer: str = PEER) -> str:
@@ -68,6 +73,13 @@ async def test_a_peer_that_only_listens_has_a_session() -> None:
             await client.close()
 
 
+async def test_a_peer_in_the_routers_own_as_is_dialled() -> None:
+    port = free_port()
+    with bgp.Listener(PEER, port, asn=64512) as listener:
+        async with speaking(dialling(port, {"remote_as": "internal", "graceful_restart": True})) as running:
+            await (await established(running, listener)).close()
+
+
 async def test_a_lost_session_is_dialled_again_soon() -> None:
     port = free_port()
     with bgp.Listener(PEER, port) as listener:
@@ -102,7 +114,7 @@ async def test_who_dials_in_need_not_be_dialled() -> None:
             await running.expect(SessionUp)
             assert running.speaker.state.dialled == {}
             with bgp.Listener(PEER, port) as listener, pytest.raises(TimeoutError):
-                await listener.accept(2.5)
+                await listener.accept(1.2)
 
 
 async def test_a_connection_that_came_to_nothing_has_the_peer_dialled_at_once() -> None:
@@ -118,37 +130,45 @@ async def test_a_connection_that_came_to_nothing_has_the_peer_dialled_at_once() 
             await client.close()
 
 
-def _left(running: Running) -> float:
-    found = running.speaker.state.dialled.get(PEER)
+def _left(running: Running, peer: str = PEER) -> float:
+    found = running.speaker.state.dialled.get(peer)
     return 0.0 if found is None or found.again_at is None else found.again_at - time.monotonic()
 
 
-SAYINGS = {
-    "AS": (bgp.open_message(asn=64512), "got AS 64512, expected any but 64512", True),
-    "no OPEN": (bgp.message(bgp.KEEPALIVE), "NOTIFICATION 5/1 sent", True),
-    "no": (bgp.notification(6, 5), "NOTIFICATION 6/5 received: Connection Rejected", True),
-    "another AS": (bgp.notification(2, 2), "NOTIFICATION 2/2 received", True),
-    "later": (bgp.notification(6, 7), "NOTIFICATION 6/7 received", False),
-    "nothing": (b"", "ends the connection before its OPEN", False),
-}
+SAYINGS = (
+    (bgp.open_message(asn=64512), "NOTIFICATION 2/2 sent: Bad Peer AS (got AS 64512, expected any but 64512", True),
+    (bgp.message(bgp.KEEPALIVE), "NOTIFICATION 5/1 sent", True),
+    (bgp.notification(6, 5), "NOTIFICATION 6/5 received: Connection Rejected", True),
+    (bgp.notification(2, 2), "NOTIFICATION 2/2 received", True),
+    (bgp.notification(6, 7), "NOTIFICATION 6/7 received", False),
+    (b"", "ends the connection before its OPEN", False),
+)
+"""What a peer says in place of a valid OPEN, what the operator reads, and whether it is left alone for a while."""
 
 
-@pytest.mark.parametrize("what", SAYINGS)
-async def test_a_peer_that_says_no_is_dialled_later(what: str) -> None:
+async def test_a_peer_that_says_no_is_dialled_later() -> None:
     """And the operator reads what it said, or what is wrong with it."""
-    said, words, slow = SAYINGS[what]
     port = free_port()
-    with bgp.Listener(PEER, port) as listener:
-        async with speaking(dialling(port)) as running:
-            client = await listener.accept()
+
+    async def answer(listener: bgp.Listener, peer: str, what: tuple[bytes, str, bool]) -> None:
+        said, words, slow = what
+        async with await listener.accept() as client:
             client.send(said)
-            await client.flushed() if said else None
-            if "sent" not in words and "got" not in words:
-                await client.close()
-            await state(running, words)
-            assert (_left(running) > 5) == slow
-            assert [each.address for each in running.speaker.state.refusals] == [PEER]
-            await client.close()
+            if said:
+                await client.flushed()
+            if "received" not in words and said:
+                await client.expect(bgp.NOTIFICATION)
+        await state(running, words, peer)
+        assert (_left(running, peer) > 5) == slow
+
+    addresses = [f"127.0.0.{host}" for host in range(2, 2 + len(SAYINGS))]
+    config = configuration(free_port(), peers=[_peer(port, address=each, name=f"n{each}n") for each in addresses])
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(bgp.Listener(each, port)) for each in addresses]
+        async with speaking(config) as running:
+            cases = zip(listeners, addresses, SAYINGS, strict=True)
+            await asyncio.gather(*(answer(*case) for case in cases))
+            assert sorted(each.address for each in running.speaker.state.refusals) == addresses
 
 
 async def test_a_reset_after_the_open_is_no_session() -> None:
@@ -192,7 +212,7 @@ async def test_dialling_is_switched_on_and_off_without_a_reset() -> None:
             await client.close()
             await running.expect(SessionDown)
             with pytest.raises(TimeoutError):
-                await listener.accept(1.5)
+                await listener.accept(1.1)
             assert running.speaker.state.dialled == {}
             running.speaker.reconfigure(on)
             await (await established(running, listener)).close()
@@ -216,7 +236,9 @@ async def test_a_change_while_the_open_is_awaited_has_the_peer_dialled_anew() ->
 
 @needs_root
 @pytest.mark.parametrize("peer", ["10.9.0.2", "fd00:9::2"])
-@pytest.mark.parametrize("group", [{"password": "secret"}, {"ttl_security": True}, {"multihop": 7}], ids=str)
+@pytest.mark.parametrize(
+    "group", [{"password": "secret", "ttl_security": True}, {"multihop": 7}], ids=["guarded", "far"]
+)
 async def test_what_a_connection_has_to_be(peer: str, group: dict[str, Any]) -> None:
     """TCP MD5 and the TTL are as on a connection that the peer has opened."""
     config = dialling(1790, group, address=peer)
@@ -247,7 +269,7 @@ async def test_a_peer_that_is_too_far_away_is_not_reached() -> None:
             async with speaking(config) as running:
                 await state(running, "connecting to 10.9.0.2", "10.9.0.2")
                 with pytest.raises(TimeoutError):
-                    await listener.accept(1.5)
+                    await listener.accept(1.1)
 
 
 class Silence:
