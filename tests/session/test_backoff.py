@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from routerd.core.message import Notification
 from routerd.session.backoff import AWAY, FIRST, FIRST_REFUSAL, LONG_LIFE, REFUSED, Backoff, Outcome
 
 
@@ -40,3 +43,21 @@ def test_jitter_only_shortens() -> None:
     assert len(delays) > 100
     assert min(delays) >= 0.75 * FIRST
     assert max(delays) <= FIRST
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [
+        (None, Outcome.AWAY),
+        (Notification(False, 6, 7), Outcome.HARMLESS),
+        (Notification(True, 6, 6), Outcome.HARMLESS),
+        (Notification(True, 6, 9, b"\6\6"), Outcome.HARMLESS),
+        (Notification(False, 6, 4), Outcome.AWAY),
+        (Notification(False, 6, 9, b"\6\2"), Outcome.REFUSED),
+        (Notification(True, 4, 0), Outcome.AWAY),
+        (Notification(True, 2, 2), Outcome.REFUSED),
+        (Notification(False, 6, 5), Outcome.REFUSED),
+    ],
+)
+def test_what_an_end_means(said: Notification | None, outcome: Outcome) -> None:
+    assert Outcome.of(said) is outcome

@@ -16,7 +16,8 @@ import pytest
 from routerd.config.model import Config
 from routerd.core.message import SessionDown, SessionUp
 from routerd.core.route import parse_address
-from routerd.session.exabgp.dialler import PRECEDENCE, Dial, Dialler
+from routerd.session.exabgp.dial import Dial
+from routerd.session.exabgp.dialler import PRECEDENCE, Dialler
 from routerd.session.frames import RawUpdate
 from tests.session.harness import Running, configuration, free_port, speaking
 from tests.support import bgp

@@ -135,6 +135,23 @@ def _left(running: Running, peer: str = PEER) -> float:
     return 0.0 if found is None or found.again_at is None else found.again_at - time.monotonic()
 
 
+@needs_root
+async def test_a_power_cycled_node_that_was_dialled_is_back_at_once() -> None:
+    """Its kernel says that it has lost the session; graceful restart alone would not tell that from a collision."""
+    port, graceful = free_port(), bgp.Graceful(families={bgp.IPV4: True, bgp.IPV6: True})
+    with bgp.Listener(PEER, port, graceful=graceful) as listener:
+        async with speaking(dialling(port, {"graceful_restart": True})) as running:
+            client = await established(running, listener)
+            first = await running.expect(SessionUp)
+            await client.vanish()
+            async with await bgp.connect("127.0.0.1", running.port, source=PEER, graceful=graceful) as back:
+                await back.establish()
+                second = await running.expect(SessionUp)
+                down = await running.expect(SessionDown)
+                assert (down.generation, down.notification) == (first.generation, None)
+                assert second.generation > first.generation
+
+
 SAYINGS = (
     (bgp.open_message(asn=64512), "NOTIFICATION 2/2 sent: Bad Peer AS (got AS 64512, expected any but 64512", True),
     (bgp.message(bgp.KEEPALIVE), "NOTIFICATION 5/1 sent", True),
@@ -160,6 +177,10 @@ async def test_a_peer_that_says_no_is_dialled_later() -> None:
                 await client.expect(bgp.NOTIFICATION)
         await state(running, words, peer)
         assert (_left(running, peer) > 5) == slow
+        if slow:  # what comes to nothing on the peer's side changes nothing about that
+            await (await bgp.connect("127.0.0.1", running.port, source=peer)).close()
+            with pytest.raises(TimeoutError):
+                await listener.accept(1.1)
 
     addresses = [f"127.0.0.{host}" for host in range(2, 2 + len(SAYINGS))]
     config = configuration(free_port(), peers=[_peer(port, address=each, name=f"n{each}n") for each in addresses])

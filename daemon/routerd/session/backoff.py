@@ -10,6 +10,9 @@ import random
 from collections.abc import Callable
 from enum import Enum
 
+from routerd.core.message import Notification
+from routerd.session.notification import encapsulated
+
 FIRST = 1.0
 """Until the first attempt after a session, and the least between any two."""
 AWAY = 30.0
@@ -21,12 +24,27 @@ LONG_LIFE = 10.0
 """A session starts the delays anew, but for a short one after another short one: it has to stand for so long."""
 
 
+_PASSES = ((6, 4), (6, 8))
+"""Cease that passes by itself: an operator's reset, and a want of resources (RFC 4486 section 4)."""
+
+
 class Outcome(Enum):
     """What became of a connection."""
 
     AWAY = "it was not to be had"
     REFUSED = "one side said no"
     HARMLESS = "it made way for another one, or for a change"
+
+    @classmethod
+    def of(cls, said: Notification | None) -> Outcome:
+        """Return what the end of a connection means; `said` is the NOTIFICATION that ended it, if one did."""
+        if said is None:
+            return cls.AWAY
+        inner = encapsulated(said) or said
+        kind = (inner.code, inner.subcode)
+        if kind in ((6, 6), (6, 7)):
+            return cls.HARMLESS
+        return cls.AWAY if inner.code in (4, 8) or kind in _PASSES else cls.REFUSED
 
 
 class Backoff:

@@ -227,7 +227,7 @@ class Speaker:
         self._outcome = None
         self._peers.clear()
         self._half_ended.clear()
-        self._status.listening = ()
+        self._status.end()
         self.ready.clear()
         self._channel = None
         self._drained.set()

@@ -42,6 +42,10 @@ class Status:
     def begin(self) -> None:
         """A new child starts."""
         self.ending = None
+
+    def end(self) -> None:
+        """The child has ended."""
+        self.listening = ()
         self.dialled.clear()
 
     def take(self, kind: int, payload: bytes) -> None:

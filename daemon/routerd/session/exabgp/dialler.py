@@ -6,31 +6,22 @@ connection is like one that the peer has opened. Where both sides dial, RFC 4271
 
 from __future__ import annotations
 
-import errno
-import os
-import socket
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from exabgp.bgp.message import Notify
-from exabgp.protocol.family import AFI
-from exabgp.reactor.network.error import LostConnection
+from exabgp.reactor.network.error import LostConnection, NetworkError
 
 from routerd.core.deadlines import Deadlines
 from routerd.core.message import Notification, Open
 from routerd.core.route import parse_address
-from routerd.session.backoff import FIRST, Backoff, Outcome
-from routerd.session.configuration import Peer, PeerGroup, SpeakerConfig
-from routerd.session.exabgp import ttl
-from routerd.session.exabgp.connection import Connection
+from routerd.session.backoff import FIRST, Outcome
+from routerd.session.configuration import SpeakerConfig
+from routerd.session.exabgp.dial import Dial
 from routerd.session.exabgp.greeting import Declined, read_open
-from routerd.session.exabgp.listener import TCP_MD5SIG_EXT, md5sig
-from routerd.session.exabgp.peer import Protocol
 from routerd.session.frames import Dialling, Down
-from routerd.session.notification import encapsulated, words
+from routerd.session.notification import words
 from routerd.session.open import OpenError
-from routerd.session.text import external
 
 CONNECT_WAIT = 10.0
 """Seconds that a peer has to answer the SYN, which the kernel repeats after 1, 3 and 7 s."""
@@ -38,39 +29,6 @@ OPEN_WAIT = 30.0
 """Seconds that it has for its OPEN then, and then for its KEEPALIVE."""
 PRECEDENCE = 5.0
 """Seconds that a connection which the peer has opened waits for the OPEN on that of the router, at most."""
-
-_PASSES = ((6, 4), (6, 8))
-"""Cease that passes by itself: an operator's reset, and a want of resources (RFC 4486 section 4)."""
-
-
-@dataclass(slots=True, eq=False)
-class Dial:
-    """How far the router has come with a peer. With neither `io` nor `proto` it waits, or there is a session.
-
-    `io` is the socket while it connects, `proto` the connection from then on until the peer's OPEN has come. `began`
-    and `connected` are when.
-    """
-
-    peer: Peer
-    group: PeerGroup
-    backoff: Backoff = field(default_factory=Backoff)
-    io: socket.socket | None = None
-    proto: Protocol | None = None
-    began: float = float("-inf")
-    connected: float = 0.0
-
-    @property
-    def fd(self) -> int:
-        """The file descriptor that it waits for; -1 for none."""
-        if self.proto is not None:
-            return int(self.proto.fd())
-        return -1 if self.io is None else self.io.fileno()
-
-    @property
-    def where(self) -> str:
-        """What is dialled, for people."""
-        source = f" from {self.peer.local_address}" if self.peer.local_address else ""
-        return f"{self.peer.address} port {self.peer.port}{source}"
 
 
 class Dialler:
@@ -113,9 +71,10 @@ class Dialler:
             self._dues.set(address, now)
 
     def hurry(self, address: str, now: float) -> None:
-        """Somebody is there: a connection from the peer has come to nothing. Dial at once, but not twice a second."""
+        """Somebody is there: a connection of the peer's has come to nothing. Dial at once, but not twice a second, and
+        not where a session was refused."""
         dial = self._dials.get(address)
-        if dial is not None and dial.fd == -1 and self._is_free(address):
+        if dial is not None and dial.fd == -1 and not dial.refused and self._is_free(address):
             self._dues.set(address, max(now, dial.began + FIRST))
 
     # ---------------------------------------------------------------------------------------------- collisions
@@ -152,8 +111,9 @@ class Dialler:
     def ended(self, address: str, down: Down, lived: float, now: float) -> None:
         """A session that has stood for so many seconds has ended, or a connection that was to become one."""
         if (dial := self._dials.get(address)) is not None:
-            outcome = _outcome(down.notification)
+            outcome = Outcome.of(down.notification)
             delay = dial.backoff.after_session(lived, outcome) if down.established else dial.backoff.after(outcome)
+            dial.refused = outcome is Outcome.REFUSED
             self._wait(dial, down.reason, delay, now)
 
     # ------------------------------------------------------------------------------------------------- attempts
@@ -181,25 +141,14 @@ class Dialler:
 
     def _begin(self, dial: Dial, now: float) -> None:
         """Open a connection; it is there, or not to be had, when its socket takes something."""
-        peer, dial.began = dial.peer, now
+        dial.began = now
         try:
-            dial.io = socket.socket(socket.AF_INET6 if ":" in peer.address else socket.AF_INET, socket.SOCK_STREAM)
-            dial.io.setblocking(False)
-            ttl.dial(dial.io, dial.group, external=external(self._reactor.config, dial.group))
-            if dial.group.password is not None:
-                network = f"{peer.address}/{128 if ':' in peer.address else 32}"
-                key = md5sig(network, dial.group.password.encode())
-                dial.io.setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG_EXT, key)
-            if peer.local_address is not None:
-                dial.io.bind((peer.local_address, 0))
-            dial.io.connect((peer.address, peer.port))
-        except BlockingIOError:
-            pass  # as wanted
+            dial.open(self._reactor.config)
         except OSError as error:
-            self._fail(dial, _words(dial, error.errno or 0), now)
+            self._fail(dial, dial.why(error), now)
             return
         self._watch(dial, output=True)
-        self._dues.set(peer.address, now + CONNECT_WAIT)
+        self._dues.set(dial.peer.address, now + CONNECT_WAIT)
         self._report(dial, f"connecting to {dial.where}")
 
     def _go_on(self, dial: Dial, now: float) -> None:
@@ -209,23 +158,15 @@ class Dialler:
             self._hear(dial, now)
 
     def _connected(self, dial: Dial, now: float) -> None:
-        """The connection is there, if it is: introduce ourselves."""
-        io, address = dial.io, dial.peer.address
-        assert io is not None
-        if failed := io.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self._fail(dial, _words(dial, failed), now)
-            return
-        peer = self._reactor.peer_at(address)
+        """The connection is there, if it is."""
+        self._unwatch(dial)
         try:
-            local = io.getsockname()[0].partition("%")[0]
-            connection = Connection(AFI.ipv6 if ":" in address else AFI.ipv4, address, local, io)
-        except OSError as error:
-            self._fail(dial, _words(dial, error.errno or 0), now)
+            dial.introduce(self._reactor.peer_at(dial.peer.address), now)
+        except (OSError, NetworkError, MemoryError) as error:
+            self._fail(dial, dial.why(error), now)
             return
-        dial.io, dial.proto, dial.connected = None, Protocol(peer, None).accept(connection), now
-        dial.proto.introduce()
         self._watch(dial, output=False)
-        self._dues.set(address, now + OPEN_WAIT)
+        self._dues.set(dial.peer.address, now + OPEN_WAIT)
         self._report(dial, f"connected to {dial.where}, and waits for its OPEN")
 
     def _hear(self, dial: Dial, now: float) -> None:
@@ -246,7 +187,8 @@ class Dialler:
             self._refuse(dial, Notify(6, 8, b""), "out of memory", now)
         else:
             if opened is not None:
-                self._let_go(dial)
+                self._unwatch(dial)
+                dial.proto = None
                 proto.opened, proto.admitted = opened, now
                 proto.peer.take(proto)
 
@@ -255,6 +197,7 @@ class Dialler:
     def _fail(self, dial: Dial, why: str, now: float) -> None:
         """There is no connection."""
         self._close(dial)
+        dial.refused = False
         self._wait(dial, why, dial.backoff.after(Outcome.AWAY), now, failed=True)
 
     def _refuse(self, dial: Dial, notify: Any, why: str, now: float) -> None:
@@ -269,7 +212,9 @@ class Dialler:
         assert dial.proto is not None
         self._reactor.uplink.down(dial.proto.generation, Down(dial.peer.address, why, said))
         self._close(dial)
-        self._wait(dial, why, dial.backoff.after(_outcome(said)), now)
+        outcome = Outcome.of(said)
+        dial.refused = outcome is Outcome.REFUSED
+        self._wait(dial, why, dial.backoff.after(outcome), now)
 
     def _wait(self, dial: Dial, why: str, delay: float, now: float, *, failed: bool = False) -> None:
         self._dues.set(dial.peer.address, now + delay)
@@ -284,39 +229,11 @@ class Dialler:
         self._fds[dial.fd] = dial
         self._reactor.poll(dial.fd, output=output)
 
-    def _close(self, dial: Dial, notify: Any = None) -> None:
-        """End what is under way, if anything is: with a NOTIFICATION, if the router has introduced itself."""
-        proto, io = dial.proto, dial.io
-        self._let_go(dial)
-        if proto is not None:
-            if notify is not None:
-                proto.connection.queue(notify.message())
-            proto.connection.close()
-        elif io is not None:
-            io.close()
-
-    def _let_go(self, dial: Dial) -> None:
-        """Forget the connection, which is closed next or is the peer's own."""
+    def _unwatch(self, dial: Dial) -> None:
         if self._fds.pop(dial.fd, None) is not None:
             self._reactor.unpoll(dial.fd)
-        dial.io = dial.proto = None
 
-
-def _outcome(said: Notification | None) -> Outcome:
-    """Return what a connection's end means for the next one; `said` is the NOTIFICATION that ended it, if one did."""
-    if said is None:
-        return Outcome.AWAY
-    inner = encapsulated(said) or said
-    kind = (inner.code, inner.subcode)
-    if kind in ((6, 6), (6, 7)):
-        return Outcome.HARMLESS
-    return Outcome.AWAY if inner.code in (4, 8) or kind in _PASSES else Outcome.REFUSED
-
-
-def _words(dial: Dial, number: int) -> str:
-    """Return why there is no connection."""
-    if number == errno.ECONNREFUSED:
-        return f"{dial.where} refuses the connection: nobody listens there"
-    if number == errno.EADDRNOTAVAIL and dial.peer.local_address is not None:
-        return f"this router has no address {dial.peer.local_address} to dial {dial.peer.address} from"
-    return f"no connection to {dial.where}: {os.strerror(number)}"
+    def _close(self, dial: Dial, notify: Any = None) -> None:
+        """End what is under way, if anything is: with a NOTIFICATION, if the router has introduced itself."""
+        self._unwatch(dial)
+        dial.close(notify)
