@@ -71,8 +71,10 @@ class Dialler:
             self._dues.set(address, now)
 
     def hurry(self, address: str, now: float) -> None:
-        """Somebody is there: a connection of the peer's has come to nothing. Dial at once, but not twice a second, and
-        not where a session was refused."""
+        """Somebody is there: a connection of the peer's has come to nothing. Dial at once, but not twice a second.
+
+        Where a session was refused, that is no reason to ask again.
+        """
         dial = self._dials.get(address)
         if dial is not None and dial.fd == -1 and not dial.refused and self._is_free(address):
             self._dues.set(address, max(now, dial.began + FIRST))
