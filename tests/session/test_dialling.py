@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import time
 from contextlib import ExitStack
@@ -13,9 +14,10 @@ import pytest
 
 from routerd.config.model import Config
 from routerd.core.message import SessionDown, SessionUp
+from routerd.session.backoff import RESTARTING
 from routerd.session.configuration import pack_config, unpack_config
 from routerd.session.exabgp.dialler import CONNECT_WAIT, Dialler
-from routerd.session.frames import Dialling, RawUpdate
+from routerd.session.frames import Dialling, Down, RawUpdate
 from tests.session.harness import Running, configuration, free_port, speaking
 from tests.session.test_speaker_daemons import namespaces
 from tests.support import bgp
@@ -332,6 +334,35 @@ def test_a_syn_without_an_answer_is_given_up() -> None:
         dialler.turn([], dialler.next)
     assert dialler.next is not None
     assert len(reactor.polled) <= 1
+
+
+def test_a_peer_that_restarts_gracefully_is_not_waited_for_long() -> None:
+    """Else its stale paths might go while it is back already, and the router has not looked."""
+    reactor = Silence(dialling(free_port()))
+    dialler, gaps = Dialler(reactor), []
+    dialler.configure(reactor.config, 0.0)
+    dialler.ended(PEER, Down(PEER, "connection lost", None, True), 100.0, 0.0, awaited=100)
+    while (now := dialler.next or math.inf) < 300:
+        dialler.turn([], now)  # a SYN, or its end
+        if not reactor.polled:
+            gaps.append((now, (dialler.next or math.inf) - now))
+    assert max(gap for when, gap in gaps if when < 100) <= RESTARTING
+    assert max(gap for when, gap in gaps if when >= 100) > 8
+
+
+def test_without_its_key_no_peer_is_dialled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that takes no TCP MD5 key must not leave the session without one."""
+    monkeypatch.setattr("routerd.session.exabgp.dial.md5sig", lambda *_: b"no key")
+    port = free_port()
+    reactor = Silence(dialling(port, {"password": "secret"}))
+    dialler = Dialler(reactor)
+    with bgp.Listener(PEER, port) as listener:
+        dialler.configure(reactor.config, 1.0)
+        dialler.turn([], 1.0)
+        assert reactor.polled == set()
+        assert reactor.said[-1].state == f"no connection to {PEER} port {port}: Invalid argument"
+        with pytest.raises(BlockingIOError):
+            listener.sock.accept()
 
 
 def test_a_dial_is_given_up_with_its_peer() -> None:

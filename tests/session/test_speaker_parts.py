@@ -220,6 +220,11 @@ def test_open_decoder_raises_nothing_but_value_errors(body: bytes) -> None:
         assert str(error)  # noqa: PT017 (it may also decode)
 
 
+@pytest.mark.parametrize("said", [frames.Dialling("10.0.0.2", "away", 1.5, True), frames.Dialling("fd00::2", "")])
+def test_what_dialling_does_survives(said: frames.Dialling) -> None:
+    assert frames.unpack_dialling(frames.pack_dialling(said)) == said
+
+
 async def test_a_session_may_end_while_the_batch_that_began_it_is_taken_in() -> None:
     speaker, channel = Speaker(CONFIG, log=structlog.get_logger()), Channel()
     speaker._channel = channel

@@ -20,6 +20,8 @@ AWAY = 30.0
 FIRST_REFUSAL = 10.0
 REFUSED = 120.0
 """The first and the longest one after a peer, or the router, has said no: somebody has to change something first."""
+RESTARTING = 2.0
+"""At most, while a peer restarts gracefully: its paths are stale, and shall not go before it is back."""
 LONG_LIFE = 10.0
 """A session starts the delays anew, but for a short one after another short one: it has to stand for so long."""
 

@@ -78,4 +78,4 @@ class Status:
         self.dialled[peer] = Dialled(state, None if again is None else time.monotonic() + again)
         if said.failed and self._failed.get(peer) != state:  # once for each reason: a peer may be away for days
             self._failed[peer] = state
-            self._log.warning("dialling failed", peer=peer, reason=state, again=again)
+            self._log.warning("dialling failed", peer=peer, reason=state, next_try=again)

@@ -25,7 +25,8 @@ class Dial:
     """How far the router has come with a peer. With neither `io` nor `proto` it waits, or there is a session.
 
     `io` is the socket while it connects, `proto` the connection from then on until the peer's OPEN has come.
-    `refused` tells that the last connection ended so; `began` and `connected` are when, in monotonic seconds.
+    `refused` tells that the last connection ended so. In monotonic seconds, `began` and `connected` are when, and
+    `awaited` until when the peer has time for a graceful restart.
     """
 
     peer: Peer
@@ -36,6 +37,7 @@ class Dial:
     refused: bool = False
     began: float = float("-inf")
     connected: float = 0.0
+    awaited: float = float("-inf")
 
     @property
     def fd(self) -> int:

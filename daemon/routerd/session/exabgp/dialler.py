@@ -15,7 +15,7 @@ from exabgp.reactor.network.error import LostConnection, NetworkError
 from routerd.core.deadlines import Deadlines
 from routerd.core.message import Notification, Open
 from routerd.core.route import parse_address
-from routerd.session.backoff import FIRST, Outcome
+from routerd.session.backoff import FIRST, RESTARTING, Outcome
 from routerd.session.configuration import SpeakerConfig
 from routerd.session.exabgp.dial import Dial
 from routerd.session.exabgp.greeting import Declined, read_open
@@ -110,12 +110,17 @@ class Dialler:
             self._dues.set(address, None)
             self._reactor.uplink.dialling(Dialling(address, ""))
 
-    def ended(self, address: str, down: Down, lived: float, now: float) -> None:
-        """A session that has stood for so many seconds has ended, or a connection that was to become one."""
+    def ended(self, address: str, down: Down, lived: float, now: float, *, awaited: int = 0) -> None:
+        """A session that has stood for so many seconds has ended, or a connection that was to become one.
+
+        A peer that restarts gracefully is awaited for so many seconds.
+        """
         if (dial := self._dials.get(address)) is not None:
             outcome = Outcome.of(down.notification)
             delay = dial.backoff.after_session(lived, outcome) if down.established else dial.backoff.after(outcome)
             dial.refused = outcome is Outcome.REFUSED
+            if down.established:
+                dial.awaited = now + awaited
             self._wait(dial, down.reason, delay, now)
 
     # ------------------------------------------------------------------------------------------------- attempts
@@ -219,6 +224,8 @@ class Dialler:
         self._wait(dial, why, dial.backoff.after(outcome), now)
 
     def _wait(self, dial: Dial, why: str, delay: float, now: float, *, failed: bool = False) -> None:
+        if now < dial.awaited and not dial.refused:
+            delay = min(delay, RESTARTING)
         self._dues.set(dial.peer.address, now + delay)
         self._report(dial, why, delay, failed=failed)
 

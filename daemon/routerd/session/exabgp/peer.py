@@ -244,6 +244,13 @@ class Peer(ExaPeer):  # type: ignore[misc]
         return self._helped and (opened.asn, opened.router_id) == (standing.asn, standing.router_id)
 
     @property
+    def _restart_time(self) -> int:
+        """The seconds that the peer asks for its restart; 0 without graceful restart."""
+        opened = None if self.proto is None else self.proto.opened
+        graceful = None if opened is None else opened.graceful_restart
+        return graceful.time if graceful is not None and self._helped else 0
+
+    @property
     def _helped(self) -> bool:
         """Whether graceful restart is negotiated for some family."""
         opened = None if self.proto is None else self.proto.opened
@@ -376,7 +383,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         yield from super()._main()
 
     def _close(self, message: str = "", error: Any = "") -> None:
-        proto = self.proto
+        proto, awaited = self.proto, self._restart_time
         if proto is not None:
             established = self.reactor.sessions.pop(proto.generation, None) is not None
             self.reactor.release(proto.fd())
@@ -385,7 +392,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         super()._close(message, error)
         if proto is not None:
             now = time.monotonic()
-            self.reactor.dialler.ended(self.address, down, max(0.0, now - proto.since), now)
+            self.reactor.dialler.ended(self.address, down, max(0.0, now - proto.since), now, awaited=awaited)
 
     def _reset(self, message: str = "", error: Any = "") -> None:
         if self.address in self.reactor.dynamic:
