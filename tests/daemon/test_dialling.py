@@ -43,12 +43,16 @@ async def up(listener: Listener, number: int, clients: list[Client]) -> Client:
 
 async def test_status_says_what_dialling_does(network: Network, tmp_path: Path, clients: list[Client]) -> None:
     text = dialling(0, 1).replace(f'"{node(1)}"', '"10.0.0.200"')
+    text += '[[peers]]\nname = "guarded"\naddress = "10.0.0.201"\ngroup = "guarded"\nconnect = true\n'
+    text += '[peer_groups.guarded]\naccept = []\npassword = "secret"\nttl_security = true\n'
     with running(network.router, tmp_path, text) as daemon:
         refused = await becomes(lambda: daemon.problems().get("peer w0", "") if "refuses" in _all(daemon) else "")
         assert refused.startswith(f"{node(0)} port 179 refuses the connection: nobody listens there; next try in ")
         assert "connecting to 10.0.0.200 port 179" in _all(daemon) or "No route to host" in _all(daemon)
         found = {each["where"]: each["remedy"] for each in daemon.status()["problems"]}
         assert "listens on TCP port 179 and has this router as its peer" in found["peer w0"]
+        alike = "has this router as its peer with the password and ttl_security of [peer_groups.guarded], and"
+        assert alike in found["peer guarded"]
         assert daemon.peer(0)["reason"].startswith(f"{node(0)} port 179 refuses the connection")
         assert "refuses the connection" in daemon.cli("peers").stdout
         with listening(network, 0) as listener:

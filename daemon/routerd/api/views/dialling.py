@@ -33,8 +33,11 @@ def with_dialling(peers: list[PeerView], dialled: Dialled) -> list[PeerView]:
 def remedy(config: Config, address: str) -> str:
     """Return what to do about a peer that is dialled in vain, or that dials in itself."""
     peer = next(each for each in config.peers if each.address == address)
-    source = peer.local_address or "this router"
+    source, group = peer.local_address or "this router", config.peer_groups[peer.group]
+    guarded = [key for key in ("password", "ttl_security") if getattr(group, key)]
+    alike = f" with the {' and '.join(guarded)} of [peer_groups.{peer.group}]" if guarded else ""
     return (
-        f"check that the peer's speaker runs, listens on TCP port {peer.port} and has {source} as its peer, and that "
-        f"nothing between them stops it; or that {address} reaches this router on TCP port {config.router.port}"
+        f"check that the peer's speaker runs, listens on TCP port {peer.port} and has {source} as its peer{alike}, and "
+        "that nothing between them stops it; or that it dials, and that "
+        f"{address} reaches this router on TCP port {config.router.port}"
     )
