@@ -37,7 +37,7 @@ def remedy(config: Config, address: str) -> str:
     guarded = [key for key in ("password", "ttl_security") if getattr(group, key)]
     alike = f" with the {' and '.join(guarded)} of [peer_groups.{peer.group}]" if guarded else ""
     return (
-        f"check that the peer's speaker runs, listens on TCP port {peer.port} and has {source} as its peer{alike}, and "
-        "that nothing between them stops it; or that it dials, and that "
+        f"check that the peer's speaker runs, listens on TCP port {peer.port} and has {source} as its peer{alike}, "
+        "and that nothing between them stops it; or that it dials, and that "
         f"{address} reaches this router on TCP port {config.router.port}"
     )
