@@ -198,13 +198,12 @@ async def test_a_reset_after_the_open_is_no_session() -> None:
     port = free_port()
     with bgp.Listener(PEER, port) as listener:
         async with speaking(dialling(port)) as running:
-            for _ in range(2):
-                client = await listener.accept()
-                client.introduce()
-                await client.expect(bgp.KEEPALIVE)
-                client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-                await client.close()
-                await state(running, "connection lost")
+            client = await listener.accept()
+            client.introduce()
+            await client.expect(bgp.KEEPALIVE)
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            await client.close()
+            await state(running, "connection lost")
             assert not running.all(SessionUp)
             await (await established(running, listener)).close()
 

@@ -103,7 +103,7 @@ def _dialling(index: int, peer: Peer) -> Iterator[Problem]:
             ("peers", index, "local_address"),
             f"nobody can dial {peer.address} from {local}; write an IPv{10 - local.version} address of this router",
         )
-    elif local.is_unspecified or local.is_multicast or peer.local_address == peer.address:
+    elif local.is_unspecified or local.is_multicast or local.is_link_local or peer.local_address == peer.address:
         yield ("peers", index, "local_address"), f"nobody can dial from {local}; write an address of this router"
 
 
