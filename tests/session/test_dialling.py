@@ -102,7 +102,11 @@ async def test_a_peer_that_is_away_is_dialled_until_it_is_back() -> None:
         assert again is not None
         assert again > time.monotonic()
         with bgp.Listener(PEER, port) as listener:
-            client = await established(running, listener)
+            client = await listener.accept()
+            said = await state(running, "waits for its OPEN; the last attempt: ")
+            assert said.endswith(f"{PEER} port {port} refuses the connection: nobody listens there")
+            await client.establish()
+            await running.expect(SessionUp)
             await client.close()
         assert running.speaker.state.refusals == ()  # nobody has dialled in
 

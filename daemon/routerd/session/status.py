@@ -74,8 +74,9 @@ class Status:
             self.dialled.pop(peer, None)
             self._failed.pop(peer, None)
             return
-        again = said.again
-        self.dialled[peer] = Dialled(state, None if again is None else time.monotonic() + again)
+        again, before = said.again, self._failed.get(peer)
+        under_way = f"{state}; the last attempt: {before}" if again is None and before else state
+        self.dialled[peer] = Dialled(under_way, None if again is None else time.monotonic() + again)
         if said.failed and self._failed.get(peer) != state:  # once for each reason: a peer may be away for days
             self._failed[peer] = state
             self._log.warning("dialling failed", peer=peer, reason=state, next_try=again)
