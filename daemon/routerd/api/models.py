@@ -40,7 +40,8 @@ class PeerView(TypedDict):
     router_id: str | None
     dynamic: bool
     state: str
-    """`established`, or `waiting` (nobody dialled in), or `stale` (gone, its paths kept for graceful restart)."""
+    """`established`, or `waiting` (it has not dialled in, or is being dialled), or `stale` (gone, its paths kept for
+    graceful restart)."""
     reason: str
     """Why it is not established, or what is wrong with it, such as "(no accept policy)"; may be empty."""
     since_seconds: float

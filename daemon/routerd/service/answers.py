@@ -28,6 +28,7 @@ from routerd.api.models import (
 )
 from routerd.api.slices import Slices
 from routerd.api.views import groups, health, kernel, peers, routes
+from routerd.api.views.dialling import line, with_dialling
 from routerd.api.views.problems.drops import explained
 from routerd.api.views.problems.service import (
     deaf,
@@ -126,6 +127,7 @@ class Answers:
             unwritten=self._engine.unwritten,
             event_loop=self._event_loop(),
             counts=self._engine.bucket_counts,
+            dialled=self._dialled(now),
             now=now,
         )
 
@@ -137,7 +139,14 @@ class Answers:
         """Return the answer to `GET /v1/peers`."""
         now = time.monotonic()
         found = yield from peers.peers(self._router, now, self._engine.bucket_counts)
-        return explained(self._router, found, self._dropped(now), now)
+        return with_dialling(explained(self._router, found, self._dropped(now), now), self._dialled(now))
+
+    def _dialled(self, now: float) -> dict[str, str]:
+        found = self._speaker.state.dialled.items()
+        return {
+            address: line(each.state, None if each.again_at is None else each.again_at - now)
+            for address, each in found
+        }
 
     def _dropped(self, now: float) -> list[DropView]:
         seen = self._drops.seen.items()

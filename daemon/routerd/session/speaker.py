@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
@@ -24,7 +24,7 @@ from routerd.session.configuration import pack_config
 from routerd.session.frames import Kind, frame, pack
 from routerd.session.printable import printable
 from routerd.session.refusals import Refusal
-from routerd.session.status import Status
+from routerd.session.status import Dialled, Status
 from routerd.session.translation import Message, Translation
 
 _WORDS = 1 << 14
@@ -41,7 +41,10 @@ STOP_TIME = 5.0
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How the speaker is. `listening` holds `address port`; `reason` is why the last child ended."""
+    """How the speaker is. `listening` holds `address port`; `reason` is why the last child ended.
+
+    `dialled` has the peers that are dialled and have no session, by address.
+    """
 
     running: bool
     pid: int | None
@@ -49,6 +52,7 @@ class State:
     reason: str
     listening: tuple[str, ...]
     refusals: tuple[Refusal, ...]
+    dialled: Mapping[str, Dialled]
 
 
 class Speaker:
@@ -81,7 +85,7 @@ class Speaker:
         pid = self._process.pid if self._process is not None else None
         status = self._status
         refusals = status.refusals.latest()
-        return State(pid is not None, pid, self._restarts, self._reason, status.listening, refusals)
+        return State(pid is not None, pid, self._restarts, self._reason, status.listening, refusals, status.dialled)
 
     # --------------------------------------------------------------------------------------------- supervision
 

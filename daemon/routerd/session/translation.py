@@ -47,7 +47,7 @@ class Translation:
         """The child has ended, and all sessions with it."""
         self._peers.clear()
         self._half_ended.clear()
-        self._status.listening = ()
+        self._status.end()
         self._ready.clear()
 
     def translate(self, frames: list[Frame], messages: list[Message]) -> None:

@@ -9,6 +9,7 @@ from itertools import islice
 from routerd.api.models import DropView, EventLoopView, ProblemView, RefusalView, SpeakerView, StatusView, SysctlView
 from routerd.api.slices import Slices
 from routerd.api.views import fib, groups, peers
+from routerd.api.views.dialling import NOBODY, Dialled, remedy, with_dialling
 from routerd.api.views.problems.awaited import awaited, too_few
 from routerd.api.views.problems.conflicts import conflicts
 from routerd.api.views.problems.drops import dropped, explained
@@ -17,6 +18,7 @@ from routerd.api.views.problems.host import host as host_problems
 from routerd.api.views.problems.refusals import matters, refused
 from routerd.api.views.problems.shadows import Diversions, diverted, hollowed, inside, samples, shadowed
 from routerd.api.views.problems.vanished import vanished
+from routerd.config.model import Config
 from routerd.core.gateway_health import Reason
 from routerd.core.message import HostState, WriteFailed
 from routerd.core.rib.peer import Peer
@@ -52,13 +54,14 @@ def status(
     unwritten: int,
     event_loop: EventLoopView,
     counts: groups.Counts = groups.unread,
+    dialled: Dialled = NOBODY,
     now: float,
 ) -> Slices[StatusView]:
     """Return the whole screen. `notes` are problems that the composition root knows of itself, `unwritten` is how
     much waits to be written to the kernel, `diversions` finds out which routes the kernel passes by, `counts` tells
-    where buckets lead."""
+    where buckets lead, `dialled` how far the router has come with whom it dials."""
     found = yield from peers.peers(router, now, counts)
-    shown = explained(router, found, drops, now)
+    shown = with_dialling(explained(router, found, drops, now), dialled)
     reasons = {peer["address"]: peer["reason"] for peer in shown}
     for each in refusals:
         if matters(router, each, now):
@@ -138,8 +141,7 @@ def _peer_problems(router: Router, peer: Peer, reasons: dict[str, str], *, stati
             yield ProblemView(
                 where=where,
                 what=reasons[peer.address] or "has not dialled in",
-                remedy=f"check the node's speaker, and that {peer.address} reaches this router on TCP port "
-                f"{router.config.router.port}",
+                remedy=_remedy(router.config, peer.address),
             )
         return
     if peer.group.accept is None:
@@ -197,6 +199,13 @@ def _undeleted(where: str, failed: WriteFailed) -> ProblemView:
         what=f"the kernel does not delete it: {failed.text} (errno {failed.errno})",
         remedy="it is tried again by itself; see whether memory is short, and whether routerd has CAP_NET_ADMIN",
     )
+
+
+def _remedy(config: Config, address: str) -> str:
+    """Return what to do about a static peer without a session."""
+    if config.is_dialled(address):
+        return remedy(config, address)
+    return f"check the node's speaker, and that {address} reaches this router on TCP port {config.router.port}"
 
 
 def _refusals(router: Router) -> Iterator[ProblemView]:

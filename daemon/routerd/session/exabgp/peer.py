@@ -99,18 +99,32 @@ class Peer(ExaPeer):  # type: ignore[misc]
         Before, the RFC keeps the connection that the speaker with the higher identifier has opened. Here the peer has
         opened both: of two speakers that with the higher identifier has its way, and one speaker that dials again has
         given up the older connection.
+
+        Where the router has dialled, the peer may have dialled at the same time, and its OPEN comes late: that is no
+        restart. Whether the node has restarted its kernel tells (`probe`).
         """
         if self.proto is None:
             return True
         standing = self.proto.opened
+        assert standing is not None
+        if self.proto.dialled:
+            return False
         if not self.established():
             return opened.router_id >= standing.router_id
         return self._helped and (opened.asn, opened.router_id) == (standing.asn, standing.router_id)
 
     @property
+    def _restart_time(self) -> int:
+        """The seconds that the peer asks for its restart; 0 without graceful restart."""
+        opened = None if self.proto is None else self.proto.opened
+        graceful = None if opened is None else opened.graceful_restart
+        return graceful.time if graceful is not None and self._helped else 0
+
+    @property
     def _helped(self) -> bool:
         """Whether graceful restart is negotiated for some family."""
-        theirs = None if self.proto is None else self.proto.opened.graceful_restart
+        opened = None if self.proto is None else self.proto.opened
+        theirs = None if opened is None else opened.graceful_restart
         return bool(self.neighbor["capability"]["graceful-restart"] and theirs is not None and theirs.families)
 
     def probe(self, now: float) -> bool:
@@ -124,6 +138,11 @@ class Peer(ExaPeer):  # type: ignore[misc]
         return True
 
     def handle_connection(self, connection: Connection, opened: Open) -> None:
+        """Take a connection that the peer has opened, and that has a valid OPEN."""
+        self.reactor.dialler.give_way(self.address)
+        self.take(Protocol(self, opened).accept(connection))
+
+    def take(self, proto: Protocol) -> None:
         """Take a connection with a valid OPEN, in place of the one that stands.
 
         An established session ends silently, so that its paths stay, as stale ones, until they are learned anew.
@@ -133,11 +152,12 @@ class Peer(ExaPeer):  # type: ignore[misc]
                 for _ in self.proto.new_notification(Notify(6, 7, b"")):
                     pass  # our connection takes it in the first step
             self._close("replaced by a new connection of the peer")
-        self.proto = Protocol(self, opened).accept(connection)
+        self.proto = proto
         self.generator = None
         self._teardown = None
         self._delay.reset()
         self.reactor.adopt(self)
+        self.reactor.dialler.rest(self.address)
 
     def send(self, data: bytes) -> None:
         """Send whole messages; a peer that lets too much pile up is told that we are out of resources."""
@@ -185,6 +205,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         else:
             self.cease(Notify(6, 6, b""), CHANGED)
         super().remove()
+        self.reactor.dialler.drop(self.address, time.monotonic())
         self.reactor.watch(self)
 
     def shutdown(self) -> None:
@@ -195,6 +216,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
 
     def reestablish(self, restart_neighbor: Any = None) -> None:
         """Start over with a changed configuration."""
+        self.reactor.dialler.drop(self.address, time.monotonic())
         self.cease(Notify(6, 6, b""), CHANGED)
         if restart_neighbor is not None:
             self.neighbor = restart_neighbor
@@ -208,6 +230,14 @@ class Peer(ExaPeer):  # type: ignore[misc]
     def resend(self, enhanced: bool, family: Any = None) -> None:
         """The parent answers a ROUTE-REFRESH."""
 
+    def _send_open(self) -> Iterator[Any]:
+        """Send our OPEN, unless the connection is ours and has it already."""
+        assert self.proto is not None
+        if self.proto.introduction is None:
+            yield from super()._send_open()
+        else:
+            yield self.proto.introduction
+
     def _main(self) -> Iterator[Any]:
         proto = self.proto
         assert proto is not None
@@ -219,16 +249,20 @@ class Peer(ExaPeer):  # type: ignore[misc]
         up = Up(self.address, connection.local, dynamic, proto.received_open, proto.sent_open)
         self.reactor.uplink.up(proto.generation, up)
         self.reactor.sessions[proto.generation] = self
+        proto.since = time.monotonic()
         yield from super()._main()
 
     def _close(self, message: str = "", error: Any = "") -> None:
-        proto = self.proto
+        proto, awaited = self.proto, self._restart_time
         if proto is not None:
             established = self.reactor.sessions.pop(proto.generation, None) is not None
             self.reactor.release(proto.fd())
             down = Down(self.address, reason(proto, message, error), proto.notification, established)
             self.reactor.uplink.down(proto.generation, down)
         super()._close(message, error)
+        if proto is not None:
+            now = time.monotonic()
+            self.reactor.dialler.ended(self.address, down, max(0.0, now - proto.since), now, awaited=awaited)
 
     def _reset(self, message: str = "", error: Any = "") -> None:
         if self.address in self.reactor.ranges.taken:

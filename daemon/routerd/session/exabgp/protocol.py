@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -35,21 +36,30 @@ _N_BIT = 0x4
 class Protocol(ExaProtocol):  # type: ignore[misc]
     """One connection's messages. `opened` is the peer's OPEN, which still waits in the connection to be read.
 
-    `generation` numbers the connection over the life of the parent.
+    `generation` numbers the connection over the life of the parent. A connection that the router has `dialled` is
+    without the peer's OPEN at first; ours is sent at once, and kept as `introduction`.
     """
 
     connection: Connection
 
-    def __init__(self, peer: Peer, opened: Open) -> None:
+    def __init__(self, peer: Peer, opened: Open | None) -> None:
         super().__init__(peer)
         self.opened = opened
+        self.dialled = opened is None
+        self.introduction: Any = None
         self.admitted = time.monotonic()
         self.generation: int = peer.reactor.next_generation()
         self.received_open = b""
         self.sent_open = b""
         self.notification: message.Notification | None = None
+        self.since = math.inf
+        """When the session was established, in monotonic seconds."""
         self.kept_alive = 0
         """When the last KEEPALIVE went out, in whole monotonic seconds like all of ExaBGP's timers."""
+
+    def introduce(self) -> None:
+        """Send our OPEN."""
+        *_, self.introduction = self.new_open()  # our connection takes it in the first step
 
     def read_message(self) -> Iterator[Any]:
         """Yield NOPs while nothing comes, then one message; a run of UPDATEs goes up as frames and counts as one."""
@@ -93,6 +103,7 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
         type of the message as the data (RFC 6608 section 4).
         """
         if kind == _OPEN and not self.received_open:
+            assert self.opened is not None  # it was judged before the connection was let in
             self.received_open = body
             return exabgp_open(self.opened)
         if kind == _NOTIFICATION:

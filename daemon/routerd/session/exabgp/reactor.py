@@ -19,6 +19,7 @@ from routerd.core.message import Notification, Open
 from routerd.session.configuration import SpeakerConfig, unpack_config
 from routerd.session.exabgp import timers, ttl
 from routerd.session.exabgp.connection import Connection
+from routerd.session.exabgp.dialler import Dialler
 from routerd.session.exabgp.listener import Listener
 from routerd.session.exabgp.peer import Peer
 from routerd.session.exabgp.pending import Pending
@@ -78,6 +79,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self.sessions: dict[int, Peer] = {}
         self._at: dict[str, Peer] = {}  # address -> peer
         self.pending = Pending(self)
+        self.dialler = Dialler(self)
 
     def next_generation(self) -> int:
         """Return a number that no session had."""
@@ -114,6 +116,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         gone = before - self.ranges.taken.keys()
         self._peers = {n: peer for n, peer in self._peers.items() if peer.stopping() or peer.address not in gone}
         self._at = {peer.address: peer for peer in self._peers.values() if not peer.stopping()}
+        self.dialler.configure(config, time.monotonic())
         self.uplink.listening(self.listener.places)
         if self._deaf is not None and str(self._deaf) != str(deaf):
             raise self._deaf
@@ -249,9 +252,9 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self.poll(peer.socket())
         self.watch(peer)
 
-    def poll(self, fd: int) -> None:
-        """Listen to a connection."""
-        self._poller.register(fd, _INPUT)
+    def poll(self, fd: int, *, output: bool = False) -> None:
+        """Listen to a connection, or hear when it takes something at all."""
+        self._poller.register(fd, select.POLLOUT if output else _INPUT)
 
     def unpoll(self, fd: int) -> None:
         """Listen to a connection no more."""
@@ -276,6 +279,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         now = time.monotonic()
         arrived, self._arrived = self._arrived, set()
         self.pending.turn(arrived, now)
+        self.dialler.turn(arrived, now)
         peers = self._peers
         self._watched = {name: peer for name, peer in self._watched.items() if peers.get(name) is peer and peer.busy}
         ready, self._ready = self._ready, set()
@@ -300,8 +304,8 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         if self._watched or self.pending.colliding:
             return _BUSY
         rest = SWEEP if self.pending.waiting or Connection.lingers() else _REST
-        until = self._dues.next
-        return rest if until is None else max(0.0, min(rest, until - now))
+        dues = (due for due in (self._dues.next, self.dialler.next) if due is not None)
+        return max(0.0, min((rest, *(due - now for due in dues))))
 
     def _wait_for_io(self, sleeptime: int) -> Iterator[int]:
         """Wait until a socket has something, `sleeptime` milliseconds at most. `active_peers` tells whose it is."""
@@ -329,7 +333,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
                 self._poller.unregister(fd)  # a listening socket that was closed
             elif fd in self._owners:
                 self._ready.add(self._owners[fd])
-            elif fd in self.pending:
+            elif fd in self.pending or fd in self.dialler:
                 self._arrived.add(fd)
             elif fd in listening:
                 self.listener.dialled = True
