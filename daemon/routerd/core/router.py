@@ -57,7 +57,8 @@ from routerd.core.message import (
     WriteFailed,
 )
 from routerd.core.refusals import Refusals
-from routerd.core.rib.loc_rib import Change, PathSet
+from routerd.core.rib.loc_rib import Change
+from routerd.core.rib.reconsideration import AT_ONCE, SLICE
 from routerd.core.rib.rib import Rib
 from routerd.core.route import Prefix, format_address, parse_address
 
@@ -215,7 +216,8 @@ class Router:
     def _changed(self, changes: list[Change]) -> None:
         for old, new, prefixes in changes:
             before, after = self.rib.loc_rib.decision(old), self.rib.loc_rib.decision(new)
-            if (after.members, after.leaving) != (before.members, before.leaving):
+            is_other = (after.members, after.leaving) != (before.members, before.leaving)
+            if is_other or old in self.rib.loc_rib.untold:
                 self.fib.want(prefixes, after.members, after.leaving)
                 self._news = True
         if changes:
@@ -387,6 +389,8 @@ class Router:
             self._changed(self.rib.rejudge_slice())
         elif self.rib.refreshes:
             self.rib.effects.append(self.rib.refreshes.piece(now))
+        elif self.rib.reconsideration:
+            self._reconsider(SLICE)
         elif self.rib.nexthops.foreign.shedding:
             self.rib.nexthops.foreign.shed()
 
@@ -418,11 +422,11 @@ class Router:
     def _reconfigure(self, config: Config, now: float) -> list[Effect]:
         """Another configuration: what peers announced is judged by it, and groups are made and written by it."""
         self.config = config
-        different, changes = self.rib.reconfigure(config, now)
+        changes = self.rib.reconfigure(config, now)
         if self.fib.reshape(self._shape(), now):
-            different.update(self.rib.loc_rib.sets())
+            self.rib.reconsideration.tell_all()
         self._changed(changes)
-        self._want(different)
+        self._reconsider()
         return self._settle(now, quiet=True)
 
     # ------------------------------------------------------------------------------------------ the kernel
@@ -440,7 +444,8 @@ class Router:
             self._await_adopted(now)
             effects.append(Event("adopted", {"routes": len(self.fib.routes), "groups": len(self.fib.groups.by_id)}))
         table = self.rib.loc_rib.table
-        self._want(self.rib.loc_rib.sets())
+        self.rib.reconsideration.tell_all()
+        self._reconsider()
         self.fib.want([prefix for prefix in self.fib.routes if prefix not in table], ())
         return effects + self._settle(now, quiet=True)
 
@@ -454,7 +459,7 @@ class Router:
         if fallen := down.difference(self.health.having(Reason.LINK_DOWN)):
             fallen &= self.rib.restarting(fallen)  # as long as the ways to them are known
         self.rib.links_changed(dump.interfaces)
-        different, changes = self.rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
+        changes = self.rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
         effects = self._fail(Reason.LINK_DOWN, down)
         late = [gateway for gateway in down if now - self._silent_since.get(gateway, NEVER) <= LINK_LATE]
         self.health.remove(Reason.SILENT, late)
@@ -472,7 +477,7 @@ class Router:
         self.refusals.nexthops.clear()
         self._revive()
         self._changed(changes)
-        self._want(different)
+        self._reconsider()
         self._retry_refused([*self.fib.refused])
         return effects + self._settle(now, quiet=True)
 
@@ -480,10 +485,8 @@ class Router:
         """The routes were compared with the model; try again, too, those that the kernel has refused."""
         self.foreign_bgp = audit.foreign_bgp
         interfaces = tuple(self.rib.nexthops.interfaces.values())
-        different, changes = self.rib.network_changed(interfaces, audit.foreign, lengths=audit.lengths)
-        more, others = self.rib.foreign_changed(self._foreign(audit.since))
-        different |= more
-        changes += others
+        changes = self.rib.network_changed(interfaces, audit.foreign, lengths=audit.lengths)
+        changes += self.rib.foreign_changed(self._foreign(audit.since))
         awaited = {gateway.address for gateway in self.fib.awaited()}
         self.rib.forget_dynamic_peers(now, awaited.union(map(parse_address, self.drained)))
         unknown = {prefix: id for prefix, id in audit.unknown.items() if prefix not in self.refusals.deletions}
@@ -491,7 +494,7 @@ class Router:
         effects += self._mended(mend_routes(self.fib, replace(audit, unknown=unknown)), drift=True)
         effects += self._reach()
         self._changed(changes)
-        self._want(different)
+        self._reconsider()
         self._retry_refused([*self.fib.refused])
         return effects + self._settle(now, quiet=True)
 
@@ -500,15 +503,16 @@ class Router:
         if not self.synchronised:
             return []
         effects = self._mended(mend_changes(self.fib, message.changes, self.config.fib.metric), drift=True)
-        different, changes = self.rib.foreign_changed(self._foreign(message.changes))
-        if different or changes:
+        changes = self.rib.foreign_changed(self._foreign(message.changes))
+        news = bool(self.rib.reconsideration or changes)
+        if news:
             effects += self._reach()
         self._changed(changes)
-        self._want(different)
+        self._reconsider()
         routes = (change for change in message.changes if isinstance(change, RouteChange))
         free = [route.prefix for route in routes if route.deleted and route.prefix in self.fib.refused]
         self._retry_refused(free)
-        if not different and not changes and not free:
+        if not news and not free:
             return effects
         return effects + self._settle(now, quiet=True)
 
@@ -554,15 +558,9 @@ class Router:
             effects.append(Event("drift mended", {"found": "; ".join(wrong[:10])}, level="warning"))
         return effects
 
-    def _want(self, sets: Iterable[PathSet]) -> None:
-        """Say anew what is wanted for every prefix of these path sets, whose decisions differ now."""
-        chosen = set(sets)
-        if not chosen:
-            return
-        users: dict[PathSet, list[Prefix]] = {}
-        for prefix, paths in self.rib.loc_rib.table.items():
-            if paths in chosen:
-                users.setdefault(paths, []).append(prefix)
+    def _reconsider(self, room: int = AT_ONCE) -> None:
+        """Decide a part anew, and say what is wanted where that differs."""
+        users = self.rib.reconsideration.slice(room)
         for paths, prefixes in users.items():
             decision = self.rib.loc_rib.decision(paths)
             self.fib.want(prefixes, decision.members, decision.leaving)

@@ -46,6 +46,7 @@ from routerd.core.rib.nexthop import NexthopTable, Resolution
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.policy import PrefixFilter, Reject, check_attributes
 from routerd.core.rib.purges import Purges
+from routerd.core.rib.reconsideration import Reconsideration
 from routerd.core.rib.refreshes import Refreshes
 from routerd.core.rib.update_group import Bests
 from routerd.core.route import LOCAL, Address, Attributes, Family, Path, Prefix, contains, parse_address, parse_prefix
@@ -73,6 +74,7 @@ class Rib:
         self._filters: dict[str, PrefixFilter] = {}
         self._options = _options(config)
         self.loc_rib = LocRib(self._decide, self._hops_changed)
+        self.reconsideration = Reconsideration(self.loc_rib)
         self.leads = Leads(self._find)
         self.introductions = Introductions()
         self.purges = Purges()
@@ -371,8 +373,8 @@ class Rib:
 
     @property
     def slicing(self) -> bool:
-        """Whether prefixes are purged, or judged again, a part at a time."""
-        return bool(self.purges) or self.rejudging
+        """Whether prefixes are purged, judged again, or decided anew, a part at a time."""
+        return bool(self.purges) or self.rejudging or bool(self.reconsideration)
 
     def purge_slice(self) -> list[Change]:
         """Do a bounded part of the purges."""
@@ -530,28 +532,28 @@ class Rib:
         foreign: ForeignRoutes | None = None,
         objects: Iterable[KernelNexthop | KernelGroup] | None = None,
         lengths: Lengths | None = None,
-    ) -> tuple[set[PathSet], list[Change]]:
+    ) -> list[Change]:
         """Take over a dump of interfaces, foreign routes, nexthop objects and groups (None: those last heard of).
 
-        Returns the path sets that decide differently now, and the changes of announcements that are judged
-        differently because the router's own addresses or networks are others, or because of the ways to next hops.
+        Returns the changes of announcements that are judged differently because the router's own addresses or
+        networks are others, or because of the ways to next hops. What decides differently is for `reconsideration`.
         """
         own = (self.nexthops.addresses, self.nexthops.networks)
         if not self.nexthops.update(interfaces, foreign, objects, lengths):
-            return set(), []
+            return []
         return self._ways_changed(moved=own != (self.nexthops.addresses, self.nexthops.networks))
 
-    def foreign_changed(self, changes: Iterable[RouteChange | NexthopChange]) -> tuple[set[PathSet], list[Change]]:
+    def foreign_changed(self, changes: Iterable[RouteChange | NexthopChange]) -> list[Change]:
         """Take over changes of foreign routes and nexthops; return as `network_changed` does."""
-        return self._ways_changed(moved=False) if self.nexthops.apply(changes) else (set(), [])
+        return self._ways_changed(moved=False) if self.nexthops.apply(changes) else []
 
-    def _ways_changed(self, *, moved: bool) -> tuple[set[PathSet], list[Change]]:
+    def _ways_changed(self, *, moved: bool) -> list[Change]:
         """The ways to next hops are others, and if `moved`, the router's own addresses or networks."""
         self.leads.touch(*self.peers.values())
         guarded = self._guard_anew()
-        different = set(self.loc_rib.invalidate())
+        self.reconsideration.begin()
         if not moved and not guarded:
-            return different, self._rejudge(p for p in self.peers.values() if self.hosts.concerns(p.address))
+            return self._rejudge(p for p in self.peers.values() if self.hosts.concerns(p.address))
         self._filters.clear()
         for peer in self.peers.values():
             peer.filter = self._filter(peer)
@@ -559,7 +561,7 @@ class Rib:
         for peer in self.peers.values():
             peer.forget_paths()
             self._rejudges[peer.address] = None
-        return different, self.rejudge_slice()
+        return self.rejudge_slice()
 
     @property
     def rejudging(self) -> bool:
@@ -645,7 +647,7 @@ class Rib:
 
     # ------------------------------------------------------------------------------------------ reconfiguration
 
-    def reconfigure(self, config: Config, now: float) -> tuple[set[PathSet], list[Change]]:
+    def reconfigure(self, config: Config, now: float) -> list[Change]:
         """Take over another configuration; return as `network_changed` does. Sessions whose parameters differ are for
         the speaker to reset."""
         router, self.config, self._options = self.config.router, config, _options(config)
@@ -667,8 +669,7 @@ class Rib:
         new = config.router
         if (new.asn, new.router_id, new.networks) != (router.asn, router.router_id, router.networks):
             self.adj_ribs_out.reconfigure(new.asn)
-        different, more = self._ways_changed(moved=True)
-        return different, [*changes, *more]
+        return [*changes, *self._ways_changed(moved=True)]
 
     # ------------------------------------------------------------------------------------------ export
 
