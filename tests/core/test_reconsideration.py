@@ -57,8 +57,8 @@ def test_a_link_that_goes_and_comes_back_has_few_sets_decided_at_a_stretch(
     for up in (False, True):
         decisions[0] = 0
         link(loaded, up=up)
-        assert loaded.router.busy
         most, total = decisions[0], decisions[0]
+        assert total < len(VIPS)
         while loaded.router.busy:
             decisions[0] = 0
             loaded.take(Work())

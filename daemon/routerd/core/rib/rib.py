@@ -51,7 +51,7 @@ from routerd.core.rib.refreshes import Refreshes
 from routerd.core.rib.update_group import Bests
 from routerd.core.route import LOCAL, Address, Attributes, Family, Path, Prefix, contains, parse_address, parse_prefix
 
-REJUDGE_SLICE = 4096
+REJUDGE_SLICE = 2048
 """Prefixes that are judged again at once. A peer costs as much as `REJUDGE_PEER` of them, however few it has."""
 REJUDGE_PEER = 16
 FORGET_AFTER = 3600.0
@@ -379,7 +379,9 @@ class Rib:
     def purge_slice(self) -> list[Change]:
         """Do a bounded part of the purges."""
         lost = self.purges.slice().items()
-        return [change for peers, prefixes in lost for change in self.loc_rib.withdraw_all(peers, prefixes)]
+        changes = [change for peers, prefixes in lost for change in self.loc_rib.withdraw_all(peers, prefixes)]
+        self.purges.cost(len(changes))
+        return changes
 
     # ------------------------------------------------------------------------------------------ routes
 
