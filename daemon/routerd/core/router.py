@@ -391,6 +391,8 @@ class Router:
             self.rib.effects.append(self.rib.refreshes.piece(now))
         elif self.rib.reconsideration:
             self._reconsider(SLICE)
+        elif self.rib.adj_ribs_out:
+            self.rib.renew_slice()
         elif self.rib.nexthops.foreign.shedding:
             self.rib.nexthops.foreign.shed()
 

@@ -33,7 +33,6 @@ from routerd.core.message import (
     SessionUp,
     Update,
 )
-from routerd.core.rib import export
 from routerd.core.rib.adj_rib_out import AdjRibsOut
 from routerd.core.rib.decision import Decision, Options, decide
 from routerd.core.rib.graceful_restart import reconfigured, retains, unretained
@@ -81,7 +80,7 @@ class Rib:
         self._deadlines = Deadlines[str]()
         self._blameless: set[str] = set()
         """The peers whose session ended by no fault of theirs, and that are not back yet."""
-        self.adj_ribs_out = AdjRibsOut(config.router.asn, self._bests)
+        self.adj_ribs_out = AdjRibsOut(config.router.asn, self._exportable, self._bests)
         self.refreshes = Refreshes(self.adj_ribs_out)
         self._rejudges: dict[str, list[Prefix] | None] = {}
         """What is left to be judged again of each peer; None before it is begun."""
@@ -369,7 +368,7 @@ class Rib:
     @property
     def busy(self) -> bool:
         """Whether anything is left that goes in slices."""
-        return self.slicing or bool(self.refreshes) or self.nexthops.foreign.shedding
+        return self.slicing or bool(self.refreshes or self.adj_ribs_out) or self.nexthops.foreign.shedding
 
     @property
     def slicing(self) -> bool:
@@ -684,23 +683,26 @@ class Rib:
         return next_hops
 
     def _renew_exports(self) -> None:
-        """The router's addresses changed: where that gives other next hops, say so to the peers."""
+        """The router's addresses changed, or what peers may hear: where that makes a difference, say so to them."""
         for peer in self.peers.values():
             if peer.session is not None:
-                told = self.adj_ribs_out.move(peer, self._next_hops(peer, peer.session))
-                if told is not None:
-                    self.effects.append(told)
+                self.adj_ribs_out.move(peer, self._next_hops(peer, peer.session))
+        self.adj_ribs_out.begin()
+        self.renew_slice()
 
-    def _bests(self, peer: Peer) -> Bests:
-        yield self._local, self.networks
-        if "default" in peer.group.advertise:
-            yield None, export.DEFAULT_ROUTES.values()
-        if "learned" in peer.group.advertise:
-            users: dict[PathSet, list[Prefix]] = {}
-            for prefix, paths in self.loc_rib.table.items():
-                users.setdefault(paths, []).append(prefix)
-            for paths, prefixes in users.items():
-                yield self.loc_rib.decision(paths).best, prefixes
+    def renew_slice(self) -> None:
+        """Tell peers a bounded part of what they hear otherwise now."""
+        if self.adj_ribs_out:
+            self.effects += self.adj_ribs_out.piece()
+
+    def _exportable(self, learned: bool) -> list[Prefix]:
+        return list(self.loc_rib.table) if learned else self.networks
+
+    def _bests(self, prefixes: Iterable[Prefix]) -> Bests:
+        users: dict[PathSet, list[Prefix]] = {}
+        for prefix in prefixes:
+            users.setdefault(self.loc_rib.paths_of(prefix), []).append(prefix)
+        return ((self.loc_rib.decision(paths).best, prefixes) for paths, prefixes in users.items())
 
     def export(self, changes: list[Change]) -> None:
         """Tell the peers that hear learned routes about new best paths."""
