@@ -162,11 +162,13 @@ class Daemon:
             await self.speaker.ended.wait()
             self.speaker.ended.clear()
             self._losing = True
+            started = time.monotonic()  # a slice of its own, whatever others have done in this turn
             while lost := self.speaker.lost():  # more may be lost meanwhile
                 for message in lost:
                     self.engine.hear(message)
-                    if self._stretches.lasted > SLICE:
+                    if time.monotonic() - started > SLICE:
                         await asyncio.sleep(0)
+                        started = time.monotonic()
             self._losing = False
             self.engine.take(Settle(quiet=not self._more_input))
             self.engine.wake.set()  # their paths are to be purged
