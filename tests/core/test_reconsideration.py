@@ -91,7 +91,7 @@ def test_what_changes_between_two_slices_is_not_missed(loaded: Simulation, slice
 
 def test_sets_that_decide_alike_are_not_told_again(loaded: Simulation) -> None:
     link_ = loaded.kernel.interfaces[2]
-    loaded.kernel.interfaces[2] = replace(link_, networks=(*link_.networks, loaded.router.rib.networks[0]))
+    loaded.kernel.interfaces[2] = replace(link_, networks=(*link_.networks, loaded.router.rib.networks.prefixes[0]))
     loaded.forget()
     found = loaded.kernel.dump()
     loaded.take(KernelObjects(found.interfaces, found.nexthops, found.groups))

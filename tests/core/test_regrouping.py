@@ -56,7 +56,7 @@ def reconfigure(simulation: Simulation, text: str) -> None:
 
 def whole(simulation: Simulation, peer: str) -> dict[Prefix, Attributes]:
     """Return what a peer hears that dials in now."""
-    found = simulation.router.rib.adj_ribs_out
+    found = simulation.router.rib.advertising.adj_ribs_out
     return found._groups[found._of[peer]].heard(peer)
 
 
@@ -111,7 +111,7 @@ def test_whatever_happens_on_the_way_peers_hear_what_they_should(seed: int) -> N
             simulation.take(Settle())
     simulation.settle()
     hear(simulation, heard)
-    assert not simulation.router.rib.adj_ribs_out._moving
+    assert not simulation.router.rib.advertising.adj_ribs_out._moving
     best = {prefix: paths.paths[0].peer for prefix, paths in simulation.router.rib.loc_rib.table.items()}
     for peer in (A, B, C):
         assert heard.get(peer, {}) == whole(simulation, peer)

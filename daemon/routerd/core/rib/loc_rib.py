@@ -47,7 +47,7 @@ class PathSet:
 
 
 Change = tuple[PathSet, PathSet, list[Prefix]]
-"""Prefixes that went from one path set to another, together."""
+"""Prefixes that went from one path set to another, together; or that kept theirs, which decides otherwise now."""
 
 
 class LocRib:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from routerd.core.rib.loc_rib import LocRib, PathSet
+from routerd.core.rib.loc_rib import Change, LocRib, PathSet
 from routerd.core.route import Prefix
 
 SLICE = 4096
@@ -33,14 +33,14 @@ class Reconsideration:
         self._loc_rib.untold.update(dict.fromkeys(self._loc_rib.sets()))
         self._left = None
 
-    def slice(self, room: int = SLICE) -> dict[PathSet, list[Prefix]]:
-        """Do a bounded part; return prefixes whose decision is another one, by their path set."""
+    def slice(self, room: int = SLICE) -> list[Change]:
+        """Do a bounded part; return prefixes whose path set is the same, and decides otherwise."""
         loc_rib, users = self._loc_rib, dict[PathSet, list[Prefix]]()
         while loc_rib.stale and room > 0:
             loc_rib.decision(loc_rib.stale.popitem()[0])
             room -= EACH
         if loc_rib.stale or not loc_rib.untold or room <= 0:
-            return users
+            return []
         if self._left is None:
             self._left = list(loc_rib.table)
         table, untold = loc_rib.table, loc_rib.untold
@@ -52,4 +52,4 @@ class Reconsideration:
         if not self._left:
             untold.clear()
             self._left = None
-        return users
+        return [(paths, paths, prefixes) for paths, prefixes in users.items()]
