@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from routerd.core.message import KernelObjects, Settle, Work
+from routerd.core.message import KernelObjects, Reconfigure, Settle, Work
 from routerd.core.rib import rib as rib_module
 from routerd.core.rib.reconsideration import EACH, SLICE
 from tests.support.core import Simulation
@@ -97,3 +97,19 @@ def test_sets_that_decide_alike_are_not_told_again(loaded: Simulation) -> None:
     loaded.take(KernelObjects(found.interfaces, found.nexthops, found.groups))
     loaded.settle()
     assert loaded.operations == []
+
+
+@pytest.mark.parametrize("slices", [0, 1, 3])
+def test_what_leaves_a_set_that_decides_otherwise_is_told_though_the_next_set_decides_the_same(
+    loaded: Simulation, slices: int
+) -> None:
+    """Only one path is to be used from now on, and those that are used no more go before that was told everywhere."""
+    one = {"fib": loaded.router.config.fib.model_copy(update={"max_paths": 1})}
+    loaded.take(Reconfigure(loaded.router.config.model_copy(update=one)))
+    for _ in range(slices):
+        loaded.take(Work())
+    for node in NODES[-3:]:
+        loaded.withdraw(node, *(vip for vip, nodes in VIPS.items() if node in nodes and nodes[0] != node))
+    loaded.settle()
+    assert loaded.fib() == loaded.rib()
+    assert {len(gateways) for gateways in loaded.fib().values()} == {1}
