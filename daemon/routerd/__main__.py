@@ -8,7 +8,7 @@ import os
 import sys
 
 from routerd import __version__
-from routerd.cli import commands, reloading
+from routerd.cli import commands, peering, reloading
 from routerd.cli.arguments import Command, argument, seconds, whole
 from routerd.cli.arguments import run as run_command
 from routerd.cli.client import DEFAULT_SOCKET, ApiError
@@ -90,6 +90,7 @@ SOCKET = argument(
 JSON = argument(
     "--json", dest="as_json", action="store_true", help="Print what the API answers, for programs; errors too."
 )
+PEER = argument("peer", metavar="PEER", help="Its name or address.")
 NODE = argument("node", metavar="NODE", help="Its name or address.")
 CONFIG = "The configuration file"
 FILE = argument(
@@ -155,6 +156,30 @@ COMMANDS = {
         ),
     ),
     "undrain": Command(commands.undrain, (NODE, SOCKET, JSON)),
+    "clear": Command(
+        peering.clear,
+        (
+            PEER,
+            argument(
+                "--soft",
+                metavar="DIRECTION",
+                choices=("in", "out"),
+                help="in: it announces all again. out: it hears all again. Its session goes on.",
+            ),
+            SOCKET,
+            JSON,
+        ),
+    ),
+    "shutdown": Command(
+        peering.shutdown,
+        (
+            PEER,
+            argument("text", metavar="TEXT", nargs="*", help="What it is told: why, until when, whom to call."),
+            SOCKET,
+            JSON,
+        ),
+    ),
+    "enable": Command(peering.enable, (PEER, SOCKET, JSON)),
     "version": Command(commands.version, (SOCKET, JSON)),
     "run": Command(
         run,

@@ -21,6 +21,7 @@ from routerd.core.message import (
     DeleteRoutes,
     Drain,
     Effect,
+    Enable,
     Event,
     FindUnused,
     ForeignBgp,
@@ -36,6 +37,7 @@ from routerd.core.message import (
     KernelObjects,
     NeighbourState,
     NexthopChange,
+    Notification,
     Operation,
     Program,
     Reconfigure,
@@ -50,6 +52,8 @@ from routerd.core.message import (
     SetNexthop,
     SetRoutes,
     Settle,
+    Shutdown,
+    SoftReset,
     SpeakerDown,
     SpeakerUp,
     Update,
@@ -196,6 +200,14 @@ class Router:
                 self._changed(self.rib.guard_peer(peer, now))  # it is shown, even if it is not there
                 self._drain()
                 effects += self._plan(now)
+            case Shutdown(peer=peer):
+                self.rib.shut[peer] = message
+                self._changed(self.rib.guard_peer(peer, now))  # it is shown, even if it is not there
+                effects += self._shut_out(peer, now)
+            case Enable(peer=peer):
+                self.rib.shut.pop(peer, None)
+            case SoftReset(peer=peer, incoming=incoming):
+                self.rib.soft_reset(peer, now, incoming=incoming)
             case Reconfigure(config=config):
                 effects += self._reconfigure(config, now)
             case WriteFailed():
@@ -349,6 +361,19 @@ class Router:
             return []
         return self._lose(gateways)
 
+    def _shut_out(self, address: str, now: float) -> list[Effect]:
+        """A peer that the operator has shut down is gone at once, and nothing of it stays, be it there, be it away
+        within graceful restart, or be it awaited after a restart of the router."""
+        peer = self.rib.peers.get(address)
+        if peer is None:
+            return []
+        if peer.session is not None:
+            said = Notification(True, 6, 2)
+            down = SessionDown(address, peer.session.generation, "the operator has shut it down", said)
+            return self._session_down(down, now)
+        self.rib.expire(peer)
+        return self._lose(self.rib.gateways_of(peer))
+
     def _lose(self, gateways: frozenset[Gateway]) -> list[Effect]:
         """A peer that led to these gateways is gone for good: those that no other one leads to fail, and nobody waits
         for them after a restart."""
@@ -438,6 +463,8 @@ class Router:
                 self.rib.await_peer(format_address(gateway.address), now)
                 self.rib.deferring = True
             self._await_adopted(now)
+            for address in self.rib.shut:
+                effects += self._shut_out(address, now)
             effects.append(Event("adopted", {"routes": len(self.fib.routes), "groups": len(self.fib.groups.by_id)}))
         table = self.rib.loc_rib.table
         self._want(self.rib.loc_rib.sets())
@@ -485,7 +512,7 @@ class Router:
         different |= more
         changes += others
         awaited = {gateway.address for gateway in self.fib.awaited()}
-        self.rib.forget_dynamic_peers(now, awaited.union(map(parse_address, self.drained)))
+        self.rib.forget_dynamic_peers(now, awaited.union(map(parse_address, (*self.drained, *self.rib.shut))))
         unknown = {prefix: id for prefix, id in audit.unknown.items() if prefix not in self.refusals.deletions}
         effects = self._delete_again()
         effects += self._mended(mend_routes(self.fib, replace(audit, unknown=unknown)), drift=True)

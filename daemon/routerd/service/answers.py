@@ -37,6 +37,7 @@ from routerd.api.views.problems.service import (
     not_the_file,
     unconfirmed,
     unkept_drains,
+    unkept_shutdowns,
     unwritten_log,
 )
 from routerd.api.views.problems.withheld import withheld
@@ -48,6 +49,7 @@ from routerd.kernel import lookup
 from routerd.kernel.drops import Drops
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
+from routerd.service.peering import Peering
 from routerd.service.reload import Reload
 from routerd.service.settings import Settings
 from routerd.service.watchers import Failure
@@ -56,7 +58,7 @@ from routerd.session.speaker import Speaker
 from routerd.telemetry.log import sink
 
 STORE_INTERVAL = 1.0
-"""Seconds between two attempts to keep the drains."""
+"""Seconds between two attempts to keep the drains and shutdowns."""
 
 log = structlog.get_logger()
 
@@ -72,6 +74,7 @@ class Answers:
         drains: Drains,
         drops: Drops,
         *,
+        peering: Peering,
         stretches: Histogram,
         failures: Mapping[str, Failure],
         reload: Reload,
@@ -88,6 +91,8 @@ class Answers:
         self._counting = asyncio.Lock()
         self.diff, self.reload, self.confirm = reload.diff, reload.reload, reload.confirm
         self.rollback, self.history = reload.rollback, reload.history
+        self.clear, self.shutdown, self.enable = peering.clear, peering.shutdown, peering.enable
+        self._shutdowns = peering.shutdowns
         self._reload = reload
 
     def status(self) -> Slices[StatusView]:
@@ -99,6 +104,7 @@ class Answers:
         sysctls = [kernel.sysctl(state) for state in self._settings.read()]
         now = time.monotonic()
         notes = [*self.notes, *unwritten_log(*sink.lost), *unkept_drains(self._drains.unread, self._drains.unstored)]
+        notes += unkept_shutdowns(self._shutdowns.unread, self._shutdowns.unstored)
         notes += withheld(self._router, self._engine.withheld)
         for what, failure in self._failures.items():
             notes += failed_watcher(what, failure.count, now - failure.last, failure.text)
@@ -209,8 +215,9 @@ class Answers:
         """Try again, now and then, to keep what could not be kept."""
         while True:
             await asyncio.sleep(STORE_INTERVAL)
-            if self._drains.unstored:
-                await self._drains.store()
+            for kept in (self._drains, self._shutdowns):
+                if kept.unstored:
+                    await kept.store()
 
 
 def _refusal(refusal: Refusal, now: float) -> RefusalView:

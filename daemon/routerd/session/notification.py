@@ -9,7 +9,9 @@ from routerd.core.message import Notification
 from routerd.session.printable import quoted
 
 HARD_RESET = (6, 9)
-SHUTDOWN_COMMUNICATION = ((6, 2), (6, 4))
+SHUTDOWN = (6, 2)
+RESET = (6, 4)
+SHUTDOWN_COMMUNICATION = (SHUTDOWN, RESET)
 """What may carry a text for the operator of the other side (RFC 9003 section 2)."""
 
 MAX_COMMUNICATION = 255

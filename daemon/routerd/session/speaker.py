@@ -23,6 +23,7 @@ from routerd.core.route import Family
 from routerd.session.channel import Channel
 from routerd.session.configuration import pack_config
 from routerd.session.frames import Frame, Kind, RawUpdate, frame, pack, unpack_down, unpack_up
+from routerd.session.notification import RESET
 from routerd.session.open import decode_open
 from routerd.session.printable import printable
 from routerd.session.refusals import Refusal
@@ -68,6 +69,7 @@ class Speaker:
         self._peers: dict[int, str] = {}  # generation -> address, of the sessions that are up
         self._half_ended: set[int] = set()  # generations of which one of the two DOWN frames has come
         self._kept: set[str] = set()  # addresses of peers without a session that keep their place
+        self._shut: dict[str, str] = {}  # addresses of peers that get no session -> what they are told
         self._last_words = ""
         self._restarts = 0
         self._reason = ""
@@ -134,6 +136,8 @@ class Speaker:
         channel.write(frame(Kind.CONFIGURE, self._generation, pack_config(self._config)))
         for peer in sorted(self._kept):
             channel.write(_place(peer, on=True))
+        for peer, text in self._shut.items():
+            channel.write(frame(Kind.SHUTDOWN, 0, pack(peer, b"\1", text)))
         self._channel = channel
         channel.watch_urgent(self._urgent_came)
         self._wake.set()
@@ -306,6 +310,24 @@ class Speaker:
         """Keep a peer's place in its range while it has no session, or give it free."""
         (self._kept.add if on else self._kept.discard)(peer)
         self._write(_place(peer, on=on))
+
+    def reset(self, peer: str, generation: int, *, dynamic: bool) -> None:
+        """Reset a session, as the operator asks: Cease/4. A dynamic peer's place in its range is kept for it."""
+        if dynamic:
+            self.keep_place(peer, on=True)
+        self._write(frame(Kind.CLOSE, generation, pack(bytes(RESET), "")))
+
+    def shut(self, peer: str, text: str) -> None:
+        """Give a peer no session from now on, and end the one that it has: Cease/2 with this text, RFC 9003."""
+        self._status.refusals.forget(peer)
+        self._shut[peer] = text
+        self._write(frame(Kind.SHUTDOWN, 0, pack(peer, b"\1", text)))
+
+    def enable(self, peer: str) -> None:
+        """Let a peer dial in again that was shut down."""
+        self._status.refusals.forget(peer)
+        self._shut.pop(peer, None)
+        self._write(frame(Kind.SHUTDOWN, 0, pack(peer, b"\0", "")))
 
     def reconfigure(self, config: Config) -> None:
         """Put a new configuration in force; the sessions of peers that it does not change stay up."""

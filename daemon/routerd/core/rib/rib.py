@@ -31,12 +31,13 @@ from routerd.core.message import (
     RouteRefresh,
     SessionDown,
     SessionUp,
+    Shutdown,
     Update,
 )
 from routerd.core.rib import export
 from routerd.core.rib.adj_rib_out import AdjRibsOut
 from routerd.core.rib.decision import Decision, Options, decide
-from routerd.core.rib.graceful_restart import reconfigured, retains, unretained
+from routerd.core.rib.graceful_restart import reset_here, retains, unretained
 from routerd.core.rib.guard import Guard
 from routerd.core.rib.hosts import Hosts
 from routerd.core.rib.introductions import Introductions
@@ -64,6 +65,8 @@ class Rib:
         self.config = config
         self.nexthops = NexthopTable()
         self.peers: dict[str, Peer] = {}
+        self.shut: dict[str, Shutdown] = {}
+        """What the operator has shut down, by address."""
         self.effects: list[Effect] = []
         self.listening = False
         self.deferring = False
@@ -129,6 +132,8 @@ class Rib:
         if peer is None:
             self.effects.append(CloseSession(up.peer, 6, 3, "no peer or range holds this address"))
             return
+        if up.peer in self.shut:
+            return  # it was on its way: the speaker ends it
         if peer.session is not None:
             self.session_down(SessionDown(up.peer, peer.session.generation, "replaced"), now)
         self.speaker_up(now)
@@ -170,7 +175,7 @@ class Rib:
             return
         up, graceful = peer.session, peer.session.received.graceful_restart
         # That is no fault of its node: what it announced stays until it has returned, if it still belongs here.
-        reset = reconfigured(down) and self._belongs(peer)
+        reset = reset_here(down) and self._belongs(peer)
         self._end(peer, down.reason, now, again=not reset)
         self._stand(peer, None)
         if reset:
@@ -222,8 +227,8 @@ class Rib:
                 self._hold(peer, peer.patience, now)
 
     def _belongs(self, peer: Peer) -> bool:
-        """Tell whether the configuration still has a peer: else it will not return."""
-        return self.config.group_of(peer.address) is not None
+        """Tell whether the configuration and the operator still want a peer: else it will not return."""
+        return peer.address not in self.shut and self.config.group_of(peer.address) is not None
 
     def _hold(self, peer: Peer, seconds: float, now: float) -> None:
         """Keep what is stale of a peer so long from now on, or from when nodes can dial in."""
@@ -642,6 +647,20 @@ class Rib:
             self.effects.append(
                 Refresh(peer.address, tuple(sorted(session.received.families & session.sent.families)))
             )
+
+    def soft_reset(self, address: str, now: float, *, incoming: bool) -> None:
+        """Have a peer with a session announce all again, and judge anew what is known of it; or have it hear all
+        again."""
+        peer = self.peers.get(address)
+        if peer is None or peer.session is None:
+            return
+        if incoming:
+            self._ask_again(peer, peer.session)
+            peer.forget_paths()
+            self._rejudges[address] = None
+            return
+        for family in sorted(peer.session.received.families & peer.session.sent.families):
+            self.refreshes.ask(address, family, now)
 
     # ------------------------------------------------------------------------------------------ reconfiguration
 

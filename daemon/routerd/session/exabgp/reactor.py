@@ -24,7 +24,7 @@ from routerd.session.exabgp.peer import Peer
 from routerd.session.exabgp.pending import Pending
 from routerd.session.exabgp.uplink import Uplink
 from routerd.session.frames import Down, Frame, Kind, unpack
-from routerd.session.notification import SHUTDOWN_COMMUNICATION, communication, words
+from routerd.session.notification import SHUTDOWN, SHUTDOWN_COMMUNICATION, communication, words
 from routerd.session.open import decode_open, judge_open
 from routerd.session.text import external, neighbor_text, speaker_text
 
@@ -74,6 +74,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self.notify = False
         self.dynamic: dict[str, str] = {}  # address -> range
         self.kept: dict[str, str] = {}  # address -> range, of peers that may return
+        self.shut: dict[str, bytes] = {}  # address -> data of the Cease/2 that it gets, whenever it dials in
         self.met: set[str] = set()
         self.sessions: dict[int, Peer] = {}
         self._at: dict[str, Peer] = {}  # address -> peer
@@ -153,6 +154,9 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         elif kind == Kind.KEEP_PLACE:
             address, on = unpack(payload)
             self.keep_place(address.decode(), on=on == b"\1")
+        elif kind == Kind.SHUTDOWN:
+            address, on, text = unpack(payload)
+            self._shut(address.decode(), text, on=on == b"\1")
         elif (peer := self.sessions.get(generation)) is None:
             return  # that session has ended meanwhile
         elif kind == Kind.SEND:
@@ -160,6 +164,19 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         elif kind == Kind.CLOSE:
             codes, text = unpack(payload)
             peer.cease(Notify(codes[0], codes[1], _data(codes, text)), text.decode())
+
+    def _shut(self, address: str, text: bytes, *, on: bool) -> None:
+        """Give a peer no session, not even one that is about to be; or let it have one again."""
+        if not on:
+            self.shut.pop(address, None)
+            return
+        self.shut[address] = _data(bytes(SHUTDOWN), text)
+        self.pending.turn_away(address, self._shutdown(address))
+        if (peer := self._at.get(address)) is not None:
+            peer.cease(self._shutdown(address))
+
+    def _shutdown(self, address: str) -> Notify:
+        return Notify(*SHUTDOWN, self.shut[address])
 
     # -------------------------------------------------------------------------------------------- connections
 
@@ -170,6 +187,8 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         assert connection.io is not None
         if (found := config.group_of(connection.peer)) is None:
             self.refuse(connection, Notify(6, 3, b""), "no peer and no range has this address")
+        elif connection.peer in self.shut:
+            self.refuse(connection, self._shutdown(connection.peer), "")
         elif why := ttl.enforce(connection.io, found[1], external=external(config, found[1])):
             self.refuse(connection, Notify(6, 5, b""), why)
         else:
