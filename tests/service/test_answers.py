@@ -18,6 +18,7 @@ from routerd.service.answers import Answers
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
 from routerd.service.journal import Journal
+from routerd.service.live import Live
 from routerd.service.peering import Peering
 from routerd.service.reload import Reload
 from routerd.service.settings import Settings
@@ -55,6 +56,7 @@ async def test_buckets_are_not_counted_on_the_event_loop(router: Namespace, monk
             Drains(""),
             Drops(),
             peering=peering,
+            live=Live(Path("none"), engine.router),
             stretches=stretches,
             failures={},
             reload=reload,

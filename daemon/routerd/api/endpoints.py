@@ -12,6 +12,7 @@ import structlog
 
 from routerd.api.caller import Caller
 from routerd.api.models import (
+    CheckView,
     ClearView,
     DrainView,
     GroupView,
@@ -52,6 +53,7 @@ class Source(Protocol):
     async def drain(self, peer: str) -> DrainView | None: ...
     async def set_drain(self, peer: str, *, on: bool, by: str) -> DrainView | None: ...
     def version(self) -> VersionView: ...
+    async def check(self, path: str | None) -> CheckView: ...
     async def diff(self, path: str | None) -> ReloadView: ...
     async def reload(self, path: str | None, confirm: int, by: str) -> ReloadView: ...
     async def confirm(self, by: str) -> ReloadView: ...
@@ -163,6 +165,10 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
             raise Failure(403, f"{by} may look only; be root or a member of the socket's group to change anything")
         return by
 
+    async def check(request: Request) -> CheckView:
+        await writer(request)  # as for diff
+        return await source.check(request.query.get("path"))
+
     async def diff(request: Request) -> ReloadView:
         await writer(request)  # errors show what stands in the file
         return await source.diff(request.query.get("path"))
@@ -203,6 +209,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
     found = "One prefix: its paths, why each won or lost, its group, and what the kernel has."
     taken = "Put a file in force, all of it or nothing; the daemon's own one unless a path is given."
     back = "Go back to what ran before, or to a configuration of the history by its number."
+    doubts = "What is doubtful about a file on this host, and beside the sessions that stand."
     anew = "Reset a peer's session; or have it announce (`soft=in`) or hear (`soft=out`) all again without."
     down = "End a peer's session, and give it none until it is enabled; it is told the text (RFC 9003)."
     well = "Is all well? The router, its peers, groups, sysctls and the problems found."
@@ -218,6 +225,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         Endpoint("POST", f"{peer}/clear", ClearView, anew, clear, {"soft": None}),
         Endpoint("POST", f"{peer}/shutdown", OrderView, down, shutdown, {"text": None}),
         Endpoint("POST", f"{peer}/enable", OrderView, "Let a peer dial in again that was shut down.", enable),
+        Endpoint("GET", "/v1/config/check", CheckView, doubts, check, {"path": None}),
         Endpoint("GET", "/v1/config/diff", ReloadView, "What a file would change.", diff, {"path": None}),
         Endpoint("POST", "/v1/config/reload", ReloadView, taken, reload, {"path": None, "confirm": longest}),
         Endpoint("POST", "/v1/config/confirm", ReloadView, "Have a change stay that waits for it.", confirm),

@@ -364,6 +364,13 @@ class ReloadView(TypedDict):
     """When the running configuration is taken back unless it is confirmed; None if it is to stay."""
 
 
+class CheckView(TypedDict):
+    """A file that routerd would start with, and what is doubtful about it here and now."""
+
+    warnings: list[str]
+    """A line each, with its place in the file."""
+
+
 class HistoryView(TypedDict):
     """A configuration that ran."""
 

@@ -49,6 +49,7 @@ from routerd.kernel import lookup
 from routerd.kernel.drops import Drops
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
+from routerd.service.live import Live
 from routerd.service.peering import Peering
 from routerd.service.reload import Reload
 from routerd.service.settings import Settings
@@ -75,6 +76,7 @@ class Answers:
         drops: Drops,
         *,
         peering: Peering,
+        live: Live,
         stretches: Histogram,
         failures: Mapping[str, Failure],
         reload: Reload,
@@ -93,6 +95,7 @@ class Answers:
         self.rollback, self.history = reload.rollback, reload.history
         self.clear, self.shutdown, self.enable = peering.clear, peering.shutdown, peering.enable
         self._shutdowns = peering.shutdowns
+        self.check = live.check
         self._reload = reload
 
     def status(self) -> Slices[StatusView]:

@@ -32,6 +32,7 @@ from routerd.service.drains import Drains
 from routerd.service.engine import SLICE, Engine
 from routerd.service.identity import identify
 from routerd.service.journal import Journal
+from routerd.service.live import Live
 from routerd.service.neighbours import Neighbours
 from routerd.service.peering import Peering
 from routerd.service.reconciler import NOTIFICATIONS, Reconciler
@@ -91,6 +92,7 @@ class Daemon:
             self.drains,
             self.drops,
             peering=self.peering,
+            live=Live(path, self.router),
             stretches=stretches,
             failures=self.reconciler.watchers.failures,
             reload=self.reload,
