@@ -79,9 +79,9 @@ async def test_each_doubt_names_its_place_and_the_peers(daemon: Routerd, network
             for name, address in (("me", "fd00::1"), ("away", "10.1.1.1"), ("here", "10.0.0.9"))
         )
         file.write_text(own + more)
-        told = daemon.cli("check", str(file), "--live", "--json")
-        answer = json.loads(told.stdout)
-        assert (told.returncode, answer["ok"], answer["problems"]) == (0, True, [])
+        done = daemon.cli("check", str(file), "--live", "--json")
+        answer = json.loads(done.stdout)
+        assert (done.returncode, answer["ok"], answer["problems"]) == (0, True, [])
         assert [line.partition(": ")[2] for line in answer["warnings"]] == [
             "peers[1].address: fd00::1 is this router's own address",
             "peers[2].address: no interface of this router has an address on the network of 10.1.1.1: nobody there "

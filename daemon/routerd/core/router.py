@@ -207,7 +207,7 @@ class Router:
             case Enable(peer=peer):
                 self.rib.shut.pop(peer, None)
             case SoftReset(peer=peer, incoming=incoming):
-                self.rib.soft_reset(peer, now, incoming=incoming)
+                self._changed(self.rib.soft_reset(peer, now, incoming=incoming))
             case Reconfigure(config=config):
                 effects += self._reconfigure(config, now)
             case WriteFailed():

@@ -86,6 +86,8 @@ class Rib:
         self.refreshes = Refreshes(self.adj_ribs_out)
         self._rejudges: dict[str, list[Prefix] | None] = {}
         """What is left to be judged again of each peer; None before it is begun."""
+        self._asked_later: set[str] = set()
+        """The peers that are to announce all again once they are judged."""
         self._router_id = parse_address(config.router.router_id)
         self._local = Path(LOCAL, Attributes(), now, self._router_id)
         for peer in config.peers:
@@ -589,6 +591,10 @@ class Rib:
                 del self._rejudges[address]
             room -= REJUDGE_PEER + len(some)
             changes += self._judge_again(peer, some)
+            if not left and address in self._asked_later:
+                self._asked_later.discard(address)
+                if peer.session is not None:
+                    self._ask_again(peer, peer.session)
         return changes
 
     def _rejudge(self, peers: Iterable[Peer]) -> list[Change]:
@@ -648,19 +654,20 @@ class Rib:
                 Refresh(peer.address, tuple(sorted(session.received.families & session.sent.families)))
             )
 
-    def soft_reset(self, address: str, now: float, *, incoming: bool) -> None:
-        """Have a peer with a session announce all again, and judge anew what is known of it; or have it hear all
+    def soft_reset(self, address: str, now: float, *, incoming: bool) -> list[Change]:
+        """Judge anew what is known of a peer with a session, and then have it announce all again; or have it hear all
         again."""
         peer = self.peers.get(address)
         if peer is None or peer.session is None:
-            return
+            return []
         if incoming:
-            self._ask_again(peer, peer.session)
             peer.forget_paths()
             self._rejudges[address] = None
-            return
+            self._asked_later.add(address)  # what is judged already is no new path when it is announced again
+            return self.rejudge_slice()
         for family in sorted(peer.session.received.families & peer.session.sent.families):
             self.refreshes.ask(address, family, now)
+        return []
 
     # ------------------------------------------------------------------------------------------ reconfiguration
 
