@@ -180,7 +180,9 @@ COMMANDS = {
         peering.shutdown,
         (
             PEER,
-            argument("text", metavar="TEXT", nargs="*", help="What it is told: why, until when, whom to call."),
+            argument(
+                "text", metavar="TEXT", nargs="*", default=[], help="What it is told: why, until when, whom to call."
+            ),
             SOCKET,
             JSON,
         ),

@@ -582,6 +582,7 @@ class Rib:
             peer = self.peers.get(address)
             if peer is None:
                 del self._rejudges[address]
+                self._asked_later.discard(address)
                 continue
             if left is None:
                 left = self._rejudges[address] = self._heard(peer)
