@@ -17,7 +17,8 @@ from routerd.core.message import (
     SoftReset,
     SpeakerUp,
 )
-from routerd.core.rib.rib import FORGET_AFTER, REJUDGE_SLICE
+from routerd.core.rib.peers import FORGET_AFTER
+from routerd.core.rib.rejudging import SLICE as REJUDGE_SLICE
 from routerd.core.route import Family, format_prefix
 from routerd.core.router import Router
 from tests.support.core import CONFIG, Simulation, preserving
@@ -25,7 +26,7 @@ from tests.support.core import CONFIG, Simulation, preserving
 VIP, OTHER = "172.16.1.1/32", "172.16.1.2/32"
 A, B = "192.168.10.100", "192.168.10.101"
 SHUT = Shutdown(A, "somebody", 0.0, "why")
-RESETS = [Notification(True, 6, 4), Notification(True, 6, 9, bytes([6, 4])), Notification(True, 6, 6)]
+RESETS = [Notification(True, 6, 4), Notification(True, 6, 9, bytes([6, 6])), Notification(True, 6, 6)]
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ def test_a_peer_that_is_shut_down_is_shown_and_remembered(simulation: Simulation
     assert stranger not in simulation.router.rib.peers
 
 
-@pytest.mark.parametrize("said", RESETS, ids=["6/4", "6/9 of 6/4", "6/6"])
+@pytest.mark.parametrize("said", RESETS, ids=["6/4", "6/9 of 6/6", "6/6"])
 def test_a_reset_by_the_router_takes_nothing_out(simulation: Simulation, said: Notification) -> None:
     simulation.down(A, said)
     simulation.settle()

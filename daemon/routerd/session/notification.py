@@ -147,8 +147,9 @@ def hardened(code: int, subcode: int, raw: bytes) -> tuple[int, int, bytes]:
     """Return what ends a session for good where both sides have the N bit (RFC 8538 section 4).
 
     Any NOTIFICATION but a Hard Reset would have the peer keep our routes. The expiry of a hold timer, in either
-    direction, says nothing about the routes: it stays what it is.
+    direction, says nothing about the routes, and after an Administrative Reset the session is to be back at once:
+    these stay what they are.
     """
-    if (code, subcode) == HARD_RESET or code in (4, 8):
+    if (code, subcode) in (HARD_RESET, RESET) or code in (4, 8):
         return code, subcode, raw
     return *HARD_RESET, bytes([code, subcode]) + raw

@@ -9,7 +9,6 @@ CEASE = 6
 HARD_RESET = 9
 ADMINISTRATIVE_RESET = 4
 CONFIGURATION_CHANGE = 6
-_RESETS = (ADMINISTRATIVE_RESET, CONFIGURATION_CHANGE)
 
 
 def retains(down: SessionDown, up: SessionUp) -> bool:
@@ -30,13 +29,13 @@ def retains(down: SessionDown, up: SessionUp) -> bool:
 
 def reset_here(down: SessionDown) -> bool:
     """Tell whether the router itself reset a session, to have it back at once: the operator asked for that, or its
-    parameters are others now. That is Cease/4 or /6 (RFC 4486), which a Hard Reset may carry; the speaker sends them
+    parameters are others now. That is Cease/4, or /6, which a Hard Reset may carry (RFC 4486); the speaker sends them
     for nothing else."""
     said = down.notification
     if said is None or not said.sent or said.code != CEASE:
         return False
-    return said.subcode in _RESETS or (
-        said.subcode == HARD_RESET and said.data[:2] in [bytes((CEASE, subcode)) for subcode in _RESETS]
+    return said.subcode in (ADMINISTRATIVE_RESET, CONFIGURATION_CHANGE) or (
+        said.subcode == HARD_RESET and said.data[:2] == bytes((CEASE, CONFIGURATION_CHANGE))
     )
 
 

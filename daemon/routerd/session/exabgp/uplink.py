@@ -8,7 +8,19 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 
-from routerd.session.frames import Down, Frame, Kind, Splitter, Up, frame, pack, pack_down, pack_up
+from routerd.session.frames import (
+    Dialling,
+    Down,
+    Frame,
+    Kind,
+    Splitter,
+    Up,
+    frame,
+    pack,
+    pack_dialling,
+    pack_down,
+    pack_up,
+)
 
 BACKLOG = 4 << 20
 """Bytes of frames that may wait for the parent before the peers are not read any more."""
@@ -66,6 +78,10 @@ class Uplink:
         """Report that the socket of a session took octets of what was sent to it."""
         self._out += frame(Kind.TAKEN, generation, octets.to_bytes(8, "big"))
 
+    def dialling(self, dialling: Dialling) -> None:
+        """Report how far the router has come with dialling a peer."""
+        self._out += frame(Kind.DIALLING, 0, pack_dialling(dialling))
+
     def listening(self, addresses: list[str]) -> None:
         """Report what is bound now."""
         self._out += frame(Kind.LISTENING, 0, pack(*addresses))
@@ -110,12 +126,14 @@ class Uplink:
     # ---------------------------------------------------------------------------------------- from the parent
 
     def first(self) -> Frame | None:
-        """Wait for the parent's first frame; None when the parent is gone."""
-        while not self._pending:
+        """Wait for the parent's first CONFIGURE, and leave the rest for `received`; None when the parent is gone."""
+        while True:
+            for place, (kind, _, _) in enumerate(self._pending):
+                if kind == Kind.CONFIGURE:
+                    return self._pending.pop(place)
             select.select([self._stream], [], [])
             if not self._read():
                 return None
-        return self._pending.pop(0)
 
     def received(self) -> Iterator[tuple[str, str]]:
         """Take the parent's frames and write ours; ExaBGP calls this once in every turn of its reactor."""

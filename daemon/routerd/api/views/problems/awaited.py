@@ -34,7 +34,7 @@ def too_few(router: Router) -> Iterator[ProblemView]:
         if peer.session is not None and (found := router.config.range_of(peer.address)) is not None
     )
     for each in ranges:
-        out = sum(router.config.range_of(address) is each for address in router.rib.shut)
+        out = sum(router.config.range_of(address) is each for address in router.rib.peers.shut)
         if up[each.range] + out < each.expected:
             down = f", {out} are shut down" if out else ""
             yield ProblemView(
