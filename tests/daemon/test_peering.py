@@ -244,7 +244,7 @@ async def test_a_shutdown_outlives_a_kill_and_a_reload(daemon: Routerd, network:
         assert await refused(network, 1) == told("rack 7 moves")
     daemon.config.write_text(config)
     assert {view["name"] for view in daemon.status()["shutdowns"]} == {"w2", node(2)}
-    assert daemon.cli("enable", "w2").stdout == f"w2 {node(1)} may dial in again\n"
+    assert daemon.cli("enable", "w2").stdout == f"w2 {node(1)} may have a session again\n"
     assert daemon.cli("enable", "w2").stdout == f"w2 {node(1)} is not shut down\n"
     before = daemon.status()["shutdowns"]
     daemon.kill()

@@ -242,7 +242,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         Endpoint("DELETE", node, DrainView, "End a drain: the node gets its share again, as flows end.", set_drain),
         Endpoint("POST", f"{peer}/clear", ClearView, anew, clear, {"soft": None}),
         Endpoint("POST", f"{peer}/shutdown", OrderView, down, shutdown, {"text": None}),
-        Endpoint("POST", f"{peer}/enable", OrderView, "Let a peer dial in again that was shut down.", enable),
+        Endpoint("POST", f"{peer}/enable", OrderView, "Let a peer have a session again that was shut down.", enable),
         Endpoint("GET", "/v1/config/check", CheckView, doubts, check, {"path": None}),
         Endpoint("GET", "/v1/events", EventView, heard, events, told, stream.CONTENT),
         Endpoint("GET", "/v1/config/diff", ReloadView, "What a file would change.", diff, {"path": None}),

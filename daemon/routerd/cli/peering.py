@@ -36,7 +36,7 @@ def shutdown(peer: str, text: list[str], socket: str, as_json: bool) -> int:
 
 
 def enable(peer: str, socket: str, as_json: bool) -> int:
-    """Let a peer dial in again that was shut down."""
+    """Let a peer have a session again that was shut down."""
     return _order(peer, "enable", _enabled, socket, as_json)
 
 
@@ -79,7 +79,7 @@ def _shut(view: OrderView) -> str:
 
 
 def _enabled(view: OrderView) -> str:
-    return f"{_who(view)} may dial in again" if view["changed"] else f"{_who(view)} is not shut down"
+    return f"{_who(view)} may have a session again" if view["changed"] else f"{_who(view)} is not shut down"
 
 
 def _who(view: ClearView | OrderView) -> str:

@@ -124,7 +124,7 @@ class Engine:
         self.wake.set()
 
     def enable(self, peer: str) -> None:
-        """Let a peer dial in again that was shut down."""
+        """Let a peer have a session again that was shut down."""
         self.take(Enable(peer))
         self._speaker.enable(peer)
 

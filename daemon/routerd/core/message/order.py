@@ -32,7 +32,7 @@ class Shutdown:
 
 @dataclass(frozen=True, slots=True)
 class Enable:
-    """The operator ends the shutdown of a peer (by address): it may dial in again."""
+    """The operator ends the shutdown of a peer (by address): it may have a session again."""
 
     peer: str
 
