@@ -8,10 +8,10 @@ import os
 import sys
 
 from routerd import __version__
-from routerd.cli import commands, reloading
+from routerd.cli import commands, peering, reloading
 from routerd.cli.arguments import Command, address, ago, argument, seconds, whole
 from routerd.cli.arguments import run as run_command
-from routerd.cli.client import DEFAULT_SOCKET, ApiError
+from routerd.cli.client import DEFAULT_SOCKET, ApiError, Client
 from routerd.cli.output import abandon, fail, write
 
 ABOUT = "A BGP route server for the router in front of a bare-metal Kubernetes cluster."
@@ -43,10 +43,11 @@ def flush(config: str, force: bool) -> int:
     return flush_kernel(Path(config), force=force)
 
 
-def check(file: str, as_json: bool) -> int:
+def check(file: str, live: bool, socket: str, as_json: bool) -> int:
     """Check a configuration file.
 
-    Exit code 0 if routerd would start with it, perhaps with warnings; 1 with all that is wrong.
+    Exit code 0 if routerd would start with it, perhaps with warnings; 1 with all that is wrong, or, with --live, if
+    there is no daemon to ask.
     """
     from pathlib import Path
 
@@ -61,6 +62,11 @@ def check(file: str, as_json: bool) -> int:
         else:
             print(error, file=sys.stderr)
         return 1
+    if live:
+        try:
+            warnings = Client(socket).get("/v1/config/check", path=os.path.abspath(file))["warnings"]
+        except ApiError as error:
+            raise fail(error, as_json) from error
     if as_json:
         write(json.dumps({"ok": True, "problems": [], "warnings": warnings}, indent=2))
         return 0
@@ -123,6 +129,7 @@ SOCKET = argument(
 JSON = argument(
     "--json", dest="as_json", action="store_true", help="Print what the API answers, for programs; errors too."
 )
+PEER = argument("peer", metavar="PEER", help="Its name or address.")
 NODE = argument("node", metavar="NODE", help="Its name or address.")
 CONFIG = "The configuration file"
 FILE = argument(
@@ -203,6 +210,32 @@ COMMANDS = {
         ),
     ),
     "undrain": Command(commands.undrain, (NODE, SOCKET, JSON)),
+    "clear": Command(
+        peering.clear,
+        (
+            PEER,
+            argument(
+                "--soft",
+                metavar="DIRECTION",
+                choices=("in", "out"),
+                help="in: it announces all again. out: it hears all again. Its session goes on.",
+            ),
+            SOCKET,
+            JSON,
+        ),
+    ),
+    "shutdown": Command(
+        peering.shutdown,
+        (
+            PEER,
+            argument(
+                "text", metavar="TEXT", nargs="*", default=[], help="What it is told: why, until when, whom to call."
+            ),
+            SOCKET,
+            JSON,
+        ),
+    ),
+    "enable": Command(peering.enable, (PEER, SOCKET, JSON)),
     "version": Command(commands.version, (SOCKET, JSON)),
     "run": Command(
         run,
@@ -280,7 +313,20 @@ COMMANDS = {
         ),
     ),
     "history": Command(reloading.history, (SOCKET, JSON)),
-    "check": Command(check, (argument("file", metavar="FILE", help=f"{CONFIG}."), JSON)),
+    "check": Command(
+        check,
+        (
+            argument("file", metavar="FILE", help=f"{CONFIG}."),
+            argument(
+                "--live",
+                action="store_true",
+                help="Against the running daemon, too: what its host has not, and which peers that have a session "
+                "the file would refuse.",
+            ),
+            SOCKET,
+            JSON,
+        ),
+    ),
     "import": Command(
         import_,
         (

@@ -176,6 +176,12 @@ async def test_others_may_look_and_change_nothing(tmp_path: Path) -> None:
             assert f"(uid {NOBODY}, pid " in refused
             assert "be root or a member of the socket's group" in refused
         served.source.set_drain.assert_not_called()
+        for order in ("clear", "shutdown", "enable"):
+            assert " 403 " in await served.as_nobody("POST", path=f"/v1/peers/a/{order}")
+            getattr(served.source, order).assert_not_called()
+        # Its errors show what stands in the file.
+        assert " 403 " in await served.as_nobody("GET", path="/v1/config/check")
+        served.source.check.assert_not_called()
 
 
 @needs_root

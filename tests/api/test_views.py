@@ -7,7 +7,9 @@ import pytest
 from routerd.api.models import KernelRouteView, RouteView
 from routerd.api.views import groups, peers
 from routerd.api.views import routes as view
-from routerd.core.message import Gateway, NeighbourState
+from routerd.api.views.problems.awaited import too_few
+from routerd.api.views.problems.vanished import vanished
+from routerd.core.message import Enable, Gateway, NeighbourState, Reconfigure, Shutdown
 from routerd.core.route import parse_address, parse_prefix
 from tests.support.core import Simulation
 from tests.support.slices import whole
@@ -125,3 +127,27 @@ def test_the_prefix_that_covers_another() -> None:
     assert covering("172.16.1.7/32") == "172.16.1.0/24"
     assert covering("172.16.1.0/24") == "172.16.0.0/16"
     assert covering("172.16.0.0/16") == covering("172.17.0.0/16") == covering("fd00::1/128") == ""
+
+
+def test_who_is_shut_down_is_not_missing(three: Simulation) -> None:
+    """Neither among the nodes that a range expects, nor where all nodes of one have gone."""
+    config = three.router.config
+    ranges = tuple(each.model_copy(update={"expected": 3}) for each in config.dynamic_peers)
+    three.take(Reconfigure(config.model_copy(update={"dynamic_peers": ranges})))
+    assert [*too_few(three.router)] == []
+    three.down(B)
+    (problem,) = too_few(three.router)
+    assert problem["what"] == "2 nodes have a session, 3 are expected"
+    three.take(Shutdown(B, "somebody", 0.0))
+    assert [*too_few(three.router)] == []
+    three.down(A)
+    (problem,) = too_few(three.router)
+    assert problem["what"] == "1 nodes have a session, 1 are shut down, 3 are expected"
+    three.take(Reconfigure(config))
+    for node in (A, C):
+        three.take(Shutdown(node, "somebody", 0.0))
+    three.settle()
+    assert [*vanished(three.router, three.now)] == []
+    assert {each["state"] for each in whole(peers.peers(three.router, three.now))} == {"shutdown"}
+    three.take(Enable(A))
+    assert [problem["where"] for problem in vanished(three.router, three.now)] == ["range 192.168.0.0/16"]

@@ -42,7 +42,7 @@ def peer(**changes: Any) -> PeerView:
         name="192.168.10.100", address="192.168.10.100", group="nodes", asn=65001, router_id=None, dynamic=True,
         state="established", reason="", since_seconds=27.0, sessions=1, hold_time=9, families=["ipv4"],
         totals=counts, by_family={}, rejected_by_reason={}, faults=0, silent=False, drain="", leaving=0,
-        buckets=1048576,
+        buckets=1048576, shutdown=None,
     )  # fmt: skip
     return view | changes  # type: ignore[return-value]
 
@@ -100,7 +100,7 @@ def status(peers: list[PeerView], groups: list[GroupView], problems: list[Proble
         groups=groups,
         sysctls=[SysctlView(name="net.ipv6.conf.all.forwarding", wanted="1", found="0", current="0", ok=False,
                             remedy="")] * 4,
-        problems=problems, refusals=[], drops=[],
+        problems=problems, refusals=[], drops=[], shutdowns=[],
         event_loop=EventLoopView(bounds=[0.01, 0.02, 0.05], counts=[1000000, 1000, 100, 10], longest_seconds=12.3456),
     )  # fmt: skip
 

@@ -6,6 +6,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.daemon.harness import CONFIG, ROUTER, Network, Routerd, announcement, becomes, node, running
 from tests.daemon.test_reload import heard
 from tests.support import bgp
@@ -130,3 +132,31 @@ async def test_a_reload_that_switches_dialling_resets_nothing(
         assert daemon.peer(0)["sessions"] == 1
         assert daemon.peer(0)["state"] == "established"
         await network.has(VIP, 0)
+
+
+async def test_the_orders_of_the_operator_hold_for_a_node_that_is_dialled(
+    network: Network, tmp_path: Path, clients: list[Client]
+) -> None:
+    with listening(network, 0) as listener, running(network.router, tmp_path, dialling(0)) as daemon:
+        client = await up(listener, 0, clients)
+        await network.has(VIP, 0)
+        assert daemon.cli("shutdown", "w0", "why").returncode == 0
+        assert (await client.expect(bgp.NOTIFICATION))[1] == b"\6\2\3why"
+        await becomes(lambda: network.route(VIP), "")
+        with pytest.raises(TimeoutError):
+            await listener.accept(1.2)
+        assert daemon.peer(0)["state"] == "shutdown"
+        assert daemon.peer(0)["reason"].startswith("NOTIFICATION 6/2 sent")
+        shown = " ".join(daemon.cli("status").stdout.split())
+        assert f"shutdown w0 {node(0)} by " in shown
+        assert "next try" not in shown
+        assert not [where for where in daemon.problems() if "w0" in where]
+        assert daemon.cli("enable", "w0").returncode == 0
+        client = await up(listener, 0, clients)
+        await network.has(VIP, 0)
+        before = network.kernel()
+        assert "is reset" in daemon.cli("clear", "w0").stdout
+        assert (await client.expect(bgp.NOTIFICATION))[1] == b"\6\4"
+        await up(listener, 0, clients)
+        await becomes(lambda: (daemon.peer(0)["state"], daemon.count(0, "stale")), ("established", 0))
+        assert network.kernel() == before

@@ -349,3 +349,29 @@ async def test_a_peer_in_open_confirm_is_no_session_and_no_obstacle(
         frr = speaker("bgpd")
         frr.start(FRR.format(neighbor="", family=""))
         await network.has(VIP, 0)
+
+
+async def test_the_text_of_a_shutdown_is_shown_on_both_sides(
+    daemon: Routerd, network: Network, speaker: Callable[[str], Speaker]
+) -> None:
+    frr = speaker("bgpd")
+    frr.start(FRR.format(neighbor="", family=""))
+    await becomes(lambda: state(daemon), "established", 20)
+    await network.has(VIP, 0)
+    assert daemon.cli("shutdown", node(0), "disk swap, back at 15:00").returncode == 0
+    await becomes(lambda: network.route(VIP), "")
+
+    def heard() -> dict[str, Any]:
+        shown = json.loads(frr.ask(f"show bgp neighbors {ROUTER} json") or "{}")
+        found: dict[str, Any] = shown.get(ROUTER, {})
+        return found
+
+    await becomes(lambda: heard().get("lastShutdownDescription"), "disk swap, back at 15:00", 20)
+    assert heard()["bgpState"] != "Established"
+    await becomes(lambda: sum(each["count"] for each in daemon.status()["refusals"]) > 1, seconds=20)
+    assert daemon.problems() == {}
+    assert daemon.cli("enable", node(0)).returncode == 0
+    await becomes(lambda: state(daemon), "established", 20)
+    await network.has(VIP, 0)
+    frr.ask("configure terminal", "-c", "router bgp 65001", "-c", f"neighbor {ROUTER} shutdown message rack 7 moves")
+    await becomes(lambda: daemon.peer(0)["reason"].count('Administrative Shutdown ("rack 7 moves")'), 1)

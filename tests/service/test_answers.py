@@ -18,8 +18,11 @@ from routerd.service.answers import Answers
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
 from routerd.service.journal import Journal
+from routerd.service.live import Live
+from routerd.service.peering import Peering
 from routerd.service.reload import Reload
 from routerd.service.settings import Settings
+from routerd.service.shutdowns import Shutdowns
 from routerd.session.speaker import Speaker
 from tests.support.core import CONFIG, parse
 from tests.support.netns import Namespace, needs_root, router
@@ -45,8 +48,18 @@ async def test_buckets_are_not_counted_on_the_event_loop(router: Namespace, monk
         engine = Engine(config, Router(config, 0.0), writer, speaker)
         reload = Reload(Path("none"), config, Journal(None), engine.router, lambda _: None)
         settings, stretches = Settings(config.fib), Histogram(())
+        peering = Peering(engine, Shutdowns(""))
         answers = Answers(
-            engine, speaker, settings, Drains(""), Drops(), stretches=stretches, failures={}, reload=reload
+            engine,
+            speaker,
+            settings,
+            Drains(""),
+            Drops(),
+            peering=peering,
+            live=Live(Path("none"), engine.router),
+            stretches=stretches,
+            failures={},
+            reload=reload,
         )
         begun = await answers.set_drain("192.168.10.101", on=True, by="a test")
         asked = await answers.drain("192.168.10.101")

@@ -306,6 +306,7 @@ class Silence:
         self.said: list[Dialling] = []
         self.uplink = SimpleNamespace(dialling=self.said.append)
         self.polled: set[int] = set()
+        self.shut: dict[str, bytes] = {}
 
     def peer_at(self, _: str) -> Any:
         """Return a peer without a session."""

@@ -86,8 +86,8 @@ def test_data_with_a_meaning_are_numbers() -> None:
     assert received(6, 2, b"\x09short").endswith("(data 0973686f7274)")
 
 
-@pytest.mark.parametrize(("code", "subcode"), [(4, 0), (8, 0), (6, 9)])
-def test_an_expired_timer_does_not_become_a_hard_reset(code: int, subcode: int) -> None:
+@pytest.mark.parametrize(("code", "subcode"), [(4, 0), (8, 0), (6, 4), (6, 9)])
+def test_an_expired_timer_and_an_operators_reset_do_not_become_a_hard_reset(code: int, subcode: int) -> None:
     assert hardened(code, subcode, b"") == (code, subcode, b"")
 
 

@@ -55,18 +55,18 @@ class Served:
                 client = socket.socket(socket.AF_UNIX)
                 client.connect({str(self.path)!r})
                 return client
-            def ask(method):
+            def ask(method, path):
                 client = dial()
-                client.sendall(HEAD.format(method, "/v1/peers/a/drain").encode())
+                client.sendall(HEAD.format(method, path).encode())
                 print(b"".join(iter(lambda: client.recv(65536), b"")).decode())
         """
         program = textwrap.dedent(prelude) + textwrap.dedent(script)
         command = [sys.executable, "-c", program]
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    async def as_nobody(self, method: str, *groups: int) -> str:
-        """Return what another user is answered who asks about a drain."""
-        with self.nobody(f"ask({method!r})", *groups) as process:
+    async def as_nobody(self, method: str, *groups: int, path: str = "/v1/peers/a/drain") -> str:
+        """Return what another user is answered who asks about a drain, or something else."""
+        with self.nobody(f"ask({method!r}, {path!r})", *groups) as process:
             return (await asyncio.to_thread(process.communicate, timeout=30))[0]
 
 

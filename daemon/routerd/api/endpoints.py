@@ -13,10 +13,13 @@ import structlog
 from routerd.api import stream
 from routerd.api.caller import Caller
 from routerd.api.models import (
+    CheckView,
+    ClearView,
     DrainView,
     EventView,
     GroupView,
     HistoryView,
+    OrderView,
     PeerView,
     ReloadView,
     RouteDetailView,
@@ -55,11 +58,15 @@ class Source(Protocol):
     @property
     def events(self) -> stream.Events: ...
     def names(self, peer: str) -> frozenset[str]: ...
+    async def check(self, path: str | None) -> CheckView: ...
     async def diff(self, path: str | None) -> ReloadView: ...
     async def reload(self, path: str | None, confirm: int, by: str) -> ReloadView: ...
     async def confirm(self, by: str) -> ReloadView: ...
     async def rollback(self, number: int, by: str) -> ReloadView: ...
     async def history(self) -> list[HistoryView]: ...
+    async def clear(self, peer: str, soft: str, by: str) -> ClearView: ...
+    async def shutdown(self, peer: str, text: str, by: str) -> OrderView: ...
+    async def enable(self, peer: str, by: str) -> OrderView: ...
 
 
 class Failure(Exception):  # noqa: N818 - an answer, if not the one that was hoped for
@@ -174,6 +181,10 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
             raise Failure(403, f"{by} may look only; be root or a member of the socket's group to change anything")
         return by
 
+    async def check(request: Request) -> CheckView:
+        await writer(request)  # as for diff
+        return await source.check(request.query.get("path"))
+
     async def diff(request: Request) -> ReloadView:
         await writer(request)  # errors show what stands in the file
         return await source.diff(request.query.get("path"))
@@ -196,13 +207,29 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         by = await writer(request)
         return _known(await source.set_drain(request.named, on=request.method == "PUT", by=by), request.named)
 
+    async def clear(request: Request) -> ClearView:
+        soft = request.query.get("soft", "")
+        if soft not in ("", "in", "out"):
+            raise Failure(422, f"soft is in or out, not {soft[:40]!r}")
+        return await source.clear(request.named, soft, await writer(request))
+
+    async def shutdown(request: Request) -> OrderView:
+        return await source.shutdown(request.named, request.query.get("text", ""), await writer(request))
+
+    async def enable(request: Request) -> OrderView:
+        return await source.enable(request.named, await writer(request))
+
     one, all_of_it = "/v1/routes/{prefix}", {"offset": offset, "limit": limit, "peer": None}
-    node = "/v1/peers/{peer}/drain"
+    peer = "/v1/peers/{peer}"
+    node = f"{peer}/drain"
     found = "One prefix: its paths, why each won or lost, its group, and what the kernel has."
     heard = "What happened, as server-sent events: all that is kept, and then what comes, unless follow is 0."
     told = {"follow": switch, "peer": None}
     taken = "Put a file in force, all of it or nothing; the daemon's own one unless a path is given."
     back = "Go back to what ran before, or to a configuration of the history by its number."
+    doubts = "What is doubtful about a file on this host, and beside the sessions that stand."
+    anew = "Reset a peer's session; or have it announce (`soft=in`) or hear (`soft=out`) all again without."
+    down = "End a peer's session, and give it none until it is enabled; it is told the text (RFC 9003)."
     well = "Is all well? The router, its peers, groups, sysctls and the problems found."
     return (
         Endpoint("GET", "/v1/status", StatusView, well, status),
@@ -213,6 +240,10 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         Endpoint("GET", node, DrainView, "How far a drain has come: the buckets that still carry flows.", drain),
         Endpoint("PUT", node, DrainView, "Drain a node: no new flows, established ones live on.", set_drain),
         Endpoint("DELETE", node, DrainView, "End a drain: the node gets its share again, as flows end.", set_drain),
+        Endpoint("POST", f"{peer}/clear", ClearView, anew, clear, {"soft": None}),
+        Endpoint("POST", f"{peer}/shutdown", OrderView, down, shutdown, {"text": None}),
+        Endpoint("POST", f"{peer}/enable", OrderView, "Let a peer have a session again that was shut down.", enable),
+        Endpoint("GET", "/v1/config/check", CheckView, doubts, check, {"path": None}),
         Endpoint("GET", "/v1/events", EventView, heard, events, told, stream.CONTENT),
         Endpoint("GET", "/v1/config/diff", ReloadView, "What a file would change.", diff, {"path": None}),
         Endpoint("POST", "/v1/config/reload", ReloadView, taken, reload, {"path": None, "confirm": longest}),

@@ -29,6 +29,18 @@ class FamilyCounts(TypedDict):
     advertised: int
 
 
+class ShutdownView(TypedDict):
+    """A peer that the operator has shut down: it gets no session."""
+
+    name: str
+    address: str
+    by: str
+    time: float
+    """In seconds since 1970."""
+    text: str
+    """What the peer is told (RFC 9003), fit to be shown; may be empty."""
+
+
 class PeerView(TypedDict):
     """A peer: configured, or dialled in from a range."""
 
@@ -41,7 +53,7 @@ class PeerView(TypedDict):
     dynamic: bool
     state: str
     """`established`, or `waiting` (it has not dialled in, or is being dialled), or `stale` (gone, its paths kept for
-    graceful restart)."""
+    graceful restart), or `shutdown` (by the operator of this router)."""
     reason: str
     """Why it is not established, or what is wrong with it, such as "(no accept policy)"; may be empty."""
     since_seconds: float
@@ -61,6 +73,7 @@ class PeerView(TypedDict):
     """Prefixes that it drains itself: it announces them with GRACEFUL_SHUTDOWN (RFC 8326)."""
     buckets: int
     """Hash buckets that lead to it, of all groups."""
+    shutdown: ShutdownView | None
 
 
 class GroupMemberView(TypedDict):
@@ -185,6 +198,8 @@ class StatusView(TypedDict):
     ok: bool
     speaker: SpeakerView
     peers: list[PeerView]
+    shutdowns: list[ShutdownView]
+    """Of peers that are not shown, too."""
     prefixes: int
     paths: int
     fib: FibView
@@ -214,6 +229,36 @@ class DrainView(TypedDict):
     """This request began or ended the drain; false if there was nothing to do, or if it only asked."""
     unstored: str
     """Why the drains are not kept over a restart of routerd; empty if they are."""
+
+
+class OrderView(TypedDict):
+    """What became of a `shutdown` or `enable`."""
+
+    name: str
+    address: str
+    changed: bool
+    """False if there was nothing to do."""
+    ended: bool
+    """The peer had a session."""
+    shutdown: ShutdownView | None
+    """As it is now."""
+    unstored: str
+    """Why the shutdowns are not kept over a restart of routerd; empty if they are."""
+
+
+class ClearView(TypedDict):
+    """What became of a `clear`."""
+
+    name: str
+    address: str
+    soft: str
+    """`in`, `out`, or empty if the session was to be reset."""
+    session: bool
+    """The peer had one; nothing was done otherwise."""
+    refreshed: bool
+    """The peer was asked to announce all again (ROUTE-REFRESH)."""
+    stale_seconds: float
+    """How long what it announced stays at most while it is away."""
 
 
 class PathView(TypedDict):
@@ -329,6 +374,13 @@ class ReloadView(TypedDict):
     resets: list[ResetView]
     confirm_seconds: float | None
     """When the running configuration is taken back unless it is confirmed; None if it is to stay."""
+
+
+class CheckView(TypedDict):
+    """A file that routerd would start with, and what is doubtful about it here and now."""
+
+    warnings: list[str]
+    """A line each, with its place in the file."""
 
 
 class HistoryView(TypedDict):

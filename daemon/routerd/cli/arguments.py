@@ -112,7 +112,7 @@ def run(program: str, about: str, version: str, commands: Mapping[str, Command],
     parser = _Parser(f"{program} {name}", _positional(command), _text(command))
     for each in command.arguments:
         parser.add_argument(*each.names, **each.settings)
-    found, unknown = parser.parse_known_args(words[first + 1 :])
+    found, unknown = parser.parse_known_intermixed_args(words[first + 1 :])
     parser.refuse(unknown)
     try:
         return command.function(**vars(found))

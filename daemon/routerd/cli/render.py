@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from routerd.cli.screen import Column, Screen
@@ -19,10 +20,11 @@ if TYPE_CHECKING:  # what stands behind them takes as long to load as all the re
         RouteDetailView,
         RoutesView,
         RouteView,
+        ShutdownView,
         StatusView,
     )
 
-_STATES = {"established": "green", "stale": "yellow", "waiting": "red"}
+_STATES = {"established": "green", "stale": "yellow", "waiting": "red", "shutdown": "yellow"}
 _SHOWN_GROUPS = 10
 
 
@@ -51,7 +53,8 @@ def status(screen: Screen, view: StatusView, *, first: bool = False) -> list[str
     lines = [
         screen.paint("routerd", "bold") + who + ("\n" if wide else "  ") + screen.paint(verdict, colour),
         f"speaker  ExaBGP {running}, {count(speaker['restarts'], 'restart')}",
-        f"peers    {up} of {len(view['peers'])} established",
+        f"peers    {up} of {len(view['peers'])} established{_shut(view)}",
+        *(line for each in view["shutdowns"] for line in screen.paragraph(_shutdown(each), "shutdown ", "yellow")),
         f"RIB      {count(view['prefixes'], 'prefix')}, {count(view['paths'], 'path')}",
         *screen.paragraph(
             f"{count(fib['routes'], 'route')}, {count(fib['groups'], 'group')}{_small(fib)}, "
@@ -71,6 +74,21 @@ def status(screen: Screen, view: StatusView, *, first: bool = False) -> list[str
     if len(view["groups"]) > _SHOWN_GROUPS:
         lines.append(f"... and {len(view['groups']) - _SHOWN_GROUPS} more: routerd groups")
     return lines if first else lines + _problems(screen, view)
+
+
+def _shut(view: StatusView) -> str:
+    return f", {len(view['shutdowns'])} shut down" if view["shutdowns"] else ""
+
+
+def _shutdown(view: ShutdownView) -> str:
+    who = view["address"] if view["name"] == view["address"] else f"{view['name']} {view['address']}"
+    return f"{who} {shutdown(view)}"
+
+
+def shutdown(view: ShutdownView) -> str:
+    """Say who has shut a peer down, when, and what it is told."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(view["time"]))
+    return f"by {view['by']}, {when}" + (f': "{view["text"]}"' if view["text"] else "")
 
 
 def _problems(screen: Screen, view: StatusView) -> list[str]:
@@ -129,6 +147,7 @@ def peers(screen: Screen, views: list[PeerView]) -> list[str]:
 def _reasons(peer: PeerView) -> list[str]:
     marks = [
         "silent" if peer["silent"] else "",
+        f"shut down {shutdown(peer['shutdown'])}" if peer["shutdown"] else "",
         f"drained by the {peer['drain']}" if peer["drain"] else "",
         f"{peer['leaving']} leaving: GRACEFUL_SHUTDOWN" if peer["leaving"] else "",
         peer["reason"],

@@ -19,6 +19,7 @@ from routerd.core.gateways import Gateways
 from routerd.core.message import (
     Drain,
     Effect,
+    Enable,
     Event,
     FindUnused,
     Gateway,
@@ -39,6 +40,8 @@ from routerd.core.message import (
     SessionDown,
     SessionUp,
     Settle,
+    Shutdown,
+    SoftReset,
     SpeakerDown,
     SpeakerUp,
     Update,
@@ -126,7 +129,7 @@ class Router:
                 self.rib.refresh(message, now)
             case KernelDump():
                 effects = self.reconciliation.adopt(message, now)
-                self._sessions.await_adopted(now)
+                effects += self._sessions.adopted(now)
                 return effects + self._settle(now, quiet=True)
             case KernelObjects():
                 if self.synchronised:
@@ -155,6 +158,12 @@ class Router:
                 self.planning.changed(self.rib.guard_peer(peer, now))  # it is shown, even if it is not there
                 self.drains.set(peer, on=on)
                 return self.planning.plan(now)
+            case Shutdown():
+                return self._sessions.shut(message, now)
+            case Enable(peer=peer):
+                self._sessions.enable(peer)
+            case SoftReset(peer=peer, incoming=incoming):
+                self.planning.changed(self.rib.soft_reset(peer, now, incoming=incoming))
             case Reconfigure(config=config):
                 self._reconfigure(config, now)
                 return self._settle(now, quiet=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from routerd.core.fib.fib import Fib
 from routerd.core.gateway_health import Reason
 from routerd.core.gateways import Gateways
-from routerd.core.message import Effect, Gateway, SessionDown, SessionUp
+from routerd.core.message import Effect, Gateway, Notification, SessionDown, SessionUp, Shutdown
 from routerd.core.planning import Planning
 from routerd.core.rib.rib import Rib
 from routerd.core.route import parse_address
@@ -44,6 +44,30 @@ class Sessions:
             return []
         return self._lose(gateways)
 
+    def shut(self, order: Shutdown, now: float) -> list[Effect]:
+        """The operator shuts a peer down: it gets no session from now on."""
+        self._planning.changed(self._rib.guard_peer(order.peer, now))  # it is shown, even if it is not there
+        self._rib.peers.shut[order.peer] = order
+        return self._shut_out(order.peer, now)
+
+    def enable(self, address: str) -> None:
+        """The operator lets a peer have a session again."""
+        self._rib.peers.shut.pop(address, None)
+
+    def _shut_out(self, address: str, now: float) -> list[Effect]:
+        """A peer that the operator has shut down is gone at once, and nothing of it stays, be it there, be it away
+        within graceful restart, or be it awaited after a restart of the router."""
+        peer = self._rib.peers.get(address)
+        if peer is None:
+            return []
+        if peer.session is not None:
+            said = Notification(True, 6, 2)
+            return self.down(
+                SessionDown(address, peer.session.generation, "the operator has shut it down", said), now
+            )
+        self._rib.lifecycle.expire(peer)
+        return self._lose(self._rib.gateways_of(peer))
+
     def _lose(self, gateways: frozenset[Gateway]) -> list[Effect]:
         """A peer that led to these gateways is gone for good: those that no other one leads to fail, and nobody waits
         for them after a restart."""
@@ -72,6 +96,11 @@ class Sessions:
         if not self._rib.judge.hosts.waits(address):
             self._fib.settle(self._rib.gateways_of(peer))
 
+    def adopted(self, now: float) -> list[Effect]:
+        """The groups of an earlier run were adopted: their nodes are waited for, but for those that are shut down."""
+        self.await_adopted(now)
+        return [effect for address in self._rib.peers.shut for effect in self._shut_out(address, now)]
+
     def await_adopted(self, now: float) -> None:
         """Once nodes can dial in those of adopted groups have so much time to return."""
         if self._adoption_ends is None and self._rib.lifecycle.listening and self._fib.awaited():
@@ -88,10 +117,10 @@ class Sessions:
             self._rib.advertising.end_deferral()
 
     def forget_absent(self, now: float, kept: set[str]) -> None:
-        """Forget peers of ranges that have been away for long, but for these, and those that adopted groups wait
-        for."""
+        """Forget peers of ranges that have been away for long, but for these, those that are shut down, and those
+        that adopted groups wait for."""
         awaited = {gateway.address for gateway in self._fib.awaited()}
-        self._rib.forget_dynamic_peers(now, awaited.union(map(parse_address, kept)))
+        self._rib.forget_dynamic_peers(now, awaited.union(map(parse_address, kept | self._rib.peers.shut.keys())))
 
     @property
     def timer(self) -> float | None:

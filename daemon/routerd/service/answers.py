@@ -38,6 +38,7 @@ from routerd.api.views.problems.service import (
     not_the_file,
     unconfirmed,
     unkept_drains,
+    unkept_shutdowns,
     unwritten_log,
 )
 from routerd.api.views.problems.withheld import withheld
@@ -49,6 +50,8 @@ from routerd.kernel import lookup
 from routerd.kernel.drops import Drops
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
+from routerd.service.live import Live
+from routerd.service.peering import Peering
 from routerd.service.reload import Reload
 from routerd.service.settings import Settings
 from routerd.service.watchers import Failure
@@ -58,7 +61,7 @@ from routerd.telemetry.bus import Bus
 from routerd.telemetry.log import bus, sink
 
 STORE_INTERVAL = 1.0
-"""Seconds between two attempts to keep the drains."""
+"""Seconds between two attempts to keep the drains and shutdowns."""
 
 log = structlog.get_logger()
 
@@ -74,6 +77,8 @@ class Answers:
         drains: Drains,
         drops: Drops,
         *,
+        peering: Peering,
+        live: Live,
         stretches: Histogram,
         failures: Mapping[str, Failure],
         reload: Reload,
@@ -90,6 +95,9 @@ class Answers:
         self._counting = asyncio.Lock()
         self.diff, self.reload, self.confirm = reload.diff, reload.reload, reload.confirm
         self.rollback, self.history = reload.rollback, reload.history
+        self.clear, self.shutdown, self.enable = peering.clear, peering.shutdown, peering.enable
+        self._shutdowns = peering.shutdowns
+        self.check = live.check
         self._reload = reload
 
     def status(self) -> Slices[StatusView]:
@@ -101,6 +109,7 @@ class Answers:
         sysctls = [kernel.sysctl(state) for state in self._settings.read()]
         now = time.monotonic()
         notes = [*self.notes, *unwritten_log(*sink.lost), *unkept_drains(self._drains.unread, self._drains.unstored)]
+        notes += unkept_shutdowns(self._shutdowns.unread, self._shutdowns.unstored)
         notes += withheld(self._router, self._engine.withheld)
         for what, failure in self._failures.items():
             notes += failed_watcher(what, failure.count, now - failure.last, failure.text)
@@ -229,8 +238,9 @@ class Answers:
         """Try again, now and then, to keep what could not be kept."""
         while True:
             await asyncio.sleep(STORE_INTERVAL)
-            if self._drains.unstored:
-                await self._drains.store()
+            for kept in (self._drains, self._shutdowns):
+                if kept.unstored:
+                    await kept.store()
 
 
 def _refusal(refusal: Refusal, now: float) -> RefusalView:

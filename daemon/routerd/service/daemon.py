@@ -31,11 +31,14 @@ from routerd.service.drains import Drains
 from routerd.service.engine import SLICE, Engine
 from routerd.service.identity import identify
 from routerd.service.journal import Journal
+from routerd.service.live import Live
 from routerd.service.neighbours import Neighbours
+from routerd.service.peering import Peering
 from routerd.service.reconciler import NOTIFICATIONS, Reconciler
 from routerd.service.recording import Recorder
 from routerd.service.reload import Reload
 from routerd.service.settings import Settings
+from routerd.service.shutdowns import Shutdowns, beside
 from routerd.service.stretches import Stretches
 from routerd.session.speaker import Speaker
 from routerd.telemetry.log import repeats
@@ -78,6 +81,7 @@ class Daemon:
         self.settings = Settings(config.fib)
         self.neighbours = Neighbours(config.liveness, self.engine, self.settings)
         self.drains = Drains(config.drain.state_file)
+        self.peering = Peering(self.engine, Shutdowns(config.drain.state_file))
         self.drops = Drops()
         self.reload = Reload(path, config, journal, self.router, self._configure)
         self.reload.differs = beginning.differs
@@ -87,6 +91,8 @@ class Daemon:
             self.settings,
             self.drains,
             self.drops,
+            peering=self.peering,
+            live=Live(path, self.router),
             stretches=stretches.histogram,
             failures=self.reconciler.watchers.failures,
             reload=self.reload,
@@ -111,6 +117,7 @@ class Daemon:
         self.settings.begin()
         for peer in self.drains.peers:
             self.engine.take(Drain(peer, True))
+        self.peering.begin()
         # Before the first dump, so that what changes after it does not go unheard.
         monitor = Monitor(self.engine.ports, self.reconciler, self.neighbours.heard)
         monitor.start()
@@ -255,7 +262,11 @@ class Daemon:
         self.settings.configure(config.fib)
         self.neighbours.configure(config.liveness)
         if config.drain.state_file != self.drains.path:
-            self._moving = asyncio.get_running_loop().create_task(self.drains.move(config.drain.state_file))
+            self._moving = asyncio.get_running_loop().create_task(self._move(config.drain.state_file))
+
+    async def _move(self, state_file: str) -> None:
+        await self.drains.move(state_file)
+        await self.peering.shutdowns.move(beside(state_file))
 
     def _note(self, where: str, what: str, remedy: str) -> None:
         log.warning(what, where=where, remedy=remedy)

@@ -20,6 +20,7 @@ from routerd.core.message import (
     Advertise,
     CloseSession,
     Effect,
+    Enable,
     Event,
     FindUnused,
     GroupActivity,
@@ -34,6 +35,7 @@ from routerd.core.message import (
     Resync,
     SessionDown,
     SessionUp,
+    Shutdown,
     SpeakerDown,
     Update,
 )
@@ -124,6 +126,21 @@ class Engine:
         self.take(Reconfigure(config))
         self._speaker.reconfigure(config)
         self.wake.set()
+
+    def shut(self, order: Shutdown, text: str) -> None:
+        """Give a peer no session, and end the one that it has; it is told `text`."""
+        self._speaker.shut(order.peer, text)  # first: what the core says of the peer's place counts
+        self.take(order)
+        self.wake.set()
+
+    def enable(self, peer: str) -> None:
+        """Let a peer have a session again that was shut down."""
+        self.take(Enable(peer))
+        self._speaker.enable(peer)
+
+    def reset(self, up: SessionUp) -> None:
+        """Reset a session."""
+        self._speaker.reset(up.peer, up.generation, dynamic=up.dynamic)
 
     # ------------------------------------------------------------------------------------------ messages
 

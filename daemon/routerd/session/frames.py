@@ -34,6 +34,7 @@ class Kind(IntEnum):
     CLOSE = 34
     STOP = 35
     KEEP_PLACE = 36
+    SHUTDOWN = 37
 
 
 Frame = tuple[int, int, bytes]

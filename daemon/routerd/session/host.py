@@ -1,7 +1,7 @@
 """The child process: ExaBGP's reactor with routerd's overrides, between the peers and the parent's socket.
 
-`python -m routerd.session.host STREAM URGENT`, where both are inherited file descriptors. The first frame of the
-parent is a CONFIGURE whose generation is the number before the first session's.
+`python -m routerd.session.host STREAM URGENT`, where both are inherited file descriptors. The parent begins with
+the SHUTDOWNs that are in force, and a CONFIGURE whose generation is the number before the first session's.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ def _serve(uplink: Uplink, generation: int, config: SpeakerConfig) -> int:
     _send_log_up(log, option, uplink)
     reactor = Reactor(uplink, generation)
     reactor.configure(config)
+    uplink.received()  # who is shut down, before anybody is dialled
     gc.collect()  # what loading has left
     gc.set_threshold(100_000, 50, 1000)  # as in the parent: hardly anything here is cyclic
     return int(reactor.run())

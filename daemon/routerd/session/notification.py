@@ -9,7 +9,9 @@ from routerd.core.message import Notification
 from routerd.session.printable import quoted
 
 HARD_RESET = (6, 9)
-SHUTDOWN_COMMUNICATION = ((6, 2), (6, 4))
+SHUTDOWN = (6, 2)
+RESET = (6, 4)
+SHUTDOWN_COMMUNICATION = (SHUTDOWN, RESET)
 """What may carry a text for the operator of the other side (RFC 9003 section 2)."""
 
 MAX_COMMUNICATION = 255
@@ -145,8 +147,9 @@ def hardened(code: int, subcode: int, raw: bytes) -> tuple[int, int, bytes]:
     """Return what ends a session for good where both sides have the N bit (RFC 8538 section 4).
 
     Any NOTIFICATION but a Hard Reset would have the peer keep our routes. The expiry of a hold timer, in either
-    direction, says nothing about the routes: it stays what it is.
+    direction, says nothing about the routes, and after an Administrative Reset the session is to be back at once:
+    these stay what they are.
     """
-    if (code, subcode) == HARD_RESET or code in (4, 8):
+    if (code, subcode) in (HARD_RESET, RESET) or code in (4, 8):
         return code, subcode, raw
     return *HARD_RESET, bytes([code, subcode]) + raw

@@ -41,6 +41,10 @@ class Refusals:
             del self._found[next(iter(self._found))]
         return after
 
+    def forget(self, address: str) -> None:
+        """Forget the attempts of an address: what became of them is past."""
+        self._found = {key: each for key, each in self._found.items() if each.address != address}
+
     def latest(self) -> tuple[Refusal, ...]:
         """Return what is remembered, the latest last."""
         return tuple(self._found.values())

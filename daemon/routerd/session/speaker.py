@@ -22,6 +22,7 @@ from routerd.core.message import SpeakerDown
 from routerd.session.channel import Channel
 from routerd.session.configuration import pack_config
 from routerd.session.frames import Kind, frame, pack
+from routerd.session.notification import RESET
 from routerd.session.printable import printable
 from routerd.session.refusals import Refusal
 from routerd.session.status import Dialled, Status
@@ -66,6 +67,7 @@ class Speaker:
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
         self._kept: set[str] = set()  # addresses of peers without a session that keep their place
+        self._shut: dict[str, str] = {}  # addresses of peers that get no session -> what they are told
         self._last_words = ""
         self._restarts = 0
         self._reason = ""
@@ -128,6 +130,8 @@ class Speaker:
         self._status.begin()
         self._last_words = ""
         self._drained.clear()
+        for peer, text in self._shut.items():  # first, so that none of them is dialled
+            channel.write(frame(Kind.SHUTDOWN, 0, pack(peer, b"\1", text)))
         channel.write(frame(Kind.CONFIGURE, self.translation.generation, pack_config(self._config)))
         for peer in sorted(self._kept):
             channel.write(_place(peer, on=True))
@@ -239,6 +243,24 @@ class Speaker:
         """Keep a peer's place in its range while it has no session, or give it free."""
         (self._kept.add if on else self._kept.discard)(peer)
         self._write(_place(peer, on=on))
+
+    def reset(self, peer: str, generation: int, *, dynamic: bool) -> None:
+        """Reset a session, as the operator asks: Cease/4. A dynamic peer's place in its range is kept for it."""
+        if dynamic:
+            self.keep_place(peer, on=True)
+        self._write(frame(Kind.CLOSE, generation, pack(bytes(RESET), "")))
+
+    def shut(self, peer: str, text: str) -> None:
+        """Give a peer no session from now on, and end the one that it has: Cease/2 with this text, RFC 9003."""
+        self._status.refusals.forget(peer)
+        self._shut[peer] = text
+        self._write(frame(Kind.SHUTDOWN, 0, pack(peer, b"\1", text)))
+
+    def enable(self, peer: str) -> None:
+        """Let a peer have a session again that was shut down, and dial it at once, if it is one that is dialled."""
+        self._status.refusals.forget(peer)
+        self._shut.pop(peer, None)
+        self._write(frame(Kind.SHUTDOWN, 0, pack(peer, b"\0", "")))
 
     def reconfigure(self, config: Config) -> None:
         """Put a new configuration in force; the sessions of peers that it does not change stay up."""

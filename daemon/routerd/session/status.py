@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from structlog.typing import FilteringBoundLogger
 
 from routerd.session.frames import Down, Kind, unpack, unpack_dialling
+from routerd.session.notification import SHUTDOWN
 from routerd.session.printable import printable
 from routerd.session.refusals import Refusals
 
@@ -65,6 +66,12 @@ class Status:
     def refused(self, down: Down) -> None:
         """An attempt at a session came to nothing."""
         kind = self.refusals.note(down.peer, down.reason, down.notification, time.monotonic())
+        said = down.notification
+        if said is not None and said.sent and (said.code, said.subcode) == SHUTDOWN:
+            # As the operator wants it, and for as long as the node tries: `refusals` counts.
+            if kind.count == 1:
+                self._log.info("no session: the peer is shut down", peer=down.peer, reason=down.reason)
+            return
         self._log.warning("no session", peer=down.peer, reason=down.reason, count=kind.count)
 
     def _dial(self, payload: bytes) -> None:

@@ -18,6 +18,7 @@ from routerd.api.views.problems.host import host as host_problems
 from routerd.api.views.problems.refusals import matters, refused
 from routerd.api.views.problems.shadows import Diversions, diverted, hollowed, inside, samples, shadowed
 from routerd.api.views.problems.vanished import vanished
+from routerd.api.views.shutdowns import shutdowns
 from routerd.config.model import Config
 from routerd.core.gateway_health import Reason
 from routerd.core.message import HostState, WriteFailed
@@ -89,6 +90,7 @@ def status(
         ok=not problems,
         speaker=speaker,
         peers=shown,
+        shutdowns=shutdowns(router),
         prefixes=len(router.rib.loc_rib.table),
         paths=sum(sum(hops.values()) for hops in router.rib.loc_rib.hops.values()),
         fib=fib.fib(router, unwritten),
@@ -124,6 +126,8 @@ def _sysctls(sysctls: list[SysctlView]) -> Iterator[ProblemView]:
 
 def _peer_problems(router: Router, peer: Peer, reasons: dict[str, str], *, static: bool) -> Iterator[ProblemView]:
     where = f"peer {peer.name}"
+    if peer.address in router.rib.peers.shut:
+        return
     if not router.rib.gateways_of(peer).isdisjoint(router.health.having(Reason.SILENT)):
         yield ProblemView(
             where=where,

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from routerd.api.models import FamilyCounts, PeerView
 from routerd.api.slices import Slices
 from routerd.api.views import forwarding, groups
+from routerd.api.views.shutdowns import shutdown_of
 from routerd.core.gateway_health import Reason
 from routerd.core.rib.decision import is_leaving
 from routerd.core.rib.peer import Peer
@@ -105,7 +106,7 @@ def _peer(router: Router, peer: Peer, counts: Counts, now: float, *, dynamic: bo
         asn=configured if last is None else last.received.asn,
         router_id=None if last is None else format_address(last.received.router_id),
         dynamic=dynamic,
-        state=state_of(peer),
+        state="shutdown" if peer.address in router.rib.peers.shut else state_of(peer),
         reason=_reason(peer),
         since_seconds=now - peer.since,
         sessions=peer.sessions,
@@ -119,6 +120,7 @@ def _peer(router: Router, peer: Peer, counts: Counts, now: float, *, dynamic: bo
         drain=drain_of(router, peer),
         leaving=0,
         buckets=0,
+        shutdown=shutdown_of(router, peer.address),
     )
 
 
@@ -142,7 +144,7 @@ def drained_groups(router: Router, peer: Peer) -> tuple[list[tuple[int, int]], i
 
 
 def state_of(peer: Peer) -> str:
-    """Return the state that `status` shows: established, stale or waiting."""
+    """Return the state that `status` shows of a peer that is not shut down: established, stale or waiting."""
     if peer.session is not None:
         return "established"
     return "stale" if peer.adj_rib_in.stale and not peer.adj_rib_in.purging else "waiting"

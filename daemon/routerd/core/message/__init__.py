@@ -60,7 +60,7 @@ from routerd.core.message.operation import (
     SetNexthop,
     SetRoutes,
 )
-from routerd.core.message.order import Drain, Reconfigure, Settle, Work
+from routerd.core.message.order import Drain, Enable, Reconfigure, Settle, Shutdown, SoftReset, Work
 from routerd.core.message.speaker import (
     Fault,
     GracefulRestart,
@@ -85,6 +85,7 @@ __all__ = [
     "Diversion",
     "Drain",
     "Effect",
+    "Enable",
     "Event",
     "Fault",
     "FindUnused",
@@ -132,6 +133,8 @@ __all__ = [
     "SetNexthop",
     "SetRoutes",
     "Settle",
+    "Shutdown",
+    "SoftReset",
     "SpeakerDown",
     "SpeakerUp",
     "SysctlState",
@@ -163,5 +166,8 @@ Input = (
     | GroupsUnused
     | GroupLost
     | Drain
+    | Shutdown
+    | Enable
+    | SoftReset
     | Reconfigure
 )

@@ -18,6 +18,35 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class Shutdown:
+    """The operator shuts a peer down (by address): its session ends, what it announced goes, and it gets no session.
+
+    For people: who asked for it, when (seconds since 1970), and what the peer was told, fit to be shown.
+    """
+
+    peer: str
+    by: str
+    time: float
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Enable:
+    """The operator ends the shutdown of a peer (by address): it may have a session again."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class SoftReset:
+    """The operator wants what is exchanged with a peer (by address) anew, without a reset of the session: what the
+    peer announces (`incoming`), or what it hears."""
+
+    peer: str
+    incoming: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Settle:
     """The end of a batch of messages: bring the FIB in line.
 

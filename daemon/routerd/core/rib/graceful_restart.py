@@ -7,6 +7,7 @@ from routerd.core.route import Family
 
 CEASE = 6
 HARD_RESET = 9
+ADMINISTRATIVE_RESET = 4
 CONFIGURATION_CHANGE = 6
 
 
@@ -26,13 +27,14 @@ def retains(down: SessionDown, up: SessionUp) -> bool:
     return both and (down.notification.code, down.notification.subcode) != (CEASE, HARD_RESET)
 
 
-def reconfigured(down: SessionDown) -> bool:
-    """Tell whether the router itself ended a session because its parameters are others now: Cease/6 (RFC 4486), which
-    a Hard Reset may carry. The speaker sends that for nothing else."""
+def reset_here(down: SessionDown) -> bool:
+    """Tell whether the router itself reset a session, to have it back at once: the operator asked for that, or its
+    parameters are others now. That is Cease/4, or /6, which a Hard Reset may carry (RFC 4486); the speaker sends them
+    for nothing else."""
     said = down.notification
     if said is None or not said.sent or said.code != CEASE:
         return False
-    return said.subcode == CONFIGURATION_CHANGE or (
+    return said.subcode in (ADMINISTRATIVE_RESET, CONFIGURATION_CHANGE) or (
         said.subcode == HARD_RESET and said.data[:2] == bytes((CEASE, CONFIGURATION_CHANGE))
     )
 

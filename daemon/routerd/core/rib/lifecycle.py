@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from routerd.core.deadlines import Deadlines
 from routerd.core.message import CloseSession, Effect, Event, Gateway, KeepPlace, SessionDown, SessionUp
 from routerd.core.rib.advertising import Advertising
-from routerd.core.rib.graceful_restart import reconfigured, retains, unretained
+from routerd.core.rib.graceful_restart import reset_here, retains, unretained
 from routerd.core.rib.hosts import Hosts
 from routerd.core.rib.introductions import Introductions
 from routerd.core.rib.leads import Leads
@@ -51,6 +51,8 @@ class Lifecycle:
         if peer is None:
             self._effects.append(CloseSession(up.peer, 6, 3, "no peer or range holds this address"))
             return
+        if up.peer in self._peers.shut:
+            return  # it was on its way: the speaker ends it
         if peer.session is not None:
             self.down(SessionDown(up.peer, peer.session.generation, "replaced"), now)
         self.speaker_up(now)
@@ -88,13 +90,13 @@ class Lifecycle:
             return
         up, graceful = peer.session, peer.session.received.graceful_restart
         # That is no fault of its node: what it announced stays until it has returned, if it still belongs here.
-        reset = reconfigured(down) and self._peers.belongs(peer)
+        reset = reset_here(down) and self._peers.returns(peer)
         self._end(peer, down.reason, now, again=not reset)
         self._stand(peer, None)
         if reset:
             self._blameless.add(peer.address)
             self._hold(peer, peer.group.stale_time, now)
-        elif retains(down, up) and graceful is not None and self._peers.belongs(peer):
+        elif retains(down, up) and graceful is not None and self._peers.returns(peer):
             self._hold(peer, min(graceful.time, peer.group.stale_time), now)
             for family in set(Family) - graceful.families.keys():
                 self.purges.ask(peer, family)
@@ -156,7 +158,7 @@ class Lifecycle:
         for peer in self._peers.values():
             if peer.session is not None:
                 self._end(peer, reason, now, again=False)
-                if not self._peers.belongs(peer):
+                if not self._peers.returns(peer):
                     self._let_go(peer)
                     continue
                 self._blameless.add(peer.address)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from routerd.config.model import Config
+from routerd.core.message import Shutdown
 from routerd.core.rib.judge import Judge
 from routerd.core.rib.leads import Leads
 from routerd.core.rib.peer import Peer
@@ -15,10 +16,12 @@ FORGET_AFTER = 3600.0
 
 
 class Peers(dict[str, Peer]):
-    """The peers by address, each with its peer group as configured."""
+    """The peers by address, each with its peer group as configured. `shut` has those that the operator has shut
+    down, heard of or not."""
 
     def __init__(self, config: Config, judge: Judge, leads: Leads) -> None:
         super().__init__()
+        self.shut: dict[str, Shutdown] = {}
         self.config = config
         self._judge = judge
         self._leads = leads
@@ -41,8 +44,12 @@ class Peers(dict[str, Peer]):
         peer.addresses = frozenset((peer.packed, *map(parse_address, self.config.addresses_of(peer.address))))
 
     def belongs(self, peer: Peer) -> bool:
-        """Tell whether the configuration still has a peer: else it will not return."""
+        """Tell whether the configuration still has a peer."""
         return self.config.group_of(peer.address) is not None
+
+    def returns(self, peer: Peer) -> bool:
+        """Tell whether the configuration and the operator still want a peer: else it will not return."""
+        return peer.address not in self.shut and self.belongs(peer)
 
     def reconfigure(self, config: Config, now: float) -> list[Peer]:
         """Take over another configuration; return the peers that do not belong to it."""

@@ -24,6 +24,8 @@ class Rejudging:
         self._effects = effects
         self._left: dict[str, list[Prefix] | None] = {}
         """What is left to be judged again of each peer; None before it is begun."""
+        self._asked_later: set[str] = set()
+        """The peers that are to announce all again once they are judged."""
 
     def __bool__(self) -> bool:
         return bool(self._left)
@@ -34,6 +36,13 @@ class Rejudging:
             peer.forget_paths()
             self._left[peer.address] = None
 
+    def anew(self, peer: Peer) -> list[Change]:
+        """Have all judged again that a peer announced, and have it announce all again then: what is judged already is
+        no new path when it comes again."""
+        self.ask([peer])
+        self._asked_later.add(peer.address)
+        return self.slice()
+
     def slice(self) -> list[Change]:
         """Judge a bounded part again."""
         changes: list[Change] = []
@@ -43,6 +52,7 @@ class Rejudging:
             peer = self._peers.get(address)
             if peer is None:
                 del self._left[address]
+                self._asked_later.discard(address)
                 continue
             if left is None:
                 left = self._left[address] = self._heard(peer)
@@ -52,6 +62,10 @@ class Rejudging:
                 del self._left[address]
             room -= EACH + len(some)
             changes += self._importer.judge_again(peer, some)
+            if not left and address in self._asked_later:
+                self._asked_later.discard(address)
+                if peer.session is not None:
+                    self._ask_again(peer, peer.session)
         return changes
 
     def at_once(self, peers: Iterable[Peer]) -> list[Change]:

@@ -176,6 +176,18 @@ class Rib:
         if gone:
             self.judge.guard_anew(self.peers.values())
 
+    def soft_reset(self, address: str, now: float, *, incoming: bool) -> list[Change]:
+        """Judge anew what is known of a peer with a session, and then have it announce all again; or have it hear all
+        again."""
+        peer = self.peers.get(address)
+        if peer is None or peer.session is None:
+            return []
+        if incoming:
+            return self.rejudging.anew(peer)
+        for family in sorted(peer.session.received.families & peer.session.sent.families):
+            self.advertising.refreshes.ask(address, family, now)
+        return []
+
     # ------------------------------------------------------------------------------------------ the network
 
     def is_down(self, interface: str) -> bool:

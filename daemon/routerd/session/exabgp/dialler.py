@@ -15,7 +15,7 @@ from exabgp.reactor.network.error import LostConnection, NetworkError
 from routerd.core.deadlines import Deadlines
 from routerd.core.message import Notification, Open
 from routerd.core.route import parse_address
-from routerd.session.backoff import FIRST, RESTARTING, Outcome
+from routerd.session.backoff import FIRST, RESTARTING, Backoff, Outcome
 from routerd.session.configuration import SpeakerConfig
 from routerd.session.exabgp.dial import Dial
 from routerd.session.exabgp.greeting import Declined, read_open
@@ -68,6 +68,19 @@ class Dialler:
         """Give up what is under way with a peer, for a change of its configuration, and begin anew at once."""
         if (dial := self._dials.get(address)) is not None:
             self._close(dial, Notify(6, 6, b""))
+            self._dues.set(address, now)
+
+    def halt(self, address: str, notify: Any) -> None:
+        """The operator has shut a peer down: end what is under way with it, and dial it no more (`_is_free`)."""
+        if (dial := self._dials.get(address)) is not None:
+            self._close(dial, notify)
+            self.rest(address)
+
+    def dial_at_once(self, address: str, now: float) -> None:
+        """The operator wants the peer to have a session: whatever came of earlier attempts is past."""
+        dial = self._dials.get(address)
+        if dial is not None and dial.fd == -1:
+            dial.backoff, dial.refused = Backoff(), False
             self._dues.set(address, now)
 
     def hurry(self, address: str, now: float) -> None:
@@ -142,9 +155,9 @@ class Dialler:
                 self._begin(dial, now)
 
     def _is_free(self, address: str) -> bool:
-        """Tell whether the peer is there and has neither a session nor a connection that becomes one."""
+        """Tell whether the peer may have a session, and has neither one nor a connection that becomes one."""
         peer = self._reactor.peer_at(address)
-        return peer is not None and peer.proto is None and not peer.stopping()
+        return address not in self._reactor.shut and peer is not None and peer.proto is None and not peer.stopping()
 
     def _begin(self, dial: Dial, now: float) -> None:
         """Open a connection; it is there, or not to be had, when its socket takes something."""

@@ -266,7 +266,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
 
     def _reset(self, message: str = "", error: Any = "") -> None:
         if self.address in self.reactor.ranges.taken:
-            if self.established() and self._helped:
+            if self.established() and self._helped and self.address not in self.reactor.shut:
                 self.reactor.keep_place(self.address, on=True)  # until the parent says otherwise
             self._restart = False
             self._teardown = 6

@@ -75,6 +75,12 @@ class Pending:
         if self._newcomers.get(fd) is oldest:
             self._refuse(oldest, Notify(6, 5, b""), f"more than {limit} connections without an OPEN")
 
+    def turn_away(self, address: str, notify: Any) -> None:
+        """End all connections from an address."""
+        for newcomer in list(self._newcomers.values()):
+            if newcomer.connection.peer == address:
+                self._refuse(newcomer, notify, "")
+
     def turn(self, ready: Iterable[int], now: float) -> None:
         """Look at the newcomers whose sockets have something, and at those that wait for another connection."""
         for fd in {*ready, *self._colliding}:

@@ -26,7 +26,7 @@ from routerd.session.exabgp.pending import Pending
 from routerd.session.exabgp.ranges import Ranges
 from routerd.session.exabgp.uplink import Uplink
 from routerd.session.frames import Down, Frame, Kind, unpack
-from routerd.session.notification import SHUTDOWN_COMMUNICATION, communication, words
+from routerd.session.notification import RESET, SHUTDOWN, SHUTDOWN_COMMUNICATION, communication, words
 from routerd.session.open import decode_open, judge_open
 from routerd.session.text import external, neighbor_text, speaker_text
 
@@ -75,6 +75,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         """Why it does not listen everywhere."""
         self.notify = False
         self.ranges = Ranges()
+        self.shut: dict[str, bytes] = {}  # address -> data of the Cease/2 that it gets, whenever it dials in
         self.met: set[str] = set()
         self.sessions: dict[int, Peer] = {}
         self._at: dict[str, Peer] = {}  # address -> peer
@@ -154,6 +155,9 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         elif kind == Kind.KEEP_PLACE:
             address, on = unpack(payload)
             self.keep_place(address.decode(), on=on == b"\1")
+        elif kind == Kind.SHUTDOWN:
+            address, on, text = unpack(payload)
+            self._shut(address.decode(), text, on=on == b"\1")
         elif (peer := self.sessions.get(generation)) is None:
             return  # that session has ended meanwhile
         elif kind == Kind.SEND:
@@ -161,6 +165,23 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         elif kind == Kind.CLOSE:
             codes, text = unpack(payload)
             peer.cease(Notify(codes[0], codes[1], _data(codes, text)), text.decode())
+            if tuple(codes) == RESET:
+                self.dialler.dial_at_once(peer.address, time.monotonic())
+
+    def _shut(self, address: str, text: bytes, *, on: bool) -> None:
+        """Give a peer no session, not even one that is about to be; or let it have one again."""
+        if not on:
+            self.shut.pop(address, None)
+            self.dialler.dial_at_once(address, time.monotonic())
+            return
+        self.shut[address] = _data(bytes(SHUTDOWN), text)
+        self.pending.turn_away(address, self._shutdown(address))
+        if (peer := self._at.get(address)) is not None:
+            peer.cease(self._shutdown(address))
+        self.dialler.halt(address, self._shutdown(address))
+
+    def _shutdown(self, address: str) -> Notify:
+        return Notify(*SHUTDOWN, self.shut[address])
 
     # -------------------------------------------------------------------------------------------- connections
 
@@ -171,6 +192,8 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         assert connection.io is not None
         if (found := config.group_of(connection.peer)) is None:
             self.refuse(connection, Notify(6, 3, b""), "no peer and no range has this address")
+        elif connection.peer in self.shut:
+            self.refuse(connection, self._shutdown(connection.peer), "")
         elif why := ttl.enforce(connection.io, found[1], external=external(config, found[1])):
             self.refuse(connection, Notify(6, 5, b""), why)
         else:

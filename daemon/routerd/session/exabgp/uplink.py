@@ -126,12 +126,14 @@ class Uplink:
     # ---------------------------------------------------------------------------------------- from the parent
 
     def first(self) -> Frame | None:
-        """Wait for the parent's first frame; None when the parent is gone."""
-        while not self._pending:
+        """Wait for the parent's first CONFIGURE, and leave the rest for `received`; None when the parent is gone."""
+        while True:
+            for place, (kind, _, _) in enumerate(self._pending):
+                if kind == Kind.CONFIGURE:
+                    return self._pending.pop(place)
             select.select([self._stream], [], [])
             if not self._read():
                 return None
-        return self._pending.pop(0)
 
     def received(self) -> Iterator[tuple[str, str]]:
         """Take the parent's frames and write ours; ExaBGP calls this once in every turn of its reactor."""

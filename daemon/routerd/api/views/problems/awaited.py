@@ -23,7 +23,8 @@ def awaited(router: Router) -> Iterator[ProblemView]:
 
 
 def too_few(router: Router) -> Iterator[ProblemView]:
-    """Yield the ranges that have fewer nodes with a session than the configuration expects."""
+    """Yield the ranges that have fewer nodes with a session than the configuration expects. Those that the operator
+    has shut down are not missing."""
     ranges = [each for each in router.config.dynamic_peers if each.expected]
     if not ranges:
         return
@@ -33,9 +34,11 @@ def too_few(router: Router) -> Iterator[ProblemView]:
         if peer.session is not None and (found := router.config.range_of(peer.address)) is not None
     )
     for each in ranges:
-        if up[each.range] < each.expected:
+        out = sum(router.config.range_of(address) is each for address in router.rib.peers.shut)
+        if up[each.range] + out < each.expected:
+            down = f", {out} are shut down" if out else ""
             yield ProblemView(
                 where=f"range {each.range}",
-                what=f"{up[each.range]} nodes have a session, {each.expected} are expected",
+                what=f"{up[each.range]} nodes have a session{down}, {each.expected} are expected",
                 remedy="check the nodes that are missing in routerd peers, or change expected in [[dynamic_peers]]",
             )

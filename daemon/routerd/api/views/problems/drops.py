@@ -77,6 +77,7 @@ def _peers(router: Router, concerns: Callable[[PeerGroup], bool], drop: DropView
         peer.name
         for peer in known
         if concerns(peer.group) and peer.session is None and now - peer.since >= drop["last_seconds"]
+        if peer.address not in router.rib.peers.shut
     ]
 
 

@@ -33,8 +33,10 @@ def refused(router: Router, refusals: Iterable[RefusalView], now: float) -> Iter
 
 
 def matters(router: Router, refusal: RefusalView, now: float) -> bool:
-    """Tell whether an attempt is recent, and its node without a session since then."""
+    """Tell whether an attempt is recent, and its node without a session since then, though it may have one."""
     if refusal["last_seconds"] > RECENT or refusal["notification"] == _COLLISION:
+        return False
+    if refusal["address"] in router.rib.peers.shut:
         return False
     peer = router.rib.peers.get(refusal["address"])
     if peer is None or peer.session is None:

@@ -36,6 +36,22 @@ def unkept_drains(unread: str, unstored: str) -> Iterator[ProblemView]:
         )
 
 
+def unkept_shutdowns(unread: str, unstored: str) -> Iterator[ProblemView]:
+    """As `unkept_drains`, of the peers that the operator has shut down."""
+    if unread:
+        yield ProblemView(
+            where="shutdowns",
+            what=f"no peer is shut down, whatever was before the start: {unread}",
+            remedy="routerd shutdown PEER for each that shall be; if there is none, routerd enable any PEER",
+        )
+    if unstored:
+        yield ProblemView(
+            where="shutdowns",
+            what=f"they will not outlive a restart of routerd: {unstored}",
+            remedy="make room there, or let routerd's user write it; it is tried again every second",
+        )
+
+
 def ended_record(reason: str) -> Iterator[ProblemView]:
     """What `--record` asked for could not be written, for this reason; none while it is empty."""
     if reason:

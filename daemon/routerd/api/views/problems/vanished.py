@@ -18,7 +18,7 @@ def vanished(router: Router, now: float) -> Iterator[ProblemView]:
     """
     lost: dict[str, list[Peer]] = {}
     for peer in router.rib.peers.values():
-        if peer.lost_with:
+        if peer.lost_with and peer.address not in router.rib.peers.shut:
             lost.setdefault(peer.lost_with, []).append(peer)
     for name, peers in lost.items():
         down = router.rib.is_down(name)
@@ -37,6 +37,7 @@ def _deserted(router: Router, now: float) -> Iterator[ProblemView]:
     gone: dict[str, list[Peer]] = {}
     for peer in router.rib.peers.values():
         left = peer.session is None and peer.deadline is None and peer.last is not None and peer.last.dynamic
+        left = left and peer.address not in router.rib.peers.shut
         if left and (found := router.config.range_of(peer.address)) is not None and not found.expected:
             gone.setdefault(found.range, []).append(peer)
     deserted = dict.fromkeys(gone)
