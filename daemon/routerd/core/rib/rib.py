@@ -39,12 +39,13 @@ from routerd.core.rib.decision import Decision, Options, decide
 from routerd.core.rib.graceful_restart import reconfigured, retains, unretained
 from routerd.core.rib.guard import Guard
 from routerd.core.rib.hosts import Hosts
+from routerd.core.rib.import_policy import ImportPolicy
 from routerd.core.rib.introductions import Introductions
 from routerd.core.rib.leads import Leads
 from routerd.core.rib.loc_rib import Change, Hop, LocRib, PathSet
 from routerd.core.rib.nexthop import NexthopTable, Resolution
 from routerd.core.rib.peer import Peer
-from routerd.core.rib.policy import PrefixFilter, Reject, check_attributes
+from routerd.core.rib.policy import Reject
 from routerd.core.rib.purges import Purges
 from routerd.core.rib.refreshes import Refreshes
 from routerd.core.rib.update_group import Bests
@@ -70,7 +71,7 @@ class Rib:
         self._deferred: dict[str, tuple[Family, ...]] = {}
         self.hosts = Hosts()
         self.guard = Guard(self.nexthops.leads)
-        self._filters: dict[str, PrefixFilter] = {}
+        self._policy = self._import_policy()
         self._options = _options(config)
         self.loc_rib = LocRib(self._decide, self._hops_changed)
         self.leads = Leads(self._find)
@@ -105,7 +106,6 @@ class Rib:
                 return None
             peer = Peer(address, self.config.name_of(address), *found, now)
             self._name(peer)
-            peer.filter = self._filter(peer)
             self.peers[address] = peer
             self.leads.touch(peer)
         return self.peers[address]
@@ -114,12 +114,8 @@ class Rib:
         """Enter the peer's own addresses: that of the session, and those that the operator named besides."""
         peer.addresses = frozenset((peer.packed, *map(parse_address, self.config.addresses_of(peer.address))))
 
-    def _filter(self, peer: Peer) -> PrefixFilter:
-        """Return the filter that the peers of a group share."""
-        if peer.group_name not in self._filters:
-            own = [parse_prefix(text) for text in self.config.router.networks]
-            self._filters[peer.group_name] = PrefixFilter(peer.group, [*own, *sorted(self.nexthops.networks)])
-        return self._filters[peer.group_name]
+    def _import_policy(self) -> ImportPolicy:
+        return ImportPolicy(self.config, self.nexthops, self.guard, self.nexthops.resolve, self.hosts.judge)
 
     # ------------------------------------------------------------------------------------------ sessions
 
@@ -405,9 +401,7 @@ class Rib:
         accepted: list[Prefix] = []
         rejected = [(prefix, verdict) for prefix in prefixes]
         if not verdict:
-            accepted, rejected = peer.filter.split(prefixes)
-            accepted, barred = self.guard.split(accepted)
-            rejected += barred
+            accepted, rejected = self._policy.split(peer.group_name, peer.group, prefixes)
         changes: list[Change] = []
         if rejected:
             full = bool(peer.adj_rib_in.rejected.beyond)
@@ -423,39 +417,7 @@ class Rib:
         return changes
 
     def _judge(self, peer: Peer, attributes: Attributes) -> Reject:
-        verdict = self._check(peer, attributes)
-        if verdict or not peer.external or peer.group.next_hop == "any":
-            return verdict
-        return self._judge_host(peer, attributes)
-
-    def _check(self, peer: Peer, attributes: Attributes) -> Reject:
-        """Judge all but whose the next hop is, if its address does not tell."""
-        assert peer.last is not None, "only a peer that had a session has announced"
-        return check_attributes(
-            attributes,
-            peer.group,
-            asn=self.config.router.asn,
-            router_id=self._router_id,
-            peer=peer.addresses,
-            peer_asn=peer.last.received.asn,
-            external=peer.external,
-            own=self.nexthops.addresses,
-        )
-
-    def _judge_host(self, peer: Peer, attributes: Attributes) -> Reject:
-        """Judge whether traffic would go to the peer itself."""
-        mine = self.nexthops.resolve(peer.packed, None, peer.packed)
-        theirs = self.nexthops.resolve(attributes.next_hop, attributes.link_local, peer.packed)
-        if theirs is not None and theirs == mine:
-            return Reject.NONE
-        link = None if mine is None else mine.gateway
-        others: tuple[Gateway | None, ...] = (None,) if theirs is None else theirs.gateways
-        verdicts = [
-            self.hosts.judge(peer.address, link, gateway)
-            for gateway in others
-            if gateway is None or gateway.address not in peer.addresses
-        ]
-        verdict = min(filter(None, verdicts), default=Reject.NONE)
+        verdict = self._policy.judge(peer.source, attributes)
         if self.hosts.asked:
             self.effects.append(Identify(tuple(self.hosts.asked)))
             self.hosts.asked.clear()
@@ -552,9 +514,7 @@ class Rib:
         different = set(self.loc_rib.invalidate())
         if not moved and not guarded:
             return different, self._rejudge(p for p in self.peers.values() if self.hosts.concerns(p.address))
-        self._filters.clear()
-        for peer in self.peers.values():
-            peer.filter = self._filter(peer)
+        self._policy = self._import_policy()
         self._renew_exports()
         for peer in self.peers.values():
             peer.forget_paths()
@@ -628,11 +588,10 @@ class Rib:
 
     def _refused(self, peer: Peer, path: Path, prefixes: list[Prefix]) -> list[Prefix]:
         """Return what of stale prefixes is not accepted any more. Whose the next hop is was asked when they came."""
-        if self._check(peer, path.attributes):
+        if self._policy.check(peer.source, path.attributes):
             return prefixes
-        accepted, rejected = peer.filter.split(prefixes)
-        _, barred = self.guard.split(accepted)
-        return [prefix for prefix, _ in (*rejected, *barred)]
+        _, rejected = self._policy.split(peer.group_name, peer.group, prefixes)
+        return [prefix for prefix, _ in rejected]
 
     def _ask_again(self, peer: Peer, session: SessionUp) -> None:
         """Have the peer announce all again, because not all that was rejected is known by name (RFC 2918). One that
