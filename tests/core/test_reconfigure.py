@@ -354,3 +354,16 @@ def test_a_peer_that_is_removed_does_not_keep_the_old_policy_for_its_group() -> 
     simulation.down(A)
     simulation.settle()
     assert simulation.fib() == {VIP: [B]}
+
+
+def test_other_decisions_and_another_path_at_once(simulation: Simulation) -> None:
+    """There are fewer places, and a path is accepted that gets none: the FIB follows nevertheless."""
+    third = "192.168.10.103"
+    simulation.up(third)
+    simulation.announce(third, VIP, attributes=simulation.attributes(third, A))
+    simulation.settle()
+    data = simulation.router.config.model_dump(exclude_none=True)
+    data["fib"]["max_paths"] = 1
+    data["peer_groups"]["nodes"]["next_hop"] = "any"
+    reconfigure(simulation, Config.model_validate(data))
+    assert simulation.fib() == simulation.rib() == {VIP: [A], OTHER: [A]}

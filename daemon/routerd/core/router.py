@@ -7,7 +7,7 @@ same effects. It ties the two pure rooms: the RIB's path-set changes become what
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from errno import EEXIST, ENOENT
 
@@ -212,10 +212,12 @@ class Router:
 
     # ------------------------------------------------------------------------------------------ RIB to FIB
 
-    def _changed(self, changes: list[Change]) -> None:
+    def _changed(self, changes: list[Change], different: Collection[PathSet] = ()) -> None:
+        """Prefixes have other path sets. What the FIB has of those in sets that decide `different` is not what these
+        decide now."""
         for old, new, prefixes in changes:
             before, after = self.rib.loc_rib.decision(old), self.rib.loc_rib.decision(new)
-            if (after.members, after.leaving) != (before.members, before.leaving):
+            if old in different or (after.members, after.leaving) != (before.members, before.leaving):
                 self.fib.want(prefixes, after.members, after.leaving)
                 self._news = True
         if changes:
@@ -421,7 +423,7 @@ class Router:
         different, changes = self.rib.reconfigure(config, now)
         if self.fib.reshape(self._shape(), now):
             different.update(self.rib.loc_rib.sets())
-        self._changed(changes)
+        self._changed(changes, different)
         self._want(different)
         return self._settle(now, quiet=True)
 
@@ -471,7 +473,7 @@ class Router:
         effects += self._reach()
         self.refusals.nexthops.clear()
         self._revive()
-        self._changed(changes)
+        self._changed(changes, different)
         self._want(different)
         self._retry_refused([*self.fib.refused])
         return effects + self._settle(now, quiet=True)
@@ -490,7 +492,7 @@ class Router:
         effects = self._delete_again()
         effects += self._mended(mend_routes(self.fib, replace(audit, unknown=unknown)), drift=True)
         effects += self._reach()
-        self._changed(changes)
+        self._changed(changes, different)
         self._want(different)
         self._retry_refused([*self.fib.refused])
         return effects + self._settle(now, quiet=True)
@@ -503,7 +505,7 @@ class Router:
         different, changes = self.rib.foreign_changed(self._foreign(message.changes))
         if different or changes:
             effects += self._reach()
-        self._changed(changes)
+        self._changed(changes, different)
         self._want(different)
         routes = (change for change in message.changes if isinstance(change, RouteChange))
         free = [route.prefix for route in routes if route.deleted and route.prefix in self.fib.refused]
