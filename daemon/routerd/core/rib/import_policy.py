@@ -101,3 +101,8 @@ class ImportPolicy:
         accepted, rejected = filter.split(prefixes)
         accepted, barred = self.guard.split(accepted)
         return accepted, rejected + barred
+
+
+def own_addresses(config: Config, peer: str) -> frozenset[Address]:
+    """Return a peer's own addresses: that of the session, and those that the operator named besides."""
+    return frozenset(map(parse_address, (peer, *config.addresses_of(peer))))

@@ -39,7 +39,7 @@ from routerd.core.rib.decision import Decision, Options, decide
 from routerd.core.rib.graceful_restart import reconfigured, retains, unretained
 from routerd.core.rib.guard import Guard
 from routerd.core.rib.hosts import Hosts
-from routerd.core.rib.import_policy import ImportPolicy
+from routerd.core.rib.import_policy import ImportPolicy, own_addresses
 from routerd.core.rib.introductions import Introductions
 from routerd.core.rib.leads import Leads
 from routerd.core.rib.loc_rib import Change, Hop, LocRib, PathSet
@@ -72,7 +72,7 @@ class Rib:
         self.hosts = Hosts()
         self.guard = Guard(self.nexthops.leads)
         self._policy = self._import_policy()
-        self._options = _options(config)
+        self._options = Options.of(config.fib)
         self.loc_rib = LocRib(self._decide, self._hops_changed)
         self.leads = Leads(self._find)
         self.introductions = Introductions()
@@ -85,11 +85,11 @@ class Rib:
         self._rejudges: dict[str, list[Prefix] | None] = {}
         """What is left to be judged again of each peer; None before it is begun."""
         self._router_id = parse_address(config.router.router_id)
-        self._local = Path(LOCAL, Attributes(), now, self._router_id)
+        self.local = Path(LOCAL, Attributes(), now, self._router_id)
         for peer in config.peers:
             self._peer(peer.address, now)
         self.networks = [parse_prefix(text) for text in config.router.networks]
-        self.loc_rib.announce(self._local, self.networks)
+        self.loc_rib.announce(self.local, self.networks)
 
     def _decide(self, paths: PathSet) -> Decision:
         return decide(paths.paths, self._options, self.resolve, paths.incumbent, paths.seated)
@@ -105,14 +105,10 @@ class Rib:
             if found is None:
                 return None
             peer = Peer(address, self.config.name_of(address), *found, now)
-            self._name(peer)
+            peer.addresses = own_addresses(self.config, address)
             self.peers[address] = peer
             self.leads.touch(peer)
         return self.peers[address]
-
-    def _name(self, peer: Peer) -> None:
-        """Enter the peer's own addresses: that of the session, and those that the operator named besides."""
-        peer.addresses = frozenset((peer.packed, *map(parse_address, self.config.addresses_of(peer.address))))
 
     def _import_policy(self) -> ImportPolicy:
         return ImportPolicy(self.config, self.nexthops, self.guard, self.nexthops.resolve, self.hosts.judge)
@@ -579,7 +575,9 @@ class Rib:
             verdict = self._judge(peer, path.attributes) if known is None else known[1]
             if known is None:
                 peer.rejudge(path, verdict)
-            changes += self._announce(peer, path, verdict, some, path.since)
+            # Until the kernel has told whose a next hop is, what is used stays.
+            held = rib.accepted if verdict is Reject.UNKNOWN_HOST else ()
+            changes += self._announce(peer, path, verdict, [each for each in some if each not in held], path.since)
         for path, some in stale.items():
             gone = self._refused(peer, path, some)
             rib.withdraw(gone)
@@ -607,22 +605,22 @@ class Rib:
     def reconfigure(self, config: Config, now: float) -> tuple[set[PathSet], list[Change]]:
         """Take over another configuration; return as `network_changed` does. Sessions whose parameters differ are for
         the speaker to reset."""
-        router, self.config, self._options = self.config.router, config, _options(config)
+        router, self.config, self._options = self.config.router, config, Options.of(config.fib)
         for peer in self.peers.values():
             peer.name, found = config.name_of(peer.address), config.group_of(peer.address)
             if found is not None:
                 peer.group_name, peer.group = found
             elif peer.session is None:
                 self.expire(peer)
-            self._name(peer)
+            peer.addresses = own_addresses(config, peer.address)
         for each in config.peers:
             self._peer(each.address, now)
         router_id = parse_address(config.router.router_id)
         if router_id != self._router_id:
-            self._router_id, self._local = router_id, Path(LOCAL, Attributes(), now, router_id)
+            self._router_id, self.local = router_id, Path(LOCAL, Attributes(), now, router_id)
         before, self.networks = self.networks, [parse_prefix(text) for text in config.router.networks]
         changes = self.loc_rib.withdraw(LOCAL, [each for each in before if each not in self.networks])
-        changes += self.loc_rib.announce(self._local, self.networks)
+        changes += self.loc_rib.announce(self.local, self.networks)
         new = config.router
         if (new.asn, new.router_id, new.networks) != (router.asn, router.router_id, router.networks):
             self.adj_ribs_out.reconfigure(new.asn)
@@ -648,7 +646,7 @@ class Rib:
                     self.effects.append(told)
 
     def _bests(self, peer: Peer) -> Bests:
-        yield self._local, self.networks
+        yield self.local, self.networks
         if "default" in peer.group.advertise:
             yield None, export.DEFAULT_ROUTES.values()
         if "learned" in peer.group.advertise:
@@ -669,8 +667,3 @@ class Rib:
         if peer is None or peer.session is None or peer.session.generation != refresh.generation:
             return
         self.refreshes.ask(peer.address, refresh.family, now)
-
-
-def _options(config: Config) -> Options:
-    fib = config.fib
-    return Options(fib.max_paths, fib.multipath_relax, fib.ignore_origin, fib.always_compare_med)
