@@ -83,7 +83,7 @@ class Router:
         self._resilient, self._widest = resilient, widest
         self.started = now
         self.rib = Rib(config, now)
-        self.fib = Fib(self._shape())
+        self.fib = Fib(self.shape(config))
         self.drained: set[str] = set()
         self.health = GatewayHealth()
         self.synchronised = False
@@ -100,8 +100,9 @@ class Router:
         self._forgotten_at: tuple[int, int] | None = None
         self._silent_since: dict[Gateway, float] = {}
 
-    def _shape(self) -> Shape:
-        return Shape(self.config.fib, resilient=self._resilient, widest=self._widest)
+    def shape(self, config: Config) -> Shape:
+        """Return how groups are made by a configuration on this kernel."""
+        return Shape(config.fib, resilient=self._resilient, widest=self._widest)
 
     @property
     def busy(self) -> bool:
@@ -421,7 +422,7 @@ class Router:
         """Another configuration: what peers announced is judged by it, and groups are made and written by it."""
         self.config = config
         different, changes = self.rib.reconfigure(config, now)
-        if self.fib.reshape(self._shape(), now):
+        if self.fib.reshape(self.shape(config), now):
             different.update(self.rib.loc_rib.sets())
         self._changed(changes, different)
         self._want(different)

@@ -30,6 +30,7 @@ from routerd.service.answers import Answers
 from routerd.service.beginning import Beginning
 from routerd.service.drains import Drains
 from routerd.service.engine import SLICE, Engine
+from routerd.service.foreseeing import Foreseer
 from routerd.service.identity import identify
 from routerd.service.journal import Journal
 from routerd.service.neighbours import Neighbours
@@ -79,7 +80,8 @@ class Daemon:
         self.neighbours = Neighbours(config.liveness, self.engine, self.settings)
         self.drains = Drains(config.drain.state_file)
         self.drops = Drops()
-        self.reload = Reload(path, config, journal, self.router, self._configure)
+        foreseer = Foreseer(self.router, self.writer.buckets.used)
+        self.reload = Reload(path, config, journal, self.router, self._configure, foreseer)
         self.reload.differs = beginning.differs
         self.answers = Answers(
             self.engine,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from enum import Enum
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 
 from routerd.config.model import Config, PeerGroup
@@ -248,7 +248,8 @@ class Forecast:
         loc_rib = self._rib.loc_rib
         ways: Memo[tuple[PathSet, PathSet], tuple[Fate | None, Ways, Ways]] = Memo(_MEMO_LIMIT)
         known = loc_rib.table.keys()
-        for some in _sliced([*known, *(prefix for prefix in self._moved if prefix not in known)]):
+        came = (prefix for prefix in list(self._moved) if prefix not in known)
+        for some in chain(_sliced(list(known)), _sliced(came)):
             yield
             for prefix in some:
                 pair = loc_rib.paths_of(prefix), self._paths(prefix)
