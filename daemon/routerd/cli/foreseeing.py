@@ -33,12 +33,12 @@ def foreseen(screen: Screen, view: ForecastView) -> list[str]:
         )
         lines += ["", *screen.table(columns, rows, {})]
     if view["routes"]:
-        rows = [
+        changed = [
             (str(each["count"]), _FATES[each["fate"]], _first(each["count"], list(map(_route, each["first"]))))
             for each in view["routes"]
         ]
-        columns = (Column("Routes", right=True), Column("Then"), Column("First", fold=True, below="titled"))
-        lines += ["", *screen.table(columns, rows, {"go": "yellow"})]
+        heads = (Column("Routes", right=True), Column("Then"), Column("First", fold=True, below="titled"))
+        lines += ["", *screen.table(heads, changed, {"go": "yellow"})]
     lines.append("")
     if view["unnamed"]:
         lines += screen.paragraph(
@@ -67,11 +67,8 @@ def _route(route: ChangedRouteView) -> str:
 
 
 def _groups(view: ChangedGroupsView) -> str:
-    said = [
-        f"{view[key]} {what}"
-        for key, what in (("changed", "change members"), ("anew", "are made anew"), ("emptied", "lose routes"))
-        if view[key]
-    ]
+    counts = (view["changed"], "change members"), (view["anew"], "are made anew"), (view["emptied"], "lose routes")
+    said = [f"{count} {what}" for count, what in counts if count]
     return f"groups: {', '.join(said) or 'none changes members'}"
 
 

@@ -81,7 +81,7 @@ class Daemon:
         self.drains = Drains(config.drain.state_file)
         self.drops = Drops()
         foreseer = Foreseer(self.router, self.writer.buckets.used)
-        self.reload = Reload(path, config, journal, self.router, self._configure, foreseer)
+        self.reload = Reload(path, config, journal, foreseer, self._configure)
         self.reload.differs = beginning.differs
         self.answers = Answers(
             self.engine,

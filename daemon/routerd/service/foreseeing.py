@@ -39,17 +39,17 @@ class Foreseer:
     """Foresees one change at a time. `used` tells which of a group's buckets carry flows (`Buckets.used`)."""
 
     def __init__(self, router: Router, used: Used) -> None:
-        self._router = router
+        self.router = router
         self._used = used
         self._one = asyncio.Lock()
 
     async def foresee(self, before: Config, after: Config) -> ForecastView:
         """Return what a change does, slice by slice; nothing is changed by that."""
         async with self._one:
-            fib = self._router.fib
-            found = Forecast(self._router.rib, after)
+            fib = self.router.fib
+            found = Forecast(self.router.rib, after)
             await in_slices(found.run())
-            parts = await in_slices(foresee(fib, self._router.shape(after), found.wants))
+            parts = await in_slices(foresee(fib, self.router.shape(after), found.wants))
             looks = self._looks(parts, all_groups=_rehashes(before, after) or _moves_by_time(before, after))
             nexthops = dict(fib.groups.nexthops)
             buckets = await asyncio.to_thread(self._count, looks, nexthops, before, after)
@@ -62,7 +62,7 @@ class Foreseer:
             of.setdefault(part.group, []).append(part)
         return [
             Look(group.id, (*some,), dict(some[0].after if len(some) == 1 and not some[0].afresh else group.legs))
-            for group in self._router.fib.groups
+            for group in self.router.fib.groups
             if (some := of.get(group.id, [])) or (all_groups and len(group.legs) > 1)
             if group.buckets and (all_groups or any(part.gone for part in some))
         ]

@@ -19,7 +19,6 @@ from routerd.config.impact import Impact
 from routerd.config.load import validated
 from routerd.config.model import Config
 from routerd.config.source import ConfigError, Sources, read
-from routerd.core.router import Router
 from routerd.service.foreseeing import Foreseer
 from routerd.service.journal import Entry, Journal, digest
 
@@ -41,22 +40,15 @@ class Reload:
     """
 
     def __init__(
-        self,
-        path: Path,
-        config: Config,
-        journal: Journal,
-        router: Router,
-        apply: Callable[[Config], None],
-        foreseer: Foreseer,
+        self, path: Path, config: Config, journal: Journal, foreseer: Foreseer, apply: Callable[[Config], None]
     ) -> None:
         self.config = config
         self.differs = ""
         """Why what runs is not what the daemon's own file says; empty if it is."""
         self._path = path
         self._journal = journal
-        self._router = router
-        self._apply = apply
         self._foreseer = foreseer
+        self._apply = apply
         self._before: Config | None = None
         """What a change that waits to be confirmed is taken back to."""
         self._until = 0.0
@@ -232,7 +224,7 @@ class Reload:
     # ------------------------------------------------------------------------------------------ showing
 
     def _view(self, after: Config, found: list[Change], *, dry: bool, files: Sources | None = None) -> ReloadView:
-        peers = self._router.rib.peers
+        peers = self._foreseer.router.rib.peers
         up = [address for address, peer in peers.items() if peer.session is not None]
         lost = resets(self.config, after, up)
         return ReloadView(
