@@ -252,6 +252,29 @@ def _compare_groups(simulation: Simulation, before: dict[int, Any], parts: list[
             assert group.legs in (legs, foreseen[id][0].after)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_routing_goes_on_meanwhile(seed: int) -> None:
+    """Between two slices nodes come, go and say something else: the dry run takes things as it finds them."""
+    story = Story(seed)
+    simulation, config = story.simulation, story.wanted()
+    forecast = Forecast(simulation.router.rib, config)
+    runs = [forecast.run(), foresee(simulation.router.fib, Shape(config.fib), forecast.wants)]
+    for run in runs:
+        for _ in run:
+            node, what = story.chance.choice(NODES), story.chance.random()
+            if node not in simulation.sessions:
+                story.up(node)
+            elif what < 0.5:
+                story.announce(node)
+            elif what < 0.7:
+                simulation.withdraw(node, story.chance.choice(VIPS))
+            else:
+                simulation.down(node)
+            simulation.settle()
+    assert sum(each.total for each in forecast.routes.values()) == len(forecast.wants)
+    assert simulation.fib().keys() == simulation.rib().keys()
+
+
 def test_what_is_not_kept_by_name_is_not_passed_over() -> None:
     """More is rejected than is kept: the node is asked to say it again, and nobody knows what that will be."""
     simulation = Simulation()
