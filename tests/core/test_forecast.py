@@ -304,3 +304,32 @@ def test_slices_are_short() -> None:
     assert longest < 0.02
     assert forecast.routes[Fate.GOES].total == 50_000 - 32768
     assert forecast.verdicts[Reject.NONE, Reject.NOT_ACCEPTED].total == 2 * (50_000 - 32768)
+
+
+def test_a_next_hop_of_an_unknown_host_keeps_its_routes() -> None:
+    """Its verdict is another one, and nothing goes before the kernel has answered."""
+    simulation = Simulation()
+    simulation.up(NODES[0])
+    simulation.take(Reconfigure(changed(simulation, "nodes", next_hop="any")))
+    simulation.announce(NODES[0], VIPS6[0], attributes=simulation.attributes(NODES[0], "fd00:10::101"))
+    simulation.settle()
+    forecast, _ = dry_run(simulation, changed(simulation, "nodes", next_hop="peer"))
+    assert forecast.verdicts[Reject.NONE, Reject.UNKNOWN_HOST].total == 1
+    assert not forecast.wants
+
+
+def test_a_new_peer_is_guarded() -> None:
+    """Its address is a node's from then on, and nobody may announce it."""
+    simulation = Simulation()
+    simulation.up(NODES[0])
+    simulation.take(Reconfigure(changed(simulation, "nodes", accept="any")))
+    simulation.announce(NODES[0], "10.77.0.9/32", VIPS[0])
+    simulation.settle()
+    data = simulation.router.config.model_dump(exclude_none=True)
+    data["peers"] = [{"name": "far", "address": "10.77.0.9", "group": "nodes"}]
+    config = Config.model_validate(data)
+    forecast, _ = dry_run(simulation, config)
+    assert {pair: each.total for pair, each in forecast.verdicts.items()} == {(Reject.NONE, Reject.NODE_ADDRESS): 1}
+    simulation.take(Reconfigure(config))
+    simulation.settle()
+    assert simulation.fib() == simulation.rib() == {VIPS[0]: [NODES[0]]}
