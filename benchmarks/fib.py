@@ -82,7 +82,7 @@ class Fib:
     def census(self, gateway: str = "") -> Census:
         """Dump the table; with a gateway, count only the legs that lead there."""
         wanted = _GATEWAY + socket.inet_aton(gateway) if gateway else _NODES
-        body = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, wire.RT_TABLE_MAIN, 0, 0, wire.RTN_UNICAST, 0)
+        body = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, wire.TABLE, 0, 0, wire.RTN_UNICAST, 0)
         routes = legs = 0
         with inside(self.router):
             sock = wire.open_socket()

@@ -35,7 +35,7 @@ class Legs:
 
 def table(router: Namespace) -> dict[int, Legs]:
     """Dump the generator's routes, by number."""
-    body = struct.pack("=BBBBBBBBI", 2, 0, 0, 0, wire.RT_TABLE_MAIN, 0, 0, wire.RTN_UNICAST, 0)
+    body = struct.pack("=BBBBBBBBI", 2, 0, 0, 0, wire.TABLE, 0, 0, wire.RTN_UNICAST, 0)
     found: dict[int, Legs] = {}
     with inside(router):
         for data, start, end in wire.dump(wire.RTM_GETROUTE, body):

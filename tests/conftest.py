@@ -1,4 +1,6 @@
-"""In CI a test that does not run is a failure: nobody reads the list of the skipped ones there."""
+"""Tests run two at a time, those that measure time alone. In CI a test that does not run is a failure: nobody reads
+the list of the skipped ones there.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+
+from tests.support.turns import turn
+
+MEASURING = Path(__file__).parent / "failover"
+"""All tests there are about how long something takes, or what happens meanwhile."""
 
 CI = os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
@@ -24,6 +31,28 @@ def pytest_sessionstart() -> None:
         pytest.exit(f"CI is set, and {', '.join(missing)} is missing: run .ci/setup test", returncode=1)
     if os.geteuid() != 0:
         pytest.exit("CI is set, and the tests need root for network namespaces", returncode=1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that run alone at the end, where nobody waits for them."""
+    for item in items:
+        if item.path.is_relative_to(MEASURING):
+            item.add_marker("alone")
+    items.sort(key=_alone)
+
+
+def _alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Wait for this test's turn, before its time limit begins to run."""
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    common = Path(item.config.getoption("basetemp")).parent
+    with turn(common, alone=_alone(item)):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

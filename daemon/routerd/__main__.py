@@ -9,7 +9,7 @@ import sys
 
 from routerd import __version__
 from routerd.cli import commands, reloading
-from routerd.cli.arguments import Command, argument, seconds, whole
+from routerd.cli.arguments import Command, address, ago, argument, seconds, whole
 from routerd.cli.arguments import run as run_command
 from routerd.cli.client import DEFAULT_SOCKET, ApiError
 from routerd.cli.output import abandon, fail, write
@@ -68,6 +68,39 @@ def check(file: str, as_json: bool) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     write(f"{file}: ok")
     return 0
+
+
+def events(socket: str, as_json: bool, follow: bool, since: float | None, peer: str | None) -> int:
+    """What has happened: sessions, drains, drift, refusals, changes of the configuration.
+
+    As far back as the daemon keeps it, a mebibyte, until it is started anew.
+    """
+    from routerd.cli.events import show
+
+    return show(socket, as_json, follow, since, peer)
+
+
+def import_(kind: str, file: str, router_id: str, output: str | None) -> int:
+    """Make a configuration of another program's: frr FILE.
+
+    FILE is an frr.conf, or what `show running-config` printed; - is standard input. Every line that cannot be
+    translated is listed on standard error and at the end of the result. Exit code 0 if all was translated, 3 if
+    something was left out, 1 if nothing could be made of it.
+    """
+    from routerd.translate.command import import_frr
+
+    return import_frr(file, router_id, output)
+
+
+def export(kind: str, config: str, asn: int | None, router_address: list[str]) -> int:
+    """Print the Kubernetes objects for the nodes of a configuration: cilium, metallb or calico.
+
+    Passwords are not in them: comments name the Secrets to make. Exit code 3 if something is left out, which standard
+    error lists.
+    """
+    from routerd.translate.command import export as export_objects
+
+    return export_objects(kind, config, asn, router_address)
 
 
 def lab(speaker: str, keep: bool) -> int:
@@ -138,6 +171,21 @@ COMMANDS = {
         (argument("prefix", metavar="PREFIX", help="An address, or a prefix such as 172.16.1.0/24."), SOCKET, JSON),
     ),
     "groups": Command(commands.groups, (SOCKET, JSON)),
+    "events": Command(
+        events,
+        (
+            SOCKET,
+            JSON,
+            argument("-f", "--follow", action="store_true", help="Go on with what comes, until Ctrl-C."),
+            argument(
+                "--since",
+                metavar="TIME",
+                type=ago,
+                help="Only what is not older: 90s, 5m, 2h, 1d.  [default: all that is kept]",
+            ),
+            argument("--peer", metavar="NAME", help="Only what is about this peer (name or address)."),
+        ),
+    ),
     "drain": Command(
         commands.drain,
         (
@@ -233,6 +281,56 @@ COMMANDS = {
     ),
     "history": Command(reloading.history, (SOCKET, JSON)),
     "check": Command(check, (argument("file", metavar="FILE", help=f"{CONFIG}."), JSON)),
+    "import": Command(
+        import_,
+        (
+            argument("kind", metavar="frr", choices=("frr",), help="What FILE is of."),
+            argument("file", metavar="FILE", help="An frr.conf; - for standard input."),
+            argument(
+                "--router-id",
+                metavar="ADDRESS",
+                type=address(4),
+                default="",
+                help="The router id, where FILE has none, or in its place.",
+            ),
+            argument(
+                "-o",
+                "--output",
+                metavar="FILE",
+                help="Write a new file, readable for its owner alone.  [default: standard output]",
+            ),
+        ),
+    ),
+    "export": Command(
+        export,
+        (
+            argument(
+                "kind", metavar="KIND", choices=("cilium", "metallb", "calico"), help="cilium, metallb or calico."
+            ),
+            argument(
+                "-c",
+                "--config",
+                metavar="FILE",
+                default="/etc/routerd/routerd.toml",
+                help=f"{CONFIG}.  [default: /etc/routerd/routerd.toml]",
+            ),
+            argument(
+                "--asn",
+                metavar="ASN",
+                type=whole(1, 4294967295),
+                help='The AS of the nodes, where the configuration says remote_as = "external".',
+            ),
+            argument(
+                "--router-address",
+                metavar="ADDRESS",
+                action="append",
+                type=address(4, 6),
+                default=[],
+                help="Where nodes reach the router; Calico takes one of each family.  [default: the nearest of "
+                "router.listen, or router_id]",
+            ),
+        ),
+    ),
     "lab": Command(
         lab,
         (

@@ -18,12 +18,12 @@ def page(prefixes: list[Prefix], offset: int, limit: int) -> tuple[list[Prefix],
     """Return a page, and how long each slice took."""
     slices, made = list[float](), in_order(prefixes, offset, limit)
     while True:
-        begun = time.perf_counter()
+        begun = time.process_time()
         try:
             next(made)
         except StopIteration as end:
-            return end.value, [*slices, time.perf_counter() - begun]
-        slices.append(time.perf_counter() - begun)
+            return end.value, [*slices, time.process_time() - begun]
+        slices.append(time.process_time() - begun)
 
 
 def test_the_order_is_by_family_then_address_then_length() -> None:
@@ -44,8 +44,8 @@ def test_pages_are_parts_of_the_whole(size: int) -> None:
 
 def test_no_slice_is_a_large_part_of_the_work() -> None:
     prefixes = [Prefix(bytes([32]) + i.to_bytes(4, "big")) for i in random.Random(3).sample(range(1 << 32), 100_000)]
-    begun = time.perf_counter()
+    begun = time.process_time()
     sorted(prefixes, key=lambda prefix: (len(prefix), prefix[1:], prefix[0]))
-    at_a_stretch = time.perf_counter() - begun
+    at_a_stretch = time.process_time() - begun
     longest = min(max(page(prefixes, 90_000, 10_000)[1]) for _ in range(3))  # others use this machine, too
     assert longest < at_a_stretch / 4

@@ -11,14 +11,14 @@ import pytest
 
 from routerd.api.models import SpeakerView
 from routerd.api.slices import SLICE, Slices, encoded, in_slices
-from routerd.api.views import health, snapshot
+from routerd.api.views import health, peers, routes
 from routerd.config.load import parse
 from routerd.core.message import HostState, Interface
-from routerd.core.rib.rib import FORGET_AFTER
+from routerd.core.rib.peers import FORGET_AFTER
 from routerd.core.route import parse_address, parse_prefix
-from routerd.kernel.fake import FakeKernel
 from routerd.service.stretches import Stretches
 from tests.support.core import CONFIG, Simulation
+from tests.support.kernel import FakeKernel
 from tests.support.slices import whole
 
 WELL = HostState(frozenset(), frozenset(), False, frozenset(), ())
@@ -56,7 +56,7 @@ def status(simulation: Simulation) -> Slices[object]:
 
 def page(simulation: Simulation) -> Slices[object]:
     """All routes."""
-    made = yield from snapshot.routes(simulation.router, 0, 10000)
+    made = yield from routes.routes(simulation.router, 0, 10000)
     return made
 
 
@@ -154,7 +154,7 @@ def test_peers_that_are_forgotten_while_they_are_counted_are_no_error() -> None:
         simulation.up(node)
         simulation.announce(node, "172.16.1.1/32" if node.endswith("100") else "172.16.1.2/32")
     simulation.settle()
-    made = snapshot.peers(simulation.router, simulation.now)
+    made = peers.peers(simulation.router, simulation.now)
     next(made)
     for node in list(simulation.sessions):
         simulation.down(node)

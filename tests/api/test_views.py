@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from routerd.api.models import KernelRouteView, RouteView
-from routerd.api.views import groups, snapshot
+from routerd.api.views import groups, peers
+from routerd.api.views import routes as view
 from routerd.core.message import Gateway, NeighbourState
 from routerd.core.route import parse_address, parse_prefix
 from tests.support.core import Simulation
@@ -37,13 +38,13 @@ def _silence(simulation: Simulation, *, alive: bool = False) -> None:
 def in_fib(simulation: Simulation) -> dict[str, int]:
     """The column In FIB, by peer."""
     return {
-        peer["address"]: peer["totals"]["in_fib"] for peer in whole(snapshot.peers(simulation.router, simulation.now))
+        peer["address"]: peer["totals"]["in_fib"] for peer in whole(peers.peers(simulation.router, simulation.now))
     }
 
 
 def routes(simulation: Simulation, peer: str | None = None) -> list[RouteView]:
     """The rows of `routes`."""
-    found = whole(snapshot.routes(simulation.router, 0, 100, peer))
+    found = whole(view.routes(simulation.router, 0, 100, peer))
     assert found is not None
     assert found["total"] == len(found["routes"])
     return found["routes"]
@@ -58,7 +59,7 @@ def next_hops(simulation: Simulation) -> dict[str, list[str]]:
 
 def marks(simulation: Simulation, prefix: str) -> dict[str, tuple[str, str]]:
     """The mark of each path, and what it lost at."""
-    found = snapshot.route(simulation.router, parse_prefix(prefix), NOTHING)
+    found = view.route(simulation.router, parse_prefix(prefix), NOTHING)
     assert found is not None
     return {
         path["peer"]: (">" if path["best"] else "=" if path["multipath"] else "", path["lost_at"])
@@ -101,14 +102,14 @@ def test_routes_of_one_peer(three: Simulation) -> None:
     assert [row["prefix"] for row in routes(three, A)] == [VIP, OWN]
     assert [row["prefix"] for row in routes(three, B)] == [VIP]
     assert [(row["prefix"], row["local"]) for row in routes(three, "local")] == [("10.10.1.0/24", True)]
-    assert whole(snapshot.routes(three.router, 0, 100, "nobody")) is None
+    assert whole(view.routes(three.router, 0, 100, "nobody")) is None
 
 
 def test_dynamic_peers_are_in_the_order_of_their_addresses() -> None:
     made = Simulation()
     for node in ("192.168.10.101", "192.168.10.9", "192.168.10.100"):
         made.up(node)
-    listed = [peer["address"] for peer in whole(snapshot.peers(made.router, made.now)) if peer["dynamic"]]
+    listed = [peer["address"] for peer in whole(peers.peers(made.router, made.now)) if peer["dynamic"]]
     assert listed == ["192.168.10.9", "192.168.10.100", "192.168.10.101"]
 
 
@@ -119,7 +120,7 @@ def test_the_prefix_that_covers_another() -> None:
     made.settle()
 
     def covering(text: str) -> str:
-        return snapshot.covering(made.router, parse_prefix(text))
+        return view.covering(made.router, parse_prefix(text))
 
     assert covering("172.16.1.7/32") == "172.16.1.0/24"
     assert covering("172.16.1.0/24") == "172.16.0.0/16"

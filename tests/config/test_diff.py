@@ -17,6 +17,7 @@ from routerd.config.model import (
     DynamicPeers,
     FibSection,
     LivenessSection,
+    Peer,
     PeerGroup,
     RouterSection,
 )
@@ -49,7 +50,10 @@ OTHER: dict[str, dict[str, Any]] = {
         "advertise": ("default",), "next_hop": "any",
     },
     "dynamic_peers.192.168.20.0/24": {"limit": 5, "expected": 3, "group": "others"},
-    "peers.192.168.10.100": {"name": "k8s-cp", "group": "others", "addresses": ("192.168.10.101",)},
+    "peers.192.168.10.100": {
+        "name": "k8s-cp", "group": "others", "addresses": ("192.168.10.101",),
+        "connect": True, "port": 1790, "local_address": "192.168.10.1",
+    },
 }  # fmt: skip
 """Another valid value of each key."""
 SECTIONS: dict[str, Any] = {
@@ -83,6 +87,7 @@ def test_every_key_has_another_value() -> None:
     for section, model in SECTIONS.items():
         assert OTHER[section].keys() == model.model_fields.keys(), section
     assert {*OTHER["dynamic_peers.192.168.20.0/24"], "range"} == set(DynamicPeers.model_fields)
+    assert {*OTHER["peers.192.168.10.100"], "address"} == set(Peer.model_fields)
 
 
 @pytest.mark.parametrize(("section", "key"), KEYS)

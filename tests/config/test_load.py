@@ -123,6 +123,26 @@ def test_the_narrowest_range_wins() -> None:
         ('["0.0.0.0", "::"]', '["192.168.20.200", "fe80::1"]', "fe80::1 is none that nodes can dial"),
         ('["0.0.0.0", "::"]', '["192.168.20.100"]', "192.168.20.100 is the router's own listen address"),
         ('["0.0.0.0", "::"]', '["::"]', "192.168.10.0/24 cannot dial in: router.listen has no IPv4 address"),
+        *(
+            (
+                'address = "192.168.20.100"',
+                f'address = "192.168.20.100"\nconnect = true\n{key}',
+                message,
+            )
+            for key, message in (
+                (
+                    'local_address = "fd00::1"',
+                    "nobody can dial 192.168.20.100 from fd00::1; write an IPv4 address of",
+                ),
+                (
+                    'local_address = "0.0.0.0"',
+                    "peers[0].local_address: nobody can dial from 0.0.0.0; write an address",
+                ),
+                ('local_address = "192.168.20.100"', "nobody can dial from 192.168.20.100; write an address of this"),
+                ("port = 0", "peers[0].port: write a whole number from 1 to 65535 (found 0)"),
+                ('connect = "yes"', "c.toml:"),
+            )
+        ),
         ("max_paths = 64", "max_paths = 64\nbuckets = 32", "32 buckets cannot serve max_paths = 64"),
         ("multihop = 2", 'multihop = 2\npassword = ""', "peer_groups.nodes.password: "),
         ("multihop = 2", f'multihop = 2\npassword = "{"ü" * 41}"', "it has 82 octets in UTF-8, and TCP MD5 takes 80"),
@@ -403,6 +423,14 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
             "c.toml:31: dynamic_peers[0].range: 0.0.0.0/0 without a password lets",
         ),
         (('["0.0.0.0", "::"]', '["192.0.2.77", "::"]'), "c.toml:5: router.listen[0]: this host has no address"),
+        (
+            ("[[peers]]", "[[peers]]\nport = 1790"),
+            "c.toml:26: peers[0].port: nobody dials k8s-w0; write connect = true",
+        ),
+        (
+            ("[[peers]]", '[[peers]]\nconnect = true\nlocal_address = "192.0.2.77"'),
+            "c.toml:27: peers[0].local_address: this host has no address 192.0.2.77, from which k8s-w0 is to be",
+        ),
     ],
 )
 def test_doubts(tmp_path: Path, change: tuple[str, str], warning: str) -> None:

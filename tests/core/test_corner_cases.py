@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from routerd.api.views.snapshot import peers
-from routerd.core.fib.fib import AT_ONCE, BULK, LIKE
+from routerd.api.views.peers import peers
+from routerd.core.drains import INTERVAL as DRAIN_INTERVAL
+from routerd.core.fib.fib import AT_ONCE, LIKE
+from routerd.core.fib.placement import BULK
 from routerd.core.gateway_health import Reason
 from routerd.core.message import (
     Advertise,
@@ -31,11 +33,11 @@ from routerd.core.message import (
     Work,
     WriteFailed,
 )
+from routerd.core.planning import MOVE_PATIENCE
 from routerd.core.rib.decision import Step
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.purges import SLICE
 from routerd.core.route import Address, Attributes, Family, format_prefix, parse_address, parse_prefix
-from routerd.core.router import DRAIN_INTERVAL, MOVE_PATIENCE
 from tests.support.core import CONFIG, LINKS, Simulation, preserving, sequence
 from tests.support.slices import whole
 
@@ -587,7 +589,7 @@ def test_what_is_purged_slice_by_slice_parts_nothing() -> None:
     simulation.advance(10)
     simulation.forget()
     simulation.down(A)
-    while simulation.router.rib.purges:
+    while simulation.router.rib.lifecycle.purges:
         simulation.take(Work())
         simulation.take(Settle(quiet=True))
     simulation.settle()

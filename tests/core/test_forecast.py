@@ -81,10 +81,10 @@ def ways(simulation: Simulation) -> dict[Prefix, Any]:
 def state(simulation: Simulation) -> Any:
     """Return what a dry run must leave as it is, fit to be compared."""
     rib, fib = simulation.router.rib, simulation.router.fib
-    loc_rib, nexthops, hosts = rib.loc_rib, rib.nexthops, rib.hosts
+    loc_rib, nexthops, hosts = rib.loc_rib, rib.nexthops, rib.judge.hosts
     return (
         [dict(loc_rib.table), dict(loc_rib.users), set(loc_rib._sets), [s.users for s in loc_rib.table.values()]],
-        [list(rib.effects), dict(rib._rejudges), set(rib.guard._prefixes), verdicts(simulation)],
+        [list(rib.effects), dict(rib.rejudging._left), set(rib.judge.guard._prefixes), verdicts(simulation)],
         [list(hosts.asked), {peer: dict(known) for peer, known in hosts._of.items()}, dict(hosts._links)],
         [set(nexthops._watched), set(nexthops.onlink), len(nexthops._memo)],
         [

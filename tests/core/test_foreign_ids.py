@@ -44,7 +44,7 @@ def test_the_next_ids_are_taken(first: int, group: bool) -> None:
     assert all(kernel.nexthops[member.id].protocol != ZEBRA for each in own for member in each.members)
     assert not simulation.router.refusals.groups
     assert not simulation.router.fib.refused
-    assert simulation.router.drift_mended == 0
+    assert simulation.router.reconciliation.drift_mended == 0
 
 
 @pytest.mark.parametrize("what", ["nexthop", "group"])

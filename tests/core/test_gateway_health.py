@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from routerd.core.gateway_health import GatewayHealth, Reason
+from routerd.core.gateways import LINK_LATE
 from routerd.core.message import (
     DeleteNexthop,
     ForeignRoute,
@@ -22,7 +23,6 @@ from routerd.core.message import (
     WriteFailed,
 )
 from routerd.core.route import parse_address, parse_prefix
-from routerd.core.router import LINK_LATE
 from tests.support.core import CONFIG, Simulation, preserving
 
 VIP = "172.16.1.1/32"
@@ -115,10 +115,10 @@ def test_a_silent_gateway_is_forgotten_when_nothing_leads_there() -> None:
         simulation.announce(node, VIP)
     simulation.settle()
     simulation.take(NeighbourState(GATEWAY_A, alive=False))
-    assert GATEWAY_A in simulation.router.watched
+    assert GATEWAY_A in simulation.router.gateways.watched
     simulation.down(A)
     simulation.settle()
-    assert GATEWAY_A not in simulation.router.watched
+    assert GATEWAY_A not in simulation.router.gateways.watched
     assert simulation.router.health.reasons(GATEWAY_A) == set()
 
 
@@ -218,7 +218,7 @@ def test_silence_is_told_once() -> None:
     for _ in range(3):
         simulation.take(NeighbourState(GATEWAY_A, alive=False))
     assert [event.name for event in simulation.events if "neighbour" in event.name] == ["neighbour is silent"]
-    assert simulation.router.watches(GATEWAY_A)
+    assert simulation.router.gateways.watches(GATEWAY_A)
     simulation.take(NeighbourState(GATEWAY_A, alive=True))
     simulation.take(NeighbourState(GATEWAY_A, alive=False))
     assert len([event for event in simulation.events if event.name == "neighbour is silent"]) == 2

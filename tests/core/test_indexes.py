@@ -69,18 +69,20 @@ def check_rib(router: Router) -> None:
     hops = Counter(((path.peer, (path.attributes.next_hop, path.attributes.link_local))) for path in users.elements())
     assert {(peer, hop): count for peer, some in rib.loc_rib.hops.items() for hop, count in some.items()} == hops
     introducing = {peer.address for peer in rib.peers.values() if peer.session is not None and peer.pending_eor}
-    assert {peer.address for peer in rib.introductions} == introducing
+    assert {peer.address for peer in rib.lifecycle.introductions} == introducing
     stale = {peer.address: peer.deadline for peer in rib.peers.values() if peer.deadline not in (None, float("inf"))}
-    assert rib._deadlines._of == stale
-    assert rib.adj_ribs_out._of.keys() == {peer.address for peer in rib.peers.values() if peer.session is not None}
-    assert rib._blameless <= {peer.address for peer in rib.peers.values() if peer.session is None}
+    assert rib.lifecycle._deadlines._of == stale
+    assert rib.advertising.adj_ribs_out._of.keys() == {
+        peer.address for peer in rib.peers.values() if peer.session is not None
+    }
+    assert rib.lifecycle._blameless <= {peer.address for peer in rib.peers.values() if peer.session is None}
 
 
 def check_health(router: Router) -> None:
     health = router.health
     having = {(gateway, reason) for reason in Reason for gateway in health.having(reason)}
     assert having == {(gateway, reason) for gateway in health.out for reason in health.reasons(gateway)}
-    assert router._silent_since.keys() == set(health.having(Reason.SILENT))
+    assert router.gateways._silent_since.keys() == set(health.having(Reason.SILENT))
 
 
 class Chance:
@@ -129,7 +131,7 @@ class Chance:
             self.simulation.end_of_rib(node)
 
     def silence(self) -> None:
-        gateways = sorted(self.simulation.router.watched, key=lambda each: each.address)
+        gateways = sorted(self.simulation.router.gateways.watched, key=lambda each: each.address)
         if gateways:
             gateway = self.random.choice(gateways)
             silent = gateway in self.simulation.router.health.having(Reason.SILENT)

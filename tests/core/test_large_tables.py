@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from routerd.core.message import Advertise, KernelObjects, RouteRefresh, Work
 from routerd.core.rib.refreshes import INTERVAL, PIECE
-from routerd.core.rib.rib import REJUDGE_SLICE
+from routerd.core.rib.rejudging import SLICE as REJUDGE_SLICE
 from routerd.core.route import Family, Prefix, format_prefix, parse_address, parse_prefix
 from tests.support.core import CONFIG, Simulation
 

@@ -10,8 +10,8 @@ import pytest
 from routerd.config.load import parse
 from routerd.core.message import Effect, GracefulRestart, Interface, SessionDown, Settle, Work
 from routerd.core.route import parse_address, parse_prefix
-from routerd.kernel.fake import FakeKernel
 from tests.support.core import CONFIG, Simulation, preserving
+from tests.support.kernel import FakeKernel
 
 SHARED = tuple(f"172.16.0.{number}/32" for number in range(10))
 LINKS = (

@@ -185,7 +185,7 @@ def test_a_peer_that_is_removed_is_out_however_its_session_ends(how: str) -> Non
         simulation.down(A)
     simulation.settle()
     assert simulation.fib() == {VIP: [B]}
-    assert not simulation.router.rib.hosts.wanted
+    assert not simulation.router.rib.judge.hosts.wanted
 
 
 def test_a_stale_peer_that_is_removed_is_out_at_once(simulation: Simulation) -> None:
@@ -332,12 +332,12 @@ def test_what_peers_hear_is_worked_out_anew_only_if_it_changes() -> None:
         simulation.announce(node, VIP, OTHER)
         simulation.end_of_rib(node)
     simulation.settle()
-    groups = list(simulation.router.rib.adj_ribs_out._groups.values())
+    groups = list(simulation.router.rib.advertising.adj_ribs_out._groups.values())
     for keys in ({"stale_time": 300}, {"accept": ["172.16.0.0/16"]}, {"hold_time": 30}):
         reconfigure(simulation, changed(simulation, "nodes", **keys))
-        assert list(simulation.router.rib.adj_ribs_out._groups.values()) == groups
+        assert list(simulation.router.rib.advertising.adj_ribs_out._groups.values()) == groups
     reconfigure(simulation, changed(simulation, "router", networks=["10.10.2.0/24"]))
-    assert not set(groups) & set(simulation.router.rib.adj_ribs_out._groups.values())
+    assert not set(groups) & set(simulation.router.rib.advertising.adj_ribs_out._groups.values())
 
 
 def test_a_peer_that_is_removed_does_not_keep_the_old_policy_for_its_group() -> None:

@@ -62,7 +62,7 @@ def test_refused_deletions_are_told_and_tried_again_after_1_2_4_seconds() -> Non
     simulation.advance(17)
     assert simulation.fib().keys() == {OTHER}
     assert not simulation.router.refusals
-    assert simulation.router.drift_mended == 0
+    assert simulation.router.reconciliation.drift_mended == 0
     assert problems(simulation) == {}
 
 
@@ -80,7 +80,7 @@ def test_refused_deletions_are_tried_again_with_any_event() -> None:
     assert not simulation.kernel.routes
     assert not simulation.kernel.nexthops
     assert not simulation.kernel.groups
-    assert simulation.router.drift_mended == 0
+    assert simulation.router.reconciliation.drift_mended == 0
 
 
 def test_what_was_not_deleted_and_is_wanted_again_stays() -> None:

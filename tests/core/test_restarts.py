@@ -13,7 +13,7 @@ from routerd.core.message import (
     SpeakerUp,
 )
 from routerd.core.rib.peer import SILENCE
-from routerd.core.rib.rib import FORGET_AFTER
+from routerd.core.rib.peers import FORGET_AFTER
 from routerd.core.route import Family, parse_address
 from tests.support.core import CONFIG, Simulation, link_layer, preserving
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from routerd.core.fib.fib import BULK
+from routerd.core.fib.placement import BULK
 from routerd.core.message import (
     Advertise,
     CloseSession,
@@ -26,9 +26,9 @@ from routerd.core.message import (
     SpeakerDown,
     Update,
 )
+from routerd.core.planning import INTRODUCTION_PAUSE, MOVE_PATIENCE
 from routerd.core.rib.refreshes import INTERVAL
 from routerd.core.route import Family, format_prefix, parse_address, parse_prefix
-from routerd.core.router import INTRODUCTION_PAUSE, MOVE_PATIENCE
 from tests.support.core import CONFIG, LINKS, Simulation, opened, preserving, sequence
 
 A, B, C, D = "192.168.10.100", "192.168.10.101", "192.168.20.100", "192.168.10.102"
@@ -74,7 +74,7 @@ class TestFib:
 
     def test_nothing_is_written_before_the_first_dump(self) -> None:
         simulation = Simulation()
-        simulation.router.synchronised = False
+        simulation.router.planning.synchronised = False
         simulation.up(A)
         simulation.announce(A, VIP)
         simulation.settle()
@@ -360,7 +360,7 @@ class TestDrift:
         simulation.dump()
         simulation.settle()
         assert simulation.fib() == {VIP: [A, B, C], "172.16.1.2/32": [A, B, C]}
-        assert (simulation.router.drift_mended > 0) is (what != "link")
+        assert (simulation.router.reconciliation.drift_mended > 0) is (what != "link")
         if what != "link":
             assert (kernel.nexthops, kernel.groups, kernel.routes) == before
         simulation.forget()

@@ -57,7 +57,7 @@ TRUE: Any = type("True", (), {"__repr__": lambda self: "something true"})()
 """What `becomes` waits for unless told otherwise. None is an answer like any other: a `get` that found nothing."""
 
 
-async def becomes(probe: Callable[[], T], wanted: object = TRUE, seconds: float = 10.0) -> T:
+async def becomes(probe: Callable[[], T], wanted: object = TRUE, seconds: float = 20.0) -> T:
     """Wait until `probe` answers `wanted`, or with `TRUE` anything that is true, and return its answer."""
     deadline = time.monotonic() + seconds
     while True:

@@ -540,6 +540,7 @@ async def test_a_log_that_cannot_be_written_ends_nothing(tmp_path: Path, ends: s
 # ---------------------------------------------------------------------------------------------------- many routes
 
 
+@pytest.mark.alone
 async def test_status_is_quick_with_many_routes(tmp_path: Path) -> None:
     first = int(ipaddress.IPv4Address("172.20.0.0"))
     prefixes = [str(ipaddress.IPv4Address(first + n)) for n in range(MANY)]

@@ -108,7 +108,9 @@ def test_a_speaker_that_dies_alone_does_not_take_its_node_out(site: Site) -> Non
     node = site.nodes[-1]
     with site.watching_nexthops() as watch:
         node.close()
-        until(lambda: "" if site.peer(node)["state"] == "stale" else site.peer(node)["state"], 5, "the session ended")
+        until(
+            lambda: "" if site.peer(node)["state"] == "stale" else site.peer(node)["state"], 15, "the session ended"
+        )
         deadline = time.monotonic() + 1.5  # twice the time in which a silent node is found
         while time.monotonic() < deadline:
             assert node.name in site.next_hops(VIP4)
@@ -123,7 +125,7 @@ def test_a_node_that_dies_while_its_speaker_is_away(site: Site) -> None:
     """Graceful restart keeps its paths, but it does not answer: it is out as quickly as any other."""
     dead, *others = reversed(site.nodes)
     dead.close()
-    until(lambda: "" if site.peer(dead)["state"] == "stale" else "it is up", 5, "the session ended")
+    until(lambda: "" if site.peer(dead)["state"] == "stale" else "it is up", 15, "the session ended")
     with site.watching_nexthops() as watch:
         id_ = site.nexthop(dead)
         since = site.silence(dead)

@@ -25,7 +25,7 @@ class Watched:
 
     def __init__(self, writer: KernelWriter) -> None:
         self.woken = threading.Semaphore(0)
-        self.bulk = Bulk(writer, self.woken.release)
+        self.bulk = Bulk(writer.routes, self.woken.release)
 
 
 @pytest.fixture

@@ -125,6 +125,7 @@ def test_an_untouched_namespace(router: Namespace) -> None:
     assert (found.routes, found.foreign, found.nexthops, found.groups) == ({}, {}, (), ())
 
 
+@pytest.mark.alone
 async def test_dump_in_a_thread_leaves_the_loop_alive(writer: KernelWriter) -> None:
     writer.write([SetNexthop(1, gateway("10.0.0.2")), SetRoutes(1, many(20_000))])
     longest, last = 0.0, time.perf_counter()

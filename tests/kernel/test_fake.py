@@ -20,9 +20,9 @@ from routerd.core.message import (
 )
 from routerd.core.route import parse_address
 from routerd.kernel.dump import dump
-from routerd.kernel.fake import FakeKernel
 from routerd.kernel.writer import KernelWriter
 from tests.kernel.scenario import FIB, gateway, many, prefixes
+from tests.support.kernel import FakeKernel
 from tests.support.netns import Namespace, needs_root
 
 pytestmark = needs_root

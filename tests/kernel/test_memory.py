@@ -112,7 +112,7 @@ def test_groups_that_the_kernel_deleted_leave_nothing_but_their_layouts(
         router.ip("link", "set", "eth0", "up")
         writer.adopt_objects(objects())
     assert sum(length for _, length in writer.memory.recall(1001, ())) == 128
-    assert (writer.memory._members, writer.buckets._made, writer._gateways) == ({}, {}, {})
+    assert (writer.memory._members, writer.buckets._made, writer._objects.gateways) == ({}, {}, {})
 
 
 def test_a_member_that_went_unheard_has_the_group_read_again(router: Namespace, writer: KernelWriter) -> None:

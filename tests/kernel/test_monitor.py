@@ -179,7 +179,7 @@ async def test_what_the_bulk_writes_is_not_heard(router: Namespace) -> None:
     with router.enter():
         writer = KernelWriter(FIB)
         done, loop = asyncio.Event(), asyncio.get_running_loop()
-        bulk = Bulk(writer, lambda: loop.call_soon_threadsafe(done.set))
+        bulk = Bulk(writer.routes, lambda: loop.call_soon_threadsafe(done.set))
         watched = Watched(router, writer, asyncio.Queue(), asyncio.Queue())
         monitor = Monitor([writer.port, bulk.port], watched, lambda entry, port: None)
         monitor.start()

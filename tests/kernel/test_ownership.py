@@ -113,8 +113,8 @@ def test_after_the_audit_a_foreign_route_is_not_replaced(router: Namespace, writ
     assert writer.write([SetRoutes(BASE + 1, VIP)]) == []
     router.ip("route", "replace", "172.16.0.1", "via", "10.0.0.9", "proto", "bgp", "metric", "20")
     before = state(router)
-    writer.begin_audit()
-    writer.adopt_routes(dump(OWN).routes)
+    writer.routes.begin_audit()
+    writer.routes.adopt(dump(OWN).routes)
     assert refusals(writer.write([SetRoutes(BASE + 1, VIP)])) == [(SetRoutes(BASE + 1, VIP), errno.EEXIST)]
     assert state(router) == before
 
@@ -135,7 +135,7 @@ def test_no_group_has_a_foreign_member_and_no_route_leads_to_a_foreign_id(
     wanted = [errno.EEXIST, errno.EINVAL, errno.ENOENT, errno.EINVAL, errno.ENOENT]
     found = refusals(writer.write(operations))
     assert sorted(found, key=lambda each: operations.index(each[0])) == list(zip(operations, wanted, strict=True))
-    bulk = Bulk(writer, lambda: None)
+    bulk = Bulk(writer.routes, lambda: None)
     bulk.start(SetRoutes(BASE + 5, many(10)))
     bulk.wait()
     assert len(bulk.finish()) == 10

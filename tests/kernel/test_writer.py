@@ -174,6 +174,7 @@ def test_refused_nexthops_and_groups(writer: KernelWriter) -> None:
     ]
 
 
+@pytest.mark.alone
 def test_twenty_thousand_routes(writer: KernelWriter) -> None:
     two_nodes(writer)
     routes = many(20_000)
@@ -204,10 +205,10 @@ def test_a_new_writer_adopts(writer: KernelWriter) -> None:
 def test_a_dump_older_than_a_write_takes_nothing_away(writer: KernelWriter) -> None:
     two_nodes(writer)
     writer.write([SetRoutes(10, many(2))])
-    writer.begin_audit()
+    writer.routes.begin_audit()
     old = dump(FIB)
     writer.write([DeleteRoutes(many(1)), SetRoutes(10, many(4)[2:])])
-    writer.adopt_routes(old.routes)
+    writer.routes.adopt(old.routes)
     assert refused(writer, DeleteRoutes(many(1)), SetRoutes(10, many(4)[1:])) == []
     assert set(dump(FIB).routes) == set(many(4)[1:])
 

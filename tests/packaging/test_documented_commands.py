@@ -54,6 +54,10 @@ NOT_RUN = {
     "install -d -m 0750 -o 53179 -g 53179 /run/routerd": "on the host of such a container",
     "install -d -m 0750 -o 53179 -g 53179 /var/lib/routerd": "on the host of such a container",
     # They have tests of their own.
+    "routerd import frr /etc/frr/frr.conf --output routerd.toml": "tests/translate/test_import_command.py",
+    "routerd import frr -": "tests/translate/test_import_command.py",
+    "routerd import frr": "tests/translate/test_import_command.py",
+    "routerd check routerd.toml": "tests/translate/test_import_command.py",
     "routerd lab": "tests/lab",
     "routerd run --record FILE": "tests/daemon/test_engine.py",
     "routerd flush": "tests/daemon/test_ownership.py; it would spoil the others",
@@ -137,7 +141,7 @@ def _for_this_place(command: str, daemon: Routerd) -> str:
         return f"cd {ROOT}; {command.replace('make ', 'make --dry-run ', 1)}"
     if module := re.match(r"\.venv/bin/python -m ([\w.]+)$", command):
         return f"cd {ROOT}; python -c 'import {module[1]} as m; assert callable(m.main)'"
-    if command in ("routerd status --watch", "routerd route", "routerd check"):
+    if command in ("routerd status --watch", "routerd route", "routerd check", "routerd import", "routerd export"):
         return f"{command} --help"  # what it does without end or argument: tests/daemon/test_cli.py
     for name, here in {
         "/etc/routerd/routerd.toml": str(daemon.config),

@@ -67,6 +67,7 @@ async def test_an_audit_that_failed_is_made_soon(router: Namespace, monkeypatch:
             writer.close()
 
 
+@pytest.mark.alone
 async def test_what_makes_routes_stale_all_the_time_costs_a_share_of_it(
     router: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import structlog
 
 from routerd.config.model import Config
-from routerd.session.speaker import Message, Speaker
+from routerd.session.speaker import Speaker
+from routerd.session.translation import Message
 
 ROUTER_AS = 64512
 T = TypeVar("T", bound=Message)

@@ -20,6 +20,7 @@ from routerd.session.frames import RawUpdate
 from tests.session.harness import ROUTER_AS, configuration, speaking
 from tests.support import bgp
 from tests.support.netns import Namespace, needs_root, veth
+from tests.support.nobody import open_way
 
 pytestmark = needs_root
 
@@ -106,8 +107,7 @@ def daemon(name: str, directory: Path, text: str) -> list[str]:
     """Write a daemon's configuration and return its command, in the foreground."""
     conf = directory / f"{name}.conf"
     conf.write_text(text)
-    for parent in (directory, *directory.parents[:2]):
-        parent.chmod(0o755)
+    open_way(conf)
     if name == "gobgpd":
         return ["gobgpd", "-f", str(conf), "-t", "toml"]
     if name == "bird":

@@ -220,6 +220,11 @@ def test_open_decoder_raises_nothing_but_value_errors(body: bytes) -> None:
         assert str(error)  # noqa: PT017 (it may also decode)
 
 
+@pytest.mark.parametrize("said", [frames.Dialling("10.0.0.2", "away", 1.5, True), frames.Dialling("fd00::2", "")])
+def test_what_dialling_does_survives(said: frames.Dialling) -> None:
+    assert frames.unpack_dialling(frames.pack_dialling(said)) == said
+
+
 async def test_a_session_may_end_while_the_batch_that_began_it_is_taken_in() -> None:
     speaker, channel = Speaker(CONFIG, log=structlog.get_logger()), Channel()
     speaker._channel = channel
@@ -300,6 +305,7 @@ class Newcomer:
     """A connection whose OPEN has come."""
 
     peer = "10.0.0.2"
+    hung_up = False
 
     def __init__(self) -> None:
         self.closed = False
@@ -326,6 +332,7 @@ def test_a_newcomer_for_whom_there_is_no_memory_is_given_up_alone(where: str) ->
     calls = dict.fromkeys(("poll", "unpoll", "judge", "admit", "peer_at"), nothing) | {where: no_memory}
     reactor = SimpleNamespace(refuse=lambda _, notify, __: refused.append((notify.code, notify.subcode)), **calls)
     reactor.judge = no_memory if where == "judge" else lambda *_: SimpleNamespace()
+    reactor.dialler = SimpleNamespace(precedes=lambda *_: False)
     pending, newcomer = Pending(reactor), Newcomer()
     pending.add(newcomer, 0.0)  # type: ignore[arg-type]
     pending.turn([7], 1.0)

@@ -13,6 +13,7 @@ The socket is made before the first `await`, so a caller that has entered a netw
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 import struct
@@ -145,7 +146,7 @@ class Client:
         self.reading = asyncio.Event()
         self.reading.set()
         self._hold = hold
-        self._hello = hello
+        self.hello = hello
         self._arrived = asyncio.Event()
         self._next = 0
         self._ended = False
@@ -176,7 +177,7 @@ class Client:
 
     def introduce(self) -> None:
         """Send the OPEN."""
-        self.send(self._hello)
+        self.send(self.hello)
 
     def send(self, data: bytes) -> None:
         """Send bytes, in order, without waiting; `flushed` waits."""
@@ -215,6 +216,17 @@ class Client:
                     raise ClosedError(f"closed by the router; heard {[k for k, _ in self.heard]}")
                 self._arrived.clear()
                 await self._arrived.wait()
+
+    async def next(self, seconds: float = 30.0) -> tuple[int, bytes]:
+        """Return the next message of any type; ClosedError at the end."""
+        async with asyncio.timeout(seconds):
+            while self._next == len(self.heard):
+                if self._ended:
+                    raise ClosedError(f"closed by the router; heard {[k for k, _ in self.heard]}")
+                self._arrived.clear()
+                await self._arrived.wait()
+        self._next += 1
+        return self.heard[self._next - 1]
 
     async def closed(self, seconds: float = 5.0) -> None:
         """Wait until the router closes the connection."""
@@ -276,7 +288,7 @@ async def connect(
     **options: object,
 ) -> Client:
     """Dial in, from `source` if given, with a TCP MD5 `password` if given, all packets with this `ttl`; `options` go
-    to `open_message`."""
+    to `open_message`. A host that cannot be reached yet, after a link was down, is tried again, as a speaker does."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setblocking(False)
@@ -290,13 +302,56 @@ async def connect(
         sock.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG, _md5sig(host, password.encode()))
     try:
         async with asyncio.timeout(seconds):
-            await asyncio.get_running_loop().sock_connect(sock, (host, port))
+            await _dial(sock, (host, port))
     except BaseException:
         sock.close()
         raise
     client = Client(sock, hold, open_message(asn=asn, hold=hold, **options))  # type: ignore[arg-type]
     client.start()
     return client
+
+
+async def _dial(sock: socket.socket, address: tuple[str, int]) -> None:
+    while True:
+        try:
+            return await asyncio.get_running_loop().sock_connect(sock, address)
+        except OSError as error:
+            # After a connect() that failed later Linux answers the next one once with ECONNABORTED.
+            if error.errno not in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ECONNABORTED):
+                raise
+        await asyncio.sleep(0.1)
+
+
+class Listener:
+    """A raw speaker that listens at an address, for routers that dial; `options` go to `open_message`."""
+
+    def __init__(
+        self, host: str, port: int, *, password: tuple[str, str] | None = None, hold: int = 90, **options: object
+    ):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.sock = socket.socket(family, socket.SOCK_STREAM)
+        self.sock.setblocking(False)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if password is not None:  # the router's address, and the key
+            self.sock.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG, _md5sig(password[0], password[1].encode()))
+        self.sock.bind((host, port))
+        self.sock.listen(16)
+        self._hold = hold
+        self._hello = open_message(hold=hold, **options)  # type: ignore[arg-type]
+
+    def __enter__(self) -> Listener:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.close()
+
+    async def accept(self, seconds: float = 10.0) -> Client:
+        """Return the next connection."""
+        async with asyncio.timeout(seconds):
+            sock, _ = await asyncio.get_running_loop().sock_accept(self.sock)
+        client = Client(sock, self._hold, self._hello)
+        client.start()
+        return client
 
 
 def _md5sig(host: str, key: bytes) -> bytes:

@@ -41,6 +41,7 @@ from routerd.core.message import (
     Work,
     WriteFailed,
 )
+from routerd.core.planning import MOVE_PATIENCE
 from routerd.core.route import (
     AsPath,
     Attributes,
@@ -51,10 +52,10 @@ from routerd.core.route import (
     parse_address,
     parse_prefix,
 )
-from routerd.core.router import MOVE_PATIENCE, Router
+from routerd.core.router import Router
 from routerd.kernel.audit import compare
 from routerd.kernel.backlog import Backlog
-from routerd.kernel.fake import FakeKernel
+from tests.support.kernel import FakeKernel
 
 CONFIG = """
 [router]

@@ -54,6 +54,13 @@ def everybodys_python() -> Iterator[Path]:
         shutil.rmtree(top)
 
 
+def open_way(path: Path) -> None:
+    """Let everybody enter the directories above a path, as far as they are this test run's own."""
+    for each in path.parents:
+        if each.is_relative_to(Path(tempfile.gettempdir())) and each != Path(tempfile.gettempdir()):
+            each.chmod(each.stat().st_mode | 0o055)
+
+
 def as_nobody(top: Path, *privileges: str, writable_sysctls: bool) -> list[str]:
     """Return the command that runs the one behind it as nobody, in a mount namespace that the caller has made.
 

@@ -1,7 +1,9 @@
-"""The ASGI application: finds the endpoint of a request, and writes its answer as JSON."""
+"""The ASGI application: finds the endpoint of a request, and writes its answer as JSON, or as a stream."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from functools import cached_property
@@ -10,12 +12,15 @@ from urllib.parse import parse_qsl
 
 from routerd.api.endpoints import Endpoint, Failure, Request
 from routerd.api.slices import encoded
+from routerd.api.stream import Stream
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 DESCRIPTION = "/openapi.json"
+PATIENCE = 10.0
+"""Seconds that the reader of a stream may take for what is sent at a stretch."""
 
 
 class Application:
@@ -29,13 +34,17 @@ class Application:
             pattern = re.compile(re.sub(r"\{\w+\}", "(.*)", each.path))
             self._paths.setdefault(pattern, {})[each.method] = each
 
-    async def __call__(self, scope: Message, _receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request; what fails here unforeseen is uvicorn's to answer and to log."""
         headers = [(b"content-type", b"application/json")]
         try:
             status, answer = 200, await self._answer(scope)
         except Failure as failure:
             status, answer = failure.status, {"detail": failure.detail}
+        if isinstance(answer, Stream):
+            scope["state"]["endless"]()
+            await _stream(answer, receive, send, scope["state"]["abort"])
+            return
         body = b"".join([part async for part in encoded(answer)])
         headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -57,5 +66,38 @@ class Application:
                     raise Failure(405, f"{method} is not for {path}; {' and '.join(methods)} are")
                 query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
                 named = found[1] if found.groups() else ""
-                return await methods[method].answer(Request(method, path, named, query, scope["state"]["caller"]))
+                resumed = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")
+                return await methods[method].answer(
+                    Request(method, path, named, query, scope["state"]["caller"], resumed)
+                )
         raise Failure(404, f"there is nothing at {path[:100]}; GET {DESCRIPTION} says what there is")
+
+
+async def _stream(answer: Stream, receive: Receive, send: Send, abort: Callable[[], None]) -> None:
+    """Send the parts of a stream until it ends, or its reader goes or reads too slowly."""
+
+    async def gone() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        sending.cancel()
+
+    async def parts() -> None:
+        headers = [(b"content-type", answer.content.encode()), (b"cache-control", b"no-cache")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        async with contextlib.aclosing(answer.parts) as found:
+            async for part in found:
+                async with asyncio.timeout(PATIENCE):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    sending = asyncio.ensure_future(parts())
+    watching = asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait({sending})
+        if not sending.cancelled():
+            sending.result()
+    except (TimeoutError, asyncio.CancelledError):  # it reads too slowly, or the daemon ends
+        abort()
+    finally:
+        watching.cancel()
+        sending.cancel()

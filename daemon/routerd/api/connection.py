@@ -42,7 +42,7 @@ class Connection(H11Protocol):
             transport.close()
             return
         super().connection_made(transport)
-        self.app_state = self.app_state | {"caller": who}
+        self.app_state = self.app_state | {"caller": who, "endless": self._endless, "abort": transport.abort}
         self._within(REQUEST_TIME)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -76,6 +76,11 @@ class Connection(H11Protocol):
         if self.cycle is not None:
             self.cycle.disconnected = True
         self.transport.abort()
+
+    def _endless(self) -> None:
+        """The answer goes on; who sends it looks to its reader."""
+        if self._deadline is not None:
+            self._deadline.cancel()
 
     def _within(self, seconds: float) -> None:
         if self._deadline is not None:

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import structlog
 
+from routerd.api import stream
 from routerd.api.caller import Caller
 from routerd.api.models import (
     DrainView,
+    EventView,
     GroupView,
     HistoryView,
     PeerView,
@@ -50,6 +52,9 @@ class Source(Protocol):
     async def drain(self, peer: str) -> DrainView | None: ...
     async def set_drain(self, peer: str, *, on: bool, by: str) -> DrainView | None: ...
     def version(self) -> VersionView: ...
+    @property
+    def events(self) -> stream.Events: ...
+    def names(self, peer: str) -> frozenset[str]: ...
     async def diff(self, path: str | None) -> ReloadView: ...
     async def reload(self, path: str | None, confirm: int, by: str) -> ReloadView: ...
     async def confirm(self, by: str) -> ReloadView: ...
@@ -94,6 +99,8 @@ class Request(NamedTuple):
     named: str
     query: Mapping[str, str]
     caller: Caller
+    resumed: str = ""
+    """The id of the last event that the reader of a stream knows."""
 
 
 class Endpoint(NamedTuple):
@@ -110,12 +117,13 @@ class Endpoint(NamedTuple):
     about: str
     answer: Callable[[Request], Awaitable[Any]]
     query: Mapping[str, Number | None] = {}
+    content: str = "application/json"
 
 
 def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
     """Return all endpoints, answered from `source`; members of the group `writers` may change something."""
     offset, limit = Number(0, MAX_OFFSET, 0), Number(1, MAX_LIMIT, 100)
-    longest, number = Number(0, MAX_CONFIRM, 0), Number(0, MAX_OFFSET, 0)
+    longest, number, switch = Number(0, MAX_CONFIRM, 0), Number(0, MAX_OFFSET, 0), Number(0, 1, 1)
 
     async def status(_: Request) -> StatusView:
         return await in_slices(source.status())
@@ -148,6 +156,14 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
 
     async def drain(request: Request) -> DrainView:
         return _known(await source.drain(request.named), request.named)
+
+    async def events(request: Request) -> stream.Stream:
+        if stream.full():
+            raise Failure(503, f"{stream.STREAMS} streams of events are open already; close some")
+        peer, follow = request.query.get("peer"), switch.read("follow", request.query.get("follow"))
+        names = frozenset[str]() if peer is None else source.names(peer) | {peer}
+        parts = stream.stream(source.events, request.resumed, follow=follow == 1, wanted=stream.about(names))
+        return stream.Stream(stream.CONTENT, parts)
 
     async def writer(request: Request) -> str:
         """Return who asks; Failure if that is nobody who may change something."""
@@ -183,6 +199,8 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
     one, all_of_it = "/v1/routes/{prefix}", {"offset": offset, "limit": limit, "peer": None}
     node = "/v1/peers/{peer}/drain"
     found = "One prefix: its paths, why each won or lost, its group, and what the kernel has."
+    heard = "What happened, as server-sent events: all that is kept, and then what comes, unless follow is 0."
+    told = {"follow": switch, "peer": None}
     taken = "Put a file in force, all of it or nothing; the daemon's own one unless a path is given."
     back = "Go back to what ran before, or to a configuration of the history by its number."
     well = "Is all well? The router, its peers, groups, sysctls and the problems found."
@@ -195,6 +213,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         Endpoint("GET", node, DrainView, "How far a drain has come: the buckets that still carry flows.", drain),
         Endpoint("PUT", node, DrainView, "Drain a node: no new flows, established ones live on.", set_drain),
         Endpoint("DELETE", node, DrainView, "End a drain: the node gets its share again, as flows end.", set_drain),
+        Endpoint("GET", "/v1/events", EventView, heard, events, told, stream.CONTENT),
         Endpoint("GET", "/v1/config/diff", ReloadView, "What a file would change.", diff, {"path": None}),
         Endpoint("POST", "/v1/config/reload", ReloadView, taken, reload, {"path": None, "confirm": longest}),
         Endpoint("POST", "/v1/config/confirm", ReloadView, "Have a change stay that waits for it.", confirm),

@@ -40,7 +40,8 @@ class PeerView(TypedDict):
     router_id: str | None
     dynamic: bool
     state: str
-    """`established`, or `waiting` (nobody dialled in), or `stale` (gone, its paths kept for graceful restart)."""
+    """`established`, or `waiting` (it has not dialled in, or is being dialled), or `stale` (gone, its paths kept for
+    graceful restart)."""
     reason: str
     """Why it is not established, or what is wrong with it, such as "(no accept policy)"; may be empty."""
     since_seconds: float
@@ -274,6 +275,18 @@ class RoutesView(TypedDict):
 
     total: int
     routes: list[RouteView]
+
+
+class EventView(TypedDict):
+    """One event; what it is about stands in fields of its own beside these."""
+
+    boot: str
+    """The run of the daemon that told it: numbers of another run mean nothing."""
+    sequence: int
+    time: str
+    """RFC 3339, in UTC."""
+    level: str
+    event: str
 
 
 class VersionView(TypedDict):

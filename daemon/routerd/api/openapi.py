@@ -29,7 +29,7 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
             "operationId": f"{each.method.lower()}_{each.answer.__name__}",
             "parameters": _parameters(each),
             "responses": {
-                "200": _response("What was asked for", _schema(each.view, views)),
+                "200": _response("What was asked for", _schema(each.view, views), each.content),
                 "default": _response("Why not", {"$ref": "#/components/schemas/Failure"}),
             },
         }
@@ -58,8 +58,8 @@ def _value(number: Number | None) -> dict[str, Any]:
     return {"type": "integer", "minimum": number.least, "maximum": number.most, "default": number.default}
 
 
-def _response(about: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": about, "content": {"application/json": {"schema": schema}}}
+def _response(about: str, schema: dict[str, Any], content: str = "application/json") -> dict[str, Any]:
+    return {"description": about, "content": {content: {"schema": schema}}}
 
 
 def _schema(kind: Any, views: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,9 @@ _WIDTH = 78
 """Columns of a help text. Asked for the terminal's, argparse loads shutil and all that it can unpack."""
 
 
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
 class UsageError(Exception):
     """Arguments that are right each, and wrong together."""
 
@@ -62,6 +65,34 @@ def seconds(text: str) -> float:
     if not 0.0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of seconds")
     return value
+
+
+def ago(text: str) -> float:
+    """Read how long ago, such as `90`, `5m`, `2h` or `1d`; return seconds."""
+    number, unit = text.rstrip("smhd"), text[len(text.rstrip("smhd")) :]
+    if not (number.isascii() and number.isdecimal() and len(number) < 10 and unit in _UNITS):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a duration such as 90s, 5m, 2h or 1d")
+    return float(number) * _UNITS[unit]
+
+
+def address(*versions: int) -> Callable[[str], str]:
+    """Return what reads an IP address of one of these versions, and writes it as its RFC has it."""
+
+    def read(text: str) -> str:
+        import ipaddress
+
+        if not text:
+            return ""  # the default, which argparse reads as well
+        try:
+            parsed = ipaddress.ip_address(text)
+        except ValueError:
+            parsed = None
+        if parsed is None or parsed.version not in versions or parsed.is_unspecified or "%" in text:
+            kinds = " or ".join(f"IPv{each}" for each in versions)
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is no {kinds} address")
+        return str(parsed)
+
+    return read
 
 
 def run(program: str, about: str, version: str, commands: Mapping[str, Command], words: Sequence[str]) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 DEFAULT_SOCKET = "/run/routerd/routerd.sock"
@@ -34,10 +36,44 @@ class Client:
 
     def request(self, method: str, resource: str, **query: str | int | None) -> Any:
         """Return the decoded JSON that a request is answered with; ApiError as in `get`."""
+        with self._asked(method, resource, query) as connection, self._explained():
+            octets = b"".join(iter(lambda: connection.recv(1 << 20), b""))
+        return self._decode(octets)
+
+    def stream(self, resource: str, **query: str | int | None) -> Iterator[str]:
+        """Yield the lines of an answer that goes on, until it ends; ApiError as in `get`."""
+        with self._asked("GET", resource, query, "1.0") as connection, connection.makefile("rb") as lines:
+            with self._explained():
+                head = list(iter(lines.readline, b"\r\n")) if (first := lines.readline()) else []
+            if first.split()[1:2] != [b"200"]:
+                self._decode(first + b"".join(head) + b"\r\n" + lines.read())
+            connection.settimeout(None)
+            for line in lines:
+                yield line.decode(errors="replace").rstrip("\n")
+
+    @contextmanager
+    def _asked(
+        self, method: str, resource: str, query: Mapping[str, str | int | None], version: str = "1.1"
+    ) -> Iterator[socket.socket]:
+        """Yield a connection that the daemon was asked something on. HTTP/1.0 has no chunks."""
         words = [f"{key}={_quoted(str(value))}" for key, value in query.items() if value is not None]
         target = _quoted(resource) + ("?" + "&".join(words) if words else "")
+        if not 0 < len(os.fsencode(self._path)) <= LONGEST_PATH:
+            raise ApiError(f"{self._path!r} is no path of a socket: those have 1 to {LONGEST_PATH} octets")
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(TIMEOUT)
+            with self._explained():
+                connection.connect(self._path)
+                connection.sendall(
+                    f"{method} {target} HTTP/{version}\r\nHost: routerd\r\nConnection: close\r\n\r\n".encode()
+                )
+            yield connection
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Raise what the socket says as ApiError, in the operator's words."""
         try:
-            octets = self._exchange(f"{method} {target} HTTP/1.1\r\nHost: routerd\r\nConnection: close\r\n\r\n")
+            yield
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise ApiError(
                 f"routerd is not running: nobody listens on {self._path} ({error.strerror}); start it, or name "
@@ -49,16 +85,6 @@ class Client:
             raise ApiError(f"routerd does not answer on {self._path} within {TIMEOUT:.0f} s") from error
         except OSError as error:
             raise ApiError(f"routerd broke off the answer on {self._path}: {error}") from error
-        return self._decode(octets)
-
-    def _exchange(self, request: str) -> bytes:
-        if not 0 < len(os.fsencode(self._path)) <= LONGEST_PATH:
-            raise ApiError(f"{self._path!r} is no path of a socket: those have 1 to {LONGEST_PATH} octets")
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(TIMEOUT)
-            connection.connect(self._path)
-            connection.sendall(request.encode())
-            return b"".join(iter(lambda: connection.recv(1 << 20), b""))
 
     def _decode(self, octets: bytes) -> Any:
         head, _, body = octets.partition(b"\r\n\r\n")

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from routerd.config.model import Config
+from routerd.config.model import Config, Peer
 
 Problem = tuple[tuple[str | int, ...], str]
 """Where it is (keys and list positions), and what is wrong and what to write instead."""
@@ -80,6 +80,7 @@ def _peers(config: Config) -> Iterator[Problem]:
                 f"{peer.name} is an address, and not this peer's: commands take names and addresses alike; write "
                 "a name",
             )
+        yield from _dialling(index, peer)
         for key, address in (("address", peer.address), *(("addresses", each) for each in peer.addresses)):
             if problem := _no_node(ipaddress.ip_address(address)):
                 yield ("peers", index, key), f"{address} {problem}"
@@ -90,6 +91,20 @@ def _peers(config: Config) -> Iterator[Problem]:
         for address in peer.addresses:
             if (first := addresses.setdefault(address, index)) != index or address == peer.address:
                 yield ("peers", index, "addresses"), f"{address} is already an address of peers[{first}]; remove it"
+
+
+def _dialling(index: int, peer: Peer) -> Iterator[Problem]:
+    """Yield why a peer cannot be dialled from where it is to be."""
+    if peer.local_address is None:
+        return
+    local = ipaddress.ip_address(peer.local_address)
+    if local.version != ipaddress.ip_address(peer.address).version:
+        yield (
+            ("peers", index, "local_address"),
+            f"nobody can dial {peer.address} from {local}; write an IPv{10 - local.version} address of this router",
+        )
+    elif local.is_unspecified or local.is_multicast or local.is_link_local or peer.local_address == peer.address:
+        yield ("peers", index, "local_address"), f"nobody can dial from {local}; write an address of this router"
 
 
 def _is_another(name: str, address: str) -> bool:
@@ -168,7 +183,7 @@ def _listening(config: Config) -> Iterator[Problem]:
             isinstance(address, IPv6Address) and (address.is_link_local or address.ipv4_mapped)
         ):
             yield ("router", "listen"), f"listen[{index}] = {address} is none that nodes can dial; write another"
-    dialling = [("peers", i, "address", peer.address) for i, peer in enumerate(config.peers)]
+    dialling = [("peers", i, "address", peer.address) for i, peer in enumerate(config.peers) if not peer.connect]
     dialling += [("dynamic_peers", i, "range", dynamic.range) for i, dynamic in enumerate(config.dynamic_peers)]
     for section, index, key, text in dialling:
         version = ipaddress.ip_network(text).version
@@ -179,7 +194,7 @@ def _listening(config: Config) -> Iterator[Problem]:
             )
 
 
-_UNROUTABLE = [
+UNROUTABLE = [
     ipaddress.ip_network(text)
     for text in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8")
 ]
@@ -196,7 +211,7 @@ def _accept(config: Config) -> Iterator[Problem]:
                     where,
                     f"{text} is never announced: the group speaks no {family}; add it to families, or remove it",
                 )
-            if network.prefixlen and any(_inside(network, space) for space in _UNROUTABLE):
+            if network.prefixlen and any(_inside(network, space) for space in UNROUTABLE):
                 yield where, f"{text} cannot be routed by any router; remove it"
 
 

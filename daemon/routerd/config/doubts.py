@@ -29,6 +29,10 @@ def unwise(config: Config) -> Iterator[Problem]:
             )
         if name not in used:
             yield ("peer_groups", name), "no peer and no range belongs to this group"
+    for index, peer in enumerate(config.peers):
+        for key in ("port", "local_address"):
+            if not peer.connect and getattr(peer, key) != type(peer).model_fields[key].default:
+                yield ("peers", index, key), f"nobody dials {peer.name}; write connect = true, or remove {key}"
     for index, dynamic in enumerate(config.dynamic_peers):
         if dynamic.range in ("0.0.0.0/0", "::/0") and config.peer_groups[dynamic.group].password is None:
             yield (
@@ -55,6 +59,13 @@ def missing(config: Config) -> Iterator[Problem]:
             yield (
                 ("router", "listen", index),
                 f"this host has no address {address}: nobody could dial in there; ip address show",
+            )
+    for index, peer in enumerate(config.peers):
+        if peer.connect and peer.local_address is not None and not _is_here(peer.local_address):
+            yield (
+                ("peers", index, "local_address"),
+                f"this host has no address {peer.local_address}, from which {peer.name} is to be dialled; "
+                "ip address show",
             )
 
 

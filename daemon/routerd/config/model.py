@@ -109,6 +109,7 @@ def _accept(value: Any) -> Any:
 
 OWNED = "what was written with the old value would be foreign: stop routerd, `routerd flush`, change it, start"
 OPENED = "the socket is opened when routerd starts"
+NEXT_DIAL = "for the next connection; a session that there is stays"
 
 
 class Model(BaseModel):
@@ -227,12 +228,18 @@ class PeerGroup(Model):
 
 
 class Peer(Model):
-    """`[[peers]]`: a node with a known address. `addresses` are others of its own, which it may name as next hops."""
+    """`[[peers]]`: a node with a known address. `addresses` are others of its own, which it may name as next hops.
+
+    With `connect` the router dials it as well: its `port`, from `local_address`, if that is given.
+    """
 
     name: Name
     address: IpText
     group: Name
     addresses: IpTexts = ()
+    connect: Annotated[Flag, live("a session that there is stays, whoever dialled")] = False
+    port: Annotated[int, live(NEXT_DIAL)] = Field(default=179, ge=1, le=65535, strict=True)
+    local_address: Annotated[IpText | None, live(NEXT_DIAL)] = None
 
 
 class DynamicPeers(Model):
@@ -273,6 +280,11 @@ class Config(Model):
     def range_of(self, address: str) -> DynamicPeers | None:
         """Return the narrowest dynamic range that holds `address`."""
         return narrowest(self.dynamic_peers, address)
+
+    def is_dialled(self, address: str) -> bool:
+        """Tell whether the router dials the peer at `address`."""
+        peer = self._static.get(address)
+        return peer is not None and peer.connect
 
     def addresses_of(self, address: str) -> tuple[str, ...]:
         """Return the further addresses that are configured for the peer at `address`."""

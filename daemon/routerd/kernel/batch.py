@@ -82,7 +82,7 @@ def _alike(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int], ids: 
     size = _HEAD.size + width - 1 + len(form.tail)
     head = _HEAD.pack(
         size, form.kind, wire.NLM_F_REQUEST | form.flags, 0, 0,
-        _FAMILIES[width], 0, 0, 0, wire.RT_TABLE_MAIN, wire.RTPROT_BGP, form.scope, wire.RTN_UNICAST, 0,
+        _FAMILIES[width], 0, 0, 0, wire.TABLE, wire.RTPROT_BGP, form.scope, wire.RTN_UNICAST, 0,
         width + 3, _RTA_DST,
     )  # fmt: skip
     messages = bytearray((head + bytes(width - 1) + form.tail) * len(chosen))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from routerd.core.message import DeleteRoutes, Operation, SetRoutes, WriteFailed
 from routerd.core.route import Prefix
 from routerd.kernel.requests import Refusals, Requests
-from routerd.kernel.writer import KernelWriter
+from routerd.kernel.routes import RouteWriter
 
 AT_ONCE = 2
 """Operations: one that is being written, and the next, so that the thread need not wait for the event loop."""
@@ -31,8 +31,8 @@ class Bulk:
     """Writes the routes of a few operations, in order. `wake` is called, in the thread, when one of them is done.
     `port` is the netlink port id."""
 
-    def __init__(self, writer: KernelWriter, wake: Callable[[], object]) -> None:
-        self._writer = writer
+    def __init__(self, routes: RouteWriter, wake: Callable[[], object]) -> None:
+        self._routes = routes
         self._wake = wake
         self._requests = Requests()
         self.port = self._requests.port
@@ -56,10 +56,10 @@ class Bulk:
 
     def start(self, operation: SetRoutes | DeleteRoutes) -> None:
         """Begin to write."""
-        if barred := self._writer.barred(operation):
+        if barred := self._routes.barred(operation):
             future = self._thread.submit(lambda: barred)
         else:
-            bursts = list(self._writer.encode([operation], self._requests))
+            bursts = list(self._routes.encode([operation], self._requests))
             future = self._thread.submit(self._requests.exchange, bursts)
         self._jobs.append(_Job(operation, frozenset(operation.prefixes), future))
         future.add_done_callback(lambda _: self._wake())
@@ -68,7 +68,7 @@ class Bulk:
         """Wait until the first operation that was begun is written, and return what was refused. OSError if netlink
         itself fails."""
         job = self._jobs.popleft()
-        return self._writer.written(job.operation, job.future.result())
+        return self._routes.written(job.operation, job.future.result())
 
     def wait(self) -> None:
         """Wait until all that was begun is written."""

@@ -8,9 +8,11 @@ what changed is the group, and they are told of it in any case.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from routerd.kernel.requests import Refusals, Requests
 
 PATH = Path("/proc/sys/net/ipv4/nexthop_compat_mode")
 
@@ -41,3 +43,8 @@ class CompatMode:
             yield
         finally:
             os.pwrite(self._file, b"1\n", 0)
+
+    def transmit(self, requests: Requests, messages: Sequence[bytes]) -> Refusals:
+        """Send messages with the mode off."""
+        with self.off():
+            return requests.transmit(messages)

@@ -76,7 +76,7 @@ def objects() -> KernelObjects:
 
 def main_table(family: int, protocol: int = 0) -> Iterator[tuple[bytes, int, int]]:
     """Dump the routes of the main table; the kernel filters, by `protocol` too if it is not 0."""
-    body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, wire.RT_TABLE_MAIN, protocol, 0, 0, 0)
+    body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, wire.TABLE, protocol, 0, 0, 0)
     try:
         yield from wire.dump(wire.RTM_GETROUTE, body)
     except OSError as error:

@@ -52,7 +52,7 @@ def attach(sock: socket.socket, ports: Collection[int]) -> None:
         (_JEQ, "drop", "", wire.RTPROT_BGP),
         "route",
         (_LD_BYTE, "", "", _ROUTE_TABLE),
-        (_JEQ, "keep", "drop", wire.RT_TABLE_MAIN),
+        (_JEQ, "keep", "drop", wire.TABLE),
         "drop",
         (_RET, "", "", 0),
         "keep",

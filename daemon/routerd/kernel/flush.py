@@ -5,7 +5,8 @@ from __future__ import annotations
 from routerd.config.model import FibSection
 from routerd.core.message import DeleteNexthop, DeleteRoutes, Operation, WriteFailed
 from routerd.kernel.dump import dump
-from routerd.kernel.writer import KernelWriter, own_nexthops
+from routerd.kernel.owned import own_nexthops
+from routerd.kernel.writer import KernelWriter
 
 
 def flush(fib: FibSection) -> list[WriteFailed]:

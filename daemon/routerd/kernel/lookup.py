@@ -72,7 +72,7 @@ def diversions(routes: Iterable[tuple[Prefix, int]]) -> Iterator[Diversion]:
         found = wire.attributes(answer, wire.HEADER.size + _RTMSG_SIZE, len(answer))
         (table,) = _U32.unpack(found[_RTA_TABLE])
         exact = len(prefix) != IPV4_PREFIX_SIZE or answer[wire.HEADER.size + 1] == prefix[0]
-        same = table == wire.RT_TABLE_MAIN and exact
+        same = table == wire.TABLE and exact
         if not same and found.get(_RTA_NH_ID) != _U32.pack(nexthop):
             yield Diversion(prefix, 0, table)
 
@@ -178,7 +178,7 @@ def _find(prefix: Prefix) -> Any:
         length = found["dst_len"]
         there = parse_address(found.get_attr("RTA_DST")) if length else Address(bytes(len(address)))
         covered = prefix_of(address, length) == prefix_of(there, length)
-        if found["table"] == wire.RT_TABLE_MAIN and length <= bits and covered:
+        if found["table"] == wire.TABLE and length <= bits and covered:
             return found if length == bits else None
     exact = [
         messages.decode(data[start - wire.HEADER.size : end])

@@ -33,7 +33,9 @@ _U16_ATTRIBUTE, _U32_ATTRIBUTE = struct.Struct("=HHHxx"), struct.Struct("=HHI")
 _NHA_ID, _NHA_GROUP, _NHA_GROUP_TYPE, _NHA_BLACKHOLE, _NHA_OIF, _NHA_GATEWAY = 1, 2, 3, 4, 5, 6
 _NHA_RES_GROUP = 12
 _RES_GROUP_BUCKETS, _RES_GROUP_IDLE_TIMER, _RES_GROUP_UNBALANCED_TIMER = 1, 2, 3
-_NARROW_WEIGHT = 256
+
+WIDE, NARROW = 65535, 256
+"""The largest weight of a member, from Linux 6.12 on and before."""
 
 
 def pack_members(members: tuple[Member, ...]) -> bytes:
@@ -49,9 +51,9 @@ def unpack_members(data: bytes) -> tuple[Member, ...]:
 def narrow(members: tuple[Member, ...]) -> tuple[Member, ...]:
     """Scale weights to 1 to 256, for kernels before 6.12 that have one byte for them."""
     heaviest = max((member.weight for member in members), default=0)
-    if heaviest <= _NARROW_WEIGHT:
+    if heaviest <= NARROW:
         return members
-    return tuple(Member(m.id, max(1, round(m.weight * _NARROW_WEIGHT / heaviest))) for m in members)
+    return tuple(Member(m.id, max(1, round(m.weight * NARROW / heaviest))) for m in members)
 
 
 class NexthopMessage(nlmsg):  # type: ignore[misc]

@@ -1,10 +1,17 @@
-"""Which routes the writer may replace and delete: prefixes whose route is known to be routerd's."""
+"""What the writer may replace and delete: routes, nexthops and groups that are known to be routerd's."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection, Iterable
 
+from routerd.core.message import Gateway, KernelGroup, KernelNexthop, KernelObjects, SetGroup, SetNexthop, WriteFailed
 from routerd.core.route import Prefix
+from routerd.kernel import wire
+from routerd.kernel.buckets import Buckets
+from routerd.kernel.layout import made
+from routerd.kernel.memory import Memory, Runs
+from routerd.kernel.spare import CREATE
 
 
 class OwnedRoutes:
@@ -52,3 +59,89 @@ class OwnedRoutes:
             self._ids.pop(prefix, None)
         if self._since is not None:
             self._since.update(prefixes)
+
+
+class OwnedObjects:
+    """The nexthops and groups that are known to be ours, those whose ids are among `ids`.
+
+    `gateways` says where nexthops lead to, `buckets` which ones carry flows, and `memory` where those of groups that
+    are gone led to.
+    """
+
+    def __init__(self, ids: range) -> None:
+        self._range = ids
+        self._ids: set[int] = set()
+        self.gateways: dict[int, Gateway] = {}
+        self.buckets = Buckets()
+        self.memory = Memory(self.gateways)
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._ids
+
+    def adopt(self, found: KernelObjects) -> None:
+        """Learn what is ours: these, and no others. They were read now, with all written."""
+        self._ids = set(own_nexthops(found.nexthops, found.groups, self._range))
+        mine = (nexthop for nexthop in found.nexthops if nexthop.id in self._ids)
+        gateways = {nexthop.id: nexthop.gateway for nexthop in mine if nexthop.gateway}
+        for gone in self.gateways.keys() - gateways.keys():
+            self.memory.lost(gone)
+        self.gateways.clear()
+        self.gateways.update(gateways)
+        self.memory.keep(self._ids)
+        self.buckets.keep(self._ids)
+
+    def flags(self, operation: SetNexthop | SetGroup) -> int:
+        """Return how a nexthop or group is to be written: unless it is ours, it is created, never replaced."""
+        if operation.id not in self._ids:
+            return CREATE
+        known = isinstance(operation, SetGroup) and operation.known
+        return wire.NLM_F_REPLACE if known else wire.NLM_F_CREATE | wire.NLM_F_REPLACE
+
+    def nexthop_made(self, id: int) -> None:
+        """A nexthop was made or replaced."""
+        self._ids.add(id)
+
+    def group_made(self, group: SetGroup) -> None:
+        """A group was made, or has other members now."""
+        if group.buckets:
+            self.memory.written(group.id, group.members, held=group.hold)
+            if group.id not in self._ids:
+                self.buckets.made(group.id)
+                self.memory.made(group.id, made(group.buckets, group.members))
+        self._ids.add(group.id)
+
+    def group_continued(self, group: SetGroup, layout: Runs, busy: Collection[int]) -> None:
+        """A group was made with a layout, and these of its buckets carry flows."""
+        self._ids.add(group.id)
+        self.buckets.made(group.id, busy)
+        self.memory.written(group.id, group.members)
+        self.memory.made(group.id, layout)
+
+    def vanished(self, group: int) -> None:
+        """A group was found to be gone, and is about to be made again."""
+        self._ids.discard(group)
+
+    def deleted(self, id: int, *, returns: bool) -> None:
+        """A nexthop was deleted, or a group, perhaps one that `returns`."""
+        self._ids.discard(id)
+        if self.gateways.pop(id, None) is None:
+            self.memory.forget(id, layout=not returns)
+        else:
+            self.memory.lost(id)
+        self.buckets.gone(id)
+
+
+def own_nexthops(nexthops: Iterable[KernelNexthop], groups: Iterable[KernelGroup], ids: range) -> list[int]:
+    """Return the ids of routerd's groups, then of its nexthop objects: what has protocol bgp and one of `ids`."""
+    found: list[KernelGroup | KernelNexthop] = [*groups, *nexthops]
+    return [entry.id for entry in found if entry.protocol == wire.RTPROT_BGP and entry.id in ids]
+
+
+def refusal(operation: SetNexthop | SetGroup, number: int, text: str) -> WriteFailed:
+    """Return what is to be said when the kernel refused a nexthop or group."""
+    return WriteFailed(operation, number, not_ours(operation.id) if number == errno.EEXIST else text)
+
+
+def not_ours(id: int) -> str:
+    """Return a line about an id that is not routerd's."""
+    return f"nexthop id {id} is not routerd's: another program has it, or nobody"

@@ -25,8 +25,10 @@ NLM_F_DUMP = 0x300
 NLM_F_ACK_TLVS = 0x200
 
 RTPROT_BGP = 186
-RT_TABLE_MAIN = 254
 RTN_UNICAST = 1
+TABLE = 254
+"""The routing table that routerd's routes are in, and others' are read of: RT_TABLE_MAIN. In struct rtmsg it has an
+octet."""
 
 HEADER = struct.Struct("=IHHII")
 """struct nlmsghdr: length, type, flags, sequence, port id."""

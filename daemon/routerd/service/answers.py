@@ -27,7 +27,8 @@ from routerd.api.models import (
     VersionView,
 )
 from routerd.api.slices import Slices
-from routerd.api.views import groups, health, kernel, snapshot
+from routerd.api.views import groups, health, kernel, peers, routes
+from routerd.api.views.dialling import line, with_dialling
 from routerd.api.views.problems.drops import explained
 from routerd.api.views.problems.service import (
     deaf,
@@ -53,7 +54,8 @@ from routerd.service.settings import Settings
 from routerd.service.watchers import Failure
 from routerd.session.refusals import Refusal
 from routerd.session.speaker import Speaker
-from routerd.telemetry.log import sink
+from routerd.telemetry.bus import Bus
+from routerd.telemetry.log import bus, sink
 
 STORE_INTERVAL = 1.0
 """Seconds between two attempts to keep the drains."""
@@ -125,6 +127,7 @@ class Answers:
             unwritten=self._engine.unwritten,
             event_loop=self._event_loop(),
             counts=self._engine.bucket_counts,
+            dialled=self._dialled(now),
             now=now,
         )
 
@@ -135,8 +138,15 @@ class Answers:
     def peers(self) -> Slices[list[PeerView]]:
         """Return the answer to `GET /v1/peers`."""
         now = time.monotonic()
-        found = yield from snapshot.peers(self._router, now, self._engine.bucket_counts)
-        return explained(self._router, found, self._dropped(now), now)
+        found = yield from peers.peers(self._router, now, self._engine.bucket_counts)
+        return with_dialling(explained(self._router, found, self._dropped(now), now), self._dialled(now))
+
+    def _dialled(self, now: float) -> dict[str, str]:
+        found = self._speaker.state.dialled.items()
+        return {
+            address: line(each.state, None if each.again_at is None else each.again_at - now)
+            for address, each in found
+        }
 
     def _dropped(self, now: float) -> list[DropView]:
         seen = self._drops.seen.items()
@@ -148,15 +158,25 @@ class Answers:
 
     def routes(self, offset: int, limit: int, peer: str | None) -> Slices[RoutesView | None]:
         """Return the answer to `GET /v1/routes`; None if there is no such peer."""
-        return snapshot.routes(self._router, offset, limit, peer)
+        return routes.routes(self._router, offset, limit, peer)
 
     def route(self, prefix: Prefix) -> RouteDetailView | None:
         """Return the answer to `GET /v1/routes/{prefix}`; asks the kernel."""
-        return snapshot.route(self._router, prefix, kernel.route(lookup.route(prefix)))
+        return routes.route(self._router, prefix, kernel.route(lookup.route(prefix)))
 
     def covering(self, prefix: Prefix) -> str:
         """Return the most specific prefix of the Loc-RIB that `prefix` lies within; empty if there is none."""
-        return snapshot.covering(self._router, prefix)
+        return routes.covering(self._router, prefix)
+
+    @property
+    def events(self) -> Bus:
+        """What has happened lately, and is to come."""
+        return bus
+
+    def names(self, peer: str) -> frozenset[str]:
+        """Return the name and the address of a peer, by either; nothing if there is no such peer."""
+        found = self._find(peer)
+        return frozenset() if found is None else frozenset((found.name, found.address))
 
     async def drain(self, peer: str) -> DrainView | None:
         """Return the answer to `GET /v1/peers/{peer}/drain`; None if there is no such peer."""
@@ -182,8 +202,8 @@ class Answers:
     async def _drain_view(self, peer: Peer, *, changed: bool) -> DrainView:
         """Count the buckets that lead to a peer: a second, perhaps, for a node of thousands of groups."""
         async with self._counting:
-            drain = snapshot.drain_of(self._router, peer)
-            shared, sole = snapshot.drained_groups(self._router, peer)
+            drain = peers.drain_of(self._router, peer)
+            shared, sole = peers.drained_groups(self._router, peer)
             buckets = await asyncio.to_thread(_count_buckets, shared)
         return DrainView(
             name=peer.name,

@@ -83,13 +83,13 @@ class Engine:
         self._writer = writer
         self._speaker = speaker
         self._idle_timer = config.fib.idle_timer
-        self._bulk = Bulk(writer, lambda: loop.call_soon_threadsafe(self._unwritten.set))
+        self._bulk = Bulk(writer.routes, lambda: loop.call_soon_threadsafe(self._unwritten.set))
         self._backlog = Backlog(writer.write, writer.buckets.took_over, self._bulk)
         self._codecs = Codecs(_tell_withheld)
         self.withheld = self._codecs.withheld
         self._outbox = Outbox(self._codecs, speaker.send, speaker.close)
         self.bucket_counts = writer.memory.counts
-        speaker.taken = self._outbox.taken
+        speaker.translation.taken = self._outbox.taken
         self._inbox: deque[Input] = deque()
         self._inspected: tuple[int, ...] = ()
         self._doubted: tuple[int, ...] = ()

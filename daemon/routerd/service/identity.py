@@ -34,7 +34,7 @@ async def _identify(engine: Engine, prober: Prober) -> None:
         except TimeoutError:
             pass
         engine.identify.clear()
-        wanted = engine.router.rib.hosts.wanted
+        wanted = engine.router.rib.judge.hosts.wanted
         found = _look(engine, wanted) if wanted else set()
         missing = wanted - found
         _probe(prober, missing)

@@ -64,7 +64,7 @@ class Neighbours:
 
     def heard(self, entry: Neighbour, port: int) -> None:
         """Take in what the kernel tells of an entry that has failed, or is foreign; `port` is who changed it."""
-        if self._liveness.method == "off" or not self._router.watches(entry.gateway):
+        if self._liveness.method == "off" or not self._router.gateways.watches(entry.gateway):
             return
         if entry.state != NUD_FAILED:
             if self._prober.restore(entry):
@@ -76,7 +76,7 @@ class Neighbours:
             self._engine.wake.set()  # for what failover left to be done later
 
     def _round(self, now: float) -> None:
-        watched = self._router.watched
+        watched = self._router.gateways.watched
         self._follow(watched)
         entries = self._prober.look(watched)
         silent = self._router.health.having(Reason.SILENT)

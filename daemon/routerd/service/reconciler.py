@@ -101,7 +101,7 @@ class Reconciler:
             self._since += changes
         fib, metric = self._engine.router.fib, self._fib.metric
         routes = (change for change in changes if isinstance(change, RouteChange))
-        self._writer.lost([change.prefix for change in routes if loses_own(fib, change, metric)])
+        self._writer.routes.lost([change.prefix for change in routes if loses_own(fib, change, metric)])
         self._engine.take(RoutesChanged(changes))
         self._engine.wake.set()
 
@@ -158,7 +158,7 @@ class Reconciler:
 
     async def _routes(self) -> RouteAudit:
         await self._engine.written()
-        self._writer.begin_audit()
+        self._writer.routes.begin_audit()
         self._begin_audit()
         self._since = []
         try:
@@ -166,5 +166,5 @@ class Reconciler:
             since = tuple(self._since)
         finally:
             self._since = None
-        self._writer.adopt_routes(found.routes)
+        self._writer.routes.adopt(found.routes)
         return replace(compared, since=since)

@@ -42,6 +42,9 @@ class Peer(NamedTuple):
 
     address: str
     group: str
+    connect: bool
+    port: int
+    local_address: str | None
 
 
 class DynamicPeers(NamedTuple):

@@ -28,6 +28,7 @@ class Kind(IntEnum):
     TAKEN = 6
     LOG = 7
     FAILED = 8
+    DIALLING = 9
     CONFIGURE = 32
     SEND = 33
     CLOSE = 34
@@ -37,6 +38,20 @@ class Kind(IntEnum):
 
 Frame = tuple[int, int, bytes]
 """Kind, generation, payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialling:
+    """The payload of a DIALLING frame: how far the router has come with dialling a peer, a line for people.
+
+    `again` is in how many seconds it dials next; None while something is under way. `failed` tells that there was no
+    connection. An empty `state`: there is nothing to dial, such as while a session stands.
+    """
+
+    peer: str
+    state: str
+    again: float | None = None
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +136,18 @@ def unpack_down(payload: bytes) -> Down:
     peer, reason, raw, established = unpack(payload)
     said = Notification(bool(raw[0]), raw[1], raw[2], raw[3:]) if len(raw) >= 3 else None
     return Down(peer.decode(), reason.decode(), said, established == b"\1")
+
+
+def pack_dialling(dialling: Dialling) -> bytes:
+    """Return the payload of a DIALLING frame."""
+    again = "" if dialling.again is None else f"{dialling.again:.3f}"
+    return pack(dialling.peer, dialling.state, again, bytes([dialling.failed]))
+
+
+def unpack_dialling(payload: bytes) -> Dialling:
+    """Return what a DIALLING frame says; ValueError on a malformed one."""
+    peer, state, again, failed = unpack(payload)
+    return Dialling(peer.decode(), state.decode(), float(again) if again else None, failed == b"\1")
 
 
 class Splitter:

@@ -12,23 +12,20 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
 
 from routerd.config.model import Config
-from routerd.core.message import RouteRefresh, SessionDown, SessionUp, SpeakerDown, SpeakerUp
-from routerd.core.route import Family
+from routerd.core.message import SpeakerDown
 from routerd.session.channel import Channel
 from routerd.session.configuration import pack_config
-from routerd.session.frames import Frame, Kind, RawUpdate, frame, pack, unpack_down, unpack_up
-from routerd.session.open import decode_open
+from routerd.session.frames import Kind, frame, pack
 from routerd.session.printable import printable
 from routerd.session.refusals import Refusal
-from routerd.session.status import Status
-
-Message = SessionUp | SessionDown | RawUpdate | RouteRefresh | SpeakerUp | SpeakerDown
+from routerd.session.status import Dialled, Status
+from routerd.session.translation import Message, Translation
 
 _WORDS = 1 << 14
 """Bytes of the child's standard error that are read at once; no line is too long."""
@@ -44,7 +41,10 @@ STOP_TIME = 5.0
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How the speaker is. `listening` holds `address port`; `reason` is why the last child ended."""
+    """How the speaker is. `listening` holds `address port`; `reason` is why the last child ended.
+
+    `dialled` has the peers that are dialled and have no session, by address.
+    """
 
     running: bool
     pid: int | None
@@ -52,10 +52,11 @@ class State:
     reason: str
     listening: tuple[str, ...]
     refusals: tuple[Refusal, ...]
+    dialled: Mapping[str, Dialled]
 
 
 class Speaker:
-    """Supervises the ExaBGP child and translates between its frames and messages."""
+    """Supervises the ExaBGP child; `translation` has what its frames say."""
 
     def __init__(self, config: Config, *, log: FilteringBoundLogger) -> None:
         self._config = config
@@ -64,9 +65,6 @@ class Speaker:
         self._process: asyncio.subprocess.Process | None = None
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
-        self._generation = 0
-        self._peers: dict[int, str] = {}  # generation -> address, of the sessions that are up
-        self._half_ended: set[int] = set()  # generations of which one of the two DOWN frames has come
         self._kept: set[str] = set()  # addresses of peers without a session that keep their place
         self._last_words = ""
         self._restarts = 0
@@ -77,8 +75,7 @@ class Speaker:
         """Set once a child listens on all the places of the configuration."""
         self.ended = asyncio.Event()
         """Set when sessions end, for whoever calls `lost` and then clears it."""
-        self.taken: Callable[[int, int], None] = lambda generation, octets: None
-        """Called with a session's generation and how many octets of what was sent to it its socket took."""
+        self.translation = Translation(self._status, self.ready, self.close, log=log)
         self.notify_on_stop = False
         """Whether a stop says Cease/2 to all peers. Without it, graceful-restart helpers keep our routes."""
 
@@ -88,7 +85,7 @@ class Speaker:
         pid = self._process.pid if self._process is not None else None
         status = self._status
         refusals = status.refusals.latest()
-        return State(pid is not None, pid, self._restarts, self._reason, status.listening, refusals)
+        return State(pid is not None, pid, self._restarts, self._reason, status.listening, refusals, status.dialled)
 
     # --------------------------------------------------------------------------------------------- supervision
 
@@ -131,7 +128,7 @@ class Speaker:
         self._status.begin()
         self._last_words = ""
         self._drained.clear()
-        channel.write(frame(Kind.CONFIGURE, self._generation, pack_config(self._config)))
+        channel.write(frame(Kind.CONFIGURE, self.translation.generation, pack_config(self._config)))
         for peer in sorted(self._kept):
             channel.write(_place(peer, on=True))
         self._channel = channel
@@ -193,12 +190,12 @@ class Speaker:
         """Return the sessions that have ended since the last batch: for a consumer that is busy with it."""
         messages: list[Message] = []
         for each in self._channel.read_urgent() if self._channel is not None else ():
-            self._down(each, messages)
+            self.translation.down(each, messages)
         return messages
 
     def is_up(self, generation: int) -> bool:
         """Tell whether a session has not ended yet: `lost` may say so before its SessionUp has been taken in."""
-        return generation in self._peers
+        return self.translation.peer(generation) is not None
 
     async def _input(self) -> None:
         if self._channel is None or (self._channel.ended and self._outcome is None):
@@ -213,7 +210,7 @@ class Speaker:
         if channel is None:
             return [], False
         messages = self.lost()
-        self._translate(channel.read(), messages)
+        self.translation.translate(channel.read(), messages)
         if channel.ended and self._outcome is not None:
             messages.append(self._child_ended())
         return messages, channel.waits()
@@ -221,80 +218,16 @@ class Speaker:
     def _child_ended(self) -> SpeakerDown:
         self._reason = self._status.ending or self._last_words or self._outcome or ""
         self._outcome = None
-        self._peers.clear()
-        self._half_ended.clear()
-        self._status.listening = ()
-        self.ready.clear()
+        self.translation.child_ended()
         self._channel = None
         self._drained.set()
         return SpeakerDown(self._reason)
-
-    def _translate(self, frames: list[Frame], messages: list[Message]) -> None:
-        """Append the messages that the frames carry."""
-        peers = self._peers
-        for each in frames:
-            kind, generation, payload = each
-            if kind == Kind.UPDATE:
-                peer = peers.get(generation)
-                if peer is not None:
-                    messages.append(RawUpdate(peer, generation, payload))
-            elif kind == Kind.DOWN:
-                self._down(each, messages)
-            elif generation in self._half_ended:
-                continue  # the session is over: its DOWN has overtaken this frame
-            elif kind == Kind.UP:
-                self._up(each, messages)
-            elif kind == Kind.REFRESH:
-                self._refresh(each, messages)
-            elif kind == Kind.TAKEN:
-                self.taken(generation, int.from_bytes(payload, "big"))
-            else:
-                self._status.take(kind, payload)
-                if self._status.listening and not self.ready.is_set():
-                    self.ready.set()
-                    messages.append(SpeakerUp())
-
-    def _up(self, each: Frame, messages: list[Message]) -> None:
-        _, generation, payload = each
-        self._generation = max(self._generation, generation)
-        up = unpack_up(payload)
-        try:
-            received, sent = decode_open(up.received), decode_open(up.sent)
-        except ValueError as error:
-            self._log.error("OPEN cannot be decoded", peer=up.peer, error=str(error))
-            self.close(up.peer, generation, 2, 0, "")
-            return
-        self._peers[generation] = up.peer
-        messages.append(SessionUp(up.peer, generation, up.local, received, sent, up.dynamic))
-
-    def _down(self, each: Frame, messages: list[Message]) -> None:
-        """Take a DOWN frame; the first of the two copies counts, whichever it is. An attempt's end has one alone."""
-        _, generation, payload = each
-        if generation in self._half_ended:
-            self._half_ended.discard(generation)
-            return
-        self._generation = max(self._generation, generation)
-        down = unpack_down(payload)
-        if down.established:
-            self._half_ended.add(generation)
-        else:
-            self._status.refused(down)
-        self._peers.pop(generation, None)
-        messages.append(SessionDown(down.peer, generation, down.reason, down.notification))
-
-    def _refresh(self, each: Frame, messages: list[Message]) -> None:
-        """Take a ROUTE-REFRESH: AFI, subtype, SAFI (RFC 2918 section 3, RFC 7313 for the subtype)."""
-        _, generation, body = each
-        peer = self._peers.get(generation)
-        afi = int.from_bytes(body[:2], "big")
-        if peer is not None and body[2:] == b"\0\1" and afi in (Family.IPV4, Family.IPV6):
-            messages.append(RouteRefresh(peer, generation, Family(afi)))
 
     # -------------------------------------------------------------------------------------------------- output
 
     def send(self, peer: str, generation: int, messages: bytes) -> None:
         """Send whole BGP messages, headers included; they are dropped if that session has ended meanwhile."""
-        if self._peers.get(generation) == peer:
+        if self.translation.peer(generation) == peer:
             self._write(frame(Kind.SEND, generation, messages))
 
     def close(self, peer: str, generation: int, code: int, subcode: int, text: str) -> None:

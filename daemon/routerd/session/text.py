@@ -1,7 +1,7 @@
 """The configuration text that ExaBGP reads, made of routerd's configuration. Pure.
 
-One `neighbor` section per static peer and per dynamic peer that is there now: ExaBGP's own ranges share one RIB
-among all peers and do not survive a reload, so routerd makes a neighbor of its own for each.
+One `neighbor` section, ExaBGP's word for a peer, per static peer and per dynamic peer that is there now: ExaBGP's own
+ranges share one RIB among all peers and do not survive a reload, so routerd makes a section for each peer.
 """
 
 from __future__ import annotations

@@ -9,8 +9,10 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from routerd.telemetry.bus import Bus
 from routerd.telemetry.repeats import Repeats
 from routerd.telemetry.sink import Sink
+from routerd.telemetry.tap import LEAST, Tap
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("console", "journal", "json", "auto")
@@ -21,6 +23,8 @@ _STDERR = 2
 sink = Sink(_STDERR)
 
 repeats = Repeats()
+
+bus = Bus()
 
 
 def configure(level: str = "info", style: str = "auto") -> None:
@@ -36,9 +40,11 @@ def configure(level: str = "info", style: str = "auto") -> None:
         "journal": [structlog.processors.format_exc_info, _with_priority],
         "json": [stamp, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
     }
+    least = logging.getLevelName(level.upper())
+    end = ends[_suitable() if style == "auto" else style]
     structlog.configure(
-        processors=[repeats, structlog.processors.add_log_level, *ends[_suitable() if style == "auto" else style]],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        processors=[Tap(bus, least), repeats, structlog.processors.add_log_level, *end],
+        wrapper_class=structlog.make_filtering_bound_logger(min(least, LEAST)),
         logger_factory=structlog.PrintLoggerFactory(sink),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )

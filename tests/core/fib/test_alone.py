@@ -6,8 +6,9 @@ import pytest
 
 from routerd.config.model import FibSection
 from routerd.core.fib.adopt import adopt
-from routerd.core.fib.fib import BULK, Fib
+from routerd.core.fib.fib import Fib
 from routerd.core.fib.model import Shape
+from routerd.core.fib.placement import BULK
 from routerd.core.fib.settling import LOOK, PATIENCE, YOUTH
 from routerd.core.message import (
     DeleteNexthop,

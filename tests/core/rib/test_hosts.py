@@ -110,9 +110,9 @@ def test_what_was_asked_for_a_node_is_forgotten_with_its_session() -> None:
     simulation.up(A)
     simulation.announce(A, VIP6, attributes=simulation.attributes(A, next_hop=A6))
     simulation.settle()
-    assert simulation.router.rib.hosts.wanted == {gateway(A), gateway(A6)}
+    assert simulation.router.rib.judge.hosts.wanted == {gateway(A), gateway(A6)}
     simulation.down(A)
-    assert simulation.router.rib.hosts.wanted == set()
+    assert simulation.router.rib.judge.hosts.wanted == set()
 
 
 def test_what_is_used_stays_until_the_kernel_has_told_whose_it_is() -> None:

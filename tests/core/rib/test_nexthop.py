@@ -20,8 +20,8 @@ from routerd.core.message import (
 )
 from routerd.core.rib.nexthop import NexthopTable, Resolution
 from routerd.core.route import Address, Prefix, parse_address, parse_prefix
-from routerd.kernel.fake import FakeKernel
 from tests.support.core import LINKS
+from tests.support.kernel import FakeKernel
 
 PEER = parse_address("192.168.10.100")
 FAR = parse_address("10.5.5.5")

@@ -8,7 +8,8 @@ from itertools import islice
 
 from routerd.api.models import DropView, EventLoopView, ProblemView, RefusalView, SpeakerView, StatusView, SysctlView
 from routerd.api.slices import Slices
-from routerd.api.views import groups, snapshot
+from routerd.api.views import fib, groups, peers
+from routerd.api.views.dialling import NOBODY, Dialled, remedy, with_dialling
 from routerd.api.views.problems.awaited import awaited, too_few
 from routerd.api.views.problems.conflicts import conflicts
 from routerd.api.views.problems.drops import dropped, explained
@@ -17,6 +18,7 @@ from routerd.api.views.problems.host import host as host_problems
 from routerd.api.views.problems.refusals import matters, refused
 from routerd.api.views.problems.shadows import Diversions, diverted, hollowed, inside, samples, shadowed
 from routerd.api.views.problems.vanished import vanished
+from routerd.config.model import Config
 from routerd.core.gateway_health import Reason
 from routerd.core.message import HostState, WriteFailed
 from routerd.core.rib.peer import Peer
@@ -52,14 +54,15 @@ def status(
     unwritten: int,
     event_loop: EventLoopView,
     counts: groups.Counts = groups.unread,
+    dialled: Dialled = NOBODY,
     now: float,
 ) -> Slices[StatusView]:
     """Return the whole screen. `notes` are problems that the composition root knows of itself, `unwritten` is how
     much waits to be written to the kernel, `diversions` finds out which routes the kernel passes by, `counts` tells
-    where buckets lead."""
-    shown = yield from snapshot.peers(router, now, counts)
-    peers = explained(router, shown, drops, now)
-    reasons = {peer["address"]: peer["reason"] for peer in peers}
+    where buckets lead, `dialled` how far the router has come with whom it dials."""
+    found = yield from peers.peers(router, now, counts)
+    shown = with_dialling(explained(router, found, drops, now), dialled)
+    reasons = {peer["address"]: peer["reason"] for peer in shown}
     for each in refusals:
         if matters(router, each, now):
             reasons.pop(each["address"], None)  # a problem of its own says more
@@ -77,7 +80,7 @@ def status(
     problems += [*refused(router, refusals, now), *dropped(router, drops, now)]
     yield
     problems += diverted(diversions(samples(router, parts)))
-    found = yield from groups.groups(router, now, counts)
+    rows = yield from groups.groups(router, now, counts)
     return StatusView(
         version=version,
         router_id=router.config.router.router_id,
@@ -85,11 +88,11 @@ def status(
         uptime_seconds=now - router.started,
         ok=not problems,
         speaker=speaker,
-        peers=peers,
+        peers=shown,
         prefixes=len(router.rib.loc_rib.table),
         paths=sum(sum(hops.values()) for hops in router.rib.loc_rib.hops.values()),
-        fib=snapshot.fib(router, unwritten),
-        groups=found,
+        fib=fib.fib(router, unwritten),
+        groups=rows,
         sysctls=sysctls,
         problems=problems,
         refusals=refusals,
@@ -138,8 +141,7 @@ def _peer_problems(router: Router, peer: Peer, reasons: dict[str, str], *, stati
             yield ProblemView(
                 where=where,
                 what=reasons[peer.address] or "has not dialled in",
-                remedy=f"check the node's speaker, and that {peer.address} reaches this router on TCP port "
-                f"{router.config.router.port}",
+                remedy=_remedy(router.config, peer.address),
             )
         return
     if peer.group.accept is None:
@@ -199,12 +201,19 @@ def _undeleted(where: str, failed: WriteFailed) -> ProblemView:
     )
 
 
+def _remedy(config: Config, address: str) -> str:
+    """Return what to do about a static peer without a session."""
+    if config.is_dialled(address):
+        return remedy(config, address)
+    return f"check the node's speaker, and that {address} reaches this router on TCP port {config.router.port}"
+
+
 def _refusals(router: Router) -> Iterator[ProblemView]:
     yield from first(
         router.fib.refused.items(), _refused_route, where="fib", more="routes are refused", remedy="see the log"
     )
     yield from first(
-        router.undeleted,
+        router.retries.undeleted,
         lambda prefix: _undeleted(f"route {format_prefix(prefix)}", router.refusals.deletions[prefix]),
         where="fib",
         more="routes are not deleted",

@@ -36,7 +36,7 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
         fib.groups.add(group)
         if group.adapted and (timers_differ(fib, kernel) or fib.groups.shape.weigh(legs, set(), 0) != legs):
             fib.groups.settling.begin(group, now + fib.groups.shape.idle_timer, Why.TAKEN_OVER, legs)
-    fib.routes = _routes(fib, dump.routes)
+    fib.routes.update(_routes(fib, dump.routes))
     for group in fib.groups:
         group.shared = group.adapted and (len(group.prefixes) > 1 or not group.buckets)
         if group.shared:

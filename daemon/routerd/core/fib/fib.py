@@ -14,14 +14,12 @@ from collections.abc import Collection, Iterable, Mapping
 from itertools import islice, repeat
 
 from routerd.core.fib.groups import Groups
-from routerd.core.fib.lost import Lost
 from routerd.core.fib.model import Group, Members, Shape, Wanted, in_order, runs
+from routerd.core.fib.placement import Placement
 from routerd.core.fib.settling import Why
 from routerd.core.message import DeleteRoutes, Gateway, Operation, SetRoutes
 from routerd.core.route import Prefix, forget
 
-BULK = 512
-"""Prefixes that come together and want the same: so many are a table, and share a group."""
 PART = 200
 """Prefixes that come in one UPDATE and want the same: so many are a part of a table."""
 FEW = 8
@@ -37,14 +35,13 @@ class Fib:
 
     def __init__(self, shape: Shape) -> None:
         self.groups = Groups(shape)
-        self.routes: dict[Prefix, Group] = {}
-        self.refused: dict[Prefix, tuple[int, str]] = {}
+        self._placement = Placement(self.groups)
+        self.routes, self.refused = self._placement.routes, self._placement.refused
         self._pending: dict[Prefix, Wanted] = {}
         self._apart: dict[Group, None] = {}
         """Groups of which some prefixes want something else than the others."""
         self._released: dict[Group, None] = {}
         """Adopted groups that wait for no node any more, but perhaps for what was said last to be planned."""
-        self._lost = Lost()
         self.has_table = False
         """Whether a part of a table is among what is wanted and not planned yet."""
         self.parting = False
@@ -92,21 +89,21 @@ class Fib:
 
         Prefixes that share a group with others wait for these.
         """
-        self._lost.forget(now)
+        self._placement.forget_old(now)
         operations: list[Operation] = []
         deleted: list[Prefix] = []
         touched: dict[Group, None] = {}
         room, taken = AT_ONCE, 0
         for group, wanted, prefixes in runs(self._pending, self.routes):
             if group is None:
-                added, some = self._add(wanted, prefixes, room, now) if wanted.members else ([], prefixes)
+                added, some = self._placement.add(wanted, prefixes, room, now) if wanted.members else ([], prefixes)
                 operations += added
                 room = room - (len(added) + 1) // 2 if some is prefixes else 0
             else:
                 some = prefixes
                 touched[group] = None
                 if not wanted.members and not group.awaiting:
-                    deleted += self._leave(prefixes, now)
+                    deleted += self._placement.leave(prefixes, now)
                 elif wanted == group.wanted and group.adapted:
                     forget(group.waiting, prefixes)
                 else:
@@ -144,42 +141,6 @@ class Fib:
         self.parting = bool(self._apart)
         return [*operations, *self.rewrite(now)]
 
-    def _add(
-        self, wanted: Wanted, prefixes: list[Prefix], room: int, now: float
-    ) -> tuple[list[Operation], list[Prefix]]:
-        """Give prefixes a route that have none: one group for all, or one each, and then as many as there is room
-        for. Return the operations and the prefixes that they are for."""
-        if self._lost and (lost := self._lost.take(prefixes)):
-            return self._revive(lost, wanted, prefixes, now), prefixes
-        groups = self.groups
-        found = groups.find(wanted)
-        is_table = len(prefixes) > BULK or (found is not None and found.users > BULK)
-        if groups.shape.resilient and not is_table and not groups.is_full:
-            operations: list[Operation] = []
-            for prefix in prefixes[:room]:
-                group, made = groups.make(wanted, now, born=now)
-                operations += [*made, *self._join([prefix], group)]
-            return operations, prefixes if room >= len(prefixes) else prefixes[:room]
-        group, made = (found, []) if found is not None else groups.make(wanted, now, shared=True, born=now)
-        return [*made, *self._join(prefixes, group)], prefixes
-
-    def _revive(
-        self, lost: dict[Group, list[Prefix]], wanted: Wanted, prefixes: list[Prefix], now: float
-    ) -> list[Operation]:
-        """Give prefixes the groups again that they had when the kernel deleted these with their last member, as when
-        a link goes down: flows are there still."""
-        operations: list[Operation] = []
-        rest = dict.fromkeys(prefixes)
-        for group, some in lost.items():
-            if self.groups.revive(group, wanted):
-                operations += self.groups.write(group, now)
-            if group.wanted == wanted and group.adapted and self.groups.by_id.get(group.id) is group:
-                operations += self._join(some, group)
-                forget(rest, some)
-        if rest:
-            operations += self._add(wanted, list(rest), len(rest), now)[0]
-        return operations
-
     def _agree(self, group: Group) -> None:
         """If all prefixes of a group want the same now, that is what it becomes."""
         self._apart.pop(group, None)
@@ -197,12 +158,12 @@ class Fib:
         self, source: Group, wanted: Wanted, prefixes: list[Prefix], now: float, *, shared: bool
     ) -> list[Operation]:
         """Part prefixes from the others of their group, along with the buckets that their flows use."""
-        installed = self._leave(prefixes, now)
+        installed = self._placement.leave(prefixes, now)
         if source.adapted and source.legs and source.buckets:
             group, made = self.groups.part(source, wanted, now, shared=shared)
-            operations = [*made, *self._join(prefixes, group)]
+            operations = [*made, *self._placement.join(prefixes, group)]
         else:
-            operations, _ = self._add(wanted, prefixes, len(prefixes), now)
+            operations, _ = self._placement.add(wanted, prefixes, len(prefixes), now)
         gone = [prefix for prefix in installed if not self.routes[prefix].legs]
         return [*operations, DeleteRoutes(tuple(gone))] if gone else operations
 
@@ -224,7 +185,7 @@ class Fib:
                 self.groups.changed[group] = True
         if before.resilient == shape.resilient:
             return False
-        self._lost = Lost()  # of the other type, too
+        self._placement.forget_lost()  # of the other type, too
         return True
 
     # ------------------------------------------------------------------------------------------ failover, drain
@@ -309,7 +270,7 @@ class Fib:
     def _release(self, group: Group, now: float) -> list[Prefix]:
         """Do what prefixes of an adopted group waited for; return those that are to have no route any more."""
         withdrawn = [prefix for prefix, wanted in group.waiting.items() if not wanted.members]
-        deleted = self._leave(withdrawn, now)
+        deleted = self._placement.leave(withdrawn, now)
         if not group.prefixes:
             self.groups.empty[group] = None
         self._agree(group)
@@ -343,36 +304,8 @@ class Fib:
 
     def refuse(self, id: int, prefixes: Iterable[Prefix], errno: int, text: str) -> None:
         """The kernel would not point these routes at a group. What has happened to them since counts, not this."""
-        for prefix in prefixes:
-            group = self.routes.get(prefix)
-            if group is not None and group.id == id:
-                self._take(prefix, group)
-                self.refused[prefix] = (errno, text)
-
-    # ------------------------------------------------------------------------------------------ bookkeeping
-
-    def _join(self, prefixes: list[Prefix], group: Group) -> list[Operation]:
-        self.routes.update(zip(prefixes, repeat(group)))
-        group.prefixes.update(dict.fromkeys(prefixes))
-        forget(self.refused, prefixes)
-        return [SetRoutes(group.id, tuple(prefixes))] if group.legs else []
-
-    def _leave(self, prefixes: Iterable[Prefix], now: float) -> list[Prefix]:
-        """Take prefixes out of their groups; return those that have a route in the kernel."""
-        installed = []
-        for prefix in prefixes:
-            group = self.routes[prefix]
-            self._take(prefix, group)
-            if group.legs:
-                installed.append(prefix)
-            elif group.written and group.buckets and group.adapted:
-                self._lost.note(prefix, group, now)
-        return installed
-
-    def _take(self, prefix: Prefix, group: Group) -> None:
-        del self.routes[prefix]
-        del group.prefixes[prefix]
-        group.waiting.pop(prefix, None)
-        if not group.prefixes:
-            self.groups.empty[group] = None
-            self._apart.pop(group, None)
+        group = self.groups.by_id.get(id)
+        if group is not None:
+            self._placement.refuse(group, prefixes, errno, text)
+            if not group.prefixes:
+                self._apart.pop(group, None)

@@ -97,7 +97,7 @@ class Forecast:
         self._config = config
         self._options = Options.of(config.fib)
         self._guard = Guard(rib.nexthops.look_leads)
-        self._policy = ImportPolicy(config, rib.nexthops, self._guard, rib.nexthops.look, rib.hosts.look)
+        self._policy = ImportPolicy(config, rib.nexthops, self._guard, rib.nexthops.look, rib.judge.hosts.look)
         self._sets = LocRib(self._decide)
         self._twins: Memo[PathSet, PathSet] = Memo(_MEMO_LIMIT)
         self._moved: dict[Prefix, PathSet] = {}
@@ -126,14 +126,14 @@ class Forecast:
         self._guard.add(self._rib.nexthops.addresses)
         for peer in peers:
             yield
-            self._guard.add(own_addresses(self._config, peer.address) | self._rib.hosts.addresses(peer.packed))
+            self._guard.add(own_addresses(self._config, peer.address) | self._rib.judge.hosts.addresses(peer.packed))
         for each in self._config.peers:
             yield
             self._guard.add(own_addresses(self._config, each.address))
 
     def _originate(self) -> None:
-        networks, local = list(map(parse_prefix, self._config.router.networks)), self._rib.local
-        self._move([each for each in self._rib.networks if each not in networks], (LOCAL,), (LOCAL,), None)
+        networks, local = list(map(parse_prefix, self._config.router.networks)), self._rib.networks.path
+        self._move([each for each in self._rib.networks.prefixes if each not in networks], (LOCAL,), (LOCAL,), None)
         self._move(networks, local, (LOCAL,), local)
 
     def _judge(

@@ -1,4 +1,4 @@
-"""An accepted TCP connection with buffers of its own.
+"""A TCP connection, whoever has opened it, with buffers of its own.
 
 ExaBGP reads a header and a body with four system calls, and lets a KEEPALIVE go out in the middle of an UPDATE that
 the socket took only in part. Here one read serves many messages, and all output goes through one ordered buffer.
@@ -25,6 +25,7 @@ MAX_OUTPUT = 64 << 20
 
 _KEEPALIVE = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPCNT: 4}
 """Seconds of silence before the first probe, seconds between two, and how many: together the default hold time."""
+_TCP_ESTABLISHED = 1  # net/tcp_states.h; the first octet of struct tcp_info
 _READ = 64 << 10
 _HEADER = 19
 _LINGER = 1.0
@@ -37,7 +38,7 @@ _FITS = {**Message.Length, _REFRESH: lambda length: length >= 23}
 
 
 class Connection(Incoming):  # type: ignore[misc]
-    """One TCP connection from a peer; `peer` and `local` are the two ends' addresses as text."""
+    """One TCP connection with a peer; `peer` and `local` are the two ends' addresses as text."""
 
     io: socket.socket | None
     _buffer: ClassVar[memoryview] = memoryview(bytearray(_READ))
@@ -80,6 +81,11 @@ class Connection(Incoming):  # type: ignore[misc]
         self._input = self._input[self._offset :] + self._buffer[:size]
         self._offset = 0
         return True
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the peer has closed, though there may be something to read from before that."""
+        return self.io is None or self.io.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _TCP_ESTABLISHED
 
     def readable(self) -> bool:
         """Tell whether the peer has sent something that is not read yet."""

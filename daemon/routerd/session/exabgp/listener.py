@@ -18,7 +18,7 @@ from routerd.session.configuration import SpeakerConfig
 from routerd.session.exabgp import ttl
 from routerd.session.exabgp.connection import Connection
 
-_TCP_MD5SIG_EXT = 32  # linux/tcp.h
+TCP_MD5SIG_EXT = 32  # linux/tcp.h
 _FLAG_PREFIX = 1
 _KEY_SIZE = 80
 _ACCEPTS = 128
@@ -93,7 +93,7 @@ class Listener(ExaListener):  # type: ignore[misc]
         wanted = {net: key for net, key in wanted.items() if ipaddress.ip_network(net).version == version}
         present = self._keys.get(sock, {})
         for network in present.keys() - wanted.keys():
-            sock.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG_EXT, _md5sig(network, b""))
+            sock.setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG_EXT, md5sig(network, b""))
         for network, key in wanted.items():
             if present.get(network) != key:
                 self._set_key(sock, network, key, len(wanted))
@@ -102,7 +102,7 @@ class Listener(ExaListener):  # type: ignore[misc]
     @staticmethod
     def _set_key(sock: socket.socket, network: str, key: bytes, number: int) -> None:
         try:
-            sock.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG_EXT, _md5sig(network, key))
+            sock.setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG_EXT, md5sig(network, key))
         except OSError as error:
             text = f"cannot set the password of {network}: {os.strerror(error.errno or 0)}"
             if error.errno == errno.ENOMEM:
@@ -158,7 +158,7 @@ def md5_keys(config: SpeakerConfig) -> Keys:
     return {network: text.encode() for network, text in passwords.items() if text is not None}
 
 
-def _md5sig(network: str, key: bytes) -> bytes:
+def md5sig(network: str, key: bytes) -> bytes:
     """Return a `struct tcp_md5sig` (linux/tcp.h): socket address, flags, prefix length, key; no key deletes."""
     net = ipaddress.ip_network(network)
     packed = net.network_address.packed

@@ -1,4 +1,4 @@
-"""A peer and its protocol: raw UPDATEs go up, a session keeps its place, a NOTIFICATION is always sent."""
+"""A peer: its session keeps its place or yields it, has its turns, and ends with a NOTIFICATION."""
 
 from __future__ import annotations
 
@@ -7,21 +7,15 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from exabgp.bgp.message import _NOP, KeepAlive, Notification, Notify, Update
-from exabgp.bgp.message.open.capability import Capability
+from exabgp.bgp.message import Notify
 from exabgp.reactor.peer import ACTION
 from exabgp.reactor.peer import Peer as ExaPeer
-from exabgp.reactor.protocol import Protocol as ExaProtocol
 
-from routerd.core import message
 from routerd.core.message import Open
 from routerd.session.exabgp.connection import MAX_OUTPUT, Connection
-from routerd.session.exabgp.open import exabgp_open
+from routerd.session.exabgp.protocol import Protocol
 from routerd.session.exabgp.reason import reason
-from routerd.session.exabgp.timers import clock
-from routerd.session.frames import Down, Kind, Up, frame
-from routerd.session.notification import hardened
-from routerd.session.open import notifications_are_soft
+from routerd.session.frames import Down, Up
 
 CONFIRM_WAIT = 30.0
 """Seconds that a peer has for its KEEPALIVE once the OPENs are exchanged, whatever its hold time is: with one of 0 no
@@ -36,120 +30,6 @@ TAKEN_AT_ONCE = 32 << 10
 
 CHANGED = "the peer's configuration changed"
 """Why a session is reset, for the log."""
-
-_OPEN = 1
-_UPDATE = 2
-_NOTIFICATION = 3
-_KEEPALIVE = 4
-_REFRESH = 5
-_EMPTY = Update([], b"")
-_N_BIT = 0x4
-"""In the four flag bits of the Graceful Restart capability (RFC 8538 section 2)."""
-
-
-class Protocol(ExaProtocol):  # type: ignore[misc]
-    """One connection's messages. `opened` is the peer's OPEN, which still waits in the connection to be read.
-
-    `generation` numbers the connection over the life of the parent.
-    """
-
-    connection: Connection
-
-    def __init__(self, peer: Peer, opened: Open) -> None:
-        super().__init__(peer)
-        self.opened = opened
-        self.admitted = time.monotonic()
-        self.generation: int = peer.reactor.next_generation()
-        self.received_open = b""
-        self.sent_open = b""
-        self.notification: message.Notification | None = None
-        self.kept_alive = 0
-        """When the last KEEPALIVE went out, in whole monotonic seconds like all of ExaBGP's timers."""
-
-    def read_message(self) -> Iterator[Any]:
-        """Yield NOPs while nothing comes, then one message; a run of UPDATEs goes up as frames and counts as one."""
-        uplink = self.peer.reactor.uplink
-        established = self.peer.established()
-        while True:
-            if established and uplink.full:
-                # The parent is behind. A peer whose bytes wait here is alive: its hold timer must not run out.
-                if self.connection.readable():
-                    self.peer.recv_timer.last_read = int(clock.time())
-                yield _NOP
-                continue
-            updates, other = self._take(established)
-            if not updates and other is None and self.connection.receive():
-                updates, other = self._take(established)
-            if updates:
-                yield _EMPTY
-            if other is not None:
-                yield self._decode(*other, established)
-                return
-            if not updates:
-                yield _NOP
-
-    def _take(self, established: bool) -> tuple[bool, tuple[int, bytes] | None]:
-        """Pass received UPDATEs up, as far as the first message of another type; tell whether there were any."""
-        frames: list[bytes] = []
-        try:
-            for kind, body in self.connection.messages():
-                if kind != _UPDATE or not established:
-                    return bool(frames), (kind, body)
-                frames.append(frame(Kind.UPDATE, self.generation, body))
-        finally:
-            if frames:  # those ahead of a malformed message count too
-                self.peer.reactor.uplink.updates(frames)
-        return bool(frames), None
-
-    def _decode(self, kind: int, body: bytes, established: bool) -> Any:
-        """Return a message as ExaBGP's; UPDATE and ROUTE-REFRESH are the parent's, an empty UPDATE stands for them.
-
-        The peer's first message is its OPEN (pending.py); what its FSM has no place for ends the session, with the
-        type of the message as the data (RFC 6608 section 4).
-        """
-        if kind == _OPEN and not self.received_open:
-            self.received_open = body
-            return exabgp_open(self.opened)
-        if kind == _NOTIFICATION:
-            self.notification = message.Notification(False, body[0], body[1], body[2:])
-            raise Notification.unpack_message(body)
-        if kind == _KEEPALIVE:
-            return KeepAlive()
-        if not established:
-            raise Notify(5, 2, bytes([kind]))
-        if kind == _OPEN:
-            raise Notify(5, 3, bytes([kind]))
-        if kind == _REFRESH:
-            self.peer.reactor.uplink.refresh(self.generation, body)
-        return _EMPTY
-
-    @property
-    def _soft(self) -> bool:
-        """Whether a NOTIFICATION alone would have the peer keep our routes (RFC 8538 section 4)."""
-        return (
-            self.peer.proto is self
-            and self.peer.established()
-            and notifications_are_soft(self.received_open, self.sent_open)
-        )
-
-    def write(self, said: Any, negotiated: Any = None) -> Iterator[bool]:
-        """Send a message; an OPEN and a NOTIFICATION are kept for the report to the parent."""
-        if said.ID == _OPEN:
-            # the answer to a ROUTE-REFRESH carries no begin and end marks (RFC 7313)
-            said.capabilities.pop(Capability.CODE.ENHANCED_ROUTE_REFRESH, None)
-            if graceful := said.capabilities.get(Capability.CODE.GRACEFUL_RESTART):
-                graceful.restart_flag |= _N_BIT
-            self.sent_open = said.message(negotiated)[19:]
-        elif said.ID == _NOTIFICATION:
-            if self._soft:
-                said = Notify(*hardened(said.code, said.subcode, said.data))
-            self.notification = message.Notification(True, said.code, said.subcode, said.data)
-        elif said.ID == _KEEPALIVE:
-            self.kept_alive = int(clock.time())
-        yield from super().write(said, negotiated)
-
-    def validate_open(self) -> None:
-        """Do nothing: the OPEN was judged before the connection was let in."""
 
 
 class Peer(ExaPeer):  # type: ignore[misc]
@@ -219,18 +99,32 @@ class Peer(ExaPeer):  # type: ignore[misc]
         Before, the RFC keeps the connection that the speaker with the higher identifier has opened. Here the peer has
         opened both: of two speakers that with the higher identifier has its way, and one speaker that dials again has
         given up the older connection.
+
+        Where the router has dialled, the peer may have dialled at the same time, and its OPEN comes late: that is no
+        restart. Whether the node has restarted its kernel tells (`probe`).
         """
         if self.proto is None:
             return True
         standing = self.proto.opened
+        assert standing is not None
+        if self.proto.dialled:
+            return False
         if not self.established():
             return opened.router_id >= standing.router_id
         return self._helped and (opened.asn, opened.router_id) == (standing.asn, standing.router_id)
 
     @property
+    def _restart_time(self) -> int:
+        """The seconds that the peer asks for its restart; 0 without graceful restart."""
+        opened = None if self.proto is None else self.proto.opened
+        graceful = None if opened is None else opened.graceful_restart
+        return graceful.time if graceful is not None and self._helped else 0
+
+    @property
     def _helped(self) -> bool:
         """Whether graceful restart is negotiated for some family."""
-        theirs = None if self.proto is None else self.proto.opened.graceful_restart
+        opened = None if self.proto is None else self.proto.opened
+        theirs = None if opened is None else opened.graceful_restart
         return bool(self.neighbor["capability"]["graceful-restart"] and theirs is not None and theirs.families)
 
     def probe(self, now: float) -> bool:
@@ -244,6 +138,11 @@ class Peer(ExaPeer):  # type: ignore[misc]
         return True
 
     def handle_connection(self, connection: Connection, opened: Open) -> None:
+        """Take a connection that the peer has opened, and that has a valid OPEN."""
+        self.reactor.dialler.give_way(self.address)
+        self.take(Protocol(self, opened).accept(connection))
+
+    def take(self, proto: Protocol) -> None:
         """Take a connection with a valid OPEN, in place of the one that stands.
 
         An established session ends silently, so that its paths stay, as stale ones, until they are learned anew.
@@ -253,11 +152,12 @@ class Peer(ExaPeer):  # type: ignore[misc]
                 for _ in self.proto.new_notification(Notify(6, 7, b"")):
                     pass  # our connection takes it in the first step
             self._close("replaced by a new connection of the peer")
-        self.proto = Protocol(self, opened).accept(connection)
+        self.proto = proto
         self.generator = None
         self._teardown = None
         self._delay.reset()
         self.reactor.adopt(self)
+        self.reactor.dialler.rest(self.address)
 
     def send(self, data: bytes) -> None:
         """Send whole messages; a peer that lets too much pile up is told that we are out of resources."""
@@ -305,6 +205,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         else:
             self.cease(Notify(6, 6, b""), CHANGED)
         super().remove()
+        self.reactor.dialler.drop(self.address, time.monotonic())
         self.reactor.watch(self)
 
     def shutdown(self) -> None:
@@ -315,6 +216,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
 
     def reestablish(self, restart_neighbor: Any = None) -> None:
         """Start over with a changed configuration."""
+        self.reactor.dialler.drop(self.address, time.monotonic())
         self.cease(Notify(6, 6, b""), CHANGED)
         if restart_neighbor is not None:
             self.neighbor = restart_neighbor
@@ -328,6 +230,14 @@ class Peer(ExaPeer):  # type: ignore[misc]
     def resend(self, enhanced: bool, family: Any = None) -> None:
         """The parent answers a ROUTE-REFRESH."""
 
+    def _send_open(self) -> Iterator[Any]:
+        """Send our OPEN, unless the connection is ours and has it already."""
+        assert self.proto is not None
+        if self.proto.introduction is None:
+            yield from super()._send_open()
+        else:
+            yield self.proto.introduction
+
     def _main(self) -> Iterator[Any]:
         proto = self.proto
         assert proto is not None
@@ -335,23 +245,27 @@ class Peer(ExaPeer):  # type: ignore[misc]
         if not proto.negotiated.holdtime:
             connection.keep_alive()
         self.reactor.met.add(self.address)
-        dynamic = self.address in self.reactor.dynamic
+        dynamic = self.address in self.reactor.ranges.taken
         up = Up(self.address, connection.local, dynamic, proto.received_open, proto.sent_open)
         self.reactor.uplink.up(proto.generation, up)
         self.reactor.sessions[proto.generation] = self
+        proto.since = time.monotonic()
         yield from super()._main()
 
     def _close(self, message: str = "", error: Any = "") -> None:
-        proto = self.proto
+        proto, awaited = self.proto, self._restart_time
         if proto is not None:
             established = self.reactor.sessions.pop(proto.generation, None) is not None
             self.reactor.release(proto.fd())
             down = Down(self.address, reason(proto, message, error), proto.notification, established)
             self.reactor.uplink.down(proto.generation, down)
         super()._close(message, error)
+        if proto is not None:
+            now = time.monotonic()
+            self.reactor.dialler.ended(self.address, down, max(0.0, now - proto.since), now, awaited=awaited)
 
     def _reset(self, message: str = "", error: Any = "") -> None:
-        if self.address in self.reactor.dynamic:
+        if self.address in self.reactor.ranges.taken:
             if self.established() and self._helped:
                 self.reactor.keep_place(self.address, on=True)  # until the parent says otherwise
             self._restart = False

@@ -16,6 +16,7 @@ from exabgp.reactor.network.error import LostConnection
 
 from routerd.core.message import Open
 from routerd.session.exabgp.connection import Connection
+from routerd.session.exabgp.greeting import read_open
 from routerd.session.open import OpenError
 
 OPEN_WAIT = 10.0
@@ -24,10 +25,6 @@ OPEN_WAIT = 10.0
 PER_ADDRESS = 4
 IN_ALL = 1024
 """Connections that may wait; beyond that the oldest ones leave, for a speaker sends its OPEN at once."""
-
-_OPEN = 1
-_NOTIFICATION = 3
-_LONGEST_OPEN = 4096
 
 
 @dataclass(slots=True, eq=False)
@@ -107,33 +104,22 @@ class Pending:
 
     def _examine(self, newcomer: Newcomer, now: float) -> None:
         try:
-            if newcomer.opened is None and not self._read_open(newcomer):
+            if newcomer.opened is None:
+                newcomer.opened = read_open(newcomer.connection, self._reactor.judge)
+            if newcomer.opened is None:
                 return
+            if newcomer.connection.hung_up:  # it may be one that has lost a collision on the peer's side
+                raise LostConnection("closed by the peer")
         except LostConnection:
             self._release(newcomer)
             newcomer.connection.close()
+            self._reactor.dialler.hurry(newcomer.connection.peer, now)
         except OpenError as error:
             self._refuse(newcomer, Notify(2, error.subcode, error.data), str(error))
         except Notify as notify:
             self._refuse(newcomer, notify, "")
         else:
             self._meet(newcomer, now)
-
-    def _read_open(self, newcomer: Newcomer) -> bool:
-        """Take in a valid OPEN; False while it has not come, Notify or OpenError for anything else."""
-        connection = newcomer.connection
-        first = connection.peek()
-        if first is None and connection.receive(_LONGEST_OPEN):
-            first = connection.peek()
-        if first is None:
-            return False
-        kind, body = first
-        if kind == _NOTIFICATION:
-            raise LostConnection("the peer has changed its mind")
-        if kind != _OPEN:
-            raise Notify(5, 1, bytes([kind]))  # RFC 6608 section 4
-        newcomer.opened = self._reactor.judge(connection.peer, body)
-        return True
 
     def _meet(self, newcomer: Newcomer, now: float) -> None:
         """Let a newcomer with a valid OPEN in, unless another connection of the peer keeps its place.
@@ -144,7 +130,9 @@ class Pending:
         connection, opened = newcomer.connection, newcomer.opened
         assert opened is not None
         peer = self._reactor.peer_at(connection.peer)
-        if peer is None or peer.yields_to(opened):
+        if self._reactor.dialler.precedes(connection.peer, opened, now):
+            self._wait(newcomer)
+        elif peer is None or peer.yields_to(opened):
             self._release(newcomer)
             self._reactor.admit(connection, opened)
         elif not peer.established():

@@ -6,7 +6,7 @@ import math
 import select
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from exabgp.bgp.message import Notify
 from exabgp.configuration.configuration import Configuration
@@ -16,12 +16,14 @@ from exabgp.reactor.interrupt import Signal
 
 from routerd.core.deadlines import Deadlines
 from routerd.core.message import Notification, Open
-from routerd.session.configuration import DynamicPeers, SpeakerConfig, unpack_config
+from routerd.session.configuration import SpeakerConfig, unpack_config
 from routerd.session.exabgp import timers, ttl
 from routerd.session.exabgp.connection import Connection
+from routerd.session.exabgp.dialler import Dialler
 from routerd.session.exabgp.listener import Listener
 from routerd.session.exabgp.peer import Peer
 from routerd.session.exabgp.pending import Pending
+from routerd.session.exabgp.ranges import Ranges
 from routerd.session.exabgp.uplink import Uplink
 from routerd.session.frames import Down, Frame, Kind, unpack
 from routerd.session.notification import SHUTDOWN_COMMUNICATION, communication, words
@@ -72,12 +74,12 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self._deaf: OSError | None = None
         """Why it does not listen everywhere."""
         self.notify = False
-        self.dynamic: dict[str, str] = {}  # address -> range
-        self.kept: dict[str, str] = {}  # address -> range, of peers that may return
+        self.ranges = Ranges()
         self.met: set[str] = set()
         self.sessions: dict[int, Peer] = {}
         self._at: dict[str, Peer] = {}  # address -> peer
         self.pending = Pending(self)
+        self.dialler = Dialler(self)
 
     def next_generation(self) -> int:
         """Return a number that no session had."""
@@ -103,19 +105,18 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
                 raise
             self._deaf = error
         self.config = config
-        # A static peer that has become one of a range goes on as such.
-        there = [peer.address for peer in self._peers.values() if peer.proto is not None]
-        self.dynamic, self.kept = _in_ranges(config, [*self.dynamic, *there]), _in_ranges(config, self.kept)
-        before = set(self.dynamic)
+        self.ranges.reconfigure(config, [peer.address for peer in self._peers.values() if peer.proto is not None])
+        before = set(self.ranges.taken)
         # a peer on its way out would otherwise be taken for the new one of the same name
         self._peers = {name: peer for name, peer in self._peers.items() if not peer.stopping()}
-        self.configuration._configurations = [speaker_text(config, self.dynamic)]
+        self.configuration._configurations = [speaker_text(config, self.ranges.taken)]
         if not super().reload():
             raise ValueError(f"ExaBGP refuses its configuration: {self.configuration.error}")
         # Who has lost the session by that is a dynamic peer no more, and not to be waited for like a static one.
-        gone = before - self.dynamic.keys()
+        gone = before - self.ranges.taken.keys()
         self._peers = {n: peer for n, peer in self._peers.items() if peer.stopping() or peer.address not in gone}
         self._at = {peer.address: peer for peer in self._peers.values() if not peer.stopping()}
+        self.dialler.configure(config, time.monotonic())
         self.uplink.listening(self.listener.places)
         if self._deaf is not None and str(self._deaf) != str(deaf):
             raise self._deaf
@@ -203,7 +204,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         if found is None:
             self.refuse(connection, Notify(6, 3, b""), "the peer is on its way out of the configuration")
             return None
-        if address not in self.kept and (full := self._no_room(found)):
+        if full := self.ranges.full(found, address):
             self.refuse(connection, Notify(6, 5, b""), full)
             return None
         parsed = Configuration([neighbor_text(config, address, config.peer_groups[found.group])], text=True)
@@ -211,25 +212,15 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
             raise ValueError(f"ExaBGP refuses the peer {address}: {parsed.error}")
         ((name, neighbor),) = parsed.neighbors.items()
         peer = Peer(neighbor, self)
-        self.dynamic[address] = found.range
+        self.ranges.take(address, found)
         self._at[address] = peer
         self.register_peer(name, peer)
         return peer
 
-    def _no_room(self, wanted: DynamicPeers) -> str:
-        """Say who takes the places of a range; nothing while there is room."""
-        there = sum(1 for each in self.dynamic.values() if each == wanted.range)
-        away = sum(1 for each, held in self.kept.items() if held == wanted.range and each not in self.dynamic)
-        if there + away < wanted.limit:
-            return ""
-        restarting = f": {there} are there, {away} restart and keep their places" if away else ""
-        return f"the limit of {wanted.limit} peers of {wanted.range} is reached{restarting}"
-
     def keep_place(self, address: str, *, on: bool) -> None:
         """Keep a place in its range for a peer that may return, or do not any more."""
-        self.kept.pop(address, None)
-        if on and self.config is not None:
-            self.kept |= _in_ranges(self.config, [address])
+        if self.config is not None:
+            self.ranges.keep(self.config, address, on=on)
 
     def refuse(self, connection: Connection, notify: Notify, why: str) -> None:
         """End a connection that is not let in, and tell why."""
@@ -240,7 +231,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
 
     def forget(self, peer: Peer) -> None:
         """Drop a dynamic peer whose session is gone; the loop lets go of it in its next turn."""
-        self.dynamic.pop(peer.address, None)
+        self.ranges.leave(peer.address)
         if self._at.get(peer.address) is peer:
             del self._at[peer.address]
         self.watch(peer)
@@ -261,9 +252,9 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self.poll(peer.socket())
         self.watch(peer)
 
-    def poll(self, fd: int) -> None:
-        """Listen to a connection."""
-        self._poller.register(fd, _INPUT)
+    def poll(self, fd: int, *, output: bool = False) -> None:
+        """Listen to a connection, or hear when it takes something at all."""
+        self._poller.register(fd, select.POLLOUT if output else _INPUT)
 
     def unpoll(self, fd: int) -> None:
         """Listen to a connection no more."""
@@ -288,6 +279,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         now = time.monotonic()
         arrived, self._arrived = self._arrived, set()
         self.pending.turn(arrived, now)
+        self.dialler.turn(arrived, now)
         peers = self._peers
         self._watched = {name: peer for name, peer in self._watched.items() if peers.get(name) is peer and peer.busy}
         ready, self._ready = self._ready, set()
@@ -312,8 +304,8 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         if self._watched or self.pending.colliding:
             return _BUSY
         rest = SWEEP if self.pending.waiting or Connection.lingers() else _REST
-        until = self._dues.next
-        return rest if until is None else max(0.0, min(rest, until - now))
+        dues = (due for due in (self._dues.next, self.dialler.next) if due is not None)
+        return max(0.0, min((rest, *(due - now for due in dues))))
 
     def _wait_for_io(self, sleeptime: int) -> Iterator[int]:
         """Wait until a socket has something, `sleeptime` milliseconds at most. `active_peers` tells whose it is."""
@@ -341,18 +333,11 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
                 self._poller.unregister(fd)  # a listening socket that was closed
             elif fd in self._owners:
                 self._ready.add(self._owners[fd])
-            elif fd in self.pending:
+            elif fd in self.pending or fd in self.dialler:
                 self._arrived.add(fd)
             elif fd in listening:
                 self.listener.dialled = True
         yield from ()
-
-
-def _in_ranges(config: SpeakerConfig, addresses: Iterable[str]) -> dict[str, str]:
-    """Return the ranges of dynamic peers, those that have become static ones or have none left out."""
-    static = {peer.address for peer in config.peers}
-    found = {address: config.range_of(address) for address in addresses if address not in static}
-    return {address: range.range for address, range in found.items() if range is not None}
 
 
 def _data(codes: bytes, text: bytes) -> bytes:

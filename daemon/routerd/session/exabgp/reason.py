@@ -12,7 +12,7 @@ from routerd.core import message
 from routerd.session.notification import words
 
 if TYPE_CHECKING:
-    from routerd.session.exabgp.peer import Protocol
+    from routerd.session.exabgp.protocol import Protocol
 
 
 def reason(proto: Protocol, text: str, error: Any) -> str:

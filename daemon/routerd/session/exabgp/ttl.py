@@ -1,4 +1,4 @@
-"""The TTL, or hop limit, of an accepted connection: what is sent, and what is taken (RFC 5082)."""
+"""The TTL, or hop limit, of a connection: what is sent, and what is taken (RFC 5082)."""
 
 from __future__ import annotations
 
@@ -38,6 +38,16 @@ def prepare(listening: socket.socket) -> None:
     options = _OPTIONS[socket.AddressFamily(listening.family)]
     listening.setsockopt(options.level, options.sent, SENT)
     listening.setsockopt(socket.IPPROTO_TCP, _TCP_SAVE_SYN, 1)
+
+
+def dial(dialling: socket.socket, group: PeerGroup, *, external: bool) -> None:
+    """Set what a peer of the group is sent and has to send, before it is dialled: its SYN-ACK counts, too."""
+    options = _OPTIONS[socket.AddressFamily(dialling.family)]
+    if group.ttl_security:
+        dialling.setsockopt(options.level, options.sent, SENT)
+        dialling.setsockopt(options.level, options.least, group.least_ttl)
+    else:
+        dialling.setsockopt(options.level, options.sent, group.multihop if external else _DEFAULT)
 
 
 def enforce(accepted: socket.socket, group: PeerGroup, *, external: bool) -> str:

@@ -8,7 +8,19 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 
-from routerd.session.frames import Down, Frame, Kind, Splitter, Up, frame, pack, pack_down, pack_up
+from routerd.session.frames import (
+    Dialling,
+    Down,
+    Frame,
+    Kind,
+    Splitter,
+    Up,
+    frame,
+    pack,
+    pack_dialling,
+    pack_down,
+    pack_up,
+)
 
 BACKLOG = 4 << 20
 """Bytes of frames that may wait for the parent before the peers are not read any more."""
@@ -65,6 +77,10 @@ class Uplink:
     def taken(self, generation: int, octets: int) -> None:
         """Report that the socket of a session took octets of what was sent to it."""
         self._out += frame(Kind.TAKEN, generation, octets.to_bytes(8, "big"))
+
+    def dialling(self, dialling: Dialling) -> None:
+        """Report how far the router has come with dialling a peer."""
+        self._out += frame(Kind.DIALLING, 0, pack_dialling(dialling))
 
     def listening(self, addresses: list[str]) -> None:
         """Report what is bound now."""

@@ -1,4 +1,4 @@
-"""Nodes that dial in, and do not get a session."""
+"""Connections that did not become sessions, whoever has opened them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def refused(router: Router, refusals: Iterable[RefusalView], now: float) -> Iter
     yield from first(
         recent,
         lambda each: ProblemView(
-            where=f"connections from {_named(router.config, each['address'])}",
+            where=f"connections {_from(router.config, each['address'])} {_named(router.config, each['address'])}",
             what=f"{each['reason']}; {_often(each)}",
             remedy=_remedy(router.config, each),
         ),
@@ -41,6 +41,11 @@ def matters(router: Router, refusal: RefusalView, now: float) -> bool:
         return True
     # Beside a session that stands, a connection that says nothing is somebody's check of the port.
     return bool(refusal["notification"]) and refusal["last_seconds"] < now - peer.since
+
+
+def _from(config: Config, address: str) -> str:
+    """Return how a peer and its connections are to each other: who is dialled has not opened all of them."""
+    return "with" if config.is_dialled(address) else "from"
 
 
 def _named(config: Config, address: str) -> str:

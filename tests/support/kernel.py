@@ -1,6 +1,6 @@
 """A kernel in memory, for tests of what lies above it: the same `write` and dump, by the kernel's own rules.
 
-The tests of this room run the same scenarios against this and the real kernel and compare the dumps.
+`tests/kernel/test_fake.py` runs the same scenarios against this and the real kernel and compares the dumps.
 """
 
 from __future__ import annotations
@@ -78,9 +78,6 @@ class FakeKernel:
                 route = ForeignRoute(RTN_UNICAST, _RTPROT_KERNEL, metric, 0, (Leg(None, interface.index),))
                 found[network] = (*found.get(network, ()), route)
         return found
-
-    def adopt(self, dump: KernelDump) -> None:
-        """Nothing to learn: protocol and id always tell what is ours here."""
 
     def owns(self, id_: int) -> bool:
         """Tell whether a nexthop or group is routerd's."""

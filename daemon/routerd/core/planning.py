@@ -1,0 +1,156 @@
+"""From RIB to FIB: what is decided becomes what is wanted, and when what is wanted is planned.
+
+The nodes of an address announce it one after the other, and prefixes that share a group want something else one after
+the other: planning waits a little for what belongs together, and never long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+from routerd.core.fib.fib import Fib
+from routerd.core.fib.model import NEVER
+from routerd.core.message import Effect, Operation, Program, SetNexthop
+from routerd.core.rib.loc_rib import Change, PathSet
+from routerd.core.rib.rib import Rib
+from routerd.core.route import Prefix
+
+MOVE_PATIENCE = 1.0
+"""Seconds that prefixes wait at most for the rest of a shared group before they leave it."""
+BURST_PAUSE, BURST_PATIENCE = 0.005, 0.3
+"""Seconds without news after which a burst of changes is over, and seconds after which its planning goes on anyway.
+The nodes of an address announce it one after the other: a group that is written once, complete, is writes less."""
+INTRODUCTION_PAUSE = 0.1
+"""Seconds without an UPDATE, after which a node that has just come has said what it announces, or at least a part."""
+
+
+class Planning:
+    """Hands decisions of the RIB to the FIB, and has it plan. Nothing is planned until it is `synchronised`: the
+    kernel's first dump was taken over. Times are monotonic seconds."""
+
+    def __init__(self, rib: Rib, fib: Fib, now: float) -> None:
+        self._rib = rib
+        self._fib = fib
+        self.synchronised = False
+        self._news = False
+        """Whether something else is wanted since the last `settle`."""
+        self._news_at = now
+        self._burst_since: float | None = None
+        """When the burst began; NEVER once its planning goes on, None when all is planned."""
+        self._moves_since: float | None = None
+        """Since when prefixes wait for the rest of their group."""
+        self._introduced_at: float | None = None
+
+    # ------------------------------------------------------------------------------------------ what is wanted
+
+    def changed(self, changes: list[Change], different: Collection[PathSet] = ()) -> None:
+        """Prefixes went from one path set to another: want what is decided for them now, and tell the peers. What the
+        FIB has of those that were in sets that decide `different` is not what these decide now."""
+        decision = self._rib.loc_rib.decision
+        for old, new, prefixes in changes:
+            before, after = decision(old), decision(new)
+            if old in different or (after.members, after.leaving) != (before.members, before.leaving):
+                self._fib.want(prefixes, after.members, after.leaving)
+                self._news = True
+        if changes:
+            self._rib.advertising.export(changes)
+
+    def decided(self, sets: Iterable[PathSet]) -> None:
+        """Say anew what is wanted for every prefix of these path sets, whose decisions differ now."""
+        chosen = set(sets)
+        if not chosen:
+            return
+        users: dict[PathSet, list[Prefix]] = {}
+        for prefix, paths in self._rib.loc_rib.table.items():
+            if paths in chosen:
+                users.setdefault(paths, []).append(prefix)
+        for paths, prefixes in users.items():
+            decision = self._rib.loc_rib.decision(paths)
+            self._fib.want(prefixes, decision.members, decision.leaving)
+        self._rib.advertising.export([(paths, paths, prefixes) for paths, prefixes in users.items()])
+
+    def want_again(self, prefixes: Iterable[Prefix]) -> None:
+        """Want what is decided for these prefixes once more: the kernel has refused it."""
+        for prefix in prefixes:
+            decision = self._rib.loc_rib.decision(self._rib.loc_rib.paths_of(prefix))
+            self._fib.want([prefix], decision.members, decision.leaving)
+
+    # ------------------------------------------------------------------------------------------ when it is planned
+
+    @property
+    def busy(self) -> bool:
+        """Whether `settle` would find something to do at once."""
+        pauses = self._burst_ends is not None and not self._fib.groups.changed
+        return self.synchronised and self._fib.unfinished and not pauses
+
+    @property
+    def timer(self) -> float | None:
+        """When `settle` is due even without input."""
+        moves_end = None if self._moves_since is None else self._moves_since + MOVE_PATIENCE
+        times = (moves_end, self._burst_ends, self._introduced_at)
+        return min((time for time in times if time is not None), default=None)
+
+    @property
+    def _burst_ends(self) -> float | None:
+        """When the planning of a burst goes on at the latest; None if it does not pause."""
+        if self._burst_since is None or self._burst_since == NEVER:
+            return None
+        return min(self._news_at + BURST_PAUSE, self._burst_since + BURST_PATIENCE)
+
+    def plan(self, now: float) -> list[Effect]:
+        """Plan what is wanted, whatever may follow."""
+        return self.program(self._fib.plan(now)) if self.synchronised and self._fib.has_pending() else []
+
+    def settle(self, now: float, *, quiet: bool) -> list[Effect]:
+        """A batch of input is over, and if it is `quiet`, no more waits: plan what is wanted, unless more of it is to
+        be waited for."""
+        if self._news:
+            self._news_at, self._news = now, False
+        return [*self._plan_burst(now, quiet=quiet), *self._part(now, quiet=quiet)]
+
+    def _plan_burst(self, now: float, *, quiet: bool) -> list[Effect]:
+        ends = self._burst_ends
+        if ends is None and self._burst_since is None and not quiet and self._fib.behind and not self._fib.has_table:
+            self._burst_since = now  # more comes
+            ends = self._burst_ends
+        if ends is not None and now < ends:
+            return self.program(self._fib.rewrite(now))
+        effects = self.plan(now)
+        pauses = self._burst_since is None
+        self._burst_since = None if not self._fib.behind else now if pauses else NEVER
+        return effects
+
+    def _part(self, now: float, *, quiet: bool) -> list[Effect]:
+        """Let prefixes leave groups whose others want something else, once that is for good."""
+        effects: list[Effect] = []
+        if self._fib.has_waiting():
+            since = self._moves_since = now if self._moves_since is None else self._moves_since
+            self._introduced_at = self._introduction_ends(now)
+            # What is purged, or judged again, comes in slices, and those belong together.
+            due = (quiet and self._introduced_at is None) or now - since >= MOVE_PATIENCE
+            if self._fib.parting or (due and not self._rib.slicing):
+                effects = self.program(self._fib.part(now))
+        if not self._fib.has_waiting() or self._rib.slicing:
+            self._moves_since = self._introduced_at = None
+        return effects
+
+    def _introduction_ends(self, now: float) -> float | None:
+        """When nodes that have just come will have said what they announce; None if there are no such nodes. Speakers
+        send an UPDATE for each prefix, and prefixes that share a group now shall share one afterwards."""
+        ends = [
+            min(peer.since + MOVE_PATIENCE, peer.heard + INTRODUCTION_PAUSE)
+            for peer in self._rib.lifecycle.introductions
+            if peer.heard is not None
+        ]
+        return max((end for end in ends if end > now), default=None)
+
+    def program(self, operations: Sequence[Operation]) -> list[Effect]:
+        """Have operations carried out."""
+        return [Program(tuple(map(self._addressed, operations)))] if operations else []
+
+    def _addressed(self, operation: Operation) -> Operation:
+        """A gateway that is on the link only because a route says so: its nexthop must say it, too."""
+        if isinstance(operation, SetNexthop) and operation.gateway in self._rib.nexthops.onlink:
+            return replace(operation, onlink=True)
+        return operation

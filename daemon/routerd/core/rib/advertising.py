@@ -1,0 +1,98 @@
+"""What peers are told: by update group, with the router's own address on their link, and when End-of-RIB is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from routerd.config.model import Config
+from routerd.core.message import Advertise, Effect, RouteRefresh, SessionUp
+from routerd.core.rib import export
+from routerd.core.rib.adj_rib_out import AdjRibsOut
+from routerd.core.rib.loc_rib import Change, LocRib, PathSet
+from routerd.core.rib.networks import Networks
+from routerd.core.rib.nexthop import NexthopTable
+from routerd.core.rib.peer import Peer
+from routerd.core.rib.refreshes import Refreshes
+from routerd.core.rib.update_group import Bests
+from routerd.core.route import Address, Family, Prefix, parse_address
+
+
+class Advertising:
+    """Tells peers, by `effects`. While it is `deferring`, those that hear learned routes hear no End-of-RIB: after a
+    restart these are not complete (RFC 4724 section 4.1)."""
+
+    def __init__(
+        self, asn: int, nexthops: NexthopTable, loc_rib: LocRib, networks: Networks, effects: list[Effect]
+    ) -> None:
+        self._nexthops = nexthops
+        self._loc_rib = loc_rib
+        self._networks = networks
+        self._effects = effects
+        self.deferring = False
+        self._deferred: dict[str, tuple[Family, ...]] = {}
+        self.adj_ribs_out = AdjRibsOut(asn, self._bests)
+        self.refreshes = Refreshes(self.adj_ribs_out)
+
+    def start(self, peer: Peer, up: SessionUp) -> None:
+        """A session is up: tell the peer what it shall hear."""
+        told = self.adj_ribs_out.start(peer, self._next_hops(peer, up))
+        if self.deferring and peer.group.graceful_restart and "learned" in peer.group.advertise:
+            self._deferred[peer.address] = told.end_of_rib
+            told = replace(told, end_of_rib=())
+        self._effects.append(told)
+
+    def stop(self, peer: Peer) -> None:
+        """A session is over."""
+        self.adj_ribs_out.stop(peer.address)
+        self.refreshes.drop(peer.address)
+        self._deferred.pop(peer.address, None)
+
+    def end_deferral(self) -> None:
+        """The nodes are back: tell the peers that learned routes are complete."""
+        self.deferring = False
+        for address, families in self._deferred.items():
+            self._effects.append(Advertise(address, end_of_rib=families))
+        self._deferred.clear()
+
+    def export(self, changes: list[Change]) -> None:
+        """Tell the peers that hear learned routes about new best paths."""
+        bests = ((self._loc_rib.decision(new).best, prefixes) for _, new, prefixes in changes)
+        self._effects += self.adj_ribs_out.change(bests)
+
+    def refresh(self, peer: Peer, refresh: RouteRefresh, now: float) -> None:
+        """Answer a ROUTE-REFRESH unless the peer has just heard an answer."""
+        self.refreshes.ask(peer.address, refresh.family, now)
+
+    def reconfigure(self, before: Config, config: Config) -> None:
+        """The router has another configuration; `renew` is to follow."""
+        old, new = before.router, config.router
+        if (new.asn, new.router_id, new.networks) != (old.asn, old.router_id, old.networks):
+            self.adj_ribs_out.reconfigure(new.asn)
+
+    def renew(self, peers: Iterable[Peer]) -> None:
+        """The router's addresses changed, or what peers may hear: where they hear something else by that, say so."""
+        for peer in peers:
+            if peer.session is not None:
+                told = self.adj_ribs_out.move(peer, self._next_hops(peer, peer.session))
+                if told is not None:
+                    self._effects.append(told)
+
+    def _next_hops(self, peer: Peer, up: SessionUp) -> dict[Family, Address]:
+        """The router's own addresses on a peer's link, by the families that were negotiated."""
+        local, families = parse_address(up.local), up.received.families & up.sent.families
+        found = {f: self._nexthops.address_beside(local, 4 if f is Family.IPV4 else 16) for f in families}
+        next_hops = {family: address for family, address in found.items() if address is not None}
+        peer.unadvertisable = families - next_hops.keys()
+        return next_hops
+
+    def _bests(self, peer: Peer) -> Bests:
+        yield self._networks.path, self._networks.prefixes
+        if "default" in peer.group.advertise:
+            yield None, export.DEFAULT_ROUTES.values()
+        if "learned" in peer.group.advertise:
+            users: dict[PathSet, list[Prefix]] = {}
+            for prefix, paths in self._loc_rib.table.items():
+                users.setdefault(paths, []).append(prefix)
+            for paths, prefixes in users.items():
+                yield self._loc_rib.decision(paths).best, prefixes

@@ -1,0 +1,31 @@
+"""Where the log's lines become events: a processor of structlog, before any of them is held back or filtered."""
+
+from __future__ import annotations
+
+import logging
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from routerd.telemetry.bus import Bus
+
+LEAST = logging.INFO
+"""The least level of an event; what is below is for debugging routerd itself."""
+
+
+class Tap:
+    """Tells the bus what is logged, and passes on what is of the log's own level."""
+
+    def __init__(self, bus: Bus, least: int) -> None:
+        self._bus = bus
+        self._least = least
+
+    def __call__(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        """Tell an event; drop it if the log is not to have it."""
+        level = logging.ERROR if method == "exception" else logging.getLevelName(method.upper())
+        if level >= LEAST:
+            fields = {name: value for name, value in event.items() if name not in ("event", "exc_info")}
+            self._bus.tell(logging.getLevelName(level).lower(), str(event.get("event")), fields)
+        if level < self._least:
+            raise structlog.DropEvent
+        return event

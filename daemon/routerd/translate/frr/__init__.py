@@ -1,0 +1,1 @@
+"""frr.conf, read as FRR reads it, and said again in the keys of routerd."""

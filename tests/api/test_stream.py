@@ -1,0 +1,150 @@
+"""`GET /v1/events`: server-sent events that resume, end with their reader, and wait for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from routerd.api import application, stream
+from routerd.telemetry.bus import Bus
+from tests.daemon.harness import becomes
+from tests.support.api import Served, serving
+
+
+class Stream:
+    """A reader of the stream."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self.reader = reader
+
+    async def next(self) -> tuple[str, str, Any]:
+        """Return the id, the name and the data of the next event."""
+        fields = {"id": "", "event": "", "data": ""}
+        async with asyncio.timeout(5):
+            while True:
+                line = (await self.reader.readuntil(b"\n")).decode().rstrip()
+                if found := re.fullmatch(r"(id|event|data): (.*)", line):
+                    fields[found[1]] = found[2]
+                elif not line and fields["data"]:
+                    return fields["id"], fields["event"], json.loads(fields["data"])
+
+    async def ended(self) -> bool:
+        """Wait for the end of the stream."""
+        async with asyncio.timeout(5):
+            while await self.reader.read(1 << 16):
+                pass
+        return True
+
+
+@asynccontextmanager
+async def reading(served: Served, query: str = "", last: str = "", limit: int = 1 << 16) -> AsyncIterator[Stream]:
+    reader, writer = await asyncio.open_unix_connection(str(served.path), limit=limit)
+    resumed = f"Last-Event-ID: {last}\r\n" if last else ""
+    writer.write(f"GET /v1/events{query} HTTP/1.0\r\nHost: a\r\n{resumed}\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert b" 200 " in head, head
+    assert b"content-type: text/event-stream" in head
+    try:
+        yield Stream(reader)
+    finally:
+        writer.close()
+
+
+@asynccontextmanager
+async def telling(directory: Path, bus: Bus) -> AsyncIterator[Served]:
+    async with serving(directory) as served:
+        served.source.events = bus
+        served.source.names = lambda peer: frozenset(("a", "10.0.0.1")) if peer in ("a", "10.0.0.1") else frozenset()
+        yield served
+
+
+def tell(bus: Bus, *peers: str) -> None:
+    for peer in peers:
+        bus.tell("info", "session up", {"peer": peer})
+
+
+async def test_what_is_kept_and_then_what_comes(tmp_path: Path) -> None:
+    bus = Bus()
+    tell(bus, "10.0.0.1", "10.0.0.2")
+    async with telling(tmp_path, bus) as served, reading(served) as found:
+        first = await found.next()
+        assert first[:2] == (f"{bus.boot}:1", "session up")
+        assert first[2]["peer"] == "10.0.0.1"
+        await found.next()
+        tell(bus, "10.0.0.3")
+        assert (await found.next())[2]["peer"] == "10.0.0.3"
+
+
+async def test_it_ends_where_what_is_kept_ends(tmp_path: Path) -> None:
+    bus = Bus()
+    tell(bus, "10.0.0.1")
+    async with telling(tmp_path, bus) as served, reading(served, "?follow=0") as found:
+        await found.next()
+        assert await found.ended()
+
+
+async def test_one_peer_by_its_name_or_address(tmp_path: Path) -> None:
+    bus = Bus()
+    tell(bus, "10.0.0.2", "10.0.0.1", "a", "10.0.0.11")
+    async with telling(tmp_path, bus) as served:
+        for peer in ("a", "10.0.0.1"):
+            async with reading(served, f"?follow=0&peer={peer}") as found:
+                assert [(await found.next())[2]["peer"] for _ in range(2)] == ["10.0.0.1", "a"]
+                assert await found.ended()
+
+
+async def test_it_resumes_and_says_what_was_missed(tmp_path: Path) -> None:
+    bus = Bus(limit=1000)
+    tell(bus, *["10.0.0.1"] * 3)
+    async with telling(tmp_path, bus) as served:
+        async with reading(served, last=f"{bus.boot}:2") as found:
+            assert (await found.next())[0] == f"{bus.boot}:3"
+        tell(bus, *["10.0.0.1"] * 100)
+        async with reading(served, last=f"{bus.boot}:3") as found:
+            _, name, data = await found.next()
+            next_one = (await found.next())[2]["sequence"]
+            assert (name, data) == ("missed", {"missed": next_one - 4})
+
+
+@pytest.mark.parametrize("last", ["0123456789abcdef:7", "nonsense", "7"])
+async def test_numbers_of_another_run_mean_nothing(tmp_path: Path, last: str) -> None:
+    bus = Bus()
+    tell(bus, "10.0.0.1")
+    async with telling(tmp_path, bus) as served, reading(served, last=last) as found:
+        assert (await found.next())[1:] == ("restarted", {"boot": bus.boot})
+        assert (await found.next())[2]["sequence"] == 1
+
+
+async def test_a_slow_reader_is_cut_off_and_nobody_waits_for_it(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(application, "PATIENCE", 0.2)
+    bus = Bus(limit=100_000)
+    async with telling(tmp_path, bus) as served, reading(served, limit=1024) as slow, reading(served) as quick:
+        for number in range(300):
+            bus.tell("info", "large", {"number": number, "text": "x" * 10_000})
+            assert (await quick.next())[2]["number"] == number
+        await becomes(lambda: len(stream._open), 1)
+        assert await slow.ended()
+
+
+async def test_a_reader_that_goes_is_forgotten(tmp_path: Path) -> None:
+    bus = Bus()
+    async with telling(tmp_path, bus) as served:
+        async with reading(served):
+            await becomes(lambda: len(stream._open), 1)
+        await becomes(lambda: len(stream._open), 0)
+        assert (await served.ask())[0] == 200
+
+
+async def test_streams_are_bounded(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(stream, "STREAMS", 1)
+    async with telling(tmp_path, Bus()) as served, reading(served):
+        await becomes(lambda: len(stream._open), 1)
+        status, answer = await served.ask(b"GET /v1/events HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (status, "close some" in answer["detail"]) == (503, True)
