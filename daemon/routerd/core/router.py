@@ -210,8 +210,8 @@ class Router:
     def _reconfigure(self, config: Config, now: float) -> None:
         """Another configuration: what peers announced is judged by it, and groups are made and written by it."""
         self.config = config
-        different, changes = self.rib.reconfigure(config, now)
+        changes = self.rib.reconfigure(config, now)
         if self.fib.reshape(self.shape(config), now):
-            different.update(self.rib.loc_rib.sets())
-        self.planning.changed(changes, different)
-        self.planning.decided(different)
+            self.rib.reconsideration.tell_all()
+        self.planning.changed(changes)
+        self.planning.reconsider()
