@@ -160,7 +160,7 @@ def test_peers_that_are_forgotten_while_they_are_counted_are_no_error() -> None:
         simulation.down(node)
     simulation.settle()
     rib = simulation.router.rib
-    list(rib.loc_rib.invalidate())
+    rib.loc_rib.invalidate()
     rib.forget_dynamic_peers(simulation.now + 2 * FORGET_AFTER, ())
     assert not rib.peers
     assert whole(made) == []

@@ -218,6 +218,7 @@ def test_an_address_that_comes_later_lets_the_family_be_advertised() -> None:
     )
     simulation.kernel.interfaces[3] = link
     simulation.dump()
+    simulation.settle()
     [told] = [effect for effect in simulation.effects if isinstance(effect, Advertise)]
     assert [format_prefix(p) for _, prefixes in told.announced for p in prefixes] == ["::/0"]
     assert simulation.router.rib.peers[C].unadvertisable == frozenset()

@@ -195,3 +195,14 @@ def test_a_group_whose_buckets_do_not_move_is_not_read_again_and_again(
     assert writer.write([replace(again, hold=False, known=False)]) == []
     read(writer)
     assert writer.memory.due() == []
+
+
+def test_groups_that_have_changed_are_read_before_those_that_are_as_they_were_made(
+    router: Namespace, writer: KernelWriter
+) -> None:
+    """Of these is known where their buckets lead; and what has changed is lost with the link until it is read."""
+    groups = [replace(GROUP, id=100 + index) for index in range(memory.AT_ONCE)]
+    assert writer.write([*nexthops(), replace(GROUP, members=(Member(1),))]) == []
+    read(writer)
+    assert writer.write([*groups, GROUP]) == []
+    assert writer.memory.due()[0] == GROUP.id

@@ -61,6 +61,7 @@ NOT_RUN = {
     "routerd import frr -": "tests/translate/test_import_command.py",
     "routerd import frr": "tests/translate/test_import_command.py",
     "routerd check routerd.toml": "tests/translate/test_import_command.py",
+    "routerd events --follow": "tests/daemon/test_events.py",
     "routerd lab": "tests/lab",
     "routerd run --record FILE": "tests/daemon/test_engine.py",
     "routerd flush": "tests/daemon/test_ownership.py; it would spoil the others",

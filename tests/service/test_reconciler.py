@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from routerd.config.model import FibSection
-from routerd.core.message import Effect, Input, KernelDump, RouteAudit
+from routerd.core.message import Effect, Input, KernelDump, KernelObjects, RouteAudit
 from routerd.core.route import Prefix
 from routerd.core.router import Router
 from routerd.kernel.dump import dump
@@ -105,3 +105,48 @@ async def test_what_makes_routes_stale_all_the_time_costs_a_share_of_it(
     pauses = [after - before for before, after in itertools.pairwise([asked, *begun])]
     assert all(pause < module.AUDIT_SHARE * takes / 2 for pause in pauses[:2])  # a link that goes and comes back
     assert pauses[3] > 0.9 * module.AUDIT_SHARE * takes
+
+
+@pytest.mark.parametrize("disturbed", [0, 1, module.ATTEMPTS])
+async def test_a_picture_in_which_what_was_written_meanwhile_is_missing_is_not_taken(
+    router: Namespace, monkeypatch: pytest.MonkeyPatch, disturbed: int
+) -> None:
+    """The kernel is read beside all else: what has changed since would be mended as drift, at the cost of flows."""
+    config = parse(CONFIG)
+    read: list[int] = []
+    taken: list[int] = []
+    told = asyncio.Event()
+
+    class Watched(Router):
+        def handle(self, message: Input, now: float) -> list[Effect]:
+            if isinstance(message, KernelObjects):
+                taken.append(writer.writes)
+                told.set()
+            return super().handle(message, now)
+
+    def objects() -> KernelObjects:
+        read.append(writer.writes)
+        found = module_objects()
+        if len(read) <= disturbed:
+            writer.write(())
+        return found
+
+    module_objects = module.objects
+    with router.enter():
+        monkeypatch.setattr(module, "objects", objects)
+        writer = KernelWriter(config.fib)
+        engine = Engine(config, Watched(config, 0.0), writer, Speaker(config, log=structlog.get_logger()))
+        reconciler = Reconciler(config.fib, engine, writer)
+        reconciler.begin()
+        tasks = [asyncio.create_task(each) for each in (reconciler.run(), engine.write_out())]
+        reconciler.kernel_changed("a test")
+        try:
+            await asyncio.wait_for(told.wait(), 10)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            engine.finish()
+            writer.close()
+    assert len(read) == disturbed + 1
+    assert read[-1] == taken[0]

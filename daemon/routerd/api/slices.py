@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from itertools import chain
 from typing import Any, TypeVar
 
-SLICE = 0.005
-"""Seconds of work at a stretch."""
+SLICE = 0.002
+"""Seconds of work at a stretch, beside which others do theirs."""
 
 T = TypeVar("T")
 Slices = Generator[None, None, T]

@@ -12,7 +12,8 @@ from dataclasses import replace
 from routerd.core.fib.fib import Fib
 from routerd.core.fib.model import NEVER
 from routerd.core.message import Effect, Operation, Program, SetNexthop
-from routerd.core.rib.loc_rib import Change, PathSet
+from routerd.core.rib.loc_rib import Change
+from routerd.core.rib.reconsideration import AT_ONCE
 from routerd.core.rib.rib import Rib
 from routerd.core.route import Prefix
 
@@ -45,29 +46,20 @@ class Planning:
     # ------------------------------------------------------------------------------------------ what is wanted
 
     def changed(self, changes: list[Change]) -> None:
-        """Prefixes went from one path set to another: want what is decided for them now, and tell the peers."""
-        decision = self._rib.loc_rib.decision
+        """Other things are decided for prefixes: want them, and tell the peers."""
+        loc_rib = self._rib.loc_rib
         for old, new, prefixes in changes:
-            before, after = decision(old), decision(new)
-            if (after.members, after.leaving) != (before.members, before.leaving):
+            before, after = loc_rib.decision(old), loc_rib.decision(new)
+            is_other = (after.members, after.leaving) != (before.members, before.leaving)
+            if is_other or old is new or old in loc_rib.untold:
                 self._fib.want(prefixes, after.members, after.leaving)
-                self._news = True
+                self._news |= old is not new  # that a set decides otherwise is no news from the nodes
         if changes:
             self._rib.advertising.export(changes)
 
-    def decided(self, sets: Iterable[PathSet]) -> None:
-        """Say anew what is wanted for every prefix of these path sets, whose decisions differ now."""
-        chosen = set(sets)
-        if not chosen:
-            return
-        users: dict[PathSet, list[Prefix]] = {}
-        for prefix, paths in self._rib.loc_rib.table.items():
-            if paths in chosen:
-                users.setdefault(paths, []).append(prefix)
-        for paths, prefixes in users.items():
-            decision = self._rib.loc_rib.decision(paths)
-            self._fib.want(prefixes, decision.members, decision.leaving)
-        self._rib.advertising.export([(paths, paths, prefixes) for paths, prefixes in users.items()])
+    def reconsider(self) -> None:
+        """Path sets may decide otherwise now: a part of them is looked at right away, the others in slices."""
+        self.changed(self._rib.reconsideration.slice(AT_ONCE))
 
     def want_again(self, prefixes: Iterable[Prefix]) -> None:
         """Want what is decided for these prefixes once more: the kernel has refused it."""

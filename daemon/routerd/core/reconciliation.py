@@ -59,7 +59,8 @@ class Reconciliation:
             routes, groups = len(self._fib.routes), len(self._fib.groups.by_id)
             effects.append(Event("adopted", {"routes": routes, "groups": groups}))
         table = self._rib.loc_rib.table
-        self._planning.decided(self._rib.loc_rib.sets())
+        self._rib.reconsideration.tell_all()
+        self._planning.reconsider()
         self._fib.want([prefix for prefix in self._fib.routes if prefix not in table], ())
         return effects
 
@@ -70,7 +71,7 @@ class Reconciliation:
         down = {gateway for gateway in known if gateway.ifindex not in up}
         restarting = self._gateways.restarting(down)
         self._rib.links_changed(dump.interfaces)
-        different, changes = self._rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
+        changes = self._rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
         effects = self._gateways.links_down(down, restarting, now)
         retrying = self._retries.objects()
         # Compare before anything is revived: the dump is older than that.
@@ -81,7 +82,7 @@ class Reconciliation:
         effects += self._gateways.reach()
         self._gateways.revive()
         self._planning.changed(changes)
-        self._planning.decided(different)
+        self._planning.reconsider()
         self._retries.routes()
         return effects
 
@@ -89,17 +90,15 @@ class Reconciliation:
         """The routes were compared with the model; try again, too, those that the kernel has refused."""
         self.foreign_bgp = audit.foreign_bgp
         interfaces = tuple(self._rib.nexthops.interfaces.values())
-        different, changes = self._rib.network_changed(interfaces, audit.foreign, lengths=audit.lengths)
-        more, others = self._rib.foreign_changed(_foreign(audit.since))
-        different |= more
-        changes += others
+        changes = self._rib.network_changed(interfaces, audit.foreign, lengths=audit.lengths)
+        changes += self._rib.foreign_changed(_foreign(audit.since))
         refused = self._retries.refusals.deletions
         unknown = {prefix: id for prefix, id in audit.unknown.items() if prefix not in refused}
         effects = self._retries.deletions()
         effects += self._mended(mend_routes(self._fib, replace(audit, unknown=unknown)), drift=True)
         effects += self._gateways.reach()
         self._planning.changed(changes)
-        self._planning.decided(different)
+        self._planning.reconsider()
         self._retries.routes()
         return effects
 
@@ -107,15 +106,16 @@ class Reconciliation:
         """Others changed routes: mend routerd's own, and follow the ways to next hops. Tell, too, whether there is
         anything to plan."""
         effects = self._mended(mend_changes(self._fib, message.changes, self._rib.config.fib.metric), drift=True)
-        different, changes = self._rib.foreign_changed(_foreign(message.changes))
-        if different or changes:
+        changes = self._rib.foreign_changed(_foreign(message.changes))
+        news = bool(self._rib.reconsideration or changes)
+        if news:
             effects += self._gateways.reach()
         self._planning.changed(changes)
-        self._planning.decided(different)
+        self._planning.reconsider()
         routes = (change for change in message.changes if isinstance(change, RouteChange))
         free = [route.prefix for route in routes if route.deleted and route.prefix in self._fib.refused]
         self._retries.routes(free)
-        return effects, bool(different or changes or free)
+        return effects, bool(news or free)
 
     def _mended(self, mended: Mended, *, drift: bool) -> list[Effect]:
         wrong, operations = mended

@@ -218,8 +218,8 @@ class Router:
     def _reconfigure(self, config: Config, now: float) -> None:
         """Another configuration: what peers announced is judged by it, and groups are made and written by it."""
         self.config = config
-        different, changes = self.rib.reconfigure(config, now)
+        changes = self.rib.reconfigure(config, now)
         if self.fib.reshape(self._shape(), now):
-            different.update(self.rib.loc_rib.sets())
+            self.rib.reconsideration.tell_all()
         self.planning.changed(changes)
-        self.planning.decided(different)
+        self.planning.reconsider()

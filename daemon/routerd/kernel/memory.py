@@ -14,7 +14,7 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence, Set
-from itertools import chain, groupby, islice
+from itertools import chain, groupby
 
 from routerd.core.message import Gateway, Member
 from routerd.kernel import lookup
@@ -132,8 +132,8 @@ class Memory:
             self.forget(group, layout=False)
 
     def due(self) -> list[int]:
-        """Return some of the groups that have changed, those written since they were read first: `look` at them, and
-        `note` what is found.
+        """Return some of the groups that have changed, those first that were written since they were read: `look` at
+        them, and `note` what is found.
 
         Those that have lost a member come the time after next: the kernel may tell late that the link is down, and
         what is to be known then is what was before."""
@@ -143,7 +143,8 @@ class Memory:
             for group, members in self._members.items():
                 if any(member.id in lost for member in members):
                     self._unsettled[group] = None
-        due = list(dict.fromkeys(islice(chain(self._written, self._unsettled), AT_ONCE)))
+        # Those that are as they were made are known, and come last.
+        due = sorted(dict.fromkeys(chain(self._written, self._unsettled)), key=self._unread.__contains__)[:AT_ONCE]
         for group in due:
             self._written.pop(group, None)
             self._unsettled.pop(group, None)

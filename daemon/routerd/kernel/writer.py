@@ -43,12 +43,13 @@ class KernelWriter:
     `fib` has the priority of every route and the range of ids. Attributes: `port` is the netlink port id (for the
     monitor's filter); `routes` writes routes, and knows which are ours; `buckets` knows which ones carry flows,
     `memory` where those of groups that are gone led to; `supports_resilient` and `wide_weights` (16 bits, Linux 6.12)
-    tell what the kernel can, as tried out.
+    tell what the kernel can, as tried out; `writes` counts the calls of `write`.
     """
 
     def __init__(self, fib: FibSection) -> None:
         self._requests = Requests()
         self._compat = CompatMode()
+        self.writes = 0
         self._objects = OwnedObjects(fib.ids)
         self.buckets, self.memory = self._objects.buckets, self._objects.memory
         self.routes = RouteWriter(self._requests, self._objects, fib.metric)
@@ -92,6 +93,7 @@ class KernelWriter:
         nexthop that is not ours, is no refusal: there is nothing to do. Routes to a group that is gone, or was never
         made, are refused with ENOENT.
         """
+        self.writes += 1
         return [failure for run in runs(operations) for failure in self._carry_out(run)]
 
     def _carry_out(self, run: Run) -> list[WriteFailed | GroupLost]:

@@ -18,7 +18,6 @@ from routerd.api import server
 from routerd.api.endpoints import Failure
 from routerd.api.models import ProblemView
 from routerd.config.model import Config
-from routerd.core.histogram import Histogram
 from routerd.core.message import Drain, Settle, Work, WriteFailed
 from routerd.core.router import Router
 from routerd.kernel.drops import Drops
@@ -40,6 +39,7 @@ from routerd.service.recording import Recorder
 from routerd.service.reload import Reload
 from routerd.service.settings import Settings
 from routerd.service.shutdowns import Shutdowns, beside
+from routerd.service.stretches import Stretches
 from routerd.session.speaker import Speaker
 from routerd.telemetry.log import repeats
 
@@ -62,7 +62,7 @@ class Daemon:
     """One running routerd."""
 
     def __init__(
-        self, path: Path, beginning: Beginning, journal: Journal, stretches: Histogram, record: TextIO | None = None
+        self, path: Path, beginning: Beginning, journal: Journal, stretches: Stretches, record: TextIO | None = None
     ) -> None:
         self.config = config = beginning.config
         started = time.monotonic()
@@ -74,7 +74,7 @@ class Daemon:
             widest=65535 if self.writer.wide_weights else 256,
         )
         self.speaker = Speaker(config, log=log)
-        self.engine = Engine(config, self.router, self.writer, self.speaker)
+        self.engine = Engine(config, self.router, self.writer, self.speaker, lambda: stretches.lasted)
         if record is not None:
             self.engine.recorder = Recorder(record, config, started)
         self.reconciler = Reconciler(config.fib, self.engine, self.writer)
@@ -93,10 +93,11 @@ class Daemon:
             self.drops,
             peering=self.peering,
             live=Live(path, self.router),
-            stretches=stretches,
+            stretches=stretches.histogram,
             failures=self.reconciler.watchers.failures,
             reload=self.reload,
         )
+        self._stretches = stretches
         self._stop = asyncio.Event()
         self._more_input = False
         self._losing = False
@@ -168,7 +169,7 @@ class Daemon:
             await self.speaker.ended.wait()
             self.speaker.ended.clear()
             self._losing = True
-            started = time.monotonic()
+            started = time.monotonic()  # a slice of its own, whatever others have done in this turn
             while lost := self.speaker.lost():  # more may be lost meanwhile
                 for message in lost:
                     self.engine.hear(message)
@@ -183,13 +184,11 @@ class Daemon:
         """Feed the core what the speaker says, in slices."""
         async for messages, more in self.speaker.batches():
             self._more_input = more
-            started = time.monotonic()
             for message in messages:
                 self.engine.hear(message)
-                if time.monotonic() - started > SLICE:
+                if self._stretches.lasted > SLICE:
                     self.engine.take(Settle(quiet=False))
                     await self.engine.room()
-                    started = time.monotonic()
             self.engine.take(Settle(quiet=not more))
             self.engine.wake.set()
             await self.engine.room()

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -56,7 +56,8 @@ from routerd.session.speaker import Speaker
 from routerd.session.update import UpdateError
 
 SLICE = 0.005
-"""Seconds that the core works at a stretch, or the kernel, before everything else gets its turn."""
+"""Seconds that the event loop works at a stretch, all together, before it looks around again. Whoever is late in it
+does one thing at least."""
 AHEAD = 32768
 """Routes that may wait to be written while more are taken in: 60 ms of the kernel's time."""
 INSPECTED_AT_ONCE = 16
@@ -72,10 +73,18 @@ class Engine:
 
     Events: `wake` is set when the core may have something to do by itself, `resync` when the kernel is to be read,
     `identify` when link-layer addresses are to be found out. `bucket_counts` tells how many buckets of a group lead
-    to which gateway, as last read; `withheld` what peers do not hear because it does not fit into a message.
+    to which gateway, as last read; `withheld` what peers do not hear because it does not fit into a message. `lasted`
+    returns for how many seconds the event loop has not looked around.
     """
 
-    def __init__(self, config: Config, router: Router, writer: KernelWriter, speaker: Speaker) -> None:
+    def __init__(
+        self,
+        config: Config,
+        router: Router,
+        writer: KernelWriter,
+        speaker: Speaker,
+        lasted: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.router = router
         self.wake = asyncio.Event()
@@ -84,6 +93,7 @@ class Engine:
         self.recorder: Recorder | None = None
         self._writer = writer
         self._speaker = speaker
+        self._lasted = lasted
         self._idle_timer = config.fib.idle_timer
         self._bulk = Bulk(writer.routes, lambda: loop.call_soon_threadsafe(self._unwritten.set))
         self._backlog = Backlog(writer.write, writer.buckets.took_over, self._bulk)
@@ -262,7 +272,7 @@ class Engine:
 
     def _write(self) -> None:
         """Write a slice of what waits, and look at groups once they are made."""
-        told = self._backlog.write(SLICE)
+        told = self._backlog.write(SLICE - self._lasted())
         self._inbox.extend(told)
         if self._inspected and not self._backlog:
             self._inbox.append(GroupActivity(self._activity(self._inspected)))

@@ -46,7 +46,7 @@ def start(
             give_back()
             stretches = Stretches()
             with asyncio.Runner(loop_factory=stretches.loop) as runner:
-                daemon = partial(Daemon, path, beginning, kept, stretches.histogram)
+                daemon = partial(Daemon, path, beginning, kept, stretches)
                 runner.run(_run(daemon, record, flush_on_exit=flush_on_exit))
     except WriterLockedError as error:
         return refuse(

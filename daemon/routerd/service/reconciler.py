@@ -33,6 +33,8 @@ AUDIT_SHARE, AUDIT_CREDIT = 20, 30.0
 """An audit that takes a second is paid for by so many; the seconds that may be owed. Beside a full table of others'
 it takes half a second, and an interface that flaps asks for one each time: the first few come at once."""
 REREAD_DELAY = 1.0
+ATTEMPTS = 3
+"""How often nexthops and groups are read beside all else: what is written meanwhile makes the picture useless."""
 NOTIFICATIONS = "notifications of the kernel"
 
 log = structlog.get_logger()
@@ -151,10 +153,20 @@ class Reconciler:
     async def _objects(self) -> KernelObjects:
         await asyncio.sleep(RESYNC_DELAY)
         self._engine.resync.clear()
-        await self._engine.written()
-        found = objects()
+        found = await self._read()
         self._writer.adopt_objects(found)
         return found
+
+    async def _read(self) -> KernelObjects:
+        """Read nexthops and groups, with all written: thousands of groups take twenty milliseconds."""
+        for _ in range(ATTEMPTS):
+            await self._engine.written()
+            before = self._writer.writes
+            found = await asyncio.to_thread(objects)
+            if self._writer.writes == before and not self._engine.unwritten:
+                return found
+        await self._engine.written()
+        return objects()
 
     async def _routes(self) -> RouteAudit:
         await self._engine.written()

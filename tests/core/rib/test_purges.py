@@ -28,8 +28,19 @@ def test_a_slice_is_bounded_by_prefixes_and_by_peers(peers: int, each: int) -> N
     slices: list[int] = []
     while purges:
         taken = purges.slice()
+        purges.cost(len(taken))
         slices.append(sum(map(len, taken.values())))
         assert len(taken) <= SLICE / EACH + 1
     assert sum(slices) == peers * each
     assert max(slices) <= SLICE
-    assert len(slices) <= 2 + peers * (each + EACH) / SLICE
+    assert len(slices) <= 6 + peers * (each + EACH) / SLICE
+
+
+def test_prefixes_that_each_have_a_path_set_of_their_own_make_small_slices() -> None:
+    purges = Purges()
+    purges.ask(stale(0, 2 * SLICE))
+    slices: list[int] = []
+    while purges:
+        slices.append(sum(map(len, purges.slice().values())))
+        purges.cost(slices[-1])
+    assert max(slices) <= SLICE / EACH

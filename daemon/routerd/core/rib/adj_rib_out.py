@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from routerd.core.message import Advertise
 from routerd.core.rib.export import Exporter
 from routerd.core.rib.peer import Peer
+from routerd.core.rib.regrouping import Regrouping
 from routerd.core.rib.update_group import Bests, UpdateGroup, by_attributes
 from routerd.core.route import Address, Family, Prefix, family_of
 
@@ -16,14 +17,23 @@ routerd's own networks are others: peers with the same key hear the same."""
 
 
 class AdjRibsOut:
-    """What all peers with a session were told. `bests` yields what peers of a peer group may hear of."""
+    """What all peers with a session were told. `prefixes` lists what there is to be told, learned routes or not, and
+    `bests` yields the best paths of prefixes. It is true while peers are on their way to another update group."""
 
-    def __init__(self, asn: int, bests: Callable[[Peer], Bests]) -> None:
+    def __init__(
+        self, asn: int, prefixes: Callable[[bool], list[Prefix]], bests: Callable[[Iterable[Prefix]], Bests]
+    ) -> None:
         self._asn = asn
+        self._prefixes = prefixes
         self._bests = bests
+        self._moves: list[Regrouping] = []
+        self._moving: dict[str, Regrouping] = {}
         self._groups: dict[Key, UpdateGroup] = {}
         self._of: dict[str, Key] = {}
         self._version = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._moves)
 
     def reconfigure(self, asn: int) -> None:
         """The router has another AS, id or other networks: `move` is to follow for each peer with a session."""
@@ -34,28 +44,53 @@ class AdjRibsOut:
         """A session came up: return all that the peer hears, and the ends of its RIBs."""
         self.stop(peer.address)
         group = self._join(peer, next_hops)
+        if len(group.members) == 1 or any(move.group is group for move in self._moves):
+            group.take(self._bests(self._every(group)))  # its End-of-RIB says that this is all
         return Advertise(peer.address, (), group.whole(peer.address), tuple(sorted(peer.pending_eor)))
 
     def stop(self, peer: str) -> None:
         """A session ended."""
         key = self._of.pop(peer, None)
+        if (move := self._moving.pop(peer, None)) is not None:
+            del move.peers[peer]
         if key is not None:
             group = self._groups[key]
             del group.members[peer]
             if not group.members:
                 del self._groups[key]
 
-    def move(self, peer: Peer, next_hops: dict[Family, Address]) -> Advertise | None:
-        """The router's addresses on the peer's link changed, perhaps, or what it may hear: return what it has to hear
-        of that."""
+    def move(self, peer: Peer, next_hops: dict[Family, Address]) -> None:
+        """The router's addresses on the peer's link changed, perhaps, or what it may hear: have it told of that."""
         if self._key(peer, next_hops) == self._of[peer.address]:
-            return None
-        before = self._groups[self._of[peer.address]].heard(peer.address)
+            return
+        halfway, left = self._moving.get(peer.address), self._groups[self._of[peer.address]]
+        source = left if halfway is None else halfway
         self.stop(peer.address)
-        after = self._join(peer, next_hops).heard(peer.address)
-        withdrawn = tuple(prefix for prefix in before if prefix not in after)
-        changed = {prefix: attributes for prefix, attributes in after.items() if before.get(prefix) != attributes}
-        return Advertise(peer.address, withdrawn, by_attributes(changed)) if withdrawn or changed else None
+        group = self._join(peer, next_hops)
+        together = (move for move in self._moves if move.source is source and move.group is group and not move.begun)
+        if (move := next(together, None)) is None:
+            move = Regrouping(source, group)
+            self._moves.append(move)
+        move.peers[peer.address] = None
+        self._moving[peer.address] = move
+
+    def begin(self) -> None:
+        """All are on their way that leave now."""
+        for move in self._moves:
+            move.begin()
+
+    def piece(self) -> list[Advertise]:
+        """Return a bounded part of what peers on their way are to hear."""
+        move = self._moves[0]
+        told = move.piece(self._every, self._bests)
+        if move.over:
+            del self._moves[0]
+            for peer in move.peers:
+                del self._moving[peer]
+        return told
+
+    def _every(self, group: UpdateGroup) -> list[Prefix]:
+        return [*self._prefixes(group.learned), *group.defaults]
 
     def change(self, bests: Bests) -> list[Advertise]:
         """Learned routes have other best paths: tell the peers that hear of them."""
@@ -92,7 +127,6 @@ class AdjRibsOut:
         if key not in self._groups:
             exporter = Exporter(peer.group, self._asn, external=peer.external, next_hops=next_hops)
             self._groups[key] = UpdateGroup(exporter)
-            self._groups[key].take(self._bests(peer))
         group = self._groups[key]
         group.members[peer.address] = None
         return group

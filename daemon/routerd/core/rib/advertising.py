@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from routerd.config.model import Config
 from routerd.core.message import Advertise, Effect, RouteRefresh, SessionUp
-from routerd.core.rib import export
 from routerd.core.rib.adj_rib_out import AdjRibsOut
 from routerd.core.rib.loc_rib import Change, LocRib, PathSet
 from routerd.core.rib.networks import Networks
@@ -31,7 +30,7 @@ class Advertising:
         self._effects = effects
         self.deferring = False
         self._deferred: dict[str, tuple[Family, ...]] = {}
-        self.adj_ribs_out = AdjRibsOut(asn, self._bests)
+        self.adj_ribs_out = AdjRibsOut(asn, self._exportable, self._bests)
         self.refreshes = Refreshes(self.adj_ribs_out)
 
     def start(self, peer: Peer, up: SessionUp) -> None:
@@ -74,9 +73,19 @@ class Advertising:
         """The router's addresses changed, or what peers may hear: where they hear something else by that, say so."""
         for peer in peers:
             if peer.session is not None:
-                told = self.adj_ribs_out.move(peer, self._next_hops(peer, peer.session))
-                if told is not None:
-                    self._effects.append(told)
+                self.adj_ribs_out.move(peer, self._next_hops(peer, peer.session))
+        self.adj_ribs_out.begin()
+        self.renew_slice()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is left to be told a part at a time."""
+        return bool(self.refreshes or self.adj_ribs_out)
+
+    def renew_slice(self) -> None:
+        """Tell peers a bounded part of what they hear otherwise now."""
+        if self.adj_ribs_out:
+            self._effects += self.adj_ribs_out.piece()
 
     def _next_hops(self, peer: Peer, up: SessionUp) -> dict[Family, Address]:
         """The router's own addresses on a peer's link, by the families that were negotiated."""
@@ -86,13 +95,11 @@ class Advertising:
         peer.unadvertisable = families - next_hops.keys()
         return next_hops
 
-    def _bests(self, peer: Peer) -> Bests:
-        yield self._networks.path, self._networks.prefixes
-        if "default" in peer.group.advertise:
-            yield None, export.DEFAULT_ROUTES.values()
-        if "learned" in peer.group.advertise:
-            users: dict[PathSet, list[Prefix]] = {}
-            for prefix, paths in self._loc_rib.table.items():
-                users.setdefault(paths, []).append(prefix)
-            for paths, prefixes in users.items():
-                yield self._loc_rib.decision(paths).best, prefixes
+    def _exportable(self, learned: bool) -> list[Prefix]:
+        return list(self._loc_rib.table) if learned else self._networks.prefixes
+
+    def _bests(self, prefixes: Iterable[Prefix]) -> Bests:
+        users: dict[PathSet, list[Prefix]] = {}
+        for prefix in prefixes:
+            users.setdefault(self._loc_rib.paths_of(prefix), []).append(prefix)
+        return ((self._loc_rib.decision(paths).best, some) for paths, some in users.items())

@@ -102,6 +102,11 @@ class Decision:
     members: tuple[Gateway, ...]
     leaving: frozenset[Gateway] = frozenset()
 
+    def differs(self, other: Decision) -> bool:
+        """Tell whether another decision is another outcome, for the FIB or for peers: where paths lost is neither."""
+        mine = (self.best, self.multipath, self.members, self.leaving)
+        return mine != (other.best, other.multipath, other.members, other.leaving)
+
 
 Resolve = Callable[[Path], Resolution | None]
 Rank = Callable[[Path], int]

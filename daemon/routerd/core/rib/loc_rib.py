@@ -6,7 +6,7 @@ announces path P" are computed once a set and remembered. A prefix costs one dic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import repeat
 
 from routerd.core.memo import Memo
@@ -47,14 +47,15 @@ class PathSet:
 
 
 Change = tuple[PathSet, PathSet, list[Prefix]]
-"""Prefixes that went from one path set to another, together."""
+"""Prefixes that went from one path set to another, together; or that kept theirs, which decides otherwise now."""
 
 
 class LocRib:
     """All prefixes and their paths. `decide` runs the decision process over a set.
 
     `users` counts the prefixes of each path in use, and `hops` those of each peer by next hop; `hops_changed` is
-    called with a peer that has one more or one less.
+    called with a peer that has one more or one less. `stale` are the sets to be decided anew, and `untold` those that
+    decide otherwise since, until whoever goes through their prefixes clears it.
     """
 
     def __init__(
@@ -69,29 +70,24 @@ class LocRib:
         self.table: dict[Prefix, PathSet] = {}
         self.users: dict[Path, int] = {}
         self.hops: dict[str, dict[Hop, int]] = {}
+        self.stale: dict[PathSet, None] = {}
+        self.untold: dict[PathSet, None] = {}
         self._sets: dict[Identity, PathSet] = {}
         self._steps: Memo[tuple[PathSet, Cause], tuple[PathSet, tuple[Path, ...]]] = Memo(_STEPS_LIMIT)
 
     def decision(self, paths: PathSet) -> Decision:
         """Return the decision for a set; computed once until `invalidate`."""
         if paths._epoch != self._epoch or paths._decision is None:
-            paths._decision = self._decide(paths)
+            before, paths._decision = paths._decision, self._decide(paths)
             paths._epoch = self._epoch
+            if before is not None and before.differs(paths._decision):
+                self.untold[paths] = None
         return paths._decision
 
-    def invalidate(self) -> Iterator[PathSet]:
-        """Forget all decisions (next hops resolve otherwise now) and yield the sets that decide differently."""
-        before = [(paths, paths._decision) for paths in self._sets.values() if paths._decision is not None]
+    def invalidate(self) -> None:
+        """All sets that were decided are stale: next hops resolve otherwise now, or the options are others."""
         self._epoch += 1
-        for paths, old in before:
-            new = self.decision(paths)
-            if old is None or (new.best, new.multipath, new.members, new.leaving) != (
-                old.best,
-                old.multipath,
-                old.members,
-                old.leaving,
-            ):
-                yield paths
+        self.stale = {paths: None for paths in self._sets.values() if paths._decision is not None}
 
     def sets(self) -> Iterable[PathSet]:
         """Every set that some prefix uses."""
@@ -209,6 +205,7 @@ class LocRib:
         paths.users -= users
         if not paths.users:
             del self._sets[paths.identity]
+            self.stale.pop(paths, None)
 
 
 def _unseated(before: Decision, after: Decision) -> frozenset[str]:

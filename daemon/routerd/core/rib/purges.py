@@ -6,7 +6,8 @@ from routerd.core.rib.peer import Peer
 from routerd.core.route import Family, Prefix
 
 SLICE = 4096
-"""Prefixes that are purged at once. A peer costs as much as `EACH` of them, however few it has."""
+"""Prefixes that are purged at once, if they share path sets. A peer costs as much as `EACH` of them, however few it
+has, and so does a path set."""
 EACH = 16
 
 
@@ -15,6 +16,7 @@ class Purges:
 
     def __init__(self) -> None:
         self._peers: dict[str, Peer] = {}
+        self._room = SLICE // EACH
 
     def __bool__(self) -> bool:
         while self._peers:
@@ -33,11 +35,15 @@ class Purges:
         peer.adj_rib_in.purge(family)
         self.add(peer)
 
+    def cost(self, sets: int) -> None:
+        """The last slice changed so many path sets: the next one is larger where they are few, and smaller else."""
+        self._room = min(SLICE, 2 * self._room) if EACH * sets <= self._room else SLICE // EACH
+
     def slice(self) -> dict[tuple[str, ...], list[Prefix]]:
         """Take a bounded part of it out of the Adj-RIBs-In; return the prefixes by all the peers that lose them: that
         is one step for a prefix."""
         losers: dict[Prefix, tuple[str, ...]] = {}
-        room = SLICE
+        room = self._room
         while room > 0 and self:
             address, peer = next(iter(self._peers.items()))
             purged = peer.adj_rib_in.purge_slice(room)

@@ -33,6 +33,7 @@ from routerd.core.rib.networks import Networks
 from routerd.core.rib.nexthop import NexthopTable, Resolution
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.peers import Peers
+from routerd.core.rib.reconsideration import Reconsideration
 from routerd.core.rib.rejudging import Rejudging
 from routerd.core.route import LOCAL, Address, Path, contains
 
@@ -49,6 +50,7 @@ class Rib:
         self.nexthops = NexthopTable()
         self._options = _options(config)
         self.loc_rib = LocRib(self._decide, self._hops_changed)
+        self.reconsideration = Reconsideration(self.loc_rib)
         self.leads = Leads(self._find)
         self.judge = Judge(config, self.nexthops, self.effects)
         self.peers = Peers(config, self.judge, self.leads)
@@ -112,25 +114,34 @@ class Rib:
     @property
     def busy(self) -> bool:
         """Whether `work` has anything to do."""
-        return self.slicing or bool(self.advertising.refreshes) or self.nexthops.foreign.shedding
+        return self.slicing or self.advertising.busy or self.nexthops.foreign.shedding
 
     @property
     def slicing(self) -> bool:
-        """Whether prefixes are purged, or judged again, a part at a time."""
-        return bool(self.lifecycle.purges) or bool(self.rejudging)
+        """Whether prefixes are purged, judged again, or decided anew, a part at a time."""
+        return bool(self.lifecycle.purges or self.rejudging or self.reconsideration)
 
     def work(self, now: float) -> list[Change]:
         """Do a bounded part of what goes in slices."""
         if self.lifecycle.purges:
-            lost = self.lifecycle.purges.slice().items()
-            return [change for peers, prefixes in lost for change in self.loc_rib.withdraw_all(peers, prefixes)]
+            return self._purge()
         if self.rejudging:
             return self.rejudging.slice()
         if self.advertising.refreshes:
             self.effects.append(self.advertising.refreshes.piece(now))
+        elif self.reconsideration:
+            return self.reconsideration.slice()
+        elif self.advertising.adj_ribs_out:
+            self.advertising.renew_slice()
         elif self.nexthops.foreign.shedding:
             self.nexthops.foreign.shed()
         return []
+
+    def _purge(self) -> list[Change]:
+        lost = self.lifecycle.purges.slice().items()
+        changes = [change for peers, prefixes in lost for change in self.loc_rib.withdraw_all(peers, prefixes)]
+        self.lifecycle.purges.cost(len(changes))
+        return changes
 
     # ------------------------------------------------------------------------------------------ peers
 
@@ -208,35 +219,35 @@ class Rib:
         foreign: ForeignRoutes | None = None,
         objects: Iterable[KernelNexthop | KernelGroup] | None = None,
         lengths: Lengths | None = None,
-    ) -> tuple[set[PathSet], list[Change]]:
+    ) -> list[Change]:
         """Take over a dump of interfaces, foreign routes, nexthop objects and groups (None: those last heard of).
 
-        Returns the path sets that decide differently now, and the changes of announcements that are judged
-        differently because the router's own addresses or networks are others, or because of the ways to next hops.
+        Returns the changes of announcements that are judged differently because the router's own addresses or
+        networks are others, or because of the ways to next hops. What decides differently is for `reconsideration`.
         """
         own = (self.nexthops.addresses, self.nexthops.networks)
         if not self.nexthops.update(interfaces, foreign, objects, lengths):
-            return set(), []
+            return []
         return self._ways_changed(moved=own != (self.nexthops.addresses, self.nexthops.networks))
 
-    def foreign_changed(self, changes: Iterable[RouteChange | NexthopChange]) -> tuple[set[PathSet], list[Change]]:
+    def foreign_changed(self, changes: Iterable[RouteChange | NexthopChange]) -> list[Change]:
         """Take over changes of foreign routes and nexthops; return as `network_changed` does."""
-        return self._ways_changed(moved=False) if self.nexthops.apply(changes) else (set(), [])
+        return self._ways_changed(moved=False) if self.nexthops.apply(changes) else []
 
-    def _ways_changed(self, *, moved: bool) -> tuple[set[PathSet], list[Change]]:
+    def _ways_changed(self, *, moved: bool) -> list[Change]:
         """The ways to next hops are others, and if `moved`, the router's own addresses or networks."""
         peers = self.peers.values()
         self.leads.touch(*peers)
         guarded = self.judge.guard_anew(peers)
-        different = set(self.loc_rib.invalidate())
+        self.reconsideration.begin()
         if not moved and not guarded:
-            return different, self.rejudging.at_once(p for p in peers if self.judge.hosts.concerns(p.address))
+            return self.rejudging.at_once(p for p in peers if self.judge.hosts.concerns(p.address))
         self.judge.renew(peers)
         self.advertising.renew(peers)
         self.rejudging.ask(peers)
-        return different, self.rejudging.slice()
+        return self.rejudging.slice()
 
-    def reconfigure(self, config: Config, now: float) -> tuple[set[PathSet], list[Change]]:
+    def reconfigure(self, config: Config, now: float) -> list[Change]:
         """Take over another configuration; return as `network_changed` does. Sessions whose parameters differ are for
         the speaker to reset."""
         before, self.config, self._options = self.config, config, _options(config)
@@ -246,8 +257,7 @@ class Rib:
                 self.lifecycle.expire(stranger)
         changes = self.networks.reconfigure(config, now)
         self.advertising.reconfigure(before, config)
-        different, more = self._ways_changed(moved=True)
-        return different, [*changes, *more]
+        return [*changes, *self._ways_changed(moved=True)]
 
 
 def _options(config: Config) -> Options:

@@ -46,11 +46,13 @@ class Difference:
 
 
 class UpdateGroup:
-    """Peers that hear the same, `members`, and what that is: their Adj-RIB-Out. `learned`: routes of peers, too."""
+    """Peers that hear the same, `members`, and what that is: their Adj-RIB-Out. `learned`: routes of peers, too.
+    `defaults` are told whatever the Loc-RIB has."""
 
     def __init__(self, exporter: Exporter) -> None:
         self.members: dict[str, None] = {}
         self.learned = exporter.learned
+        self.defaults = exporter.defaults
         self._exporter = exporter
         self._told: dict[Prefix, Told] = {}
         self._counts: Counter[tuple[str, Family]] = Counter()
@@ -60,7 +62,7 @@ class UpdateGroup:
 
     def take(self, bests: Bests) -> Difference:
         """Take over new best paths."""
-        told, defaults = self._told, self._exporter.defaults
+        told, defaults = self._told, self.defaults
         moves: list[tuple[Prefix, Told | None, Told | None]] = []
         for path, prefixes in bests:
             by_family = {family: self._exporter.told(path, family) for family in Family}
@@ -91,6 +93,15 @@ class UpdateGroup:
             if after is not None:
                 self._counts[after[1], family] += 1
                 self._total[family] += 1
+
+    def told(self) -> dict[Prefix, Told]:
+        """Return all that is told: a copy, while there are members to whom it changes."""
+        return dict(self._told) if self.members else self._told
+
+    def compared(self, before: dict[Prefix, Told], prefixes: Iterable[Prefix]) -> Difference:
+        """Return what differs, for these prefixes, from what was told before."""
+        pairs = ((prefix, before.get(prefix), self._told.get(prefix)) for prefix in prefixes)
+        return Difference([(prefix, old, new) for prefix, old, new in pairs if old != new])
 
     def whole(self, peer: str) -> Announced:
         """Return all that a member hears: the same tuple for all that announce nothing themselves, and for the others

@@ -106,12 +106,14 @@ def _group(name: str, keys: Keys) -> str:
 def _peer(peer: Peer) -> str:
     neighbor = peer.neighbor
     described, group = neighbor.settings.get("description"), neighbor.group
-    dials = "it dials in" if "passive" in neighbor.settings else "it dials in; FRR also dialled out to it"
+    passive = neighbor.settings.get("passive")
     keys = {
         "name": Value(peer.name, "" if described is None else origin(described, "")),
-        "address": Value(peer.address, f"{neighbor.line.origin}; {dials}"),
+        "address": Value(peer.address, neighbor.line.origin),
         "group": Value(peer.group, "" if group is None or group.line == neighbor.line else origin(group, "")),
     }
+    if passive is None or not passive.value:
+        keys["connect"] = Value(True, "FRR dials, too, unless the neighbor is passive")
     return _section("[[peers]]", keys)
 
 

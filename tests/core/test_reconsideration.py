@@ -1,0 +1,115 @@
+"""Where the ways to next hops change, all path sets are decided anew: slice by slice, and to the same end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+
+import pytest
+
+from routerd.core.message import KernelObjects, Reconfigure, Settle, Work
+from routerd.core.rib import rib as rib_module
+from routerd.core.rib.reconsideration import EACH, SLICE
+from tests.support.core import Simulation
+
+NODES = [f"192.168.10.{100 + number}" for number in range(11)]
+VIPS = {f"172.16.{index // 250}.{index % 250}/32": some for index, some in enumerate(combinations(NODES, 5))}
+
+
+@pytest.fixture
+def loaded() -> Simulation:
+    """Return a router with a path set, and a group, of its own for each VIP."""
+    simulation = Simulation()
+    for node in NODES:
+        simulation.up(node)
+        simulation.announce(node, *(vip for vip, nodes in VIPS.items() if node in nodes))
+        simulation.end_of_rib(node)
+    simulation.settle()
+    assert len(simulation.fib()) == len(VIPS) > SLICE // EACH
+    return simulation
+
+
+@pytest.fixture
+def decisions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Count the decisions that are made."""
+    made = [0]
+    decide = rib_module.decide
+
+    def counting(*arguments: object) -> object:
+        made[0] += 1
+        return decide(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(rib_module, "decide", counting)
+    return made
+
+
+def link(simulation: Simulation, *, up: bool) -> None:
+    """The nodes' link goes up or down, and the kernel is read."""
+    simulation.kernel.interfaces[2] = replace(simulation.kernel.interfaces[2], up=up)
+    found = simulation.kernel.dump()
+    simulation.take(KernelObjects(found.interfaces, found.nexthops, found.groups))
+
+
+def test_a_link_that_goes_and_comes_back_has_few_sets_decided_at_a_stretch(
+    loaded: Simulation, decisions: list[int]
+) -> None:
+    before = loaded.fib()
+    for up in (False, True):
+        decisions[0] = 0
+        link(loaded, up=up)
+        most, total = decisions[0], decisions[0]
+        assert total < len(VIPS)
+        while loaded.router.busy:
+            decisions[0] = 0
+            loaded.take(Work())
+            loaded.take(Settle())
+            most, total = max(most, decisions[0]), total + decisions[0]
+        assert most <= SLICE // EACH
+        assert total >= len(VIPS)
+        loaded.settle()
+        assert loaded.fib() == loaded.rib()
+    assert loaded.fib() == before
+
+
+@pytest.mark.parametrize("slices", [0, 1, 3])
+def test_what_changes_between_two_slices_is_not_missed(loaded: Simulation, slices: int) -> None:
+    """A link that is back before its loss has been told everywhere, and nodes that say something meanwhile."""
+    link(loaded, up=False)
+    for _ in range(slices):
+        loaded.take(Work())
+    vips = list(VIPS)
+    loaded.withdraw(NODES[0], *(vip for vip in vips[::2] if NODES[0] in VIPS[vip]))
+    loaded.take(Work())
+    link(loaded, up=True)
+    loaded.take(Work())
+    loaded.withdraw(NODES[1], *(vip for vip in vips[::3] if NODES[1] in VIPS[vip]))
+    loaded.settle()
+    assert not loaded.router.rib.loc_rib.untold
+    assert loaded.fib() == loaded.rib()
+    assert len(loaded.fib()) == len(VIPS)
+
+
+def test_sets_that_decide_alike_are_not_told_again(loaded: Simulation) -> None:
+    link_ = loaded.kernel.interfaces[2]
+    loaded.kernel.interfaces[2] = replace(link_, networks=(*link_.networks, loaded.router.rib.networks.prefixes[0]))
+    loaded.forget()
+    found = loaded.kernel.dump()
+    loaded.take(KernelObjects(found.interfaces, found.nexthops, found.groups))
+    loaded.settle()
+    assert loaded.operations == []
+
+
+@pytest.mark.parametrize("slices", [0, 1, 3])
+def test_what_leaves_a_set_that_decides_otherwise_is_told_though_the_next_set_decides_the_same(
+    loaded: Simulation, slices: int
+) -> None:
+    """Only one path is to be used from now on, and those that are used no more go before that was told everywhere."""
+    one = {"fib": loaded.router.config.fib.model_copy(update={"max_paths": 1})}
+    loaded.take(Reconfigure(loaded.router.config.model_copy(update=one)))
+    for _ in range(slices):
+        loaded.take(Work())
+    for node in NODES[-3:]:
+        loaded.withdraw(node, *(vip for vip, nodes in VIPS.items() if node in nodes and nodes[0] != node))
+    loaded.settle()
+    assert loaded.fib() == loaded.rib()
+    assert {len(gateways) for gateways in loaded.fib().values()} == {1}
