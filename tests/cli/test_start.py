@@ -39,7 +39,8 @@ def test_a_command_loads_no_more_than_it_needs(command: str) -> None:
     found = loaded("from routerd.__main__ import main; main()", command, *ASKING[command]) - loaded(NEEDED)
     assert found == {
         "routerd", "routerd.__main__", "routerd.cli", "routerd.cli.arguments", "routerd.cli.client",
-        "routerd.cli.commands", "routerd.cli.output", "routerd.cli.peering", "routerd.cli.reloading",
+        "routerd.cli.commands", "routerd.cli.foreseeing", "routerd.cli.output", "routerd.cli.peering",
+        "routerd.cli.reloading",
         "routerd.cli.render", "routerd.cli.screen",
     }  # fmt: skip
 

@@ -338,3 +338,32 @@ def test_what_peers_hear_is_worked_out_anew_only_if_it_changes() -> None:
         assert list(simulation.router.rib.advertising.adj_ribs_out._groups.values()) == groups
     reconfigure(simulation, changed(simulation, "router", networks=["10.10.2.0/24"]))
     assert not set(groups) & set(simulation.router.rib.advertising.adj_ribs_out._groups.values())
+
+
+def test_a_peer_that_is_removed_does_not_keep_the_old_policy_for_its_group() -> None:
+    """It comes first, and is still of its group as that was; the others of the group are judged by the new one."""
+    simulation = Simulation(f'{CONFIG}[[peers]]\nname = "w1"\naddress = "{A}"\ngroup = "nodes"\n')
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, VIP, OTHER)
+    simulation.settle()
+    data = simulation.router.config.model_dump(exclude_none=True)
+    data["peers"], data["dynamic_peers"][0]["range"] = [], f"{B}/32"
+    data["peer_groups"]["nodes"]["accept"] = ["172.16.0.0/16"]
+    reconfigure(simulation, Config.model_validate(data))
+    simulation.down(A)
+    simulation.settle()
+    assert simulation.fib() == {VIP: [B]}
+
+
+def test_other_decisions_and_another_path_at_once(simulation: Simulation) -> None:
+    """There are fewer places, and a path is accepted that gets none: the FIB follows nevertheless."""
+    third = "192.168.10.103"
+    simulation.up(third)
+    simulation.announce(third, VIP, attributes=simulation.attributes(third, A))
+    simulation.settle()
+    data = simulation.router.config.model_dump(exclude_none=True)
+    data["fib"]["max_paths"] = 1
+    data["peer_groups"]["nodes"]["next_hop"] = "any"
+    reconfigure(simulation, Config.model_validate(data))
+    assert simulation.fib() == simulation.rib() == {VIP: [A], OTHER: [A]}

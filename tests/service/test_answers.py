@@ -17,6 +17,7 @@ from routerd.service import answers as module
 from routerd.service.answers import Answers
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
+from routerd.service.foreseeing import Foreseer
 from routerd.service.journal import Journal
 from routerd.service.live import Live
 from routerd.service.peering import Peering
@@ -46,7 +47,8 @@ async def test_buckets_are_not_counted_on_the_event_loop(router: Namespace, monk
     with router.enter():
         writer, speaker = KernelWriter(config.fib), Speaker(config, log=structlog.get_logger())
         engine = Engine(config, Router(config, 0.0), writer, speaker)
-        reload = Reload(Path("none"), config, Journal(None), engine.router, lambda _: None)
+        foreseer = Foreseer(engine.router, writer.buckets.used)
+        reload = Reload(Path("none"), config, Journal(None), foreseer, lambda _: None)
         settings, stretches = Settings(config.fib), Histogram(())
         peering = Peering(engine, Shutdowns(""))
         answers = Answers(

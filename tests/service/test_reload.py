@@ -6,6 +6,7 @@ from pathlib import Path
 
 from routerd.config.load import load
 from routerd.core.router import Router
+from routerd.service.foreseeing import Foreseer
 from routerd.service.journal import Journal
 from routerd.service.reload import Reload
 from tests.support.core import CONFIG
@@ -17,7 +18,9 @@ async def test_an_expiry_that_was_late_ends_no_later_change(tmp_path: Path) -> N
     path.write_text(CONFIG)
     config = load(path)
     applied: list[object] = []
-    reload = Reload(path, config, Journal(None), Router(config, 0.0), applied.append)
+    reload = Reload(
+        path, config, Journal(None), Foreseer(Router(config, 0.0), lambda found, *_: found), applied.append
+    )
     path.write_text(CONFIG.replace("hold_time = 9", "hold_time = 30"))
     await reload.reload(None, 3600, "a test")
     expired = reload._until

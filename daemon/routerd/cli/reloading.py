@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from routerd.cli.client import ApiError, Client
+from routerd.cli.foreseeing import foreseen
 from routerd.cli.output import fail, write
 from routerd.cli.screen import Column, Screen
 
@@ -21,7 +22,9 @@ _IMPACTS = {"live": "green", "session reset": "yellow", "restart": "red"}
 def diff(file: str | None, socket: str, as_json: bool) -> int:
     """What would change if the daemon took a file.
 
-    Key by key, with the sessions that would be reset. Exit code 0 if nothing would change, 1 if something would.
+    Key by key, with the sessions that would be reset, and by a dry run on what the router has: paths that would be
+    judged otherwise, routes and groups that would change, flows that would move. Nothing is changed by it. Exit code
+    0 if nothing would change, 1 if something would.
     """
     answer = _ask("GET", "/v1/config/diff", socket, as_json, path=_absolute(file))
     _show(answer, as_json)
@@ -87,6 +90,10 @@ def _changes(screen: Screen, view: ReloadView) -> list[str]:
     for each in view["resets"]:
         verb = "is reset" if view["applied"] else "would be reset"
         lines += screen.paragraph(f"the session of {each['peer']} {verb}: {', '.join(each['keys'])}")
+    if view["forecast"] is not None:
+        lines += foreseen(screen, view["forecast"])
+    elif not view["applied"]:
+        lines += screen.paragraph("what it does to routes and flows is not foreseen: it takes a restart")
     if view["confirm_seconds"] is not None:
         lines += screen.paragraph(f"taken back in {view['confirm_seconds']:.0f} s unless confirmed: routerd confirm")
     return lines

@@ -64,7 +64,7 @@ class Router:
         self._resilient, self._widest = resilient, widest
         self.started = now
         self.rib = Rib(config, now)
-        self.fib = Fib(self._shape())
+        self.fib = Fib(self.shape(config))
         self.health = GatewayHealth()
         self.planning = Planning(self.rib, self.fib, now)
         self.gateways = Gateways(self.rib, self.fib, self.health)
@@ -74,8 +74,9 @@ class Router:
         self.reconciliation = Reconciliation(self.rib, self.fib, self.planning, self.gateways, self.retries)
         self._sessions = Sessions(self.rib, self.fib, self.planning, self.gateways)
 
-    def _shape(self) -> Shape:
-        return Shape(self.config.fib, resilient=self._resilient, widest=self._widest)
+    def shape(self, config: Config) -> Shape:
+        """Return how groups are made by a configuration on this kernel."""
+        return Shape(config.fib, resilient=self._resilient, widest=self._widest)
 
     @property
     def synchronised(self) -> bool:
@@ -219,7 +220,7 @@ class Router:
         """Another configuration: what peers announced is judged by it, and groups are made and written by it."""
         self.config = config
         changes = self.rib.reconfigure(config, now)
-        if self.fib.reshape(self._shape(), now):
+        if self.fib.reshape(self.shape(config), now):
             self.rib.reconsideration.tell_all()
         self.planning.changed(changes)
         self.planning.reconsider()

@@ -29,6 +29,7 @@ from routerd.service.answers import Answers
 from routerd.service.beginning import Beginning
 from routerd.service.drains import Drains
 from routerd.service.engine import SLICE, Engine
+from routerd.service.foreseeing import Foreseer
 from routerd.service.identity import identify
 from routerd.service.journal import Journal
 from routerd.service.live import Live
@@ -83,7 +84,8 @@ class Daemon:
         self.drains = Drains(config.drain.state_file)
         self.peering = Peering(self.engine, Shutdowns(config.drain.state_file))
         self.drops = Drops()
-        self.reload = Reload(path, config, journal, self.router, self._configure)
+        foreseer = Foreseer(self.router, self.writer.buckets.used)
+        self.reload = Reload(path, config, journal, foreseer, self._configure)
         self.reload.differs = beginning.differs
         self.answers = Answers(
             self.engine,

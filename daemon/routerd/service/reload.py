@@ -13,13 +13,13 @@ from typing import NamedTuple
 import structlog
 
 from routerd.api.endpoints import Failure
-from routerd.api.models import ChangeView, HistoryView, ReloadView, ResetView
+from routerd.api.models import ChangeView, ForecastView, HistoryView, ReloadView, ResetView
 from routerd.config.diff import Change, changes, resets
 from routerd.config.impact import Impact
 from routerd.config.load import validated
 from routerd.config.model import Config
 from routerd.config.source import ConfigError, Sources, read
-from routerd.core.router import Router
+from routerd.service.foreseeing import Foreseer
 from routerd.service.journal import Entry, Journal, digest
 
 log = structlog.get_logger()
@@ -40,14 +40,14 @@ class Reload:
     """
 
     def __init__(
-        self, path: Path, config: Config, journal: Journal, router: Router, apply: Callable[[Config], None]
+        self, path: Path, config: Config, journal: Journal, foreseer: Foreseer, apply: Callable[[Config], None]
     ) -> None:
         self.config = config
         self.differs = ""
         """Why what runs is not what the daemon's own file says; empty if it is."""
         self._path = path
         self._journal = journal
-        self._router = router
+        self._foreseer = foreseer
         self._apply = apply
         self._before: Config | None = None
         """What a change that waits to be confirmed is taken back to."""
@@ -71,7 +71,9 @@ class Reload:
     async def diff(self, path: str | None) -> ReloadView:
         """Return what a file would change, and what that would cost. Failure if it cannot be used."""
         wanted = await self._read(path)
-        return self._view(wanted.config, changes(self.config, wanted.config), dry=True, files=wanted.sources)
+        found = changes(self.config, wanted.config)
+        view = self._view(wanted.config, found, dry=True, files=wanted.sources)
+        return view | {"forecast": await self._foresee(wanted.config, found)}
 
     async def reload(self, path: str | None, confirm: int, by: str) -> ReloadView:
         """Put a file in force, for `confirm` seconds unless that is 0. Failure, and nothing changes, if it cannot be
@@ -81,8 +83,9 @@ class Reload:
             wanted = await self._read(path)
             found = changes(self.config, wanted.config)
             view = self._view(wanted.config, found, dry=False, files=wanted.sources)
+            forecast = await self._foresee(wanted.config, found)
             await self._commit(wanted, found, by, confirm=confirm)
-            return view | {"confirm_seconds": self.unconfirmed}
+            return view | {"forecast": forecast, "confirm_seconds": self.unconfirmed}
 
     async def confirm(self, by: str) -> ReloadView:
         """Have the change that waits for it stay. Failure if there is none."""
@@ -104,8 +107,9 @@ class Reload:
             wanted = await asyncio.to_thread(_kept, entry, self._path)
             found = changes(self.config, wanted.config)
             view = self._view(wanted.config, found, dry=False)
+            forecast = await self._foresee(wanted.config, found)
             await self._commit(wanted, found, f"{by}, back to {entry.number}", confirm=0)
-            return view
+            return view | {"forecast": forecast}
 
     async def history(self) -> list[HistoryView]:
         """Return what ran, the newest first, each with its difference to the one before."""
@@ -131,6 +135,12 @@ class Reload:
             )
             before = config
         return found[::-1]
+
+    async def _foresee(self, wanted: Config, found: list[Change]) -> ForecastView | None:
+        """Find out what a change does to routes and flows; None if it is none, or is not done while routerd runs."""
+        if not found or any(each.cost.impact is Impact.RESTART for each in found):
+            return None
+        return await self._foreseer.foresee(self.config, wanted)
 
     # ------------------------------------------------------------------------------------------ carrying out
 
@@ -214,7 +224,7 @@ class Reload:
     # ------------------------------------------------------------------------------------------ showing
 
     def _view(self, after: Config, found: list[Change], *, dry: bool, files: Sources | None = None) -> ReloadView:
-        peers = self._router.rib.peers
+        peers = self._foreseer.router.rib.peers
         up = [address for address, peer in peers.items() if peer.session is not None]
         lost = resets(self.config, after, up)
         return ReloadView(
@@ -222,6 +232,7 @@ class Reload:
             applied=not dry,
             changes=[_change(each) for each in found],
             resets=[ResetView(peer=peers[address].name, keys=keys) for address, keys in lost.items()],
+            forecast=None,
             confirm_seconds=self.unconfirmed,
         )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from routerd.core.message import Gateway, Identified
+from routerd.core.message import Gateway, Identified, Reconfigure
 from routerd.core.rib.hosts import LIMIT, Hosts
 from routerd.core.rib.policy import Reject
 from routerd.core.route import parse_address
+from tests.core.test_reconfigure import changed
 from tests.support.core import Simulation, link_layer
 
 A, A6, B = "192.168.10.100", "fd00:10::100", "192.168.10.101"
@@ -112,3 +113,23 @@ def test_what_was_asked_for_a_node_is_forgotten_with_its_session() -> None:
     assert simulation.router.rib.judge.hosts.wanted == {gateway(A), gateway(A6)}
     simulation.down(A)
     assert simulation.router.rib.judge.hosts.wanted == set()
+
+
+def test_what_is_used_stays_until_the_kernel_has_told_whose_it_is() -> None:
+    """next_hop = "any" becomes "peer": whose the next hop is was never asked, and flows are on it."""
+    simulation = Simulation()
+    simulation.up(A)
+    simulation.take(Reconfigure(changed(simulation, "nodes", next_hop="any")))
+    simulation.announce(A, VIP6, attributes=simulation.attributes(A, A6))
+    simulation.settle()
+    assert simulation.fib() == {VIP6: [A6]}
+    simulation.identifies = False
+    simulation.take(Reconfigure(changed(simulation, "nodes", next_hop="peer")))
+    simulation.settle()
+    assert simulation.fib() == {VIP6: [A6]}, "not known yet"
+    simulation.announce(A, "fd00:ac10::2/128", attributes=simulation.attributes(A, A6))
+    simulation.settle()
+    assert simulation.fib() == {VIP6: [A6]}, "what is new has to wait"
+    simulation.take(Identified({gateway(A): b"a", gateway(A6): b"b"}))
+    simulation.settle()
+    assert simulation.fib() == {}, "another host's"

@@ -163,8 +163,10 @@ class Groups:
         each costs the kernel what there are routes.
         """
         force = self.changed.pop(group, False)
+        if group.emptied:
+            group.emptied &= self.draining | group.wanted.leaving
         drained = self.draining | group.wanted.leaving
-        legs = self.shape.weigh(self._alive(group), drained, group.buckets)
+        legs = self.legs_for(group, group.wanted, self.shape)
         until = now + self.shape.idle_timer
         if like is None and group.written and group.buckets and not group.legs:
             like = group  # the kernel has deleted it with its last member: flows may be there still
@@ -204,12 +206,13 @@ class Groups:
             copied = group.id
         return [*operations, SetGroup(group.id, members, group.buckets, *timers, copied, hold, known)]
 
-    def _alive(self, group: Group) -> list[Gateway]:
-        """Return the members that are up, without drained ones that carry no flow, as long as others are left."""
-        if group.emptied:
-            group.emptied &= self.draining | group.wanted.leaving
-        alive = [member for member in group.members if member not in self.down]
-        return [member for member in alive if member not in group.emptied] or alive if group.emptied else alive
+    def legs_for(self, group: Group, wanted: Wanted, shape: Shape) -> Legs:
+        """Return the legs of a group that wants this: the members that are up, without drained ones that carry no
+        flow, as long as others are left."""
+        drained = self.draining | wanted.leaving
+        emptied = group.emptied & drained
+        alive = [member for member in wanted.members if member not in self.down]
+        return shape.weigh([member for member in alive if member not in emptied] or alive, drained, group.buckets)
 
     # ------------------------------------------------------------------------------------------ what happens to them
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from operator import attrgetter
 
+from routerd.config.model import FibSection
 from routerd.core.message import Gateway
 from routerd.core.rib.nexthop import Resolution
 from routerd.core.route import LOCAL, Path, first_as
@@ -83,6 +84,11 @@ class Options:
     multipath_relax: bool = True
     ignore_origin: bool = False
     always_compare_med: bool = False
+
+    @classmethod
+    def of(cls, fib: FibSection) -> Options:
+        """Return what a configuration says of it."""
+        return cls(fib.max_paths, fib.multipath_relax, fib.ignore_origin, fib.always_compare_med)
 
 
 @dataclass(frozen=True, slots=True)

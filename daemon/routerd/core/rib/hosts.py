@@ -32,26 +32,34 @@ class Hosts:
         return set().union(*self._of.values())
 
     def judge(self, peer: str, mine: Gateway | None, theirs: Gateway | None) -> Reject:
-        """Judge a next hop by its gateway and the one of the peer's own address, None where nothing leads there.
+        """Judge a next hop by its gateway and the one of the peer's own address, None where nothing leads there; have
+        the kernel asked for what is not known.
 
         A way to the peer's address that is gone, as while the router's own address is exchanged, is no news of whose
         the next hop is: the last one counts.
         """
         known = self._of.setdefault(peer, {})
+        if mine is None:
+            mine = self._links.get(peer)
+        room = theirs in known or len(known) <= LIMIT
+        if theirs is not None and mine is not None and mine.ifindex == theirs.ifindex and room:
+            for gateway in (mine, theirs):
+                if gateway not in known:
+                    known[gateway] = None
+                    self.asked.append(gateway)
+            self._links[peer] = mine
+        return self.look(peer, mine, theirs)
+
+    def look(self, peer: str, mine: Gateway | None, theirs: Gateway | None) -> Reject:
+        """Judge as `judge` does by what is known now; ask for nothing."""
         if theirs is None:
             return Reject.NONE  # cannot be used as it is; to be judged again once a way leads there
         if mine is None:
             mine = self._links.get(peer)
         if mine is None or mine.ifindex != theirs.ifindex:
             return Reject.OTHER_HOST
-        if theirs not in known and len(known) > LIMIT:
-            return Reject.UNKNOWN_HOST
-        for gateway in (mine, theirs):
-            if gateway not in known:
-                known[gateway] = None
-                self.asked.append(gateway)
-        self._links[peer] = mine
-        one, other = known[mine], known[theirs]
+        known = self._of.get(peer, {})
+        one, other = known.get(mine), known.get(theirs)
         if one is None or other is None:
             return Reject.UNKNOWN_HOST
         return Reject.NONE if one and one == other else Reject.OTHER_HOST

@@ -51,7 +51,9 @@ class Importer:
             verdict = self._judge.attributes(peer, path.attributes) if known is None else known[1]
             if known is None:
                 peer.rejudge(path, verdict)
-            changes += self._announce(peer, path, verdict, some, path.since)
+            # Until the kernel has told whose a next hop is, what is used stays.
+            held = rib.accepted if verdict is Reject.UNKNOWN_HOST else ()
+            changes += self._announce(peer, path, verdict, [each for each in some if each not in held], path.since)
         for path, some in stale.items():
             gone = self._judge.refused(peer, path, some)
             rib.withdraw(gone)

@@ -123,7 +123,7 @@ class LocRib:
         for old, moved in self._by_set(prefixes).items():
             new, replaced = self._steps.get((old, key), (None, ()))
             if new is None or not (new.users or new is self.empty):  # a set out of use is no longer the interned one
-                new, replaced = self._step(old, peers, path, claims=claims)
+                new, replaced = self.step(old, peers, path, claims=claims)
                 cost = 8 * len(peers) if path is None else path.weight
                 self._steps.remember((old, key), (new, replaced), cost + 32 * len(new.paths))
             if new is old:
@@ -173,7 +173,7 @@ class LocRib:
             parted.setdefault(self.table.get(prefix, self.empty), []).append(prefix)
         return parted
 
-    def _step(
+    def step(
         self, old: PathSet, peers: tuple[str, ...], path: Path | None, *, claims: bool
     ) -> tuple[PathSet, tuple[Path, ...]]:
         """Return the set that follows when a peer announces a path (None: peers withdraw theirs), and the paths that

@@ -9,7 +9,7 @@ over. The default route resolves nothing: a node that only the default route rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from routerd.core.memo import Memo
@@ -119,10 +119,17 @@ class NexthopTable:
         """
         key = (next_hop, link_local, peer)
         if key not in self._memo:
-            self._memo.remember(key, self._resolve(next_hop, link_local, peer), 400)
+            self._memo.remember(key, self._resolve(next_hop, link_local, peer, self._way), 400)
         return self._memo[key]
 
-    def _resolve(self, next_hop: Address, link_local: Address | None, peer: Address) -> Resolution | None:
+    def look(self, next_hop: Address, link_local: Address | None, peer: Address) -> Resolution | None:
+        """Resolve as `resolve` does, for somebody who does not want to hear when the way changes."""
+        key = (next_hop, link_local, peer)
+        return self._memo[key] if key in self._memo else self._resolve(*key, self._seek)
+
+    def _resolve(
+        self, next_hop: Address, link_local: Address | None, peer: Address, way: Callable[[Address], _Way]
+    ) -> Resolution | None:
         usable = next_hop
         if unmap(next_hop) != next_hop or not any(next_hop):
             # An IPv4-mapped or absent address: the kernel cannot route IPv6 by an IPv4 gateway.
@@ -132,9 +139,9 @@ class NexthopTable:
         if any(usable in interface.addresses for interface in self.interfaces.values()):
             return None  # the router itself
         if _is_link_local(usable):
-            link = self.link_of(peer)
+            link = _link(way(peer), peer)
             return Resolution((Gateway(usable, link),), 0) if link is not None and self._has_ipv6(link) else None
-        return self._way(usable)[1]
+        return way(usable)[1]
 
     def is_up(self, index: int) -> bool:
         """Tell whether an interface is up, with carrier."""
@@ -161,14 +168,20 @@ class NexthopTable:
     def leads(self, address: Address) -> int:
         """Return the length of the longest prefix that leads to an address, 0 if none but the default route does. An
         address of the router's own counts as part of its network, even where no route leads to that, as on `lo`."""
+        return self._leads(address, self._way(address))
+
+    def look_leads(self, address: Address) -> int:
+        """Return what `leads` does, for somebody who does not want to hear when it changes."""
+        return self._leads(address, self._seek(address))
+
+    def _leads(self, address: Address, way: _Way) -> int:
         holders = [i for i in self.interfaces.values() if address in i.addresses] if address in self.addresses else []
         own = (network[0] for holder in holders for network in holder.networks if contains(network, address))
-        return max(self._way(address)[0], *own, 0)
+        return max(way[0], *own, 0)
 
     def link_of(self, peer: Address) -> int | None:
         """Return the index of the interface whose network holds the peer; None when it is not on a link."""
-        _, way = self._way(peer)
-        return way.gateway.ifindex if way is not None and way.gateway.address == peer else None
+        return _link(self._way(peer), peer)
 
     def _way(self, address: Address) -> _Way:
         """Return the way to an address, and watch it from now on."""
@@ -177,6 +190,10 @@ class NexthopTable:
         return self._lookup(address)
 
     def _lookup(self, address: Address) -> _Way:
+        return self._seek(address, self.onlink)
+
+    def _seek(self, address: Address, onlink: set[Gateway] | None = None) -> _Way:
+        """Look the way to an address up; note in `onlink` which gateways are on the link because a route says so."""
         for bits, route in self.foreign.matches(address):
             if route.kind != RTN_UNICAST:
                 return bits, None
@@ -186,7 +203,8 @@ class NexthopTable:
             if not all(leg.ifindex for leg in legs):
                 return bits, None  # a nexthop object that is a blackhole
             gateways = {Gateway(address if leg.gateway is None else leg.gateway, leg.ifindex): leg for leg in legs}
-            self.onlink.update(gateway for gateway, leg in gateways.items() if leg.onlink)
+            if onlink is not None:
+                onlink.update(gateway for gateway, leg in gateways.items() if leg.onlink)
             connected = all(leg.gateway is None for leg in legs)
             return bits, Resolution(tuple(gateways), 0 if connected else route.metric)
         return 0, None
@@ -234,6 +252,12 @@ class NexthopTable:
                 beside.sort(key=lambda address: address[:2] == _LINK_LOCAL)
                 return local if len(local) == size else next(iter(beside), None)
         return local if len(local) == size else None
+
+
+def _link(way: _Way, peer: Address) -> int | None:
+    """Return the interface of the way to a peer; None if it is not on a link."""
+    _, found = way
+    return found.gateway.ifindex if found is not None and found.gateway.address == peer else None
 
 
 def _is_link_local(address: Address) -> bool:

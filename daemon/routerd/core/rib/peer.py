@@ -6,7 +6,8 @@ from routerd.config.model import PeerGroup
 from routerd.core.memo import Memo
 from routerd.core.message import SessionUp
 from routerd.core.rib.adj_rib_in import AdjRibIn
-from routerd.core.rib.policy import PrefixFilter, Reject
+from routerd.core.rib.import_policy import Source
+from routerd.core.rib.policy import Reject
 from routerd.core.route import Address, Attributes, Family, Path, parse_address
 
 _PATHS_LIMIT = 1 << 20
@@ -41,7 +42,6 @@ class Peer:
         self.faults = 0
         self.last_fault = ""
         self.adj_rib_in = AdjRibIn()
-        self.filter = PrefixFilter(group, ())
         self.unadvertisable: frozenset[Family] = frozenset()
         self.pending_eor: frozenset[Family] = frozenset()
         self.deadline: float | None = None
@@ -53,6 +53,13 @@ class Peer:
     def external(self) -> bool:
         """Whether the session is eBGP; only meaningful once a session was up."""
         return self.last is None or self.last.received.asn != self.last.sent.asn
+
+    @property
+    def source(self) -> Source:
+        """What import policy asks of a peer; only meaningful once a session was up."""
+        assert self.last is not None, "only a peer that had a session has announced"
+        asn = self.last.received.asn
+        return Source(self.address, self.packed, self.addresses, self.group_name, self.group, asn, self.external)
 
     def known(self, attributes: Attributes) -> tuple[Path, Reject] | None:
         """Return the shared path for these attributes and the verdict on it, if they were heard before."""

@@ -6,10 +6,10 @@ from collections.abc import Collection
 
 from routerd.config.model import Config
 from routerd.core.message import Shutdown
-from routerd.core.rib.judge import Judge
+from routerd.core.rib.import_policy import own_addresses
 from routerd.core.rib.leads import Leads
 from routerd.core.rib.peer import Peer
-from routerd.core.route import Address, parse_address
+from routerd.core.route import Address
 
 FORGET_AFTER = 3600.0
 """Seconds after which a dynamic peer that is gone is no longer shown."""
@@ -19,11 +19,10 @@ class Peers(dict[str, Peer]):
     """The peers by address, each with its peer group as configured. `shut` has those that the operator has shut
     down, heard of or not."""
 
-    def __init__(self, config: Config, judge: Judge, leads: Leads) -> None:
+    def __init__(self, config: Config, leads: Leads) -> None:
         super().__init__()
         self.shut: dict[str, Shutdown] = {}
         self.config = config
-        self._judge = judge
         self._leads = leads
 
     def find(self, address: str, now: float) -> Peer | None:
@@ -33,15 +32,10 @@ class Peers(dict[str, Peer]):
             if found is None:
                 return None
             peer = Peer(address, self.config.name_of(address), *found, now)
-            self._name(peer)
-            peer.filter = self._judge.filter_of(peer)
+            peer.addresses = own_addresses(self.config, address)
             self[address] = peer
             self._leads.touch(peer)
         return self[address]
-
-    def _name(self, peer: Peer) -> None:
-        """Enter the peer's own addresses: that of the session, and those that the operator named besides."""
-        peer.addresses = frozenset((peer.packed, *map(parse_address, self.config.addresses_of(peer.address))))
 
     def belongs(self, peer: Peer) -> bool:
         """Tell whether the configuration still has a peer."""
@@ -61,7 +55,7 @@ class Peers(dict[str, Peer]):
                 peer.group_name, peer.group = found
             else:
                 strangers.append(peer)
-            self._name(peer)
+            peer.addresses = own_addresses(config, peer.address)
         for each in config.peers:
             self.find(each.address, now)
         return strangers

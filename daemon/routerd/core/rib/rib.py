@@ -48,12 +48,12 @@ class Rib:
         self.config = config
         self.effects: list[Effect] = []
         self.nexthops = NexthopTable()
-        self._options = _options(config)
+        self._options = Options.of(config.fib)
         self.loc_rib = LocRib(self._decide, self._hops_changed)
         self.reconsideration = Reconsideration(self.loc_rib)
         self.leads = Leads(self._find)
         self.judge = Judge(config, self.nexthops, self.effects)
-        self.peers = Peers(config, self.judge, self.leads)
+        self.peers = Peers(config, self.leads)
         self.importer = Importer(self.judge, self.loc_rib, self.effects)
         self.rejudging = Rejudging(self.peers, self.importer, self.effects)
         for peer in config.peers:
@@ -242,7 +242,7 @@ class Rib:
         self.reconsideration.begin()
         if not moved and not guarded:
             return self.rejudging.at_once(p for p in peers if self.judge.hosts.concerns(p.address))
-        self.judge.renew(peers)
+        self.judge.renew(self.config)
         self.advertising.renew(peers)
         self.rejudging.ask(peers)
         return self.rejudging.slice()
@@ -250,16 +250,10 @@ class Rib:
     def reconfigure(self, config: Config, now: float) -> list[Change]:
         """Take over another configuration; return as `network_changed` does. Sessions whose parameters differ are for
         the speaker to reset."""
-        before, self.config, self._options = self.config, config, _options(config)
-        self.judge.reconfigure(config)
+        before, self.config, self._options = self.config, config, Options.of(config.fib)
         for stranger in self.peers.reconfigure(config, now):
             if stranger.session is None:
                 self.lifecycle.expire(stranger)
         changes = self.networks.reconfigure(config, now)
         self.advertising.reconfigure(before, config)
         return [*changes, *self._ways_changed(moved=True)]
-
-
-def _options(config: Config) -> Options:
-    fib = config.fib
-    return Options(fib.max_paths, fib.multipath_relax, fib.ignore_origin, fib.always_compare_med)

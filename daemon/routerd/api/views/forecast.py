@@ -1,0 +1,90 @@
+"""What another configuration would do, as the core foresees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from routerd.api.models import (
+    ChangedGroupsView,
+    ChangedGroupView,
+    ChangedRoutesView,
+    ChangedRouteView,
+    ForecastView,
+    JudgedPathView,
+    JudgedView,
+    MovedBucketsView,
+)
+from routerd.core.fib.forecast import Part
+from routerd.core.fib.model import Legs, Members
+from routerd.core.message import Gateway
+from routerd.core.rib.forecast import FIRST, Forecast, Verdict
+from routerd.core.rib.policy import Reject, is_link_local
+from routerd.core.route import format_address, format_prefix
+
+
+def forecast(found: Forecast, parts: Sequence[Part], buckets: MovedBucketsView, routes_now: int) -> ForecastView:
+    """Return what is foreseen: of paths, routes, groups, and buckets with flows."""
+    return ForecastView(
+        paths=[
+            JudgedView(
+                before=_verdict(before),
+                after=_verdict(after),
+                count=sample.total,
+                first=[JudgedPathView(prefix=format_prefix(prefix), peer=peer.name) for prefix, peer in sample],
+            )
+            for (before, after), sample in sorted(found.verdicts.items(), key=lambda item: -item[1].total)
+        ],
+        unnamed=found.unnamed,
+        unasked=found.unasked,
+        routes=[
+            ChangedRoutesView(
+                fate=fate.value,
+                count=sample.total,
+                first=[
+                    ChangedRouteView(prefix=format_prefix(prefix), before=_hops(before[0]), after=_hops(after[0]))
+                    for prefix, before, after in sample
+                ],
+            )
+            for fate, sample in found.routes.items()
+            if sample.total
+        ],
+        routes_now=routes_now,
+        groups=_groups(parts),
+        buckets=buckets,
+    )
+
+
+def _verdict(verdict: Verdict) -> str:
+    return "accepted" if verdict is Reject.NONE else verdict.text
+
+
+def _hops(members: Members) -> list[str]:
+    return [_name(gateway) for gateway in members]
+
+
+def _groups(parts: Sequence[Part]) -> ChangedGroupsView:
+    return ChangedGroupsView(
+        changed=len({part.group for part in parts if part.after and not part.afresh}),
+        anew=len({part.group for part in parts if part.after and part.afresh}),
+        emptied=len({part.group for part in parts if not part.after}),
+        first=[
+            ChangedGroupView(
+                id=part.group,
+                prefixes=part.prefixes,
+                before=_legs(part.before),
+                after=_legs(part.after),
+                anew=part.afresh and bool(part.after),
+            )
+            for part in parts[:FIRST]
+        ],
+    )
+
+
+def _legs(legs: Legs) -> dict[str, int]:
+    return {_name(gateway): weight for gateway, weight in legs.items()}
+
+
+def _name(gateway: Gateway) -> str:
+    """Return a gateway's address, with the interface's index where it means something on one link only."""
+    scope = f"%{gateway.ifindex}" if is_link_local(gateway.address) else ""
+    return format_address(gateway.address) + scope

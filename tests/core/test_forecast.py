@@ -1,0 +1,335 @@
+"""What a dry run of another configuration says is what happens, and the dry run itself changes nothing."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from routerd.config.diff import resets
+from routerd.config.model import Config
+from routerd.core.fib.forecast import Part, foresee
+from routerd.core.fib.model import Shape
+from routerd.core.message import Notification, Reconfigure, Update
+from routerd.core.rib.forecast import Fate, Forecast, Loss
+from routerd.core.rib.policy import Reject
+from routerd.core.route import Attributes, Family, Prefix, format_address, format_prefix, parse_address
+from tests.core.test_reconfigure import RESET, changed
+from tests.support.core import CONFIG, Simulation, preserving, sequence
+
+NODES = ("192.168.10.101", "192.168.10.102", "192.168.10.103", "192.168.20.101")
+VIPS = [*(f"172.16.1.{i}/32" for i in range(8)), "172.20.0.1/32", "192.0.2.9/32", "10.10.1.7/32"]
+VIPS6 = ["fd00:ac10::1/128", "fd00:bb::1/128"]
+KEYS: list[tuple[str, dict[str, Any]]] = [
+    ("nodes", {"accept": ["172.16.0.0/16"]}),
+    ("nodes", {"accept": ["172.16.1.0/30", "172.20.0.0/16"]}),
+    ("nodes", {"accept": "any"}),
+    ("nodes", {"accept": ["172.16.0.0/12", "192.0.2.9/32", "fd00::/16"]}),
+    ("nodes", {"next_hop": "any"}),
+    ("nodes", {"families": ["ipv4"]}),
+    ("nodes", {"remote_as": 65001}),
+    ("nodes", {"hold_time": 30}),
+    ("nodes", {"advertise": ["learned", "default"]}),
+    ("fib", {"max_paths": 1}),
+    ("fib", {"max_paths": 2}),
+    ("fib", {"multipath_relax": False}),
+    ("fib", {"ignore_origin": True}),
+    ("fib", {"always_compare_med": True}),
+    ("fib", {"groups": "hash-threshold"}),
+    ("fib", {"idle_timer": 3.0}),
+    ("router", {"networks": ["172.20.0.0/24"]}),
+    ("router", {"networks": ["172.16.1.4/30", "10.10.1.0/24"]}),
+    ("router", {"asn": 65009}),
+    ("router", {"router_id": "192.168.10.201"}),
+]
+
+
+def dry_run(simulation: Simulation, config: Config) -> tuple[Forecast, list[Part]]:
+    """Return what is foreseen of paths and routes, and of groups."""
+    router = simulation.router
+    forecast = Forecast(router.rib, config)
+    for _ in forecast.run():
+        pass
+    groups = foresee(router.fib, Shape(config.fib), forecast.wants)
+    while True:
+        try:
+            next(groups)
+        except StopIteration as end:
+            return forecast, end.value
+
+
+def verdicts(simulation: Simulation) -> dict[tuple[str, Prefix], Reject]:
+    """Return the verdict on each path that some peer has announced."""
+    found: dict[tuple[str, Prefix], Reject] = {}
+    for address, peer in simulation.router.rib.peers.items():
+        heard = peer.adj_rib_in
+        found |= {(address, prefix): reason for prefix, (_, reason) in heard.rejected.kept.items()}
+        found |= {(address, prefix): Reject.NONE for prefix in (*heard.accepted, *heard.stale)}
+    return found
+
+
+def ways(simulation: Simulation) -> dict[Prefix, Any]:
+    """Return where the decision process leads each prefix."""
+    loc_rib = simulation.router.rib.loc_rib
+    decisions = {prefix: loc_rib.decision(paths) for prefix, paths in loc_rib.table.items()}
+    return {prefix: (each.members, each.leaving) for prefix, each in decisions.items() if each.members}
+
+
+def state(simulation: Simulation) -> Any:
+    """Return what a dry run must leave as it is, fit to be compared."""
+    rib, fib = simulation.router.rib, simulation.router.fib
+    loc_rib, nexthops, hosts = rib.loc_rib, rib.nexthops, rib.judge.hosts
+    return (
+        [dict(loc_rib.table), dict(loc_rib.users), set(loc_rib._sets), [s.users for s in loc_rib.table.values()]],
+        [list(rib.effects), dict(rib.rejudging._left), set(rib.judge.guard._prefixes), verdicts(simulation)],
+        [list(hosts.asked), {peer: dict(known) for peer, known in hosts._of.items()}, dict(hosts._links)],
+        [set(nexthops._watched), set(nexthops.onlink), len(nexthops._memo)],
+        [
+            (peer.address, peer.group_name, peer.group, peer.addresses, len(peer._paths))
+            for peer in rib.peers.values()
+        ],
+        [(g.id, g.wanted, dict(g.legs), dict(g.prefixes), dict(g.waiting), set(g.emptied)) for g in fib.groups],
+        [dict(fib.groups.changed), dict(fib.groups.nexthops), dict(fib.groups.empty), dict(fib._pending)],
+    )
+
+
+class Story:
+    """A simulation, and what its nodes announce with which attributes."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        peer = f'[[peers]]\nname = "w1"\naddress = "{NODES[0]}"\ngroup = "nodes"\n'
+        self.simulation = Simulation(f"{CONFIG}\n{peer}")
+        self.announced: dict[str, dict[str, Attributes]] = {node: {} for node in NODES}
+        for node in NODES:
+            self.up(node)
+            for _ in range(3):
+                self.announce(node)
+        self.simulation.settle()
+
+    def up(self, node: str) -> None:
+        """A node has a session, and says all that it announces."""
+        config = self.simulation.config
+        group = config.group_of(node)
+        asn = 65002 if node == NODES[2] else 65001
+        if group is None or (isinstance(group[1].remote_as, int) and group[1].remote_as != asn):
+            return
+        families = frozenset(Family[each.upper()] for each in group[1].families)
+        self.simulation.up(node, asn, preserving(), families=families)
+        for prefix, attributes in self.announced[node].items():
+            if (Family.IPV6 if ":" in prefix else Family.IPV4) in families:
+                self.simulation.announce(node, prefix, attributes=attributes)
+        self.simulation.end_of_rib(node)
+
+    def announce(self, node: str) -> None:
+        """A node says something; what it says may be refused."""
+        if node not in self.simulation.sessions:
+            return
+        chance, families = self.chance, self.simulation.sessions[node].received.families
+        six = chance.random() < 0.3 and Family.IPV6 in families
+        own = f"fd00:10::{node.rpartition('.')[2]}" if six else node
+        other = f"fd00:10::{chance.randrange(101, 104)}" if six else chance.choice(NODES)
+        asn = self.simulation.sessions[node].received.asn
+        attributes = Attributes(
+            as_path=sequence(*chance.choice(((asn,), (asn,), (asn,), (asn, 65077), (65009,), (asn, 65009)))),
+            next_hop=parse_address(own if chance.random() < 0.85 else other),
+            med=chance.choice((None, None, 0, 5)),
+            communities=(0xFFFF0000,) if chance.random() < 0.1 else (),
+        )
+        prefixes = chance.sample(VIPS6, 1) if six else chance.sample(VIPS, 4)
+        self.announced[node] |= dict.fromkeys(prefixes, attributes)
+        self.simulation.announce(node, *prefixes, attributes=attributes)
+
+    def wanted(self) -> Config:
+        """Return another configuration."""
+        data = self.simulation.router.config.model_dump(exclude_none=True)
+        for section, keys in self.chance.sample(KEYS, self.chance.choice((1, 1, 2, 3))):
+            (data["peer_groups"]["nodes"] if section == "nodes" else data[section]).update(keys)
+        if self.chance.random() < 0.2:
+            data["peers"] = self.chance.choice(
+                (
+                    [],
+                    [{"name": "w1", "address": NODES[0], "group": "nodes", "addresses": ["192.168.10.103"]}],
+                    [{"name": "w9", "address": "192.168.10.109", "group": "nodes"}],
+                )
+            )
+        if self.chance.random() < 0.15:
+            data["dynamic_peers"][0]["range"] = "192.168.10.0/24"
+        return Config.model_validate(data)
+
+    def reconfigure(self, config: Config) -> dict[tuple[str, Prefix], Reject]:
+        """Put a configuration in force: sessions whose parameters differ are reset, and those that may come back.
+        Return the verdicts before the sessions end."""
+        lost = resets(self.simulation.router.config, config, list(self.simulation.sessions))
+        self.simulation.take(Reconfigure(config))
+        self.simulation.config = config
+        self.simulation.settle()
+        judged = verdicts(self.simulation)
+        for node in lost:
+            gone = config.group_of(node) is None
+            self.simulation.down(node, Notification(True, 6, 3) if gone else RESET)
+        for node in lost:
+            self.up(node)
+        self.simulation.settle()
+        self.simulation.advance(400)
+        return judged
+
+
+def shown(found: dict[Prefix, Any]) -> dict[str, Any]:
+    """Return where prefixes lead, for people."""
+    return {format_prefix(p): [format_address(g.address) for g in w[0]] for p, w in sorted(found.items())}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_foreseen_happens(seed: int) -> None:
+    """Routes, verdicts and groups, by random configurations among random announcements; and it leaves no trace."""
+    story = Story(seed)
+    simulation = story.simulation
+    for _ in range(6):
+        story.announce(story.chance.choice(NODES))
+        simulation.settle()
+        simulation.advance(400)
+        config = story.wanted()
+        before, judged, was = ways(simulation), verdicts(simulation), state(simulation)
+        legs = {group.id: dict(group.legs) for group in simulation.router.fib.groups}
+        forecast, parts = dry_run(simulation, config)
+        assert state(simulation) == was
+        during = story.reconfigure(config)
+        after = ways(simulation)
+        _compare_fib(simulation, after)
+        foreseen = {p: w for p, w in (before | forecast.wants).items() if w[0]}
+        assert shown(foreseen) == shown(after)
+        assert foreseen == after
+        fates = Counter(fate for fate, each in forecast.routes.items() for _ in range(each.total))
+        assert fates[Fate.COMES] == len(after.keys() - before.keys())
+        assert fates[Fate.GOES] == len(before.keys() - after.keys())
+        assert fates[Fate.MOVES] == sum(after[p] != before[p] for p in after.keys() & before.keys())
+        _compare_verdicts(forecast, judged, during, verdicts(simulation))
+        _compare_groups(simulation, legs, parts)
+        for node in NODES:
+            if node not in simulation.sessions:
+                story.up(node)
+
+
+def _compare_fib(simulation: Simulation, wanted: dict[Prefix, Any]) -> None:
+    """Members that are leaving may have left already; all others are there, and nothing else."""
+    fib = simulation.fib()
+    assert fib.keys() == set(map(format_prefix, wanted))
+    for prefix, (members, leaving) in wanted.items():
+        there = set(fib[format_prefix(prefix)])
+        assert {format_address(each.address) for each in set(members) - leaving} <= there
+        assert there <= {format_address(each.address) for each in members}
+
+
+def _compare_verdicts(
+    forecast: Forecast, before: dict[Any, Reject], during: dict[Any, Reject], after: dict[Any, Reject]
+) -> None:
+    """What policy says takes effect at once; what sessions do not bring back is gone in the end."""
+    foreseen = Counter({pair: sample.total for pair, sample in forecast.verdicts.items()})
+    losses = sum(count for (_, now), count in foreseen.items() if isinstance(now, Loss))
+    gone = [key for key, verdict in before.items() if not verdict and not during[key] and key not in after]
+    assert losses == len(gone)
+    told = Counter({pair: count for pair, count in foreseen.items() if not isinstance(pair[1], Loss)})
+    changed = Counter((verdict, during[key]) for key, verdict in before.items() if during[key] is not verdict)
+    brief = Counter((v, during[key]) for key, v in before.items() if v and not during[key] and key not in after)
+    assert told == changed - brief, "what is accepted only until the session ends is not told of"
+
+
+def _compare_groups(simulation: Simulation, before: dict[int, Any], parts: list[Part]) -> None:
+    """A group of which nothing is said is as it was; one that all leave for the same has the legs foreseen."""
+    foreseen: dict[int, list[Part]] = {}
+    for part in parts:
+        foreseen.setdefault(part.group, []).append(part)
+    for id, legs in before.items():
+        group = simulation.router.fib.groups.by_id.get(id)
+        if id not in foreseen:
+            assert group is not None
+            assert group.legs == legs
+        elif group is not None and not foreseen[id][0].afresh and len(foreseen[id]) == 1:
+            assert group.legs in (legs, foreseen[id][0].after)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_routing_goes_on_meanwhile(seed: int) -> None:
+    """Between two slices nodes come, go and say something else: the dry run takes things as it finds them."""
+    story = Story(seed)
+    simulation, config = story.simulation, story.wanted()
+    forecast = Forecast(simulation.router.rib, config)
+    runs = [forecast.run(), foresee(simulation.router.fib, Shape(config.fib), forecast.wants)]
+    for run in runs:
+        for _ in run:
+            node, what = story.chance.choice(NODES), story.chance.random()
+            if node not in simulation.sessions:
+                story.up(node)
+            elif what < 0.5:
+                story.announce(node)
+            elif what < 0.7:
+                simulation.withdraw(node, story.chance.choice(VIPS))
+            else:
+                simulation.down(node)
+            simulation.settle()
+    assert sum(each.total for each in forecast.routes.values()) == len(forecast.wants)
+    assert simulation.fib().keys() == simulation.rib().keys()
+
+
+def test_what_is_not_kept_by_name_is_not_passed_over() -> None:
+    """More is rejected than is kept: the node is asked to say it again, and nobody knows what that will be."""
+    simulation = Simulation()
+    simulation.up(NODES[0])
+    simulation.announce(NODES[0], *(f"10.{i // 250}.{i % 250}.0/24" for i in range(5000)))
+    simulation.settle()
+    forecast, _ = dry_run(simulation, changed(simulation, "nodes", accept="any"))
+    assert forecast.routes[Fate.COMES].total == 4096 - 1, "10.10.1.0/24 is the router's own"
+    assert forecast.unnamed == 5000 - 4096
+
+
+def test_slices_are_short() -> None:
+    """100,000 paths: no stretch of the dry run is longer than some of its prefixes take."""
+    simulation = Simulation()
+    wide = [Prefix(bytes([32, 172, 16 + (i >> 16), i >> 8 & 255, i & 255])) for i in range(50_000)]
+    for node in NODES[:2]:
+        simulation.up(node)
+        up = simulation.sessions[node]
+        simulation.take(Update(node, up.generation, [], [(simulation.attributes(node), wide)]))
+    simulation.settle()
+    config = changed(simulation, "nodes", accept=["172.16.0.0/17"])
+    forecast = Forecast(simulation.router.rib, config)
+    longest, begun = 0.0, time.thread_time()
+    for _ in forecast.run():
+        now = time.thread_time()
+        longest, begun = max(longest, now - begun), now
+    assert longest < 0.02
+    assert forecast.routes[Fate.GOES].total == 50_000 - 32768
+    assert forecast.verdicts[Reject.NONE, Reject.NOT_ACCEPTED].total == 2 * (50_000 - 32768)
+
+
+def test_a_next_hop_of_an_unknown_host_keeps_its_routes() -> None:
+    """Its verdict is another one, and nothing goes before the kernel has answered."""
+    simulation = Simulation()
+    simulation.up(NODES[0])
+    simulation.take(Reconfigure(changed(simulation, "nodes", next_hop="any")))
+    simulation.announce(NODES[0], VIPS6[0], attributes=simulation.attributes(NODES[0], "fd00:10::101"))
+    simulation.settle()
+    forecast, _ = dry_run(simulation, changed(simulation, "nodes", next_hop="peer"))
+    assert forecast.verdicts[Reject.NONE, Reject.UNKNOWN_HOST].total == 1
+    assert not forecast.wants
+
+
+def test_a_new_peer_is_guarded() -> None:
+    """Its address is a node's from then on, and nobody may announce it."""
+    simulation = Simulation()
+    simulation.up(NODES[0])
+    simulation.take(Reconfigure(changed(simulation, "nodes", accept="any")))
+    simulation.announce(NODES[0], "10.77.0.9/32", VIPS[0])
+    simulation.settle()
+    data = simulation.router.config.model_dump(exclude_none=True)
+    data["peers"] = [{"name": "far", "address": "10.77.0.9", "group": "nodes"}]
+    config = Config.model_validate(data)
+    forecast, _ = dry_run(simulation, config)
+    assert {pair: each.total for pair, each in forecast.verdicts.items()} == {(Reject.NONE, Reject.NODE_ADDRESS): 1}
+    simulation.take(Reconfigure(config))
+    simulation.settle()
+    assert simulation.fib() == simulation.rib() == {VIPS[0]: [NODES[0]]}
