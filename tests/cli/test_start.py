@@ -40,8 +40,7 @@ def test_a_command_loads_no_more_than_it_needs(command: str) -> None:
     assert found == {
         "routerd", "routerd.__main__", "routerd.cli", "routerd.cli.arguments", "routerd.cli.client",
         "routerd.cli.commands", "routerd.cli.foreseeing", "routerd.cli.output", "routerd.cli.peering",
-        "routerd.cli.reloading",
-        "routerd.cli.render", "routerd.cli.screen",
+        "routerd.cli.reloading", "routerd.cli.render", "routerd.cli.screen", "routerd.cli.table",
     }  # fmt: skip
 
 

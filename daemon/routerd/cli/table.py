@@ -1,0 +1,147 @@
+"""The commands that ask the daemon, or tell it something, and the options that commands share."""
+
+from __future__ import annotations
+
+import os
+
+from routerd.cli import commands, peering, reloading
+from routerd.cli.arguments import Command, argument, seconds, whole
+from routerd.cli.client import DEFAULT_SOCKET
+
+SOCKET = argument(
+    "-s",
+    "--socket",
+    metavar="PATH",
+    default=os.environ.get("ROUTERD_SOCKET") or DEFAULT_SOCKET,
+    help=f"The daemon's Unix socket.  [env var: ROUTERD_SOCKET; default: {DEFAULT_SOCKET}]",
+)
+JSON = argument(
+    "--json", dest="as_json", action="store_true", help="Print what the API answers, for programs; errors too."
+)
+PEER = argument("peer", metavar="PEER", help="Its name or address.")
+NODE = argument("node", metavar="NODE", help="Its name or address.")
+CONFIG = "The configuration file"
+FILE = argument(
+    "file", metavar="FILE", nargs="?", help=f"{CONFIG}.  [default: the one that the daemon was started with]"
+)
+
+ASKING = {
+    "status": Command(
+        commands.status,
+        (
+            SOCKET,
+            JSON,
+            argument(
+                "-w",
+                "--watch",
+                action="store_true",
+                help="Look again every second, until Ctrl-C; with --json a line each.",
+            ),
+        ),
+    ),
+    "peers": Command(commands.peers, (SOCKET, JSON)),
+    "routes": Command(
+        commands.routes,
+        (
+            SOCKET,
+            JSON,
+            argument("--peer", metavar="NAME", help="Only what this peer announces (name or address)."),
+            argument(
+                "--limit",
+                metavar="COUNT",
+                type=whole(1, 10000),
+                default=100,
+                help="How many to show, 1 to 10000.  [default: 100]",
+            ),
+            argument(
+                "--offset",
+                metavar="COUNT",
+                type=whole(0, 2**31 - 1),
+                default=0,
+                help="How many to pass over.  [default: 0]",
+            ),
+        ),
+    ),
+    "route": Command(
+        commands.route,
+        (argument("prefix", metavar="PREFIX", help="An address, or a prefix such as 172.16.1.0/24."), SOCKET, JSON),
+    ),
+    "groups": Command(commands.groups, (SOCKET, JSON)),
+    "drain": Command(
+        commands.drain,
+        (
+            NODE,
+            SOCKET,
+            JSON,
+            argument("--wait", action="store_true", help="Return when no flow is left on the node."),
+            argument(
+                "--timeout",
+                metavar="SECONDS",
+                type=seconds,
+                default=0.0,
+                help="How long --wait waits at most; 0 for ever.  [default: 0]",
+            ),
+        ),
+    ),
+    "undrain": Command(commands.undrain, (NODE, SOCKET, JSON)),
+    "clear": Command(
+        peering.clear,
+        (
+            PEER,
+            argument(
+                "--soft",
+                metavar="DIRECTION",
+                choices=("in", "out"),
+                help="in: it announces all again. out: it hears all again. Its session goes on.",
+            ),
+            SOCKET,
+            JSON,
+        ),
+    ),
+    "shutdown": Command(
+        peering.shutdown,
+        (
+            PEER,
+            argument(
+                "text", metavar="TEXT", nargs="*", default=[], help="What it is told: why, until when, whom to call."
+            ),
+            SOCKET,
+            JSON,
+        ),
+    ),
+    "enable": Command(peering.enable, (PEER, SOCKET, JSON)),
+    "version": Command(commands.version, (SOCKET, JSON)),
+    "diff": Command(reloading.diff, (FILE, SOCKET, JSON)),
+    "reload": Command(
+        reloading.reload,
+        (
+            FILE,
+            argument(
+                "--confirm",
+                metavar="SECONDS",
+                type=whole(1, 86400),
+                default=0,
+                help="Take the change back after so long, unless `routerd confirm` was given.",
+            ),
+            SOCKET,
+            JSON,
+        ),
+    ),
+    "confirm": Command(reloading.confirm, (SOCKET, JSON)),
+    "rollback": Command(
+        reloading.rollback,
+        (
+            argument(
+                "number",
+                metavar="NUMBER",
+                nargs="?",
+                type=whole(1, 2**31 - 1),
+                default=0,
+                help="Of the configuration in `routerd history`.  [default: what ran before the last change]",
+            ),
+            SOCKET,
+            JSON,
+        ),
+    ),
+    "history": Command(reloading.history, (SOCKET, JSON)),
+}
