@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from email.utils import formatdate
 
 import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from routerd.api.application import Application, Message, Receive, Send
 from routerd.api.caller import caller
+from routerd.bare import bare
+
+with bare("uvicorn"):
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 
 CONNECTIONS = 256
 """At once; the last `RESERVED` of them are for root, whom nobody shall lock out."""

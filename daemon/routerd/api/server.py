@@ -11,11 +11,18 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-import uvicorn
-
 from routerd.api.application import Application
 from routerd.api.connection import HEAD, IDLE_TIME, Bounded, Connection
 from routerd.api.endpoints import Source, endpoints
+from routerd.bare import bare
+
+with bare("uvicorn") as package:  # whose command line takes 2 MB
+    from uvicorn.config import Config
+
+    package.Config = Config  # type: ignore[attr-defined]
+    # Takes it from there; the server looks for it by name.
+    from uvicorn.lifespan import off  # noqa: F401
+    from uvicorn.server import Server
 
 MODE = 0o660
 
@@ -60,7 +67,7 @@ def _hand_to_group(path: str, group: str) -> str:
     return ""
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """A server that leaves signals to the composition root, and sleeps while nobody asks."""
 
     async def main_loop(self) -> None:
@@ -77,12 +84,13 @@ async def serve(source: Source, listener: socket.socket) -> None:
     # What a client does wrong is told the client; the log is for what the daemon does wrong.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     writers = os.stat(listener.getsockname()).st_gid
-    config = uvicorn.Config(
+    config = Config(
         Bounded(Application(endpoints(source, writers))),
         http=Connection,
         h11_max_incomplete_event_size=HEAD,
         timeout_keep_alive=int(IDLE_TIME),
         lifespan="off",
+        ws="none",
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=1,

@@ -10,9 +10,9 @@ import socket
 import struct
 from typing import Any
 
+from routerd.bare import bare
 from routerd.core.message import Gateway, Member, SetGroup
 from routerd.kernel import wire
-from routerd.kernel.bare import bare
 
 with bare("pyroute2"):  # whose parts for all the rest take 10 MB
     from pyroute2.netlink import NLA_F_NESTED, nla, nla_base_string, nlmsg

@@ -6,22 +6,23 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 
 @contextmanager
-def bare(package: str) -> Iterator[None]:
+def bare(package: str) -> Iterator[ModuleType]:
     """Have imports from within `package` not run its own `__init__`, which may import all that the package can do.
 
-    Elsewhere the package is imported as ever, later ones included.
+    Yields the package, which has nothing but what is put into it. Elsewhere it is imported as ever, later too.
     """
     if package in sys.modules:
-        yield
+        yield sys.modules[package]
         return
     spec = importlib.util.find_spec(package)
     if spec is None:
         raise ModuleNotFoundError(f"No module named {package!r}", name=package)
     sys.modules[package] = importlib.util.module_from_spec(spec)
     try:
-        yield
+        yield sys.modules[package]
     finally:
         del sys.modules[package]
