@@ -334,7 +334,11 @@ class Listener:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if password is not None:  # the router's address, and the key
             self.sock.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG, _md5sig(password[0], password[1].encode()))
-        self.sock.bind((host, port))
+        try:
+            self.sock.bind((host, port))
+        except OSError:
+            self.sock.close()
+            raise
         self.sock.listen(16)
         self._hold = hold
         self._hello = open_message(hold=hold, **options)  # type: ignore[arg-type]
