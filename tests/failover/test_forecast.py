@@ -50,10 +50,12 @@ def site(built: Site, client: flows.Flows) -> Iterator[Site]:
     """A hundred connections to an address through three nodes; another address has two of them."""
     good = built.daemon.config.read_text()
     built.wait_for(VIP4, built.nodes)
-    until(lambda: "" if min(built.buckets(VIP4).values()) >= SHARE else "not yet", 10, "each node has its share")
+    for address, share in ((VIP4, SHARE), (SECOND, 128 // 2)):
+        until(lambda: "" if min(built.buckets(address).values()) >= share else "not yet", 10, "each has its share")  # noqa: B023
     client.open("all", VIP4, count=100, pause=(0.1, 0.3))
     # Of what was never used the kernel counts the time since it was given to its member.
     until(lambda: "" if _is_clear(_idle(built)) else "not yet", 10, "it is clear which buckets are in use")
+    until(lambda: "" if min(_idle(built, SECOND)) > IDLE else "not yet", 10, "nobody uses the other one's")
     yield built
     client.close("all")
     built.daemon.config.write_text(good)
@@ -70,9 +72,9 @@ def _is_clear(idle: list[float]) -> bool:
     return max(idle) > IDLE and not any(0.8 < each <= IDLE + 0.2 for each in idle)
 
 
-def _idle(site: Site) -> list[float]:
+def _idle(site: Site, address: str = VIP4) -> list[float]:
     with inside(site.router):
-        return [idle for _, _, idle in lookup.buckets(site.group(VIP4))]
+        return [idle for _, _, idle in lookup.buckets(site.group(address))]
 
 
 def _moved(before: dict[int, tuple[int, bool]], after: dict[int, tuple[int, bool]]) -> int:
