@@ -6,11 +6,13 @@ import asyncio
 import errno
 import itertools
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import structlog
 
-from routerd.config.model import FibSection
+from routerd.config.model import Config, FibSection
 from routerd.core.message import Effect, Input, KernelDump, KernelObjects, RouteAudit
 from routerd.core.route import Prefix
 from routerd.core.router import Router
@@ -26,6 +28,22 @@ from tests.support.netns import Namespace, needs_root, router
 __all__ = ["router"]
 
 pytestmark = needs_root
+
+
+@asynccontextmanager
+async def reconciling(config: Config, engine: Engine, writer: KernelWriter) -> AsyncIterator[Reconciler]:
+    """A reconciler that runs, with an engine that writes."""
+    reconciler = Reconciler(config.fib, engine, writer)
+    reconciler.begin()
+    tasks = [asyncio.create_task(each) for each in (reconciler.run(), engine.write_out())]
+    try:
+        yield reconciler
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        engine.finish()
+        writer.close()
 
 
 async def test_an_audit_that_failed_is_made_soon(router: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,18 +71,9 @@ async def test_an_audit_that_failed_is_made_soon(router: Namespace, monkeypatch:
         monkeypatch.setattr(module, "AUDIT_SPACING", 0.01)
         writer = KernelWriter(config.fib)
         engine = Engine(config, Watched(config, 0.0), writer, Speaker(config, log=structlog.get_logger()))
-        reconciler = Reconciler(config.fib, engine, writer)
-        reconciler.begin()
-        tasks = [asyncio.create_task(each) for each in (reconciler.run(), engine.write_out())]
-        reconciler.routes_stale()
-        try:
+        async with reconciling(config, engine, writer) as reconciler:
+            reconciler.routes_stale()
             await asyncio.wait_for(audited.wait(), config.fib.audit_interval / 4)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            engine.finish()
-            writer.close()
 
 
 @pytest.mark.alone
@@ -136,17 +145,8 @@ async def test_a_picture_in_which_what_was_written_meanwhile_is_missing_is_not_t
         monkeypatch.setattr(module, "objects", objects)
         writer = KernelWriter(config.fib)
         engine = Engine(config, Watched(config, 0.0), writer, Speaker(config, log=structlog.get_logger()))
-        reconciler = Reconciler(config.fib, engine, writer)
-        reconciler.begin()
-        tasks = [asyncio.create_task(each) for each in (reconciler.run(), engine.write_out())]
-        reconciler.kernel_changed("a test")
-        try:
+        async with reconciling(config, engine, writer) as reconciler:
+            reconciler.kernel_changed("a test")
             await asyncio.wait_for(told.wait(), 10)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            engine.finish()
-            writer.close()
     assert len(read) == disturbed + 1
     assert read[-1] == taken[0]

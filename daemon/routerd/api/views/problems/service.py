@@ -22,31 +22,23 @@ def unwritten_log(lines: int, reason: str) -> Iterator[ProblemView]:
 
 def unkept_drains(unread: str, unstored: str) -> Iterator[ProblemView]:
     """The file of drains could not be read at start, or cannot be written now; nothing for what is empty."""
-    if unread:
-        yield ProblemView(
-            where="drains",
-            what=f"nothing is drained by the operator, whatever was before the start: {unread}",
-            remedy="routerd drain NODE for each node that shall be; if there is none, routerd undrain any NODE",
-        )
-    if unstored:
-        yield ProblemView(
-            where="drains",
-            what=f"they will not outlive a restart of routerd: {unstored}",
-            remedy="make room there, or let routerd's user write it; it is tried again every second",
-        )
+    lost = "nothing is drained by the operator"
+    again = "routerd drain NODE for each node that shall be; if there is none, routerd undrain any NODE"
+    return _unkept("drains", lost, again, unread, unstored)
 
 
 def unkept_shutdowns(unread: str, unstored: str) -> Iterator[ProblemView]:
     """As `unkept_drains`, of the peers that the operator has shut down."""
+    again = "routerd shutdown PEER for each that shall be; if there is none, routerd enable any PEER"
+    return _unkept("shutdowns", "no peer is shut down", again, unread, unstored)
+
+
+def _unkept(where: str, lost: str, again: str, unread: str, unstored: str) -> Iterator[ProblemView]:
     if unread:
-        yield ProblemView(
-            where="shutdowns",
-            what=f"no peer is shut down, whatever was before the start: {unread}",
-            remedy="routerd shutdown PEER for each that shall be; if there is none, routerd enable any PEER",
-        )
+        yield ProblemView(where=where, what=f"{lost}, whatever was before the start: {unread}", remedy=again)
     if unstored:
         yield ProblemView(
-            where="shutdowns",
+            where=where,
             what=f"they will not outlive a restart of routerd: {unstored}",
             remedy="make room there, or let routerd's user write it; it is tried again every second",
         )
