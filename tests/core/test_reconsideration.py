@@ -7,9 +7,19 @@ from itertools import combinations
 
 import pytest
 
-from routerd.core.message import KernelObjects, Reconfigure, Settle, Work
+from routerd.core.message import (
+    ForeignRoute,
+    KernelObjects,
+    Leg,
+    Reconfigure,
+    RouteChange,
+    RoutesChanged,
+    Settle,
+    Work,
+)
 from routerd.core.rib import rib as rib_module
 from routerd.core.rib.reconsideration import EACH, SLICE
+from routerd.core.route import parse_address, parse_prefix
 from tests.support.core import Simulation
 
 NODES = [f"192.168.10.{100 + number}" for number in range(11)]
@@ -43,9 +53,9 @@ def decisions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return made
 
 
-def link(simulation: Simulation, *, up: bool) -> None:
-    """The nodes' link goes up or down, and the kernel is read."""
-    simulation.kernel.interfaces[2] = replace(simulation.kernel.interfaces[2], up=up)
+def link(simulation: Simulation, *, up: bool, index: int = 2) -> None:
+    """The nodes' link, or another one, goes up or down, and the kernel is read."""
+    simulation.kernel.interfaces[index] = replace(simulation.kernel.interfaces[index], up=up)
     found = simulation.kernel.dump()
     simulation.take(KernelObjects(found.interfaces, found.nexthops, found.groups))
 
@@ -113,3 +123,30 @@ def test_what_leaves_a_set_that_decides_otherwise_is_told_though_the_next_set_de
     loaded.settle()
     assert loaded.fib() == loaded.rib()
     assert {len(gateways) for gateways in loaded.fib().values()} == {1}
+
+
+@pytest.mark.parametrize("slices", [0, 1, 2, 3])
+def test_what_really_changes_is_told_though_links_never_keep_still(
+    loaded: Simulation, decisions: list[int], slices: int
+) -> None:
+    """An unrelated link goes up and down more often than all is decided: the way of one node changes before, and that
+    of another one in the midst of it."""
+    steps, table = 40, loaded.router.rib.loc_rib
+    for step in range(steps):
+        if step in (0, slices + 1):
+            way = ForeignRoute(1, 4, 0, 0, (Leg(parse_address(f"192.168.10.{1 + bool(step)}"), 2),))
+            node = parse_prefix(f"{NODES[bool(step)]}/32")
+            loaded.kernel.foreign[node] = (way,)
+            loaded.take(RoutesChanged((RouteChange(node, way),)))
+        link(loaded, up=bool(step % 2), index=3)
+        decisions[0] = 0
+        loaded.take(Work())
+        loaded.take(Settle())
+        assert decisions[0] <= SLICE // EACH
+        assert table.stale, "a path set is left to be decided at any time"
+    for vip, gateways in loaded.fib().items():
+        assert [NODES[0] in VIPS[vip], NODES[1] in VIPS[vip]] == [f"192.168.10.{n}" in gateways for n in (1, 2)]
+        assert gateways.count(NODES[0]) == gateways.count(NODES[1]) == 0
+    loaded.settle()
+    assert loaded.fib() == loaded.rib()
+    assert not table.untold

@@ -138,11 +138,11 @@ def test_what_decides_differently_after_invalidate_is_noted() -> None:
     rib.announce(PATHS[PEERS[1], None], PREFIXES[1:])
     assert all(rib.decision(paths).best for paths in rib.sets())
     rib.invalidate()
-    assert all(rib.decision(paths).best for paths in rib.stale)
+    assert all(rib.decision(paths).best for paths in list(rib.stale))
     assert not rib.untold
     dead.add(PEERS[1])
     rib.invalidate()
-    for paths in rib.stale:
+    for paths in list(rib.stale):
         rib.decision(paths)
     assert list(rib.untold) == [rib.paths_of(PREFIXES[1])]
     assert rib.decision(rib.paths_of(PREFIXES[1])).best is None
