@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 
@@ -11,15 +12,20 @@ from routerd.core.message import (
     ForeignRoute,
     KernelObjects,
     Leg,
+    Notification,
     Reconfigure,
     RouteChange,
+    RouteRefresh,
     RoutesChanged,
     Settle,
+    SoftReset,
+    Update,
     Work,
 )
 from routerd.core.rib import rib as rib_module
 from routerd.core.rib.reconsideration import EACH, SLICE
-from routerd.core.route import parse_address, parse_prefix
+from routerd.core.rib.refreshes import INTERVAL
+from routerd.core.route import Family, Prefix, parse_address, parse_prefix
 from tests.support.core import Simulation
 
 NODES = [f"192.168.10.{100 + number}" for number in range(11)]
@@ -150,3 +156,48 @@ def test_what_really_changes_is_told_though_links_never_keep_still(
     loaded.settle()
     assert loaded.fib() == loaded.rib()
     assert not table.untold
+
+
+def _ask(simulation: Simulation) -> None:
+    """Two nodes ask to hear all again, all the time."""
+    for node in NODES[:2]:
+        simulation.take(RouteRefresh(node, simulation.sessions[node].generation, Family.IPV4))
+
+
+def _lose(simulation: Simulation) -> None:
+    """A node is gone for good that had a large table."""
+    if (lost := "192.168.10.150") in simulation.sessions:
+        simulation.down(lost, Notification(True, 6, 3))
+
+
+def _reset(simulation: Simulation) -> None:
+    """A large table is judged again and again."""
+    simulation.take(SoftReset("192.168.10.150", incoming=True))
+
+
+@pytest.mark.parametrize("also", [_ask, _lose, _reset])
+def test_whatever_else_there_is_to_do_decisions_take_their_turn(
+    loaded: Simulation, also: Callable[[Simulation], None]
+) -> None:
+    simulation = loaded
+    simulation.up("192.168.10.150")
+    wide = [Prefix(bytes([32, 172, 20, i >> 8, i & 255])) for i in range(40_000)]
+    up = simulation.sessions["192.168.10.150"]
+    simulation.take(Update(up.peer, up.generation, [], [(simulation.attributes(up.peer), wide)]))
+    simulation.settle()
+    way = ForeignRoute(1, 4, 0, 0, (Leg(parse_address("192.168.10.1"), 2),))
+    node = parse_prefix(f"{NODES[0]}/32")
+    simulation.kernel.foreign[node] = (way,)
+    also(simulation)
+    simulation.take(RoutesChanged((RouteChange(node, way),)))
+    sets = len(list(simulation.router.rib.loc_rib.sets()))
+    most = 2 * (sets * EACH // SLICE + 1)
+    for _ in range(most):
+        assert simulation.router.rib.busy
+        simulation.now += INTERVAL
+        also(simulation)
+        simulation.take(Settle())
+        simulation.take(Work())
+    assert not simulation.router.rib.loc_rib.stale
+    simulation.settle()
+    assert simulation.fib() == simulation.rib()
