@@ -86,6 +86,10 @@ class LocRib:
                 self.untold[paths] = self._epoch
         return paths._decision
 
+    def decided(self, paths: PathSet) -> Decision | None:
+        """Return the decision for a set if it is not to be decided anew."""
+        return paths._decision if paths._epoch == self._epoch else None
+
     def invalidate(self) -> None:
         """All sets that were decided are stale: next hops resolve otherwise now, or the options are others. What
         was stale before stays ahead."""
