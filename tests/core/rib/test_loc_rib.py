@@ -146,3 +146,21 @@ def test_what_decides_differently_after_invalidate_is_noted() -> None:
         rib.decision(paths)
     assert list(rib.untold) == [rib.paths_of(PREFIXES[1])]
     assert rib.decision(rib.paths_of(PREFIXES[1])).best is None
+
+
+def test_steps_are_not_remembered_when_decisions_may_be_others() -> None:
+    dead: set[str] = set()
+
+    def resolving(paths: PathSet) -> Decision:
+        alive = lambda p: None if p.peer in dead else Resolution((Gateway(p.attributes.next_hop, 2),), 0)  # noqa: E731
+        return decide(paths.paths, Options(), alive, paths.incumbent)
+
+    rib = LocRib(resolving)
+    first, second = PATHS[PEERS[0], None], PATHS[PEERS[1], None]  # the first one wins the mere tie
+    rib.announce(second, PREFIXES[:2])
+    rib.announce(first, PREFIXES[:1])
+    assert rib.paths_of(PREFIXES[0]).incumbent is second
+    dead.add(second.peer)
+    rib.invalidate()
+    rib.announce(first, PREFIXES[1:2])
+    assert rib.paths_of(PREFIXES[1]).incumbent is None

@@ -94,6 +94,7 @@ class LocRib:
         """All sets that were decided are stale: next hops resolve otherwise now, or the options are others. What
         was stale before stays ahead."""
         self._epoch += 1
+        self._steps.clear()
         self.stale.update({paths: None for paths in self._sets.values() if paths._decision is not None})
 
     def forget_told(self) -> None:
