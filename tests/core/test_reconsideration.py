@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 
 import pytest
 
-from routerd.core.message import KernelObjects, Reconfigure, Settle, Work
+from routerd.core.message import (
+    ForeignRoute,
+    KernelObjects,
+    Leg,
+    Notification,
+    Reconfigure,
+    RouteChange,
+    RouteRefresh,
+    RoutesChanged,
+    Settle,
+    SoftReset,
+    Update,
+    Work,
+)
 from routerd.core.rib import rib as rib_module
 from routerd.core.rib.reconsideration import EACH, SLICE
+from routerd.core.rib.refreshes import INTERVAL
+from routerd.core.route import Family, Prefix, parse_address, parse_prefix
 from tests.support.core import Simulation
 
 NODES = [f"192.168.10.{100 + number}" for number in range(11)]
@@ -43,9 +59,9 @@ def decisions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return made
 
 
-def link(simulation: Simulation, *, up: bool) -> None:
-    """The nodes' link goes up or down, and the kernel is read."""
-    simulation.kernel.interfaces[2] = replace(simulation.kernel.interfaces[2], up=up)
+def link(simulation: Simulation, *, up: bool, index: int = 2) -> None:
+    """The nodes' link, or another one, goes up or down, and the kernel is read."""
+    simulation.kernel.interfaces[index] = replace(simulation.kernel.interfaces[index], up=up)
     found = simulation.kernel.dump()
     simulation.take(KernelObjects(found.interfaces, found.nexthops, found.groups))
 
@@ -113,3 +129,75 @@ def test_what_leaves_a_set_that_decides_otherwise_is_told_though_the_next_set_de
     loaded.settle()
     assert loaded.fib() == loaded.rib()
     assert {len(gateways) for gateways in loaded.fib().values()} == {1}
+
+
+@pytest.mark.parametrize("slices", [0, 1, 2, 3])
+def test_what_really_changes_is_told_though_links_never_keep_still(
+    loaded: Simulation, decisions: list[int], slices: int
+) -> None:
+    """An unrelated link goes up and down more often than all is decided: the way of one node changes before, and that
+    of another one in the midst of it."""
+    steps, table = 40, loaded.router.rib.loc_rib
+    for step in range(steps):
+        if step in (0, slices + 1):
+            way = ForeignRoute(1, 4, 0, 0, (Leg(parse_address(f"192.168.10.{1 + bool(step)}"), 2),))
+            node = parse_prefix(f"{NODES[bool(step)]}/32")
+            loaded.kernel.foreign[node] = (way,)
+            loaded.take(RoutesChanged((RouteChange(node, way),)))
+        link(loaded, up=bool(step % 2), index=3)
+        decisions[0] = 0
+        loaded.take(Work())
+        loaded.take(Settle())
+        assert decisions[0] <= SLICE // EACH
+        assert table.stale, "a path set is left to be decided at any time"
+    for vip, gateways in loaded.fib().items():
+        assert [NODES[0] in VIPS[vip], NODES[1] in VIPS[vip]] == [f"192.168.10.{n}" in gateways for n in (1, 2)]
+        assert gateways.count(NODES[0]) == gateways.count(NODES[1]) == 0
+    loaded.settle()
+    assert loaded.fib() == loaded.rib()
+    assert not table.untold
+
+
+def _ask(simulation: Simulation) -> None:
+    """Two nodes ask to hear all again, all the time."""
+    for node in NODES[:2]:
+        simulation.take(RouteRefresh(node, simulation.sessions[node].generation, Family.IPV4))
+
+
+def _lose(simulation: Simulation) -> None:
+    """A node is gone for good that had a large table."""
+    if (lost := "192.168.10.150") in simulation.sessions:
+        simulation.down(lost, Notification(True, 6, 3))
+
+
+def _reset(simulation: Simulation) -> None:
+    """A large table is judged again and again."""
+    simulation.take(SoftReset("192.168.10.150", incoming=True))
+
+
+@pytest.mark.parametrize("also", [_ask, _lose, _reset])
+def test_whatever_else_there_is_to_do_decisions_take_their_turn(
+    loaded: Simulation, also: Callable[[Simulation], None]
+) -> None:
+    simulation = loaded
+    simulation.up("192.168.10.150")
+    wide = [Prefix(bytes([32, 172, 20, i >> 8, i & 255])) for i in range(40_000)]
+    up = simulation.sessions["192.168.10.150"]
+    simulation.take(Update(up.peer, up.generation, [], [(simulation.attributes(up.peer), wide)]))
+    simulation.settle()
+    way = ForeignRoute(1, 4, 0, 0, (Leg(parse_address("192.168.10.1"), 2),))
+    node = parse_prefix(f"{NODES[0]}/32")
+    simulation.kernel.foreign[node] = (way,)
+    also(simulation)
+    simulation.take(RoutesChanged((RouteChange(node, way),)))
+    sets = len(list(simulation.router.rib.loc_rib.sets()))
+    most = 2 * (sets * EACH // SLICE + 1)
+    for _ in range(most):
+        assert simulation.router.rib.busy
+        simulation.now += INTERVAL
+        also(simulation)
+        simulation.take(Settle())
+        simulation.take(Work())
+    assert not simulation.router.rib.loc_rib.stale
+    simulation.settle()
+    assert simulation.fib() == simulation.rib()

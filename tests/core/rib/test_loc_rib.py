@@ -138,11 +138,29 @@ def test_what_decides_differently_after_invalidate_is_noted() -> None:
     rib.announce(PATHS[PEERS[1], None], PREFIXES[1:])
     assert all(rib.decision(paths).best for paths in rib.sets())
     rib.invalidate()
-    assert all(rib.decision(paths).best for paths in rib.stale)
+    assert all(rib.decision(paths).best for paths in list(rib.stale))
     assert not rib.untold
     dead.add(PEERS[1])
     rib.invalidate()
-    for paths in rib.stale:
+    for paths in list(rib.stale):
         rib.decision(paths)
     assert list(rib.untold) == [rib.paths_of(PREFIXES[1])]
     assert rib.decision(rib.paths_of(PREFIXES[1])).best is None
+
+
+def test_steps_are_not_remembered_when_decisions_may_be_others() -> None:
+    dead: set[str] = set()
+
+    def resolving(paths: PathSet) -> Decision:
+        alive = lambda p: None if p.peer in dead else Resolution((Gateway(p.attributes.next_hop, 2),), 0)  # noqa: E731
+        return decide(paths.paths, Options(), alive, paths.incumbent)
+
+    rib = LocRib(resolving)
+    first, second = PATHS[PEERS[0], None], PATHS[PEERS[1], None]  # the first one wins the mere tie
+    rib.announce(second, PREFIXES[:2])
+    rib.announce(first, PREFIXES[:1])
+    assert rib.paths_of(PREFIXES[0]).incumbent is second
+    dead.add(second.peer)
+    rib.invalidate()
+    rib.announce(first, PREFIXES[1:2])
+    assert rib.paths_of(PREFIXES[1]).incumbent is None

@@ -210,6 +210,11 @@ class Forecast:
     def _decide(self, paths: PathSet) -> Decision:
         return decide(paths.paths, self._options, self._resolve, paths.incumbent, paths.seated)
 
+    def _decided_now(self, paths: PathSet) -> Decision:
+        """Return what the RIB will decide for a set that it has yet to decide anew."""
+        options = Options.of(self._rib.config.fib)
+        return decide(paths.paths, options, self._resolve, paths.incumbent, paths.seated)
+
     def _resolve(self, path: Path) -> Resolution | None:
         attributes = path.attributes
         return self._rib.nexthops.look(attributes.next_hop, attributes.link_local, parse_address(path.peer))
@@ -255,7 +260,8 @@ class Forecast:
                 pair = loc_rib.paths_of(prefix), self._paths(prefix)
                 found = ways.get(pair)
                 if found is None:
-                    before, after = _ways(loc_rib.decision(pair[0])), _ways(self._sets.decision(pair[1]))
+                    now = loc_rib.decided(pair[0]) or self._decided_now(pair[0])
+                    before, after = _ways(now), _ways(self._sets.decision(pair[1]))
                     found = ways.remember(pair, (_fate(before, after), before, after), 400)
                 fate, before, after = found
                 if fate is not None:

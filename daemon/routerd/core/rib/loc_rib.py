@@ -54,8 +54,9 @@ class LocRib:
     """All prefixes and their paths. `decide` runs the decision process over a set.
 
     `users` counts the prefixes of each path in use, and `hops` those of each peer by next hop; `hops_changed` is
-    called with a peer that has one more or one less. `stale` are the sets to be decided anew, and `untold` those that
-    decide otherwise since, until whoever goes through their prefixes clears it.
+    called with a peer that has one more or one less. `stale` are the sets to be decided anew, the oldest first, and
+    `untold` those that decide otherwise since, until whoever has gone through their prefixes takes them out; each
+    with the epoch of its decision: how often all was `invalidate`d before.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class LocRib:
         self.users: dict[Path, int] = {}
         self.hops: dict[str, dict[Hop, int]] = {}
         self.stale: dict[PathSet, None] = {}
-        self.untold: dict[PathSet, None] = {}
+        self.untold: dict[PathSet, int] = {}
         self._sets: dict[Identity, PathSet] = {}
         self._steps: Memo[tuple[PathSet, Cause], tuple[PathSet, tuple[Path, ...]]] = Memo(_STEPS_LIMIT)
 
@@ -80,14 +81,25 @@ class LocRib:
         if paths._epoch != self._epoch or paths._decision is None:
             before, paths._decision = paths._decision, self._decide(paths)
             paths._epoch = self._epoch
+            self.stale.pop(paths, None)
             if before is not None and before.differs(paths._decision):
-                self.untold[paths] = None
+                self.untold[paths] = self._epoch
         return paths._decision
 
+    def decided(self, paths: PathSet) -> Decision | None:
+        """Return the decision for a set if it is not to be decided anew."""
+        return paths._decision if paths._epoch == self._epoch else None
+
     def invalidate(self) -> None:
-        """All sets that were decided are stale: next hops resolve otherwise now, or the options are others."""
+        """All sets that were decided are stale: next hops resolve otherwise now, or the options are others. What
+        was stale before stays ahead."""
         self._epoch += 1
-        self.stale = {paths: None for paths in self._sets.values() if paths._decision is not None}
+        self._steps.clear()
+        self.stale.update({paths: None for paths in self._sets.values() if paths._decision is not None})
+
+    def forget_told(self) -> None:
+        """What is decided is untold of every set."""
+        self.untold.update(dict.fromkeys(self._sets.values(), self._epoch))
 
     def sets(self) -> Iterable[PathSet]:
         """Every set that some prefix uses."""

@@ -235,14 +235,20 @@ class NexthopTable:
         return any(self._lookup(address) != way for address, way in before.items())
 
     def _judge(self, *, changed: bool) -> bool:
-        """Forget what may be old now; whoever is told so asks again for every next hop that is in use."""
-        if not changed and len(self._watched) < _LIMIT:
+        """Forget what may be old now; whoever is told so asks again for every next hop that is in use, in time.
+        Gateways that are on the link by say-so are in use until then: they are looked up right away."""
+        watched, crowded = self._watched, len(self._watched) >= _LIMIT
+        if not changed and not crowded:
             return False
         self._memo.clear()
-        self._watched.clear()
         self._within.clear()
         self.onlink.clear()
+        ways = self._ways(watched).items()
+        self._watched = {address for address, way in ways if self._is_onlink(way) and not crowded}
         return True
+
+    def _is_onlink(self, way: _Way) -> bool:
+        return way[1] is not None and not self.onlink.isdisjoint(way[1].gateways)
 
     def address_beside(self, local: Address, size: int) -> Address | None:
         """Return an address of `size` bytes on the interface that holds `local`, a global one if possible."""

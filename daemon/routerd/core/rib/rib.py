@@ -6,7 +6,8 @@ to peers and to people is collected in `effects` as it comes up.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
 
 from routerd.config.model import Config
 from routerd.core.message import (
@@ -61,6 +62,15 @@ class Rib:
         self.networks = Networks(config, self.loc_rib, now)
         self.advertising = Advertising(config.router.asn, self.nexthops, self.loc_rib, self.networks, self.effects)
         self.lifecycle = Lifecycle(self.peers, self.leads, self.judge.hosts, self.advertising, self.effects)
+        self._turns = deque[tuple[object, Callable[[float], list[Change]]]](
+            (
+                (self.reconsideration, self._reconsider),
+                (self.lifecycle.purges, self._purge),
+                (self.rejudging, self._judge_again),
+                (self.advertising.refreshes, self._answer),
+            )
+        )
+        """What goes in slices, true while there is any, and what does a part of it; whose turn it is comes first."""
 
     def update(self, update: Update, now: float) -> list[Change]:
         """Take over an UPDATE of the session that there is."""
@@ -122,22 +132,30 @@ class Rib:
         return bool(self.lifecycle.purges or self.rejudging or self.reconsideration)
 
     def work(self, now: float) -> list[Change]:
-        """Do a bounded part of what goes in slices."""
-        if self.lifecycle.purges:
-            return self._purge()
-        if self.rejudging:
-            return self.rejudging.slice()
-        if self.advertising.refreshes:
-            self.effects.append(self.advertising.refreshes.piece(now))
-        elif self.reconsideration:
-            return self.reconsideration.slice()
-        elif self.advertising.adj_ribs_out:
+        """Do a bounded part of what goes in slices. What forwarding waits for, and peers that ask to hear all again,
+        take turns: none holds up the others, however much there is of it. The rest comes when they are through."""
+        for _ in range(len(self._turns)):
+            job, part = self._turns[0]
+            self._turns.rotate(-1)
+            if job:
+                return part(now)
+        if self.advertising.adj_ribs_out:
             self.advertising.renew_slice()
         elif self.nexthops.foreign.shedding:
             self.nexthops.foreign.shed()
         return []
 
-    def _purge(self) -> list[Change]:
+    def _reconsider(self, _now: float) -> list[Change]:
+        return self.reconsideration.slice()
+
+    def _judge_again(self, _now: float) -> list[Change]:
+        return self.rejudging.slice()
+
+    def _answer(self, now: float) -> list[Change]:
+        self.effects.append(self.advertising.refreshes.piece(now))
+        return []
+
+    def _purge(self, _now: float) -> list[Change]:
         lost = self.lifecycle.purges.slice().items()
         changes = [change for peers, prefixes in lost for change in self.loc_rib.withdraw_all(peers, prefixes)]
         self.lifecycle.purges.cost(len(changes))
