@@ -67,6 +67,8 @@ class Application:
                 query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
                 named = found[1] if found.groups() else ""
                 resumed = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")
+                if methods[method].whole:
+                    scope["state"]["endless"]()
                 return await methods[method].answer(
                     Request(method, path, named, query, scope["state"]["caller"], resumed)
                 )

@@ -125,6 +125,8 @@ class Endpoint(NamedTuple):
     answer: Callable[[Request], Awaitable[Any]]
     query: Mapping[str, Number | None] = {}
     content: str = "application/json"
+    whole: bool = False
+    """Whether its answer is awaited however long it takes: who asks shall know whether it was done."""
 
 
 def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
@@ -225,6 +227,8 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
     found = "One prefix: its paths, why each won or lost, its group, and what the kernel has."
     heard = "What happened, as server-sent events: all that is kept, and then what comes, unless follow is 0."
     told = {"follow": switch, "peer": None}
+    changed = {"path": None, "confirm": longest}
+    stays = "Have a change stay that waits for it."
     taken = "Put a file in force, all of it or nothing; the daemon's own one unless a path is given."
     back = "Go back to what ran before, or to a configuration of the history by its number."
     doubts = "What is doubtful about a file on this host, and beside the sessions that stand."
@@ -246,9 +250,9 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         Endpoint("GET", "/v1/config/check", CheckView, doubts, check, {"path": None}),
         Endpoint("GET", "/v1/events", EventView, heard, events, told, stream.CONTENT),
         Endpoint("GET", "/v1/config/diff", ReloadView, "What a file would change.", diff, {"path": None}),
-        Endpoint("POST", "/v1/config/reload", ReloadView, taken, reload, {"path": None, "confirm": longest}),
-        Endpoint("POST", "/v1/config/confirm", ReloadView, "Have a change stay that waits for it.", confirm),
-        Endpoint("POST", "/v1/config/rollback", ReloadView, back, rollback, {"number": number}),
+        Endpoint("POST", "/v1/config/reload", ReloadView, taken, reload, changed, whole=True),
+        Endpoint("POST", "/v1/config/confirm", ReloadView, stays, confirm, whole=True),
+        Endpoint("POST", "/v1/config/rollback", ReloadView, back, rollback, {"number": number}, whole=True),
         Endpoint("GET", "/v1/config/history", list[HistoryView], "What ran, the newest first.", history),
         Endpoint("GET", "/v1/version", VersionView, "Versions of routerd and of what it stands on.", version),
     )
