@@ -10,9 +10,12 @@ from unittest.mock import AsyncMock
 
 import pytest
 
+from routerd.api.endpoints import Failure
+from routerd.api.slices import in_slices
 from routerd.config.load import load
 from routerd.config.source import read
 from routerd.core.router import Router
+from routerd.service import foreseeing
 from routerd.service import reload as module
 from routerd.service.foreseeing import Foreseer
 from routerd.service.journal import Journal, digest
@@ -77,3 +80,29 @@ async def test_a_forecast_keeps_no_change_from_being_made(
     assert reload.config.peer_groups["nodes"].hold_time == 30
     back = await reload.rollback(reload._journal.entries[0].number, "a test")
     assert (back["applied"], back["unforeseen"], len(applied)) == (True, why, 2)
+
+
+async def test_one_dry_run_at_a_time_and_no_change_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, reload, _ = _reload(tmp_path)
+    path.write_text(CONFIG.replace("hold_time = 9", "hold_time = 30"))
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(slices: Any) -> Any:
+        if not begun.is_set():
+            begun.set()
+            await go_on.wait()
+        return await in_slices(slices)
+
+    monkeypatch.setattr(foreseeing, "in_slices", slow)
+    first = asyncio.create_task(reload.diff(None))
+    await begun.wait()
+    with pytest.raises(Failure, match="another dry run is under way") as refused:
+        await reload.diff(None)
+    assert refused.value.status == 503
+    taken = await reload.reload(None, 0, "a test")
+    assert (taken["unforeseen"], taken["forecast"] is not None) == ("", True)
+    go_on.set()
+    assert (await first)["changes"]
+    assert (await reload.diff(None))["changes"] == []

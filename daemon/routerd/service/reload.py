@@ -60,6 +60,8 @@ class Reload:
         self._timer: asyncio.TimerHandle | None = None
         self._expiry: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
+        self._looking = asyncio.Lock()
+        """Held by a dry run. Who asked for it may have gone: were there more, they would pile up."""
 
     @property
     def unconfirmed(self) -> float | None:
@@ -74,11 +76,15 @@ class Reload:
     # ------------------------------------------------------------------------------------------ what is asked for
 
     async def diff(self, path: str | None) -> ReloadView:
-        """Return what a file would change, and what that would cost. Failure if it cannot be used."""
-        wanted = await self._read(path)
-        found = changes(self.config, wanted.config)
-        view = self._view(wanted.config, found, dry=True, files=wanted.sources)
-        return await self._foreseen(view, wanted.config, found, LOOKING)
+        """Return what a file would change, and what that would cost. Failure if it cannot be used, or while another dry
+        run is under way."""
+        if self._looking.locked():
+            raise Failure(503, "another dry run is under way; ask again when it has ended")
+        async with self._looking:
+            wanted = await self._read(path)
+            found = changes(self.config, wanted.config)
+            view = self._view(wanted.config, found, dry=True, files=wanted.sources)
+            return await self._foreseen(view, wanted.config, found, LOOKING)
 
     async def reload(self, path: str | None, confirm: int, by: str) -> ReloadView:
         """Put a file in force, for `confirm` seconds unless that is 0. Failure, and nothing changes, if it cannot be
