@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -122,7 +123,9 @@ async def test_numbers_of_another_run_mean_nothing(tmp_path: Path, last: str) ->
         assert (await found.next())[2]["sequence"] == 1
 
 
-async def test_a_slow_reader_is_cut_off_and_nobody_waits_for_it(tmp_path: Path, monkeypatch: Any) -> None:
+async def test_a_slow_reader_is_cut_off_and_nobody_waits_for_it(
+    tmp_path: Path, monkeypatch: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(application, "PATIENCE", 0.2)
     bus = Bus(limit=100_000)
     async with telling(tmp_path, bus) as served, reading(served, limit=1024) as slow, reading(served) as quick:
@@ -131,6 +134,7 @@ async def test_a_slow_reader_is_cut_off_and_nobody_waits_for_it(tmp_path: Path, 
             assert (await quick.next())[2]["number"] == number
         await becomes(lambda: len(stream._open), 1)
         assert await slow.ended()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_a_reader_that_goes_is_forgotten(tmp_path: Path) -> None:

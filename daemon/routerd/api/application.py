@@ -79,8 +79,7 @@ async def _stream(answer: Stream, receive: Receive, send: Send, abort: Callable[
     """Send the parts of a stream until it ends, or its reader goes or reads too slowly."""
 
     async def gone() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await _disconnect(receive)
         sending.cancel()
 
     async def parts() -> None:
@@ -99,7 +98,15 @@ async def _stream(answer: Stream, receive: Receive, send: Send, abort: Callable[
         if not sending.cancelled():
             sending.result()
     except (TimeoutError, asyncio.CancelledError):  # it reads too slowly, or the daemon ends
+        sending.cancel()
         abort()
+        await _disconnect(receive)  # until then, to end without an answer is an error to uvicorn
     finally:
         watching.cancel()
         sending.cancel()
+
+
+async def _disconnect(receive: Receive) -> None:
+    """Wait for the end of the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
