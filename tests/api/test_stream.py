@@ -123,6 +123,24 @@ async def test_numbers_of_another_run_mean_nothing(tmp_path: Path, last: str) ->
         assert (await found.next())[2]["sequence"] == 1
 
 
+async def test_a_number_of_the_future_is_that_of_the_last_event(tmp_path: Path) -> None:
+    bus = Bus()
+    tell(bus, "10.0.0.1")
+    async with telling(tmp_path, bus) as served, reading(served, last=f"{bus.boot}:{10**18}") as found:
+        await becomes(lambda: len(bus._waiting), 1)
+        tell(bus, "10.0.0.2")
+        assert (await found.next())[2]["sequence"] == 2
+
+
+async def test_a_number_that_is_too_long_is_none_of_ours(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    bus = Bus()
+    tell(bus, "10.0.0.1")
+    async with telling(tmp_path, bus) as served, reading(served, last=f"{bus.boot}:{'7' * 5000}") as found:
+        assert (await found.next())[1] == "restarted"
+        assert (await found.next())[2]["sequence"] == 1
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 async def test_a_slow_reader_is_cut_off_and_nobody_waits_for_it(
     tmp_path: Path, monkeypatch: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -31,10 +31,13 @@ class Reader(Protocol):
 
 
 class Events(Protocol):
-    """The events that are kept. `boot` is this run's own: numbers of another one mean nothing."""
+    """The events that are kept, up to the number `last`. `boot` is this run's own: numbers of another one mean
+    nothing."""
 
     @property
     def boot(self) -> str: ...
+    @property
+    def last(self) -> int: ...
     def reader(self, after: int) -> Reader: ...
 
 
@@ -66,8 +69,9 @@ async def stream(
     _open.add(me)
     try:
         boot, _, number = resumed.partition(":")
-        known = boot == events.boot and number.isdecimal()
-        reader, begun = events.reader(int(number) if known else 0), False
+        known = boot == events.boot and number.isdecimal() and len(number) < 20
+        # Nobody knows what is to come: such a number would have a reader wait for it.
+        reader, begun = events.reader(min(int(number), events.last) if known else 0), False
         if resumed and not known:
             yield _note("restarted", {"boot": events.boot})
         while True:
