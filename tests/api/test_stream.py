@@ -93,11 +93,11 @@ async def test_it_ends_where_what_is_kept_ends(tmp_path: Path) -> None:
 
 async def test_one_peer_by_its_name_or_address(tmp_path: Path) -> None:
     bus = Bus()
-    tell(bus, "10.0.0.2", "10.0.0.1", "a", "10.0.0.11")
+    tell(bus, "10.0.0.2", "10.0.0.1", "a", "10.0.0.11", "b, a", "aa, b")
     async with telling(tmp_path, bus) as served:
         for peer in ("a", "10.0.0.1"):
             async with reading(served, f"?follow=0&peer={peer}") as found:
-                assert [(await found.next())[2]["peer"] for _ in range(2)] == ["10.0.0.1", "a"]
+                assert [(await found.next())[2]["peer"] for _ in range(3)] == ["10.0.0.1", "a", "b, a"]
                 assert await found.ended()
 
 

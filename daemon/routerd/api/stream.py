@@ -105,12 +105,17 @@ def _line(text: str) -> bytes:
 
 
 def about(peers: frozenset[str]) -> Callable[[Told], bool]:
-    """Return what tells whether an event is about one of the names `peers`; of each if there are none."""
+    """Return what tells whether an event is about one of the names `peers`; of each if there are none.
+
+    The field `peer` may name several, with a comma between them.
+    """
+    texts = [json.dumps(name)[1:-1].encode() for name in peers]
 
     def wanted(told: Told) -> bool:
         # As text first: to parse each event would cost more than to find it.
-        if not any(json.dumps(name).encode() in told.text for name in peers):
+        if not any(text in told.text for text in texts):
             return False
-        return not peers.isdisjoint(str(value) for value in json.loads(told.text).values())
+        fields = json.loads(told.text)
+        return not peers.isdisjoint([*map(str, fields.values()), *str(fields.get("peer", "")).split(", ")])
 
     return wanted if peers else lambda _: True
