@@ -201,6 +201,10 @@ async def test_others_may_look_and_change_nothing(tmp_path: Path) -> None:
         # Its errors show what stands in the file.
         assert " 403 " in await served.as_nobody("GET", path="/v1/config/check")
         served.source.check.assert_not_called()
+        # As do events of a file that could not be taken.
+        refused = await served.as_nobody("GET", path="/v1/events?follow=0")
+        assert " 403 " in refused
+        assert "may look only; be root or a member of the socket's group" in refused
 
 
 @needs_root

@@ -167,6 +167,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         return _known(await source.drain(request.named), request.named)
 
     async def events(request: Request) -> stream.Stream:
+        await writer(request)  # as for diff: of a file that could not be taken they have the errors
         if stream.full():
             raise Failure(503, f"{stream.STREAMS} streams of events are open already; close some")
         peer, follow = request.query.get("peer"), switch.read("follow", request.query.get("follow"))
