@@ -101,6 +101,17 @@ async def test_one_peer_by_its_name_or_address(tmp_path: Path) -> None:
                 assert await found.ended()
 
 
+async def test_one_peer_that_there_is_not(tmp_path: Path) -> None:
+    """Its name is a mistake; its address may be that of one that was never let in."""
+    bus = Bus()
+    tell(bus, "192.0.2.7")
+    async with telling(tmp_path, bus) as served:
+        status, said = await served.ask(b"GET /v1/events?peer=b HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (status, said) == (404, {"detail": "no peer has the name or address b"})
+        async with reading(served, "?follow=0&peer=192.0.2.7") as found:
+            assert (await found.next())[2]["peer"] == "192.0.2.7"
+
+
 async def test_it_resumes_and_says_what_was_missed(tmp_path: Path) -> None:
     bus = Bus(limit=1000)
     tell(bus, *["10.0.0.1"] * 3)

@@ -171,7 +171,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         if stream.full():
             raise Failure(503, f"{stream.STREAMS} streams of events are open already; close some")
         peer, follow = request.query.get("peer"), switch.read("follow", request.query.get("follow"))
-        names = frozenset[str]() if peer is None else source.names(peer) | {peer}
+        names = frozenset[str]() if peer is None else _named(source.names(peer), peer)
         parts = stream.stream(source.events, request.resumed, follow=follow == 1, wanted=stream.about(names))
         return stream.Stream(stream.CONTENT, parts)
 
@@ -257,6 +257,16 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         Endpoint("GET", "/v1/config/history", list[HistoryView], "What ran, the newest first.", history),
         Endpoint("GET", "/v1/version", VersionView, "Versions of routerd and of what it stands on.", version),
     )
+
+
+def _named(names: frozenset[str], peer: str) -> frozenset[str]:
+    """Return the names of a peer, or an address that need not be a peer's; Failure when it is neither."""
+    if not names:
+        try:
+            ipaddress.ip_address(peer)
+        except ValueError as error:
+            raise Failure(404, f"no peer has the name or address {peer}") from error
+    return names | {peer}
 
 
 def _prefix(text: str) -> Prefix:
