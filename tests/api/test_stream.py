@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -164,6 +165,23 @@ async def test_a_slow_reader_is_cut_off_and_nobody_waits_for_it(
         await becomes(lambda: len(stream._open), 1)
         assert await slow.ended()
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_a_reader_that_has_stopped_holds_no_place(tmp_path: Path, monkeypatch: Any) -> None:
+    """Though all that it was sent fits into the buffers; one that reads stays, however little happens."""
+    monkeypatch.setattr(stream, "BEAT_TIME", 0.2)
+    bus = Bus()
+    tell(bus, "10.0.0.1")
+    async with telling(tmp_path, bus) as served, reading(served) as quick:
+        with socket.socket(socket.AF_UNIX) as stopped:
+            stopped.connect(str(served.path))
+            stopped.sendall(b"GET /v1/events HTTP/1.0\r\nHost: a\r\n\r\n")
+            await becomes(lambda: len(stream._open), 2)
+            await becomes(lambda: len(stream._open), 1)
+        await quick.next()
+        assert await quick.reader.readuntil(b": nothing new\n\n" * 3)
+        tell(bus, "10.0.0.2")
+        assert (await quick.next())[2]["peer"] == "10.0.0.2"
 
 
 async def test_a_reader_that_goes_is_forgotten(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from routerd.api.endpoints import Endpoint, Failure, Request
 from routerd.api.slices import encoded
-from routerd.api.stream import Stream
+from routerd.api.stream import BEAT, Stream
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -43,7 +43,7 @@ class Application:
             status, answer = failure.status, {"detail": failure.detail}
         if isinstance(answer, Stream):
             scope["state"]["endless"]()
-            await _stream(answer, receive, send, scope["state"]["abort"])
+            await _stream(answer, receive, send, scope["state"]["abort"], scope["state"]["unread"])
             return
         body = b"".join([part async for part in encoded(answer)])
         headers.append((b"content-length", str(len(body)).encode()))
@@ -75,7 +75,9 @@ class Application:
         raise Failure(404, f"there is nothing at {path[:100]}; GET {DESCRIPTION} says what there is")
 
 
-async def _stream(answer: Stream, receive: Receive, send: Send, abort: Callable[[], None]) -> None:
+async def _stream(
+    answer: Stream, receive: Receive, send: Send, abort: Callable[[], None], unread: Callable[[], bool]
+) -> None:
     """Send the parts of a stream until it ends, or its reader goes or reads too slowly."""
 
     async def gone() -> None:
@@ -87,6 +89,8 @@ async def _stream(answer: Stream, receive: Receive, send: Send, abort: Callable[
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         async with contextlib.aclosing(answer.parts) as found:
             async for part in found:
+                if part is BEAT and unread():
+                    raise TimeoutError  # what is small fits into buffers for hours
                 async with asyncio.timeout(PATIENCE):
                     await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import NamedTuple, Protocol
@@ -10,6 +11,10 @@ AT_ONCE = 100
 """Events that are sent at a stretch."""
 STREAMS = 64
 """At once."""
+BEAT_TIME = 30.0
+"""Seconds without an event after which there is a comment."""
+BEAT = b": nothing new\n\n"
+"""Said to see whether the reader has taken all that came before."""
 
 
 class Told(Protocol):
@@ -87,7 +92,13 @@ async def stream(
                 if not follow:
                     return
                 yield b": all of it\n\n"
-                await reader.wait()
+                while True:
+                    try:
+                        async with asyncio.timeout(BEAT_TIME):
+                            await reader.wait()
+                            break
+                    except TimeoutError:
+                        yield BEAT
     finally:
         _open.discard(me)
 
