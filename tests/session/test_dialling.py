@@ -322,22 +322,41 @@ class Silence:
 
 
 def test_a_syn_without_an_answer_is_given_up() -> None:
-    reactor = Silence(dialling(free_port()))
+    port = free_port()
+    reactor = Silence(dialling(port))
+    dialler = Dialler(reactor)
+    with bgp.Listener(PEER, port) as listener, socket.create_connection((PEER, port)):
+        listener.sock.listen(0)  # it has no room for another one: the kernel drops the SYN
+        dialler.configure(reactor.config, 100.0)
+        assert dialler.next == 100.0
+        dialler.turn([], 100.0)
+        assert (dialler.next, len(reactor.polled)) == (100.0 + CONNECT_WAIT, 1)
+        dialler.turn([], 100.0 + CONNECT_WAIT)
+        assert reactor.polled == set()
+        assert reactor.said[-1].state.startswith("no answer from 127.0.0.2 port")
+        assert reactor.said[-1].failed
+        assert dialler.next is not None
+        assert 110.7 < dialler.next <= 111.0
+        for _ in range(20):
+            dialler.turn([], dialler.next)
+        assert dialler.next is not None
+        assert len(reactor.polled) <= 1
+
+
+def test_an_answer_in_time_counts_though_nobody_has_looked() -> None:
+    port = free_port()
+    reactor = Silence(dialling(port))
     dialler = Dialler(reactor)
     dialler.configure(reactor.config, 100.0)
-    assert dialler.next == 100.0
     dialler.turn([], 100.0)
-    assert (dialler.next, len(reactor.polled)) == (100.0 + CONNECT_WAIT, 1)
     dialler.turn([], 100.0 + CONNECT_WAIT)
-    assert reactor.polled == set()
-    assert reactor.said[-1].state.startswith("no answer from 127.0.0.2 port")
-    assert reactor.said[-1].failed
-    assert dialler.next is not None
-    assert 110.7 < dialler.next <= 111.0
-    for _ in range(20):
-        dialler.turn([], dialler.next)
-    assert dialler.next is not None
-    assert len(reactor.polled) <= 1
+    assert reactor.said[-1].state == f"{PEER} port {port} refuses the connection: nobody listens there"
+    with bgp.Listener(PEER, port):
+        begun = dialler.next or math.inf
+        dialler.turn([], begun)
+        dialler.turn([], begun + CONNECT_WAIT)
+        assert reactor.said[-1].state == f"connected to {PEER} port {port}, and waits for its OPEN"
+        dialler.drop(PEER, begun)
 
 
 def test_a_peer_that_restarts_gracefully_is_not_waited_for_long() -> None:
