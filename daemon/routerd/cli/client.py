@@ -43,9 +43,12 @@ class Client:
 
     def stream(self, resource: str, **query: str | int | None) -> Iterator[str]:
         """Yield the lines of an answer that goes on, until it ends; ApiError as in `get`."""
-        with self._asked("GET", resource, query, "1.0") as connection, connection.makefile("rb") as lines:
-            with self._explained():
-                head = list(iter(lines.readline, b"\r\n")) if (first := lines.readline()) else []
+        with (
+            self._asked("GET", resource, query, "1.0") as connection,
+            connection.makefile("rb") as lines,
+            self._explained(),
+        ):
+            head = list(iter(lines.readline, b"\r\n")) if (first := lines.readline()) else []
             if first.split()[1:2] != [b"200"]:
                 self._decode(first + b"".join(head) + b"\r\n" + lines.read())
             connection.settimeout(None)
