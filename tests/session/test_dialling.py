@@ -341,6 +341,7 @@ def test_a_syn_without_an_answer_is_given_up() -> None:
             dialler.turn([], dialler.next)
         assert dialler.next is not None
         assert len(reactor.polled) <= 1
+        dialler.drop(PEER, dialler.next)
 
 
 def test_an_answer_in_time_counts_though_nobody_has_looked() -> None:

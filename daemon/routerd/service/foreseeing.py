@@ -36,7 +36,8 @@ class Look(NamedTuple):
 
 
 class Foreseer:
-    """Foresees changes; nothing waits for another one's forecast. `used` tells which of a group's buckets carry flows (`Buckets.used`)."""
+    """Foresees changes; none waits for another one. `used` tells which of a group's buckets carry flows
+    (`Buckets.used`)."""
 
     def __init__(self, router: Router, used: Used) -> None:
         self.router = router

@@ -76,8 +76,8 @@ class Reload:
     # ------------------------------------------------------------------------------------------ what is asked for
 
     async def diff(self, path: str | None) -> ReloadView:
-        """Return what a file would change, and what that would cost. Failure if it cannot be used, or while another dry
-        run is under way."""
+        """Return what a file would change, and what that would cost. Failure if it cannot be used, or while another
+        dry run is under way."""
         if self._looking.locked():
             raise Failure(503, "another dry run is under way; ask again when it has ended")
         async with self._looking:
