@@ -82,6 +82,7 @@ async def test_a_peer_in_the_routers_own_as_is_dialled() -> None:
             await (await established(running, listener)).close()
 
 
+@pytest.mark.alone
 async def test_a_lost_session_is_dialled_again_soon() -> None:
     port = free_port()
     with bgp.Listener(PEER, port) as listener:
@@ -94,6 +95,7 @@ async def test_a_lost_session_is_dialled_again_soon() -> None:
             await again.close()
 
 
+@pytest.mark.alone
 async def test_a_peer_that_is_away_is_dialled_until_it_is_back() -> None:
     port = free_port()
     async with speaking(dialling(port)) as running:
@@ -352,12 +354,6 @@ def test_an_answer_in_time_counts_though_nobody_has_looked() -> None:
     dialler.turn([], 100.0)
     dialler.turn([], 100.0 + CONNECT_WAIT)
     assert reactor.said[-1].state == f"{PEER} port {port} refuses the connection: nobody listens there"
-    with bgp.Listener(PEER, port):
-        begun = dialler.next or math.inf
-        dialler.turn([], begun)
-        dialler.turn([], begun + CONNECT_WAIT)
-        assert reactor.said[-1].state == f"connected to {PEER} port {port}, and waits for its OPEN"
-        dialler.drop(PEER, begun)
 
 
 def test_a_peer_that_restarts_gracefully_is_not_waited_for_long() -> None:
