@@ -1,8 +1,9 @@
 """The bus: every event that routerd tells, with a number and a time, kept for a while for whoever reads it.
 
 There is one ring, bounded in octets, of which events of one name have a quarter at most: what anybody can cause, such
-as refused connections, does not push out what happened besides. And a reader is no more than a place in it: telling costs the same however many
-read, and who reads too slowly finds that the ring has gone on, and how much of it was missed.
+as refused connections, does not push out what happened besides. And a reader is no more than a place in it: telling
+costs the same however many read, and who reads too slowly finds that the ring has gone on, and how much
+of it was missed.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ class Reader:
         self._loop.call_soon_threadsafe(self._there.set)
 
     def take(self, most: int) -> tuple[list[Told], int]:
-        """Return what there is to read, up to `most` events, and how many were lost since the last time; go on behind it.
+        """Return what there is to read, up to `most` events, and how many were lost since the last time; go on.
 
         The first time those count that were gone already.
         """
