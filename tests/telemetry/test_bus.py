@@ -79,11 +79,9 @@ async def test_a_reader_is_told_of_what_is_lost_once() -> None:
     reader, seen = bus.reader(0), 0
     (first,), lost = reader.take(1)
     assert (first.event, lost) == ("peer up", bus.read(0, 1)[1])
-    while found := reader.take(3):  # the gap behind the first one is no news
-        assert found[1] == 0
-        seen += len(found[0])
-        if not found[0]:
-            break
+    while (taken := reader.take(3))[0]:  # the gap behind the first one is no news
+        assert taken[1] == 0
+        seen += len(taken[0])
     assert seen + lost == 100
     fill(bus, 100, names=1)
     found, gone = reader.take(1000)
