@@ -30,6 +30,25 @@ async def test_a_request_that_does_not_end_is_cut_off(
         assert await served.ask(said) == (0, None)
 
 
+async def test_a_change_of_the_configuration_is_not_given_up_halfway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be made all the same, and who asked for it would not know."""
+    monkeypatch.setattr(connection, "REQUEST_TIME", 0.2)
+
+    async def slow(*_: object) -> dict[str, bool]:
+        await asyncio.sleep(0.6)
+        return {"applied": True}
+
+    async with serving(tmp_path) as served:
+        for order in ("reload", "confirm", "rollback"):
+            setattr(served.source, order, slow)
+            asked = f"POST /v1/config/{order} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+            assert await served.ask(asked) == (200, {"applied": True})
+        served.source.diff = slow
+        assert (await served.ask(b"GET /v1/config/diff HTTP/1.1\r\nHost: a\r\n\r\n"))[0] == 0
+
+
 async def test_an_octet_now_and_then_wins_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "REQUEST_TIME", 0.3)
     async with serving(tmp_path) as served:
@@ -182,6 +201,10 @@ async def test_others_may_look_and_change_nothing(tmp_path: Path) -> None:
         # Its errors show what stands in the file.
         assert " 403 " in await served.as_nobody("GET", path="/v1/config/check")
         served.source.check.assert_not_called()
+        # As do events of a file that could not be taken.
+        refused = await served.as_nobody("GET", path="/v1/events?follow=0")
+        assert " 403 " in refused
+        assert "may look only; be root or a member of the socket's group" in refused
 
 
 @needs_root

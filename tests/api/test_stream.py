@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -92,12 +94,23 @@ async def test_it_ends_where_what_is_kept_ends(tmp_path: Path) -> None:
 
 async def test_one_peer_by_its_name_or_address(tmp_path: Path) -> None:
     bus = Bus()
-    tell(bus, "10.0.0.2", "10.0.0.1", "a", "10.0.0.11")
+    tell(bus, "10.0.0.2", "10.0.0.1", "a", "10.0.0.11", "b, a", "aa, b")
     async with telling(tmp_path, bus) as served:
         for peer in ("a", "10.0.0.1"):
             async with reading(served, f"?follow=0&peer={peer}") as found:
-                assert [(await found.next())[2]["peer"] for _ in range(2)] == ["10.0.0.1", "a"]
+                assert [(await found.next())[2]["peer"] for _ in range(3)] == ["10.0.0.1", "a", "b, a"]
                 assert await found.ended()
+
+
+async def test_one_peer_that_there_is_not(tmp_path: Path) -> None:
+    """Its name is a mistake; its address may be that of one that was never let in."""
+    bus = Bus()
+    tell(bus, "192.0.2.7")
+    async with telling(tmp_path, bus) as served:
+        status, said = await served.ask(b"GET /v1/events?peer=b HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (status, said) == (404, {"detail": "no peer has the name or address b"})
+        async with reading(served, "?follow=0&peer=192.0.2.7") as found:
+            assert (await found.next())[2]["peer"] == "192.0.2.7"
 
 
 async def test_it_resumes_and_says_what_was_missed(tmp_path: Path) -> None:
@@ -122,7 +135,27 @@ async def test_numbers_of_another_run_mean_nothing(tmp_path: Path, last: str) ->
         assert (await found.next())[2]["sequence"] == 1
 
 
-async def test_a_slow_reader_is_cut_off_and_nobody_waits_for_it(tmp_path: Path, monkeypatch: Any) -> None:
+async def test_a_number_of_the_future_is_that_of_the_last_event(tmp_path: Path) -> None:
+    bus = Bus()
+    tell(bus, "10.0.0.1")
+    async with telling(tmp_path, bus) as served, reading(served, last=f"{bus.boot}:{10**18}") as found:
+        await becomes(lambda: len(bus._waiting), 1)
+        tell(bus, "10.0.0.2")
+        assert (await found.next())[2]["sequence"] == 2
+
+
+async def test_a_number_that_is_too_long_is_none_of_ours(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    bus = Bus()
+    tell(bus, "10.0.0.1")
+    async with telling(tmp_path, bus) as served, reading(served, last=f"{bus.boot}:{'7' * 5000}") as found:
+        assert (await found.next())[1] == "restarted"
+        assert (await found.next())[2]["sequence"] == 1
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_a_slow_reader_is_cut_off_and_nobody_waits_for_it(
+    tmp_path: Path, monkeypatch: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(application, "PATIENCE", 0.2)
     bus = Bus(limit=100_000)
     async with telling(tmp_path, bus) as served, reading(served, limit=1024) as slow, reading(served) as quick:
@@ -131,6 +164,24 @@ async def test_a_slow_reader_is_cut_off_and_nobody_waits_for_it(tmp_path: Path, 
             assert (await quick.next())[2]["number"] == number
         await becomes(lambda: len(stream._open), 1)
         assert await slow.ended()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_a_reader_that_has_stopped_holds_no_place(tmp_path: Path, monkeypatch: Any) -> None:
+    """Though all that it was sent fits into the buffers; one that reads stays, however little happens."""
+    monkeypatch.setattr(stream, "BEAT_TIME", 0.2)
+    bus = Bus()
+    tell(bus, "10.0.0.1")
+    async with telling(tmp_path, bus) as served, reading(served) as quick:
+        with socket.socket(socket.AF_UNIX) as stopped:
+            stopped.connect(str(served.path))
+            stopped.sendall(b"GET /v1/events HTTP/1.0\r\nHost: a\r\n\r\n")
+            await becomes(lambda: len(stream._open), 2)
+            await becomes(lambda: len(stream._open), 1)
+        await quick.next()
+        assert await quick.reader.readuntil(b": nothing new\n\n" * 3)
+        tell(bus, "10.0.0.2")
+        assert (await quick.next())[2]["peer"] == "10.0.0.2"
 
 
 async def test_a_reader_that_goes_is_forgotten(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 from pathlib import Path
 
@@ -93,3 +94,22 @@ async def test_an_answer_that_breaks_off_is_told(tmp_path: Path) -> None:
         done = await asyncio.to_thread(cli, "peers", "--socket", str(path))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"routerd: routerd broke off the answer on {path}: it is incomplete\n"
+
+
+async def test_a_stream_that_is_reset_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "reset.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def reset() -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(1, socket.MSG_PEEK)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n: a comment\n")
+            # What was asked has not been read, so that this is no end but a reset.
+
+        server = asyncio.create_task(asyncio.to_thread(reset))
+        done = await asyncio.to_thread(cli, "events", "--follow", "--socket", str(path))
+        await server
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"routerd: routerd broke off the answer on {path}: [Errno 104] Connection reset by peer\n"

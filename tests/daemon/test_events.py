@@ -71,6 +71,7 @@ async def test_what_comes_until_the_daemon_ends(network: Network, tmp_path: Path
         assert follower.returncode == 1
         assert "routerd has ended" in json.loads(heard.read_text().splitlines()[-1])["error"]
         assert "Traceback" not in daemon.log.read_text()
+        assert '"level": "error"' not in daemon.log.read_text()
 
 
 def test_a_time_that_is_none_is_told(tmp_path: Path) -> None:

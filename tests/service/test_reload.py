@@ -1,26 +1,44 @@
-"""The time in which a change waits to be confirmed."""
+"""The time in which a change waits to be confirmed; and that no forecast stands in its way."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import AsyncMock
 
+import pytest
+
+from routerd.api.endpoints import Failure
+from routerd.api.slices import in_slices
 from routerd.config.load import load
+from routerd.config.source import read
 from routerd.core.router import Router
+from routerd.service import foreseeing
+from routerd.service import reload as module
 from routerd.service.foreseeing import Foreseer
-from routerd.service.journal import Journal
+from routerd.service.journal import Journal, digest
 from routerd.service.reload import Reload
 from tests.support.core import CONFIG
 
 
-async def test_an_expiry_that_was_late_ends_no_later_change(tmp_path: Path) -> None:
-    """It waited behind the confirmation of its change, and of the next one: that has its own time."""
-    path = tmp_path / "routerd.toml"
+def _reload(directory: Path) -> tuple[Path, Reload, list[object]]:
+    """Return a file, what takes it over, and what has been put in force."""
+    path = directory / "routerd.toml"
     path.write_text(CONFIG)
     config = load(path)
     applied: list[object] = []
-    reload = Reload(
-        path, config, Journal(None), Foreseer(Router(config, 0.0), lambda found, *_: found), applied.append
-    )
+    foreseer = Foreseer(Router(config, 0.0), lambda found, *_: found)
+    journal = Journal(None)
+    sources = read(path)
+    journal.add(sources.files, digest(sources.files), 0.0, "a test", confirmed=True)
+    return path, Reload(path, config, journal, foreseer, applied.append), applied
+
+
+async def test_an_expiry_that_was_late_ends_no_later_change(tmp_path: Path) -> None:
+    """It waited behind the confirmation of its change, and of the next one: that has its own time."""
+    path, reload, applied = _reload(tmp_path)
     path.write_text(CONFIG.replace("hold_time = 9", "hold_time = 30"))
     await reload.reload(None, 3600, "a test")
     expired = reload._until
@@ -33,3 +51,58 @@ async def test_an_expiry_that_was_late_ends_no_later_change(tmp_path: Path) -> N
     await reload._unconfirmed(reload._until)
     assert reload.config.peer_groups["nodes"].hold_time == 30
     assert len(applied) == 3
+
+
+async def _hangs(*_: object) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("foresee", "why"),
+    [
+        (AsyncMock(side_effect=MemoryError("full")), "that has failed (MemoryError('full')); the log says more"),
+        (_hangs, "that takes longer than 0.05 s"),
+    ],
+    ids=["fails", "takes long"],
+)
+async def test_a_forecast_keeps_no_change_from_being_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, foresee: Callable[..., Any], why: str
+) -> None:
+    monkeypatch.setattr(module, "FORESEEING", 0.05)
+    monkeypatch.setattr(module, "LOOKING", 0.05)
+    path, reload, applied = _reload(tmp_path)
+    monkeypatch.setattr(reload._foreseer, "foresee", foresee)
+    path.write_text(CONFIG.replace("hold_time = 9", "hold_time = 30"))
+    looked = await reload.diff(None)
+    assert (looked["forecast"], looked["unforeseen"], applied) == (None, why, [])
+    taken = await reload.reload(None, 0, "a test")
+    assert (taken["forecast"], taken["unforeseen"]) == (None, why)
+    assert reload.config.peer_groups["nodes"].hold_time == 30
+    back = await reload.rollback(reload._journal.entries[0].number, "a test")
+    assert (back["applied"], back["unforeseen"], len(applied)) == (True, why, 2)
+
+
+async def test_one_dry_run_at_a_time_and_no_change_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, reload, _ = _reload(tmp_path)
+    path.write_text(CONFIG.replace("hold_time = 9", "hold_time = 30"))
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(slices: Any) -> Any:
+        if not begun.is_set():
+            begun.set()
+            await go_on.wait()
+        return await in_slices(slices)
+
+    monkeypatch.setattr(foreseeing, "in_slices", slow)
+    first = asyncio.create_task(reload.diff(None))
+    await begun.wait()
+    with pytest.raises(Failure, match="another dry run is under way") as refused:
+        await reload.diff(None)
+    assert refused.value.status == 503
+    taken = await reload.reload(None, 0, "a test")
+    assert (taken["unforeseen"], taken["forecast"] is not None) == ("", True)
+    go_on.set()
+    assert (await first)["changes"]
+    assert (await reload.diff(None))["changes"] == []

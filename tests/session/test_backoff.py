@@ -16,9 +16,19 @@ def steady() -> Backoff:
 def test_delays_double_up_to_a_bound() -> None:
     backoff = steady()
     assert [backoff.after(Outcome.AWAY) for _ in range(7)] == [1, 2, 4, 8, 16, AWAY, AWAY]
-    assert [backoff.after(Outcome.REFUSED) for _ in range(3)] == [60, REFUSED, REFUSED]
-    assert backoff.after(Outcome.AWAY) == AWAY
-    assert [steady().after(Outcome.REFUSED), FIRST_REFUSAL] == [10, 10]
+    backoff = steady()
+    assert [backoff.after(Outcome.REFUSED) for _ in range(5)] == [FIRST_REFUSAL, 20, 40, 80, REFUSED]
+    assert FIRST_REFUSAL == 10
+
+
+def test_delays_begin_anew_when_something_else_comes_of_it() -> None:
+    backoff = steady()
+    for _ in range(5):
+        backoff.after(Outcome.AWAY)
+    assert [backoff.after(Outcome.REFUSED) for _ in range(2)] == [10, 20]
+    assert backoff.after(Outcome.HARMLESS) == FIRST
+    assert backoff.after(Outcome.REFUSED) == 40
+    assert [backoff.after(Outcome.AWAY) for _ in range(2)] == [1, 2]
 
 
 def test_what_is_harmless_is_tried_again_soon_and_counts_for_nothing() -> None:

@@ -62,6 +62,7 @@ async def test_a_connection_under_way_ends_with_the_shutdown() -> None:
             await (await established(running, listener)).close()
 
 
+@pytest.mark.alone
 async def test_who_is_reset_is_dialled_at_once() -> None:
     """However often: the delays, here 11 s in all at least, are for sessions that end by themselves."""
     port, graceful = free_port(), bgp.Graceful(notification=True)

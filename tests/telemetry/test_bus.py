@@ -16,9 +16,9 @@ from routerd.telemetry.bus import Bus
 from routerd.telemetry.tap import Tap
 
 
-def fill(bus: Bus, count: int, size: int = 10) -> None:
+def fill(bus: Bus, count: int, size: int = 10, names: int = 8) -> None:
     for number in range(count):
-        bus.tell("info", "said", {"number": number, "text": "x" * size})
+        bus.tell("info", f"said {number % names}", {"number": number, "text": "x" * size})
 
 
 def numbers(bus: Bus, after: int = 0, most: int = 1_000_000) -> list[int]:
@@ -55,6 +55,39 @@ def test_what_is_kept_is_bounded_in_octets_and_the_newest_is_always_there() -> N
     assert 5_000 < sum(len(told.text) + 200 for told in kept) <= 10_000
     bus.tell("info", "large", {"text": "x" * 100_000})
     assert numbers(bus) == [1001]
+
+
+def test_events_of_one_name_do_not_push_out_the_others() -> None:
+    bus = Bus(limit=20_000)
+    bus.tell("info", "peer up", {"peer": "a"})
+    fill(bus, 1000, names=1)
+    bus.tell("info", "peer down", {"peer": "a"})
+    kept, gone = bus.read(0, 1000)
+    assert (kept[0].event, kept[-1].event) == ("peer up", "peer down")
+    assert 3_000 < sum(len(told.text) + 200 for told in kept[1:-1]) <= 5_000
+    assert [told.sequence for told in kept[1:]] == list(range(1003 - len(kept), 1003)[1:])
+    assert gone == 1002 - len(kept)
+    fill(bus, 1000)
+    assert bus.read(0, 1)[0][0].event.startswith("said")
+    assert sum(bus._octets.values()) == bus._all_octets == sum(told.octets for told in bus._ring) <= 20_000
+
+
+async def test_a_reader_is_told_of_what_is_lost_once() -> None:
+    bus = Bus(limit=20_000)
+    bus.tell("info", "peer up", {"peer": "a"})
+    fill(bus, 100, names=1)
+    reader, seen = bus.reader(0), 0
+    (first,), lost = reader.take(1)
+    assert (first.event, lost) == ("peer up", bus.read(0, 1)[1])
+    while (taken := reader.take(3))[0]:  # the gap behind the first one is no news
+        assert taken[1] == 0
+        seen += len(taken[0])
+    assert seen + lost == 100
+    fill(bus, 100, names=1)
+    found, gone = reader.take(1000)
+    assert len(found) + gone == 100
+    assert gone > 50
+    assert reader.take(1000) == ([], 0)
 
 
 def test_a_reader_goes_on_where_it_was() -> None:

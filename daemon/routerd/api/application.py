@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from routerd.api.endpoints import Endpoint, Failure, Request
 from routerd.api.slices import encoded
-from routerd.api.stream import Stream
+from routerd.api.stream import BEAT, Stream
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -43,7 +43,7 @@ class Application:
             status, answer = failure.status, {"detail": failure.detail}
         if isinstance(answer, Stream):
             scope["state"]["endless"]()
-            await _stream(answer, receive, send, scope["state"]["abort"])
+            await _stream(answer, receive, send, scope["state"]["abort"], scope["state"]["unread"])
             return
         body = b"".join([part async for part in encoded(answer)])
         headers.append((b"content-length", str(len(body)).encode()))
@@ -67,18 +67,21 @@ class Application:
                 query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
                 named = found[1] if found.groups() else ""
                 resumed = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")
+                if methods[method].whole:
+                    scope["state"]["endless"]()
                 return await methods[method].answer(
                     Request(method, path, named, query, scope["state"]["caller"], resumed)
                 )
         raise Failure(404, f"there is nothing at {path[:100]}; GET {DESCRIPTION} says what there is")
 
 
-async def _stream(answer: Stream, receive: Receive, send: Send, abort: Callable[[], None]) -> None:
+async def _stream(
+    answer: Stream, receive: Receive, send: Send, abort: Callable[[], None], unread: Callable[[], bool]
+) -> None:
     """Send the parts of a stream until it ends, or its reader goes or reads too slowly."""
 
     async def gone() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await _disconnect(receive)
         sending.cancel()
 
     async def parts() -> None:
@@ -86,6 +89,8 @@ async def _stream(answer: Stream, receive: Receive, send: Send, abort: Callable[
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         async with contextlib.aclosing(answer.parts) as found:
             async for part in found:
+                if part is BEAT and unread():
+                    raise TimeoutError  # what is small fits into buffers for hours
                 async with asyncio.timeout(PATIENCE):
                     await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
@@ -97,7 +102,15 @@ async def _stream(answer: Stream, receive: Receive, send: Send, abort: Callable[
         if not sending.cancelled():
             sending.result()
     except (TimeoutError, asyncio.CancelledError):  # it reads too slowly, or the daemon ends
+        sending.cancel()
         abort()
+        await _disconnect(receive)  # until then, to end without an answer is an error to uvicorn
     finally:
         watching.cancel()
         sending.cancel()
+
+
+async def _disconnect(receive: Receive) -> None:
+    """Wait for the end of the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

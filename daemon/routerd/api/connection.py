@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
+import termios
 from collections.abc import Iterator
 from email.utils import formatdate
+from functools import partial
 
 import h11
 
@@ -45,7 +48,12 @@ class Connection(H11Protocol):
             transport.close()
             return
         super().connection_made(transport)
-        self.app_state = self.app_state | {"caller": who, "endless": self._endless, "abort": transport.abort}
+        self.app_state = self.app_state | {
+            "caller": who,
+            "endless": self._endless,
+            "abort": transport.abort,
+            "unread": partial(_unread, transport, connection),
+        }
         self._within(REQUEST_TIME)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -89,6 +97,12 @@ class Connection(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         self._deadline = self.loop.call_later(seconds, self.transport.abort)
+
+
+def _unread(transport: asyncio.Transport, connection: socket.socket) -> bool:
+    """Tell whether the other end has yet to take something; unix(7) has SIOCOUTQ, which is TIOCOUTQ."""
+    waiting = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+    return bool(transport.get_write_buffer_size() or any(waiting))
 
 
 _DETAIL = b'{"detail":"routerd has too many connections to its API; close some"}'

@@ -125,6 +125,8 @@ class Endpoint(NamedTuple):
     answer: Callable[[Request], Awaitable[Any]]
     query: Mapping[str, Number | None] = {}
     content: str = "application/json"
+    whole: bool = False
+    """Whether its answer is awaited however long it takes: who asks shall know whether it was done."""
 
 
 def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
@@ -165,10 +167,11 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         return _known(await source.drain(request.named), request.named)
 
     async def events(request: Request) -> stream.Stream:
+        await writer(request)  # as for diff: of a file that could not be taken they have the errors
         if stream.full():
             raise Failure(503, f"{stream.STREAMS} streams of events are open already; close some")
         peer, follow = request.query.get("peer"), switch.read("follow", request.query.get("follow"))
-        names = frozenset[str]() if peer is None else source.names(peer) | {peer}
+        names = frozenset[str]() if peer is None else _named(source.names(peer), peer)
         parts = stream.stream(source.events, request.resumed, follow=follow == 1, wanted=stream.about(names))
         return stream.Stream(stream.CONTENT, parts)
 
@@ -225,6 +228,8 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
     found = "One prefix: its paths, why each won or lost, its group, and what the kernel has."
     heard = "What happened, as server-sent events: all that is kept, and then what comes, unless follow is 0."
     told = {"follow": switch, "peer": None}
+    changed = {"path": None, "confirm": longest}
+    stays = "Have a change stay that waits for it."
     taken = "Put a file in force, all of it or nothing; the daemon's own one unless a path is given."
     back = "Go back to what ran before, or to a configuration of the history by its number."
     doubts = "What is doubtful about a file on this host, and beside the sessions that stand."
@@ -246,12 +251,22 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         Endpoint("GET", "/v1/config/check", CheckView, doubts, check, {"path": None}),
         Endpoint("GET", "/v1/events", EventView, heard, events, told, stream.CONTENT),
         Endpoint("GET", "/v1/config/diff", ReloadView, "What a file would change.", diff, {"path": None}),
-        Endpoint("POST", "/v1/config/reload", ReloadView, taken, reload, {"path": None, "confirm": longest}),
-        Endpoint("POST", "/v1/config/confirm", ReloadView, "Have a change stay that waits for it.", confirm),
-        Endpoint("POST", "/v1/config/rollback", ReloadView, back, rollback, {"number": number}),
+        Endpoint("POST", "/v1/config/reload", ReloadView, taken, reload, changed, whole=True),
+        Endpoint("POST", "/v1/config/confirm", ReloadView, stays, confirm, whole=True),
+        Endpoint("POST", "/v1/config/rollback", ReloadView, back, rollback, {"number": number}, whole=True),
         Endpoint("GET", "/v1/config/history", list[HistoryView], "What ran, the newest first.", history),
         Endpoint("GET", "/v1/version", VersionView, "Versions of routerd and of what it stands on.", version),
     )
+
+
+def _named(names: frozenset[str], peer: str) -> frozenset[str]:
+    """Return the names of a peer, or an address that need not be a peer's; Failure when it is neither."""
+    if not names:
+        try:
+            ipaddress.ip_address(peer)
+        except ValueError as error:
+            raise Failure(404, f"no peer has the name or address {peer}") from error
+    return names | {peer}
 
 
 def _prefix(text: str) -> Prefix:

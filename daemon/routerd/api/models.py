@@ -459,7 +459,9 @@ class ReloadView(TypedDict):
     changes: list[ChangeView]
     resets: list[ResetView]
     forecast: ForecastView | None
-    """None if nothing changes, if the change takes a restart, or if it was taken back."""
+    """None if nothing changes, if it is not known (`unforeseen`), or if the change was taken back."""
+    unforeseen: str
+    """Why what a change does is not known; empty if it is."""
     confirm_seconds: float | None
     """When the running configuration is taken back unless it is confirmed; None if it is to stay."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import NamedTuple, Protocol
@@ -10,6 +11,10 @@ AT_ONCE = 100
 """Events that are sent at a stretch."""
 STREAMS = 64
 """At once."""
+BEAT_TIME = 30.0
+"""Seconds without an event after which there is a comment."""
+BEAT = b": nothing new\n\n"
+"""Said to see whether the reader has taken all that came before."""
 
 
 class Told(Protocol):
@@ -31,10 +36,13 @@ class Reader(Protocol):
 
 
 class Events(Protocol):
-    """The events that are kept. `boot` is this run's own: numbers of another one mean nothing."""
+    """The events that are kept, up to the number `last`. `boot` is this run's own: numbers of another one mean
+    nothing."""
 
     @property
     def boot(self) -> str: ...
+    @property
+    def last(self) -> int: ...
     def reader(self, after: int) -> Reader: ...
 
 
@@ -66,8 +74,9 @@ async def stream(
     _open.add(me)
     try:
         boot, _, number = resumed.partition(":")
-        known = boot == events.boot and number.isdecimal()
-        reader, begun = events.reader(int(number) if known else 0), False
+        known = boot == events.boot and number.isdecimal() and len(number) < 20
+        # Nobody knows what is to come: such a number would have a reader wait for it.
+        reader, begun = events.reader(min(int(number), events.last) if known else 0), False
         if resumed and not known:
             yield _note("restarted", {"boot": events.boot})
         while True:
@@ -83,7 +92,13 @@ async def stream(
                 if not follow:
                     return
                 yield b": all of it\n\n"
-                await reader.wait()
+                while True:
+                    try:
+                        async with asyncio.timeout(BEAT_TIME):
+                            await reader.wait()
+                            break
+                    except TimeoutError:
+                        yield BEAT
     finally:
         _open.discard(me)
 
@@ -101,12 +116,17 @@ def _line(text: str) -> bytes:
 
 
 def about(peers: frozenset[str]) -> Callable[[Told], bool]:
-    """Return what tells whether an event is about one of the names `peers`; of each if there are none."""
+    """Return what tells whether an event is about one of the names `peers`; of each if there are none.
+
+    The field `peer` may name several, with a comma between them.
+    """
+    texts = [json.dumps(name)[1:-1].encode() for name in peers]
 
     def wanted(told: Told) -> bool:
         # As text first: to parse each event would cost more than to find it.
-        if not any(json.dumps(name).encode() in told.text for name in peers):
+        if not any(text in told.text for text in texts):
             return False
-        return not peers.isdisjoint(str(value) for value in json.loads(told.text).values())
+        fields = json.loads(told.text)
+        return not peers.isdisjoint([*map(str, fields.values()), *str(fields.get("peer", "")).split(", ")])
 
     return wanted if peers else lambda _: True

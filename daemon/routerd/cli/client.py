@@ -25,10 +25,11 @@ class ApiError(Exception):
 
 
 class Client:
-    """Asks the routerd behind the socket at `path`."""
+    """Asks the routerd behind the socket at `path`, which may say nothing for `timeout` seconds."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, timeout: float = TIMEOUT) -> None:
         self._path = path
+        self._timeout = timeout
 
     def get(self, resource: str, **query: str | int | None) -> Any:
         """Return the decoded JSON of `GET resource`; ApiError when there is no daemon or it says no."""
@@ -42,9 +43,12 @@ class Client:
 
     def stream(self, resource: str, **query: str | int | None) -> Iterator[str]:
         """Yield the lines of an answer that goes on, until it ends; ApiError as in `get`."""
-        with self._asked("GET", resource, query, "1.0") as connection, connection.makefile("rb") as lines:
-            with self._explained():
-                head = list(iter(lines.readline, b"\r\n")) if (first := lines.readline()) else []
+        with (
+            self._asked("GET", resource, query, "1.0") as connection,
+            connection.makefile("rb") as lines,
+            self._explained(),
+        ):
+            head = list(iter(lines.readline, b"\r\n")) if (first := lines.readline()) else []
             if first.split()[1:2] != [b"200"]:
                 self._decode(first + b"".join(head) + b"\r\n" + lines.read())
             connection.settimeout(None)
@@ -61,7 +65,7 @@ class Client:
         if not 0 < len(os.fsencode(self._path)) <= LONGEST_PATH:
             raise ApiError(f"{self._path!r} is no path of a socket: those have 1 to {LONGEST_PATH} octets")
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(TIMEOUT)
+            connection.settimeout(self._timeout)
             with self._explained():
                 connection.connect(self._path)
                 connection.sendall(
@@ -82,7 +86,7 @@ class Client:
         except PermissionError as error:
             raise ApiError(f"no permission to use {self._path}; run as root or as a member of its group") from error
         except TimeoutError as error:
-            raise ApiError(f"routerd does not answer on {self._path} within {TIMEOUT:.0f} s") from error
+            raise ApiError(f"routerd does not answer on {self._path} within {self._timeout:.0f} s") from error
         except OSError as error:
             raise ApiError(f"routerd broke off the answer on {self._path}: {error}") from error
 

@@ -8,13 +8,16 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from routerd.cli.client import ApiError, Client
+from routerd.cli.client import TIMEOUT, ApiError, Client
 from routerd.cli.foreseeing import foreseen
 from routerd.cli.output import fail, write
 from routerd.cli.screen import Column, Screen
 
 if TYPE_CHECKING:
     from routerd.api.models import ChangeView, HistoryView, ReloadView
+
+CHANGING = 60.0
+"""Seconds that a change may take: to check thousands of peers takes some."""
 
 _IMPACTS = {"live": "green", "session reset": "yellow", "restart": "red"}
 
@@ -74,7 +77,7 @@ def _absolute(file: str | None) -> str | None:
 
 def _ask(method: str, resource: str, socket: str, as_json: bool, **query: str | int | None) -> Any:
     try:
-        return Client(socket).request(method, resource, **query)
+        return Client(socket, TIMEOUT if method == "GET" else CHANGING).request(method, resource, **query)
     except ApiError as error:
         raise fail(error, as_json) from error
 
@@ -92,8 +95,8 @@ def _changes(screen: Screen, view: ReloadView) -> list[str]:
         lines += screen.paragraph(f"the session of {each['peer']} {verb}: {', '.join(each['keys'])}")
     if view["forecast"] is not None:
         lines += foreseen(screen, view["forecast"])
-    elif not view["applied"]:
-        lines += screen.paragraph("what it does to routes and flows is not foreseen: it takes a restart")
+    elif view["unforeseen"]:
+        lines += screen.paragraph(f"what it does to routes and flows is not foreseen: {view['unforeseen']}")
     if view["confirm_seconds"] is not None:
         lines += screen.paragraph(f"taken back in {view['confirm_seconds']:.0f} s unless confirmed: routerd confirm")
     return lines

@@ -36,25 +36,24 @@ class Look(NamedTuple):
 
 
 class Foreseer:
-    """Foresees one change at a time. `used` tells which of a group's buckets carry flows (`Buckets.used`)."""
+    """Foresees changes; none waits for another one. `used` tells which of a group's buckets carry flows
+    (`Buckets.used`)."""
 
     def __init__(self, router: Router, used: Used) -> None:
         self.router = router
         self._used = used
-        self._one = asyncio.Lock()
 
     async def foresee(self, before: Config, after: Config) -> ForecastView:
         """Return what a change does, slice by slice; nothing is changed by that."""
-        async with self._one:
-            fib = self.router.fib
-            found = Forecast(self.router.rib, after)
-            await in_slices(found.run())
-            parts = await in_slices(foresee(fib, self.router.shape(after), found.wants))
-            looks = self._looks(parts, all_groups=_rehashes(before, after) or _moves_by_time(before, after))
-            nexthops = dict(fib.groups.nexthops)
-            buckets = await asyncio.to_thread(self._count, looks, nexthops, before, after)
-            buckets["unseen"] = _unseen(parts)
-            return forecast(found, parts, buckets, len(fib.routes))
+        fib = self.router.fib
+        found = Forecast(self.router.rib, after)
+        await in_slices(found.run())
+        parts = await in_slices(foresee(fib, self.router.shape(after), found.wants))
+        looks = self._looks(parts, all_groups=_rehashes(before, after) or _moves_by_time(before, after))
+        nexthops = dict(fib.groups.nexthops)
+        buckets = await asyncio.to_thread(self._count, looks, nexthops, before, after)
+        buckets["unseen"] = _unseen(parts)
+        return forecast(found, parts, buckets, len(fib.routes))
 
     def _looks(self, parts: Sequence[Part], *, all_groups: bool) -> list[Look]:
         of: dict[int, list[Part]] = {}

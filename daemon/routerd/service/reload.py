@@ -13,7 +13,7 @@ from typing import NamedTuple
 import structlog
 
 from routerd.api.endpoints import Failure
-from routerd.api.models import ChangeView, ForecastView, HistoryView, ReloadView, ResetView
+from routerd.api.models import ChangeView, HistoryView, ReloadView, ResetView
 from routerd.config.diff import Change, changes, resets
 from routerd.config.impact import Impact
 from routerd.config.load import validated
@@ -21,6 +21,11 @@ from routerd.config.model import Config
 from routerd.config.source import ConfigError, Sources, read
 from routerd.service.foreseeing import Foreseer
 from routerd.service.journal import Entry, Journal, digest
+
+FORESEEING = 3.0
+"""Seconds that a change waits for its forecast, which is no more than information: a rollback may be urgent."""
+LOOKING = 7.0
+"""Seconds that the forecast of a dry run may take: beyond the time of a request nobody would read it."""
 
 log = structlog.get_logger()
 
@@ -55,6 +60,8 @@ class Reload:
         self._timer: asyncio.TimerHandle | None = None
         self._expiry: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
+        self._looking = asyncio.Lock()
+        """Held by a dry run. Who asked for it may have gone: were there more, they would pile up."""
 
     @property
     def unconfirmed(self) -> float | None:
@@ -69,11 +76,15 @@ class Reload:
     # ------------------------------------------------------------------------------------------ what is asked for
 
     async def diff(self, path: str | None) -> ReloadView:
-        """Return what a file would change, and what that would cost. Failure if it cannot be used."""
-        wanted = await self._read(path)
-        found = changes(self.config, wanted.config)
-        view = self._view(wanted.config, found, dry=True, files=wanted.sources)
-        return view | {"forecast": await self._foresee(wanted.config, found)}
+        """Return what a file would change, and what that would cost. Failure if it cannot be used, or while another
+        dry run is under way."""
+        if self._looking.locked():
+            raise Failure(503, "another dry run is under way; ask again when it has ended")
+        async with self._looking:
+            wanted = await self._read(path)
+            found = changes(self.config, wanted.config)
+            view = self._view(wanted.config, found, dry=True, files=wanted.sources)
+            return await self._foreseen(view, wanted.config, found, LOOKING)
 
     async def reload(self, path: str | None, confirm: int, by: str) -> ReloadView:
         """Put a file in force, for `confirm` seconds unless that is 0. Failure, and nothing changes, if it cannot be
@@ -83,9 +94,9 @@ class Reload:
             wanted = await self._read(path)
             found = changes(self.config, wanted.config)
             view = self._view(wanted.config, found, dry=False, files=wanted.sources)
-            forecast = await self._foresee(wanted.config, found)
+            view = await self._foreseen(view, wanted.config, found, FORESEEING)
             await self._commit(wanted, found, by, confirm=confirm)
-            return view | {"forecast": forecast, "confirm_seconds": self.unconfirmed}
+            return view | {"confirm_seconds": self.unconfirmed}
 
     async def confirm(self, by: str) -> ReloadView:
         """Have the change that waits for it stay. Failure if there is none."""
@@ -107,9 +118,9 @@ class Reload:
             wanted = await asyncio.to_thread(_kept, entry, self._path)
             found = changes(self.config, wanted.config)
             view = self._view(wanted.config, found, dry=False)
-            forecast = await self._foresee(wanted.config, found)
+            view = await self._foreseen(view, wanted.config, found, FORESEEING)
             await self._commit(wanted, found, f"{by}, back to {entry.number}", confirm=0)
-            return view | {"forecast": forecast}
+            return view
 
     async def history(self) -> list[HistoryView]:
         """Return what ran, the newest first, each with its difference to the one before."""
@@ -136,11 +147,23 @@ class Reload:
             before = config
         return found[::-1]
 
-    async def _foresee(self, wanted: Config, found: list[Change]) -> ForecastView | None:
-        """Find out what a change does to routes and flows; None if it is none, or is not done while routerd runs."""
-        if not found or any(each.cost.impact is Impact.RESTART for each in found):
-            return None
-        return await self._foreseer.foresee(self.config, wanted)
+    async def _foreseen(self, view: ReloadView, wanted: Config, found: list[Change], seconds: float) -> ReloadView:
+        """Return the view with what a change does to routes and flows, or with why that is not known.
+
+        Nothing that goes wrong with it keeps a change from being made.
+        """
+        if not found:
+            return view
+        if any(each.cost.impact is Impact.RESTART for each in found):
+            return view | {"unforeseen": "it takes a restart"}
+        try:
+            async with asyncio.timeout(seconds):
+                return view | {"forecast": await self._foreseer.foresee(self.config, wanted)}
+        except TimeoutError:
+            return view | {"unforeseen": f"that takes longer than {seconds:g} s"}
+        except Exception as error:
+            log.exception("a change is not foreseen")
+            return view | {"unforeseen": f"that has failed ({error!r}); the log says more"}
 
     # ------------------------------------------------------------------------------------------ carrying out
 
@@ -233,6 +256,7 @@ class Reload:
             changes=[_change(each) for each in found],
             resets=[ResetView(peer=peers[address].name, keys=keys) for address, keys in lost.items()],
             forecast=None,
+            unforeseen="",
             confirm_seconds=self.unconfirmed,
         )
 

@@ -50,17 +50,20 @@ class Outcome(Enum):
 
 
 class Backoff:
-    """The delay before the next attempt. It doubles from one that came to nothing to the next."""
+    """The delay before the next attempt. It doubles from one that came to nothing to the next of the same outcome."""
 
     def __init__(self, jitter: Callable[[], float] = lambda: random.uniform(0.75, 1.0)) -> None:
         self._jitter = jitter
         self._delay = 0.0
+        self._last = Outcome.AWAY
         self._flapping = False  # the last session was a short one
 
     def after(self, outcome: Outcome) -> float:
         """Return the seconds until the next attempt, after one that came to nothing."""
         if outcome is Outcome.HARMLESS:
             return FIRST * self._jitter()
+        if outcome is not self._last:
+            self._last, self._delay = outcome, 0.0
         first, last = (FIRST, AWAY) if outcome is Outcome.AWAY else (FIRST_REFUSAL, REFUSED)
         self._delay = min(max(2 * self._delay, first), last)
         return self._delay * self._jitter()

@@ -48,6 +48,7 @@ class Status:
         """The child has ended."""
         self.listening = ()
         self.dialled.clear()
+        self._failed.clear()
 
     def take(self, kind: int, payload: bytes) -> None:
         """Take a LISTENING, LOG, FAILED or DIALLING frame."""

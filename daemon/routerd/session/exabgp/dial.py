@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,6 +69,13 @@ class Dial:
             self.io.connect((address, self.peer.port))
         except BlockingIOError:
             return  # as wanted
+
+    def is_answered(self) -> bool:
+        """Tell whether the kernel knows by now what became of the SYN."""
+        assert self.io is not None
+        poller = select.poll()
+        poller.register(self.io, select.POLLOUT)
+        return bool(poller.poll(0))
 
     def introduce(self, peer: Any, now: float) -> None:
         """Send our OPEN on the connection, if it is there; OSError, NetworkError or MemoryError if not."""

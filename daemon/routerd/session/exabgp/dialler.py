@@ -149,6 +149,8 @@ class Dialler:
                 self._go_on(dial, now)  # what has come in time counts, if nobody has looked
                 if dial.proto is not None:
                     self._refuse(dial, Notify(4, 0, b""), f"no OPEN within {OPEN_WAIT:g} s", now)
+            elif dial.io is not None and dial.is_answered():
+                self._connected(dial, now)
             elif dial.io is not None:
                 self._fail(dial, f"no answer from {dial.where} within {CONNECT_WAIT:g} s", now)
             elif self._is_free(address):
