@@ -360,10 +360,13 @@ async def test_an_audit_of_what_is_right_writes_nothing(site: Site) -> None:
     print(report)
     assert (report.lost, report.unsent) == (0, 0)
     assert site.state() == state
-    with stream(site.client, site.net.nodes, (VIP, VIP2, VIP6)) as finish:
-        for _ in range(3):
-            flush_routes(site.net)
-            await becomes(site.state, state)
-        report = finish()
-    print(report)
-    assert report.lost + report.unsent > 0
+    for _ in range(10):  # a gap may be so short that no packet falls into it
+        with stream(site.client, site.net.nodes, (VIP, VIP2, VIP6)) as finish:
+            for _ in range(3):
+                flush_routes(site.net)
+                await becomes(site.state, state)
+            report = finish()
+        print(report)
+        if report.lost + report.unsent > 0:
+            return
+    raise AssertionError("the stream has seen no gap")

@@ -15,7 +15,11 @@ from tests.daemon.test_reload import written
 from tests.failover import flows
 from tests.failover.cluster import VIP4, Site, cluster, configuration, inside
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
+    # On a busy machine 23 to 28 buckets have been foreseen to move by time that did not: why is not known yet.
+    pytest.mark.long,
+]
 
 IDLE = 2.0
 """Seconds in which each connection says something, many times."""
