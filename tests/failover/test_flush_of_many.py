@@ -22,11 +22,13 @@ TABLE = prefixes(60_000)
 def site() -> Iterator[Site]:
     with cluster(configuration(), 3) as site:
         site.start()
+        # Before the table: what comes later, from all nodes at once, may share its group.
         for node in site.nodes:
-            node.up(*TABLE)
-        site.wait_for(TABLE[-1], site.nodes, 60)
+            node.up(VIP4, VIP6)
+        for vip in (VIP4, VIP6):
+            site.wait_for(vip, site.nodes)
         for node in site.nodes:
-            node.announce(VIP4, VIP6)
+            node.announce(*TABLE)
         yield site
 
 
