@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import re
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -53,7 +54,9 @@ class Watched:
         return is_own(route, FIB)
 
     def kernel_changed(self, reason: str) -> None:
-        self.reasons.put_nowait(reason)
+        """On a busy machine the kernel tells late that the router's own IPv6 addresses can be used."""
+        if not re.fullmatch(r"address f\S+ on interface \S+ added", reason):
+            self.reasons.put_nowait(reason)
 
     def routes_changed(self, changes: tuple[RouteChange | NexthopChange, ...]) -> None:
         for change in changes:
