@@ -41,6 +41,7 @@ def test_a_command_loads_no_more_than_it_needs(command: str) -> None:
         "routerd", "routerd.__main__", "routerd.cli", "routerd.cli.arguments", "routerd.cli.client",
         "routerd.cli.commands", "routerd.cli.foreseeing", "routerd.cli.output", "routerd.cli.peering",
         "routerd.cli.reloading", "routerd.cli.render", "routerd.cli.screen", "routerd.cli.table",
+        "routerd.cli.verbosity",
     }  # fmt: skip
 
 

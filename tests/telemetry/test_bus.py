@@ -141,6 +141,7 @@ def _bus() -> Iterator[Bus]:
     before = structlog.get_config()
     yield bus
     structlog.configure(**before)
+    log.set_level("info")
 
 
 def test_every_line_of_the_log_is_an_event_also_what_the_log_holds_back(bus: Bus) -> None:
@@ -152,7 +153,9 @@ def test_every_line_of_the_log_is_an_event_also_what_the_log_holds_back(bus: Bus
 
     log.configure("warning", "json")
     chain = structlog.get_config()["processors"]
-    structlog.configure(processors=[Tap(bus, 30), *chain[1:-1], printing], cache_logger_on_first_use=False)
+    tap = Tap(bus)
+    tap.least = 30
+    structlog.configure(processors=[tap, *chain[1:-1], printing], cache_logger_on_first_use=False)
     logger = structlog.get_logger()
     logger.debug("of no interest")
     logger.info("session up", peer="10.0.0.1")

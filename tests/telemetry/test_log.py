@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +18,8 @@ from routerd.telemetry.sink import STUCK, Sink
 
 SAY = """
 import logging, structlog
-from routerd.telemetry import log
+from routerd.telemetry import journald, log
+journald.SOCKET = SOCKET
 log.configure(*ARGUMENTS)
 logger = structlog.get_logger()
 logger.info("peer up", peer="k8s-w0", gateway="10.0.0.1")
@@ -30,12 +33,13 @@ except ZeroDivisionError as error:
 """
 
 
-def say(stream: str, *arguments: str) -> str:
-    """Return what a process logs to a pipe; `stream` is what JOURNAL_STREAM says of it, `{}` the truth."""
+def say(stream: str, *arguments: str, journal: Path = Path("/nonexistent")) -> str:
+    """Return what a process logs to a pipe; `stream` is what JOURNAL_STREAM says of it, `{}` the truth. `journal` is
+    the journal's socket."""
     read, write = os.pipe()
     found = os.fstat(write)
     environment = os.environ | {"JOURNAL_STREAM": stream.format(f"{found.st_dev}:{found.st_ino}")}
-    program = SAY.replace("ARGUMENTS", repr(arguments))
+    program = SAY.replace("ARGUMENTS", repr(arguments)).replace("SOCKET =", f"SOCKET = {str(journal)!r} #")
     subprocess.run([sys.executable, "-c", program], stderr=write, env=environment, check=True)
     os.close(write)
     with open(read, encoding="utf-8") as pipe:
@@ -54,6 +58,51 @@ def test_levels_reach_the_journal_as_priorities() -> None:
     assert lines[-1] == "<2>ZeroDivisionError: division by zero"
     assert all(line.startswith("<2>") for line in lines[4:]), "each line of a traceback has the priority"
     assert not re.search(r"\d\d:\d\d:\d\d", "\n".join(lines)), "the journal has the time"
+
+
+def test_the_journal_gets_fields(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(tmp_path / "socket"))
+        assert say("{}", journal=tmp_path / "socket") == "", "nothing twice"
+        events = [_fields(journal.recv(1 << 16)) for _ in range(5)]
+    assert events[0] == {
+        "PRIORITY": "6",
+        "SYSLOG_IDENTIFIER": "routerd",
+        "MESSAGE": "peer up  peer=k8s-w0 gateway=10.0.0.1",
+        "ROUTERD_EVENT": "peer up",
+        "ROUTERD_PEER": "k8s-w0",
+        "ROUTERD_GATEWAY": "10.0.0.1",
+    }
+    assert events[1]["ROUTERD_REASON"] == "no answer\x1b[2J"
+    assert [event["PRIORITY"] for event in events] == ["6", "4", "3", "4", "2"]
+    assert events[4]["ROUTERD_EXCEPTION"].endswith("\nZeroDivisionError: division by zero")
+
+
+def _fields(datagram: bytes) -> dict[str, str]:
+    """Read the journal's native protocol: NAME=value, or NAME, the value's length and the value."""
+    fields = {}
+    while datagram:
+        line, _, rest = datagram.partition(b"\n")
+        name, equals, value = line.partition(b"=")
+        if not equals:
+            (length,) = struct.unpack_from("<Q", rest)
+            value, rest = rest[8 : 8 + length], rest[9 + length :]
+        fields[name.decode()] = value.decode()
+        datagram = rest
+    return fields
+
+
+def test_the_journal_that_does_not_take_an_event_gets_lines(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(tmp_path / "socket"))
+        while True:  # until it is full
+            try:
+                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+                    other.setblocking(False)
+                    other.sendto(b"MESSAGE=x\n", str(tmp_path / "socket"))
+            except BlockingIOError:
+                break
+        assert say("{}", journal=tmp_path / "socket").startswith("<6>peer up  peer=k8s-w0")
 
 
 @pytest.mark.parametrize("stream", ["", "1:1"])

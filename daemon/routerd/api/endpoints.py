@@ -19,6 +19,7 @@ from routerd.api.models import (
     EventView,
     GroupView,
     HistoryView,
+    LogView,
     OrderView,
     PeerView,
     ReloadView,
@@ -30,6 +31,8 @@ from routerd.api.models import (
 from routerd.api.slices import Slices, in_slices
 from routerd.core.route import Prefix, format_prefix, parse_prefix
 
+LEVELS = ("debug", "info", "warning", "error")
+"""Of the log."""
 MAX_OFFSET = 2**31 - 1
 MAX_LIMIT = 10_000
 MAX_CONFIRM = 86_400
@@ -67,6 +70,8 @@ class Source(Protocol):
     async def clear(self, peer: str, soft: str, by: str) -> ClearView: ...
     async def shutdown(self, peer: str, text: str, by: str) -> OrderView: ...
     async def enable(self, peer: str, by: str) -> OrderView: ...
+    def log_level(self) -> LogView: ...
+    def set_log_level(self, level: str, by: str) -> LogView: ...
 
 
 class Failure(Exception):  # noqa: N818 - an answer, if not the one that was hoped for
@@ -222,6 +227,14 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
     async def enable(request: Request) -> OrderView:
         return await source.enable(request.named, await writer(request))
 
+    async def log_level(_: Request) -> LogView:
+        return source.log_level()
+
+    async def set_log_level(request: Request) -> LogView:
+        if request.named not in LEVELS:
+            raise Failure(422, f"a level is one of {', '.join(LEVELS)}, not {request.named[:40]!r}")
+        return source.set_log_level(request.named, await writer(request))
+
     one, all_of_it = "/v1/routes/{prefix}", {"offset": offset, "limit": limit, "peer": None}
     peer = "/v1/peers/{peer}"
     node = f"{peer}/drain"
@@ -235,6 +248,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
     doubts = "What is doubtful about a file on this host, and beside the sessions that stand."
     anew = "Reset a peer's session; or have it announce (`soft=in`) or hear (`soft=out`) all again without."
     down = "End a peer's session, and give it none until it is enabled; it is told the text (RFC 9003)."
+    quieter = "Change the least level that the log has, until the next start: debug, info, warning or error."
     well = "Is all well? The router, its peers, groups, sysctls and the problems found."
     return (
         Endpoint("GET", "/v1/status", StatusView, well, status),
@@ -255,6 +269,8 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         Endpoint("POST", "/v1/config/confirm", ReloadView, stays, confirm, whole=True),
         Endpoint("POST", "/v1/config/rollback", ReloadView, back, rollback, {"number": number}, whole=True),
         Endpoint("GET", "/v1/config/history", list[HistoryView], "What ran, the newest first.", history),
+        Endpoint("GET", "/v1/log", LogView, "The least level that the log has.", log_level),
+        Endpoint("PUT", "/v1/log/{level}", LogView, quieter, set_log_level),
         Endpoint("GET", "/v1/version", VersionView, "Versions of routerd and of what it stands on.", version),
     )
 

@@ -231,6 +231,15 @@ class DrainView(TypedDict):
     """Why the drains are not kept over a restart of routerd; empty if they are."""
 
 
+class LogView(TypedDict):
+    """The log, as it is now."""
+
+    level: str
+    """The least level that it has: debug, info, warning or error."""
+    changed: bool
+    """False if there was nothing to do."""
+
+
 class OrderView(TypedDict):
     """What became of a `shutdown` or `enable`."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from routerd.cli import commands, peering, reloading
+from routerd.cli import commands, peering, reloading, verbosity
 from routerd.cli.arguments import Command, argument, seconds, whole
 from routerd.cli.client import DEFAULT_SOCKET
 
@@ -110,6 +110,20 @@ ASKING = {
         ),
     ),
     "enable": Command(peering.enable, (PEER, SOCKET, JSON)),
+    "log": Command(
+        verbosity.log,
+        (
+            argument(
+                "level",
+                metavar="LEVEL",
+                nargs="?",
+                choices=("debug", "info", "warning", "error"),
+                help="debug, info, warning or error.  [default: show it]",
+            ),
+            SOCKET,
+            JSON,
+        ),
+    ),
     "version": Command(commands.version, (SOCKET, JSON)),
     "diff": Command(reloading.diff, (FILE, SOCKET, JSON)),
     "reload": Command(

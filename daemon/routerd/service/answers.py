@@ -17,6 +17,7 @@ from routerd.api.models import (
     DropView,
     EventLoopView,
     GroupView,
+    LogView,
     PeerView,
     ProblemView,
     RefusalView,
@@ -58,7 +59,7 @@ from routerd.service.watchers import Failure
 from routerd.session.refusals import Refusal
 from routerd.session.speaker import Speaker
 from routerd.telemetry.bus import Bus
-from routerd.telemetry.log import bus, sink
+from routerd.telemetry.log import bus, level, set_level, sink
 
 STORE_INTERVAL = 1.0
 """Seconds between two attempts to keep the drains and shutdowns."""
@@ -224,6 +225,17 @@ class Answers:
             changed=changed,
             unstored=self._drains.unstored,
         )
+
+    def log_level(self) -> LogView:
+        """Return the answer to `GET /v1/log`."""
+        return LogView(level=level(), changed=False)
+
+    def set_log_level(self, wanted: str, by: str) -> LogView:
+        """Change the least level that the log has, as `by` asked for."""
+        changed = wanted != level()
+        log.warning("log level", to=wanted, by=by)  # while the log may have it still
+        set_level(wanted)
+        return LogView(level=wanted, changed=changed)
 
     def version(self) -> VersionView:
         """Return the answer to `GET /v1/version`."""

@@ -1,4 +1,4 @@
-"""Structured logging to standard error: lines for a terminal, priorities for the journal, JSON for programs."""
+"""Structured logging: lines for a terminal, fields for the journal, JSON for programs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from routerd.telemetry import journald
 from routerd.telemetry.bus import Bus
+from routerd.telemetry.journald import Journald, datagram
 from routerd.telemetry.repeats import Repeats
 from routerd.telemetry.sink import Sink
-from routerd.telemetry.tap import LEAST, Tap
+from routerd.telemetry.tap import Tap
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("console", "journal", "json", "auto")
@@ -26,29 +28,44 @@ repeats = Repeats()
 
 bus = Bus()
 
+tap = Tap(bus)
+
 
 def configure(level: str = "info", style: str = "auto") -> None:
     """Set up structlog. `style` is `console`, `journal`, `json`, or `auto`: what suits where standard error leads."""
-    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-    ends: dict[str, list[Processor]] = {
-        "console": [
-            stamp,
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer(colors=_is_terminal()),
-        ],
-        # The journal has a time for every line.
-        "journal": [structlog.processors.format_exc_info, _with_priority],
-        "json": [stamp, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
-    }
-    least = logging.getLevelName(level.upper())
-    end = ends[_suitable() if style == "auto" else style]
+    set_level(level)
     structlog.configure(
-        processors=[Tap(bus, least), repeats, structlog.processors.add_log_level, *end],
-        wrapper_class=structlog.make_filtering_bound_logger(min(least, LEAST)),
+        processors=[
+            tap,
+            repeats,
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            *_ends(_suitable() if style == "auto" else style),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),  # the level may change
         logger_factory=structlog.PrintLoggerFactory(sink),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Bridge()], level=logging.WARNING, force=True)
+
+
+def _ends(style: str) -> list[Processor]:
+    if style == "journal":
+        return [_Lines(Journald(journald.SOCKET))]  # it has a time for every line
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    if style == "console":
+        return [stamp, structlog.dev.ConsoleRenderer(colors=_is_terminal())]
+    return [stamp, structlog.processors.JSONRenderer()]
+
+
+def level() -> str:
+    """Return the least level that the log has."""
+    return logging.getLevelName(tap.least).lower()
+
+
+def set_level(level: str) -> None:
+    """Change the least level that the log has, one of `LEVELS`, from the next line on."""
+    tap.least = logging.getLevelName(level.upper())
 
 
 def _suitable() -> str:
@@ -65,13 +82,21 @@ def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def _with_priority(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    """Render an event as lines that the journal files under the event's level (sd-daemon(3))."""
-    priority = _PRIORITIES[event.pop("level")]
-    exception = event.pop("exception", "")
-    fields = " ".join(f"{key}={_field(value)}" for key, value in event.items() if key != "event")
-    text = f"{event['event']}  {fields}".rstrip() + (f"\n{exception}" if exception else "")
-    return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
+class _Lines:
+    """Hands events to the journal as fields; while it does not take them, returns lines that it files under the
+    event's level (sd-daemon(3))."""
+
+    def __init__(self, journald: Journald) -> None:
+        self._journald = journald
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> str:
+        said, priority = str(event.pop("event")), _PRIORITIES[event.pop("level")]
+        fields = " ".join(f"{key}={_field(value)}" for key, value in event.items() if key != "exception")
+        text = f"{said}  {fields}".rstrip() + (f"\n{event['exception']}" if "exception" in event else "")
+        if self._journald.send(datagram(priority, text, {"event": said, **event})):
+            sink.spared()
+            raise structlog.DropEvent
+        return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
 
 
 def _field(value: object) -> str:

@@ -27,6 +27,10 @@ class Sink:
         """How many lines were lost, and why the last line was, or "" if it was written."""
         return self._lines, self._reason
 
+    def spared(self) -> None:
+        """A line went another way: what hindered the last one is past."""
+        self._reason = ""
+
     def write(self, text: str) -> int:
         """Take a part of a line; `flush` writes it."""
         self._line += text

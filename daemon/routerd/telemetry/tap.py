@@ -14,11 +14,11 @@ LEAST = logging.INFO
 
 
 class Tap:
-    """Tells the bus what is logged, and passes on what is of the log's own level."""
+    """Tells the bus what is logged, and passes on what is of the log's own level, at `least`."""
 
-    def __init__(self, bus: Bus, least: int) -> None:
+    def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._least = least
+        self.least = LEAST
 
     def __call__(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Tell an event; drop it if the log is not to have it."""
@@ -26,6 +26,6 @@ class Tap:
         if level >= LEAST:
             fields = {name: value for name, value in event.items() if name not in ("event", "exc_info")}
             self._bus.tell(logging.getLevelName(level).lower(), str(event.get("event")), fields)
-        if level < self._least:
+        if level < self.least:
             raise structlog.DropEvent
         return event
