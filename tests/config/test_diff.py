@@ -41,7 +41,7 @@ OTHER: dict[str, dict[str, Any]] = {
         "always_compare_med": True,
         "nexthop_compat_mode": False, "manage_sysctls": False, "audit_interval": 5.0,
     },
-    "api": {"socket": "/run/other.sock", "group": "netops"},
+    "api": {"socket": "/run/other.sock", "group": "netops", "readers": "a", "readers_socket": "/run/b"},
     "liveness": {"method": "off", "interval": 1.0, "retransmit": 0.2, "retries": 3},
     "drain": {"state_file": "/var/lib/routerd/other.json"},
     "peer_groups.nodes": {
@@ -176,6 +176,8 @@ def test_few_keys_want_a_restart_and_each_says_why() -> None:
         "nexthop_id_count",
         "socket",
         "group",
+        "readers",
+        "readers_socket",
     ]
     assert all(each.why for _, each in marked if each.impact is not Impact.LIVE)
     assert Cost(Impact.RESTART, "").impact.words == "restart"

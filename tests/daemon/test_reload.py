@@ -49,6 +49,7 @@ VALUES: dict[str, str] = {
 RESTART = {
     "fib.metric": "30", "fib.nexthop_id_base": "800_000_000", "fib.nexthop_id_count": "2_000_000",
     "api.socket": '"/tmp/other.sock"', "api.group": '"daemon"',
+    "api.readers": '"daemon"', "api.readers_socket": '"/tmp/others.sock"',
 }  # fmt: skip
 
 

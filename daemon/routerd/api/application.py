@@ -24,10 +24,11 @@ PATIENCE = 10.0
 
 
 class Application:
-    """Answers from a table of endpoints, which `/openapi.json` describes."""
+    """Answers from a table of endpoints, which `/openapi.json` describes; `read_only`: what only looks."""
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], *, read_only: bool = False) -> None:
         self._endpoints = endpoints
+        self._read_only = read_only
         self._paths: dict[re.Pattern[str], dict[str, Endpoint]] = {}
         for each in endpoints:
             # What a path names may hold slashes, as a prefix does.
@@ -60,6 +61,8 @@ class Application:
         method, path = scope["method"], scope["path"]
         if path == DESCRIPTION and method == "GET":
             return self._description
+        if self._read_only and method != "GET":
+            raise Failure(403, "one may only look at this socket; [api] socket is where things are changed")
         for pattern, methods in self._paths.items():
             if found := pattern.fullmatch(path):
                 if method not in methods:

@@ -24,8 +24,8 @@ class Caller:
     uid: int
     groups: frozenset[int]
 
-    def may_write(self, group: int) -> bool:
-        """Tell whether it may change something: root, routerd's own user, and the members of `group`."""
+    def may_write(self, group: int | None) -> bool:
+        """Tell whether it may change something: root, routerd's own user, and the members of `group`, if any."""
         return self.uid in (0, os.geteuid()) or group in self.groups
 
     def describe(self) -> str:

@@ -134,8 +134,8 @@ class Endpoint(NamedTuple):
     """Whether its answer is awaited however long it takes: who asks shall know whether it was done."""
 
 
-def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
-    """Return all endpoints, answered from `source`; members of the group `writers` may change something."""
+def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
+    """Return all endpoints, answered from `source`; members of the group `writers` may change something, if any."""
     offset, limit = Number(0, MAX_OFFSET, 0), Number(1, MAX_LIMIT, 100)
     longest, number, switch = Number(0, MAX_CONFIRM, 0), Number(0, MAX_OFFSET, 0), Number(0, 1, 1)
 
@@ -186,7 +186,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         by = await asyncio.to_thread(request.caller.describe)
         if not request.caller.may_write(writers):
             log.warning("refused", request=f"{request.method} {request.path}", by=by)
-            raise Failure(403, f"{by} may look only; be root or a member of the socket's group to change anything")
+            raise Failure(403, f"{by} may look only; be root or a member of the socket's group for that")
         return by
 
     async def check(request: Request) -> CheckView:

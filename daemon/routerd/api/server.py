@@ -79,13 +79,14 @@ class _Server(Server):
         yield
 
 
-async def serve(source: Source, listener: socket.socket) -> None:
-    """Serve until cancelled."""
+async def serve(source: Source, listener: socket.socket, *, read_only: bool = False) -> None:
+    """Serve until cancelled; `read_only`: nothing can be changed there, whoever asks."""
     # What a client does wrong is told the client; the log is for what the daemon does wrong.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     writers = os.stat(listener.getsockname()).st_gid
+    table = endpoints(source, None if read_only else writers)
     config = Config(
-        Bounded(Application(endpoints(source, writers))),
+        Bounded(Application(table, read_only=read_only)),
         http=Connection,
         h11_max_incomplete_event_size=HEAD,
         timeout_keep_alive=int(IDLE_TIME),

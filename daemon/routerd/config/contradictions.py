@@ -21,6 +21,8 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from _listening(config)
     yield from _accept(config)
     yield from _silence(config)
+    if config.api.readers is not None and config.api.readers_socket == config.api.socket:
+        yield ("api", "readers_socket"), "that is [api] socket, where its group may write; write another path"
     if config.fib.ids[-1] >= 1 << 30:
         yield (
             ("fib", "nexthop_id_base"),

@@ -46,14 +46,14 @@ def unwise(config: Config) -> Iterator[Problem]:
 
 def missing(config: Config) -> Iterator[Problem]:
     """Yield what this host has not, at this moment. Asks the user database and the kernel."""
-    try:
-        grp.getgrnam(config.api.group)
-    except KeyError:
-        yield (
-            ("api", "group"),
-            f"this host has no group {config.api.group}: root alone could use the socket; "
-            f"groupadd --system {config.api.group}",
-        )
+    for key, group in (("group", config.api.group), ("readers", config.api.readers)):
+        try:
+            grp.getgrnam(group or "root")
+        except KeyError:
+            yield (
+                ("api", key),
+                f"this host has no group {group}: root alone could use the socket; groupadd --system {group}",
+            )
     for index, address in enumerate(config.router.listen):
         if not _is_here(address):
             yield (

@@ -189,10 +189,12 @@ class DrainSection(Model):
 
 
 class ApiSection(Model):
-    """`[api]`: the Unix socket that `routerd status` and its sisters talk to."""
+    """`[api]`: the Unix socket that `routerd status` and its sisters talk to, and one for those who may only look."""
 
     socket: Annotated[str, restart(OPENED)] = Field(default="/run/routerd/routerd.sock", pattern=r"^/.{1,100}$")
     group: Annotated[str, restart(OPENED)] = Field(default="routerd", min_length=1)
+    readers: Annotated[str | None, restart(OPENED)] = Field(default=None, min_length=1)
+    readers_socket: Annotated[str, restart(OPENED)] = Field(default="/run/routerd/read.sock", pattern=r"^/.{1,100}$")
 
 
 class PeerGroup(Model):

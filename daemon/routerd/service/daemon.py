@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 import sys
 import time
 from functools import partial
@@ -107,9 +108,9 @@ class Daemon:
 
     async def run(self, *, flush_on_exit: bool = False) -> None:
         """Run until SIGTERM or SIGINT. The FIB stays as it is, unless `flush_on_exit`."""
-        listener, note = server.bind(self.config.api.socket, self.config.api.group)
-        if note:
-            log.warning(note, remedy=f"groupadd --system {self.config.api.group}, then restart routerd")
+        api = self.config.api
+        listener = _bind(api.socket, api.group)
+        reading = None if api.readers is None else _bind(api.readers_socket, api.readers)
         if self.config.fib.groups == "resilient" and not self.writer.supports_resilient:
             self._note(
                 "fib",
@@ -138,6 +139,8 @@ class Daemon:
                 group.create_task(self._listen())
                 group.create_task(self._housekeep())
                 group.create_task(server.serve(self.answers, listener))
+                if reading is not None:
+                    group.create_task(server.serve(self.answers, reading, read_only=True))
                 for what, watch in (
                     (NOTIFICATIONS, monitor.run),
                     ("reading of the kernel", self.reconciler.run),
@@ -156,8 +159,9 @@ class Daemon:
             log.info("stopping", fib="flushed" if flush_on_exit else "left in place")
         finally:
             monitor.close()
-            with contextlib.suppress(OSError):
-                Path(self.config.api.socket).unlink()  # else the next start finds it, perhaps as another user
+            for path in (api.socket,) if reading is None else (api.socket, api.readers_socket):
+                with contextlib.suppress(OSError):
+                    Path(path).unlink()  # else the next start finds it, perhaps as another user
         self.engine.finish()
         repeats.flush(all_of_them=True)
         if flush_on_exit:
@@ -278,3 +282,12 @@ class Daemon:
     def _log_refusals(failures: list[WriteFailed]) -> None:
         for failed in failures:
             log.error("kernel refused", operation=repr(failed.operation), errno=failed.errno, text=failed.text)
+
+
+def _bind(path: str, group: str) -> socket.socket:
+    """Bind a socket of the API; what its group lacks is logged."""
+    listener, note = server.bind(path, group)
+    if note:
+        remedy = f"groupadd --system {group}; usermod -aG {group} routerd"
+        log.warning(note, remedy=f"{remedy}; then restart routerd")
+    return listener
