@@ -206,16 +206,19 @@ class Client:
 
     async def expect(self, kind: int, seconds: float = 5.0) -> tuple[int, bytes]:
         """Return the next message of a type, past all others; ClosedError at the end, TimeoutError without one."""
-        async with asyncio.timeout(seconds):
-            while True:
-                while self._next < len(self.heard):
-                    self._next += 1
-                    if self.heard[self._next - 1][0] == kind:
-                        return self.heard[self._next - 1]
-                if self._ended:
-                    raise ClosedError(f"closed by the router; heard {[k for k, _ in self.heard]}")
-                self._arrived.clear()
-                await self._arrived.wait()
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    while self._next < len(self.heard):
+                        self._next += 1
+                        if self.heard[self._next - 1][0] == kind:
+                            return self.heard[self._next - 1]
+                    if self._ended:
+                        raise ClosedError(f"closed by the router; heard {[k for k, _ in self.heard]}")
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            raise TimeoutError(f"no message {kind} within {seconds} s; heard {[k for k, _ in self.heard]}") from None
 
     async def next(self, seconds: float = 30.0) -> tuple[int, bytes]:
         """Return the next message of any type; ClosedError at the end."""
