@@ -124,6 +124,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "api": model.ApiSection,
     "liveness": model.LivenessSection,
     "drain": model.DrainSection,
+    "metrics": model.MetricsSection,
     "peer_groups": model.PeerGroup,
     "peers": model.Peer,
     "dynamic_peers": model.DynamicPeers,
