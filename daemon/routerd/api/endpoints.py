@@ -67,6 +67,7 @@ class Source(Protocol):
     async def clear(self, peer: str, soft: str, by: str) -> ClearView: ...
     async def shutdown(self, peer: str, text: str, by: str) -> OrderView: ...
     async def enable(self, peer: str, by: str) -> OrderView: ...
+    async def metrics(self) -> bytes: ...
 
 
 class Failure(Exception):  # noqa: N818 - an answer, if not the one that was hoped for
@@ -96,6 +97,17 @@ class Number(NamedTuple):
                 422, f"{name} is a whole number from {self.least} to {self.most}, not {(text or '')[:40]!r}"
             )
         return value
+
+
+class Text(NamedTuple):
+    """An answer that is no JSON: its type, and all of it."""
+
+    content: str
+    body: bytes
+
+
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus' text format."""
 
 
 class Request(NamedTuple):
@@ -222,6 +234,9 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
     async def enable(request: Request) -> OrderView:
         return await source.enable(request.named, await writer(request))
 
+    async def metrics(_: Request) -> Text:
+        return Text(PROMETHEUS, await source.metrics())
+
     one, all_of_it = "/v1/routes/{prefix}", {"offset": offset, "limit": limit, "peer": None}
     peer = "/v1/peers/{peer}"
     node = f"{peer}/drain"
@@ -256,6 +271,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         Endpoint("POST", "/v1/config/rollback", ReloadView, back, rollback, {"number": number}, whole=True),
         Endpoint("GET", "/v1/config/history", list[HistoryView], "What ran, the newest first.", history),
         Endpoint("GET", "/v1/version", VersionView, "Versions of routerd and of what it stands on.", version),
+        Endpoint("GET", "/metrics", str, "All metrics, as Prometheus reads them.", metrics, content=PROMETHEUS),
     )
 
 

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from routerd.config.impact import live
+
 _SHOWN = 'write an address and a port, such as "192.0.2.1:9179" or "[::1]:9179"'
 
 
@@ -28,6 +30,7 @@ def _sorted(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(values)))  # neither their order nor their number means anything
 
 
+ANEW = "scrapes that are under way end"
 FileName = Annotated[str, Field(pattern=r"^(/.{0,400}[^/])?$")]
 
 
@@ -39,10 +42,10 @@ class MetricsSection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    listen: Annotated[str, AfterValidator(_place)] = ""
-    token_file: FileName = ""
-    certificate: FileName = ""
-    key: FileName = ""
+    listen: Annotated[str, AfterValidator(_place), live(ANEW)] = ""
+    token_file: Annotated[FileName, live(ANEW)] = ""
+    certificate: Annotated[FileName, live(ANEW)] = ""
+    key: Annotated[FileName, live(ANEW)] = ""
     compatibility: Annotated[tuple[Literal["frr_exporter", "gobgp"], ...], AfterValidator(_sorted)] = ()
 
     @property

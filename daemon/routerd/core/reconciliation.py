@@ -126,7 +126,7 @@ class Reconciliation:
         if wrong and drift:
             self.drift_mended += len(wrong)
             for each in wrong:
-                self.drift[each.kind] += each.count
+                self.drift[each.kind] += each.size
             found = "; ".join(each.text for each in wrong[:10])
             effects.append(Event("drift mended", {"found": found}, level="warning"))
         return effects

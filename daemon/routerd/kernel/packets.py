@@ -14,9 +14,7 @@ from routerd.kernel import wire
 
 _NHA_ID, _NHA_GROUPS, _NHA_OP_FLAGS, _NHA_GROUP_STATS = 1, 9, 14, 15
 _U32 = struct.Struct("=I")
-_GROUPS_WITH_STATISTICS = (
-    bytes(8) + wire.attribute(_NHA_GROUPS, b"") + wire.attribute(_NHA_OP_FLAGS, _U32.pack(1))
-)
+_GROUPS_WITH_STATISTICS = bytes(8) + wire.attribute(_NHA_GROUPS, b"") + wire.attribute(_NHA_OP_FLAGS, _U32.pack(1))
 """struct nhmsg; groups alone; NHA_OP_FLAG_DUMP_STATS."""
 _NHMSG = 8
 _ENTRY = struct.Struct("=HHHHIHH")

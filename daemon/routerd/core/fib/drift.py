@@ -25,7 +25,6 @@ from routerd.core.message import (
 )
 from routerd.core.route import Prefix
 
-
 KINDS = (
     "nexthop_missing", "nexthop_unexpected", "group_resized", "group_members", "group_timers", "group_unexpected",
     "route_missing", "route_changed", "route_unexpected",
@@ -34,11 +33,11 @@ KINDS = (
 
 class Wrong(NamedTuple):
     """Something that was not as it should be: its kind, one of `KINDS`, a line for people, and how much of
-    the kind that is."""
+    the kind that is: routes are told of together."""
 
     kind: str
     text: str
-    count: int = 1
+    size: int = 1
 
 
 Mended = tuple[list[Wrong], list[Operation]]

@@ -111,8 +111,7 @@ _NODES = (
         "node_packets_total",
         NODE,
         "Packets for which the kernel chose the node in groups of several members (Linux 6.9 and later)",
-        "sum by (name) (rate(routerd_node_packets_total[5m])) "
-        "/ scalar(sum(rate(routerd_node_packets_total[5m])))",
+        "sum by (name) (rate(routerd_node_packets_total[5m])) / scalar(sum(rate(routerd_node_packets_total[5m])))",
     ),
     _gauge(
         "node_buckets",
@@ -142,7 +141,10 @@ _NODES = (
 
 _FIB = (
     _gauge(
-        "rib_prefixes", (), "Prefixes that somebody announces and policy accepts", "routerd_rib_prefixes - routerd_fib_routes"
+        "rib_prefixes",
+        (),
+        "Prefixes of the Loc-RIB: what is announced and accepted, and the router's own networks",
+        "routerd_rib_prefixes",
     ),
     _gauge("rib_paths", (), "Accepted paths to them", "routerd_rib_paths / routerd_rib_prefixes"),
     _gauge("fib_routes", (), "Routes of routerd's in the kernel", "delta(routerd_fib_routes[10m])"),
@@ -172,9 +174,7 @@ _FIB = (
         "Groups with fewer buckets than [fib] buckets, for the budget's sake",
         "routerd_fib_small_groups",
     ),
-    _gauge(
-        "fib_synchronised", (), "Whether the kernel was read since the start", "routerd_fib_synchronised == 0"
-    ),
+    _gauge("fib_synchronised", (), "Whether the kernel was read since the start", "routerd_fib_synchronised == 0"),
     _gauge(
         "fib_unwritten",
         (),
@@ -255,7 +255,10 @@ _HEALTH = (
         "sum by (gateway) (increase(routerd_liveness_probes_lost_total[1d])) > 0",
     ),
     _counter(
-        "drains_total", (), "Drains that the operator began, or that a restart took up", "increase(routerd_drains_total[1d])"
+        "drains_total",
+        (),
+        "Drains that the operator began, or that a restart took up",
+        "increase(routerd_drains_total[1d])",
     ),
     _counter(
         "tcp_dropped_segments_total",
@@ -263,9 +266,7 @@ _HEALTH = (
         "Segments that the kernel dropped unheard, by its own counter: wrong passwords, wrong TTLs",
         "rate(routerd_tcp_dropped_segments_total[5m]) > 0",
     ),
-    _gauge(
-        "sysctls_wrong", (), "Kernel settings that are not as forwarding needs them", "routerd_sysctls_wrong > 0"
-    ),
+    _gauge("sysctls_wrong", (), "Kernel settings that are not as forwarding needs them", "routerd_sysctls_wrong > 0"),
     _counter(
         "watcher_failures_total",
         ("watcher",),
@@ -284,7 +285,10 @@ _HEALTH = (
 _PROCESS = (
     _gauge("speaker_up", (), "Whether the ExaBGP child runs and listens", "routerd_speaker_up == 0"),
     _counter(
-        "speaker_restarts_total", (), "Restarts of the ExaBGP child", "increase(routerd_speaker_restarts_total[1h]) > 0"
+        "speaker_restarts_total",
+        (),
+        "Restarts of the ExaBGP child",
+        "increase(routerd_speaker_restarts_total[1h]) > 0",
     ),
     _gauge(
         "process_resident_memory_bytes",
@@ -298,7 +302,9 @@ _PROCESS = (
         "CPU time of both; that of a child begins anew with it",
         "sum by (process) (rate(routerd_process_cpu_seconds_total[5m]))",
     ),
-    _gauge("start_time_seconds", (), "When routerd started, in seconds since 1970", "time() - routerd_start_time_seconds"),
+    _gauge(
+        "start_time_seconds", (), "When routerd started, in seconds since 1970", "time() - routerd_start_time_seconds"
+    ),
     _gauge(
         "build_info",
         ("version", "exabgp", "python", "kernel", "router_id", "asn"),

@@ -1,7 +1,7 @@
 """The names of other programs, for dashboards and alarms that are there: frr_exporter's, and GoBGP's own.
 
-Labels and values are theirs, too; only where these are what routerd knows of a peer. Some are gauges whose names end as
-a counter's should, which is why they are off unless the configuration asks for them.
+Labels and values are theirs, too. Some are gauges whose names end as a counter's should: they are off unless the
+configuration asks for them.
 """
 
 from __future__ import annotations
@@ -50,8 +50,14 @@ GOBGP = _metrics(
         for way in ("received", "sent")
         for name in _GOBGP_TYPES
     ),
-    *((f"{way}_message_total", "counter", ("peer",), f"Messages {way}, but for KEEPALIVEs") for way in ("received", "sent")),
-    *((f"routes_{what}", "gauge", ("peer", "route_family"), f"Prefixes {what}") for what in ("received", "accepted", "advertised")),
+    *(
+        (f"{way}_message_total", "counter", ("peer",), f"Messages {way}, but for KEEPALIVEs")
+        for way in ("received", "sent")
+    ),
+    *(
+        (f"routes_{what}", "gauge", ("peer", "route_family"), f"Prefixes {what}")
+        for what in ("received", "accepted", "advertised")
+    ),
 )
 
 
@@ -62,12 +68,9 @@ def frr_exporter(router: Router, tally: Tally, counts: Mapping[str, Counts], now
     peers = router.rib.peers
     for family in Family:
         base = labels(_FRR, "default", family.label, "unicast", local)
-        for name, value in (
-            ("peers_count_total", sum(family.label in peer.group.families for peer in peers.values())),
-            ("peer_groups_count_total", len(router.config.peer_groups)),
-            ("rib_count_total", sum(row[family]["accepted"] for row in counts.values())),
-        ):
-            rows[name].add(base, value)
+        rows["peers_count_total"].add(base, sum(family.label in peer.group.families for peer in peers.values()))
+        rows["peer_groups_count_total"].add(base, len(router.config.peer_groups))
+        rows["rib_count_total"].add(base, sum(row[family]["accepted"] for row in counts.values()))
     for peer in list(peers.values()):
         yield
         counted, up = tally.peers.get(peer.address, _NOTHING).messages, peer.session is not None

@@ -1,4 +1,4 @@
-"""How long it takes from a message to the kernel: one message is followed at a time, so that it costs next to nothing.
+"""How long it takes from a message to the kernel. One message is followed at a time: that costs next to nothing.
 
 Followed is the last prefix of an UPDATE: until what it wants is planned, and until all that was to be written by then
 is acknowledged by the kernel. What changes no route is not counted.

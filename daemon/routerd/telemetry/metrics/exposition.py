@@ -1,5 +1,7 @@
-"""The page that a scrape is answered with, in slices. This module brings the library along: it is loaded with the first
-scrape."""
+"""The page that a scrape is answered with, in slices.
+
+This module brings the library along: it is loaded with the first scrape.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +43,12 @@ def exposition(
     tally: Tally,
     packets: PacketCounts,
     found: Surroundings,
+    *,
     bucket_counts: groups.Counts,
     now: float,
     compatibility: Sequence[str] = (),
 ) -> Slices[bytes]:
-    """Return all metrics in Prometheus' text format; those of other programs, too, whose names `compatibility` has."""
+    """Return all metrics in Prometheus' text format; under other programs' names, too, which `compatibility` has."""
     parts: list[bytes] = []
     peers = PeerRows(router, tally, now)
     buckets = yield from groups.buckets(router, bucket_counts)

@@ -107,9 +107,9 @@ class Tally:
             case SessionDown():
                 self._down(message)
             case SpeakerDown():
-                for peer in self._router.rib.peers.values():
-                    if peer.session is not None:
-                        self.of(peer.address).resets[SPEAKER] += 1
+                for each in self._router.rib.peers.values():
+                    if each.session is not None:
+                        self.of(each.address).resets[SPEAKER] += 1
             case WriteFailed(operation=operation, errno=errno):
                 name = errorcode.get(errno, str(errno))
                 self.refusals[OPERATIONS[type(operation)], name] += _size(operation)
