@@ -84,7 +84,8 @@ async def serve(
     def accept() -> RemoteConnection:
         return RemoteConnection(config=config, server_state=state, app_state={})
 
-    server = await asyncio.get_running_loop().create_server(
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
         accept,
         sock=listener,
         ssl=tls,
@@ -94,6 +95,10 @@ async def serve(
     try:
         await asyncio.Event().wait()
     finally:
+        # First what was accepted becomes a connection: asyncio forgets one that has none when its server is closed.
+        loop.remove_reader(listener.fileno())
+        for _ in range(3):
+            await asyncio.sleep(0)
         server.close()
         for connection in list(state.connections):
             connection.transport.abort()

@@ -132,11 +132,11 @@ def try_out(section: MetricsSection) -> None:
 
 
 def overlap(before: MetricsSection, after: MetricsSection) -> bool:
-    """Tell whether the place of one configuration may be held by the other: the same port of a family."""
+    """Tell whether one configuration may hold the place of the other: the same port, of the same address or all."""
     if not before.listen:
         return False
     (was, port), (now, wanted) = before.place, after.place
-    return port == wanted and (":" in was) == (":" in now)
+    return port == wanted and (was == now or bool({"0.0.0.0", "::"} & {was, now}))
 
 
 def read(section: MetricsSection) -> Secrets:
