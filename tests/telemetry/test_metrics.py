@@ -6,6 +6,7 @@ import gc
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from routerd.api.views import peers
 from routerd.core.histogram import Histogram
-from routerd.core.message import Gateway, Notification, SetRoutes
+from routerd.core.message import Gateway, Notification, SessionDown, SetRoutes, Shutdown, SpeakerDown
 from routerd.core.route import Address, parse_prefix
 from routerd.telemetry.metrics.catalogue import METRICS
 from routerd.telemetry.metrics.causes import cause
@@ -30,7 +31,8 @@ from tests.support.slices import whole
 
 FOUND = Surroundings(
     build=dict(zip(METRICS["routerd_build_info"].labels, ("1", "5", "3", "6", "192.0.2.1", "65000"), strict=True)),
-    started=1.0, processes=(Process("daemon", 1, 1.0),), speaker_up=True, speaker_restarts=0, unwritten=0,
+    started=1.0, processes=(Process("daemon", 1, 1.0),), speaker_up=True, speaker_restarts=0, session_refusals=0,
+    unwritten=0,
     stretches=Histogram((1.0,)), config_hash="a", config_changed=1.0, config_unconfirmed=False, config_differs=False,
     reloads={}, sysctls_wrong=0, dropped_segments={"TCPMD5Failure": 2}, watcher_failures={"a": 1}, lost_lines=0,
     events=5, last_scrape=0.1,
@@ -191,3 +193,27 @@ def test_routes_are_counted_one_by_one() -> None:
     tally = Tally(Simulation().router)
     tally.programmed([SetRoutes(1, (ONE, TWO))])
     assert tally.writes == {"set_route": 2}
+
+
+def test_each_end_of_a_session_counts_once_whoever_tells_of_it() -> None:
+    simulation = Simulation()
+    tally, peer = Tally(simulation.router), "192.168.10.100"
+    simulation.up(peer)
+    session = simulation.router.rib.peers[peer].session
+    assert session is not None
+    over = Notification(False, 6, 4)
+    tally.take(SessionDown(peer, session.generation - 1, "old news"), 0.0)
+    tally.take(SessionDown("192.168.10.199", 7, "never up"), 0.0)
+    tally.take(SessionDown(peer, session.generation, "", over), 0.0)
+    tally.take(Shutdown(peer, "a test", 0.0), 0.0)
+    tally.take(replace(session, generation=session.generation + 1), 0.0)
+    tally.take(SpeakerDown("died"), 0.0)
+    assert tally.of(peer).resets == {
+        ("administrative_reset", "peer"): 1,
+        ("administrative_shutdown", "router"): 1,
+        ("replaced", "peer"): 1,
+        ("speaker_ended", "router"): 1,
+    }
+    simulation.down(peer)
+    tally.take(session, 0.0)
+    assert tally.of(peer).resets["replaced", "peer"] == 1

@@ -109,6 +109,7 @@ class Metrics:
             processes=tuple(_processes({"daemon": os.getpid(), "speaker": state.pid})),
             speaker_up=state.running and bool(state.listening),
             speaker_restarts=state.restarts,
+            session_refusals=self._speaker.refused,
             unwritten=self._engine.unwritten,
             stretches=self._stretches,
             config_hash=self._hash,

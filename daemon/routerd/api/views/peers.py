@@ -72,13 +72,14 @@ def count(router: Router) -> Slices[tuple[defaultdict[str, Counts], Counter[str]
 
 def complete(router: Router, peer: Peer, rows: Counts) -> Slices[None]:
     """Add what the peer itself knows to its row of `count`."""
-    for (family, _), count in peer.adj_rib_in.rejected.counts().items():
-        rows[family]["rejected"] += count
+    if peer.adj_rib_in.rejected:
+        for (family, _), number in peer.adj_rib_in.rejected.counts().items():
+            rows[family]["rejected"] += number
     stale = list(peer.adj_rib_in.stale)
     for start in range(0, len(stale), _AT_ONCE):
         yield
-        for family, count in Counter(map(family_of, stale[start : start + _AT_ONCE])).items():
-            rows[family]["stale"] += count
+        for family, number in Counter(map(family_of, stale[start : start + _AT_ONCE])).items():
+            rows[family]["stale"] += number
     for family, row in rows.items():
         row["received"] = row["accepted"] + row["rejected"]
         row["advertised"] = router.rib.advertising.adj_ribs_out.count(peer.address, family)

@@ -290,6 +290,12 @@ _PROCESS = (
         "Restarts of the ExaBGP child",
         "increase(routerd_speaker_restarts_total[1h]) > 0",
     ),
+    _counter(
+        "session_refusals_total",
+        (),
+        "Attempts at a session that came to nothing: whose and why, routerd status says",
+        "rate(routerd_session_refusals_total[5m]) > 0",
+    ),
     _gauge(
         "process_resident_memory_bytes",
         ("process",),

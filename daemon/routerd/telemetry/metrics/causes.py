@@ -28,6 +28,9 @@ _CEASE = {
 }
 """RFC 4486 section 3, RFC 8538 section 3, RFC 9384 section 3."""
 
+SHUTDOWN = "administrative_shutdown", "router"
+REPLACED = "replaced", "peer"
+"""The node has dialled in anew, and its old session was not over yet."""
 SPEAKER = "speaker_ended", "router"
 """The ExaBGP child has ended, and all sessions with it."""
 

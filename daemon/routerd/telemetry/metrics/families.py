@@ -98,6 +98,7 @@ def process(found: Surroundings) -> Iterator[Metric]:
     """Yield what there is to say of the daemon, its child and its configuration."""
     yield family("speaker_up", int(found.speaker_up))
     yield family("speaker_restarts_total", found.speaker_restarts)
+    yield family("session_refusals_total", found.session_refusals)
     yield family("process_resident_memory_bytes", [((each.name,), each.resident) for each in found.processes])
     yield family("process_cpu_seconds_total", [((each.name,), each.cpu) for each in found.processes])
     yield family("start_time_seconds", found.started)

@@ -17,7 +17,12 @@ from routerd.telemetry.metrics.rows import Rows, escaped, labels
 from routerd.telemetry.metrics.tally import PeerCounts, Tally
 
 _NOTHING = PeerCounts()
-_LABELS = [(family, family.label) for family in Family]
+_STATES = ("received", "accepted", "rejected", "in_fib", "stale", "advertised")
+_LABELS = [
+    (family, family.label, [(f',family="{family.label}",state="{state}"}} ', state) for state in _STATES])
+    for family in Family
+]
+"""Families, and how lines about their prefixes go on behind the labels of the peer."""
 
 
 class PeerRows:
@@ -71,13 +76,11 @@ class PeerRows:
 
     def _prefixes(self, peer: Peer, base: str, counts: Counts) -> None:
         families = peer.group.families
-        for family, label in _LABELS:
+        head, lines = f"routerd_peer_prefixes{{{base}", self._rows["prefixes"].lines
+        for family, label, tails in _LABELS:
             row = counts[family]
             if label in families or any(row.values()):
-                self._rows["prefixes"].lines += [
-                    f'routerd_peer_prefixes{{{base},family="{label}",state="{state}"}} {number}\n'
-                    for state, number in row.items()
-                ]
+                lines += [f"{head}{tail}{row[state]}\n" for tail, state in tails]
         if peer.adj_rib_in.rejected:
             for reason, number in peer.adj_rib_in.rejections().items():
                 self._rows["rejected_prefixes"].add(f'{base},reason="{escaped(reason.text)}"', number)

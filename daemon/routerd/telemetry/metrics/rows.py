@@ -16,7 +16,7 @@ def labels(names: tuple[str, ...], *values: str) -> str:
 
 def escaped(text: str) -> str:
     """Return a label's value as it stands between quotes; what is no Unicode is replaced."""
-    if text.isalnum():
+    if text.isascii() and not ('"' in text or "\\" in text or "\n" in text):
         return text
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return text.encode(errors="replace").decode()

@@ -26,6 +26,7 @@ class Surroundings:
     processes: tuple[Process, ...]
     speaker_up: bool
     speaker_restarts: int
+    session_refusals: int
     unwritten: int
     stretches: Histogram
     config_hash: str

@@ -17,6 +17,7 @@ from routerd.core.message import (
     Gateway,
     Input,
     NeighbourState,
+    Notification,
     Operation,
     RouteRefresh,
     SessionDown,
@@ -24,12 +25,13 @@ from routerd.core.message import (
     SetGroup,
     SetNexthop,
     SetRoutes,
+    Shutdown,
     SpeakerDown,
     Update,
     WriteFailed,
 )
 from routerd.core.router import Router
-from routerd.telemetry.metrics.causes import SPEAKER, cause
+from routerd.telemetry.metrics.causes import REPLACED, SHUTDOWN, SPEAKER, cause
 from routerd.telemetry.metrics.convergence import Convergence
 
 FAILOVER = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -38,6 +40,7 @@ SPARE = 1000
 """Peers that are gone, of which the counts may still be kept."""
 
 _TYPES = {1: "open", 2: "update", 3: "notification", 4: "keepalive", 5: "route_refresh"}
+_SHUTDOWN = 6, 2
 _TYPE_AT, _LENGTH_AT = 18, 16
 """In a message's header (RFC 4271 section 4.1)."""
 OPERATIONS: dict[type[Operation], str] = {
@@ -101,11 +104,15 @@ class Tally:
             case RouteRefresh(peer=peer):
                 self.of(peer).messages["received", "route_refresh"] += 1
             case SessionUp(peer=peer):
-                counts = self.of(peer).messages
-                counts["received", "open"] += 1
-                counts["sent", "open"] += 1
-            case SessionDown():
-                self._down(message)
+                counts = self.of(peer)
+                counts.messages["received", "open"] += 1
+                counts.messages["sent", "open"] += 1
+                if self._session(peer) is not None:
+                    counts.resets[REPLACED] += 1
+            case SessionDown() if self._session(message.peer) == message.generation:
+                self._ended(message.peer, cause(message.notification), message.notification)
+            case Shutdown(peer=peer) if self._session(peer) is not None:
+                self._ended(peer, SHUTDOWN, Notification(True, *_SHUTDOWN))  # before the speaker says so
             case SpeakerDown():
                 for each in self._router.rib.peers.values():
                     if each.session is not None:
@@ -120,12 +127,14 @@ class Tally:
             case Drain(on=True):
                 self.drains += 1
 
-    def _down(self, down: SessionDown) -> None:
-        peer = self._router.rib.peers.get(down.peer)
-        if peer is None or peer.session is None or peer.session.generation != down.generation:
-            return  # an attempt that came to nothing, or old news
-        counts, said = self.of(down.peer), down.notification
-        counts.resets[cause(said)] += 1
+    def _session(self, peer: str) -> int | None:
+        """Return the generation of a peer's session; None without one."""
+        found = self._router.rib.peers.get(peer)
+        return None if found is None or found.session is None else found.session.generation
+
+    def _ended(self, peer: str, why: tuple[str, str], said: Notification | None) -> None:
+        counts = self.of(peer)
+        counts.resets[why] += 1
         if said is not None:
             counts.messages["sent" if said.sent else "received", "notification"] += 1
 
