@@ -128,3 +128,25 @@ def series(phases: Sequence[tuple[int, str]], job: Mapping[str, str]) -> list[di
         inner = ",".join(part for part in (own.removesuffix("}"), labels) if part)
         found.append({"series": f"{name}{{{inner}}}", "values": " ".join(values)})
     return found
+
+
+def ringing(
+    alarms: Path, directory: Path, *played: tuple[int, list[dict[str, str]], Sequence[str]], step: str = "1m"
+) -> set[str]:
+    """Return which alarms ring, as promtool finds them: each of some names, after so many minutes of some series, of
+    which a value is a step."""
+    tests = [
+        {
+            "interval": step,
+            "input_series": found,
+            "alert_rule_test": [{"eval_time": f"{minutes}m", "alertname": each, "exp_alerts": []} for each in names],
+        }
+        for minutes, found, names in played
+    ]
+    file = directory / "alarms.yml"
+    file.write_text(json.dumps({"rule_files": [str(alarms)], "evaluation_interval": step, "tests": tests}))
+    tested = promtool("test", "rules", str(file))
+    # It fails for each that rings, for none is expected, and names it.
+    rung = re.findall(r"alertname: (\w+),", tested.stdout + tested.stderr)
+    assert bool(tested.returncode) == bool(rung), tested.stderr
+    return set(rung)

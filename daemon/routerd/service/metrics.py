@@ -14,6 +14,7 @@ from pathlib import Path
 from routerd.api.slices import in_slices
 from routerd.config.model import Config
 from routerd.core.histogram import Histogram
+from routerd.core.message import Gateway
 from routerd.kernel.drops import Drops
 from routerd.kernel.packets import packets
 from routerd.service.engine import Engine
@@ -71,7 +72,8 @@ class Metrics:
             begun = time.monotonic()
             # In a thread: to load the library takes a while.
             module = await asyncio.to_thread(import_module, "routerd.telemetry.metrics.exposition")
-            await self._read_packets()
+            nexthops = self._engine.router.fib.groups.nexthops
+            await asyncio.to_thread(self._read_packets, {id: gateway for gateway, id in nexthops.items()})
             made: bytes = await in_slices(
                 module.exposition(
                     self._engine.router,
@@ -86,11 +88,10 @@ class Metrics:
             self._took = time.monotonic() - begun
             return made
 
-    async def _read_packets(self) -> None:
-        """Read the kernel's group statistics; if that fails they are what they were."""
+    def _read_packets(self, gateways: Mapping[int, Gateway]) -> None:
+        """Read the kernel's group statistics; if that fails they are what they were. Blocking, for a thread."""
         with contextlib.suppress(OSError):
-            found = await asyncio.to_thread(packets, self._config.fib.ids)
-            self._packets.take(found, {id: each for each, id in self._engine.router.fib.groups.nexthops.items()})
+            self._packets.take(packets(self._config.fib.ids), gateways)
 
     def _surroundings(self) -> Surroundings:
         state = self._speaker.state

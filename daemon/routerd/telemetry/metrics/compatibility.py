@@ -74,7 +74,8 @@ def frr_exporter(router: Router, tally: Tally, counts: Mapping[str, Counts], now
     for peer in list(peers.values()):
         yield
         counted, up = tally.peers.get(peer.address, _NOTHING).messages, peer.session is not None
-        asn = str(peer.last.received.asn if peer.last is not None else peer.group.remote_as)
+        configured = peer.group.remote_as if isinstance(peer.group.remote_as, int) else 0
+        asn = str(configured if peer.last is None else peer.last.received.asn)
         for family in Family:
             if family.label not in peer.group.families:
                 continue
