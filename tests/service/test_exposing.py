@@ -146,6 +146,20 @@ async def test_it_comes_and_goes_with_the_configuration() -> None:
         writer.close()
 
 
+async def test_ipv6_too() -> None:
+    async with exposed(listen="[::1]:19179"):
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    reader, writer = await asyncio.open_connection("::1", 19179)
+                    break
+                except OSError:
+                    await asyncio.sleep(0.01)
+        writer.write(GET + b"\r\n")
+        assert await answer(reader) == (200, "routerd_a 1\n")
+        writer.close()
+
+
 async def test_too_many_connections_are_turned_away() -> None:
     async with exposed():
         await answers(200)
