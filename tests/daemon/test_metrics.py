@@ -155,7 +155,8 @@ async def test_a_real_scrape_is_as_prometheus_wants_it(
     network: Network, tmp_path: Path, clients: list[bgp.Client]
 ) -> None:
     """Of a life with most kinds of events, which is checked by promtool and counted by name."""
-    with running(network.router, tmp_path, f"{CONFIG}\n[fib]\nidle_timer = 1\n") as daemon:
+    lacking = CONFIG.replace("[[dynamic_peers]]", "[[dynamic_peers]]\nexpected = 9")
+    with running(network.router, tmp_path, f"{lacking}\n[fib]\nidle_timer = 1\n") as daemon:
         await announce(network, clients, 0, 1, 2)
         for number in (0, 1):
             clients[number].send(announcement(number, VIP6))
@@ -172,6 +173,7 @@ async def test_a_real_scrape_is_as_prometheus_wants_it(
         await becomes(lambda: value(page(daemon), "routerd_fib_drift_mended_total", kind="route_missing") >= 1)
         daemon.config.write_text("nonsense")
         assert daemon.cli("reload").returncode == 1
+        await becomes(lambda: value(page(daemon), "routerd_problems"))
         found = page(daemon)
         checked = promtool("check", "metrics", text=found)
         assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
@@ -210,6 +212,7 @@ async def test_a_real_scrape_is_as_prometheus_wants_it(
         assert is_("process_resident_memory_bytes", process="daemon") > 1e7
         assert is_("process_resident_memory_bytes", process="speaker") > 1e7
         assert is_("config_reloads_total", result="refused") == 1
+        assert is_("problems", kind="range") == 1
         assert is_("events_total") > 5
 
 

@@ -55,6 +55,7 @@ ILL: dict[str, tuple[int, Series]] = {
     "RouterdDown": (20, {f"up{{{JOB}}}": "1x15 0x100"}),
     "RouterdSpeakerDown": (20, {f"routerd_speaker_up{{{JOB}}}": "1x15 0x100"}),
     "RouterdSpeakerRestarts": (20, {f"routerd_speaker_restarts_total{{{JOB}}}": "0x14 1 2 3 4 4x100"}),
+    "RouterdProblem": (30, {f'routerd_problems{{{JOB},kind="firewall"}}': "_x15 1x100"}),
     "RouterdPeerDown": (
         30,
         {

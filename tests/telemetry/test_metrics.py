@@ -35,7 +35,7 @@ FOUND = Surroundings(
     unwritten=0,
     stretches=Histogram((1.0,)), config_hash="a", config_changed=1.0, config_unconfirmed=False, config_differs=False,
     reloads={}, sysctls_wrong=0, dropped_segments={"TCPMD5Failure": 2}, watcher_failures={"a": 1}, lost_lines=0,
-    events=5, last_scrape=0.1,
+    events=5, last_scrape=0.1, problems={"peer": 1},
 )  # fmt: skip
 A = Gateway(Address(b"\xc0\xa8\x0a\x64"), 2)
 B = Gateway(Address(b"\xc0\xa8\x0a\x65"), 2)

@@ -115,6 +115,7 @@ class Daemon:
             metrics=self.metrics,
             exposing=self.exposing,
         )
+        self.metrics.status = self.answers.status
         self._stretches = stretches
         self._stop = asyncio.Event()
         self._more_input = False

@@ -7,11 +7,13 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
-from routerd.api.slices import in_slices
+from routerd.api.models import StatusView
+from routerd.api.slices import Slices, in_slices
 from routerd.config.model import Config
 from routerd.core.histogram import Histogram
 from routerd.core.message import Gateway
@@ -27,6 +29,8 @@ from routerd.telemetry.log import bus, sink
 from routerd.telemetry.metrics.packets import PacketCounts
 from routerd.telemetry.metrics.surroundings import Process, Surroundings
 
+LOOK = 30.0
+"""Seconds between two looks for problems, as long as somebody scrapes."""
 _PAGE_SIZE, _TICKS = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
 _RESIDENT, _USER, _SYSTEM = 21, 11, 12
 """Fields of /proc/PID/stat behind the name of the program: rss, utime, stime (proc(5))."""
@@ -57,6 +61,11 @@ class Metrics:
         self._packets = PacketCounts()
         self._started = time.time()
         self._took = 0.0
+        self.status: Callable[[], Slices[StatusView]] | None = None
+        """What finds out what is wrong."""
+        self._problems: Counter[str] = Counter()
+        self._look_at = 0.0
+        self._looking: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         self.configure(config)
 
@@ -86,7 +95,15 @@ class Metrics:
                 )
             )
             self._took = time.monotonic() - begun
+            if self.status is not None and begun >= self._look_at:
+                self._look_at = begun + LOOK
+                self._looking = asyncio.get_running_loop().create_task(self._look(self.status))
             return made
+
+    async def _look(self, status: Callable[[], Slices[StatusView]]) -> None:
+        """Find out what is wrong, for the next scrapes: it takes longer than one may."""
+        found = await in_slices(status())
+        self._problems = Counter(kind(problem["where"]) for problem in found["problems"])
 
     def _read_packets(self, gateways: Mapping[int, Gateway]) -> None:
         """Read the kernel's group statistics; if that fails they are what they were. Blocking, for a thread."""
@@ -124,7 +141,13 @@ class Metrics:
             lost_lines=sink.lost[0],
             events=bus.last,
             last_scrape=self._took,
+            problems=self._problems,
         )
+
+
+def kind(where: str) -> str:
+    """Return of what kind a problem is, of which there are few, by where it is: `peer k8s-w0` is a peer's."""
+    return "neighbours" if where.endswith(" neighbours") else where.partition(" ")[0]
 
 
 def fingerprint(config: Config) -> str:

@@ -242,6 +242,12 @@ _TIMES = (
 )
 
 _HEALTH = (
+    _gauge(
+        "problems",
+        ("kind",),
+        "What routerd status names as wrong, by the first word of where; found out every 30 s while somebody scrapes",
+        "sum by (instance, kind) (routerd_problems)",
+    ),
     _counter(
         "liveness_probes_total",
         (),

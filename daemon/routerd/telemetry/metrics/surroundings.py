@@ -40,3 +40,4 @@ class Surroundings:
     lost_lines: int
     events: int
     last_scrape: float
+    problems: Mapping[str, int]
