@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -84,10 +83,10 @@ def seconds(made: Callable[[], Any]) -> float:
 def test_the_cost_follows_the_size_and_is_that_of_a_view() -> None:
     """Not absolute: it is held to the view of the peers, which takes 30 ms at 1,000 peers and 3,000 groups."""
     gc.collect()
-    few, many = cluster(60), cluster(240)
-    small, large = (seconds(lambda each=each: page(each, read(each))) for each in (few, many))
+    few, many = ((each, read(each)) for each in (cluster(50), cluster(200)))
+    small, large = seconds(lambda: page(*few)), seconds(lambda: page(*many))
     assert large < 2.5 * 4 * small
-    view = seconds(lambda: peers.peers(many.router, many.now))
+    view = seconds(lambda: peers.peers(many[0].router, many[0].now))
     assert large < 5 * view, (large, view)
 
 
@@ -162,12 +161,12 @@ def test_what_changes_nothing_is_not_counted_and_what_waits_forever_is_let_go() 
 def test_packets_only_grow_whatever_the_kernel_forgets() -> None:
     packets, gateways = PacketCounts(), {1: A, 2: B}
     packets.take({7: {1: 10, 2: 20}, 8: {1: 1}}, gateways)
-    packets.take({7: {1: 15, 2: 3}, 8: {1: 1}}, gateways)  # the group was replaced, the kernel began anew
-    assert packets.members == {7: Counter({A: 25, B: 23}), 8: Counter({A: 1})} or packets.members[7] == {A: 15, B: 23}
+    packets.take({7: {1: 15, 2: 3}, 8: {1: 1}}, gateways)  # one was counted anew: the group was written
+    assert packets.members == {7: {A: 15, B: 23}, 8: {A: 1}}
     assert packets.nodes == {A: 16, B: 23}
     packets.take({7: {2: 4}}, {2: B})
     assert packets.nodes == {B: 24}
-    assert packets.members == {7: {A: 15, B: 24}}
+    assert packets.members == {7: {A: 15, B: 24}}, "a member that is gone for now may return"
 
 
 # --------------------------------------------------------------------------------------------- tally

@@ -121,17 +121,23 @@ class Exposing:
             )
 
 
-def try_out(section: MetricsSection) -> None:
-    """Bind the place of a configuration, and let go of it; OSError if it cannot be had."""
+def try_out(before: MetricsSection, after: MetricsSection) -> None:
+    """Make sure that metrics can be served where, and as, they were not before; OSError or ValueError, with a line
+    for people, if not. Blocking."""
+    if not after.listen or before == after:
+        return
+    read(after)
+    if _overlap(before, after):
+        return
     from routerd.api import remote
 
     try:
-        remote.bind(*section.place).close()
+        remote.bind(*after.place).close()
     except OSError as error:
-        raise OSError(f"metrics.listen: nobody could scrape at {section.listen}: {error.strerror}") from error
+        raise OSError(f"metrics.listen: nobody could scrape at {after.listen}: {error.strerror}") from error
 
 
-def overlap(before: MetricsSection, after: MetricsSection) -> bool:
+def _overlap(before: MetricsSection, after: MetricsSection) -> bool:
     """Tell whether one configuration may hold the place of the other: the same port, of the same address or all."""
     if not before.listen:
         return False

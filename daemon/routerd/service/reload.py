@@ -18,10 +18,9 @@ from routerd.api.models import ChangeView, HistoryView, ReloadView, ResetView
 from routerd.config.diff import Change, changes, resets
 from routerd.config.impact import Impact
 from routerd.config.load import validated
-from routerd.config.metrics import MetricsSection
 from routerd.config.model import Config
 from routerd.config.source import ConfigError, Sources, read
-from routerd.service import exposing
+from routerd.service.exposing import try_out
 from routerd.service.foreseeing import Foreseer
 from routerd.service.journal import Entry, Journal, digest
 
@@ -206,7 +205,10 @@ class Reload:
         if refused := [each for each in found if each.cost.impact is Impact.RESTART]:
             raise Failure(409, "\n".join(f"{each.key}: takes a restart: {each.cost.why}" for each in refused))
         await asyncio.to_thread(_bindable, self.config, wanted)
-        await asyncio.to_thread(_scrapable, self.config.metrics, wanted.metrics)
+        try:
+            await asyncio.to_thread(try_out, self.config.metrics, wanted.metrics)
+        except (OSError, ValueError) as error:
+            raise Failure(409, str(error)) from error
         if not found and own == self._journal.own and not self.differs:
             return
         await self._stored(lambda: self._journal.add(sources.files, own, time.time(), by, confirmed=not confirm))
@@ -355,15 +357,3 @@ def _bindable(before: Config, after: Config) -> None:
         except OSError as error:
             where = f"{address} port {now.port}"
             raise Failure(409, f"router.listen: nodes cannot dial in at {where}: {error.strerror}") from error
-
-
-def _scrapable(before: MetricsSection, after: MetricsSection) -> None:
-    """Make sure that metrics can be served where, and as, they were not before; Failure if not."""
-    if not after.listen or before == after:
-        return
-    try:
-        exposing.read(after)
-        if after.listen != before.listen and not exposing.overlap(before, after):
-            exposing.try_out(after)
-    except (OSError, ValueError) as error:
-        raise Failure(409, str(error)) from error
