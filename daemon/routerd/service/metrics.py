@@ -72,7 +72,7 @@ class Metrics:
     def configure(self, config: Config) -> None:
         """Another configuration is in force."""
         self._config = config
-        self._hash = fingerprint(config)
+        self._hash = ""  # worked out when somebody asks: it takes milliseconds for thousands of peers
         self._changed = time.time()
 
     async def page(self) -> bytes:
@@ -83,6 +83,10 @@ class Metrics:
             module = await asyncio.to_thread(import_module, "routerd.telemetry.metrics.exposition")
             nexthops = self._engine.router.fib.groups.nexthops
             await asyncio.to_thread(self._read_packets, {id: gateway for gateway, id in nexthops.items()})
+            while not self._hash:  # there may be another configuration by then
+                config = self._config
+                found = await asyncio.to_thread(fingerprint, config)
+                self._hash = found if config is self._config else ""
             made: bytes = await in_slices(
                 module.exposition(
                     self._engine.router,
