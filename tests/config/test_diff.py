@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from routerd.config.diff import HIDDEN, changes, resets, session_parameters
 from routerd.config.impact import Cost, Impact, costs
+from routerd.config.metrics import MetricsSection
 from routerd.config.model import (
     ApiSection,
     Config,
@@ -44,6 +45,10 @@ OTHER: dict[str, dict[str, Any]] = {
     "api": {"socket": "/run/other.sock", "group": "netops", "readers": "a", "readers_socket": "/run/b"},
     "liveness": {"method": "off", "interval": 1.0, "retransmit": 0.2, "retries": 3},
     "drain": {"state_file": "/var/lib/routerd/other.json"},
+    "metrics": {
+        "listen": "127.0.0.1:9179", "token_file": "/etc/routerd/token", "certificate": "/etc/routerd/metrics.pem",
+        "key": "/etc/routerd/metrics.key", "compatibility": ("gobgp",),
+    },
     "peer_groups.nodes": {
         "remote_as": 65001, "hold_time": 9, "multihop": 2, "ttl_security": True, "graceful_restart": True,
         "restart_time": 15, "stale_time": 300, "families": ("ipv4",), "password": "secret", "accept": "any",
@@ -62,6 +67,7 @@ SECTIONS: dict[str, Any] = {
     "api": ApiSection,
     "liveness": LivenessSection,
     "drain": DrainSection,
+    "metrics": MetricsSection,
     "peer_groups.nodes": PeerGroup,
 }
 KEYS = [(section, key) for section, keys in OTHER.items() for key in keys]

@@ -19,7 +19,7 @@ from tests.support.bgp import end_of_rib
 from tests.support.netns import needs_root
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 PROGRAMS = (
     "ask", "alias", "curl", "docker", "install", "ip", "journalctl", "make", "python", "routerd", "sudo", "sudoedit",
     "sysctl", "systemctl", "systemd-analyze", ".venv/bin/python",
@@ -47,6 +47,8 @@ NOT_RUN = {
     "routerd run --journal FILE": "tests/daemon/test_reload.py",
     "systemctl edit routerd": "as enable",
     "systemctl status": "as enable",
+    "curl http://127.0.0.1:9179/metrics": "tests/daemon/test_metrics.py",
+    "ip monitor route nexthop": "has no end",
     "journalctl -u routerd -p warning": "as enable; what the journal gets: tests/telemetry/test_log.py",
     # There is no container engine: docs/container.md says so itself.
     "docker build -t routerd .": "tests/packaging/test_files.py, test_unprivileged.py",
@@ -152,6 +154,7 @@ def _for_this_place(command: str, daemon: Routerd) -> str:
         "/run/routerd/routerd.sock": str(daemon.socket),
         "FILE": str(daemon.config),
         "NODE": "k8s-w0",
+        "ADDRESS": node(0),
         "PREFIX": "172.16.1.1/32",
     }.items():
         command = command.replace(name, here)

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from routerd.config import model
 from routerd.config.impact import costs
 from routerd.config.load import load, parse
+from routerd.config.metrics import MetricsSection
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config" / "routerd.toml"
@@ -23,11 +24,12 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[api]": model.ApiSection,
     "[liveness]": model.LivenessSection,
     "[drain]": model.DrainSection,
+    "[metrics]": MetricsSection,
     "[peer_groups.nodes]": model.PeerGroup,
     "[[peers]]": model.Peer,
     "[[dynamic_peers]]": model.DynamicPeers,
 }
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
 def _keys() -> Iterator[tuple[str, str]]:

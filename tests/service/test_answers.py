@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import structlog
@@ -62,6 +63,8 @@ async def test_buckets_are_not_counted_on_the_event_loop(router: Namespace, monk
             stretches=stretches,
             failures={},
             reload=reload,
+            metrics=Mock(),
+            exposing=Mock(),
         )
         begun = await answers.set_drain("192.168.10.101", on=True, by="a test")
         asked = await answers.drain("192.168.10.101")

@@ -1,4 +1,4 @@
-"""The ASGI application: finds the endpoint of a request, and writes its answer as JSON, or as a stream."""
+"""The ASGI application: finds the endpoint of a request, and writes its answer as JSON, as it is, or as a stream."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
-from routerd.api.endpoints import Endpoint, Failure, Request
+from routerd.api.endpoints import Endpoint, Failure, Request, Text
 from routerd.api.slices import encoded
 from routerd.api.stream import BEAT, Stream
 
@@ -37,7 +37,7 @@ class Application:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request; what fails here unforeseen is uvicorn's to answer and to log."""
-        headers = [(b"content-type", b"application/json")]
+        content = "application/json"
         try:
             status, answer = 200, await self._answer(scope)
         except Failure as failure:
@@ -46,10 +46,11 @@ class Application:
             scope["state"]["endless"]()
             await _stream(answer, receive, send, scope["state"]["abort"], scope["state"]["unread"])
             return
-        body = b"".join([part async for part in encoded(answer)])
-        headers.append((b"content-length", str(len(body)).encode()))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        if isinstance(answer, Text):
+            content, body = answer
+        else:
+            body = b"".join([part async for part in encoded(answer)])
+        await respond(send, status, content, body)
 
     @cached_property
     def _description(self) -> dict[str, Any]:
@@ -76,6 +77,13 @@ class Application:
                     Request(method, path, named, query, scope["state"]["caller"], resumed)
                 )
         raise Failure(404, f"there is nothing at {path[:100]}; GET {DESCRIPTION} says what there is")
+
+
+async def respond(send: Send, status: int, content: str, body: bytes, *fields: tuple[bytes, bytes]) -> None:
+    """Send a whole answer."""
+    headers = [(b"content-type", content.encode()), (b"content-length", str(len(body)).encode()), *fields]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _stream(

@@ -6,14 +6,14 @@ import asyncio
 import fcntl
 import socket
 import termios
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from email.utils import formatdate
 from functools import partial
 
 import h11
 
-from routerd.api.application import Application, Message, Receive, Send
-from routerd.api.caller import caller
+from routerd.api.application import Message, Receive, Send
+from routerd.api.caller import Caller, caller
 from routerd.bare import bare
 
 with bare("uvicorn"):
@@ -39,11 +39,21 @@ class Connection(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
     _asking = True
 
+    @staticmethod
+    def bounds() -> tuple[int, int]:
+        """Return how many there may be at once, and how many of them are for root."""
+        return CONNECTIONS, RESERVED
+
+    @staticmethod
+    def who(connection: socket.socket) -> Caller:
+        """Return who is at the other end."""
+        return caller(connection)
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Note who it is, or turn them away."""
         connection: socket.socket = transport.get_extra_info("socket")
-        who = caller(connection)
-        if len(self.connections) >= (CONNECTIONS if who.uid == 0 else CONNECTIONS - RESERVED):
+        who, (most, reserved) = self.who(connection), self.bounds()
+        if len(self.connections) >= (most if who.uid == 0 else most - reserved):
             transport.write(_TOO_MANY)
             transport.close()
             return
@@ -115,7 +125,7 @@ _TOO_MANY = (
 class Bounded:
     """The application without bodies, and one answer a turn of the event loop, so that routing goes on in between."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]]) -> None:
         self._app = app
         self._turn = asyncio.Lock()
 

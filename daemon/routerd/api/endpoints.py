@@ -72,6 +72,7 @@ class Source(Protocol):
     async def enable(self, peer: str, by: str) -> OrderView: ...
     def log_level(self) -> LogView: ...
     def set_log_level(self, level: str, by: str) -> LogView: ...
+    async def metrics(self) -> bytes: ...
 
 
 class Failure(Exception):  # noqa: N818 - an answer, if not the one that was hoped for
@@ -101,6 +102,17 @@ class Number(NamedTuple):
                 422, f"{name} is a whole number from {self.least} to {self.most}, not {(text or '')[:40]!r}"
             )
         return value
+
+
+class Text(NamedTuple):
+    """An answer that is no JSON: its type, and all of it."""
+
+    content: str
+    body: bytes
+
+
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus' text format."""
 
 
 class Request(NamedTuple):
@@ -235,6 +247,9 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
             raise Failure(422, f"a level is one of {', '.join(LEVELS)}, not {request.named[:40]!r}")
         return source.set_log_level(request.named, await writer(request))
 
+    async def metrics(_: Request) -> Text:
+        return Text(PROMETHEUS, await source.metrics())
+
     one, all_of_it = "/v1/routes/{prefix}", {"offset": offset, "limit": limit, "peer": None}
     peer = "/v1/peers/{peer}"
     node = f"{peer}/drain"
@@ -272,6 +287,7 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         Endpoint("GET", "/v1/log", LogView, "The least level that the log has.", log_level),
         Endpoint("PUT", "/v1/log/{level}", LogView, quieter, set_log_level),
         Endpoint("GET", "/v1/version", VersionView, "Versions of routerd and of what it stands on.", version),
+        Endpoint("GET", "/metrics", str, "All metrics, as Prometheus reads them.", metrics, content=PROMETHEUS),
     )
 
 

@@ -8,10 +8,10 @@ import grp
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
-from routerd.api.application import Application
+from routerd.api.application import Application, Message, Receive, Send
 from routerd.api.connection import HEAD, IDLE_TIME, Bounded, Connection
 from routerd.api.endpoints import Source, endpoints
 from routerd.bare import bare
@@ -79,15 +79,13 @@ class _Server(Server):
         yield
 
 
-async def serve(source: Source, listener: socket.socket, *, read_only: bool = False) -> None:
-    """Serve until cancelled; `read_only`: nothing can be changed there, whoever asks."""
+def configured(application: Callable[[Message, Receive, Send], Awaitable[None]], http: type[Connection]) -> Config:
+    """Return how uvicorn serves an application on connections of a kind."""
     # What a client does wrong is told the client; the log is for what the daemon does wrong.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    writers = os.stat(listener.getsockname()).st_gid
-    table = endpoints(source, None if read_only else writers)
-    config = Config(
-        Bounded(Application(table, read_only=read_only)),
-        http=Connection,
+    return Config(
+        Bounded(application),
+        http=http,
         h11_max_incomplete_event_size=HEAD,
         timeout_keep_alive=int(IDLE_TIME),
         lifespan="off",
@@ -96,4 +94,10 @@ async def serve(source: Source, listener: socket.socket, *, read_only: bool = Fa
         access_log=False,
         timeout_graceful_shutdown=1,
     )
-    await _Server(config).serve(sockets=[listener])
+
+
+async def serve(source: Source, listener: socket.socket, *, read_only: bool = False) -> None:
+    """Serve until cancelled; `read_only`: nothing can be changed there, whoever asks."""
+    writers = None if read_only else os.stat(listener.getsockname()).st_gid
+    application = Application(endpoints(source, writers), read_only=read_only)
+    await _Server(configured(application, Connection)).serve(sockets=[listener])

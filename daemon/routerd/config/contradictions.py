@@ -23,6 +23,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from _silence(config)
     if config.api.readers is not None and config.api.readers_socket == config.api.socket:
         yield ("api", "readers_socket"), "that is [api] socket, where its group may write; write another path"
+    yield from _metrics(config)
     if config.fib.ids[-1] >= 1 << 30:
         yield (
             ("fib", "nexthop_id_base"),
@@ -225,3 +226,19 @@ def _silence(config: Config) -> Iterator[Problem]:
                 'without keepalives (0), and with liveness.method = "off", nobody would notice that a node is dead; '
                 'write a hold time of at least 3, or method = "neighbour"',
             )
+
+
+def _metrics(config: Config) -> Iterator[Problem]:
+    section = config.metrics
+    if section.listen:
+        address = ipaddress.ip_address(section.place[0])
+        if problem := _no_listener(address):
+            yield ("metrics", "listen"), f"{address} {problem}"
+        elif section.place[1] == config.router.port and {section.place[0], "0.0.0.0", "::"} & {*config.router.listen}:
+            yield ("metrics", "listen"), f"port {section.place[1]} is where nodes dial in; write another one"
+
+
+def _no_listener(address: IPv4Address | IPv6Address) -> str:
+    if isinstance(address, IPv6Address) and address.is_link_local:
+        return "is link-local, and says not on which link; write another address of this router"
+    return "is none that anybody could dial; write an address of this router" if address.is_multicast else ""

@@ -7,8 +7,10 @@ import grp
 import ipaddress
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 from routerd.config.contradictions import Problem
+from routerd.config.metrics import MetricsSection
 from routerd.config.model import Config
 
 
@@ -40,8 +42,26 @@ def unwise(config: Config) -> Iterator[Problem]:
                 f"{dynamic.range} without a password lets everybody in who reaches this router; write the network "
                 "of the nodes",
             )
+    yield from _metrics(config.metrics)
     if not used:
         yield (), "there are no [[peers]] and no [[dynamic_peers]]: every node is refused"
+
+
+def _metrics(section: MetricsSection) -> Iterator[Problem]:
+    for key in ("token_file", "certificate", "key"):
+        if getattr(section, key) and not section.listen:
+            yield ("metrics", key), "metrics are served on the Unix socket alone; write listen, or remove it"
+    if section.key and not section.certificate:
+        yield (
+            ("metrics", "key"),
+            "without its certificate it is of no use: there is no TLS; write certificate = ...",
+        )
+    if section.listen and not section.local and section.token_file and not section.certificate:
+        yield (
+            ("metrics", "token_file"),
+            "whoever can listen on the way reads the token; write certificate and key, or let metrics listen on a "
+            "loopback address",
+        )
 
 
 def missing(config: Config) -> Iterator[Problem]:
@@ -60,6 +80,14 @@ def missing(config: Config) -> Iterator[Problem]:
                 ("router", "listen", index),
                 f"this host has no address {address}: nobody could dial in there; ip address show",
             )
+    if config.metrics.listen and not _is_here(config.metrics.place[0]):
+        yield (
+            ("metrics", "listen"),
+            f"this host has no address {config.metrics.place[0]}: nobody could scrape there; ip address show",
+        )
+    for key in ("token_file", "certificate", "key"):
+        if (path := getattr(config.metrics, key)) and not Path(path).is_file():
+            yield ("metrics", key), f"this host has no file {path}"
     for index, peer in enumerate(config.peers):
         if peer.connect and peer.local_address is not None and not _is_here(peer.local_address):
             yield (

@@ -6,6 +6,7 @@ routes are followed by their notifications, and an audit compares all of them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -35,7 +36,8 @@ from routerd.core.route import format_address
 class Reconciliation:
     """Takes over what was read from the kernel; planning is to follow, by `Planning.settle`.
 
-    `foreign_bgp` is what others have there with the marks of BGP, `drift_mended` counts what was not as it should be.
+    `foreign_bgp` is what others have there with the marks of BGP, `drift_mended` counts what was not as it should be,
+    and `drift` the same by kind, route by route.
     """
 
     def __init__(self, rib: Rib, fib: Fib, planning: Planning, gateways: Gateways, retries: Retries) -> None:
@@ -46,6 +48,7 @@ class Reconciliation:
         self._retries = retries
         self.foreign_bgp = ForeignBgp()
         self.drift_mended = 0
+        self.drift: Counter[str] = Counter()
 
     def adopt(self, dump: KernelDump, now: float) -> list[Effect]:
         """The first dump: adopt what is there. From now on the kernel may be written."""
@@ -122,7 +125,10 @@ class Reconciliation:
         effects = self._planning.program(operations)
         if wrong and drift:
             self.drift_mended += len(wrong)
-            effects.append(Event("drift mended", {"found": "; ".join(wrong[:10])}, level="warning"))
+            for each in wrong:
+                self.drift[each.kind] += each.size
+            found = "; ".join(each.text for each in wrong[:10])
+            effects.append(Event("drift mended", {"found": found}, level="warning"))
         return effects
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import platform
 import time
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version as installed_version
 
 import structlog
 
@@ -51,10 +49,13 @@ from routerd.kernel import lookup
 from routerd.kernel.drops import Drops
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
+from routerd.service.exposing import Exposing
 from routerd.service.live import Live
+from routerd.service.metrics import Metrics
 from routerd.service.peering import Peering
 from routerd.service.reload import Reload
 from routerd.service.settings import Settings
+from routerd.service.versions import versions
 from routerd.service.watchers import Failure
 from routerd.session.refusals import Refusal
 from routerd.session.speaker import Speaker
@@ -83,6 +84,8 @@ class Answers:
         stretches: Histogram,
         failures: Mapping[str, Failure],
         reload: Reload,
+        metrics: Metrics,
+        exposing: Exposing,
     ) -> None:
         self.notes: list[ProblemView] = []
         self._router = engine.router
@@ -100,6 +103,8 @@ class Answers:
         self._shutdowns = peering.shutdowns
         self.check = live.check
         self._reload = reload
+        self.metrics = metrics.page
+        self._exposing = exposing
 
     def status(self) -> Slices[StatusView]:
         """Return the answer to `GET /v1/status`."""
@@ -115,7 +120,7 @@ class Answers:
         for what, failure in self._failures.items():
             notes += failed_watcher(what, failure.count, now - failure.last, failure.text)
         notes += [*unconfirmed(self._reload.unconfirmed), *not_the_file(self._reload.differs)]
-        notes += lost_history(self._reload.lost)
+        notes += [*lost_history(self._reload.lost), *self._exposing.problems()]
         router = self._router.config.router
         notes += deaf([f"{address} {router.port}" for address in router.listen], state.listening)
         if self._engine.recorder is not None:
@@ -239,12 +244,7 @@ class Answers:
 
     def version(self) -> VersionView:
         """Return the answer to `GET /v1/version`."""
-        return VersionView(
-            routerd=__version__,
-            exabgp=installed_version("exabgp"),
-            python=platform.python_version(),
-            kernel=platform.release(),
-        )
+        return versions()
 
     async def keep_drains(self) -> None:
         """Try again, now and then, to keep what could not be kept."""

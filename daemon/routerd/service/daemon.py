@@ -30,10 +30,12 @@ from routerd.service.answers import Answers
 from routerd.service.beginning import Beginning
 from routerd.service.drains import Drains
 from routerd.service.engine import SLICE, Engine
+from routerd.service.exposing import Exposing
 from routerd.service.foreseeing import Foreseer
 from routerd.service.identity import identify
 from routerd.service.journal import Journal
 from routerd.service.live import Live
+from routerd.service.metrics import Metrics
 from routerd.service.neighbours import Neighbours
 from routerd.service.peering import Peering
 from routerd.service.reconciler import NOTIFICATIONS, Reconciler
@@ -88,6 +90,18 @@ class Daemon:
         foreseer = Foreseer(self.router, self.writer.buckets.used)
         self.reload = Reload(path, config, journal, foreseer, self._configure)
         self.reload.differs = beginning.differs
+        failures = self.reconciler.watchers.failures
+        self.metrics = Metrics(
+            self.engine,
+            self.speaker,
+            self.settings,
+            self.drops,
+            config=config,
+            reload=self.reload,
+            stretches=stretches.histogram,
+            failures=failures,
+        )
+        self.exposing = Exposing(config.metrics, self.metrics.page)
         self.answers = Answers(
             self.engine,
             self.speaker,
@@ -97,9 +111,12 @@ class Daemon:
             peering=self.peering,
             live=Live(path, self.router),
             stretches=stretches.histogram,
-            failures=self.reconciler.watchers.failures,
+            failures=failures,
             reload=self.reload,
+            metrics=self.metrics,
+            exposing=self.exposing,
         )
+        self.metrics.status = self.answers.status
         self._stretches = stretches
         self._stop = asyncio.Event()
         self._more_input = False
@@ -150,6 +167,7 @@ class Daemon:
                     ("drains", self.answers.keep_drains),
                     ("buckets", self._remember),
                     ("counters of dropped segments", self._watch_drops),
+                    ("metrics", self.exposing.run),
                 ):
                     group.create_task(watchers.keep(what, watch))
                 group.create_task(self._report())
@@ -267,6 +285,8 @@ class Daemon:
         self.reconciler.configure(config.fib)
         self.settings.configure(config.fib)
         self.neighbours.configure(config.liveness)
+        self.metrics.configure(config)
+        self.exposing.configure(config.metrics)
         if config.drain.state_file != self.drains.path:
             self._moving = asyncio.get_running_loop().create_task(self._move(config.drain.state_file))
 

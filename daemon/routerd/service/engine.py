@@ -54,6 +54,7 @@ from routerd.session.frames import RawUpdate
 from routerd.session.outbox import OUT_OF_RESOURCES, Outbox
 from routerd.session.speaker import Speaker
 from routerd.session.update import UpdateError
+from routerd.telemetry.metrics.tally import Tally
 
 SLICE = 0.005
 """Seconds that the event loop works at a stretch, all together, before it looks around again. Whoever is late in it
@@ -73,8 +74,8 @@ class Engine:
 
     Events: `wake` is set when the core may have something to do by itself, `resync` when the kernel is to be read,
     `identify` when link-layer addresses are to be found out. `bucket_counts` tells how many buckets of a group lead
-    to which gateway, as last read; `withheld` what peers do not hear because it does not fit into a message. `lasted`
-    returns for how many seconds the event loop has not looked around.
+    to which gateway, as last read; `withheld` what peers do not hear because it does not fit into a message; `tally`
+    what is counted for metrics. `lasted` returns for how many seconds the event loop has not looked around.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Engine:
         self.resync = asyncio.Event()
         self.identify = asyncio.Event()
         self.recorder: Recorder | None = None
+        self.tally = Tally(router)
         self._writer = writer
         self._speaker = speaker
         self._lasted = lasted
@@ -99,7 +101,7 @@ class Engine:
         self._backlog = Backlog(writer.write, writer.buckets.took_over, self._bulk)
         self._codecs = Codecs(_tell_withheld)
         self.withheld = self._codecs.withheld
-        self._outbox = Outbox(self._codecs, speaker.send, speaker.close)
+        self._outbox = Outbox(self._codecs, self._send, speaker.close)
         self.bucket_counts = writer.memory.counts
         speaker.translation.taken = self._outbox.taken
         self._inbox: deque[Input] = deque()
@@ -197,8 +199,10 @@ class Engine:
             now = time.monotonic()
             if self.recorder is not None:
                 self.recorder.take(self._inbox[0], now)
-            self._execute(self.router.handle(self._inbox[0], now))
+            self.tally.take(self._inbox[0], now)
+            self._execute(self.router.handle(self._inbox[0], now), now)
             self._inbox.popleft()
+            self.tally.handled(len(self._backlog), now)
 
     def kernel_changed(self, reason: str) -> None:
         """Have the kernel read again."""
@@ -206,19 +210,25 @@ class Engine:
         (log.warning if reason == OVERRUN else log.info)("kernel changed", reason=reason)
         self.resync.set()
 
-    def _execute(self, effects: Iterable[Effect]) -> None:
+    def _send(self, peer: str, generation: int, messages: bytes) -> None:
+        self.tally.sent(peer, messages)
+        self._speaker.send(peer, generation, messages)
+
+    def _execute(self, effects: Iterable[Effect], now: float) -> None:
         for effect in effects:
             match effect:
                 case Program(operations=operations, urgent=True):
                     for failed in self._backlog.jump(operations):
                         self.take(failed)
+                    self.tally.failed_over(operations, time.monotonic() - now)
                 case Program(operations=operations):
+                    self.tally.programmed(operations)
                     self._backlog.add(operations)
                 case Advertise():
                     self._outbox.put(effect)
                 case Refresh(peer=peer, families=families):
                     if generation := self._codecs.generation(peer):
-                        self._speaker.send(peer, generation, route_refresh(families))
+                        self._send(peer, generation, route_refresh(families))
                 case CloseSession(peer=peer, code=code, subcode=subcode, reason=reason):
                     log.warning("session closed", peer=peer, reason=reason)
                     if generation := self._codecs.generation(peer):
@@ -273,6 +283,7 @@ class Engine:
     def _write(self) -> None:
         """Write a slice of what waits, and look at groups once they are made."""
         told = self._backlog.write(SLICE - self._lasted())
+        self.tally.handled(len(self._backlog), time.monotonic())
         self._inbox.extend(told)
         if self._inspected and not self._backlog:
             self._inbox.append(GroupActivity(self._activity(self._inspected)))

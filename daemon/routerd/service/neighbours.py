@@ -84,7 +84,9 @@ class Neighbours:
         for gateway in heard:
             if entries[gateway].alive:
                 self._engine.take(NeighbourState(gateway, alive=True))
-        self._prober.probe(self._schedule.due(watched, silent, heard, now), entries)
+        due = self._schedule.due(watched, silent, heard, now)
+        self._engine.tally.probes += len(due)
+        self._prober.probe(due, entries)
 
     def _follow(self, watched: Iterable[Gateway]) -> None:
         """Make the kernel probe quickly where these gateways are. An interface made anew is another, by its index."""

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from routerd.config.impact import Impact
 from routerd.config.load import validated
 from routerd.config.model import Config
 from routerd.config.source import ConfigError, Sources, read
+from routerd.service.exposing import try_out
 from routerd.service.foreseeing import Foreseer
 from routerd.service.journal import Entry, Journal, digest
 
@@ -50,6 +52,8 @@ class Reload:
         self.config = config
         self.differs = ""
         """Why what runs is not what the daemon's own file says; empty if it is."""
+        self.results: Counter[str] = Counter()
+        """How many reloads and rollbacks were `taken`, and how many `refused`."""
         self._path = path
         self._journal = journal
         self._foreseer = foreseer
@@ -89,6 +93,19 @@ class Reload:
     async def reload(self, path: str | None, confirm: int, by: str) -> ReloadView:
         """Put a file in force, for `confirm` seconds unless that is 0. Failure, and nothing changes, if it cannot be
         used, if a key needs a restart, or if a change waits to be confirmed."""
+        with self._counted():
+            return await self._take(path, confirm, by)
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        result = "refused"
+        try:
+            yield
+            result = "taken"
+        finally:
+            self.results[result] += 1
+
+    async def _take(self, path: str | None, confirm: int, by: str) -> ReloadView:
         async with self._busy:
             self._none_waits()
             wanted = await self._read(path)
@@ -110,6 +127,10 @@ class Reload:
 
     async def rollback(self, number: int, by: str) -> ReloadView:
         """Go back to what ran before the last change, or, if `number` is not 0, to that entry of the history."""
+        with self._counted():
+            return await self._go_back(number, by)
+
+    async def _go_back(self, number: int, by: str) -> ReloadView:
         async with self._busy:
             if self._before is not None and not number:
                 return await self._take_back(by)
@@ -184,6 +205,10 @@ class Reload:
         if refused := [each for each in found if each.cost.impact is Impact.RESTART]:
             raise Failure(409, "\n".join(f"{each.key}: takes a restart: {each.cost.why}" for each in refused))
         await asyncio.to_thread(_bindable, self.config, wanted)
+        try:
+            await asyncio.to_thread(try_out, self.config.metrics, wanted.metrics)
+        except (OSError, ValueError) as error:
+            raise Failure(409, str(error)) from error
         if not found and own == self._journal.own and not self.differs:
             return
         await self._stored(lambda: self._journal.add(sources.files, own, time.time(), by, confirmed=not confirm))

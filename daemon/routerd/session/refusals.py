@@ -29,10 +29,13 @@ class Refusals:
 
     def __init__(self) -> None:
         self._found: dict[tuple[object, ...], Refusal] = {}
+        self.total = 0
+        """How many attempts there were, remembered or not."""
 
     def note(self, address: str, reason: str, notification: Notification | None, now: float) -> Refusal:
         """Take in that an attempt came to nothing, and return all of its kind."""
         said = notification
+        self.total += 1
         key = (address, reason) if said is None else (address, said.sent, said.code, said.subcode)
         before = self._found.pop(key, None) or Refusal(address, reason, notification, 0, now, now)
         after = replace(before, reason=reason, notification=notification, count=before.count + 1, last=now)

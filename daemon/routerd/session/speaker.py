@@ -89,6 +89,11 @@ class Speaker:
         refusals = status.refusals.latest()
         return State(pid is not None, pid, self._restarts, self._reason, status.listening, refusals, status.dialled)
 
+    @property
+    def refused(self) -> int:
+        """How many attempts at a session came to nothing since the start."""
+        return self._status.refusals.total
+
     # --------------------------------------------------------------------------------------------- supervision
 
     async def run(self) -> None:

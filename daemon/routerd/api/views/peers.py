@@ -15,7 +15,7 @@ from routerd.api.views.shutdowns import shutdown_of
 from routerd.core.gateway_health import Reason
 from routerd.core.rib.decision import is_leaving
 from routerd.core.rib.peer import Peer
-from routerd.core.route import Family, family_of, format_address
+from routerd.core.route import Family, Path, family_of, format_address
 from routerd.core.router import Router
 
 Counts = dict[Family, dict[str, int]]
@@ -26,7 +26,7 @@ _KINDS = ("received", "accepted", "rejected", "in_fib", "stale", "advertised")
 
 def peers(router: Router, now: float, group_counts: groups.Counts = groups.unread) -> Slices[list[PeerView]]:
     """Return every peer: those of the configuration in its order, then the dynamic ones by address."""
-    counts, leaving = yield from _count(router)
+    counts, leaving = yield from count(router)
     buckets = yield from groups.buckets(router, group_counts)
     place = {static.address: number for number, static in enumerate(router.config.peers)}
     found = list(router.rib.peers.values())
@@ -34,7 +34,7 @@ def peers(router: Router, now: float, group_counts: groups.Counts = groups.unrea
     views: list[PeerView] = []
     for peer in found:
         rows = counts[peer.address]
-        yield from _complete(router, peer, rows)
+        yield from complete(router, peer, rows)
         view = _peer(router, peer, rows, now, dynamic=peer.address not in place)
         view["leaving"] = leaving[peer.address]
         view["buckets"] = sum(buckets[gateway] for gateway in router.rib.gateways_of(peer))
@@ -42,40 +42,44 @@ def peers(router: Router, now: float, group_counts: groups.Counts = groups.unrea
     return views
 
 
-def _count(router: Router) -> Slices[tuple[defaultdict[str, Counts], Counter[str]]]:
-    """Count prefixes by peer and family, accepted and in the FIB, over path sets; and those, by peer, that are
-    announced with GRACEFUL_SHUTDOWN."""
+def count(router: Router) -> Slices[tuple[defaultdict[str, Counts], Counter[str]]]:
+    """Count prefixes by peer and family, accepted and in the FIB, over path sets and paths; and those, by peer, that
+    are announced with GRACEFUL_SHUTDOWN."""
     found: defaultdict[str, Counts] = defaultdict(lambda: {f: dict.fromkeys(_KINDS, 0) for f in Family})
     leaving: Counter[str] = Counter()
-    for paths in list(router.rib.loc_rib.sets()):
+    loc_rib = router.rib.loc_rib
+    in_fib: Counter[Path] = Counter()
+    for paths in list(loc_rib.sets()):
         yield
         if not paths.users:
             continue  # it has gone meanwhile, and so have its peers perhaps
-        decision = router.rib.loc_rib.decision(paths)
-        winners = set(forwarding.winners(router, decision)) if decision.members else set()
-        for path in paths.paths:
-            family = Family.IPV4 if len(path.attributes.next_hop) == 4 else Family.IPV6
-            row = found[path.peer][family]
-            row["accepted"] += paths.users
-            row["in_fib"] += paths.users if path in winners and router.synchronised else 0
-            leaving[path.peer] += paths.users if is_leaving(path) else 0
+        decision = loc_rib.decision(paths)
+        for path in forwarding.winners(router, decision) if decision.members else ():
+            in_fib[path] += paths.users
     for prefix in list(router.fib.refused):
         yield
-        decision = router.rib.loc_rib.decision(router.rib.loc_rib.paths_of(prefix))
+        decision = loc_rib.decision(loc_rib.paths_of(prefix))
         for path in forwarding.winners(router, decision) if decision.members else ():
-            found[path.peer][family_of(prefix)]["in_fib"] -= 1
+            in_fib[path] -= 1
+    for path, users in list(loc_rib.users.items()):
+        yield
+        row = found[path.peer][Family.IPV4 if len(path.attributes.next_hop) == 4 else Family.IPV6]
+        row["accepted"] += users
+        row["in_fib"] += max(in_fib[path], 0) if router.synchronised else 0
+        leaving[path.peer] += users if is_leaving(path) else 0
     return found, leaving
 
 
-def _complete(router: Router, peer: Peer, rows: Counts) -> Slices[None]:
-    """Add what the peer itself knows."""
-    for (family, _), count in peer.adj_rib_in.rejected.counts().items():
-        rows[family]["rejected"] += count
+def complete(router: Router, peer: Peer, rows: Counts) -> Slices[None]:
+    """Add what the peer itself knows to its row of `count`."""
+    if peer.adj_rib_in.rejected:
+        for (family, _), number in peer.adj_rib_in.rejected.counts().items():
+            rows[family]["rejected"] += number
     stale = list(peer.adj_rib_in.stale)
     for start in range(0, len(stale), _AT_ONCE):
         yield
-        for family, count in Counter(map(family_of, stale[start : start + _AT_ONCE])).items():
-            rows[family]["stale"] += count
+        for family, number in Counter(map(family_of, stale[start : start + _AT_ONCE])).items():
+            rows[family]["stale"] += number
     for family, row in rows.items():
         row["received"] = row["accepted"] + row["rejected"]
         row["advertised"] = router.rib.advertising.adj_ribs_out.count(peer.address, family)

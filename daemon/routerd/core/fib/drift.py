@@ -6,6 +6,7 @@ The model says what should be there, the ids included, and that is what comes ba
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from routerd.core.fib.adopt import legs_of, own_groups, own_nexthops, timers_differ
 from routerd.core.fib.fib import Fib
@@ -24,8 +25,23 @@ from routerd.core.message import (
 )
 from routerd.core.route import Prefix
 
-Mended = tuple[list[str], list[Operation]]
-"""What was wrong, a line each, and the operations that mend it."""
+KINDS = (
+    "nexthop_missing", "nexthop_unexpected", "group_resized", "group_members", "group_timers", "group_unexpected",
+    "route_missing", "route_changed", "route_unexpected",
+)  # fmt: skip
+
+
+class Wrong(NamedTuple):
+    """Something that was not as it should be: its kind, one of `KINDS`, a line for people, and how much of
+    the kind that is: routes are told of together."""
+
+    kind: str
+    text: str
+    size: int = 1
+
+
+Mended = tuple[list[Wrong], list[Operation]]
+"""What was wrong, and the operations that mend it."""
 
 
 def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
@@ -33,14 +49,17 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
     groups = fib.groups
     groups.ids.reserve(nexthop.id for nexthop in dump.nexthops)
     groups.ids.reserve(group.id for group in dump.groups)
-    wrong: list[str] = []
+    wrong: list[Wrong] = []
     operations: list[Operation] = []
     found, surplus = own_nexthops(dump.nexthops, groups.ids.own)
     lost = [gateway for gateway, id in groups.nexthops.items() if found.get(gateway) != id]
     expected = set(groups.nexthops.values())  # under these ids something else may stand: it is replaced, not deleted
     surplus = [id for id in (*surplus, *found.values()) if id not in expected]
-    wrong += [f"nexthop {groups.nexthops[gateway]} was missing, or led elsewhere" for gateway in lost]
-    wrong += [f"nexthop {id} was not expected" for id in surplus]
+    wrong += [
+        Wrong("nexthop_missing", f"nexthop {groups.nexthops[gateway]} was missing, or led elsewhere")
+        for gateway in lost
+    ]
+    wrong += [Wrong("nexthop_unexpected", f"nexthop {id} was not expected") for id in surplus]
     kernel = own_groups(dump.groups, groups.ids.own)
     gateways = {id: gateway for gateway, id in found.items()}
     damaged: list[Group] = []
@@ -51,18 +70,21 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
         same = legs.keys() == group.legs.keys() if group in groups.settling else legs == group.legs
         if there is not None and there.buckets != group.buckets:
             # The kernel changes neither type nor size: the group is made anew, and its routes come again.
-            wrong.append(f"group {group.id} had {there.buckets} buckets instead of {group.buckets}")
+            text = f"group {group.id} had {there.buckets} buckets instead of {group.buckets}"
+            wrong.append(Wrong("group_resized", text))
             operations.append(DeleteNexthop(group.id))
             group.written = False
             groups.found(group, {})
             groups.changed[group] = True
         elif not same:
-            wrong.append(f"group {group.id} had {len(legs)} of {len(group.legs)} members, or other ones")
+            text = f"group {group.id} had {len(legs)} of {len(group.legs)} members, or other ones"
+            wrong.append(Wrong("group_members", text))
             groups.found(group, legs)
             damaged.append(group)
             groups.changed[group] = True
         elif there is not None and _is_retimed(fib, group, there):
-            wrong.append(f"group {group.id} had timers of {there.idle_timer:g} s and {there.unbalanced_timer:g} s")
+            text = f"group {group.id} had timers of {there.idle_timer:g} s and {there.unbalanced_timer:g} s"
+            wrong.append(Wrong("group_timers", text))
             groups.changed[group] = True
     # The objects come back before the groups that want them; on a link that is down the kernel refuses, and what
     # the RIB wants then is about to change anyway.
@@ -70,7 +92,7 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
     for group in sorted(damaged, key=lambda group: group.users):  # what is soon done need not wait for tables
         operations += fib.rewritten(group, now, damaged=True)
     unknown = [id for id in kernel if id not in groups.by_id]
-    wrong += [f"group {id} was not expected" for id in unknown]
+    wrong += [Wrong("group_unexpected", f"group {id} was not expected") for id in unknown]
     for id in (*unknown, *surplus):
         groups.ids.free(id)
         operations.append(DeleteNexthop(id))
@@ -118,8 +140,12 @@ def mend_routes(fib: Fib, audit: RouteAudit) -> Mended:
     wrong = [prefix for prefix in audit.wrong if unchanged(prefix)]
     unknown = [prefix for prefix in audit.unknown if unchanged(prefix)]
     found = [
-        f"{len(prefixes)} routes were {what}"
-        for what, prefixes in (("missing", missing), ("changed", wrong), ("not expected", unknown))
+        Wrong(kind, f"{len(prefixes)} routes were {what}", len(prefixes))
+        for kind, what, prefixes in (
+            ("route_missing", "missing", missing),
+            ("route_changed", "changed", wrong),
+            ("route_unexpected", "not expected", unknown),
+        )
         if prefixes
     ]
     again: dict[Group, list[Prefix]] = {}

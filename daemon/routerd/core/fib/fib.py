@@ -61,6 +61,11 @@ class Fib:
         """Tell whether `plan` has something to do."""
         return bool(self._pending or self._released or self.groups.changed or self.groups.empty)
 
+    def waits(self, prefix: Prefix) -> bool:
+        """Tell whether a prefix wants something that is not planned yet."""
+        group = self.routes.get(prefix)
+        return prefix in self._pending or (group is not None and prefix in group.waiting)
+
     @property
     def behind(self) -> bool:
         """Whether more prefixes want something than the last plan took up."""

@@ -1,0 +1,171 @@
+"""The TCP listener of metrics, in this process: who may ask, for what, and what becomes of files that change."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from routerd.api import remote
+from routerd.config.metrics import MetricsSection
+from routerd.service import exposing as module
+from routerd.service.exposing import Exposing
+from tests.daemon.harness import becomes
+from tests.support.api import answer
+from tests.support.prometheus import self_signed
+
+LISTEN = "127.0.0.1:19179"
+GET = b"GET /metrics HTTP/1.1\r\nHost: a\r\n"
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.02)
+    monkeypatch.setattr(module, "RETRY", 0.02)
+
+
+@asynccontextmanager
+async def exposed(**keys: str) -> AsyncIterator[Exposing]:
+    """Serve a page until the block ends."""
+
+    async def page() -> bytes:
+        return b"routerd_a 1\n"
+
+    made = Exposing(MetricsSection(**({"listen": LISTEN} | keys)), page)
+    task = asyncio.create_task(made.run())
+    try:
+        yield made
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def ask(octets: bytes = GET, token: str = "", tls: ssl.SSLContext | None = None) -> tuple[int, object]:
+    """Return status and answer; 0 without one."""
+    if token:
+        octets += f"Authorization: Bearer {token}\r\n".encode()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", 19179, ssl=tls)
+    except OSError:
+        return 0, None
+    try:
+        writer.write(octets + b"\r\n")
+        return await answer(reader)
+    finally:
+        writer.close()
+
+
+async def answers(status: int, **how: object) -> None:
+    """Wait until it does with this status."""
+    deadline = time.monotonic() + 10
+    while (found := (await ask(**how))[0]) != status:  # type: ignore[arg-type]
+        assert time.monotonic() < deadline, found
+
+
+async def test_metrics_and_nothing_else() -> None:
+    async with exposed():
+        await answers(200)
+        assert (await ask())[1] == "routerd_a 1\n"
+        assert (await ask(GET.replace(b"/metrics", b"/v1/status")))[0] == 404
+        assert (await ask(GET.replace(b"GET", b"PUT")))[0] == 405
+        assert (await ask(GET + b"Content-Length: 5000\r\n"))[0] == 413
+    assert (await ask())[0] == 0
+
+
+async def test_a_token_that_changes(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    async with exposed(token_file=str(file)) as made:
+        await answers(200, token="first")
+        for wrong in ("", "firs", "first2"):
+            assert (await ask(token=wrong))[0] == 401
+        file.write_text("second")
+        await answers(200, token="second")
+        assert (await ask(token="first"))[0] == 401
+        for useless in ("two words", "", "ü"):
+            file.write_text(useless)
+            await becomes(lambda: "one word" in made.problem)
+            assert (await ask(token="second"))[0] == 200
+            assert [problem["where"] for problem in made.problems()] == ["metrics"]
+        file.unlink()
+        await becomes(lambda: "No such file" in made.problem)
+        assert (await ask(token="second"))[0] == 200
+        file.write_text("third")
+        await answers(200, token="third")
+        assert made.problem == ""
+
+
+async def test_a_certificate_that_is_renewed(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path, "127.0.0.1")
+    async with exposed(certificate=str(certificate), key=str(key)) as made:
+        await answers(200, tls=ssl.create_default_context(cafile=certificate))
+        assert (await ask())[0] == 0
+        old = ssl.create_default_context(cafile=certificate)
+        good = key.read_text()
+        key.write_text("nonsense")
+        await becomes(lambda: "are of no use" in made.problem)
+        assert (await ask(tls=old))[0] == 200
+        key.write_text(good)
+        self_signed(tmp_path, "127.0.0.1")
+        await answers(200, tls=ssl.create_default_context(cafile=certificate))
+        assert (await ask(tls=old))[0] == 0
+        await becomes(lambda: made.problem, "")
+
+
+async def test_a_certificate_that_has_its_key_with_it(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path, "127.0.0.1")
+    certificate.write_text(certificate.read_text() + key.read_text())
+    async with exposed(certificate=str(certificate)):
+        await answers(200, tls=ssl.create_default_context(cafile=certificate))
+
+
+async def test_a_place_that_somebody_else_has() -> None:
+    other = remote.bind("127.0.0.1", 19179)
+    other.listen()
+    async with exposed() as made:
+        await becomes(lambda: f"nobody can scrape at {LISTEN}: Address already in use" in made.problem)
+        other.close()
+        await answers(200)
+        assert made.problem == ""
+
+
+async def test_it_comes_and_goes_with_the_configuration() -> None:
+    async with exposed(listen="") as made:
+        assert (await ask())[0] == 0
+        made.configure(MetricsSection(listen=LISTEN))
+        await answers(200)
+        reader, writer = await asyncio.open_connection("127.0.0.1", 19179)
+        made.configure(MetricsSection())
+        await answers(0)
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_ipv6_too() -> None:
+    async with exposed(listen="[::1]:19179"):
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    reader, writer = await asyncio.open_connection("::1", 19179)
+                    break
+                except OSError:
+                    await asyncio.sleep(0.01)
+        writer.write(GET + b"\r\n")
+        assert await answer(reader) == (200, "routerd_a 1\n")
+        writer.close()
+
+
+async def test_too_many_connections_are_turned_away() -> None:
+    async with exposed():
+        await answers(200)
+        held = [await asyncio.open_connection("127.0.0.1", 19179) for _ in range(remote.CONNECTIONS)]
+        await answers(503)
+        held.pop()[1].close()
+        await answers(200)
+        for _, writer in held:
+            writer.close()

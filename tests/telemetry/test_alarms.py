@@ -1,0 +1,135 @@
+"""Each alarm rings for what it is for, and for nothing else: promtool plays it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from tests.support.prometheus import needs_prometheus, ringing
+
+pytestmark = needs_prometheus
+
+ALARMS = Path(__file__).parents[2] / "config" / "prometheus" / "alerts.yml"
+NAMES = [rule["alert"] for group in yaml.safe_load(ALARMS.read_text())["groups"] for rule in group["rules"]]
+JOB = 'job="routerd",instance="r1"'
+PEER = f'{JOB},peer="192.0.2.7",name="w0",group="nodes"'
+VIP = f'{JOB},nexthop_group="1",prefix="172.16.1.1/32",family="ipv4"'
+
+FORGOTTEN = "RouterdDrainForgotten"
+
+Series = dict[str, str]
+"""Values by metric and labels, in promtool's notation: a value a minute, `AxN` is A and N times A again."""
+
+WELL: Series = {
+    f"up{{{JOB}}}": "1x60",
+    f"routerd_speaker_up{{{JOB}}}": "1x60",
+    f"routerd_speaker_restarts_total{{{JOB}}}": "1x60",
+    f"routerd_peer_up{{{PEER}}}": "1x60",
+    f'routerd_peer_state{{{PEER},state="established"}}': "1x60",
+    f'routerd_peer_resets_total{{{PEER},cause="cease",by="peer"}}': "3x60",
+    f"routerd_peer_silent{{{PEER}}}": "0x60",
+    f"routerd_peer_draining{{{PEER}}}": "0x60",
+    f"routerd_group_members{{{VIP}}}": "3x60",
+    f"routerd_fib_routes{{{JOB}}}": "100x60",
+    f'routerd_fib_refused{{{JOB},kind="route"}}': "0x60",
+    f'routerd_fib_drift_mended_total{{{JOB},kind="route_missing"}}': "7x60",
+    f"routerd_fib_unwritten{{{JOB}}}": "0 900 0 0 800 0x60",
+    f'routerd_convergence_seconds_bucket{{{JOB},le="0.01"}}': "0+60x60",
+    f'routerd_convergence_seconds_bucket{{{JOB},le="10.0"}}': "0+60x60",
+    f'routerd_convergence_seconds_bucket{{{JOB},le="+Inf"}}': "0+60x60",
+    f'routerd_failover_seconds_bucket{{{JOB},le="0.1"}}': "0+1x60",
+    f'routerd_failover_seconds_bucket{{{JOB},le="1.0"}}': "0+1x60",
+    f'routerd_failover_seconds_bucket{{{JOB},le="+Inf"}}': "0+1x60",
+    f'routerd_event_loop_stretch_seconds_bucket{{{JOB},le="0.1"}}': "0+6000x60",
+    f"routerd_event_loop_stretch_seconds_count{{{JOB}}}": "0+6000x60",
+    f"routerd_sysctls_wrong{{{JOB}}}": "0x60",
+    f"routerd_config_differs{{{JOB}}}": "0x60",
+    f'routerd_config_reloads_total{{{JOB},result="refused"}}': "0x60",
+    f'routerd_process_resident_memory_bytes{{{JOB},process="daemon"}}': "50000000x60",
+    f'routerd_process_resident_memory_bytes{{{JOB},process="speaker"}}': "30000000x60",
+}
+"""A router that is well: now and then something waits to be written, and a node fails over each minute."""
+
+ILL: dict[str, tuple[int, Series]] = {
+    "RouterdDown": (20, {f"up{{{JOB}}}": "1x15 0x100"}),
+    "RouterdSpeakerDown": (20, {f"routerd_speaker_up{{{JOB}}}": "1x15 0x100"}),
+    "RouterdSpeakerRestarts": (20, {f"routerd_speaker_restarts_total{{{JOB}}}": "0x14 1 2 3 4 4x100"}),
+    "RouterdProblem": (30, {f'routerd_problems{{{JOB},kind="firewall"}}': "_x15 1x100"}),
+    "RouterdPeerDown": (
+        30,
+        {
+            f"routerd_peer_up{{{PEER}}}": "1x15 0x100",
+            f'routerd_peer_state{{{PEER},state="established"}}': "1x15",
+            f'routerd_peer_state{{{PEER},state="waiting"}}': "_x16 1x100",
+        },
+    ),
+    "RouterdPeersLost": (
+        18,
+        {
+            f'routerd_peer_up{{{JOB},peer="{number}",name="{number}",group="nodes"}}': "1x15 0x100"
+            for number in range(8)
+        },
+    ),
+    "RouterdPeerFlaps": (
+        20, {f'routerd_peer_resets_total{{{PEER},cause="hold_timer_expired",by="router"}}': "0x10 0+1x100"},
+    ),
+    "RouterdNodeSilent": (20, {f"routerd_peer_silent{{{PEER}}}": "0x15 1x100"}),
+    "RouterdPathsRejected": (
+        30, {f'routerd_peer_rejected_prefixes{{{PEER},reason="6 not in accept"}}': "_x15 5x100"},
+    ),
+    "RouterdPrefixAlone": (40, {f"routerd_group_members{{{VIP}}}": "3x15 1x100"}),
+    "RouterdRoutesLost": (20, {f"routerd_fib_routes{{{JOB}}}": "100x15 40x100"}),
+    "RouterdKernelRefuses": (20, {f'routerd_fib_refused{{{JOB},kind="route"}}': "0x15 2x100"}),
+    "RouterdDrift": (20, {f'routerd_fib_drift_mended_total{{{JOB},kind="route_missing"}}': "0x15 12x100"}),
+    "RouterdBacklog": (20, {f"routerd_fib_unwritten{{{JOB}}}": "0x15 30000x100"}),
+    "RouterdSlowConvergence": (40, {f'routerd_convergence_seconds_bucket{{{JOB},le="0.01"}}': "0x60"}),
+    "RouterdSlowFailover": (20, {f'routerd_failover_seconds_bucket{{{JOB},le="0.1"}}': "0x60"}),
+    "RouterdEventLoopStalls": (
+        20, {f'routerd_event_loop_stretch_seconds_bucket{{{JOB},le="0.1"}}': "0+5999x60"},
+    ),
+    "RouterdSysctlWrong": (20, {f"routerd_sysctls_wrong{{{JOB}}}": "0x15 1x100"}),
+    "RouterdConfigUnsettled": (40, {f"routerd_config_differs{{{JOB}}}": "0x15 1x100"}),
+    "RouterdMemory": (
+        40, {f'routerd_process_resident_memory_bytes{{{JOB},process="daemon"}}': "50000000x15 3000000000x100"},
+    ),
+}  # fmt: skip
+"""What rings each alarm but one, after how many minutes; all else is well."""
+
+
+def series(values: Series) -> list[dict[str, str]]:
+    return [{"series": name, "values": each} for name, each in values.items()]
+
+
+def test_nothing_rings_while_all_is_well(tmp_path: Path) -> None:
+    assert ringing(ALARMS, tmp_path, (20, series(WELL), NAMES), (50, series(WELL), NAMES)) == set()
+
+
+def test_each_rings_for_what_it_is_for(tmp_path: Path) -> None:
+    played = [(minutes, series(WELL | changed), [name]) for name, (minutes, changed) in ILL.items()]
+    assert ringing(ALARMS, tmp_path, *played) == {*NAMES} - {FORGOTTEN} == ILL.keys()
+
+
+def test_nothing_else_rings(tmp_path: Path) -> None:
+    """But what follows from it: a node that is lost with the only session is more than half of the peers."""
+    follows = {("RouterdPeerDown", "RouterdPeersLost")}
+    played = [
+        (minutes, series(WELL | changed), [each for each in NAMES if each != name and (name, each) not in follows])
+        for name, (minutes, changed) in ILL.items()
+    ]
+    assert ringing(ALARMS, tmp_path, *played) == set()
+
+
+def test_a_drain_is_forgotten_after_a_day(tmp_path: Path) -> None:
+    drained = series({f"routerd_peer_draining{{{PEER}}}": "0 1x80"})
+    assert ringing(ALARMS, tmp_path, (1400, drained, [FORGOTTEN]), step="20m") == set()
+    assert ringing(ALARMS, tmp_path, (1500, drained, [FORGOTTEN]), step="20m") == {FORGOTTEN}
+
+
+def test_a_peer_that_was_shut_down_is_not_down(tmp_path: Path) -> None:
+    shut = {
+        f"routerd_peer_up{{{PEER}}}": "0x100",
+        f'routerd_peer_state{{{PEER},state="established"}}': "_x100",
+        f'routerd_peer_state{{{PEER},state="shutdown"}}': "1x100",
+    }
+    assert ringing(ALARMS, tmp_path, (50, series(WELL | shut), NAMES)) == set()
