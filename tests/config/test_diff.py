@@ -21,6 +21,7 @@ from routerd.config.model import (
     PeerGroup,
     RouterSection,
 )
+from routerd.config.mqtt import MqttSection
 
 BASE: dict[str, Any] = {
     "router": {"asn": 65000, "router_id": "192.168.10.200"},
@@ -44,6 +45,12 @@ OTHER: dict[str, dict[str, Any]] = {
     "api": {"socket": "/run/other.sock", "group": "netops"},
     "liveness": {"method": "off", "interval": 1.0, "retransmit": 0.2, "retries": 3},
     "drain": {"state_file": "/var/lib/routerd/other.json"},
+    "mqtt": {
+        "broker": "mqtts://broker.example.net", "site": "ams", "router": "gw1", "user": "routerd",
+        "password_file": "/etc/routerd/mqtt.password", "ca_file": "/etc/routerd/ca.pem",
+        "certificate_file": "/etc/routerd/mqtt.pem", "key_file": "/etc/routerd/mqtt.key",
+        "fleet_key_file": "/etc/routerd/fleet.key", "vip_limit": 5, "event_expiry": 60, "metrics_interval": 10,
+    },
     "peer_groups.nodes": {
         "remote_as": 65001, "hold_time": 9, "multihop": 2, "ttl_security": True, "graceful_restart": True,
         "restart_time": 15, "stale_time": 300, "families": ("ipv4",), "password": "secret", "accept": "any",
@@ -62,6 +69,7 @@ SECTIONS: dict[str, Any] = {
     "api": ApiSection,
     "liveness": LivenessSection,
     "drain": DrainSection,
+    "mqtt": MqttSection,
     "peer_groups.nodes": PeerGroup,
 }
 KEYS = [(section, key) for section, keys in OTHER.items() for key in keys]

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from routerd.config import model
 from routerd.config.impact import costs
 from routerd.config.load import load, parse
+from routerd.config.mqtt import MqttSection
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config" / "routerd.toml"
@@ -23,6 +24,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[api]": model.ApiSection,
     "[liveness]": model.LivenessSection,
     "[drain]": model.DrainSection,
+    "[mqtt]": MqttSection,
     "[peer_groups.nodes]": model.PeerGroup,
     "[[peers]]": model.Peer,
     "[[dynamic_peers]]": model.DynamicPeers,

@@ -14,6 +14,7 @@ from routerd.config import model, words
 from routerd.config.contradictions import contradictions
 from routerd.config.doubts import missing, unwise
 from routerd.config.lines import Location
+from routerd.config.mqtt import MqttSection
 from routerd.config.source import ConfigError, Sources, read, source
 
 
@@ -124,6 +125,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "api": model.ApiSection,
     "liveness": model.LivenessSection,
     "drain": model.DrainSection,
+    "mqtt": MqttSection,
     "peer_groups": model.PeerGroup,
     "peers": model.Peer,
     "dynamic_peers": model.DynamicPeers,

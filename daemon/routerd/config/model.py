@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from routerd.config.impact import live, restart, session
+from routerd.config.mqtt import MqttSection
 from routerd.config.ranges import narrowest
 
 
@@ -263,6 +264,7 @@ class Config(Model):
     api: ApiSection = ApiSection()
     liveness: LivenessSection = LivenessSection()
     drain: DrainSection = DrainSection()
+    mqtt: MqttSection = MqttSection()
     peer_groups: dict[Name, PeerGroup] = Field(default_factory=dict)
     peers: tuple[Peer, ...] = ()
     dynamic_peers: tuple[DynamicPeers, ...] = ()

@@ -33,6 +33,7 @@ from routerd.service.foreseeing import Foreseer
 from routerd.service.identity import identify
 from routerd.service.journal import Journal
 from routerd.service.live import Live
+from routerd.service.mqtt.mqtt import Mqtt
 from routerd.service.neighbours import Neighbours
 from routerd.service.peering import Peering
 from routerd.service.reconciler import NOTIFICATIONS, Reconciler
@@ -99,6 +100,8 @@ class Daemon:
             failures=self.reconciler.watchers.failures,
             reload=self.reload,
         )
+        self.mqtt = Mqtt(config, self.engine, self.answers, lambda: stretches.lasted)
+        self.answers.others.append(self.mqtt.problems)
         self._stretches = stretches
         self._stop = asyncio.Event()
         self._more_input = False
@@ -147,6 +150,7 @@ class Daemon:
                     ("drains", self.answers.keep_drains),
                     ("buckets", self._remember),
                     ("counters of dropped segments", self._watch_drops),
+                    ("mqtt", self.mqtt.run),
                 ):
                     group.create_task(watchers.keep(what, watch))
                 group.create_task(self._report())
@@ -263,6 +267,7 @@ class Daemon:
         self.reconciler.configure(config.fib)
         self.settings.configure(config.fib)
         self.neighbours.configure(config.liveness)
+        self.mqtt.configure(config)
         if config.drain.state_file != self.drains.path:
             self._moving = asyncio.get_running_loop().create_task(self._move(config.drain.state_file))
 

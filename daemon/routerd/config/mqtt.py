@@ -1,0 +1,43 @@
+"""`[mqtt]`: the broker to which a router tells how it is, and who may have it drain nodes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from routerd.config.broker import place
+from routerd.config.impact import live
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+FILE = r"^(/.{0,4000}[^/])?$"
+ANEW = "the connection to the broker is made anew"
+MOVED = "what stands at the broker under the old name is cleared"
+
+
+def _broker(url: str) -> str:
+    if url:
+        place(url)
+    return url
+
+
+class MqttSection(BaseModel):
+    """`[mqtt]`: where the router tells how it is; nowhere without a broker. Times are seconds.
+
+    `router` is its name there: the router id, unless it is given.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    broker: Annotated[str, AfterValidator(_broker), live(ANEW)] = ""
+    site: Annotated[str, live(MOVED)] = Field(default="default", pattern=NAME)
+    router: Annotated[str, live(MOVED)] = Field(default="", pattern=f"{NAME}|^$")
+    user: str = Field(default="", max_length=1000)
+    password_file: str = Field(default="", pattern=FILE)
+    ca_file: str = Field(default="", pattern=FILE)
+    certificate_file: str = Field(default="", pattern=FILE)
+    key_file: str = Field(default="", pattern=FILE)
+    fleet_key_file: str = Field(default="", pattern=FILE)
+    vip_limit: int = Field(default=1000, ge=0, le=10000, strict=True)
+    event_expiry: int = Field(default=3600, ge=1, le=604800, strict=True)
+    metrics_interval: int = Field(default=0, ge=0, le=86400, strict=True)
