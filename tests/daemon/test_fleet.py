@@ -17,8 +17,8 @@ from routerd.telemetry.mqtt import topics
 from routerd.telemetry.mqtt.broker import Access, connection
 from routerd.telemetry.mqtt.link import Link
 from routerd.telemetry.mqtt.topics import Own, Topic
-from tests.daemon.harness import CLI, Network, Routerd, announcement, becomes, node, running
-from tests.daemon.test_mqtt import GW1, VIP, configuration, nodes_up
+from tests.daemon.harness import CLI, announcement, becomes, network, node, running
+from tests.daemon.test_mqtt import GW1, SITE, VIP, Place, configuration, nodes_up
 from tests.support.bgp import Client
 from tests.support.mosquitto import Mosquitto, mosquitto, needs_mosquitto, reading
 from tests.support.netns import needs_root
@@ -31,29 +31,23 @@ EMPTY = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def broker(network: Network, tmp_path: Path) -> Iterator[Mosquitto]:
-    with mosquitto(tmp_path, network.router) as made:
-        yield made
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, Path]]:
+    directory = tmp_path_factory.mktemp("place")
+    key = directory / "fleet.key"
+    key.write_text("0123456789abcdef0123456789abcdef\n")
+    with (
+        network() as made,
+        mosquitto(directory, made.router) as broker,
+        running(made.router, directory, configuration(broker.url, f'fleet_key_file = "{key}"')) as daemon,
+    ):
+        yield Place(made, broker, daemon), key
 
 
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    path = tmp_path / "fleet.key"
-    path.write_text("0123456789abcdef0123456789abcdef\n")
-    return path
-
-
-@pytest.fixture
-def daemon(network: Network, broker: Mosquitto, key: Path, tmp_path: Path) -> Iterator[Routerd]:
-    with running(network.router, tmp_path, configuration(broker.url, f'fleet_key_file = "{key}"')) as made:
-        yield made
-
-
-async def fleet(network: Network, broker: Mosquitto, *words: str) -> tuple[int, Any]:
+async def fleet(place: Place, *words: str) -> tuple[int, Any]:
     """Run `routerd fleet WORDS --json` where the broker is; return its exit code and answer."""
-    command = (*CLI, "fleet", *words, "--broker", broker.url, "--site", "ams", "--json")
-    running = network.router.spawn(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command = (*CLI, "fleet", *words, "--broker", place.broker.url, "--site", "ams", "--json")
+    running = place.network.router.spawn(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     said, errors = await asyncio.to_thread(running.communicate, timeout=30)
     assert said, errors
     return running.returncode, json.loads(said)
@@ -80,18 +74,17 @@ class Other:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
-async def test_a_node_is_drained_on_all_routers(
-    daemon: Routerd, network: Network, broker: Mosquitto, key: Path, clients: list[Client]
-) -> None:
+async def test_a_node_is_drained_on_all_routers(place: tuple[Place, Path], clients: list[Client]) -> None:
     """It waits for the slower one; what is asked is logged with who asked."""
+    (network, broker, daemon), key = place
     await nodes_up(network, clients, VIP)
     with network.router.enter():
         other = Other(broker, str(key))
     other.answers = [{"drain": {**EMPTY, "buckets": 7, "empty": False}}] * 2 + [{"drain": EMPTY}]
     try:
         with reading(broker) as reader:
-            await becomes(lambda: {f"{GW1}/birth", f"{GW1[:-1]}2/birth"} <= reader.states.keys())
-        code, answer = await fleet(network, broker, "drain", node(0), "--fleet-key-file", str(key))
+            await becomes(lambda: {f"{GW1}/birth", f"{SITE}/gw2/birth"} <= reader.states.keys())
+        code, answer = await fleet(place[0], "drain", node(0), "--fleet-key-file", str(key))
         assert (code, answer["ok"]) == (0, True), answer
         assert [(each["name"], each["state"], each["empty"]) for each in answer["routers"]] == [
             ("gw1", "drained", True), ("gw2", "drained", True),
@@ -100,39 +93,42 @@ async def test_a_node_is_drained_on_all_routers(
         assert daemon.peer(0)["drain"] == "operator"
         assert ", by the broker" in next(line for line in daemon.log.read_text().splitlines() if '"drain"' in line)
         other.answers = [{"drain": {**EMPTY, "drain": ""}}]
-        code, answer = await fleet(network, broker, "undrain", node(0), "--fleet-key-file", str(key))
+        code, answer = await fleet(place[0], "undrain", node(0), "--fleet-key-file", str(key))
         assert code == 0, answer
         assert daemon.peer(0)["drain"] == ""
         other.answers = [{"drain": None}]
-        code, answer = await fleet(network, broker, "drain", "nobody", "--fleet-key-file", str(key))
+        code, answer = await fleet(place[0], "drain", "nobody", "--fleet-key-file", str(key))
         assert code == 1
         assert answer["verdict"] == "no router of site ams has a peer nobody"
     finally:
         await other.link.close(clear=False)
-    code, answer = await fleet(network, broker, "drain", node(0), "--fleet-key-file", str(key))
+    code, answer = await fleet(place[0], "drain", node(0), "--fleet-key-file", str(key))
     assert code == 1
     assert "gw2 cannot be asked (down): nothing was done" in answer["error"]
+    for kind in ("birth", "availability"):
+        broker.publish(f"{SITE}/gw2/{kind}", "", "-r")  # it is no more
     assert daemon.peer(0)["drain"] == ""
 
 
-async def test_who_has_no_key_has_nothing_done(  # noqa: PLR0917
-    daemon: Routerd, network: Network, broker: Mosquitto, key: Path, clients: list[Client], tmp_path: Path
+async def test_who_has_no_key_has_nothing_done(
+    place: tuple[Place, Path], clients: list[Client], tmp_path: Path
 ) -> None:
     """Nor who says what somebody with a key has said, again; and garbage costs a line in the log."""
+    (network, broker, daemon), key = place
     await nodes_up(network, clients, VIP)
-    code, answer = await fleet(network, broker, "drain", node(0))
+    code, answer = await fleet(place[0], "drain", node(0))
     assert code == 1
     assert "--fleet-key-file" in answer["error"]
     wrong = tmp_path / "wrong.key"
     wrong.write_text("fedcba9876543210fedcba9876543210\n")
     with reading(broker, f"{GW1}/request") as reader:
-        assert (await fleet(network, broker, "drain", node(0), "--fleet-key-file", str(key)))[0] == 0
+        assert (await fleet(place[0], "drain", node(0), "--fleet-key-file", str(key)))[0] == 0
         heard = next(said for _, said in reader.heard if "hmac" in said)
-    assert (await fleet(network, broker, "undrain", node(0), "--fleet-key-file", str(key)))[0] == 0
+    assert (await fleet(place[0], "undrain", node(0), "--fleet-key-file", str(key)))[0] == 0
     broker.publish(f"{GW1}/request", json.dumps(heard, separators=(",", ":")))
     for garbage in ("", "{", "[]", '{"text": 1}', '{"text": "{}", "hmac": "00"}', "[" * 5000, "\xff\x00"):
         broker.publish(f"{GW1}/request", garbage.replace("\x00", ""))
-    code, answer = await fleet(network, broker, "drain", node(0), "--fleet-key-file", str(wrong))
+    code, answer = await fleet(place[0], "drain", node(0), "--fleet-key-file", str(wrong))
     assert code == 1
     assert "no answer" in answer["routers"][0]["error"]
     assert daemon.peer(0)["drain"] == ""
@@ -143,15 +139,22 @@ async def test_who_has_no_key_has_nothing_done(  # noqa: PLR0917
     await network.has("172.16.1.9/32", 0)
 
 
-async def test_fifty_routers(network: Network, broker: Mosquitto) -> None:
+async def test_fifty_routers(place: tuple[Place, Path], tmp_path: Path) -> None:
     """One is down, one has said so, one has fewer next hops, another version, a node less; one talks nonsense."""
+    network = place[0].network
+    with mosquitto(tmp_path, network.router) as broker:
+        await look_at_fifty(place[0]._replace(broker=broker))
+
+
+async def look_at_fifty(place: Place) -> None:
+    network, broker, _ = place
     with network.router.enter():
         async with connection(Access(broker.url), None) as writer:
             for number in range(50):
                 await asyncio.gather(*(writer.publish(str(t), p, retain=True) for t, p in told(number).items()))
             await writer.publish(str(Topic("ams", "r07", topics.SUMMARY)), b"\xff{", retain=True)
     began = time.monotonic()
-    code, view = await fleet(network, broker)
+    code, view = await fleet(place)
     assert time.monotonic() - began < 15
     assert code == 1
     assert len(view["routers"]) == 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -23,11 +24,15 @@ PROGRAM = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbi
 needs_mosquitto = pytest.mark.skipif(PROGRAM is None, reason="needs Debian's mosquitto and mosquitto-clients")
 
 
+_ports = itertools.count(18830)
+"""For brokers in namespaces of a test's own."""
+
+
 class Mosquitto:
     """A broker on 127.0.0.1, which retains nothing over its death. `more` are lines of its configuration."""
 
     def __init__(self, directory: Path, inside: Namespace | None = None, more: str = "allow_anonymous true") -> None:
-        self.port = 18830 if inside else _free_port()
+        self.port = next(_ports) if inside else _free_port()
         self.url = f"mqtt://127.0.0.1:{self.port}"
         self._inside = inside
         self._file = directory / "mosquitto.conf"

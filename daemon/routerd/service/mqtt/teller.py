@@ -45,6 +45,8 @@ JUDGED = 10.0
 """Seconds between two searches for problems while something happens, each as dear as a `routerd status`."""
 BEHIND = 30.0
 """Seconds that something may wait for the broker until that is a problem."""
+RIVAL = 60.0
+"""Seconds for which a router of the same name is a problem: it comes again and again."""
 _AT_ONCE = 4096
 """Routes that are looked at between two looks at the clock."""
 _ANY = frozenset(("adopted", "drift mended", "kernel refused", "configuration changes", "kernel changed"))
@@ -125,7 +127,13 @@ class Teller:
     def problems(self) -> Iterator[ProblemView]:
         """What keeps the broker from hearing the router."""
         trouble, now = self._link.trouble, time.monotonic()
-        if trouble is not None:
+        if now - self._link.rival < RIVAL:
+            yield ProblemView(
+                where="mqtt",
+                what=f"another router is {self._own.router} of site {self._own.site} at the broker, too",
+                remedy="give each a name of its own: router in [mqtt]",
+            )
+        elif trouble is not None:
             yield ProblemView(
                 where="mqtt",
                 what=f"{trouble.what}, for {now - trouble.since:.0f} s; routing is as it was",
@@ -165,7 +173,7 @@ class Teller:
         if told.event in _ANY:
             self._touch()
         elif b'"peer":' in told.text:
-            self._names.add(str(json.loads(told.text)["peer"]))
+            self._names.update(str(json.loads(told.text)["peer"]).split(", "))
             self._news.set()
         self._judge_at = min(self._judge_at, max(time.monotonic(), self._judged_at + JUDGED))
 

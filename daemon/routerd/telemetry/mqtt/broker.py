@@ -31,7 +31,7 @@ MOST_UNREAD = 20_000
 _SILENT = logging.getLogger("routerd.mqtt.library")
 _SILENT.disabled = True
 
-_BAD_CREDENTIALS, _NOT_AUTHORIZED, _TAKEN_OVER = 134, 135, 142
+_BAD_CREDENTIALS, _NOT_AUTHORIZED = 134, 135
 
 
 class Access(NamedTuple):
@@ -182,10 +182,6 @@ def _explained(access: Access, error: Exception) -> BrokerError:
         if number in (_BAD_CREDENTIALS, _NOT_AUTHORIZED, 4, 5):
             return BrokerError(
                 f"the broker {at} refuses user {access.user!r}: {code}", "put user and password_file right"
-            )
-        if number == _TAKEN_OVER:
-            return BrokerError(
-                "another one has come with the same site and router name", "give each router a name of its own"
             )
         known = known.__cause__
     text = _text(error)

@@ -20,6 +20,10 @@ AT_ONCE, PAUSE = 16, 0.02
 """Events on their way, and seconds between two lots of them."""
 
 
+_WITHHELD = "the configuration stays as it is"
+"""An event whose reason is not for whoever may read at the broker: it shows lines of files."""
+
+
 class Events:
     """Those of one router, from when this was made. The broker keeps them until they are `expiry` seconds old."""
 
@@ -49,11 +53,15 @@ class Events:
             await asyncio.sleep(PAUSE)
 
     async def _send(self, broker: Connection, told: Told) -> None:
-        age = time.time() - datetime.fromisoformat(json.loads(told.text)["time"]).timestamp()
+        said = json.loads(told.text)
+        age = time.time() - datetime.fromisoformat(said["time"]).timestamp()
         left = int(self._expiry - age)
         if left <= 0:
             self.lost += 1
             return
         topic = self._own.topic(topics.EVENT, topics.kind_of(told.event))
-        await broker.publish(str(topic), told.text, expiry=left)
+        text = told.text
+        if told.event == _WITHHELD:
+            text = topics.encode(said | {"reason": "routerd events says why"})
+        await broker.publish(str(topic), text, expiry=left)
         self.sent += 1

@@ -63,6 +63,9 @@ class Link:
         self.trouble: Trouble | None = None
         self.connected = False
         self.connections = 0
+        self.rival = float("-inf")
+        """When another router of the same site and name was last there, in monotonic seconds: they end each other's
+        connections."""
         self._access = access
         self._requests = Requests(own, key_file, heed, say) if key_file else None
         self._say = say
@@ -70,7 +73,7 @@ class Link:
         self._thread = threading.Thread(target=self._main, name="mqtt", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake, self._ended = asyncio.Event(), asyncio.Event()
-        self._ending = self._clearing = self._complete = False
+        self._ending = self._clearing = self._complete = self._born = False
         self._figures: bytes | None = None
         self._strays: set[Topic] = set()
         """What the broker retains of peers and VIPs, until it is known which of them there are."""
@@ -160,11 +163,12 @@ class Link:
     async def _serve(self, broker: Connection) -> None:
         """Say all anew, and go on until the end of the link, or of the connection."""
         topic = str(self.own.topic(topics.AVAILABILITY))
+        self._strays.clear()
+        await self._subscribe(broker)  # first, to find what is there before it is said anew
         await broker.publish(topic, self._availability("online", time=time.time()), retain=True)
-        self.connected, self.trouble = True, None
+        self.connected = True
         self.connections += 1
         self._tell("info", "the broker hears the router", connection=self.connections)
-        self._strays.clear()
         parts = [self._send_states(broker), self.events.send(broker), self._read(broker), self._ended.wait()]
         tasks = [asyncio.ensure_future(part) for part in parts]
         try:
@@ -211,27 +215,40 @@ class Link:
         await asyncio.gather(*(broker.publish(str(topic), payload, retain=True) for topic, payload in taken))
         for topic, payload in taken:
             self.states.sent(topic, payload)
+            self._born |= topic.kind == topics.BIRTH
         if taken:
             await asyncio.sleep(PAUSE)
         return bool(taken)
 
-    async def _read(self, broker: Connection) -> None:
-        """Heed requests, and find what the broker retains of peers and VIPs that there are no more."""
+    async def _subscribe(self, broker: Connection) -> None:
         wanted = [str(self.own.topic(kind, "+")) for kind in (topics.PEER, topics.VIP)]
+        wanted.append(str(self.own.topic(topics.BIRTH)))
         if self._requests is not None:
             wanted.append(str(self.own.topic(topics.REQUEST)))
         try:
             await broker.subscribe(*wanted)
+            self.trouble = None
         except BrokerError as error:
             self.trouble = Trouble(str(error), error.remedy, time.monotonic())  # what is said goes on
+
+    async def _read(self, broker: Connection) -> None:
+        """Heed requests, and find what the broker retains of peers and VIPs that there are no more."""
         async for message in broker.messages():
             topic = topics.parse(message.topic)
             if topic is not None and topic.kind == topics.REQUEST and self._requests is not None:
                 self._requests.take(broker, message.payload)
+            elif topic is not None and topic.kind == topics.BIRTH:
+                self._compare(message.payload)
             elif topic is not None and message.retained and message.payload:
                 self._strays.add(topic)
                 if self._complete:
                     self._wake.set()
+
+    def _compare(self, birth: bytes) -> None:
+        """Find out whether another router has this one's name: its birth is there after this one's own."""
+        with contextlib.suppress(ValueError):
+            if self._born and topics.decode(birth).get("boot") != self.own.boot:
+                self.rival = time.monotonic()
 
 
 class _InPlace(ThreadPoolExecutor):
