@@ -183,7 +183,7 @@ def told(number: int) -> dict[Topic, bytes]:
     """Return what a router of fifty has told."""
     own = Own("ams", f"r{number:02}", f"{number:016x}")
     now = int(time.time())
-    ending = {3: {"state": "offline"}, 4: {"state": "offline", "time": now}}
+    ending: dict[int, dict[str, Any]] = {3: {"state": "offline"}, 4: {"state": "offline", "time": now}}
     peers = [name for name in ("w0", "w1", "w2") if (number, name) != (10, "w2")]
     problem = [{"where": "fib", "what": "a problem", "remedy": "none"}] if number == 15 else []
     said: dict[Topic, dict[str, Any]] = {

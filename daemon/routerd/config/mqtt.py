@@ -10,7 +10,6 @@ from routerd.config.broker import place
 from routerd.config.impact import live
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
-FILE = r"^(/.{0,4000}[^/])?$"
 ANEW = "the connection to the broker is made anew"
 MOVED = "what stands at the broker under the old name is cleared"
 
@@ -19,6 +18,16 @@ def _broker(url: str) -> str:
     if url:
         place(url)
     return url
+
+
+def _file(path: str) -> str:
+    if path and (not path.startswith("/") or path.endswith("/") or "\0" in path):
+        raise ValueError('write an absolute path, such as "/etc/routerd/mqtt.password", or "" for none')
+    return path
+
+
+FileName = Annotated[str, Field(max_length=4000), AfterValidator(_file)]
+"""Checked by hand: a pattern that counts so far takes a megabyte."""
 
 
 class MqttSection(BaseModel):
@@ -33,11 +42,11 @@ class MqttSection(BaseModel):
     site: Annotated[str, live(MOVED)] = Field(default="default", pattern=NAME)
     router: Annotated[str, live(MOVED)] = Field(default="", pattern=f"{NAME}|^$")
     user: str = Field(default="", max_length=1000)
-    password_file: str = Field(default="", pattern=FILE)
-    ca_file: str = Field(default="", pattern=FILE)
-    certificate_file: str = Field(default="", pattern=FILE)
-    key_file: str = Field(default="", pattern=FILE)
-    fleet_key_file: str = Field(default="", pattern=FILE)
+    password_file: FileName = ""
+    ca_file: FileName = ""
+    certificate_file: FileName = ""
+    key_file: FileName = ""
+    fleet_key_file: FileName = ""
     vip_limit: int = Field(default=1000, ge=0, le=10000, strict=True)
     event_expiry: int = Field(default=3600, ge=1, le=604800, strict=True)
     metrics_interval: int = Field(default=0, ge=0, le=86400, strict=True)

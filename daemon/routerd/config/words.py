@@ -17,10 +17,6 @@ _PATTERNS = {
     "socket": 'write an absolute path of 101 characters at most, such as "/run/routerd/routerd.sock"',
     "site": f"write a name of {_LETTERS}",
     "router": f"write a name of {_LETTERS}",
-    **dict.fromkeys(
-        ("password_file", "ca_file", "certificate_file", "key_file", "fleet_key_file"),
-        'write an absolute path, such as "/etc/routerd/mqtt.password", or "" for none',
-    ),
     "state_file": 'write an absolute path, such as "/var/lib/routerd/drains.json", or "" for none',
 }
 NAME = f"is no name; write one of {_LETTERS}"
