@@ -7,6 +7,7 @@ the first ones, up to a limit. Those that are left out are counted, and move up 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from itertools import islice
 
 from routerd.core.fib.model import Group
 from routerd.core.message import DeleteNexthop, DeleteRoutes, Operation, SetGroup, SetRoutes
@@ -47,7 +48,7 @@ class Vips:
     @property
     def incomplete(self) -> bool:
         """Whether there is room for host routes that were forgotten: all routes are to be seen again."""
-        return self.uncounted and not self._left
+        return self.uncounted and not self._left and len(self.told) < self._limit
 
     def begin(self) -> None:
         """All routes will be seen."""
@@ -75,8 +76,6 @@ class Vips:
         del self.told[prefix]
         self.changed.pop(prefix, None)
         self.gone[prefix] = None
-        if self._left:
-            self._tell(next(iter(self._left)))
 
     def heed(self, operations: Iterable[Operation]) -> None:
         """These operations are carried out."""
@@ -97,14 +96,15 @@ class Vips:
         self._all = True
 
     def collect(self) -> None:
-        """Find out which of those that are told may have changed with their groups: a look at each of them."""
-        if not self._all and not self._groups:
-            return
-        for prefix in list(self.told):
-            group = self._routes.get(prefix)
-            if group is None:
-                self._lose(prefix)
-            elif self._all or group.id in self._groups:
-                self.changed[prefix] = None
-        self._groups.clear()
-        self._all = False
+        """Find out which of those that are told may have changed with their groups, and fill what room there is."""
+        if self._all or self._groups:
+            for prefix in list(self.told):
+                group = self._routes.get(prefix)
+                if group is None:
+                    self._lose(prefix)
+                elif self._all or group.id in self._groups:
+                    self.changed[prefix] = None
+            self._groups.clear()
+            self._all = False
+        for prefix in list(islice(self._left, self._limit - len(self.told))):
+            self._tell(prefix)
