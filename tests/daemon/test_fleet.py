@@ -175,6 +175,13 @@ async def look_at_fifty(place: Place) -> None:
     text = network.router.run(*CLI, "fleet", "--broker", broker.url, "--site", "ams", check=False)
     assert "site ams  48 of 50 routers up" in text
     assert "r03" in text
+    again = network.router.spawn(
+        *CLI, "fleet", "--broker", broker.url, "--site", "ams", "--watch", "--json", stdout=subprocess.PIPE
+    )
+    with again, again.stdout as lines:  # type: ignore[union-attr]
+        for _ in range(2):
+            assert len(json.loads(await asyncio.to_thread(lines.readline))["routers"]) == 50
+        again.kill()
     elsewhere = network.router.run(*CLI, "fleet", "--broker", broker.url, "--site", "fra", "--json", check=False)
     assert "there is something of ams" in json.loads(elsewhere)["error"]
 

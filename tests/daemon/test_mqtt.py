@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -20,6 +22,7 @@ pytestmark = [needs_root, needs_mosquitto]
 
 VIP, OTHER = "172.16.1.1/32", "172.16.1.2/32"
 SITE = "routerd/v1/ams"
+PAGE = Path(__file__).parents[2] / "docs" / "mqtt.md"
 GW1 = f"{SITE}/gw1"
 
 
@@ -72,6 +75,7 @@ async def nodes_up(network: Network, clients: list[Client], *prefixes: str) -> N
 
 async def test_a_router_tells_how_it_is(place: Place, clients: list[Client]) -> None:
     network, broker, _ = place
+    place.use(broker.url, "metrics_interval = 1")
     with reading(broker) as reader:
         await nodes_up(network, clients, VIP, "172.17.0.0/16")
         vip = f"{GW1}/vip/172.16.1.1_32"
@@ -83,6 +87,9 @@ async def test_a_router_tells_how_it_is(place: Place, clients: list[Client]) -> 
         assert [hop["gateway"] for hop in states[vip]["next_hops"]] == [node(0), node(1)]
         assert [hop["peers"] for hop in states[vip]["next_hops"]] == [[node(0)], [node(1)]]
         await becomes(lambda: states[f"{GW1}/summary"]["peers"], {"up": 2, "all": 2})
+        shown = [set(example) for example in examples()]
+        for topic in ("birth", "availability", "summary", f"peer/{node(0)}", "vip/172.16.1.1_32", "metrics"):
+            assert set(await becomes(lambda topic=topic: states.get(f"{GW1}/{topic}"))) in shown, topic
         assert states[f"{GW1}/peer/{node(0)}"]["state"] == "established"
         assert not [topic for topic in states if "172.17" in topic], "only host routes have topics"
         assert f"{GW1}/event/peer-up" in states
@@ -211,6 +218,13 @@ async def test_the_end_is_said(place: Place) -> None:
     began = time.monotonic()
     assert daemon.stop() == 0
     assert time.monotonic() - began < 4
+
+
+def examples() -> list[dict[str, Any]]:
+    """Return the payloads that the page shows."""
+    return [
+        json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    ]
 
 
 def certificates(directory: Path) -> tuple[Path, Path, Path]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from routerd.config.broker import place
 from routerd.config.impact import live
+from routerd.config.source import ConfigError, read
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 ANEW = "the connection to the broker is made anew"
@@ -50,3 +52,13 @@ class MqttSection(BaseModel):
     vip_limit: int = Field(default=1000, ge=0, le=10000, strict=True)
     event_expiry: int = Field(default=3600, ge=1, le=604800, strict=True)
     metrics_interval: int = Field(default=0, ge=0, le=86400, strict=True)
+
+
+def of_file(path: Path) -> MqttSection:
+    """Return `[mqtt]` of a file, which need not be a router's: it may have nothing else. ConfigError if wrong."""
+    sources = read(path)
+    try:
+        return MqttSection.model_validate(sources.data.get("mqtt", {}))
+    except ValidationError as error:
+        wrong = [(each["loc"], str(each["msg"]).removeprefix("Value error, ")) for each in error.errors()]
+        raise ConfigError([sources.line(("mqtt", *where), what) for where, what in wrong]) from error

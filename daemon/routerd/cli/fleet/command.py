@@ -65,11 +65,11 @@ def _section(config: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {**dict.fromkeys(_ACCESS, ""), "broker": "", "site": "default", "fleet_key_file": ""}
     file = config or (None if options["broker"] else DEFAULT_CONFIG)
     if file is not None:
-        from routerd.config.load import load
+        from routerd.config.mqtt import of_file
         from routerd.config.source import ConfigError
 
         try:
-            found |= load(Path(file)).mqtt.model_dump()
+            found |= of_file(Path(file)).model_dump()
         except ConfigError as error:
             raise ApiError(f"{error}; or say where the broker is: --broker mqtts://HOST --site SITE") from error
     found |= {key: value for key, value in options.items() if key in found and value is not None}

@@ -88,6 +88,7 @@ class Teller:
             heed=Orders(answers).heed,
             say=lambda level, event, **fields: getattr(log, level)(event, **fields),
         )
+        self._failed: Exception | None = None
         engine.heed = self._heed
         self._link.start()
 
@@ -149,9 +150,13 @@ class Teller:
     # ------------------------------------------------------------------------------------------ what changes
 
     def _heed(self, effect: Effect) -> None:
-        if isinstance(effect, Program):
+        if not isinstance(effect, Program):
+            return
+        try:
             self._vips.heed(effect.operations)
-            self._news.set()
+        except Exception as error:  # noqa: BLE001 - the engine shall not end for it: `run` does
+            self._engine.heed, self._failed = None, error
+        self._news.set()
 
     def _touch(self) -> None:
         self._all_peers = True
@@ -184,6 +189,8 @@ class Teller:
         listening = asyncio.ensure_future(self._listen())
         try:
             while not listening.done():
+                if self._failed is not None:
+                    raise self._failed
                 await self._gather()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(max(0.0, self._due - time.monotonic())):

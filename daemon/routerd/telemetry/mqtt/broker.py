@@ -6,6 +6,7 @@ MQTT 5, and no session that outlives the connection: whoever comes back says all
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -200,4 +201,4 @@ def _explained(access: Access, error: Exception) -> BrokerError:
 def _text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or type(error).__name__
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__

@@ -126,7 +126,8 @@ class Link:
             began = time.monotonic()
             try:
                 async with connection(self._access, self._identifier, self._will) as broker:
-                    await self._serve(broker)
+                    if not self._ending:  # else it took until now to connect, and another link may be there
+                        await self._serve(broker)
             except BrokerError as error:
                 self._fails(error)
             except Exception as error:  # noqa: BLE001 - whatever it is, routing has nothing to do with it
