@@ -13,7 +13,7 @@ from routerd.telemetry.mqtt import topics
 from routerd.telemetry.mqtt.broker import Access, BrokerError, Connection, connection
 from routerd.telemetry.mqtt.topics import Topic
 
-FIRST, QUIET = 3.0, 0.5
+FIRST, QUIET = 2.0, 0.5
 """Seconds until the first message, and between two of them, after which no more is expected."""
 LOT = 500
 """Messages that the broker is asked for at a time: mosquitto keeps 1,000 for a client, and drops the rest."""

@@ -29,6 +29,7 @@ from routerd.service.answers import Answers
 from routerd.service.engine import SLICE, Engine
 from routerd.service.mqtt import payloads
 from routerd.service.mqtt.drains import Orders
+from routerd.service.mqtt.peers import Peers
 from routerd.service.mqtt.vips import Vips
 from routerd.telemetry.bus import Told
 from routerd.telemetry.log import bus
@@ -69,11 +70,7 @@ class Teller:
         self._epoch = time.time() - time.monotonic()
         self._news = asyncio.Event()
         self._vips = Vips(self._router.fib.routes, config.mqtt.vip_limit)
-        self._names: set[str] = set()
-        """Names and addresses of peers of which something was told."""
-        self._all_peers = True
-        self._told: dict[str, Topic] = {}
-        """The topics of the peers that were told, by address."""
+        self._peers = Peers(self._router.rib.peers, self._own)
         self._problems: list[ProblemView] = []
         self._said: dict[str, Any] = {}
         self._said_at = self._judged_at = self._swept_at = self._figures_at = float("-inf")
@@ -159,7 +156,7 @@ class Teller:
         self._news.set()
 
     def _touch(self) -> None:
-        self._all_peers = True
+        self._peers.touch()
         self._vips.touch()
         self._news.set()
 
@@ -178,7 +175,7 @@ class Teller:
         if told.event in _ANY:
             self._touch()
         elif b'"peer":' in told.text:
-            self._names.update(str(json.loads(told.text)["peer"]).split(", "))
+            self._peers.note(str(json.loads(told.text)["peer"]).split(", "))
             self._news.set()
         self._judge_at = min(self._judge_at, max(time.monotonic(), self._judged_at + JUDGED))
 
@@ -241,20 +238,12 @@ class Teller:
             await self._pause()
 
     async def _tell_peers(self) -> None:
-        names, self._names = self._names, set()
-        everyone, self._all_peers = self._all_peers, False
-        if not everyone and not names:
-            return
-        peers = self._router.rib.peers
-        for address in [address for address in self._told if address not in peers]:
-            self._link.states.clear(self._told.pop(address))
-        for peer in list(peers.values()):
-            if everyone or peer.name in names or peer.address in names:
-                await self._pause()
-                topic = self._own.topic(topics.PEER, topics.level(peer.name))
-                if self._told.get(peer.address, topic) != topic:
-                    self._link.states.clear(self._told[peer.address])  # it has another name now
-                self._told[peer.address] = topic
+        gone, changed = self._peers.collect()
+        for topic in gone:
+            self._link.states.clear(topic)
+        for topic, peer in changed:
+            await self._pause()
+            if peer.address in self._router.rib.peers:
                 self._tell(topic, payloads.peer(self._router, peer, self._epoch))
 
     async def _tell_vips(self) -> None:
