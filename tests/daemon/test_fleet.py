@@ -150,8 +150,8 @@ async def look_at_fifty(place: Place) -> None:
     network, broker, _ = place
     with network.router.enter():
         async with connection(Access(broker.url), None) as writer:
-            for number in range(50):
-                await asyncio.gather(*(writer.publish(str(t), p, retain=True) for t, p in told(number).items()))
+            everything = [each for number in range(50) for each in told(number).items()]
+            await asyncio.gather(*(writer.publish(str(t), p, retain=True) for t, p in everything))
             await writer.publish(str(Topic("ams", "r07", topics.SUMMARY)), b"\xff{", retain=True)
     began = time.monotonic()
     code, view = await fleet(place)

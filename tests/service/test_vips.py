@@ -57,6 +57,15 @@ def test_beyond_what_is_remembered_it_says_more(monkeypatch: pytest.MonkeyPatch)
     assert (len(found.told), found.left_out, found.uncounted) == (10, 5, True)
 
 
+def test_there_may_be_no_room() -> None:
+    every = hosts(0, 5)
+    found, _ = made(10, *every)
+    found.refuse(every[4])
+    found.see(hosts(5, 3))
+    found.collect()
+    assert (list(found.told), found.left_out) == (list(every[:4]), 4)
+
+
 def test_none_at_all() -> None:
     found, _ = made(0, *hosts(0, 3))
     assert (len(found.told), found.left_out) == (0, 3)

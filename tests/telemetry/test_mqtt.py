@@ -191,8 +191,10 @@ async def nothing(said: dict[str, Any]) -> dict[str, Any]:
     return said
 
 
-def made(broker: Mosquitto, bus: Bus, own: Own = OWN) -> Link:
-    link = Link(Access(broker.url), own, bus, expiry=60, key_file="", heed=nothing, say=lambda *said, **fields: None)
+def made(broker: Mosquitto, bus: Bus, own: Own = OWN, key_file: str = "") -> Link:
+    link = Link(
+        Access(broker.url), own, bus, expiry=60, key_file=key_file, heed=nothing, say=lambda *said, **fields: None
+    )
     link.start()
     return link
 
@@ -245,6 +247,34 @@ async def test_a_broker_that_stands_still_stops_nobody(broker: Mosquitto) -> Non
     began = time.monotonic()
     await link.close(clear=False)
     assert time.monotonic() - began < 3.0
+
+
+@needs_mosquitto
+async def test_what_the_broker_does_not_allow_is_said(tmp_path: Path) -> None:
+    """And what it allows goes on."""
+    (tmp_path / "acl").write_text(f"topic read #\ntopic write {OWN.topic(topics.AVAILABILITY)}\n")
+    with mosquitto(tmp_path, more=f"allow_anonymous true\nacl_file {tmp_path}/acl") as broker:
+        link = made(broker, Bus())
+        link.states.tell(A, b"{}")
+        await becomes(lambda: link.trouble)
+        assert link.trouble is not None
+        assert link.trouble.what == f"the broker does not let this user write {A}"
+        assert link.trouble.remedy == "let it write routerd/v1/ams/gw1/#"
+        assert (link.connected, link.connections) == (True, 1)
+        await link.close(clear=False)
+
+
+@needs_mosquitto
+async def test_a_flood_of_requests_ends_the_connection(broker: Mosquitto, tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(KEY)
+    link = made(broker, Bus(), key_file=str(tmp_path / "key"))
+    await becomes(lambda: link.connected)
+    broker.flood(str(OWN.topic(topics.REQUEST)), "{\n" * 5000)
+    await becomes(lambda: link.trouble)
+    assert link.trouble is not None
+    assert "requests a second came" in link.trouble.what
+    await becomes(lambda: link.connections, 2)
+    await link.close(clear=False)
 
 
 @needs_mosquitto

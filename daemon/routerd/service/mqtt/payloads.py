@@ -15,6 +15,8 @@ from routerd.core.router import Router
 
 PROBLEMS, DRAINED = 10, 100
 """Problems, and drained peers, that a summary names at most."""
+HOPS, PEERS = 256, 4
+"""Next hops that a VIP names at most, and peers of each."""
 
 
 def peer(router: Router, of: Peer, epoch: float) -> dict[str, Any]:
@@ -47,14 +49,20 @@ def vip(router: Router, prefix: Prefix) -> dict[str, Any] | None:
     if group is None:
         return None
     legs = [
-        {"gateway": leg["gateway"], "interface": leg["interface"], "weight": leg["weight"], "peers": leg["peers"]}
+        {
+            "gateway": leg["gateway"],
+            "interface": leg["interface"],
+            "weight": leg["weight"],
+            "peers": leg["peers"][:PEERS],
+        }
         for leg in members(router, group)
     ]
     refused = router.fib.refused.get(prefix)
     return {
         "prefix": format_prefix(prefix),
         "group": group.id,
-        "next_hops": sorted(legs, key=lambda leg: str(leg["gateway"])),
+        "count": len(legs),
+        "next_hops": sorted(legs, key=lambda leg: str(leg["gateway"]))[:HOPS],
         "in_fib": bool(legs) and refused is None and router.synchronised,
         "refused": "" if refused is None else refused[1],
     }

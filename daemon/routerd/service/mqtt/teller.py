@@ -46,6 +46,8 @@ JUDGED = 10.0
 """Seconds between two searches for problems while something happens, each as dear as a `routerd status`."""
 BEHIND = 30.0
 """Seconds that something may wait for the broker until that is a problem."""
+OCTETS = 16 << 20
+"""Octets of states beyond which no more VIPs are told."""
 RIVAL = 60.0
 """Seconds for which a router of the same name is a problem: it comes again and again."""
 _AT_ONCE = 4096
@@ -254,7 +256,11 @@ class Teller:
             self._link.states.clear(self._vip(prefix))
         for prefix in changed:
             await self._pause()
-            if prefix in self._vips.told and (payload := payloads.vip(self._router, prefix)) is not None:
+            if prefix not in self._vips.told or (payload := payloads.vip(self._router, prefix)) is None:
+                continue
+            if self._link.states.octets > OCTETS and self._vip(prefix) not in self._link.states:
+                self._vips.refuse(prefix)
+            else:
                 self._tell(self._vip(prefix), payload)
 
     def _vip(self, prefix: Prefix) -> Topic:

@@ -69,6 +69,12 @@ class Vips:
         self.gone.pop(prefix, None)
         self.told[prefix] = self.changed[prefix] = None
 
+    def refuse(self, prefix: Prefix) -> None:
+        """There is no room for this one, whatever the limit says."""
+        del self.told[prefix]
+        self._limit = len(self.told)
+        self.see((prefix,))
+
     def _lose(self, prefix: Prefix) -> None:
         self._left.pop(prefix, None)
         if prefix not in self.told:

@@ -20,12 +20,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from routerd.config.broker import place
+from routerd.telemetry.mqtt.topics import LARGEST
 
 KEEPALIVE = 10
 """Seconds between two signs of life; the broker tells the will after one and a half of it (MQTT 5, 3.1.2.10)."""
 PATIENCE = 10.0
 """Seconds that the broker may take for an answer."""
-LARGEST_PACKET = 128 * 1024
+LARGEST_PACKET = LARGEST + 4096
 """Octets of a packet that the broker may send."""
 MOST_UNREAD = 20_000
 """Messages that wait to be read; what comes beyond is dropped."""

@@ -28,6 +28,8 @@ FIRST, LAST = 0.5, 10.0
 AT_ONCE, PAUSE = 16, 0.02
 """Messages on their way to the broker, and seconds between two lots of them: the thread shares one processor with the
 core, and 800 messages a second are a tenth of it."""
+FLOOD = 500
+"""Requests in a second that are too many."""
 FAREWELL = 2.0
 """Seconds that the end of the link may take."""
 
@@ -75,6 +77,8 @@ class Link:
         self._wake, self._ended = asyncio.Event(), asyncio.Event()
         self._ending = self._clearing = self._complete = self._born = False
         self._figures: bytes | None = None
+        self._second = self._count = 0
+        """Requests in the present second."""
         self._strays: set[Topic] = set()
         """What the broker retains of peers and VIPs, until it is known which of them there are."""
 
@@ -129,9 +133,10 @@ class Link:
                     if not self._ending:  # else it took until now to connect, and another link may be there
                         await self._serve(broker)
             except BrokerError as error:
-                self._fails(error)
+                self._note(error)
             except Exception as error:  # noqa: BLE001 - whatever it is, routing has nothing to do with it
-                self._fails(BrokerError(f"an internal error: {error!r}", "report it; it is tried again"))
+                self._note(BrokerError(f"an internal error: {error!r}", "report it; it is tried again"))
+            self.connected = False
             if time.monotonic() - began > LAST:
                 delay = FIRST
             with contextlib.suppress(TimeoutError):
@@ -150,8 +155,8 @@ class Link:
     def _availability(self, state: str, **more: Any) -> bytes:
         return topics.encode({"boot": self.own.boot, "state": state, **more})
 
-    def _fails(self, error: BrokerError) -> None:
-        self.connected = False
+    def _note(self, error: BrokerError) -> None:
+        """Something does not work: tell of it once."""
         if self.trouble is None or self.trouble.what != str(error):
             since = time.monotonic() if self.trouble is None else self.trouble.since
             self.trouble = Trouble(str(error), error.remedy, since)
@@ -204,11 +209,9 @@ class Link:
             if (figures := self._figures) is not None:
                 self._figures = None
                 await broker.publish(str(self.own.topic(topics.METRICS)), figures, qos=0)
-            if broker.refused:
-                raise BrokerError(
-                    f"the broker does not let this user write {broker.refused}",
-                    f"let it write {topics.ROOT}/{self.own.site}/{self.own.router}/#",
-                )
+            if broker.refused:  # what else is said goes on
+                remedy = f"let it write {topics.ROOT}/{self.own.site}/{self.own.router}/#"
+                self._note(BrokerError(f"the broker does not let this user write {broker.refused}", remedy))
             await self._wake.wait()
 
     async def _send_some(self, broker: Connection) -> bool:
@@ -230,13 +233,14 @@ class Link:
             await broker.subscribe(*wanted)
             self.trouble = None
         except BrokerError as error:
-            self.trouble = Trouble(str(error), error.remedy, time.monotonic())  # what is said goes on
+            self._note(error)  # what is said goes on
 
     async def _read(self, broker: Connection) -> None:
         """Heed requests, and find what the broker retains of peers and VIPs that there are no more."""
         async for message in broker.messages():
             topic = topics.parse(message.topic)
             if topic is not None and topic.kind == topics.REQUEST and self._requests is not None:
+                self._count_requests()
                 self._requests.take(broker, message.payload)
             elif topic is not None and topic.kind == topics.BIRTH:
                 self._compare(message.payload)
@@ -244,6 +248,15 @@ class Link:
                 self._strays.add(topic)
                 if self._complete:
                     self._wake.set()
+
+    def _count_requests(self) -> None:
+        """End the connection if somebody floods the topic: to look at each costs time that routing wants."""
+        if (second := int(time.monotonic())) != self._second:
+            self._second, self._count = second, 0
+        self._count += 1
+        if self._count > FLOOD:
+            topic = self.own.topic(topics.REQUEST)
+            raise BrokerError(f"more than {FLOOD} requests a second came", f"see who may write {topic} at the broker")
 
     def _compare(self, birth: bytes) -> None:
         """Find out whether another router has this one's name: its birth is there after this one's own."""

@@ -89,5 +89,8 @@ class States:
         """How many topics are to be sent."""
         return len(self._pending)
 
+    def __contains__(self, topic: Topic) -> bool:
+        return topic in self._kept
+
     def __len__(self) -> int:
         return len(self._kept)
