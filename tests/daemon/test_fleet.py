@@ -36,6 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, Pat
     directory = tmp_path_factory.mktemp("place")
     key = directory / "fleet.key"
     key.write_text("0123456789abcdef0123456789abcdef\n")
+    key.chmod(0o640)
     with (
         network() as made,
         mosquitto(directory, made.router) as broker,
@@ -121,6 +122,7 @@ async def test_who_has_no_key_has_nothing_done(
     assert "--fleet-key-file" in answer["error"]
     wrong = tmp_path / "wrong.key"
     wrong.write_text("fedcba9876543210fedcba9876543210\n")
+    wrong.chmod(0o640)
     with reading(broker, f"{GW1}/request") as reader:
         assert (await fleet(place[0], "drain", node(0), "--fleet-key-file", str(key)))[0] == 0
         heard = next(said for _, said in reader.heard if "hmac" in said)
@@ -135,6 +137,10 @@ async def test_who_has_no_key_has_nothing_done(
     lines = [line for line in daemon.log.read_text().splitlines() if "a request by the broker is refused" in line]
     assert len(lines) in (1, 2)
     assert "it was heeded before" in lines[0]
+    key.chmod(0o644)
+    code, answer = await fleet(place[0], "drain", node(0), "--fleet-key-file", str(key))
+    assert "is open to everybody on this machine" in answer["error"]
+    key.chmod(0o640)
     clients[0].send(announcement(0, "172.16.1.9/32"))
     await network.has("172.16.1.9/32", 0)
 

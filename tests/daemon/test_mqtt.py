@@ -140,6 +140,14 @@ async def test_a_password_that_is_wrong(place: Place, tmp_path: Path) -> None:
         assert "wrong" not in daemon.log.read_text()
 
 
+async def test_a_key_that_is_not_there(place: Place) -> None:
+    """States are told all the same."""
+    place.use(place.broker.url, 'fleet_key_file = "/nowhere/fleet.key"')
+    with reading(place.broker) as reader:
+        await becomes(lambda: "no node can be drained by the broker" in place.daemon.problems().get("mqtt", ""))
+        assert reader.states[f"{GW1}/birth"]["drains"] is True
+
+
 async def test_tls(place: Place, tmp_path: Path) -> None:
     """The broker's certificate is verified, and the router shows its own."""
     network, _, daemon = place

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.telemetry.bus import Bus
-from routerd.telemetry.mqtt import signing, topics
+from routerd.telemetry.mqtt import keyfile, signing, topics
 from routerd.telemetry.mqtt.broker import Access
 from routerd.telemetry.mqtt.link import Link
 from routerd.telemetry.mqtt.signing import Gate, RefusedError
@@ -172,10 +172,19 @@ def test_a_request_is_heeded_once_in_its_time_by_whom_it_is_for() -> None:
         gate.admit(request(time=1000.0), 2000.0)
 
 
-def test_a_short_key_is_none() -> None:
-    assert signing.key_of(KEY + b"\n") == KEY
+def test_a_key_is_long_and_nobody_else_s(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    with pytest.raises(ValueError, match="No such file or directory"):
+        keyfile.read(str(path))
+    path.write_bytes(KEY + b"\n")
+    path.chmod(0o644)
+    with pytest.raises(ValueError, match="chmod o= "):
+        keyfile.read(str(path))
+    path.chmod(0o640)
+    assert keyfile.read(str(path)) == KEY
+    path.write_bytes(b"secret\n")
     with pytest.raises(ValueError, match="openssl rand -hex 32"):
-        signing.key_of(b"secret\n")
+        keyfile.read(str(path))
 
 
 # ------------------------------------------------------------------------------------------------------------- link
@@ -267,6 +276,7 @@ async def test_what_the_broker_does_not_allow_is_said(tmp_path: Path) -> None:
 @needs_mosquitto
 async def test_a_flood_of_requests_ends_the_connection(broker: Mosquitto, tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(KEY)
+    (tmp_path / "key").chmod(0o600)
     link = made(broker, Bus(), key_file=str(tmp_path / "key"))
     await becomes(lambda: link.connected)
     broker.flood(str(OWN.topic(topics.REQUEST)), "{\n" * 5000)

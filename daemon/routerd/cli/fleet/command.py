@@ -21,8 +21,8 @@ from routerd.cli.fleet.site import Router, number, text
 from routerd.cli.output import fail, write
 from routerd.cli.screen import Screen
 from routerd.config.broker import place
+from routerd.telemetry.mqtt import keyfile
 from routerd.telemetry.mqtt.broker import Access, BrokerError
-from routerd.telemetry.mqtt.signing import key_of
 
 DEFAULT_CONFIG = "/etc/routerd/routerd.toml"
 FIRST = 10.0
@@ -88,10 +88,9 @@ def _key(file: str) -> bytes:
             "orders are signed: name the file of the key with --fleet-key-file, or as [mqtt] fleet_key_file"
         )
     try:
-        return key_of(Path(file).read_bytes())
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise ApiError(f"{file}: {why}") from error
+        return keyfile.read(file)
+    except ValueError as error:
+        raise ApiError(str(error)) from error
 
 
 async def _look(access: Access, name: str) -> dict[str, Any]:

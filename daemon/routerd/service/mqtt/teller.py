@@ -127,6 +127,12 @@ class Teller:
     def problems(self) -> Iterator[ProblemView]:
         """What keeps the broker from hearing the router."""
         trouble, now = self._link.trouble, time.monotonic()
+        if self._link.keyless:
+            yield ProblemView(
+                where="mqtt",
+                what=f"no node can be drained by the broker: fleet_key_file {self._link.keyless}",
+                remedy="put the file right: the same on all routers of the site, and readable for routerd's user",
+            )
         if now - self._link.rival < RIVAL:
             yield ProblemView(
                 where="mqtt",

@@ -94,6 +94,11 @@ class Link:
         self._complete = True
         self._rouse()
 
+    @property
+    def keyless(self) -> str:
+        """Why no request is heeded although there should be a key; empty if they are, or if none are to be."""
+        return "" if self._requests is None else self._requests.keyless
+
     def figures(self, payload: bytes) -> None:
         """Send figures, unless there is no connection: they are not kept for later."""
         self._figures = payload if self.connected else None
@@ -228,6 +233,7 @@ class Link:
         wanted = [str(self.own.topic(kind, "+")) for kind in (topics.PEER, topics.VIP)]
         wanted.append(str(self.own.topic(topics.BIRTH)))
         if self._requests is not None:
+            self._requests.look()
             wanted.append(str(self.own.topic(topics.REQUEST)))
         try:
             await broker.subscribe(*wanted)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
-from routerd.telemetry.mqtt import signing, topics
+from routerd.telemetry.mqtt import keyfile, signing, topics
 from routerd.telemetry.mqtt.broker import Connection
 from routerd.telemetry.mqtt.signing import Gate, RefusedError
 from routerd.telemetry.mqtt.topics import Own
@@ -33,8 +33,10 @@ class Requests:
         say: Callable[..., None],
     ) -> None:
         self.refused = 0
+        self.keyless = ""
+        """Why the key cannot be used; empty if it can."""
         self._own = own
-        self._key_file = Path(key_file)
+        self._key_file = key_file
         self._heed = heed
         self._say = say
         self._home = asyncio.get_running_loop()
@@ -63,12 +65,19 @@ class Requests:
         if not task.cancelled():
             task.exception()  # the connection broke: who asked asks again
 
+    def look(self) -> None:
+        """Find out whether the key can be used."""
+        with contextlib.suppress(RefusedError):
+            self._key()
+
     def _key(self) -> bytes:
         try:
-            return signing.key_of(self._key_file.read_bytes())
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            raise RefusedError(f"fleet_key_file {self._key_file}: {why}") from error
+            key = keyfile.read(self._key_file)
+        except ValueError as error:
+            self.keyless = str(error)
+            raise RefusedError(f"fleet_key_file {error}") from error
+        self.keyless = ""
+        return key
 
     async def _carry_out(self, broker: Connection, said: dict[str, Any], key: bytes) -> None:
         try:

@@ -15,8 +15,6 @@ from typing import Any, Literal
 
 from routerd.telemetry.mqtt import topics
 
-LEAST_KEY = 16
-"""Octets of a key, at least."""
 LASTS = 30.0
 """Seconds before and after its time that a request is heeded."""
 MOST = 10_000
@@ -27,16 +25,6 @@ Purpose = Literal["request", "answer"]
 
 class RefusedError(Exception):
     """A message is not to be heeded. The text is for the log."""
-
-
-def key_of(text: bytes) -> bytes:
-    """Return the key that a file holds, its first line; ValueError if it is too short to be one."""
-    key = text.partition(b"\n")[0].strip()
-    if len(key) < LEAST_KEY:
-        raise ValueError(
-            f"its first line has {len(key)} octets, and a key has {LEAST_KEY} at least: openssl rand -hex 32"
-        )
-    return key
 
 
 def seal(purpose: Purpose, said: Mapping[str, Any], key: bytes) -> bytes:
