@@ -140,12 +140,17 @@ async def test_a_password_that_is_wrong(place: Place, tmp_path: Path) -> None:
         assert "wrong" not in daemon.log.read_text()
 
 
-async def test_a_key_that_is_not_there(place: Place) -> None:
-    """States are told all the same."""
-    place.use(place.broker.url, 'fleet_key_file = "/nowhere/fleet.key"')
+async def test_a_key_that_is_not_there(place: Place, tmp_path: Path) -> None:
+    """States are told all the same, and it is seen when it is there."""
+    key = tmp_path / "fleet.key"
+    place.use(place.broker.url, f'fleet_key_file = "{key}"')
     with reading(place.broker) as reader:
         await becomes(lambda: "no node can be drained by the broker" in place.daemon.problems().get("mqtt", ""))
-        assert reader.states[f"{GW1}/birth"]["drains"] is True
+        await becomes(lambda: reader.states.get(f"{GW1}/birth", {}).get("drains"))
+        key.write_text("0123456789abcdef\n")
+        key.chmod(0o600)
+        place.daemon.cli("clear", node(0))  # whatever is told
+        await becomes(lambda: "mqtt" not in place.daemon.problems(), seconds=40)
 
 
 async def test_tls(place: Place, tmp_path: Path) -> None:

@@ -206,6 +206,8 @@ class Link:
         self.states.renew()
         while True:
             self._wake.clear()
+            if self._requests is not None:
+                self._requests.look()
             if self._complete and self._strays:
                 self.states.sweep(self._strays)
                 self._strays.clear()
@@ -233,7 +235,6 @@ class Link:
         wanted = [str(self.own.topic(kind, "+")) for kind in (topics.PEER, topics.VIP)]
         wanted.append(str(self.own.topic(topics.BIRTH)))
         if self._requests is not None:
-            self._requests.look()
             wanted.append(str(self.own.topic(topics.REQUEST)))
         try:
             await broker.subscribe(*wanted)
