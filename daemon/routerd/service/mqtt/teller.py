@@ -52,7 +52,7 @@ RIVAL = 60.0
 """Seconds for which a router of the same name is a problem: it comes again and again."""
 _AT_ONCE = 4096
 """Routes that are looked at between two looks at the clock."""
-_ANY = frozenset(("adopted", "drift mended", "kernel refused", "configuration changes", "kernel changed"))
+_ANY = frozenset(("adopted", "drift mended", "kernel refused", "configuration changes"))
 """Events after which any VIP or peer may be another."""
 
 log = structlog.get_logger()
