@@ -22,6 +22,7 @@ from routerd.config.model import (
     PeerGroup,
     RouterSection,
 )
+from routerd.config.mqtt import MqttSection
 
 BASE: dict[str, Any] = {
     "router": {"asn": 65000, "router_id": "192.168.10.200"},
@@ -49,6 +50,12 @@ OTHER: dict[str, dict[str, Any]] = {
         "listen": "127.0.0.1:9179", "token_file": "/etc/routerd/token", "certificate": "/etc/routerd/metrics.pem",
         "key": "/etc/routerd/metrics.key", "compatibility": ("gobgp",),
     },
+    "mqtt": {
+        "broker": "mqtts://broker.example.net", "site": "ams", "router": "gw1", "user": "routerd",
+        "password_file": "/etc/routerd/mqtt.password", "ca_file": "/etc/routerd/ca.pem",
+        "certificate_file": "/etc/routerd/mqtt.pem", "key_file": "/etc/routerd/mqtt.key",
+        "fleet_key_file": "/etc/routerd/fleet.key", "vip_limit": 5, "event_expiry": 60, "metrics_interval": 10,
+    },
     "peer_groups.nodes": {
         "remote_as": 65001, "hold_time": 9, "multihop": 2, "ttl_security": True, "graceful_restart": True,
         "restart_time": 15, "stale_time": 300, "families": ("ipv4",), "password": "secret", "accept": "any",
@@ -68,6 +75,7 @@ SECTIONS: dict[str, Any] = {
     "liveness": LivenessSection,
     "drain": DrainSection,
     "metrics": MetricsSection,
+    "mqtt": MqttSection,
     "peer_groups.nodes": PeerGroup,
 }
 KEYS = [(section, key) for section, keys in OTHER.items() for key in keys]

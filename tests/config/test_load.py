@@ -286,6 +286,25 @@ def test_mistakes(old: str, new: str, message: str) -> None:
         ("hold_time = 9", 'password = ""', "peer_groups.nodes.password: write something between the quotes, or"),
         ('"/run/routerd/routerd.sock"', '"/run/a.sock"\ngroup = ""', "api.group: write something between the quotes"),
         ("[api]", '[drain]\nstate_file = "/var/lib/routerd/"\n[api]', "drain.state_file: write an absolute path"),
+        ("[api]", '[mqtt]\nbroker = "broker"\n[api]', 'is no URL of a broker; write one such as "mqtts://broker'),
+        ("[api]", '[mqtt]\nbroker = "mqtt://a:b@c"\n[api]', 'has no user and no password here; write user = "..."'),
+        ("[api]", '[mqtt]\nsite = "a/b"\n[api]', "mqtt.site: write a name of letters, digits"),
+        ("[api]", '[mqtt]\nca_file = "ca.pem"\n[api]', "mqtt.ca_file: write an absolute path"),
+        (
+            "[api]",
+            '[mqtt]\nbroker = "mqtt://c"\npassword_file = "/p"\n[api]',
+            'mqtt.password_file: a password takes a user; write user = "..." as well',
+        ),
+        (
+            "[api]",
+            '[mqtt]\nbroker = "mqtts://c"\nkey_file = "/k"\n[api]',
+            "mqtt.key_file: a client certificate takes two files; write certificate_file as well",
+        ),
+        (
+            "[api]",
+            '[mqtt]\nbroker = "mqtt://c"\nca_file = "/ca"\n[api]',
+            "mqtt.ca_file: is of no use without TLS; write broker = ",
+        ),
         (
             "limit = 1000",
             "limit = 10\nexpected = 11",

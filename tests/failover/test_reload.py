@@ -18,6 +18,7 @@ MOVES_FLOWS = {"fib.hash_policy", "fib.groups"}
 """What documents say about these keys: flows break."""
 ELSEWHERE = {"router.listen", "router.port", "drain.state_file", "peer_groups.nodes.password"}
 """Values that do not fit this network, or that the nodes do not know of."""
+ELSEWHERE |= {key for key in VALUES if key.startswith("mqtt.") and key != "mqtt.broker"}  # of no use without a broker
 LIVE = sorted(VALUES.keys() - marked() - MOVES_FLOWS - ELSEWHERE)
 RESET = sorted(marked() - ELSEWHERE - {"peer_groups.nodes.ttl_security", "peer_groups.nodes.families"})
 

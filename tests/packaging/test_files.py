@@ -14,6 +14,7 @@ from routerd.config import model
 from routerd.config.impact import costs
 from routerd.config.load import load, parse
 from routerd.config.metrics import MetricsSection
+from routerd.config.mqtt import MqttSection
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config" / "routerd.toml"
@@ -25,6 +26,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[liveness]": model.LivenessSection,
     "[drain]": model.DrainSection,
     "[metrics]": MetricsSection,
+    "[mqtt]": MqttSection,
     "[peer_groups.nodes]": model.PeerGroup,
     "[[peers]]": model.Peer,
     "[[dynamic_peers]]": model.DynamicPeers,

@@ -60,12 +60,12 @@ def status(socket: str, as_json: bool, watch: bool) -> int:
     Exit code 0 if so, 1 if not or if the daemon is not running.
     """
     if watch:
-        return _watch(socket, as_json)
+        return repeat(as_json, partial(_show, socket, as_json))
     return 0 if _ask(socket, as_json, render.status, "/v1/status")["ok"] else 1
 
 
-def _watch(socket: str, as_json: bool) -> int:
-    """Look again and again: on a terminal on a screen of its own, into a pipe one answer after the other."""
+def repeat(as_json: bool, show: Callable[[bool], None], pause: Callable[[float], object] = time.sleep) -> int:
+    """Show again and again: on a terminal on a screen of its own, into a pipe one answer after the other."""
     alternate = sys.stdout.isatty() and not as_json
     try:
         if alternate:
@@ -73,8 +73,8 @@ def _watch(socket: str, as_json: bool) -> int:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             sys.stdout.write(_ENTER)
         while True:
-            _show(socket, as_json, alternate)
-            time.sleep(_INTERVAL)
+            show(alternate)
+            pause(_INTERVAL)
     except KeyboardInterrupt:
         return 0
     finally:
@@ -90,6 +90,11 @@ def _show(socket: str, as_json: bool, alternate: bool) -> None:
         lines = [json.dumps(answer)] if as_json else [*_lines(draw, answer), ""]
     except ApiError as error:
         lines = [json.dumps({"ok": False, "error": str(error)})] if as_json else [f"routerd: {error}"]
+    redraw(lines, alternate)
+
+
+def redraw(lines: list[str], alternate: bool) -> None:
+    """Write lines, in place of those before if on a screen of their own."""
     if alternate:
         height = os.get_terminal_size(1).lines
         lines = [line + _CLEAR_LINE for line in lines[: height - 1]]

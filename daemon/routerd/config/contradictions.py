@@ -24,6 +24,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     if config.api.readers is not None and config.api.readers_socket == config.api.socket:
         yield ("api", "readers_socket"), "that is [api] socket, where its group may write; write another path"
     yield from _metrics(config)
+    yield from _mqtt(config)
     if config.fib.ids[-1] >= 1 << 30:
         yield (
             ("fib", "nexthop_id_base"),
@@ -36,6 +37,20 @@ def contradictions(config: Config) -> Iterator[Problem]:
             f"{config.fib.buckets} buckets cannot serve max_paths = {config.fib.max_paths} members; "
             f"write at least {config.fib.max_paths * 8} buckets, or a smaller max_paths",
         )
+
+
+def _mqtt(config: Config) -> Iterator[Problem]:
+    mqtt = config.mqtt
+    if not mqtt.broker:
+        return
+    if bool(mqtt.certificate_file) != bool(mqtt.key_file):
+        there, missing = ("certificate_file", "key_file")[:: 1 if mqtt.certificate_file else -1]
+        yield ("mqtt", there), f"a client certificate takes two files; write {missing} as well"
+    if mqtt.password_file and not mqtt.user:
+        yield ("mqtt", "password_file"), 'a password takes a user; write user = "..." as well'
+    for key in ("ca_file", "certificate_file"):
+        if getattr(mqtt, key) and mqtt.broker.startswith("mqtt:"):
+            yield ("mqtt", key), 'is of no use without TLS; write broker = "mqtts://..."'
 
 
 def _groups(config: Config) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from routerd.config.contradictions import contradictions
 from routerd.config.doubts import missing, unwise
 from routerd.config.lines import Location
 from routerd.config.metrics import MetricsSection
+from routerd.config.mqtt import MqttSection
 from routerd.config.source import ConfigError, Sources, read, source
 
 
@@ -126,6 +127,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "liveness": model.LivenessSection,
     "drain": model.DrainSection,
     "metrics": MetricsSection,
+    "mqtt": MqttSection,
     "peer_groups": model.PeerGroup,
     "peers": model.Peer,
     "dynamic_peers": model.DynamicPeers,

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from routerd.config.impact import live, restart, session
 from routerd.config.metrics import MetricsSection
+from routerd.config.mqtt import MqttSection
 from routerd.config.ranges import narrowest
 
 
@@ -267,6 +268,7 @@ class Config(Model):
     liveness: LivenessSection = LivenessSection()
     drain: DrainSection = DrainSection()
     metrics: MetricsSection = MetricsSection()
+    mqtt: MqttSection = MqttSection()
     peer_groups: dict[Name, PeerGroup] = Field(default_factory=dict)
     peers: tuple[Peer, ...] = ()
     dynamic_peers: tuple[DynamicPeers, ...] = ()

@@ -19,6 +19,8 @@ _PATTERNS = {
         ("token_file", "certificate", "key"),
         'write an absolute path, such as "/etc/routerd/metrics.pem", or "" for none',
     ),
+    "site": f"write a name of {_LETTERS}",
+    "router": f"write a name of {_LETTERS}",
     "state_file": 'write an absolute path, such as "/var/lib/routerd/drains.json", or "" for none',
 }
 NAME = f"is no name; write one of {_LETTERS}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
@@ -69,7 +69,9 @@ log = structlog.get_logger()
 
 
 class Answers:
-    """Answers from the core and from what surrounds it. `notes` are problems that the composition root knows of."""
+    """Answers from the core and from what surrounds it. `notes` are problems that the composition root knows of,
+    `others` tell of more.
+    """
 
     def __init__(
         self,
@@ -88,6 +90,7 @@ class Answers:
         exposing: Exposing,
     ) -> None:
         self.notes: list[ProblemView] = []
+        self.others: list[Callable[[], Iterable[ProblemView]]] = []
         self._router = engine.router
         self._engine = engine
         self._speaker = speaker
@@ -121,6 +124,8 @@ class Answers:
             notes += failed_watcher(what, failure.count, now - failure.last, failure.text)
         notes += [*unconfirmed(self._reload.unconfirmed), *not_the_file(self._reload.differs)]
         notes += [*lost_history(self._reload.lost), *self._exposing.problems()]
+        for tell in self.others:
+            notes += tell()
         router = self._router.config.router
         notes += deaf([f"{address} {router.port}" for address in router.listen], state.listening)
         if self._engine.recorder is not None:
@@ -140,13 +145,14 @@ class Answers:
             drops=self._dropped(now),
             diversions=lookup.diversions,
             unwritten=self._engine.unwritten,
-            event_loop=self._event_loop(),
+            event_loop=self.event_loop(),
             counts=self._engine.bucket_counts,
             dialled=self._dialled(now),
             now=now,
         )
 
-    def _event_loop(self) -> EventLoopView:
+    def event_loop(self) -> EventLoopView:
+        """Return how long the event loop has not looked around."""
         found = self._stretches
         return EventLoopView(bounds=list(found.bounds), counts=list(found.counts), longest_seconds=found.largest)
 

@@ -36,6 +36,7 @@ from routerd.service.identity import identify
 from routerd.service.journal import Journal
 from routerd.service.live import Live
 from routerd.service.metrics import Metrics
+from routerd.service.mqtt.mqtt import Mqtt
 from routerd.service.neighbours import Neighbours
 from routerd.service.peering import Peering
 from routerd.service.reconciler import NOTIFICATIONS, Reconciler
@@ -117,6 +118,8 @@ class Daemon:
             exposing=self.exposing,
         )
         self.metrics.status = self.answers.status
+        self.mqtt = Mqtt(config, self.engine, self.answers, lambda: stretches.lasted)
+        self.answers.others.append(self.mqtt.problems)
         self._stretches = stretches
         self._stop = asyncio.Event()
         self._more_input = False
@@ -168,6 +171,7 @@ class Daemon:
                     ("buckets", self._remember),
                     ("counters of dropped segments", self._watch_drops),
                     ("metrics", self.exposing.run),
+                    ("mqtt", self.mqtt.run),
                 ):
                     group.create_task(watchers.keep(what, watch))
                 group.create_task(self._report())
@@ -287,6 +291,7 @@ class Daemon:
         self.neighbours.configure(config.liveness)
         self.metrics.configure(config)
         self.exposing.configure(config.metrics)
+        self.mqtt.configure(config)
         if config.drain.state_file != self.drains.path:
             self._moving = asyncio.get_running_loop().create_task(self._move(config.drain.state_file))
 

@@ -75,7 +75,8 @@ class Engine:
     Events: `wake` is set when the core may have something to do by itself, `resync` when the kernel is to be read,
     `identify` when link-layer addresses are to be found out. `bucket_counts` tells how many buckets of a group lead
     to which gateway, as last read; `withheld` what peers do not hear because it does not fit into a message; `tally`
-    what is counted for metrics. `lasted` returns for how many seconds the event loop has not looked around.
+    what is counted for metrics. `lasted` returns for how many seconds the event loop has not looked around. `heed` is
+    shown each effect.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Engine:
         self.identify = asyncio.Event()
         self.recorder: Recorder | None = None
         self.tally = Tally(router)
+        self.heed: Callable[[Effect], None] | None = None
         self._writer = writer
         self._speaker = speaker
         self._lasted = lasted
@@ -216,6 +218,8 @@ class Engine:
 
     def _execute(self, effects: Iterable[Effect], now: float) -> None:
         for effect in effects:
+            if self.heed is not None:
+                self.heed(effect)
             match effect:
                 case Program(operations=operations, urgent=True):
                     for failed in self._backlog.jump(operations):

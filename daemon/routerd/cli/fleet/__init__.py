@@ -1,0 +1,1 @@
+"""`routerd fleet`: all routers of a site in one table, read from their broker."""

@@ -1,0 +1,205 @@
+"""A connection to a broker: the seam behind which aiomqtt is, with its errors in an operator's words.
+
+MQTT 5, and no session that outlives the connection: whoever comes back says all again.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from routerd.config.broker import place
+from routerd.telemetry.mqtt.topics import LARGEST
+
+KEEPALIVE = 10
+"""Seconds between two signs of life; the broker tells the will after one and a half of it (MQTT 5, 3.1.2.10)."""
+PATIENCE = 10.0
+"""Seconds that the broker may take for an answer."""
+LARGEST_PACKET = LARGEST + 4096
+"""Octets of a packet that the broker may send."""
+MOST_UNREAD = 20_000
+"""Messages that wait to be read; what comes beyond is dropped."""
+_SILENT = logging.getLogger("routerd.mqtt.library")
+_SILENT.disabled = True
+
+_BAD_CREDENTIALS, _NOT_AUTHORIZED = 134, 135
+
+
+class Access(NamedTuple):
+    """Where a broker is, and as whom it is talked to; what is empty is not given."""
+
+    url: str
+    user: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+
+
+class Will(NamedTuple):
+    """What the broker is to retain for a client that is gone without a word."""
+
+    topic: str
+    payload: bytes
+
+
+class BrokerError(Exception):
+    """There is no connection, or it is no more: what is wrong, and what helps."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.remedy = remedy
+
+
+class Message(NamedTuple):
+    """What came: `retained` if the broker had it from before."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+class Connection:
+    """A connection that stands. Every method raises BrokerError once it does not."""
+
+    def __init__(self, client: _Client) -> None:
+        self._client = client
+
+    @property
+    def refused(self) -> str:
+        """A topic that the broker does not let the client write; empty if there was none."""
+        return self._client.refused
+
+    async def publish(
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry: int | None = None
+    ) -> None:
+        """Hand a message over; with QoS 1 the broker has it. It keeps it for `expiry` seconds."""
+        properties = None
+        if expiry is not None:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.MessageExpiryInterval = expiry
+        self._client.written = topic
+        await self._client.publish(topic, payload, qos, retain, properties)
+
+    async def subscribe(self, *filters: str, qos: int = 1) -> None:
+        """Ask for what matches; BrokerError if the broker does not allow it. What this client says is not told."""
+        options = SubscribeOptions(qos=qos, noLocal=True)
+        codes = await self._client.subscribe([(each, options) for each in filters])
+        for each, code in zip(filters, codes, strict=False):
+            if isinstance(code, ReasonCode) and code.is_failure:
+                raise BrokerError(f"the broker does not allow to read {each}", "let this user read it")
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Yield what comes."""
+        async for each in self._client.messages:
+            payload = each.payload if isinstance(each.payload, bytes) else str(each.payload or "").encode()
+            yield Message(str(each.topic), payload, bool(each.retain))
+
+
+class _Client(aiomqtt.Client):
+    """Notes what the broker refuses, which aiomqtt takes for done."""
+
+    refused = ""
+    written = ""
+
+    def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any) -> None:
+        if getattr(reason_code, "value", 0) == _NOT_AUTHORIZED:
+            self.refused = self.written
+        super()._on_publish(client, userdata, mid, reason_code, properties)
+
+
+@asynccontextmanager
+async def connection(access: Access, identifier: str | None, will: Will | None = None) -> AsyncIterator[Connection]:
+    """Connect to a broker. BrokerError if that fails, and if the connection breaks within the block.
+
+    Names are looked up, and connections made, in a thread of the loop's default executor.
+    """
+    at = place(access.url)
+    limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    limits.MaximumPacketSize = LARGEST_PACKET
+    try:
+        client = _Client(
+            at.host,
+            at.port,
+            username=access.user or None,
+            password=_first_line(access.password_file),
+            identifier=identifier,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=True,
+            properties=limits,
+            will=None if will is None else aiomqtt.Will(will.topic, will.payload, 1, True),
+            keepalive=KEEPALIVE,
+            timeout=PATIENCE,
+            tls_context=_tls(access) if at.tls else None,
+            logger=_SILENT,
+            max_queued_incoming_messages=MOST_UNREAD,
+        )
+        client.pending_calls_threshold = int(1e9)
+        async with client:
+            yield Connection(client)
+    except (aiomqtt.MqttError, OSError, ValueError) as error:
+        raise _explained(access, error) from error
+
+
+def _first_line(path: str) -> str | None:
+    if not path:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError) as error:
+        raise BrokerError(f"{path} cannot be read: {_text(error)}", "let routerd's user read it") from error
+
+
+def _tls(access: Access) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=access.ca_file or None)
+        if access.certificate_file:
+            context.load_cert_chain(access.certificate_file, access.key_file)
+    except (OSError, ValueError) as error:
+        files = ", ".join(each for each in (access.ca_file, access.certificate_file, access.key_file) if each)
+        raise BrokerError(
+            f"a certificate or key cannot be used: {_text(error)}", f"look into {files}: PEM, and readable"
+        ) from error
+    return context
+
+
+def _explained(access: Access, error: Exception) -> BrokerError:
+    """Return an error in the operator's words."""
+    at = place(access.url)
+    known: BaseException | None = error
+    while known is not None:
+        code = getattr(known, "rc", None)
+        number = getattr(code, "value", code if isinstance(code, int) else None)
+        if number in (_BAD_CREDENTIALS, _NOT_AUTHORIZED, 4, 5):
+            return BrokerError(
+                f"the broker {at} refuses user {access.user!r}: {code}", "put user and password_file right"
+            )
+        known = known.__cause__
+    text = _text(error)
+    if "CERTIFICATE" in text or "certificate" in text:
+        return BrokerError(
+            f"the broker {at} and the router do not trust each other: {text}",
+            "see whether ca_file has signed the broker's certificate, and whether that is for this name and time",
+        )
+    if "Name or service" in text or "name resolution" in text or "No address associated" in text:
+        return BrokerError(f"the name of the broker {at} is not known: {text}", "see to DNS, or write its address")
+    if "timed out" in text:
+        return BrokerError(f"the broker {at} does not answer", "see whether it runs, and whether packets reach it")
+    return BrokerError(f"there is no connection to the broker {at}: {text}", "see whether it runs and listens there")
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__

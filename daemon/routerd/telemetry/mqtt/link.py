@@ -1,0 +1,285 @@
+"""A router's link to its broker: it comes back by itself, says all anew, and what it does never holds up routing.
+
+It lives in a thread with an event loop of its own, because names are looked up, connections made and TLS agreed on by
+calls that block. Nobody waits for the thread, not even the end of the process: it may be stuck in one of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from routerd.telemetry.bus import Bus
+from routerd.telemetry.mqtt import topics
+from routerd.telemetry.mqtt.broker import Access, BrokerError, Connection, Will, connection
+from routerd.telemetry.mqtt.events import Events
+from routerd.telemetry.mqtt.requests import Requests
+from routerd.telemetry.mqtt.states import CLEARED, States
+from routerd.telemetry.mqtt.topics import Own, Topic
+
+FIRST, LAST = 0.5, 10.0
+"""Seconds until the broker is tried again; doubled each time, until a connection has stood for the longer of them."""
+AT_ONCE, PAUSE = 16, 0.02
+"""Messages on their way to the broker, and seconds between two lots of them: the thread shares one processor with the
+core, and 800 messages a second are a tenth of it."""
+FLOOD = 500
+"""Requests in a second that are too many."""
+FAREWELL = 2.0
+"""Seconds that the end of the link may take."""
+
+
+class Trouble(NamedTuple):
+    """Why the broker does not hear the router, since when in monotonic seconds, and what helps."""
+
+    what: str
+    remedy: str
+    since: float
+
+
+class Link:
+    """Sends `states` and the events of the bus. `say` logs; it is called in the event loop that made the link.
+
+    `heed` carries out a request there, if there is a `key_file`, and returns what is answered.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        own: Own,
+        bus: Bus,
+        *,
+        expiry: int,
+        key_file: str,
+        heed: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]],
+        say: Callable[..., None],
+    ) -> None:
+        self.own = own
+        self.states = States()
+        self.events = Events(bus, own, expiry)
+        self.trouble: Trouble | None = None
+        self.connected = False
+        self.connections = 0
+        self.rival = float("-inf")
+        """When another router of the same site and name was last there, in monotonic seconds: they end each other's
+        connections."""
+        self._access = access
+        self._requests = Requests(own, key_file, heed, say) if key_file else None
+        self._say = say
+        self._home = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._main, name="mqtt", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake, self._ended = asyncio.Event(), asyncio.Event()
+        self._ending = self._clearing = self._complete = self._born = False
+        self._figures: bytes | None = None
+        self._second = self._count = 0
+        """Requests in the present second."""
+        self._strays: set[Topic] = set()
+        """What the broker retains of peers and VIPs, until it is known which of them there are."""
+
+    # ---------------------------------------------------------------------------- called where the link was made
+
+    def start(self) -> None:
+        """Begin."""
+        self.states.wake = self._rouse
+        self._thread.start()
+
+    def complete(self) -> None:
+        """All states that there are have been told once: what else the broker retains is out of date."""
+        self._complete = True
+        self._rouse()
+
+    @property
+    def keyless(self) -> str:
+        """Why no request is heeded although there should be a key; empty if they are, or if none are to be."""
+        return "" if self._requests is None else self._requests.keyless
+
+    def figures(self, payload: bytes) -> None:
+        """Send figures, unless there is no connection: they are not kept for later."""
+        self._figures = payload if self.connected else None
+        self._rouse()
+
+    async def close(self, *, clear: bool) -> None:
+        """Say goodbye, and have the broker forget all if `clear`. Who is not connected has nobody to say it to."""
+        self._ending, self._clearing = True, clear
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._ended.set)
+        if self.connected:
+            await asyncio.to_thread(self._thread.join, FAREWELL)
+
+    def _rouse(self) -> None:
+        loop = self._loop
+        if loop is not None and not self._wake.is_set():
+            with contextlib.suppress(RuntimeError):  # it has ended
+                loop.call_soon_threadsafe(self._wake.set)
+
+    # ------------------------------------------------------------------------------------------ in the thread
+
+    def _main(self) -> None:
+        with asyncio.Runner() as runner:
+            runner.run(self._run())
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(_InPlace())
+        self._loop = loop
+        delay = FIRST
+        while not self._ending:
+            began = time.monotonic()
+            try:
+                async with connection(self._access, self._identifier, self._will) as broker:
+                    if not self._ending:  # else it took until now to connect, and another link may be there
+                        await self._serve(broker)
+            except BrokerError as error:
+                self._note(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, routing has nothing to do with it
+                self._note(BrokerError(f"an internal error: {error!r}", "report it; it is tried again"))
+            self.connected = False
+            if time.monotonic() - began > LAST:
+                delay = FIRST
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay * random.uniform(0.75, 1.0)):
+                    await self._ended.wait()
+            delay = min(2 * delay, LAST)
+
+    @property
+    def _identifier(self) -> str:
+        return f"routerd-{self.own.site}-{self.own.router}"
+
+    @property
+    def _will(self) -> Will:
+        return Will(str(self.own.topic(topics.AVAILABILITY)), self._availability("offline"))
+
+    def _availability(self, state: str, **more: Any) -> bytes:
+        return topics.encode({"boot": self.own.boot, "state": state, **more})
+
+    def _note(self, error: BrokerError) -> None:
+        """Something does not work: tell of it once."""
+        if self.trouble is None or self.trouble.what != str(error):
+            since = time.monotonic() if self.trouble is None else self.trouble.since
+            self.trouble = Trouble(str(error), error.remedy, since)
+            self._tell("warning", "the broker does not hear the router", reason=str(error), remedy=error.remedy)
+
+    def _tell(self, level: str, event: str, **fields: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the daemon has ended
+            self._home.call_soon_threadsafe(lambda: self._say(level, event, **fields))
+
+    async def _serve(self, broker: Connection) -> None:
+        """Say all anew, and go on until the end of the link, or of the connection."""
+        topic = str(self.own.topic(topics.AVAILABILITY))
+        self._strays.clear()
+        await self._subscribe(broker)  # first, to find what is there before it is said anew
+        await broker.publish(topic, self._availability("online", time=time.time()), retain=True)
+        self.connected = True
+        self.connections += 1
+        self._tell("info", "the broker hears the router", connection=self.connections)
+        parts = [self._send_states(broker), self.events.send(broker), self._read(broker), self._ended.wait()]
+        tasks = [asyncio.ensure_future(part) for part in parts]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+        await self._part(broker, topic)
+
+    async def _part(self, broker: Connection, topic: str) -> None:
+        """Say goodbye; the will is none any more then."""
+        if self._clearing:
+            self.states.clear_all()
+            while await self._send_some(broker):
+                pass
+            await broker.publish(topic, CLEARED, retain=True)
+        else:
+            await broker.publish(topic, self._availability("offline", time=time.time()), retain=True)
+
+    async def _send_states(self, broker: Connection) -> None:
+        self.states.renew()
+        while True:
+            self._wake.clear()
+            if self._requests is not None:
+                self._requests.look()
+            if self._complete and self._strays:
+                self.states.sweep(self._strays)
+                self._strays.clear()
+            while await self._send_some(broker):
+                pass
+            if (figures := self._figures) is not None:
+                self._figures = None
+                await broker.publish(str(self.own.topic(topics.METRICS)), figures, qos=0)
+            if broker.refused:  # what else is said goes on
+                remedy = f"let it write {topics.ROOT}/{self.own.site}/{self.own.router}/#"
+                self._note(BrokerError(f"the broker does not let this user write {broker.refused}", remedy))
+            await self._wake.wait()
+
+    async def _send_some(self, broker: Connection) -> bool:
+        taken = self.states.take(AT_ONCE)
+        await asyncio.gather(*(broker.publish(str(topic), payload, retain=True) for topic, payload in taken))
+        for topic, payload in taken:
+            self.states.sent(topic, payload)
+            self._born |= topic.kind == topics.BIRTH
+        if taken:
+            await asyncio.sleep(PAUSE)
+        return bool(taken)
+
+    async def _subscribe(self, broker: Connection) -> None:
+        wanted = [str(self.own.topic(kind, "+")) for kind in (topics.PEER, topics.VIP)]
+        wanted.append(str(self.own.topic(topics.BIRTH)))
+        if self._requests is not None:
+            wanted.append(str(self.own.topic(topics.REQUEST)))
+        try:
+            await broker.subscribe(*wanted)
+            self.trouble = None
+        except BrokerError as error:
+            self._note(error)  # what is said goes on
+
+    async def _read(self, broker: Connection) -> None:
+        """Heed requests, and find what the broker retains of peers and VIPs that there are no more."""
+        async for message in broker.messages():
+            topic = topics.parse(message.topic)
+            if topic is not None and topic.kind == topics.REQUEST and self._requests is not None:
+                self._count_requests()
+                self._requests.take(broker, message.payload)
+            elif topic is not None and topic.kind == topics.BIRTH:
+                self._compare(message.payload)
+            elif topic is not None and message.retained and message.payload:
+                self._strays.add(topic)
+                if self._complete:
+                    self._wake.set()
+
+    def _count_requests(self) -> None:
+        """End the connection if somebody floods the topic: to look at each costs time that routing wants."""
+        if (second := int(time.monotonic())) != self._second:
+            self._second, self._count = second, 0
+        self._count += 1
+        if self._count > FLOOD:
+            topic = self.own.topic(topics.REQUEST)
+            raise BrokerError(f"more than {FLOOD} requests a second came", f"see who may write {topic} at the broker")
+
+    def _compare(self, birth: bytes) -> None:
+        """Find out whether another router has this one's name: its birth is there after this one's own."""
+        with contextlib.suppress(ValueError):
+            if self._born and topics.decode(birth).get("boot") != self.own.boot:
+                self.rival = time.monotonic()
+
+
+class _InPlace(ThreadPoolExecutor):
+    """Does it here and now: the thread is the link's own, and at its end Python would wait for another one."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call a function, and return what it has returned or raised."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001 - it is whoever waits that it is for
+            future.set_exception(error)
+        return future
