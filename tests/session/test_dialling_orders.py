@@ -78,3 +78,28 @@ async def test_who_is_reset_is_dialled_at_once() -> None:
                 client = await established(running, listener)
             assert time.monotonic() - begun < 5
             await client.close()
+
+
+async def test_clear_hurries_what_there_is_to_wait_for() -> None:
+    """A refusal, which would be 10 s, and a peer that takes connections and says nothing, which would be 30 s."""
+    port = free_port()
+    with bgp.Listener(PEER, port, asn=64512) as listener:
+        async with speaking(dialling(port)) as running:
+            client = await listener.accept()
+            client.introduce()
+            assert (await client.expect(bgp.NOTIFICATION))[1][:2] == b"\2\2"
+            await client.close()
+            await running.until(lambda: running.speaker.state.dialled[PEER].again_at is not None)
+            running.speaker.dial(PEER)
+            client = await listener.accept(3)
+            await client.expect(bgp.OPEN)
+            running.speaker.dial(PEER)
+            assert (await client.expect(bgp.NOTIFICATION))[1][:2] == b"\6\4"
+            await client.close()
+            client = await listener.accept(3)
+            await client.expect(bgp.OPEN)
+            running.speaker.shut(PEER, "why?")
+            await client.expect(bgp.NOTIFICATION)
+            await client.close()
+            running.speaker.dial(PEER)
+            await is_left_alone(running, listener)

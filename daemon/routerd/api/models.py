@@ -254,7 +254,9 @@ class ClearView(TypedDict):
     soft: str
     """`in`, `out`, or empty if the session was to be reset."""
     session: bool
-    """The peer had one; nothing was done otherwise."""
+    """The peer had one; nothing was done otherwise, unless it is `dialled`."""
+    dialled: bool
+    """It had none, and the router dials it at once."""
     refreshed: bool
     """The peer was asked to announce all again (ROUTE-REFRESH)."""
     stale_seconds: float
