@@ -438,6 +438,18 @@ class MovedBucketsView(TypedDict):
     unseen: list[UnseenView]
 
 
+class ToldView(TypedDict):
+    """Prefixes of which peers of a group are told something else: those that do not announce them themselves."""
+
+    peer_group: str
+    """The one that they will be in."""
+    peers: int
+    what: str
+    """`announced`, `withdrawn`, or `changed`: other attributes."""
+    count: int
+    first: list[str]
+
+
 class ForecastView(TypedDict):
     """What a change does to routes and flows, by a dry run on what the router has."""
 
@@ -448,6 +460,7 @@ class ForecastView(TypedDict):
     """Such paths of nodes that cannot be asked (no ROUTE-REFRESH): they stay rejected until announced again."""
     routes: list[ChangedRoutesView]
     routes_now: int
+    told: list[ToldView]
     groups: ChangedGroupsView
     buckets: MovedBucketsView
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def clear(peer: str, soft: str | None, socket: str, as_json: bool) -> int:
-    """Reset the session of a peer (name or address); one without a session is dialled at once, if the router dials it.
+    """Reset the session of a peer (name or address). Without one it is dialled at once, if it is one that is dialled.
 
     What its node announced stays until it is back, so that no flow breaks. With --soft the session goes on: the peer
     announces all again (in), or hears all again (out).

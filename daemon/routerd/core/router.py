@@ -189,8 +189,8 @@ class Router:
         return effects
 
     def _work(self, now: float) -> list[Effect]:
-        """Do a slice. Once all is decided anew, every way in use is known again: a gateway may be back with a route that
-        returned while it was not (`NexthopTable.onlink`)."""
+        """Do a slice. Once all is decided anew, every way in use is known again: a gateway may be back with a route
+        that has returned while it was not (`NexthopTable.onlink`)."""
         deciding = bool(self.rib.reconsideration)
         self.planning.changed(self.rib.work(now))
         return self.gateways.reach() if deciding and not self.rib.reconsideration else []
