@@ -93,6 +93,12 @@ def test_all_files_together_have_a_size(tmp_path: Path) -> None:
     ]
 
 
+def test_a_name_that_no_file_can_have() -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(Path("a\0b"))
+    assert refused.value.problems == ["a\\x00b: cannot be read: embedded null byte"]
+
+
 TEXT = """\
 include = "x"
 ["router"]  # a comment

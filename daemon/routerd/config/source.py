@@ -197,6 +197,8 @@ def _text(path: Path, room: int) -> str:
         raise ConfigError([f"{path}: cannot be read: {what}"]) from error
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+    except ValueError as error:
+        raise ConfigError([f"{path}: cannot be read: {error}"]) from error
     if len(octets) > room:
         what = f"has more than {LARGEST >> 20} MiB" if room == LARGEST else f"is beyond {LARGEST >> 20} MiB of files"
         raise ConfigError([f"{path}: {what}, which no configuration takes"])
