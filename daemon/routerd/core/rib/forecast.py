@@ -132,7 +132,7 @@ class Forecast:
             self._guard.add(own_addresses(self._config, each.address))
 
     def _originate(self) -> None:
-        networks, local = list(map(parse_prefix, self._config.router.networks)), self._rib.networks.path
+        networks, local = dict.fromkeys(map(parse_prefix, self._config.router.networks)), self._rib.networks.path
         self._move([each for each in self._rib.networks.prefixes if each not in networks], (LOCAL,), (LOCAL,), None)
         self._move(networks, local, (LOCAL,), local)
 
