@@ -93,6 +93,17 @@ def test_all_files_together_have_a_size(tmp_path: Path) -> None:
     ]
 
 
+def test_drains_take_no_place_of_a_configuration(tmp_path: Path) -> None:
+    main, link = tmp_path / "routerd.toml", tmp_path / "link.json"
+    link.symlink_to(main)
+    for path in (main, link):
+        main.write_text(f'{BASE}[drain]\nstate_file = "{path}"\n')
+        with pytest.raises(ConfigError) as refused:
+            load(main)
+        (line,) = refused.value.problems
+        assert line.startswith(f"{main}:5: drain.state_file: {path} is a file of this configuration")
+
+
 def test_a_name_that_no_file_can_have() -> None:
     with pytest.raises(ConfigError) as refused:
         load(Path("a\0b"))

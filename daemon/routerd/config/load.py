@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Container, Mapping
+import os
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from routerd.config import model, words
-from routerd.config.contradictions import contradictions
+from routerd.config.contradictions import Problem, contradictions
 from routerd.config.doubts import missing, unwise
 from routerd.config.lines import Location
 from routerd.config.source import MOST, ConfigError, Sources, read, source
@@ -43,9 +44,16 @@ def validated(sources: Sources) -> model.Config:
         around = {e["loc"][:depth] for e in found for depth in range(len(e["loc"]))}
         errors = [dict(e) for e in found if not _is_other(e) and not _follows(e, around)]
         raise ConfigError([_invalid(sources, e) for e in errors[:MOST]], len(errors[MOST:])) from error
-    if problems := list(contradictions(config)):
+    if problems := [*contradictions(config), *_overwritten(config, sources)]:
         raise ConfigError([sources.line(*problem) for problem in problems[:MOST]], len(problems[MOST:]))
     return config
+
+
+def _overwritten(config: model.Config, sources: Sources) -> Iterator[Problem]:
+    """Yield what would be written over the configuration itself."""
+    path = config.drain.state_file
+    if path and os.path.realpath(path) in {os.path.realpath(each.name) for each in sources.files}:
+        yield ("drain", "state_file"), f"{path} is a file of this configuration, and drains would replace it"
 
 
 def _is_other(error: Mapping[str, Any]) -> bool:
