@@ -102,8 +102,8 @@ class ExportForecast:
     def _compare(self, audience: Audience, peers: Collection[str], said: Said) -> Slices[None]:
         asn = self._config.router.asn
         exporter = Exporter(audience.group, asn, external=audience.external, next_hops=dict(audience.next_hops))
-        heard = audience.heard.told()
-        for some in sliced(self._prefixes(heard, exporter)):
+        heard = audience.heard
+        for some in self._prefixes(heard, exporter):
             yield
             by_set: dict[PathSet, list[Prefix]] = {}
             for prefix in some:
@@ -113,17 +113,20 @@ class ExportForecast:
                 told = {family: exporter.told(best, family) for family in Family}
                 for prefix in prefixes:
                     after = exporter.defaults.get(prefix, told[family_of(prefix)])
-                    if (telling := _telling(heard.get(prefix), after, peers)) is not None:
+                    if (telling := _telling(heard.told_of(prefix), after, peers)) is not None:
                         said.prefixes[telling].note(prefix)
 
-    def _prefixes(self, heard: dict[Prefix, Told], exporter: Exporter) -> Iterator[Prefix]:
-        """Yield what the peers have heard, and what else they may hear."""
-        yield from heard
-        known = list(self._rib.loc_rib.table) if exporter.learned else []
-        networks = map(parse_prefix, self._config.router.networks)
-        moved = self._routes.moved if exporter.learned else ()
-        others = dict.fromkeys((*known, *moved, *networks, *exporter.defaults))
-        yield from (prefix for prefix in others if prefix not in heard)
+    def _prefixes(self, heard: UpdateGroup, exporter: Exporter) -> Iterator[list[Prefix]]:
+        """Yield, by slices, what the peers have heard, and what else they may hear."""
+        yield from sliced(heard.prefixes())
+        table = self._rib.loc_rib.table if exporter.learned else {}
+        moved = self._routes.moved if exporter.learned else {}
+        own = dict.fromkeys((*map(parse_prefix, self._config.router.networks), *exporter.defaults))
+        for some in sliced(list(table)):
+            yield [each for each in some if heard.told_of(each) is None]
+        for others, known in ((list(moved), [table]), (list(own), [table, moved])):
+            for some in sliced(others):
+                yield [each for each in some if heard.told_of(each) is None and not any(each in of for of in known)]
 
 
 def _counts(said: Said) -> list[tuple[int, list[Prefix]]]:
