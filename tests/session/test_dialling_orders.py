@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import Any
 
 import pytest
 
@@ -103,3 +104,19 @@ async def test_clear_hurries_what_there_is_to_wait_for() -> None:
             await client.close()
             running.speaker.dial(PEER)
             await is_left_alone(running, listener)
+
+
+@pytest.mark.parametrize("keys", [{"asn": 64513}, {"router_id": "10.0.0.101"}])
+async def test_a_change_of_the_router_has_every_peer_dialled_anew(keys: dict[str, Any]) -> None:
+    """That may have been why it was refused, for which it would wait 10 s and more (FRR#6986)."""
+    port = free_port()
+    config = dialling(port)
+    with bgp.Listener(PEER, port) as listener:
+        async with speaking(config) as running:
+            client = await listener.accept()
+            await client.expect(bgp.OPEN)
+            client.send(bgp.notification(2, 2))
+            await client.close()
+            await running.until(lambda: running.speaker.state.dialled[PEER].again_at is not None)
+            running.speaker.reconfigure(config.model_copy(update={"router": config.router.model_copy(update=keys)}))
+            await (await listener.accept(3)).close()
