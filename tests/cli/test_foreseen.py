@@ -10,6 +10,7 @@ from routerd.api.models import (
     JudgedPathView,
     JudgedView,
     MovedBucketsView,
+    ToldView,
     UnseenView,
 )
 from routerd.cli.foreseeing import foreseen
@@ -22,6 +23,7 @@ NOTHING = ForecastView(
     unasked=0,
     routes=[],
     routes_now=12,
+    told=[],
     groups=ChangedGroupsView(changed=0, anew=0, emptied=0, first=[]),
     buckets=MovedBucketsView(moving=0, busy=0, groups=0, unread=0, unseen=[]),
 )
@@ -36,7 +38,8 @@ def text(view: ForecastView) -> str:
 
 def test_nothing_changes() -> None:
     assert text(NOTHING) == (
-        "routes: none of 12 changes groups: none changes members buckets with flows that move: 0"
+        "routes: none of 12 changes peers are told nothing groups: none changes members "
+        "buckets with flows that move: 0"
     )
 
 
@@ -51,6 +54,7 @@ def test_what_changes() -> None:
     view = NOTHING | {
         "paths": [paths],
         "routes": [ChangedRoutesView(fate="goes", count=1, first=[route])],
+        "told": [ToldView(peer_group="upstream", peers=2, what="withdrawn", count=6, first=["10.9.0.0/16"])],
         "groups": ChangedGroupsView(changed=2, anew=0, emptied=1, first=[]),
         "buckets": MovedBucketsView(moving=3, busy=40, groups=3, unread=0, unseen=[]),
     }
@@ -59,6 +63,7 @@ def test_what_changes() -> None:
     assert "172.20.0.0/32 of a-node-with-quite-a-long-name" in found
     assert "; 2 more" in found
     assert "fd00:ac10::1/128: fd00:10::101, fd00:10::102 -> none" in found
+    assert "6 withdrawn 2 of upstream 10.9.0.0/16; 5 more" in found
     assert "groups: 2 change members, 1 lose routes" in found
     assert found.endswith("buckets with flows that move: 3 of 40 in 3 groups")
 

@@ -7,10 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from routerd.core.message import DeleteNexthop, ForeignRoute, KernelObjects, Leg, RouteChange, RoutesChanged
-from routerd.core.route import parse_address, parse_prefix
+from routerd.core.message import (
+    DeleteNexthop,
+    ForeignRoute,
+    KernelObjects,
+    Leg,
+    Notification,
+    RouteChange,
+    RoutesChanged,
+)
+from routerd.core.route import Prefix, format_prefix, parse_address, parse_prefix
 from tests.support.core import CONFIG, Simulation
 
+OTHER = "192.168.10.102"
 NODE, GATEWAY, VIP = "192.168.10.101", "10.99.0.1", "172.16.1.1/32"
 BY_SAY_SO = ForeignRoute(1, 4, 0, 0, (Leg(parse_address(GATEWAY), 2, onlink=True),))
 
@@ -74,3 +83,31 @@ def test_without_its_route_the_gateway_is_out_of_reach(routed: Simulation) -> No
     routed.settle()
     assert routed.fib() == {}
     assert not routed.router.rib.nexthops.onlink
+
+
+@pytest.mark.parametrize("flaps", [0, 1, 3])
+@pytest.mark.parametrize("purging", [False, True])
+def test_a_route_that_goes_and_returns_before_the_path_set_is_decided_anew(
+    routed: Simulation, monkeypatch: pytest.MonkeyPatch, flaps: int, *, purging: bool
+) -> None:
+    """The gateway is out meanwhile, and back with the route, whatever else goes on: nobody has to read the kernel for
+    that."""
+    if purging:
+        routed.up(OTHER)
+        wide = [format_prefix(Prefix(bytes([32, 172, 20, i >> 8, i & 255]))) for i in range(20_000)]
+        routed.announce(OTHER, *wide)
+        routed.settle()
+        routed.down(OTHER, Notification(True, 6, 3))
+        routed.forget()
+    monkeypatch.setattr(routed.router.planning, "reconsider", lambda: None)
+    prefix = parse_prefix("10.5.0.0/16")
+    routed.kernel.foreign.clear()
+    routed.take(RoutesChanged((RouteChange(prefix, BY_SAY_SO, deleted=True),)))
+    assert routed.operations_of(DeleteNexthop)
+    for _ in flap(routed, flaps):
+        assert routed.router.rib.reconsideration
+    assert bool(routed.router.rib.lifecycle.purges) == purging
+    routed.kernel.foreign[prefix] = (BY_SAY_SO,)
+    routed.take(RoutesChanged((RouteChange(prefix, BY_SAY_SO),)))
+    routed.settle()
+    assert routed.fib() == {VIP: [GATEWAY]}

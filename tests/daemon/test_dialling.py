@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -160,3 +161,20 @@ async def test_the_orders_of_the_operator_hold_for_a_node_that_is_dialled(
         await up(listener, 0, clients)
         await becomes(lambda: (daemon.peer(0)["state"], daemon.count(0, "stale")), ("established", 0))
         assert network.kernel() == before
+
+
+async def test_clear_of_a_node_without_a_session_dials_it_at_once(
+    network: Network, tmp_path: Path, clients: list[Client]
+) -> None:
+    with running(network.router, tmp_path, dialling(0)) as daemon:
+        with listening(network, 0) as listener:
+            stranger = await listener.accept()
+            clients.append(stranger)
+            stranger.send(bgp.open_message(asn=65000))  # a refusal: 10 s
+            await becomes(lambda: re.search("got AS 65000.* next try", daemon.peer(0)["reason"]))
+            assert daemon.cli("clear", "w0").stdout == f"w0 {node(0)} has no session: it is dialled at once\n"
+            clients.append(await listener.accept(3))
+            await clients[-1].establish()
+            await becomes(lambda: daemon.peer(0)["state"], "established")
+        assert daemon.cli("shutdown", "w0").returncode == 0
+        assert "there is nothing to clear" in daemon.cli("clear", "w0").stdout

@@ -2,25 +2,61 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from collections.abc import Iterator
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
-from tests.daemon.test_reload import VALUES, marked, written
+from routerd.config.model import Config
+from routerd.lab.waiting import until
+from tests.daemon.test_reload import RESTART, VALUES, marked, written
 from tests.failover import flows
-from tests.failover.cluster import VIP4, Site, cluster, configuration
+from tests.failover.cluster import VIP4, VIP6, Site, cluster, configuration
+from tests.support import bgp
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
 MOVES_FLOWS = {"fib.hash_policy", "fib.groups"}
-"""What documents say about these keys: flows break."""
-ELSEWHERE = {"router.listen", "router.port", "drain.state_file", "peer_groups.nodes.password"}
-"""Values that do not fit this network, or that the nodes do not know of."""
-ELSEWHERE |= {key for key in VALUES if key.startswith("mqtt.") and key != "mqtt.broker"}  # of no use without a broker
-LIVE = sorted(VALUES.keys() - marked() - MOVES_FLOWS - ELSEWHERE)
-RESET = sorted(marked() - ELSEWHERE - {"peer_groups.nodes.ttl_security", "peer_groups.nodes.families"})
+"""What documents say about these keys: flows break (test_forecast.py)."""
+FITTING = VALUES | {"router.listen": '["192.168.10.200", "::"]', "drain.state_file": '"/run/routerd/drains.json"'}
+"""Values that fit this network."""
+BOTH_SIDES = {
+    "peer_groups.nodes.password": {"password": "secret"},
+    "peer_groups.nodes.ttl_security": {"ttl": 255},
+    "peer_groups.nodes.families": {"families": (bgp.IPV4,)},
+}
+"""What the nodes have to do otherwise, too."""
+BROKERS = {key for key in VALUES if key.startswith("mqtt.") and key != "mqtt.broker"}
+"""Of no use without a broker: tests/daemon/test_mqtt.py has one."""
+LIVE = sorted(VALUES.keys() - marked() - MOVES_FLOWS - BROKERS)
+RESET = sorted(marked() - BOTH_SIDES.keys())
+SPEAKERS: list[dict[str, Any]] = [
+    {},
+    {"graceful": bgp.Graceful(time=15, families={bgp.IPV4: True, bgp.IPV6: True})},
+    {"graceful": bgp.Graceful(notification=True, time=15, families={bgp.IPV4: True, bgp.IPV6: True})},
+]
+"""Graceful restart as the three nodes know it: not at all, RFC 4724, and RFC 8538."""
+RANGE = '[[dynamic_peers]]\nrange = "192.168.10.0/24"\ngroup = "nodes"\n'
+NAMED = '[[peers]]\nname = "w"\naddress = "192.168.10.101"\ngroup = "nodes"\n'
+PEERS = {
+    "dynamic_peers.limit": RANGE + "limit = 1\n",
+    "dynamic_peers.expected": RANGE + "expected = 9\n",
+    "dynamic_peers.range": RANGE.replace(".0/24", ".64/26"),
+    "dynamic_peers.group": RANGE.replace('"nodes"', '"same"'),
+    "peers.address": RANGE + NAMED,
+    "peers.name": RANGE + NAMED.replace('"w"', '"other"'),
+    "peers.group": RANGE + NAMED.replace('"nodes"', '"same"'),
+    "peers.addresses": RANGE + NAMED + 'addresses = ["192.168.10.150"]\n',
+    "peers.connect": RANGE + NAMED + "connect = true\n",
+    "peers.port": RANGE + NAMED + "connect = true\nport = 1790\n",
+    "peers.local_address": RANGE + NAMED + 'connect = true\nlocal_address = "192.168.10.200"\n',
+}
+"""What stands in the place of the range, for each key of these sections."""
+INCLUDE = "include"
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +69,51 @@ def built() -> Iterator[Site]:
 @pytest.fixture
 def opened(built: Site, client: flows.Flows) -> Iterator[Site]:
     """300 connections through three nodes."""
-    for node in built.nodes:
-        node.up(VIP4)
+    _all_up(built)
     built.wait_for(VIP4, built.nodes)
+    until(lambda: _unbalanced(built), 10, "each has its share")
     client.open("all", VIP4)
+    good = built.daemon.config.read_text()
     yield built
     client.close("all")
+    built.daemon.config.write_text(good)
+    built.cli("reload")
 
 
 def _reload(site: Site, *keys: str) -> None:
     text = site.daemon.config.read_text()
     for key in keys:
-        text = written(text, key, VALUES[key])
+        text = written(text, key, FITTING[key])
     site.daemon.config.write_text(text)
     site.cli("reload")
+
+
+def _all_up(site: Site, *vips: str, **options: Any) -> None:
+    for node, speaker in zip(site.nodes, SPEAKERS, strict=True):
+        node.up(VIP4, *vips, **speaker | options)
+
+
+def _unbalanced(site: Site) -> str:
+    return "" if all(group["balanced"] for group in site.status()["groups"]) else "not yet"
+
+
+def _sections(model: type[BaseModel]) -> Iterator[str]:
+    """Yield every key that a file may have, peers and groups as in `PEERS` and `VALUES`."""
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        for each in get_args(inner):
+            inner = each if isinstance(each, type) and issubclass(each, BaseModel) else inner
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            yield name
+        else:
+            yield from (f"{name}.{'nodes.' * (name == 'peer_groups')}{key}" for key in inner.model_fields)
+
+
+def test_every_key_is_tried() -> None:
+    """A new key belongs into one of these, with another value of it; in `VALUES` if it needs nothing else."""
+    tried = [{*LIVE}, {*RESET}, {*BOTH_SIDES}, MOVES_FLOWS, {*RESTART}, {*PEERS}, {INCLUDE}, BROKERS]
+    assert set(_sections(Config)) == set.union(*tried)
+    assert sum(map(len, tried)) == len(set.union(*tried))
 
 
 def test_live_keys_break_no_connection(opened: Site, client: flows.Flows) -> None:
@@ -69,15 +136,64 @@ def test_sessions_that_are_reset_break_no_connection(opened: Site, client: flows
     good = opened.daemon.config.read_text()
     for key in RESET:
         _reload(opened, key)
-        first, *others = opened.nodes
-        first.up(VIP4)
+        (first, *others), (speaker, *speakers) = opened.nodes, SPEAKERS
+        first.up(VIP4, **speaker)
         _reload(opened, "fib.max_paths", "peer_groups.nodes.accept")
-        for node in others:
-            node.up(VIP4)
+        for node, speaker in zip(others, speakers, strict=True):
+            node.up(VIP4, **speaker)
         assert not client.settle("all").broken, key
         opened.daemon.config.write_text(good)
         opened.cli("reload")
-        for node in opened.nodes:
-            node.up(VIP4)
+        _all_up(opened)
         assert not client.settle("all").broken, key
+    assert opened.next_hops(VIP4) == {node.name for node in opened.nodes}
+
+
+def test_keys_that_the_nodes_change_too_break_no_connection(opened: Site, client: flows.Flows) -> None:
+    """Password and TTL; and a family less costs the connections of that one family, as `diff` says beforehand."""
+    good = opened.daemon.config.read_text()
+    for key, options in BOTH_SIDES.items():
+        for node in opened.nodes:
+            node.announce(VIP6)
+        opened.wait_for(VIP6, opened.nodes)
+        until(lambda: _unbalanced(opened), 10, "each has its share of IPv6, too")
+        assert not client.open("six", VIP6, 60).broken
+        lost = key.endswith("families")
+        text = written(good.replace(', "fd00:ac10::/32"', "") if lost else good, key, FITTING[key])
+        opened.daemon.config.write_text(text)
+        foreseen = json.loads(opened.cli("diff", "--json", check=False))["forecast"]
+        assert [(each["fate"], each["count"]) for each in foreseen["routes"]] == ([("goes", 1)] if lost else []), key
+        assert bool(foreseen["buckets"]["moving"]) == lost
+        opened.cli("reload")
+        _all_up(opened, *([] if lost else [VIP6]), **options)
+        assert not client.settle("all").broken, key
+        assert sum(client.settle("six").broken.values()) == (60 if lost else 0), key
+        opened.daemon.config.write_text(good)
+        opened.cli("reload")
+        _all_up(opened)
+        assert not client.settle("all").broken, key
+        client.close("six")
+    assert opened.next_hops(VIP4) == {node.name for node in opened.nodes}
+
+
+def test_another_place_in_the_file_breaks_no_connection(opened: Site, client: flows.Flows) -> None:
+    """A node gets a name and loses it, ranges change, and a part of the file comes from a directory."""
+    good = opened.daemon.config.read_text()
+    group = good[good.index("[peer_groups.nodes]") : good.index("[[dynamic_peers]]")]
+    good += group.replace("nodes", "same", 1)
+    directory = opened.daemon.config.parent / "conf.d"
+    directory.mkdir()
+    (directory / "nodes.toml").write_text(RANGE)
+    texts = {key: good.replace(RANGE, part) for key, part in PEERS.items()}
+    texts[INCLUDE] = 'include = "conf.d"\n' + good.replace(RANGE, "")
+    for key, text in texts.items():
+        assert text != good
+        for each in (text, good):
+            opened.daemon.config.write_text(each)
+            answer = json.loads(opened.cli("reload", "--json"))
+            assert answer["changes"], key
+            assert answer["resets"] == [], key
+        assert not client.report("all").broken, key
+    assert not client.settle("all").broken
+    assert {opened.peer(node)["state"] for node in opened.nodes} == {"established"}
     assert opened.next_hops(VIP4) == {node.name for node in opened.nodes}

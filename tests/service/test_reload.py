@@ -53,6 +53,16 @@ async def test_an_expiry_that_was_late_ends_no_later_change(tmp_path: Path) -> N
     assert len(applied) == 3
 
 
+async def test_what_is_taken_back_is_not_taken_back_again(tmp_path: Path) -> None:
+    """Who rolls a change back that waited to be confirmed hears of no time that runs."""
+    path, reload, _ = _reload(tmp_path)
+    path.write_text(CONFIG.replace("hold_time = 9", "hold_time = 30"))
+    answer = await reload.reload(None, 60, "a test")
+    assert answer["confirm_seconds"] == pytest.approx(60, abs=30)
+    assert (await reload.rollback(0, "a test"))["confirm_seconds"] is None
+    assert reload.unconfirmed is None
+
+
 async def _hangs(*_: object) -> None:
     await asyncio.Event().wait()
 

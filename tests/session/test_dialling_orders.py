@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import Any
 
 import pytest
 
@@ -78,3 +79,44 @@ async def test_who_is_reset_is_dialled_at_once() -> None:
                 client = await established(running, listener)
             assert time.monotonic() - begun < 5
             await client.close()
+
+
+async def test_clear_hurries_what_there_is_to_wait_for() -> None:
+    """A refusal, which would be 10 s, and a peer that takes connections and says nothing, which would be 30 s."""
+    port = free_port()
+    with bgp.Listener(PEER, port, asn=64512) as listener:
+        async with speaking(dialling(port)) as running:
+            client = await listener.accept()
+            client.introduce()
+            assert (await client.expect(bgp.NOTIFICATION))[1][:2] == b"\2\2"
+            await client.close()
+            await running.until(lambda: running.speaker.state.dialled[PEER].again_at is not None)
+            running.speaker.dial(PEER)
+            client = await listener.accept(3)
+            await client.expect(bgp.OPEN)
+            running.speaker.dial(PEER)
+            assert (await client.expect(bgp.NOTIFICATION))[1][:2] == b"\6\4"
+            await client.close()
+            client = await listener.accept(3)
+            await client.expect(bgp.OPEN)
+            running.speaker.shut(PEER, "why?")
+            await client.expect(bgp.NOTIFICATION)
+            await client.close()
+            running.speaker.dial(PEER)
+            await is_left_alone(running, listener)
+
+
+@pytest.mark.parametrize("keys", [{"asn": 64513}, {"router_id": "10.0.0.101"}])
+async def test_a_change_of_the_router_has_every_peer_dialled_anew(keys: dict[str, Any]) -> None:
+    """That may have been why it was refused, for which it would wait 10 s and more (FRR#6986)."""
+    port = free_port()
+    config = dialling(port)
+    with bgp.Listener(PEER, port) as listener:
+        async with speaking(config) as running:
+            client = await listener.accept()
+            await client.expect(bgp.OPEN)
+            client.send(bgp.notification(2, 2))
+            await client.close()
+            await running.until(lambda: running.speaker.state.dialled[PEER].again_at is not None)
+            running.speaker.reconfigure(config.model_copy(update={"router": config.router.model_copy(update=keys)}))
+            await (await listener.accept(3)).close()

@@ -13,7 +13,7 @@ import pytest
 from routerd.config.model import Config
 from routerd.core.message import SessionDown, SessionUp, SpeakerDown
 from routerd.session.frames import RawUpdate
-from tests.session.harness import configuration, speaking
+from tests.session.harness import Running, configuration, speaking
 from tests.session.test_speaker_daemons import CONFIGS, daemon, installed, namespaces, over
 from tests.support.netns import Namespace, needs_root
 
@@ -111,3 +111,40 @@ async def test_a_guarded_speaker_is_dialled(
         async with speaking(dialling(group, address.removesuffix("1") + "2")) as running:
             up = await running.expect(SessionUp, 20)
             assert up.local == address
+
+
+@pytest.mark.parametrize(("name", "identifier"), [("bgpd", "10.0.0.100"), ("bird", "10.255.0.1")])
+async def test_both_sides_clear_at_once(name: str, identifier: str, tmp_path: Path) -> None:
+    """And both dial at once then: soon there is one session again, over which the node announces.
+
+    sonic-buildimage#11268, FRR#1053 and #16573: it never comes, or ends again and again.
+    """
+    if not installed(name):
+        pytest.skip(f"{name} is not installed")
+    with namespaces() as (router, node), router.enter(), ExitStack() as stack:
+        started(name, tmp_path, listening(name, CONFIGS[name], passive=False), node, stack)
+        config = dialling({"graceful_restart": True})
+        config = config.model_copy(update={"router": config.router.model_copy(update={"router_id": identifier})})
+        clear = {
+            "bgpd": ("vtysh", "--vty_socket", str(tmp_path), "-c", "clear bgp *"),
+            "bird": ("birdc", "-s", str(tmp_path / "bird.ctl"), "restart", "upstream"),
+        }
+        async with speaking(config) as running:
+            up = await running.expect(SessionUp, 30)
+            for _ in range(2):
+                before = len(running.all(SessionUp))
+                cleared = node.spawn(*clear[name])
+                running.speaker.reset(up.peer, up.generation, dynamic=False)
+                cleared.wait()
+                running.speaker.dial(up.peer)
+                await running.until(
+                    lambda before=before: len(running.all(SessionUp)) > before and _announces(running), 15
+                )
+                up = running.all(SessionUp)[-1]
+
+
+def _announces(running: Running) -> bool:
+    """Tell whether the node has announced its address over the last session that came up, which has not ended."""
+    last = running.all(SessionUp)[-1].generation
+    said = [each.generation for each in running.all(RawUpdate) if b"\x20\xac\x10\0\1" in each.body]
+    return last in said and last not in [each.generation for each in running.all(SessionDown)]

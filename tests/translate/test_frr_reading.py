@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -179,3 +180,22 @@ def test_no_password_is_ever_shown() -> None:
     )
     assert text.count("s3cret") == 1
     assert "s3cret" not in str(report.left)
+
+
+def test_a_long_list_is_read_soon() -> None:
+    """As programs write them, from a registry of routes."""
+    count = 4000
+    lines = "".join(
+        f"ip prefix-list P seq {n} permit 172.{16 + (n >> 14)}.{n >> 6 & 255}.{n << 2 & 255}/30\n"
+        for n in range(count)
+    )
+    begun = time.thread_time()
+    accept = group(PEER + " address-family ipv4\n  neighbor 10.0.0.2 prefix-list P in\n" + lines, "accept")
+    assert time.thread_time() - begun < 10
+    assert len(accept) == count
+
+
+@pytest.mark.parametrize("line", ["router bgp {}", "neighbor 10.0.0.9 remote-as {}", "timers bgp 3 {}"])
+def test_a_number_without_end_is_none(line: str) -> None:
+    text = PEER + " " + line.format("9" * 10_000) + "\n"
+    assert imported(text)[1]

@@ -263,7 +263,9 @@ class ClearView(TypedDict):
     soft: str
     """`in`, `out`, or empty if the session was to be reset."""
     session: bool
-    """The peer had one; nothing was done otherwise."""
+    """The peer had one; nothing was done otherwise, unless it is `dialled`."""
+    dialled: bool
+    """It had none, and the router dials it at once."""
     refreshed: bool
     """The peer was asked to announce all again (ROUTE-REFRESH)."""
     stale_seconds: float
@@ -445,6 +447,18 @@ class MovedBucketsView(TypedDict):
     unseen: list[UnseenView]
 
 
+class ToldView(TypedDict):
+    """Prefixes of which peers of a group are told something else: those that do not announce them themselves."""
+
+    peer_group: str
+    """The one that they will be in."""
+    peers: int
+    what: str
+    """`announced`, `withdrawn`, or `changed`: other attributes."""
+    count: int
+    first: list[str]
+
+
 class ForecastView(TypedDict):
     """What a change does to routes and flows, by a dry run on what the router has."""
 
@@ -455,6 +469,7 @@ class ForecastView(TypedDict):
     """Such paths of nodes that cannot be asked (no ROUTE-REFRESH): they stay rejected until announced again."""
     routes: list[ChangedRoutesView]
     routes_now: int
+    told: list[ToldView]
     groups: ChangedGroupsView
     buckets: MovedBucketsView
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from routerd.cli.screen import Column, Screen
 
 if TYPE_CHECKING:
-    from routerd.api.models import ChangedGroupsView, ChangedRouteView, ForecastView, MovedBucketsView
+    from routerd.api.models import ChangedGroupsView, ChangedRouteView, ForecastView, MovedBucketsView, ToldView
 
 _FATES = {"comes": "come", "goes": "go", "moves": "lead elsewhere"}
 
@@ -39,6 +39,18 @@ def foreseen(screen: Screen, view: ForecastView) -> list[str]:
         ]
         heads = (Column("Routes", right=True), Column("Then"), Column("First", fold=True, below="titled"))
         lines += ["", *screen.table(heads, changed, {"go": "yellow"})]
+    if view["told"]:
+        told = [
+            (str(each["count"]), each["what"], _peers(each), _first(each["count"], each["first"]))
+            for each in view["told"]
+        ]
+        titles = (
+            Column("Prefixes", right=True),
+            Column("Are"),
+            Column("To"),
+            Column("First", fold=True, below="titled"),
+        )
+        lines += ["", *screen.table(titles, told, {})]
     lines.append("")
     if view["unnamed"]:
         lines += screen.paragraph(
@@ -52,6 +64,8 @@ def foreseen(screen: Screen, view: ForecastView) -> list[str]:
         )
     if not view["routes"]:
         lines += screen.paragraph(f"routes: none of {view['routes_now']} changes")
+    if not view["told"]:
+        lines += screen.paragraph("peers are told nothing")
     lines += screen.paragraph(_groups(view["groups"]))
     return lines + _buckets(screen, view["buckets"])
 
@@ -64,6 +78,10 @@ def _first(count: int, examples: list[str]) -> str:
 def _route(route: ChangedRouteView) -> str:
     before, after = ", ".join(route["before"]), ", ".join(route["after"])
     return f"{route['prefix']}: {before or 'none'} -> {after or 'none'}"
+
+
+def _peers(told: ToldView) -> str:
+    return f"{told['peers']} of {told['peer_group']}"
 
 
 def _groups(view: ChangedGroupsView) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def clear(peer: str, soft: str | None, socket: str, as_json: bool) -> int:
-    """Reset the session of a peer (name or address).
+    """Reset the session of a peer (name or address). Without one it is dialled at once, if it is one that is dialled.
 
     What its node announced stays until it is back, so that no flow breaks. With --soft the session goes on: the peer
     announces all again (in), or hears all again (out).
@@ -56,6 +56,8 @@ def _order(peer: str, order: str, say: Callable[[Any], str], socket: str, as_jso
 
 def _cleared(view: ClearView) -> str:
     who = _who(view)
+    if view["dialled"]:
+        return f"{who} has no session: it is dialled at once"
     if not view["session"]:
         return f"{who} has no session: there is nothing to clear"
     if view["soft"] == "in" and view["refreshed"]:

@@ -1,4 +1,7 @@
-"""Where in a TOML text a key stands: its line, for errors."""
+"""Where in a TOML text a key stands: its line, for errors.
+
+A text may be large, and written by nobody: it is gone through once, and no pattern here goes back over a line.
+"""
 
 from __future__ import annotations
 
@@ -7,39 +10,61 @@ import re
 Location = tuple[str | int, ...]
 """Keys and positions in lists, from the top of the configuration."""
 
+_Section = tuple[bool, int, int]
+"""Whether it is one of a list, [[name]], and the numbers of its header and of the line behind its last one."""
+_LONGEST_HEADER = 1000
+
 
 def _bare(name: str) -> str:
     return re.sub("[\"' ]", "", name)
 
 
-_TABLE = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
+class Outline:
+    """The lines and the sections of a text."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = text.splitlines()
+        self._sections: dict[str, list[_Section]] = {}
+        headers = [(n, *found) for n, line in enumerate(self._lines, start=1) if (found := _header(line)) is not None]
+        ends = [number for number, *_ in headers[1:]]
+        for (number, name, is_list), end in zip(headers, [*ends, len(self._lines) + 1], strict=False):
+            self._sections.setdefault(name, []).append((is_list, number, end))
+        self._top = headers[0][0] if headers else len(self._lines) + 1
+
+    def line_of(self, where: Location) -> int | None:
+        """Return the number of the line that writes the key at `where`, else of its table's header, else None."""
+        if not where:
+            return None
+        if len(where) == 1:  # a key before all sections, or a section, perhaps of a section
+            return self._key(str(where[0]), 1, self._top) or self._first(_bare(str(where[0])))
+        if where[0] == "peer_groups":
+            name, keys = f"peer_groups.{where[1]}", where[2:]
+        else:
+            name, keys = str(where[0]), tuple(part for part in where[1:] if isinstance(part, str))
+        position = next((part for part in where if isinstance(part, int)), 0)
+        number = None
+        for index, (is_list, header, end) in enumerate(self._sections.get(_bare(name), ())):
+            if not is_list or index == position:
+                number = header
+                if keys and (found := self._key(str(keys[0]), header + 1, end)):
+                    return found
+        return number
+
+    def _key(self, key: str, first: int, end: int) -> int | None:
+        pattern = re.compile(rf'\s*"?{re.escape(key)}"?\s*=')
+        return next((n for n in range(first, end) if pattern.match(self._lines[n - 1])), None)
+
+    def _first(self, name: str) -> int | None:
+        named = (each for each in self._sections if each == name or each.startswith(f"{name}."))
+        return min((self._sections[each][0][1] for each in named), default=None)
 
 
-def line_of(text: str, where: Location) -> int | None:
-    """Return the number of the line that writes the key at `where`, else of its table's header, else None."""
-    if not where:
+def _header(line: str) -> tuple[str, bool] | None:
+    """Return the bare name of the section that a line begins, and whether it is one of a list; None if it is none."""
+    line = line.strip()
+    if not line.startswith("["):
         return None
-    position = next((part for part in where if isinstance(part, int)), 0)
-    if where[0] == "peer_groups" and len(where) > 1:
-        header, keys = f"peer_groups.{where[1]}", where[2:]
-    else:
-        header, keys = str(where[0]), tuple(part for part in where[1:] if isinstance(part, str))
-    top = len(where) == 1  # a key before all sections, or a section, perhaps of a section
-    inside, seen, found = top, -1, None
-    if top:
-        header, keys = str(where[0]), (str(where[0]),)
-    for number, line in enumerate(text.splitlines(), start=1):
-        table = _TABLE.match(line)
-        if table:
-            named = _bare(table[2])
-            if top:
-                inside = False
-                found = number if found is None and f"{named}.".startswith(f"{header}.") else found
-                continue
-            inside = named == _bare(header)
-            seen += inside
-            inside = inside and (table[1] == "[" or seen == position)
-            found = number if inside else found
-        elif inside and keys and re.match(rf'\s*"?{re.escape(str(keys[0]))}"?\s*=', line):
-            return number
-    return found
+    is_list = line.startswith("[[")
+    name, bracket, rest = line[:_LONGEST_HEADER].lstrip("[").partition("]")
+    rest = rest.removeprefix("]").lstrip()
+    return (_bare(name.strip()), is_list) if bracket and name.strip() and (not rest or rest[0] == "#") else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from routerd.config import model, words
-from routerd.config.contradictions import contradictions
+from routerd.config.contradictions import Problem, contradictions
 from routerd.config.doubts import missing, unwise
 from routerd.config.lines import Location
 from routerd.config.metrics import MetricsSection
 from routerd.config.mqtt import MqttSection
-from routerd.config.source import ConfigError, Sources, read, source
+from routerd.config.source import MOST, ConfigError, Sources, read, source
 
 
 def load(path: Path) -> model.Config:
@@ -41,12 +42,20 @@ def validated(sources: Sources) -> model.Config:
     try:
         config = model.Config.model_validate(sources.data)
     except ValidationError as error:
-        errors = [dict(e) for e in error.errors() if not _is_other(e) and not _follows(e, error.errors())]
-        raise ConfigError([_invalid(sources, e) for e in errors]) from error
-    problems = [sources.line(where, what) for where, what in contradictions(config)]
-    if problems:
-        raise ConfigError(problems)
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        around = {e["loc"][:depth] for e in found for depth in range(len(e["loc"]))}
+        errors = [dict(e) for e in found if not _is_other(e) and not _follows(e, around)]
+        raise ConfigError([_invalid(sources, e) for e in errors[:MOST]], len(errors[MOST:])) from error
+    if problems := [*contradictions(config), *_overwritten(config, sources)]:
+        raise ConfigError([sources.line(*problem) for problem in problems[:MOST]], len(problems[MOST:]))
     return config
+
+
+def _overwritten(config: model.Config, sources: Sources) -> Iterator[Problem]:
+    """Yield what would be written over the configuration itself."""
+    path = config.drain.state_file
+    if path and os.path.realpath(path) in {os.path.realpath(each.name) for each in sources.files}:
+        yield ("drain", "state_file"), f"{path} is a file of this configuration, and drains would replace it"
 
 
 def _is_other(error: Mapping[str, Any]) -> bool:
@@ -54,10 +63,10 @@ def _is_other(error: Mapping[str, Any]) -> bool:
     return error["type"] == "literal_error" and str(error["loc"][-1]).startswith("literal[")
 
 
-def _follows(error: Mapping[str, Any], errors: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether an error says no more than that nothing is left of a list whose items have errors."""
-    where = error["loc"]
-    return error["type"] == "too_short" and any(e["loc"][: len(where)] == where != e["loc"] for e in errors)
+def _follows(error: Mapping[str, Any], around: Container[Location]) -> bool:
+    """Tell whether an error says no more than that nothing is left of a list whose items have errors; `around` has
+    the places that errors are in."""
+    return error["type"] == "too_short" and error["loc"] in around
 
 
 def _invalid(sources: Sources, error: dict[str, Any]) -> str:

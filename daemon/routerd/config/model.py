@@ -21,12 +21,17 @@ def _address(text: Any) -> Any:
     if not isinstance(text, str):
         raise ValueError('write an address as a string, such as "192.168.10.100"')
     try:
-        return str(ipaddress.ip_address(text))
+        parsed = ipaddress.ip_address(text)
     except ValueError:
         for alone, what in ((text.partition("/")[0], "length"), (text.rpartition(":")[0], "port")):
             if (address := _parsed(alone)) is not None:
                 raise ValueError(f'{text!r} has a {what}; write "{address}" alone') from None
         raise ValueError(f'{text!r} is not an IPv4 or IPv6 address; write one such as "192.168.10.100"') from None
+    if "%" in text and not parsed.is_link_local:
+        raise ValueError(
+            f'{text!r} has a zone, which link-local addresses have alone; write "{text.partition("%")[0]}"'
+        )
+    return str(parsed)
 
 
 def _parsed(text: str) -> str | None:
@@ -39,6 +44,8 @@ def _parsed(text: str) -> str | None:
 def _network(text: Any) -> Any:
     if not isinstance(text, str):
         raise ValueError('write a prefix as a string, such as "192.168.10.0/24"')
+    if "%" in text:
+        raise ValueError(f"{text!r} has a zone, and no prefix has one; write it without")
     if (address := _parsed(text)) is not None:
         raise ValueError(f'{text!r} has no length; write "{address}/{128 if ":" in address else 32}" for it alone')
     try:

@@ -5,31 +5,51 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from routerd.config import syntax
-from routerd.config.lines import Location, line_of
+from routerd.config.lines import Location, Outline
 
 LARGEST = 16 << 20
-"""Octets that a file may have: a hundred thousand peers take half of it."""
+"""Octets that a file may have, with all that it includes: a hundred thousand peers take half of it."""
+MOST = 100
+"""Problems that are told of: a program may have written the same mistake a hundred thousand times."""
+_LONGEST = 500
+_DEEPEST = 10
+"""Levels of tables and lists; a configuration has four."""
 
 
 class ConfigError(Exception):
-    """The file cannot be used. `problems` has one line a problem, each with file, line and key path."""
+    """The file cannot be used. `problems` has one line a problem, each with file, line and key path; `more` counts
+    those that are left out. What the file says is shown without control characters, which a terminal would obey."""
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+    def __init__(self, problems: Sequence[str], more: int = 0) -> None:
+        self.problems = [_shown(problem) for problem in problems[:MOST]]
+        if more := more + len(problems[MOST:]):
+            self.problems.append(f"and {more} more problems")
+        super().__init__("\n".join(self.problems))
 
 
-class Source(NamedTuple):
+def _shown(problem: str) -> str:
+    line = problem if len(problem) <= _LONGEST else f"{problem[:_LONGEST]} ..."
+    return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+
+
+@dataclass(frozen=True)
+class Source:
     """One file: what errors call it, its text, and what that says."""
 
     name: str
     text: str
     data: dict[str, Any]
+
+    @cached_property
+    def _outline(self) -> Outline:
+        return Outline(self.text)
 
     def line(self, where: Location, message: str) -> str:
         """Return a problem as a line: file, line of the file, key and message."""
@@ -40,7 +60,7 @@ class Source(NamedTuple):
 
     def place(self, where: Location) -> str:
         """Return where a key stands, as file:line."""
-        number = line_of(self.text, where)
+        number = self._outline.line_of(where)
         return f"{self.name}:{number}" if number else self.name
 
 
@@ -89,8 +109,8 @@ class Sources:
             elif _is_sections(value) and _is_sections(present):
                 self._firsts[key, source.name] = len(present)
                 present.extend(value)
-            elif type(present) is not type(value) or present != value:
-                home, within = self._home(where)
+            elif present is not value and (type(present) is not type(value) or present != value):
+                home, within = self._home(where) if len(problems) < MOST else (source, where)
                 problems.append(source.line(where, f"is said differently in {home.place(within)}; remove one"))
 
 
@@ -114,17 +134,22 @@ def _is_sections(value: Any) -> bool:
 
 def read(path: Path) -> Sources:
     """Read a file and the files of the directory that it includes; ConfigError if one of them cannot be read."""
-    main = source(_text(path), str(path))
+    main = source(_text(path, LARGEST), str(path))
     included = main.data.get("include")
     if not isinstance(included, str) or not included:
         return Sources([main])
     directory = path.parent / included
     try:
         paths = sorted(each for each in directory.iterdir() if each.match("[!.]*.toml"))
-    except OSError as error:
-        what = f"{directory} cannot be read: {error.strerror}; write a directory with *.toml files, or remove include"
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        what = f"{directory} cannot be read: {why}; write a directory with *.toml files, or remove include"
         raise ConfigError([main.line(("include",), what)]) from error
-    others = [source(_text(each), str(each)) for each in paths]
+    others = list[Source]()
+    room = LARGEST - len(main.text)
+    for each in paths:
+        others.append(source(_text(each, room), str(each)))
+        room -= len(others[-1].text)
     nested = [each for each in others if "include" in each.data]
     if nested:
         raise ConfigError([each.line(("include",), f"only {path} may include others; remove it") for each in nested])
@@ -134,22 +159,49 @@ def read(path: Path) -> Sources:
 def source(text: str, name: str) -> Source:
     """Parse the text of a file; `name` is what errors call it."""
     try:
-        return Source(name, text, tomllib.loads(text))
+        found = Source(name, text, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         number, what = syntax.explain(text, str(error))
         raise ConfigError([f"{name}:{number}: {what}" if number else f"{name}: {what}"]) from error
+    except RecursionError as error:
+        raise ConfigError([f"{name}: {_DEEP}"]) from error
+    except ValueError as error:  # of a number that Python does not read
+        raise ConfigError([f"{name}: {_LONG}"]) from error
+    if problem := next(_impossible(found.data, ()), None):
+        raise ConfigError([found.line(*problem)])
+    return found
 
 
-def _text(path: Path) -> str:
+_LONG = "has a number with more than 64 bits"
+_DEEP = "has lists and tables in each other deeper than any configuration"
+
+
+def _impossible(value: Any, where: Location) -> Iterator[tuple[Location, str]]:
+    """Yield values that are valid TOML, and that nothing after this has to be prepared for."""
+    if len(where) > _DEEPEST:
+        yield where[:_DEEPEST], _DEEP
+    elif isinstance(value, dict | list):
+        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _impossible(each, (*where, key))
+    elif isinstance(value, int) and value.bit_length() > 64:
+        yield where, _LONG
+    elif isinstance(value, str) and "\0" in value:
+        yield where, "has a NUL character in it; remove that"
+
+
+def _text(path: Path, room: int) -> str:
     try:
-        octets = _octets(path)
+        octets = _octets(path, room)
     except PermissionError as error:
         what = f"{error.strerror}; run as root (sudo), or let this user read it"
         raise ConfigError([f"{path}: cannot be read: {what}"]) from error
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
-    if len(octets) > LARGEST:
-        raise ConfigError([f"{path}: has more than {LARGEST >> 20} MiB, which no configuration takes"])
+    except ValueError as error:
+        raise ConfigError([f"{path}: cannot be read: {error}"]) from error
+    if len(octets) > room:
+        what = f"has more than {LARGEST >> 20} MiB" if room == LARGEST else f"is beyond {LARGEST >> 20} MiB of files"
+        raise ConfigError([f"{path}: {what}, which no configuration takes"])
     try:
         return octets.decode("utf-8-sig")  # some editors begin a file with a byte order mark
     except UnicodeDecodeError as error:
@@ -157,10 +209,10 @@ def _text(path: Path) -> str:
         raise ConfigError([f"{path}:{number}: is not UTF-8 text; let the editor save it as UTF-8"]) from error
 
 
-def _octets(path: Path) -> bytes:
-    """Return what is in a file, and an octet more than the largest may have of one that is larger. Whoever reads must
+def _octets(path: Path, room: int) -> bytes:
+    """Return what is in a file, and an octet more than there is room for of one that is larger. Whoever reads must
     not wait for a pipe's other end, nor for the end of a device that has none."""
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ConfigError([f"{path}: is no regular file; write the configuration to one"])
-        return file.read(LARGEST + 1)
+        return file.read(room + 1)

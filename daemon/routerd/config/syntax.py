@@ -6,6 +6,8 @@ import re
 
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 _PAIR = re.compile(r"^\s*(?P<key>[\w.\"-]+)\s*=\s*(?P<value>[^#]*?)\s*(?:#.*)?$")
+_LONGEST = 5000
+"""Characters of a line that are looked at: patterns go back over it."""
 _FLAGS = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
 
 
@@ -14,7 +16,7 @@ def explain(text: str, message: str) -> tuple[int | None, str]:
     place = _PLACE.search(message)
     said = _PLACE.sub("", message)
     number = int(place[1]) if place and place[1] else None
-    lines = text.splitlines()
+    lines = [line[:_LONGEST] for line in text.splitlines()]
     if said.startswith("Unclosed array") and number and re.search(r"[\"'\d]\s+[\"'\d]", lines[number - 1]):
         return number, "a comma is missing between two items of the list"
     if opened := _open_list(lines[:number]):

@@ -117,7 +117,7 @@ class Router:
             case Settle(quiet=quiet):
                 return [*self._due(now), *self._settle(now, quiet=quiet)]
             case Work():
-                self.planning.changed(self.rib.work(now))
+                return self._work(now)
             case SessionUp():
                 self._sessions.up(message, now)
             case SessionDown():
@@ -187,6 +187,13 @@ class Router:
         self.gateways.forget_abandoned()
         self._sessions.end_deferral()
         return effects
+
+    def _work(self, now: float) -> list[Effect]:
+        """Do a slice. Once all is decided anew, every way in use is known again: a gateway may be back with a route
+        that has returned while it was not (`NexthopTable.onlink`)."""
+        deciding = bool(self.rib.reconsideration)
+        self.planning.changed(self.rib.work(now))
+        return self.gateways.reach() if deciding and not self.rib.reconsideration else []
 
     def _due(self, now: float) -> list[Effect]:
         """Do all whose time has come."""

@@ -142,6 +142,10 @@ class Engine:
         self.take(Enable(peer))
         self._speaker.enable(peer)
 
+    def dial(self, peer: str) -> None:
+        """Dial a peer without a session at once."""
+        self._speaker.dial(peer)
+
     def reset(self, up: SessionUp) -> None:
         """Reset a session."""
         self._speaker.reset(up.peer, up.generation, dynamic=up.dynamic)

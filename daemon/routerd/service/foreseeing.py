@@ -16,6 +16,7 @@ from routerd.config.model import Config
 from routerd.core.fib.forecast import Part, foresee
 from routerd.core.fib.model import Legs
 from routerd.core.message import Gateway, Member
+from routerd.core.rib.export_forecast import ExportForecast
 from routerd.core.rib.forecast import Forecast
 from routerd.core.router import Router
 from routerd.kernel import layout, lookup
@@ -48,12 +49,14 @@ class Foreseer:
         fib = self.router.fib
         found = Forecast(self.router.rib, after)
         await in_slices(found.run())
+        told = ExportForecast(self.router.rib, after, found)
+        await in_slices(told.run())
         parts = await in_slices(foresee(fib, self.router.shape(after), found.wants))
         looks = self._looks(parts, all_groups=_rehashes(before, after) or _moves_by_time(before, after))
         nexthops = dict(fib.groups.nexthops)
         buckets = await asyncio.to_thread(self._count, looks, nexthops, before, after)
         buckets["unseen"] = _unseen(parts)
-        return forecast(found, parts, buckets, len(fib.routes))
+        return forecast(found, told.said, parts, buckets, len(fib.routes))
 
     def _looks(self, parts: Sequence[Part], *, all_groups: bool) -> list[Look]:
         of: dict[int, list[Part]] = {}

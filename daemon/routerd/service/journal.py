@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from routerd.config.source import Source, source
-from routerd.service.storing import set_aside, write
+from routerd.service.storing import read, set_aside, write
 
 KEPT = 20
 """Configurations that are kept."""
@@ -100,7 +100,7 @@ class Journal:
 
     def _load(self, path: Path) -> None:
         try:
-            said = json.loads(path.read_bytes())
+            said = json.loads(read(path))
             self.entries = [
                 Entry(
                     int(each["number"]),

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from routerd.service.storing import set_aside, write
+from routerd.service.storing import read, set_aside, write
 
 log = structlog.get_logger()
 
@@ -64,7 +64,7 @@ class Kept(ABC):
 
     def _load(self, path: Path) -> None:
         try:
-            self._take(json.loads(path.read_bytes()))
+            self._take(json.loads(read(path)))
         except FileNotFoundError:
             return
         except OSError as error:

@@ -32,21 +32,31 @@ class Peering:
             self._engine.shut(_message(address, order), order.text)
 
     async def clear(self, peer: str, soft: str, by: str) -> ClearView:
-        """Reset the session of a peer; or, if `soft` is `in` or `out`, have it announce or hear all again."""
+        """Reset the session of a peer, or dial one without at once, if it is one that is dialled; or, if `soft` is
+        `in` or `out`, have a peer announce or hear all again."""
         address = self._find(peer)
         known = self._router.rib.peers.get(address)
         up = None if known is None else known.session
-        log.info("clear", peer=self._name(address), soft=soft or None, by=by, changed=up is not None)
+        dialled = (
+            up is None
+            and not soft
+            and self._router.config.is_dialled(address)
+            and address not in self.shutdowns.orders
+        )
+        log.info("clear", peer=self._name(address), soft=soft or None, by=by, changed=up is not None or dialled)
         if up is not None and soft:
             self._engine.take(SoftReset(address, soft == "in"))
             self._engine.wake.set()
         elif up is not None:
             self._engine.reset(up)
+        elif dialled:
+            self._engine.dial(address)
         return ClearView(
             name=self._name(address),
             address=address,
             soft=soft,
             session=up is not None,
+            dialled=dialled,
             refreshed=soft == "in" and up is not None and up.received.route_refresh and up.sent.route_refresh,
             stale_seconds=0.0 if known is None else known.group.stale_time,
         )

@@ -253,7 +253,7 @@ class Reload:
         self._apply(before)
         same = await asyncio.to_thread(_digest_of, self._path) == self._journal.running
         self.differs = "" if same else f"what {self._path} says was taken back"
-        return view
+        return view | {"confirm_seconds": None}
 
     def _settled(self) -> None:
         self._before = None

@@ -35,6 +35,7 @@ class Kind(IntEnum):
     STOP = 35
     KEEP_PLACE = 36
     SHUTDOWN = 37
+    DIAL = 38
 
 
 Frame = tuple[int, int, bytes]

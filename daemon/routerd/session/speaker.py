@@ -255,6 +255,10 @@ class Speaker:
             self.keep_place(peer, on=True)
         self._write(frame(Kind.CLOSE, generation, pack(bytes(RESET), "")))
 
+    def dial(self, peer: str) -> None:
+        """Begin anew with a peer that is dialled and has no session: at once, whatever came of earlier attempts."""
+        self._write(frame(Kind.DIAL, 0, pack(peer)))
+
     def shut(self, peer: str, text: str) -> None:
         """Give a peer no session from now on, and end the one that it has: Cease/2 with this text, RFC 9003."""
         self._status.refusals.forget(peer)

@@ -20,13 +20,9 @@ def speaker_text(config: SpeakerConfig, dynamic: Iterable[str] = ()) -> str:
 
     An address that no peer and no range covers any more is left out.
     """
-    addresses = {peer.address for peer in config.peers} | set(dynamic)
-    neighbors = [
-        neighbor_text(config, address, group[1])
-        for address in sorted(addresses)
-        if (group := config.group_of(address)) is not None
-    ]
-    return "\n".join(neighbors) or EMPTY
+    groups = {address: found[1] for address in dynamic if (found := config.group_of(address)) is not None}
+    groups |= {peer.address: config.peer_groups[peer.group] for peer in config.peers}
+    return "\n".join(neighbor_text(config, *each) for each in sorted(groups.items())) or EMPTY
 
 
 def neighbor_text(config: SpeakerConfig, address: str, group: PeerGroup) -> str:

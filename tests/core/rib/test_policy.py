@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from ipaddress import ip_network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.config.model import PeerGroup
-from routerd.core.rib.policy import PrefixFilter, Reject, check_attributes
-from routerd.core.route import AsPath, Attributes, Prefix, parse_address, parse_prefix
+from routerd.core.rib.policy import MARTIANS, PrefixFilter, Reject, check_attributes
+from routerd.core.route import AsPath, Attributes, Prefix, covers, parse_address, parse_prefix
 from tests.support.core import sequence
 
 OWN = [parse_prefix(text) for text in ("192.168.10.0/24", "10.10.1.0/24", "fd00:10::/64")]
@@ -125,3 +128,39 @@ def test_a_reflected_route_of_our_own_is_refused() -> None:
 def test_every_reason_has_its_number_and_text() -> None:
     assert Reject.NOT_ACCEPTED.text == "6 not in accept"
     assert all(reason.text.startswith(f"{reason.value} ") for reason in Reject)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 32), st.integers(0, 2**32 - 1)), max_size=6),
+    st.tuples(st.integers(0, 32), st.integers(0, 2**32 - 1)),
+)
+def test_an_entry_holds_what_it_covers(entries: list[tuple[int, int]], one: tuple[int, int]) -> None:
+    """However entries are looked up: as one by one."""
+    accept = tuple(
+        str(ip_network((value >> (32 - bits) << (32 - bits) if bits else 0, bits))) for bits, value in entries
+    )
+    bits, value = one
+    network = ip_network((value >> (32 - bits) << (32 - bits) if bits else 0, bits))
+    found = PrefixFilter(PeerGroup(accept=accept), ()).check(parse_prefix(str(network)))
+    holders = [each for each in map(ip_network, accept) if network.subnet_of(each)]
+    martian = [each for each in MARTIANS if covers(each, parse_prefix(str(network)))]
+    if not bits:
+        assert found == (Reject.NONE if holders else Reject.DEFAULT_ROUTE)
+    elif martian:
+        meant = all(any(covers(space, parse_prefix(str(each))) for each in holders) for space in martian)
+        assert found == (Reject.NONE if meant else Reject.MARTIAN)
+    else:
+        assert found == (Reject.NONE if holders else Reject.NOT_ACCEPTED)
+
+
+def test_thousands_of_entries_cost_no_more_than_some() -> None:
+    """A node that announces what none of them holds stops nobody."""
+    prefixes = [Prefix(bytes([32, 172, 30, i >> 8, i & 255])) for i in range(780)]
+    costs = []
+    for count in (40, 4000):
+        accept = tuple(f"172.16.{n >> 6}.{n << 2 & 255}/30" for n in range(count))
+        judging = PrefixFilter(PeerGroup(accept=accept), ())
+        begun = time.thread_time()
+        assert not judging.split(prefixes)[0]
+        costs.append(time.thread_time() - begun)
+    assert costs[1] < 10 * costs[0]

@@ -13,17 +13,21 @@ from routerd.api.models import (
     JudgedPathView,
     JudgedView,
     MovedBucketsView,
+    ToldView,
 )
 from routerd.core.fib.forecast import Part
 from routerd.core.fib.model import Legs, Members
 from routerd.core.message import Gateway
+from routerd.core.rib.export_forecast import Said
 from routerd.core.rib.forecast import FIRST, Forecast, Verdict
 from routerd.core.rib.policy import Reject, is_link_local
 from routerd.core.route import format_address, format_prefix
 
 
-def forecast(found: Forecast, parts: Sequence[Part], buckets: MovedBucketsView, routes_now: int) -> ForecastView:
-    """Return what is foreseen: of paths, routes, groups, and buckets with flows."""
+def forecast(
+    found: Forecast, said: Sequence[Said], parts: Sequence[Part], buckets: MovedBucketsView, routes_now: int
+) -> ForecastView:
+    """Return what is foreseen: of paths, routes, what peers are told, groups, and buckets with flows."""
     return ForecastView(
         paths=[
             JudgedView(
@@ -49,6 +53,18 @@ def forecast(found: Forecast, parts: Sequence[Part], buckets: MovedBucketsView, 
             if sample.total
         ],
         routes_now=routes_now,
+        told=[
+            ToldView(
+                peer_group=each.group,
+                peers=each.peers,
+                what=telling.value,
+                count=sample.total,
+                first=list(map(format_prefix, sample)),
+            )
+            for each in said
+            for telling, sample in each.prefixes.items()
+            if sample.total
+        ],
         groups=_groups(parts),
         buckets=buckets,
     )

@@ -114,6 +114,11 @@ class AdjRibsOut:
         wanted = [prefix for prefix in prefixes if family_of(prefix) is family]
         return Advertise(peer, (), by_attributes(self._groups[self._of[peer]].heard(peer, wanted)))
 
+    def place_of(self, peer: str) -> tuple[Key, UpdateGroup] | None:
+        """Return a peer's update group, and what it has in common; None without a session."""
+        key = self._of.get(peer)
+        return None if key is None else (key, self._groups[key])
+
     def count(self, peer: str, family: Family) -> int:
         """Return how many prefixes of a family a peer hears; 0 without a session."""
         key = self._of.get(peer)

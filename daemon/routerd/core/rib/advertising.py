@@ -89,9 +89,8 @@ class Advertising:
 
     def _next_hops(self, peer: Peer, up: SessionUp) -> dict[Family, Address]:
         """The router's own addresses on a peer's link, by the families that were negotiated."""
-        local, families = parse_address(up.local), up.received.families & up.sent.families
-        found = {f: self._nexthops.address_beside(local, 4 if f is Family.IPV4 else 16) for f in families}
-        next_hops = {family: address for family, address in found.items() if address is not None}
+        families = up.received.families & up.sent.families
+        next_hops = next_hops_of(self._nexthops, up.local, families)
         peer.unadvertisable = families - next_hops.keys()
         return next_hops
 
@@ -103,3 +102,10 @@ class Advertising:
         for prefix in prefixes:
             users.setdefault(self._loc_rib.paths_of(prefix), []).append(prefix)
         return ((self._loc_rib.decision(paths).best, some) for paths, some in users.items())
+
+
+def next_hops_of(nexthops: NexthopTable, local: str, families: Iterable[Family]) -> dict[Family, Address]:
+    """Return the router's own addresses beside `local`, its end of a session, for those families that have one."""
+    sizes = ((family, 4 if family is Family.IPV4 else 16) for family in families)
+    found = {family: nexthops.address_beside(parse_address(local), size) for family, size in sizes}
+    return {family: address for family, address in found.items() if address is not None}

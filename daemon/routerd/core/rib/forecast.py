@@ -100,7 +100,7 @@ class Forecast:
         self._policy = ImportPolicy(config, rib.nexthops, self._guard, rib.nexthops.look, rib.judge.hosts.look)
         self._sets = LocRib(self._decide)
         self._twins: Memo[PathSet, PathSet] = Memo(_MEMO_LIMIT)
-        self._moved: dict[Prefix, PathSet] = {}
+        self.moved: dict[Prefix, PathSet] = {}
         """The prefixes that have another path set by now."""
         self._steps: Memo[tuple[PathSet, Cause], PathSet] = Memo(_MEMO_LIMIT)
 
@@ -114,7 +114,7 @@ class Forecast:
             yield
             if peer.last is not None:
                 yield from self._judge(peer, self._config.group_of(peer.address), lost)
-        for some in _sliced(lost):
+        for some in sliced(lost):
             yield
             for prefix in some:
                 self._move([prefix], lost[prefix], lost[prefix], None)
@@ -132,7 +132,7 @@ class Forecast:
             self._guard.add(own_addresses(self._config, each.address))
 
     def _originate(self) -> None:
-        networks, local = list(map(parse_prefix, self._config.router.networks)), self._rib.networks.path
+        networks, local = dict.fromkeys(map(parse_prefix, self._config.router.networks)), self._rib.networks.path
         self._move([each for each in self._rib.networks.prefixes if each not in networks], (LOCAL,), (LOCAL,), None)
         self._move(networks, local, (LOCAL,), local)
 
@@ -142,7 +142,7 @@ class Forecast:
         """Judge what a peer has announced by its group in the new configuration; enter in `lost` what it would not
         announce again."""
         heard = peer.adj_rib_in
-        losses = self._losses(peer, found)
+        losses = self.losses(peer, found)
         group_name, group = found or (peer.group_name, peer.group)
         source = peer.source._replace(
             addresses=own_addresses(self._config, peer.address), group_name=group_name, group=group
@@ -152,7 +152,7 @@ class Forecast:
             asked = session.received.route_refresh and session.sent.route_refresh
             self.unnamed, self.unasked = self.unnamed + asked * beyond, self.unasked + (not asked) * beyond
         verdicts: dict[Path, Reject] = {}
-        for some in _sliced([*heard.accepted, *heard.rejected.kept, *heard.stale]):
+        for some in sliced([*heard.accepted, *heard.rejected.kept, *heard.stale]):
             yield
             known: dict[tuple[Path, Reject, bool], list[Prefix]] = {}
             for prefix in some:
@@ -193,7 +193,7 @@ class Forecast:
             self._note(peer, prefix, before, Reject.NONE)
         self._move(accepted, path, (peer.address,), path, claims=peer.returns)
 
-    def _losses(self, peer: Peer, found: tuple[str, PeerGroup] | None) -> dict[Family, Loss]:
+    def losses(self, peer: Peer, found: tuple[str, PeerGroup] | None) -> dict[Family, Loss]:
         """Return in which families a peer's new session, if it gets one, would not bring its paths back."""
         if found is None:
             return dict.fromkeys(Family, Loss.PEER)
@@ -219,9 +219,13 @@ class Forecast:
         attributes = path.attributes
         return self._rib.nexthops.look(attributes.next_hop, attributes.link_local, parse_address(path.peer))
 
-    def _paths(self, prefix: Prefix) -> PathSet:
+    def paths(self, prefix: Prefix) -> PathSet:
         """Return the path set that a prefix has by now."""
-        return self._moved.get(prefix) or self._twin(self._rib.loc_rib.paths_of(prefix))
+        return self.moved.get(prefix) or self._twin(self._rib.loc_rib.paths_of(prefix))
+
+    def decision(self, paths: PathSet) -> Decision:
+        """Return the decision for one of `paths`."""
+        return self._sets.decision(paths)
 
     def _twin(self, paths: PathSet) -> PathSet:
         """Return an equal path set, whose decision is by the new configuration."""
@@ -240,24 +244,24 @@ class Forecast:
         claims: bool = False,
     ) -> None:
         for prefix in prefixes:
-            before = self._paths(prefix)
+            before = self.paths(prefix)
             after = self._steps.get((before, cause))
             if after is None:
                 after, _ = self._sets.step(before, peers, path, claims=claims)
                 self._steps.remember((before, cause), after, _weight(after))
             if after is not before:
-                self._moved[prefix] = after
+                self.moved[prefix] = after
 
     def _compare(self) -> Slices[None]:
         """Find out which prefixes would lead elsewhere."""
         loc_rib = self._rib.loc_rib
         ways: Memo[tuple[PathSet, PathSet], tuple[Fate | None, Ways, Ways]] = Memo(_MEMO_LIMIT)
         known = loc_rib.table.keys()
-        came = (prefix for prefix in list(self._moved) if prefix not in known)
-        for some in chain(_sliced(list(known)), _sliced(came)):
+        came = (prefix for prefix in list(self.moved) if prefix not in known)
+        for some in chain(sliced(list(known)), sliced(came)):
             yield
             for prefix in some:
-                pair = loc_rib.paths_of(prefix), self._paths(prefix)
+                pair = loc_rib.paths_of(prefix), self.paths(prefix)
                 found = ways.get(pair)
                 if found is None:
                     now = loc_rib.decided(pair[0]) or self._decided_now(pair[0])
@@ -290,7 +294,8 @@ def _fate(before: Ways, after: Ways) -> Fate | None:
     return Fate.COMES if not before[0] else Fate.GOES if not after[0] else Fate.MOVES
 
 
-def _sliced(prefixes: Iterable[Prefix]) -> Iterator[list[Prefix]]:
+def sliced(prefixes: Iterable[Prefix]) -> Iterator[list[Prefix]]:
+    """Yield prefixes by slices."""
     rest = iter(prefixes)
     while some := list(islice(rest, SLICE)):
         yield some

@@ -22,5 +22,6 @@ class Networks:
         if router_id != self.path.router_id:
             self.path = Path(LOCAL, Attributes(), now, router_id)
         before, self.prefixes = self.prefixes, [parse_prefix(text) for text in config.router.networks]
-        changes = self._loc_rib.withdraw(LOCAL, [each for each in before if each not in self.prefixes])
+        kept = set(self.prefixes)
+        changes = self._loc_rib.withdraw(LOCAL, [each for each in before if each not in kept])
         return [*changes, *self._loc_rib.announce(self.path, self.prefixes)]

@@ -6,11 +6,13 @@ of the prefix, for each, with a memo of its leading octets.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from functools import cached_property
 
 from routerd.config.model import PeerGroup
 from routerd.core.memo import Memo
+from routerd.core.rib.foreign import network_of
 from routerd.core.route import (
     MAPPED,
     Address,
@@ -123,6 +125,20 @@ def check_attributes(
     return Reject.NONE
 
 
+class _Spaces(frozenset[Prefix]):
+    """Prefixes, thousands perhaps, of which those that hold another one are looked up by their lengths."""
+
+    def holding(self, prefix: Prefix) -> Iterator[Prefix]:
+        """Yield those that a prefix is, or lies in."""
+        address = Address(prefix[1:])
+        found = (network_of(address, bits) for bits in self._lengths[len(prefix)] if bits <= prefix[0])
+        return (each for each in found if each in self)
+
+    @cached_property
+    def _lengths(self) -> dict[int, list[int]]:
+        return {size: sorted({each[0] for each in self if len(each) == size}) for size in (5, 17)}
+
+
 class PrefixFilter:
     """Judges prefixes for one peer group. `networks` are the router's own: connected and originated."""
 
@@ -130,8 +146,8 @@ class PrefixFilter:
         self._policy = group.accept is not None
         self._any = group.accept == "any"
         listed = () if group.accept is None or group.accept == "any" else group.accept
-        self._accept = tuple(parse_prefix(text) for text in listed)
-        self._networks = tuple(networks)
+        self._accept = _Spaces(map(parse_prefix, listed))
+        self._networks = _Spaces(networks)
         rules = (*self._accept, *self._networks, *MARTIANS)
         # The verdict depends on no octet beyond the longest rule: all prefixes that agree up to there share it.
         self._key = {
@@ -169,19 +185,15 @@ class PrefixFilter:
             return Reject.DEFAULT_ROUTE
         if prefix[0] and any(covers(martian, prefix) and not self._meant(martian, prefix) for martian in MARTIANS):
             return Reject.MARTIAN
-        if not self._any and not any(covers(allowed, prefix) for allowed in self._accept):
+        if not self._any and not any(self._accept.holding(prefix)):
             return Reject.NOT_ACCEPTED
         return Reject.OWN_NETWORK if self._hits_own_network(prefix) else Reject.NONE
 
     def _hits_own_network(self, prefix: Prefix) -> bool:
-        for network in self._networks:
-            inside = covers(network, prefix)
-            if not inside and not (self._any and covers(prefix, network)):
-                continue
-            if not self._meant(network, prefix):
-                return True
-        return False
+        if any(not self._meant(network, prefix) for network in self._networks.holding(prefix)):
+            return True
+        return self._any and any(covers(prefix, network) for network in self._networks if network[0] > prefix[0])
 
     def _meant(self, space: Prefix, prefix: Prefix) -> bool:
         """Tell whether an entry of accept inside a space that is barred says that the operator means the prefix."""
-        return any(covers(space, allowed) and covers(allowed, prefix) for allowed in self._accept)
+        return any(covers(space, allowed) for allowed in self._accept.holding(prefix))

@@ -98,6 +98,10 @@ class UpdateGroup:
         """Return all that is told: a copy, while there are members to whom it changes."""
         return dict(self._told) if self.members else self._told
 
+    def told_of(self, prefix: Prefix) -> Told | None:
+        """Return what is told of a prefix."""
+        return self._told.get(prefix)
+
     def compared(self, before: dict[Prefix, Told], prefixes: Iterable[Prefix]) -> Difference:
         """Return what differs, for these prefixes, from what was told before."""
         pairs = ((prefix, before.get(prefix), self._told.get(prefix)) for prefix in prefixes)

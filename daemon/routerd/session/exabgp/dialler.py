@@ -77,9 +77,10 @@ class Dialler:
             self.rest(address)
 
     def dial_at_once(self, address: str, now: float) -> None:
-        """The operator wants the peer to have a session: whatever came of earlier attempts is past."""
-        dial = self._dials.get(address)
-        if dial is not None and dial.fd == -1:
+        """The operator wants the peer to have a session: whatever came of earlier attempts is past, and one that is
+        under way may be one that nobody answers."""
+        if (dial := self._dials.get(address)) is not None:
+            self._close(dial, Notify(6, 4, b""))
             dial.backoff, dial.refused = Backoff(), False
             self._dues.set(address, now)
 

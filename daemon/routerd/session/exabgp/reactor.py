@@ -158,6 +158,8 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         elif kind == Kind.SHUTDOWN:
             address, on, text = unpack(payload)
             self._shut(address.decode(), text, on=on == b"\1")
+        elif kind == Kind.DIAL:
+            self.dialler.dial_at_once(unpack(payload)[0].decode(), time.monotonic())
         elif (peer := self.sessions.get(generation)) is None:
             return  # that session has ended meanwhile
         elif kind == Kind.SEND:

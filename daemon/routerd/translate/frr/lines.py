@@ -19,6 +19,10 @@ _SECRET = re.compile(r"(?<!\S)(password|md5|key-string|secret|authentication-key
 _UNPRINTABLE = re.compile(r"[^\t\x20-\x7e\xa0-\ud7ff\ue000-\uffff\U00010000-\U0010ffff]")
 
 
+LONGEST = 4000
+"""Characters of a line that is read; FRR takes as many. Numbers of more digits than Python reads are none."""
+
+
 class Line(NamedTuple):
     """A command. `number` counts from 1; `words` are without a leading `no`, which `negated` tells of."""
 
@@ -40,7 +44,8 @@ class Line(NamedTuple):
 
 def commands(text: str) -> Iterator[Line]:
     """Yield the commands of a text, without comments and what vtysh says besides."""
-    for number, raw in enumerate(re.split(r"\r?\n", text), 1):
+    for number, whole in enumerate(re.split(r"\r?\n", text), 1):
+        raw = whole[:LONGEST]
         quoted = (
             [one or other for one, other in _QUOTED.findall(raw)] if raw.lstrip().startswith(("-c", "vtysh")) else []
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
@@ -101,5 +101,13 @@ def entries(space: Space) -> tuple[list[Network], str]:
 
 def unique(networks: Iterable[Network]) -> list[Network]:
     """Return networks without those that lie in another one, in their order."""
-    found = list(dict.fromkeys(networks))
-    return [each for each in found if not any(each != other and inside(each, other) for other in found)]
+    found = dict.fromkeys(networks)
+    lengths = {(each.version, each.prefixlen) for each in found}
+    return [each for each in found if not any(outer in found for outer in _around(each, lengths))]
+
+
+def _around(network: Network, lengths: Iterable[tuple[int, int]]) -> Iterator[Network]:
+    """Yield the networks of these versions and lengths that a network lies in; not itself."""
+    for version, length in lengths:
+        if version == network.version and length < network.prefixlen:
+            yield network.supernet(new_prefix=length)
