@@ -86,6 +86,16 @@ def events(socket: str, as_json: bool, follow: bool, since: float | None, peer: 
     return show(socket, as_json, follow, since, peer)
 
 
+def dump(file: str, socket: str) -> int:
+    """Write the table to an MRT file.
+
+    All paths of all prefixes, as TABLE_DUMP_V2 of RFC 6396, for bgpdump and others.
+    """
+    from routerd.cli.dumping import show
+
+    return show(file, socket)
+
+
 def import_(kind: str, file: str, router_id: str, output: str | None) -> int:
     """Make a configuration of another program's: frr FILE.
 
@@ -136,6 +146,7 @@ COMMANDS = {
             argument("--peer", metavar="NAME", help="Only what is about this peer (name or address)."),
         ),
     ),
+    "dump": Command(dump, (argument("file", metavar="FILE", help="Where to."), SOCKET)),
     "run": Command(
         run,
         (

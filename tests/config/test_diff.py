@@ -12,11 +12,14 @@ from routerd.config.diff import HIDDEN, changes, resets, session_parameters
 from routerd.config.impact import Cost, Impact, costs
 from routerd.config.model import (
     ApiSection,
+    BmpCollector,
     Config,
     DrainSection,
     DynamicPeers,
     FibSection,
     LivenessSection,
+    LookingGlassSection,
+    MrtSection,
     Peer,
     PeerGroup,
     RouterSection,
@@ -26,6 +29,7 @@ BASE: dict[str, Any] = {
     "router": {"asn": 65000, "router_id": "192.168.10.200"},
     "peer_groups": {"nodes": {"accept": ["172.16.0.0/16"]}, "others": {"hold_time": 9}},
     "peers": [{"name": "k8s-ctr", "address": "192.168.10.100", "group": "nodes"}],
+    "bmp": [{"name": "lab", "address": "192.168.10.9"}],
     "dynamic_peers": [{"range": "192.168.20.0/24", "group": "nodes"}],
 }
 STATIC, DYNAMIC = "192.168.10.100", "192.168.20.7"
@@ -44,6 +48,12 @@ OTHER: dict[str, dict[str, Any]] = {
     "api": {"socket": "/run/other.sock", "group": "netops"},
     "liveness": {"method": "off", "interval": 1.0, "retransmit": 0.2, "retries": 3},
     "drain": {"state_file": "/var/lib/routerd/other.json"},
+    "mrt": {"directory": "/var/lib/routerd/mrt", "interval": 60, "updates": True, "rotate": 60, "keep": 3},
+    "looking_glass": {"listen": ("127.0.0.1",), "port": 8080, "rate": 1, "connections": 2},
+    "bmp.lab": {
+        "address": "192.168.10.8", "port": 5000, "views": ("loc-rib",), "statistics": 5, "buffer": 1 << 21,
+        "min_retry": 1.0, "max_retry": 60.0,
+    },
     "peer_groups.nodes": {
         "remote_as": 65001, "hold_time": 9, "multihop": 2, "ttl_security": True, "graceful_restart": True,
         "restart_time": 15, "stale_time": 300, "families": ("ipv4",), "password": "secret", "accept": "any",
@@ -62,6 +72,8 @@ SECTIONS: dict[str, Any] = {
     "api": ApiSection,
     "liveness": LivenessSection,
     "drain": DrainSection,
+    "mrt": MrtSection,
+    "looking_glass": LookingGlassSection,
     "peer_groups.nodes": PeerGroup,
 }
 KEYS = [(section, key) for section, keys in OTHER.items() for key in keys]
@@ -88,6 +100,7 @@ def test_every_key_has_another_value() -> None:
         assert OTHER[section].keys() == model.model_fields.keys(), section
     assert {*OTHER["dynamic_peers.192.168.20.0/24"], "range"} == set(DynamicPeers.model_fields)
     assert {*OTHER["peers.192.168.10.100"], "address"} == set(Peer.model_fields)
+    assert {*OTHER["bmp.lab"], "name"} == set(BmpCollector.model_fields)
 
 
 @pytest.mark.parametrize(("section", "key"), KEYS)

@@ -21,6 +21,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from _listening(config)
     yield from _accept(config)
     yield from _silence(config)
+    yield from _collectors(config)
     if config.fib.ids[-1] >= 1 << 30:
         yield (
             ("fib", "nexthop_id_base"),
@@ -33,6 +34,19 @@ def contradictions(config: Config) -> Iterator[Problem]:
             f"{config.fib.buckets} buckets cannot serve max_paths = {config.fib.max_paths} members; "
             f"write at least {config.fib.max_paths * 8} buckets, or a smaller max_paths",
         )
+
+
+def _collectors(config: Config) -> Iterator[Problem]:
+    names: dict[str, int] = {}
+    for index, collector in enumerate(config.bmp):
+        if (first := names.setdefault(collector.name, index)) != index:
+            yield ("bmp", index, "name"), f"{collector.name!r} is already the name of bmp[{first}]"
+        if collector.max_retry < collector.min_retry:
+            yield (
+                ("bmp", index, "max_retry"),
+                f"{collector.max_retry:g} s is less than min_retry = {collector.min_retry:g}; write more, or a "
+                "smaller min_retry",
+            )
 
 
 def _groups(config: Config) -> Iterator[Problem]:

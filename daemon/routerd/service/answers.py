@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import platform
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from importlib.metadata import version as installed_version
 
 import structlog
@@ -51,6 +51,7 @@ from routerd.kernel.drops import Drops
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
 from routerd.service.live import Live
+from routerd.service.monitoring import Monitoring
 from routerd.service.peering import Peering
 from routerd.service.reload import Reload
 from routerd.service.settings import Settings
@@ -82,6 +83,7 @@ class Answers:
         stretches: Histogram,
         failures: Mapping[str, Failure],
         reload: Reload,
+        monitoring: Monitoring,
     ) -> None:
         self.notes: list[ProblemView] = []
         self._router = engine.router
@@ -99,6 +101,7 @@ class Answers:
         self._shutdowns = peering.shutdowns
         self.check = live.check
         self._reload = reload
+        self._monitoring = monitoring
 
     def status(self) -> Slices[StatusView]:
         """Return the answer to `GET /v1/status`."""
@@ -115,6 +118,7 @@ class Answers:
             notes += failed_watcher(what, failure.count, now - failure.last, failure.text)
         notes += [*unconfirmed(self._reload.unconfirmed), *not_the_file(self._reload.differs)]
         notes += lost_history(self._reload.lost)
+        notes += self._monitoring.problems
         router = self._router.config.router
         notes += deaf([f"{address} {router.port}" for address in router.listen], state.listening)
         if self._engine.recorder is not None:
@@ -224,6 +228,12 @@ class Answers:
             changed=changed,
             unstored=self._drains.unstored,
         )
+
+    def dump(self) -> AsyncGenerator[bytes, None]:
+        """Return the table as MRT records, in parts."""
+        from routerd.service.tables import dump
+
+        return dump(self._router)
 
     def version(self) -> VersionView:
         """Return the answer to `GET /v1/version`."""

@@ -33,6 +33,7 @@ from routerd.service.foreseeing import Foreseer
 from routerd.service.identity import identify
 from routerd.service.journal import Journal
 from routerd.service.live import Live
+from routerd.service.monitoring import Monitoring
 from routerd.service.neighbours import Neighbours
 from routerd.service.peering import Peering
 from routerd.service.reconciler import NOTIFICATIONS, Reconciler
@@ -84,6 +85,7 @@ class Daemon:
         self.drains = Drains(config.drain.state_file)
         self.peering = Peering(self.engine, Shutdowns(config.drain.state_file))
         self.drops = Drops()
+        self.monitoring = Monitoring(config, self.engine, self.reconciler.watchers.keep)
         foreseer = Foreseer(self.router, self.writer.buckets.used)
         self.reload = Reload(path, config, journal, foreseer, self._configure)
         self.reload.differs = beginning.differs
@@ -98,6 +100,7 @@ class Daemon:
             stretches=stretches.histogram,
             failures=self.reconciler.watchers.failures,
             reload=self.reload,
+            monitoring=self.monitoring,
         )
         self._stretches = stretches
         self._stop = asyncio.Event()
@@ -147,6 +150,7 @@ class Daemon:
                     ("drains", self.answers.keep_drains),
                     ("buckets", self._remember),
                     ("counters of dropped segments", self._watch_drops),
+                    ("monitoring", self.monitoring.run),
                 ):
                     group.create_task(watchers.keep(what, watch))
                 group.create_task(self._report())
@@ -263,6 +267,7 @@ class Daemon:
         self.reconciler.configure(config.fib)
         self.settings.configure(config.fib)
         self.neighbours.configure(config.liveness)
+        self.monitoring.configure(config)
         if config.drain.state_file != self.drains.path:
             self._moving = asyncio.get_running_loop().create_task(self._move(config.drain.state_file))
 

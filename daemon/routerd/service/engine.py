@@ -47,6 +47,7 @@ from routerd.kernel.backlog import Backlog
 from routerd.kernel.bulk import Bulk
 from routerd.kernel.monitor import OVERRUN
 from routerd.kernel.writer import KernelWriter
+from routerd.service.observing import Observers
 from routerd.service.recording import Recorder
 from routerd.session.codecs import Codecs
 from routerd.session.encode import route_refresh
@@ -74,7 +75,7 @@ class Engine:
     Events: `wake` is set when the core may have something to do by itself, `resync` when the kernel is to be read,
     `identify` when link-layer addresses are to be found out. `bucket_counts` tells how many buckets of a group lead
     to which gateway, as last read; `withheld` what peers do not hear because it does not fit into a message. `lasted`
-    returns for how many seconds the event loop has not looked around.
+    returns for how many seconds the event loop has not looked around. `observers` are told of all that happens.
     """
 
     def __init__(
@@ -91,6 +92,8 @@ class Engine:
         self.resync = asyncio.Event()
         self.identify = asyncio.Event()
         self.recorder: Recorder | None = None
+        self.observers = Observers()
+        router.planning.watch = self.observers.changed
         self._writer = writer
         self._speaker = speaker
         self._lasted = lasted
@@ -149,6 +152,8 @@ class Engine:
         if isinstance(message, RawUpdate):
             decoded = self._decode(message)
             if decoded is not None:
+                if self.observers:
+                    self.observers.heard(message)
                 self.take(decoded)
             return
         if isinstance(message, SessionUp):
@@ -197,7 +202,10 @@ class Engine:
             now = time.monotonic()
             if self.recorder is not None:
                 self.recorder.take(self._inbox[0], now)
-            self._execute(self.router.handle(self._inbox[0], now))
+            effects = self.router.handle(self._inbox[0], now)
+            if self.observers:
+                self.observers.handled(self._inbox[0])
+            self._execute(effects)
             self._inbox.popleft()
 
     def kernel_changed(self, reason: str) -> None:
@@ -215,6 +223,8 @@ class Engine:
                 case Program(operations=operations):
                     self._backlog.add(operations)
                 case Advertise():
+                    if self.observers:
+                        self.observers.advertised(effect)
                     self._outbox.put(effect)
                 case Refresh(peer=peer, families=families):
                     if generation := self._codecs.generation(peer):
