@@ -104,6 +104,7 @@ class Engine:
         self.withheld = self._codecs.withheld
         self._outbox = Outbox(self._codecs, speaker.send, speaker.close)
         self.bucket_counts = writer.memory.counts
+        self.translation = speaker.translation
         speaker.translation.taken = self._outbox.taken
         self._inbox: deque[Input] = deque()
         self._inspected: tuple[int, ...] = ()

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterator
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from routerd.api.models import ProblemView
 from routerd.config.model import Config
-from routerd.config.monitoring import MrtSection
+from routerd.config.monitoring import BmpCollector, MrtSection
 from routerd.service.engine import Engine
 
 Keep = Callable[[str, Callable[[], Awaitable[None]]], Awaitable[None]]
@@ -83,7 +84,16 @@ class Monitoring:
         """Yield what the configuration wants: what it depends on, its name, and what makes it."""
         mrt = self._config.mrt
         if mrt.directory:
-            yield mrt, ("dumps", lambda: self._dumps(mrt))
+            yield mrt, ("dumps", partial(self._dumps, mrt))
+        router = self._config.router
+        for each in self._config.bmp:
+            make = partial(self._collector, each)
+            yield (each, router.asn, router.router_id), (f"BMP collector {each.name}", make)
+
+    def _collector(self, section: BmpCollector) -> Part:
+        from routerd.service.bmp.collector import Collector
+
+        return Collector(section, self._engine.router, self._engine.observers, self._engine.translation)
 
     def _dumps(self, section: MrtSection) -> Part:
         from routerd.service.dumps import Dumps

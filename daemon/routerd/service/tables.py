@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator
-from dataclasses import replace
 
 from routerd.api.slices import SLICE
 from routerd.core.memo import Memo
 from routerd.core.rib.loc_rib import PathSet
-from routerd.core.route import LOCAL, Address, Family, Path, family_of, parse_address
+from routerd.core.route import LOCAL, Family, Path, family_of, parse_address
 from routerd.core.router import Router
+from routerd.service.heard import NOWHERE, attributes_of
 from routerd.session.encode import AttributeEncoder
 from routerd.telemetry.mrt.records import (
     Entry,
@@ -27,8 +27,6 @@ _REMEMBERED = 4 << 20
 """Octets of entries that are remembered: thousands of prefixes share a set of paths."""
 _TURN = 1 << 16
 """Octets that are handed over at once, at least."""
-_NOWHERE = {Family.IPV4: Address(bytes(4)), Family.IPV6: Address(bytes(16))}
-"""The next hop of what the router originates."""
 
 
 class Attributes:
@@ -39,7 +37,7 @@ class Attributes:
 
     def of(self, path: Path, family: Family) -> bytes:
         """Return those of a path, with the next hop as dumps of tables have it; empty if one does not fit."""
-        said = path.attributes if path.peer != LOCAL else replace(path.attributes, next_hop=_NOWHERE[family])
+        said = attributes_of(path, family)
         classic = family is Family.IPV4 and len(said.next_hop) == 4
         try:
             octets = self._encoders[path.external].encode(said, classic=classic)
@@ -56,7 +54,7 @@ def records(router: Router, now: float, wall: float) -> Iterator[bytes]:
     """
     attributes, memo = Attributes(), Memo[tuple[PathSet, Family], bytes](_REMEMBERED)
     asn, router_id = router.config.router.asn, parse_address(router.config.router.router_id)
-    index, places = [IndexedPeer(router_id, _NOWHERE[Family.IPV4], asn)], {LOCAL: 0}
+    index, places = [IndexedPeer(router_id, NOWHERE[Family.IPV4], asn)], {LOCAL: 0}
     for peer in router.rib.peers.values():
         if peer.last is not None and len(index) < _MOST_PEERS:
             places[peer.address] = len(index)

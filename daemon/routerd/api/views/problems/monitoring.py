@@ -14,3 +14,12 @@ def undumped(kind: str, reason: str) -> Iterator[ProblemView]:
         what=f"it is not written: {reason}",
         remedy="make room there, or let routerd's user write it; it is tried again by itself, routing goes on",
     )
+
+
+def lost_collector(name: str, where: str, reason: str, again: float) -> Iterator[ProblemView]:
+    """There is no session with a BMP collector, for this reason; it is dialled again in so many seconds."""
+    yield ProblemView(
+        where=f"bmp {name}",
+        what=f"no session with {where}: {reason}; next try in {again:.0f} s",
+        remedy="see whether the collector runs, and takes what it is sent; or remove its [[bmp]], routerd reload",
+    )
