@@ -152,7 +152,7 @@ async def test_a_collector_that_is_away_dies_and_does_not_read(
         clients[0].send(announcement(0, "172.16.1.0/24"))
         await becomes(lambda: all(len(heard(each.last, node(0), "post")) == 1 for each in collectors))
         slow.reading.clear()
-        where = f"bmp c{slow.port}"
+        cut_off = "it takes too little: more than 1048576 octets waited for it"
         blocks = [[f"172.17.{number}.{host}/32" for host in range(256)] for number in range(40)]
         last = f"/v1/routes/{blocks[-1][-1]}"
         for round in range(1, 60):  # what its socket takes is megabytes
@@ -160,16 +160,16 @@ async def test_a_collector_that_is_away_dies_and_does_not_read(
                 clients[0].send(announcement(0, *block, med=round))
             await becomes(lambda: daemon.count(0, "accepted"), 1 + 40 * 256)
             await becomes(lambda round=round: daemon.get(last)["paths"][0]["med"], round)
-            if where in daemon.problems():
+            if cut_off in daemon.log.read_text():
                 break
-        assert "it takes too little: more than 1048576 octets" in daemon.problems()[where]
+        assert cut_off in daemon.log.read_text()
         clients[0].send(announcement(0, "172.16.2.0/24"))
         await network.has("172.16.2.0/24", 0)
         slow.reading.set()
         whole = 2 + 40 * 256
         await becomes(lambda: [len(heard(each.last, node(0), "post")) for each in collectors], [whole, whole])
-        await becomes(lambda: where not in daemon.problems())
-        assert (len(slow.sessions), len(other.sessions)) == (2, 1)
+        await becomes(lambda: f"bmp c{slow.port}" not in daemon.problems())
+        assert (len(slow.sessions) > 1, len(other.sessions)) == (True, 1)
         other.hang_up()
         await becomes(lambda: len(other.sessions) > 1 and len(heard(other.last, node(0), "pre")) == whole)
         assert daemon.peer(0)["state"] == "established"
