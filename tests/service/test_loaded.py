@@ -40,4 +40,5 @@ def test_what_is_switched_off_is_not_loaded() -> None:
     listed = "import sys, routerd.service.daemon; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True).stdout.split()
     off = ("routerd.telemetry.mrt", "routerd.telemetry.bmp", "routerd.api.lookingglass", "routerd.service.dumps")
+    off += ("routerd.service.tables", "routerd.service.bmp", "routerd.service.glass")
     assert [name for name in found if name.startswith(off)] == []

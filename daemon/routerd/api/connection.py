@@ -9,6 +9,7 @@ import termios
 from collections.abc import Iterator
 from email.utils import formatdate
 from functools import partial
+from typing import Any
 
 import h11
 
@@ -39,11 +40,19 @@ class Connection(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
     _asking = True
 
+    def who(self, connection: socket.socket) -> Any:
+        """Return who is at the other end."""
+        return caller(connection)
+
+    def admits(self, who: Any) -> bool:
+        """Tell whether there is room for one more of them."""
+        return len(self.connections) < (CONNECTIONS if who.uid == 0 else CONNECTIONS - RESERVED)
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Note who it is, or turn them away."""
         connection: socket.socket = transport.get_extra_info("socket")
-        who = caller(connection)
-        if len(self.connections) >= (CONNECTIONS if who.uid == 0 else CONNECTIONS - RESERVED):
+        who = self.who(connection)
+        if not self.admits(who):
             transport.write(_TOO_MANY)
             transport.close()
             return

@@ -81,12 +81,17 @@ class _Server(Server):
 
 async def serve(source: Source, listener: socket.socket) -> None:
     """Serve until cancelled."""
+    writers = os.stat(listener.getsockname()).st_gid
+    await run(Bounded(Application(endpoints(source, writers))), [listener], Connection)
+
+
+async def run(app: Bounded, listeners: list[socket.socket], connection: type[Connection]) -> None:
+    """Serve an application until cancelled; then nobody listens any more, and all connections are over."""
     # What a client does wrong is told the client; the log is for what the daemon does wrong.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    writers = os.stat(listener.getsockname()).st_gid
     config = Config(
-        Bounded(Application(endpoints(source, writers))),
-        http=Connection,
+        app,
+        http=connection,
         h11_max_incomplete_event_size=HEAD,
         timeout_keep_alive=int(IDLE_TIME),
         lifespan="off",
@@ -95,4 +100,11 @@ async def serve(source: Source, listener: socket.socket) -> None:
         access_log=False,
         timeout_graceful_shutdown=1,
     )
-    await _Server(config).serve(sockets=[listener])
+    server = _Server(config)
+    try:
+        await server.serve(sockets=listeners)
+    finally:
+        for each in getattr(server, "servers", ()):
+            each.close()
+        for connected in list(server.server_state.connections):
+            connected.transport.abort()

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from routerd.api.models import ProblemView
 from routerd.config.model import Config
-from routerd.config.monitoring import BmpCollector, MrtSection
+from routerd.config.monitoring import BmpCollector, LookingGlassSection, MrtSection
 from routerd.service.engine import Engine
 
 Keep = Callable[[str, Callable[[], Awaitable[None]]], Awaitable[None]]
@@ -85,10 +85,18 @@ class Monitoring:
         mrt = self._config.mrt
         if mrt.directory:
             yield mrt, ("dumps", partial(self._dumps, mrt))
+        glass = self._config.looking_glass
+        if glass.listen:
+            yield glass, ("looking glass", partial(self._glass, glass))
         router = self._config.router
         for each in self._config.bmp:
             make = partial(self._collector, each)
             yield (each, router.asn, router.router_id), (f"BMP collector {each.name}", make)
+
+    def _glass(self, section: LookingGlassSection) -> Part:
+        from routerd.service.glass import LookingGlass
+
+        return LookingGlass(section, self._engine.router)
 
     def _collector(self, section: BmpCollector) -> Part:
         from routerd.service.bmp.collector import Collector

@@ -23,3 +23,12 @@ def lost_collector(name: str, where: str, reason: str, again: float) -> Iterator
         what=f"no session with {where}: {reason}; next try in {again:.0f} s",
         remedy="see whether the collector runs, and takes what it is sent; or remove its [[bmp]], routerd reload",
     )
+
+
+def no_looking_glass(reason: str) -> Iterator[ProblemView]:
+    """The looking glass does not listen, for this reason."""
+    yield ProblemView(
+        where="looking glass",
+        what=f"nobody can ask it: {reason}",
+        remedy="bring the address up, or end what has the port: it is tried again every few seconds",
+    )
