@@ -253,3 +253,16 @@ def test_a_best_path_that_is_another_one_because_it_is_decided_otherwise() -> No
     while session.some(100):
         pass
     assert told(session.reading)["loc-rib", "loc"]["172.16.0.0/24"] == ("65001", PEERS[1])
+
+
+def test_a_session_that_takes_the_place_of_another_one_comes_after_its_end() -> None:
+    simulation = Watched()
+    simulation.up(PEERS[0])
+    simulation.announce(PEERS[0], "172.16.0.0/24")
+    session = Session(simulation)
+    session.some(100)
+    simulation.up(PEERS[0])
+    while session.some(100):
+        pass
+    assert [(name, reason) for name, reason, _ in session.reading.downs] == [(PEERS[0], 2)]
+    assert told(session.reading) == tables(simulation)

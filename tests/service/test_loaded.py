@@ -39,6 +39,6 @@ def test_the_bgp_child_loads_neither_pydantic_nor_what_the_daemon_alone_needs() 
 def test_what_is_switched_off_is_not_loaded() -> None:
     listed = "import sys, routerd.service.daemon; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True).stdout.split()
-    off = ("routerd.telemetry.mrt", "routerd.telemetry.bmp", "routerd.api.lookingglass", "routerd.service.dumps")
-    off += ("routerd.service.tables", "routerd.service.bmp", "routerd.service.glass")
+    packages = ("telemetry.mrt", "telemetry.bmp", "api.lookingglass", "service.dumps", "service.tables")
+    off = tuple(f"routerd.{each}" for each in (*packages, "service.bmp", "service.glass"))
     assert [name for name in found if name.startswith(off)] == []

@@ -21,7 +21,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from _listening(config)
     yield from _accept(config)
     yield from _silence(config)
-    yield from _collectors(config)
+    yield from _onlookers(config)
     if config.fib.ids[-1] >= 1 << 30:
         yield (
             ("fib", "nexthop_id_base"),
@@ -36,7 +36,9 @@ def contradictions(config: Config) -> Iterator[Problem]:
         )
 
 
-def _collectors(config: Config) -> Iterator[Problem]:
+def _onlookers(config: Config) -> Iterator[Problem]:
+    if config.mrt.directory and not config.mrt.interval and not config.mrt.updates:
+        yield ("mrt", "interval"), "nothing is dumped; write an interval, or updates = true, or no directory"
     names: dict[str, int] = {}
     for index, collector in enumerate(config.bmp):
         if (first := names.setdefault(collector.name, index)) != index:

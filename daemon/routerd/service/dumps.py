@@ -25,6 +25,8 @@ from routerd.telemetry.mrt.records import ESTABLISHED, IDLE, OPEN_CONFIRM, Ends,
 
 LIMIT = 16 << 20
 """Octets of updates that wait to be written at most."""
+EARLY = 0.1
+"""Seconds by which the two clocks may differ when it is time for a table."""
 OFTEN = 1.0
 """Seconds between two writings of updates."""
 _HEADER = b"\xff" * 16
@@ -63,6 +65,8 @@ class Dumps:
         interval = self._section.interval
         while True:
             await asyncio.sleep(interval - time.time() % interval)
+            if interval - time.time() % interval < EARLY:
+                continue  # by the clock on the wall it is not time yet
             try:
                 await self._table(time.time())
             except OSError as error:
@@ -156,6 +160,8 @@ class Notes:
             case SessionUp(peer=address, generation=generation):
                 peer = self._router.rib.peers.get(address)
                 if peer is not None and peer.session is message:
+                    if address in self._ends:
+                        self._ended(address)  # another one takes its place
                     self._ends[address] = generation, _ends(message)
                     self._note(state_change(time.time(), self._ends[address][1], OPEN_CONFIRM, ESTABLISHED))
             case SessionDown(peer=address, generation=generation):

@@ -100,11 +100,12 @@ class Feed:
     def up(self, up: Up) -> bytes:
         """Return that a session is there."""
         said, opened = up
+        before = self._down(said.peer, None) if said.peer in self._peers else b""  # another one takes its place
         peer = messages.Peer(parse_address(said.peer), said.received.asn, said.received.router_id)
         self._peers[said.peer] = said.generation, peer
         opens = messages.open_message(opened.sent), messages.open_message(opened.received)
         session = messages.Session(parse_address(opened.local), *opened.ports, *opens)
-        return messages.peer_up(time.time(), peer, session)
+        return before + messages.peer_up(time.time(), peer, session)
 
     def _down(self, address: str, down: SessionDown | None) -> bytes:
         _, peer = self._peers.pop(address)
