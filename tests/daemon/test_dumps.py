@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.daemon.harness import CONFIG, Network, Routerd, announcement, becomes, node, node6, running
+from tests.daemon.harness import CLI, CONFIG, Network, Routerd, announcement, becomes, node, node6, running
 from tests.support import bgp
 from tests.support.netns import needs_root
 
@@ -96,6 +96,13 @@ async def test_a_dump_that_cannot_be_written_leaves_nothing(network: Network, tm
         done = daemon.cli("dump", str(kept))
         assert done.returncode == 1
         assert done.stderr == f"routerd: {kept} cannot be written: Is a directory\n"
+        done = daemon.cli("dump", "/dev/full")
+        assert done.stderr == "routerd: /dev/full cannot be written: No space left on device\n"
+        assert Path("/dev/full").is_char_device()
+        command = [*CLI, "dump", "/dev/stdout", "--socket", str(daemon.socket)]
+        piped = subprocess.run(command, capture_output=True, check=True)
+        (tmp_path / "piped").write_bytes(piped.stdout)
+        assert rows(tmp_path / "piped") == expected(daemon)
         done = daemon.cli("dump", "/dev/null/x")
         assert done.returncode == 1
         assert "Not a directory" in done.stderr

@@ -11,17 +11,22 @@ from routerd.cli.output import fail, write
 
 
 def show(file: str, socket: str) -> int:
-    """Write the table to a file, which is replaced once it is whole; OSErrors are told in a line."""
-    scratch = f"{file}.part"
+    """Write the table to a file, which is replaced once it is whole; what is no regular file is written as it is."""
+    special = os.path.exists(file) and not os.path.isfile(file)
+    path = os.path.realpath(file)
+    scratch = file if special else f"{path}.part"
     try:
         octets = _store(scratch, Client(socket).download("/v1/dump"))
-        os.replace(scratch, file)
+        if not special:
+            os.replace(scratch, path)
     except (ApiError, OSError) as error:
-        with contextlib.suppress(OSError):
-            os.unlink(scratch)
+        if not special:
+            with contextlib.suppress(OSError):
+                os.unlink(scratch)
         told = f"{file} cannot be written: {error.strerror}" if isinstance(error, OSError) else str(error)
         raise fail(ApiError(told), as_json=False) from error
-    write(f"{file}: {octets} octets")
+    if not special:
+        write(f"{file}: {octets} octets")
     return 0
 
 

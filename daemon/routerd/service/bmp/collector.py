@@ -33,7 +33,7 @@ ANSWER_TIME = 90
 """Seconds that a collector's kernel may acknowledge nothing (TCP_USER_TIMEOUT, tcp(7))."""
 _UNSENT = 1 << 18
 """Octets that wait for the socket; more is made once it has taken those."""
-_ASKED, _RESOURCES = 0, 2
+_ASKED, _UNSPECIFIED, _RESOURCES = 0, 1, 2
 """Reasons of a termination."""
 
 log = structlog.get_logger()
@@ -54,7 +54,6 @@ class Collector:
         self._fields = {"collector": section.name, "address": section.address, "port": section.port}
         self._again_at = 0.0
         self.reason = ""
-        self.connected = False
 
     @property
     def problems(self) -> Iterator[ProblemView]:
@@ -103,7 +102,7 @@ class Collector:
                 _until_closed(reader),
             )
         ]
-        self.connected, reason = True, _RESOURCES
+        reason = _UNSPECIFIED
         log.info("BMP session", **self._fields)
         self.reason = ""
         try:
@@ -113,8 +112,10 @@ class Collector:
         except asyncio.CancelledError:
             reason = _ASKED
             raise
+        except SessionEnded:
+            reason = _RESOURCES if notes.full.is_set() else reason
+            raise
         finally:
-            self.connected = False
             self._observers.remove(notes)
             for task in tasks:
                 task.cancel()

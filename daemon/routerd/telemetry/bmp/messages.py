@@ -76,7 +76,8 @@ def initiation(name: str, description: str) -> bytes:
 
 
 def termination(reason: int) -> bytes:
-    """Return the last message of a session (section 4.5); 0: it was asked for, 2: out of resources."""
+    """Return the last message of a session (section 4.5); 0: it was asked for, 1: unspecified, 2: out of
+    resources."""
     return _message(_TERMINATION, _tlv(1, pack("!H", reason)))
 
 
