@@ -12,8 +12,8 @@ import pytest
 from routerd.api.caller import Caller
 from routerd.api.endpoints import Failure, Request
 from routerd.api.lookingglass.bgplgd import timeframe
-from routerd.api.lookingglass.endpoints import endpoints
-from routerd.api.lookingglass.limits import BURST, CLIENTS, Places, Rates, client_of
+from routerd.api.lookingglass.endpoints import LISTS, endpoints
+from routerd.api.lookingglass.limits import BURST, CLIENTS, SHARE, Places, Rates, client_of
 from routerd.api.lookingglass.rows import NotExported, not_exported
 from routerd.core.route import Family, format_prefix
 from tests.support.core import CONFIG, Simulation, sequence
@@ -121,6 +121,20 @@ async def test_long_answers_take_turns_with_each_other_and_with_all_else() -> No
         assert max(map(len, each)) < sum(map(len, each)) / 5
         networks = [row["network"] for row in json.loads(b"".join(each))["routes"]]
         assert sorted(networks) == sorted([*table, "10.10.1.0/24"])
+
+
+async def test_a_client_reads_so_many_lists_at_once() -> None:
+    [endpoint] = [each for each in endpoints(Simulation().router) if each.path == "/routes/table/{table}"]
+    request = Request("GET", "", "master", {}, Caller(0, 0, frozenset()))
+    begun = [(await endpoint.answer(request)).parts for _ in range(LISTS // SHARE)]
+    for parts in begun:
+        await anext(parts)
+    with pytest.raises(Failure) as failure:
+        await endpoint.answer(request)
+    assert failure.value.status == 503
+    await endpoint.answer(request._replace(caller=Caller(1, 1, frozenset())))
+    await begun[0].aclose()
+    await endpoint.answer(request)
 
 
 async def test_what_is_asked_for_wrongly_is_said() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import json
 import time
@@ -13,6 +14,7 @@ from typing import Any
 from routerd import __version__
 from routerd.api.endpoints import Endpoint, Failure, Request
 from routerd.api.lookingglass import bgplgd, birdwatcher, rows
+from routerd.api.lookingglass.limits import Places
 from routerd.api.lookingglass.rows import Row
 from routerd.api.models import PeerView
 from routerd.api.slices import SLICE, in_slices
@@ -24,6 +26,8 @@ from routerd.core.route import Address, Family, Prefix, parse_prefix
 from routerd.core.router import Router
 
 JSON = "application/json"
+LISTS = 16
+"""Lists of routes that are read at once: each holds the keys of a table."""
 _TABLES = {"master": None, "master4": Family.IPV4, "master6": Family.IPV6}
 _PART = 1 << 16
 """Octets that are handed over at once, at least, while there are more."""
@@ -32,10 +36,13 @@ _PART = 1 << 16
 def endpoints(router: Router) -> tuple[Endpoint, ...]:
     """Return all endpoints, birdwatcher's and bgplgd's."""
 
-    turn = asyncio.Lock()
+    turn, places = asyncio.Lock(), Places(LISTS)
 
-    def listed(fields: Mapping[str, Any], **lists: Iterator[object | None]) -> Stream:
-        return Stream(JSON, _parts(turn, fields, lists))
+    def listed(request: Request, fields: Mapping[str, Any], **lists: Iterator[object | None]) -> Stream:
+        client = str(request.caller)
+        if not places.free(client):
+            raise Failure(503, "too many answers are being read already; ask again later")
+        return Stream(JSON, _placed(places, client, _parts(turn, fields, lists)))
 
     async def peers() -> list[PeerView]:
         async with turn:
@@ -47,9 +54,9 @@ def endpoints(router: Router) -> tuple[Endpoint, ...]:
             raise Failure(404, f"no peer has the name or address {name[:100]}")
         return found
 
-    def routes(found: Iterable[Row | None]) -> Stream:
+    def routes(request: Request, found: Iterable[Row | None]) -> Stream:
         now, monotonic = birdwatcher.now()
-        return listed(birdwatcher.head(now), routes=rows.shown(found, birdwatcher.route(now, monotonic)))
+        return listed(request, birdwatcher.head(now), routes=rows.shown(found, birdwatcher.route(now, monotonic)))
 
     def counted(number: int) -> dict[str, Any]:
         return birdwatcher.head(time.time()) | {"routes": number}
@@ -72,22 +79,22 @@ def endpoints(router: Router) -> tuple[Endpoint, ...]:
         return birdwatcher.head(now) | {"protocols": found}
 
     async def of_protocol(request: Request) -> Stream:
-        return routes(rows.accepted(router, peer(request.named)))
+        return routes(request, rows.accepted(router, peer(request.named)))
 
     async def filtered(request: Request) -> Stream:
-        return routes(rows.rejected(router, peer(request.named)))
+        return routes(request, rows.rejected(router, peer(request.named)))
 
     async def export(request: Request) -> Stream:
-        return routes(rows.exported(router, peer(request.named)))
+        return routes(request, rows.exported(router, peer(request.named)))
 
     async def noexport(request: Request) -> Stream:
-        return routes(rows.not_exported(router, peer(request.named)))
+        return routes(request, rows.not_exported(router, peer(request.named)))
 
     async def table(request: Request) -> Stream:
-        return routes(rows.table(router, _table(request.named)))
+        return routes(request, rows.table(router, _table(request.named)))
 
     async def table_filtered(request: Request) -> Stream:
-        return routes(rows.filtered(router, _table(request.named)))
+        return routes(request, rows.filtered(router, _table(request.named)))
 
     async def count_protocol(request: Request) -> dict[str, Any]:
         rib = peer(request.named).adj_rib_in
@@ -99,16 +106,16 @@ def endpoints(router: Router) -> tuple[Endpoint, ...]:
         return counted(len(router.rib.loc_rib.table))
 
     async def prefix(request: Request) -> Stream:
-        return routes(rows.one(router, _sought(router, request.query.get("prefix", ""))))
+        return routes(request, rows.one(router, _sought(router, request.query.get("prefix", ""))))
 
     async def net(request: Request) -> Stream:
-        return routes(rows.one(router, _sought(router, request.named)))
+        return routes(request, rows.one(router, _sought(router, request.named)))
 
-    async def dump(_: Request) -> Stream:
+    async def dump(request: Request) -> Stream:
         now, monotonic = birdwatcher.now()
         show = birdwatcher.route(now, monotonic)
         imported, filtered = (rows.shown(each(router), show) for each in (rows.table, rows.filtered))
-        return listed(birdwatcher.head(now), imported=imported, filtered=filtered)
+        return listed(request, birdwatcher.head(now), imported=imported, filtered=filtered)
 
     async def neighbors(request: Request) -> dict[str, Any]:
         found = await peers()
@@ -128,11 +135,11 @@ def endpoints(router: Router) -> tuple[Endpoint, ...]:
             found = rows.one(router, _sought(router, sought))
         else:
             found = chain(rows.table(router), rows.filtered(router))
-        return listed({}, rib=rows.shown(found, bgplgd.route(time.monotonic())))
+        return listed(request, {}, rib=rows.shown(found, bgplgd.route(time.monotonic())))
 
     async def rib_out(request: Request) -> Stream:
         found = rows.exported(router, peer(request.query.get("neighbor", "")))
-        return listed({}, rib=rows.shown(found, bgplgd.route(time.monotonic())))
+        return listed(request, {}, rib=rows.shown(found, bgplgd.route(time.monotonic())))
 
     return tuple(
         _endpoint(path, answer)
@@ -192,6 +199,18 @@ def _sought(router: Router, text: str) -> Prefix:
         wider = (network_of(Address(prefix[1:]), length) for length in range(prefix[0], -1, -1))
         prefix = next((each for each in wider if each in router.rib.loc_rib.table), prefix)
     return prefix
+
+
+async def _placed(places: Places, client: str, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yield the parts of an answer, which has a place from the first to the last."""
+    taken = places.take(client)
+    try:
+        async with contextlib.aclosing(parts):
+            async for part in parts:
+                yield part
+    finally:
+        if taken:
+            places.leave(client)
 
 
 async def _parts(

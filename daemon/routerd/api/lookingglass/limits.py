@@ -42,15 +42,19 @@ class Rates:
 
 
 class Places:
-    """Connections at once, of all clients together `most`."""
+    """Connections, or long answers, at once: of all clients together `most`."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._taken = Counter[str]()
 
+    def free(self, client: str) -> bool:
+        """Tell whether there is a place for a client."""
+        return self._taken.total() < self._most and self._taken[client] < max(1, self._most // SHARE)
+
     def take(self, client: str) -> bool:
-        """Take a place for a connection; False if there is none."""
-        if self._taken.total() >= self._most or self._taken[client] >= max(1, self._most // SHARE):
+        """Take a place; False if there is none."""
+        if not self.free(client):
             return False
         self._taken[client] += 1
         return True
