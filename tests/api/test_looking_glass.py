@@ -94,7 +94,7 @@ def test_why_a_peer_is_not_told_of_a_path() -> None:
 async def test_long_answers_take_turns_with_each_other_and_with_all_else() -> None:
     simulation = Simulation()
     simulation.up(A)
-    table = [f"172.16.{number // 256}.{number % 256}/32" for number in range(20_000)]
+    table = [f"172.16.{number // 256}.{number % 256}/32" for number in range(8_000)]
     for start in range(0, len(table), 1000):
         simulation.announce(A, *table[start : start + 1000])
     turns, done = 0, asyncio.Event()
@@ -116,7 +116,7 @@ async def test_long_answers_take_turns_with_each_other_and_with_all_else() -> No
     both = await asyncio.gather(parts(0), parts(1))
     done.set()
     await beside
-    assert turns > 50
+    assert turns > 20
     for each in both:
         assert max(map(len, each)) < sum(map(len, each)) / 5
         networks = [row["network"] for row in json.loads(b"".join(each))["routes"]]

@@ -198,14 +198,3 @@ async def test_who_asks_too_much_is_told_so_and_nobody_else(network: Network, tm
             each.close()
         await becomes(lambda: other.ask("/version", source=node(52))[0], 200)
         assert daemon.problems() == {}
-
-
-async def test_a_place_that_is_taken_is_a_problem_until_it_is_free(network: Network, tmp_path: Path) -> None:
-    with network.router.enter():
-        taken = socket.create_server((ROUTER, PORT))
-    with running(network.router, tmp_path, CONFIG + GLASS) as daemon:
-        what = "nobody can ask it: 10.0.0.1 port 29184: Address already in use"
-        await becomes(lambda: daemon.problems().get("looking glass"), what)
-        taken.close()
-        await becomes(lambda: daemon.problems().get("looking glass"), None)
-        assert Glass(network).ask("/version")[0] == 200

@@ -7,6 +7,7 @@ import random
 import struct
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from routerd.config.load import parse
 from routerd.config.monitoring import View
 from routerd.core.message import Advertise, Effect, Input, Notification, Reconfigure, SessionUp, Update
-from routerd.core.route import Attributes, Family, Origin, Prefix, format_as_path, format_prefix
+from routerd.core.route import Attributes, Family, Origin, Path, Prefix, format_as_path, format_prefix
 from routerd.service.bmp.feed import AT_ONCE, Feed
 from routerd.service.bmp.notes import Notes
 from routerd.service.observing import Observers
@@ -79,9 +80,9 @@ def _failed(error: Exception) -> None:
 class Session:
     """A collector's session, whose work is done by `some` steps at a time."""
 
-    def __init__(self, simulation: Watched) -> None:
-        self.notes = simulation.notes()
-        self.feed = Feed(simulation.router, VIEWS)
+    def __init__(self, simulation: Watched, views: tuple[View, ...] = VIEWS) -> None:
+        self.notes = simulation.notes(views)
+        self.feed = Feed(simulation.router, views)
         self.reading = Reading()
         self._take(messages.initiation("router", "routerd"))
         self._take(messages.loc_rib_up(1.7e9, self.feed.loc_rib))
@@ -198,15 +199,15 @@ def test_whatever_happens_a_collector_ends_with_what_the_router_has(seed: int) -
 def test_100_000_paths_go_in_slices() -> None:
     simulation = Watched()
     simulation.up(PEERS[0])
-    table = [f"172.{16 + number // 65536}.{number // 256 % 256}.{number % 256}/32" for number in range(100_000)]
-    for start in range(0, len(table), 1000):
-        simulation.announce(PEERS[0], *table[start : start + 1000])
-    feed, notes = Feed(simulation.router, ("loc-rib",)), simulation.notes()
-    for up in notes.begin():
-        feed.up(up)
-    parts = list(feed.table())
-    assert len(parts) >= len(table) / AT_ONCE
-    assert max(map(len, parts)) < AT_ONCE * 5 + 1000
+    path = Path(PEERS[0], simulation.attributes(PEERS[0]))
+    table = [Prefix(b"\x20\xac" + number.to_bytes(3, "big")) for number in range(100_000)]
+    simulation.router.rib.loc_rib.announce(path, table)
+    session, parts = Session(simulation, ("loc-rib",)), []
+    while session.some(1):
+        parts.append(sum(session.reading.updates.values()))
+    assert len(parts) > len(table) / AT_ONCE
+    assert max(after - before for before, after in pairwise(parts)) <= 3
+    assert len(session.reading.tables["loc-rib", "loc"]) == len(table) + 1
 
 
 def test_who_takes_nothing_gets_no_more_notes_than_there_is_room_for() -> None:
