@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
-from routerd.core.route import parse_prefix
+from routerd.core.route import Path as PathOf
+from routerd.core.route import parse_address, parse_prefix
 from routerd.service.tables import dump, records
 from tests.support.core import Simulation
 
@@ -55,3 +57,15 @@ async def test_what_goes_meanwhile_is_left_out_and_who_comes_is_not_in_the_index
     rows = [line.split("|") for line in read.splitlines()]
     assert [(row[5], row[3]) for row in rows if row[3] != "0.0.0.0"] == [(prefix, A) for prefix in TABLE[:50]]
     assert parse_prefix("172.17.0.1/32") in simulation.router.rib.loc_rib.table
+
+
+def test_an_ipv4_prefix_may_have_an_ipv6_next_hop(tmp_path: Path) -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    said = replace(simulation.attributes(A), next_hop=parse_address("fd00:10::100"), communities=(65001 << 16 | 7,))
+    simulation.router.rib.loc_rib.announce(PathOf(A, said), [parse_prefix("172.16.9.0/24")])
+    file = tmp_path / "table.mrt"
+    file.write_bytes(b"".join(records(simulation.router, 0.0, 1e9)))
+    read = subprocess.run(["bgpdump", "-m", str(file)], capture_output=True, text=True, check=True).stdout
+    [row] = [line.split("|") for line in read.splitlines() if "172.16.9.0/24" in line]
+    assert (row[3], row[8], row[11]) == (A, "fd00:10::100", "65001:7")

@@ -82,7 +82,7 @@ class Dumps:
                     await asyncio.to_thread(file.write, part)
             await asyncio.to_thread(file.finish)
         except BaseException:
-            file.abandon()
+            await asyncio.to_thread(file.abandon)
             raise
         await asyncio.to_thread(tidy, self._directory, TABLE, self._section.keep)
 
@@ -110,7 +110,7 @@ class Dumps:
         finally:
             self._observers.remove(notes)
             with contextlib.suppress(OSError):
-                append(self._directory, begun, notes.take()[0])
+                await asyncio.to_thread(append, self._directory, begun, notes.take()[0])
 
     async def _write(self, octets: bytes, begun: float) -> None:
         try:
