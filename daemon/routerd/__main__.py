@@ -101,6 +101,16 @@ def fleet(
     return show(action, node, config, as_json, watch, **options)
 
 
+def dump(file: str, socket: str) -> int:
+    """Write the table to an MRT file.
+
+    All paths of all prefixes, as TABLE_DUMP_V2 of RFC 6396, for bgpdump and others.
+    """
+    from routerd.cli.dumping import show
+
+    return show(file, socket)
+
+
 def import_(kind: str, file: str, router_id: str, output: str | None) -> int:
     """Make a configuration of another program's: frr FILE.
 
@@ -182,6 +192,7 @@ COMMANDS = {
             argument("--reachable", action="store_true", help="Even if some routers cannot be asked: on the others."),
         ),
     ),
+    "dump": Command(dump, (argument("file", metavar="FILE", help="Where to."), SOCKET)),
     "run": Command(
         run,
         (

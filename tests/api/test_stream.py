@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -199,3 +199,20 @@ async def test_streams_are_bounded(tmp_path: Path, monkeypatch: Any) -> None:
         await becomes(lambda: len(stream._open), 1)
         status, answer = await served.ask(b"GET /v1/events HTTP/1.1\r\nHost: a\r\n\r\n")
         assert (status, "close some" in answer["detail"]) == (503, True)
+
+
+async def test_so_many_dumps_are_under_way_at_once() -> None:
+    async def parts() -> AsyncGenerator[bytes, None]:
+        yield b"a"
+        yield b"b"
+
+    bounded, full = stream.Bounded(2), list[bool]()
+    begun = [bounded.counted(parts()) for _ in range(2)]
+    for each in begun:
+        full.append(bounded.full)
+        assert await anext(each) == b"a"
+    full.append(bounded.full)
+    await begun[0].aclose()
+    full.append(bounded.full)
+    assert full == [False, False, True, False]
+    assert [part async for part in begun[1]] == [b"b"]

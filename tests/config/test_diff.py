@@ -13,11 +13,14 @@ from routerd.config.impact import Cost, Impact, costs
 from routerd.config.metrics import MetricsSection
 from routerd.config.model import (
     ApiSection,
+    BmpCollector,
     Config,
     DrainSection,
     DynamicPeers,
     FibSection,
     LivenessSection,
+    LookingGlassSection,
+    MrtSection,
     Peer,
     PeerGroup,
     RouterSection,
@@ -28,6 +31,7 @@ BASE: dict[str, Any] = {
     "router": {"asn": 65000, "router_id": "192.168.10.200"},
     "peer_groups": {"nodes": {"accept": ["172.16.0.0/16"]}, "others": {"hold_time": 9}},
     "peers": [{"name": "k8s-ctr", "address": "192.168.10.100", "group": "nodes"}],
+    "bmp": [{"name": "lab", "address": "192.168.10.9"}],
     "dynamic_peers": [{"range": "192.168.20.0/24", "group": "nodes"}],
 }
 STATIC, DYNAMIC = "192.168.10.100", "192.168.20.7"
@@ -56,6 +60,12 @@ OTHER: dict[str, dict[str, Any]] = {
         "certificate_file": "/etc/routerd/mqtt.pem", "key_file": "/etc/routerd/mqtt.key",
         "fleet_key_file": "/etc/routerd/fleet.key", "vip_limit": 5, "event_expiry": 60, "metrics_interval": 10,
     },
+    "mrt": {"directory": "/var/lib/routerd/mrt", "interval": 60, "updates": True, "rotate": 60, "keep": 3},
+    "looking_glass": {"listen": ("127.0.0.1",), "port": 8080, "rate": 1, "connections": 2},
+    "bmp.lab": {
+        "address": "192.168.10.8", "port": 5000, "views": ("loc-rib",), "statistics": 5, "buffer": 1 << 21,
+        "min_retry": 1.0, "max_retry": 60.0,
+    },
     "peer_groups.nodes": {
         "remote_as": 65001, "hold_time": 9, "multihop": 2, "ttl_security": True, "graceful_restart": True,
         "restart_time": 15, "stale_time": 300, "families": ("ipv4",), "password": "secret", "accept": "any",
@@ -76,6 +86,8 @@ SECTIONS: dict[str, Any] = {
     "drain": DrainSection,
     "metrics": MetricsSection,
     "mqtt": MqttSection,
+    "mrt": MrtSection,
+    "looking_glass": LookingGlassSection,
     "peer_groups.nodes": PeerGroup,
 }
 KEYS = [(section, key) for section, keys in OTHER.items() for key in keys]
@@ -102,6 +114,7 @@ def test_every_key_has_another_value() -> None:
         assert OTHER[section].keys() == model.model_fields.keys(), section
     assert {*OTHER["dynamic_peers.192.168.20.0/24"], "range"} == set(DynamicPeers.model_fields)
     assert {*OTHER["peers.192.168.10.100"], "address"} == set(Peer.model_fields)
+    assert {*OTHER["bmp.lab"], "name"} == set(BmpCollector.model_fields)
 
 
 @pytest.mark.parametrize(("section", "key"), KEYS)

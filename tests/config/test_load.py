@@ -376,6 +376,15 @@ def span(text: str, group: str = "nodes") -> str:
         ('[peer_groups.s]\naccept = ["fe80::/64"]', "fe80::/64 cannot be routed"),
         ('[peer_groups.s]\nfamilies = ["ipv4"]\naccept = ["fd00::/64"]', "fd00::/64 is never announced"),
         ('[peer_groups.s]\nhold_time = 0\n[liveness]\nmethod = "off"', "nobody would notice that a node is dead"),
+        (2 * '[[bmp]]\nname = "lab"\naddress = "10.0.0.9"\n', "'lab' is already the name of bmp[0]"),
+        (
+            '[[bmp]]\nname = "lab"\naddress = "10.0.0.9"\nmax_retry = 1.0',
+            "1 s is less than min_retry = 30; write more",
+        ),
+        (
+            '[mrt]\ndirectory = "/var/lib/routerd/mrt"\ninterval = 0',
+            "nothing is dumped; write an interval, or updates",
+        ),
     ],
 )
 def test_contradictions(extra: str, message: str) -> None:

@@ -131,14 +131,15 @@ async def test_openapi_describes_every_endpoint(daemon: Routerd) -> None:
         "/v1/status", "/v1/peers", "/v1/groups", "/v1/routes", "/v1/routes/{prefix}", "/v1/version",
         "/v1/peers/{peer}/drain", "/v1/config/check", "/v1/config/diff", "/v1/config/reload", "/v1/config/confirm",
         "/v1/config/rollback", "/v1/config/history", "/v1/events", "/v1/peers/{peer}/clear",
-        "/v1/peers/{peer}/shutdown", "/v1/peers/{peer}/enable",
+        "/v1/peers/{peer}/shutdown", "/v1/peers/{peer}/enable", "/v1/dump",
     }  # fmt: skip
+    others = {"/v1/events": "text/event-stream", "/v1/dump": "application/octet-stream"}
     for name, path in described["paths"].items():
         changing = {"post"} if re.search("/(reload|confirm|rollback|clear|shutdown|enable)$", name) else {"get"}
         assert set(path) == ({"get", "put", "delete"} if name.endswith("/drain") else changing)
         for each in path.values():
             (content,) = each["responses"]["200"]["content"].items()
-            assert content[0] == ("text/event-stream" if name == "/v1/events" else "application/json")
+            assert content[0] == others.get(name, "application/json")
             assert content[1]["schema"] != {}
     schemas = described["components"]["schemas"]
     assert set(schemas["PeerView"]["properties"]) == set(get_type_hints(models.PeerView))

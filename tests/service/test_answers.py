@@ -21,10 +21,12 @@ from routerd.service.engine import Engine
 from routerd.service.foreseeing import Foreseer
 from routerd.service.journal import Journal
 from routerd.service.live import Live
+from routerd.service.monitoring import Monitoring
 from routerd.service.peering import Peering
 from routerd.service.reload import Reload
 from routerd.service.settings import Settings
 from routerd.service.shutdowns import Shutdowns
+from routerd.service.watchers import Watchers
 from routerd.session.speaker import Speaker
 from tests.support.core import CONFIG, parse
 from tests.support.netns import Namespace, needs_root, router
@@ -65,6 +67,7 @@ async def test_buckets_are_not_counted_on_the_event_loop(router: Namespace, monk
             reload=reload,
             metrics=Mock(),
             exposing=Mock(),
+            monitoring=Monitoring(config, engine, Watchers(lambda: None).keep),
         )
         begun = await answers.set_drain("192.168.10.101", on=True, by="a test")
         asked = await answers.drain("192.168.10.101")

@@ -34,3 +34,11 @@ def test_the_bgp_child_loads_neither_pydantic_nor_what_the_daemon_alone_needs() 
     found = packages("import routerd.session.host, routerd.session.exabgp.reactor")
     assert "exabgp" in found
     assert {"pydantic", "pydantic_core", "structlog", "uvicorn", "h11", "rich", "pyroute2.netlink"}.isdisjoint(found)
+
+
+def test_what_is_switched_off_is_not_loaded() -> None:
+    listed = "import sys, routerd.service.daemon; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True).stdout.split()
+    packages = ("telemetry.mrt", "telemetry.bmp", "api.lookingglass", "service.dumps", "service.tables")
+    off = tuple(f"routerd.{each}" for each in (*packages, "service.bmp", "service.glass"))
+    assert [name for name in found if name.startswith(off)] == []

@@ -26,6 +26,9 @@ PATIENCE = 10.0
 class Application:
     """Answers from a table of endpoints, which `/openapi.json` describes; `read_only`: what only looks."""
 
+    explains = "detail"
+    """The field that says why there is no answer."""
+
     def __init__(self, endpoints: Sequence[Endpoint], *, read_only: bool = False) -> None:
         self._endpoints = endpoints
         self._read_only = read_only
@@ -41,7 +44,7 @@ class Application:
         try:
             status, answer = 200, await self._answer(scope)
         except Failure as failure:
-            status, answer = failure.status, {"detail": failure.detail}
+            status, answer = failure.status, {self.explains: failure.detail}
         if isinstance(answer, Stream):
             scope["state"]["endless"]()
             await _stream(answer, receive, send, scope["state"]["abort"], scope["state"]["unread"])

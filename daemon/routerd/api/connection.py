@@ -9,11 +9,12 @@ import termios
 from collections.abc import Awaitable, Callable, Iterator
 from email.utils import formatdate
 from functools import partial
+from typing import Any
 
 import h11
 
 from routerd.api.application import Message, Receive, Send
-from routerd.api.caller import Caller, caller
+from routerd.api.caller import caller
 from routerd.bare import bare
 
 with bare("uvicorn"):
@@ -39,21 +40,19 @@ class Connection(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
     _asking = True
 
-    @staticmethod
-    def bounds() -> tuple[int, int]:
-        """Return how many there may be at once, and how many of them are for root."""
-        return CONNECTIONS, RESERVED
-
-    @staticmethod
-    def who(connection: socket.socket) -> Caller:
+    def who(self, connection: socket.socket) -> Any:
         """Return who is at the other end."""
         return caller(connection)
+
+    def admits(self, who: Any) -> bool:
+        """Tell whether there is room for one more of them."""
+        return len(self.connections) < (CONNECTIONS if who.uid == 0 else CONNECTIONS - RESERVED)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Note who it is, or turn them away."""
         connection: socket.socket = transport.get_extra_info("socket")
-        who, (most, reserved) = self.who(connection), self.bounds()
-        if len(self.connections) >= (most if who.uid == 0 else most - reserved):
+        who = self.who(connection)
+        if not self.admits(who):
             transport.write(_TOO_MANY)
             transport.close()
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import structlog
@@ -61,6 +61,7 @@ class Source(Protocol):
     @property
     def events(self) -> stream.Events: ...
     def names(self, peer: str) -> frozenset[str]: ...
+    def dump(self) -> AsyncGenerator[bytes, None]: ...
     async def check(self, path: str | None) -> CheckView: ...
     async def diff(self, path: str | None) -> ReloadView: ...
     async def reload(self, path: str | None, confirm: int, by: str) -> ReloadView: ...
@@ -149,6 +150,7 @@ class Endpoint(NamedTuple):
 def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
     """Return all endpoints, answered from `source`; members of the group `writers` may change something, if any."""
     offset, limit = Number(0, MAX_OFFSET, 0), Number(1, MAX_LIMIT, 100)
+    dumps = stream.Bounded(stream.DUMPS)
     longest, number, switch = Number(0, MAX_CONFIRM, 0), Number(0, MAX_OFFSET, 0), Number(0, 1, 1)
 
     async def status(_: Request) -> StatusView:
@@ -191,6 +193,11 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         names = frozenset[str]() if peer is None else _named(source.names(peer), peer)
         parts = stream.stream(source.events, request.resumed, follow=follow == 1, wanted=stream.about(names))
         return stream.Stream(stream.CONTENT, parts)
+
+    async def dump(_: Request) -> stream.Stream:
+        if dumps.full:
+            raise Failure(503, f"{stream.DUMPS} dumps are under way already; ask again when one has ended")
+        return stream.Stream(stream.MRT, dumps.counted(source.dump()))
 
     async def writer(request: Request) -> str:
         """Return who asks; Failure if that is nobody who may change something."""
@@ -255,6 +262,7 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
     node = f"{peer}/drain"
     found = "One prefix: its paths, why each won or lost, its group, and what the kernel has."
     heard = "What happened, as server-sent events: all that is kept, and then what comes, unless follow is 0."
+    whole = "The table with all its paths, as an MRT file (TABLE_DUMP_V2, RFC 6396)."
     told = {"follow": switch, "peer": None}
     changed = {"path": None, "confirm": longest}
     stays = "Have a change stay that waits for it."
@@ -270,6 +278,7 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         Endpoint("GET", "/v1/peers", list[PeerView], "All peers with their state and counts.", peers),
         Endpoint("GET", "/v1/groups", list[GroupView], "The nexthop groups in the kernel.", groups),
         Endpoint("GET", "/v1/routes", RoutesView, "A page of the Loc-RIB.", routes, all_of_it),
+        Endpoint("GET", "/v1/dump", str, whole, dump, content=stream.MRT),
         Endpoint("GET", one, RouteDetailView, found, route),
         Endpoint("GET", node, DrainView, "How far a drain has come: the buckets that still carry flows.", drain),
         Endpoint("PUT", node, DrainView, "Drain a node: no new flows, established ones live on.", set_drain),

@@ -28,15 +28,13 @@ _PLAIN = "text/plain; charset=utf-8"
 class RemoteConnection(Connection):
     """A connection over TCP: nobody knows who is at the other end."""
 
-    @staticmethod
-    def bounds() -> tuple[int, int]:
-        """Return how many there may be at once; none is for somebody alone."""
-        return CONNECTIONS, 0
-
-    @staticmethod
-    def who(connection: socket.socket) -> Caller:
+    def who(self, connection: socket.socket) -> Caller:
         """Return somebody who may change nothing."""
         return Caller(pid=0, uid=-1, groups=frozenset())
+
+    def admits(self, who: Caller) -> bool:
+        """Tell whether there is room for one more."""
+        return len(self.connections) < CONNECTIONS
 
 
 class MetricsApplication:

@@ -96,8 +96,23 @@ def configured(application: Callable[[Message, Receive, Send], Awaitable[None]],
     )
 
 
+async def run(
+    application: Callable[[Message, Receive, Send], Awaitable[None]],
+    listeners: list[socket.socket],
+    http: type[Connection],
+) -> None:
+    """Serve an application until cancelled; then nobody listens any more, and all connections are over."""
+    server = _Server(configured(application, http))
+    try:
+        await server.serve(sockets=listeners)
+    finally:
+        for each in getattr(server, "servers", ()):
+            each.close()
+        for connected in list(server.server_state.connections):
+            connected.transport.abort()
+
+
 async def serve(source: Source, listener: socket.socket, *, read_only: bool = False) -> None:
     """Serve until cancelled; `read_only`: nothing can be changed there, whoever asks."""
     writers = None if read_only else os.stat(listener.getsockname()).st_gid
-    application = Application(endpoints(source, writers), read_only=read_only)
-    await _Server(configured(application, Connection)).serve(sockets=[listener])
+    await run(Application(endpoints(source, writers), read_only=read_only), [listener], Connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import NamedTuple, Protocol
@@ -54,6 +55,9 @@ class Stream(NamedTuple):
 
 
 CONTENT = "text/event-stream"
+MRT = "application/octet-stream"
+DUMPS = 4
+"""At once."""
 
 _open: set[object] = set()
 
@@ -61,6 +65,29 @@ _open: set[object] = set()
 def full() -> bool:
     """Whether there are as many streams as there may be."""
     return len(_open) >= STREAMS
+
+
+class Bounded:
+    """Streams of which there are so many at once, at most."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many as there may be."""
+        return self._open >= self._most
+
+    async def counted(self, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """Yield the parts of one; it counts from the first to the last."""
+        self._open += 1
+        try:
+            async with contextlib.aclosing(parts):
+                async for part in parts:
+                    yield part
+        finally:
+            self._open -= 1
 
 
 async def stream(

@@ -55,6 +55,23 @@ class Client:
             for line in lines:
                 yield line.decode(errors="replace").rstrip("\n")
 
+    def download(self, resource: str) -> Iterator[bytes]:
+        """Yield the octets of an answer that is long, in parts; ApiError as in `get`, and if its end is missing."""
+        with (
+            self._asked("GET", resource, {}) as connection,
+            connection.makefile("rb") as answer,
+            self._explained(),
+        ):
+            head = list(iter(answer.readline, b"\r\n")) if (first := answer.readline()) else []
+            if first.split()[1:2] != [b"200"]:
+                self._decode(first + b"".join(head) + b"\r\n" + answer.read())
+            # Chunks tell a whole answer from one that was broken off (RFC 9112 section 7.1).
+            while size := int(answer.readline() or b"-1", 16):
+                part = answer.read(size + 2) if size > 0 else b""
+                if len(part) != size + 2:
+                    raise ApiError(f"routerd broke off the answer on {self._path}: it is incomplete")
+                yield part[:-2]
+
     @contextmanager
     def _asked(
         self, method: str, resource: str, query: Mapping[str, str | int | None], version: str = "1.1"

@@ -25,6 +25,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
         yield ("api", "readers_socket"), "that is [api] socket, where its group may write; write another path"
     yield from _metrics(config)
     yield from _mqtt(config)
+    yield from _onlookers(config)
     if config.fib.ids[-1] >= 1 << 30:
         yield (
             ("fib", "nexthop_id_base"),
@@ -51,6 +52,21 @@ def _mqtt(config: Config) -> Iterator[Problem]:
     for key in ("ca_file", "certificate_file"):
         if getattr(mqtt, key) and mqtt.broker.startswith("mqtt:"):
             yield ("mqtt", key), 'is of no use without TLS; write broker = "mqtts://..."'
+
+
+def _onlookers(config: Config) -> Iterator[Problem]:
+    if config.mrt.directory and not config.mrt.interval and not config.mrt.updates:
+        yield ("mrt", "interval"), "nothing is dumped; write an interval, or updates = true, or no directory"
+    names: dict[str, int] = {}
+    for index, collector in enumerate(config.bmp):
+        if (first := names.setdefault(collector.name, index)) != index:
+            yield ("bmp", index, "name"), f"{collector.name!r} is already the name of bmp[{first}]"
+        if collector.max_retry < collector.min_retry:
+            yield (
+                ("bmp", index, "max_retry"),
+                f"{collector.max_retry:g} s is less than min_retry = {collector.min_retry:g}; write more, or a "
+                "smaller min_retry",
+            )
 
 
 def _groups(config: Config) -> Iterator[Problem]:

@@ -39,6 +39,8 @@ def changes(before: Config, after: Config) -> list[Change]:
             found += _sections(name, _by(old, "address"), _by(new, "address"))
         elif name == "dynamic_peers":
             found += _sections(name, _by(old, "range"), _by(new, "range"))
+        elif name == "bmp":
+            found += _sections(name, _by(old, "name"), _by(new, "name"))
         elif old != new:
             found.append(Change(name, old, new, cost(field)))
     return found

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from routerd.config import model, words
+from routerd.config import model, monitoring, words
 from routerd.config.contradictions import Problem, contradictions
 from routerd.config.doubts import missing, unwise
 from routerd.config.lines import Location
@@ -137,11 +137,19 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "drain": model.DrainSection,
     "metrics": MetricsSection,
     "mqtt": MqttSection,
+    "mrt": monitoring.MrtSection,
+    "looking_glass": monitoring.LookingGlassSection,
     "peer_groups": model.PeerGroup,
     "peers": model.Peer,
     "dynamic_peers": model.DynamicPeers,
+    "bmp": monitoring.BmpCollector,
 }
-_HEADERS = {"peer_groups": "[peer_groups.NAME]", "peers": "[[peers]]", "dynamic_peers": "[[dynamic_peers]]"}
+_HEADERS = {
+    "peer_groups": "[peer_groups.NAME]",
+    "peers": "[[peers]]",
+    "dynamic_peers": "[[dynamic_peers]]",
+    "bmp": "[[bmp]]",
+}
 
 
 def _section(where: Location) -> type[BaseModel]:

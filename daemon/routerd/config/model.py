@@ -9,36 +9,14 @@ import ipaddress
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from routerd.config.impact import live, restart, session
 from routerd.config.metrics import MetricsSection
+from routerd.config.monitoring import BmpCollector, LookingGlassSection, MrtSection
 from routerd.config.mqtt import MqttSection
 from routerd.config.ranges import narrowest
-
-
-def _address(text: Any) -> Any:
-    if not isinstance(text, str):
-        raise ValueError('write an address as a string, such as "192.168.10.100"')
-    try:
-        parsed = ipaddress.ip_address(text)
-    except ValueError:
-        for alone, what in ((text.partition("/")[0], "length"), (text.rpartition(":")[0], "port")):
-            if (address := _parsed(alone)) is not None:
-                raise ValueError(f'{text!r} has a {what}; write "{address}" alone') from None
-        raise ValueError(f'{text!r} is not an IPv4 or IPv6 address; write one such as "192.168.10.100"') from None
-    if "%" in text and not parsed.is_link_local:
-        raise ValueError(
-            f'{text!r} has a zone, which link-local addresses have alone; write "{text.partition("%")[0]}"'
-        )
-    return str(parsed)
-
-
-def _parsed(text: str) -> str | None:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return None
+from routerd.config.section import Flag, IpText, IpTexts, Model, Name, parsed, unique
 
 
 def _network(text: Any) -> Any:
@@ -46,7 +24,7 @@ def _network(text: Any) -> Any:
         raise ValueError('write a prefix as a string, such as "192.168.10.0/24"')
     if "%" in text:
         raise ValueError(f"{text!r} has a zone, and no prefix has one; write it without")
-    if (address := _parsed(text)) is not None:
+    if (address := parsed(text)) is not None:
         raise ValueError(f'{text!r} has no length; write "{address}/{128 if ":" in address else 32}" for it alone')
     try:
         return str(ipaddress.ip_network(text))
@@ -58,23 +36,12 @@ def _network(text: Any) -> Any:
         raise ValueError(f'{text!r} has host bits set; write "{hint}"') from error
 
 
-def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    for index, value in enumerate(values):
-        if value in values[:index]:
-            raise ValueError(f"{value!r} stands here twice; remove one")
-    return values
-
-
 def _families(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(sorted(_unique(values)))  # their order means nothing
+    return tuple(sorted(unique(values)))  # their order means nothing
 
 
-IpText = Annotated[str, BeforeValidator(_address)]
 NetworkText = Annotated[str, BeforeValidator(_network)]
-IpTexts = Annotated[tuple[IpText, ...], AfterValidator(_unique)]
 Asn = Annotated[int, Field(ge=1, le=4294967295, strict=True)]
-Flag = Annotated[bool, Field(strict=True)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 FamilyName = Literal["ipv4", "ipv6"]
 RemoteAs = Asn | Literal["external", "internal"]
 HashPolicy = Literal["l3", "l4", "five-tuple"]
@@ -121,12 +88,6 @@ OPENED = "the socket is opened when routerd starts"
 NEXT_DIAL = "for the next connection; a session that there is stays"
 
 
-class Model(BaseModel):
-    """What all sections share: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
 class RouterSection(Model):
     """`[router]`: who this router is, and where it listens."""
 
@@ -134,7 +95,7 @@ class RouterSection(Model):
     router_id: Annotated[IpText, AfterValidator(_router_id), session("the OPEN carries it: all sessions")]
     listen: IpTexts = Field(default=("0.0.0.0", "::"), min_length=1)
     port: int = Field(default=179, ge=1, le=65535, strict=True)
-    networks: Annotated[tuple[NetworkText, ...], AfterValidator(_unique)] = ()
+    networks: Annotated[tuple[NetworkText, ...], AfterValidator(unique)] = ()
 
 
 class FibSection(Model):
@@ -229,7 +190,7 @@ class PeerGroup(Model):
         default=None, min_length=1, repr=False
     )
     accept: Annotated[tuple[NetworkText, ...] | Literal["any"] | None, BeforeValidator(_accept)] = None
-    advertise: Annotated[tuple[Literal["networks", "default", "learned"], ...], AfterValidator(_unique)] = ()
+    advertise: Annotated[tuple[Literal["networks", "default", "learned"], ...], AfterValidator(unique)] = ()
     next_hop: Literal["peer", "any"] = "peer"
 
     @property
@@ -276,9 +237,12 @@ class Config(Model):
     drain: DrainSection = DrainSection()
     metrics: MetricsSection = MetricsSection()
     mqtt: MqttSection = MqttSection()
+    mrt: MrtSection = MrtSection()
+    looking_glass: LookingGlassSection = LookingGlassSection()
     peer_groups: dict[Name, PeerGroup] = Field(default_factory=dict)
     peers: tuple[Peer, ...] = ()
     dynamic_peers: tuple[DynamicPeers, ...] = ()
+    bmp: tuple[BmpCollector, ...] = ()
 
     @cached_property
     def _static(self) -> dict[str, Peer]:

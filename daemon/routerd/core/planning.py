@@ -6,7 +6,7 @@ the other: planning waits a little for what belongs together, and never long.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from routerd.core.fib.fib import Fib
@@ -28,12 +28,13 @@ INTRODUCTION_PAUSE = 0.1
 
 class Planning:
     """Hands decisions of the RIB to the FIB, and has it plan. Nothing is planned until it is `synchronised`: the
-    kernel's first dump was taken over. Times are monotonic seconds."""
+    kernel's first dump was taken over. `watch` is told of all changes. Times are monotonic seconds."""
 
     def __init__(self, rib: Rib, fib: Fib, now: float) -> None:
         self._rib = rib
         self._fib = fib
         self.synchronised = False
+        self.watch: Callable[[list[Change]], None] = lambda changes: None
         self._news = False
         """Whether something else is wanted since the last `settle`."""
         self._news_at = now
@@ -56,6 +57,7 @@ class Planning:
                 self._news |= old is not new  # that a set decides otherwise is no news from the nodes
         if changes:
             self._rib.advertising.export(changes)
+            self.watch(changes)
 
     def reconsider(self) -> None:
         """Path sets may decide otherwise now: a part of them is looked at right away, the others in slices."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 
 import structlog
 
@@ -52,6 +52,7 @@ from routerd.service.engine import Engine
 from routerd.service.exposing import Exposing
 from routerd.service.live import Live
 from routerd.service.metrics import Metrics
+from routerd.service.monitoring import Monitoring
 from routerd.service.peering import Peering
 from routerd.service.reload import Reload
 from routerd.service.settings import Settings
@@ -88,6 +89,7 @@ class Answers:
         reload: Reload,
         metrics: Metrics,
         exposing: Exposing,
+        monitoring: Monitoring,
     ) -> None:
         self.notes: list[ProblemView] = []
         self.others: list[Callable[[], Iterable[ProblemView]]] = []
@@ -108,6 +110,7 @@ class Answers:
         self._reload = reload
         self.metrics = metrics.page
         self._exposing = exposing
+        self._monitoring = monitoring
 
     def status(self) -> Slices[StatusView]:
         """Return the answer to `GET /v1/status`."""
@@ -123,7 +126,7 @@ class Answers:
         for what, failure in self._failures.items():
             notes += failed_watcher(what, failure.count, now - failure.last, failure.text)
         notes += [*unconfirmed(self._reload.unconfirmed), *not_the_file(self._reload.differs)]
-        notes += [*lost_history(self._reload.lost), *self._exposing.problems()]
+        notes += [*lost_history(self._reload.lost), *self._exposing.problems(), *self._monitoring.problems]
         for tell in self.others:
             notes += tell()
         router = self._router.config.router
@@ -247,6 +250,12 @@ class Answers:
         log.warning("log level", to=wanted, by=by)  # while the log may have it still
         set_level(wanted)
         return LogView(level=wanted, changed=changed)
+
+    def dump(self) -> AsyncGenerator[bytes, None]:
+        """Return the table as MRT records, in parts."""
+        from routerd.service.tables import dump
+
+        return dump(self._router)
 
     def version(self) -> VersionView:
         """Return the answer to `GET /v1/version`."""

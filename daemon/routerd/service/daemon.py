@@ -36,6 +36,7 @@ from routerd.service.identity import identify
 from routerd.service.journal import Journal
 from routerd.service.live import Live
 from routerd.service.metrics import Metrics
+from routerd.service.monitoring import Monitoring
 from routerd.service.mqtt.mqtt import Mqtt
 from routerd.service.neighbours import Neighbours
 from routerd.service.peering import Peering
@@ -88,6 +89,7 @@ class Daemon:
         self.drains = Drains(config.drain.state_file)
         self.peering = Peering(self.engine, Shutdowns(config.drain.state_file))
         self.drops = Drops()
+        self.monitoring = Monitoring(config, self.engine, self.reconciler.watchers.keep)
         foreseer = Foreseer(self.router, self.writer.buckets.used)
         self.reload = Reload(path, config, journal, foreseer, self._configure)
         self.reload.differs = beginning.differs
@@ -116,6 +118,7 @@ class Daemon:
             reload=self.reload,
             metrics=self.metrics,
             exposing=self.exposing,
+            monitoring=self.monitoring,
         )
         self.metrics.status = self.answers.status
         self.mqtt = Mqtt(config, self.engine, self.answers, lambda: stretches.lasted)
@@ -172,6 +175,7 @@ class Daemon:
                     ("counters of dropped segments", self._watch_drops),
                     ("metrics", self.exposing.run),
                     ("mqtt", self.mqtt.run),
+                    ("monitoring", self.monitoring.run),
                 ):
                     group.create_task(watchers.keep(what, watch))
                 group.create_task(self._report())
@@ -292,6 +296,7 @@ class Daemon:
         self.metrics.configure(config)
         self.exposing.configure(config.metrics)
         self.mqtt.configure(config)
+        self.monitoring.configure(config)
         if config.drain.state_file != self.drains.path:
             self._moving = asyncio.get_running_loop().create_task(self._move(config.drain.state_file))
 

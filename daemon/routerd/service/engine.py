@@ -47,6 +47,7 @@ from routerd.kernel.backlog import Backlog
 from routerd.kernel.bulk import Bulk
 from routerd.kernel.monitor import OVERRUN
 from routerd.kernel.writer import KernelWriter
+from routerd.service.observing import Observers
 from routerd.service.recording import Recorder
 from routerd.session.codecs import Codecs
 from routerd.session.encode import route_refresh
@@ -76,7 +77,7 @@ class Engine:
     `identify` when link-layer addresses are to be found out. `bucket_counts` tells how many buckets of a group lead
     to which gateway, as last read; `withheld` what peers do not hear because it does not fit into a message; `tally`
     what is counted for metrics. `lasted` returns for how many seconds the event loop has not looked around. `heed` is
-    shown each effect.
+    shown each effect, `observers` are told of all that happens.
     """
 
     def __init__(
@@ -95,6 +96,8 @@ class Engine:
         self.recorder: Recorder | None = None
         self.tally = Tally(router)
         self.heed: Callable[[Effect], None] | None = None
+        self.observers = Observers()
+        router.planning.watch = self.observers.changed
         self._writer = writer
         self._speaker = speaker
         self._lasted = lasted
@@ -105,6 +108,7 @@ class Engine:
         self.withheld = self._codecs.withheld
         self._outbox = Outbox(self._codecs, self._send, speaker.close)
         self.bucket_counts = writer.memory.counts
+        self.translation = speaker.translation
         speaker.translation.taken = self._outbox.taken
         self._inbox: deque[Input] = deque()
         self._inspected: tuple[int, ...] = ()
@@ -157,6 +161,8 @@ class Engine:
         if isinstance(message, RawUpdate):
             decoded = self._decode(message)
             if decoded is not None:
+                if self.observers:
+                    self.observers.heard(message)
                 self.take(decoded)
             return
         if isinstance(message, SessionUp):
@@ -206,7 +212,10 @@ class Engine:
             if self.recorder is not None:
                 self.recorder.take(self._inbox[0], now)
             self.tally.take(self._inbox[0], now)
-            self._execute(self.router.handle(self._inbox[0], now), now)
+            effects = self.router.handle(self._inbox[0], now)
+            if self.observers:
+                self.observers.handled(self._inbox[0])
+            self._execute(effects, now)
             self._inbox.popleft()
             self.tally.handled(len(self._backlog), now)
 
@@ -233,6 +242,8 @@ class Engine:
                     self.tally.programmed(operations)
                     self._backlog.add(operations)
                 case Advertise():
+                    if self.observers:
+                        self.observers.advertised(effect)
                     self._outbox.put(effect)
                 case Refresh(peer=peer, families=families):
                     if generation := self._codecs.generation(peer):

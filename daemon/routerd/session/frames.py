@@ -15,6 +15,7 @@ from routerd.core.message import Notification
 HEADER = Struct("!IBI")
 MAX_PAYLOAD = 1 << 28
 _LENGTH = Struct("!I")
+_PORTS = Struct("!HH")
 
 
 class Kind(IntEnum):
@@ -67,13 +68,15 @@ class RawUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """The payload of an UP frame; `received` and `sent` are OPEN bodies (RFC 4271 section 4.2)."""
+    """The payload of an UP frame; `received` and `sent` are OPEN bodies (RFC 4271 section 4.2), `ports` the router's
+    TCP port and the peer's."""
 
     peer: str
     local: str
     dynamic: bool
     received: bytes
     sent: bytes
+    ports: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +120,13 @@ def unpack(payload: bytes) -> list[bytes]:
 
 def pack_up(up: Up) -> bytes:
     """Return the payload of an UP frame."""
-    return pack(up.peer, up.local, bytes([up.dynamic]), up.received, up.sent)
+    return pack(up.peer, up.local, bytes([up.dynamic]), up.received, up.sent, _PORTS.pack(*up.ports))
 
 
 def unpack_up(payload: bytes) -> Up:
     """Return what an UP frame says; ValueError on a malformed one."""
-    peer, local, dynamic, received, sent = unpack(payload)
-    return Up(peer.decode(), local.decode(), dynamic == b"\1", received, sent)
+    peer, local, dynamic, received, sent, ports = unpack(payload)
+    return Up(peer.decode(), local.decode(), dynamic == b"\1", received, sent, _PORTS.unpack(ports))
 
 
 def pack_down(down: Down) -> bytes:

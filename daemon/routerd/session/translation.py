@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 
 from routerd.core.message import RouteRefresh, SessionDown, SessionUp, SpeakerDown, SpeakerUp
 from routerd.core.route import Family
-from routerd.session.frames import Frame, Kind, RawUpdate, unpack_down, unpack_up
+from routerd.session.frames import Frame, Kind, RawUpdate, Up, unpack_down, unpack_up
 from routerd.session.open import decode_open
 from routerd.session.status import Status
 
@@ -33,6 +33,8 @@ class Translation:
         self._close = close
         self._log = log
         self._peers: dict[int, str] = {}  # generation -> address, of the sessions that are up
+        self.ups: dict[int, Up] = {}
+        """How the sessions that are up began, by generation."""
         self._half_ended: set[int] = set()  # generations of which one of the two DOWN frames has come
         self.generation = 0
         """The highest that a session had."""
@@ -46,6 +48,7 @@ class Translation:
     def child_ended(self) -> None:
         """The child has ended, and all sessions with it."""
         self._peers.clear()
+        self.ups.clear()
         self._half_ended.clear()
         self._status.end()
         self._ready.clear()
@@ -86,6 +89,7 @@ class Translation:
             self._close(up.peer, generation, 2, 0, "")
             return
         self._peers[generation] = up.peer
+        self.ups[generation] = up
         messages.append(SessionUp(up.peer, generation, up.local, received, sent, up.dynamic))
 
     def down(self, each: Frame, messages: list[Message]) -> None:
@@ -101,6 +105,7 @@ class Translation:
         else:
             self._status.refused(down)
         self._peers.pop(generation, None)
+        self.ups.pop(generation, None)
         messages.append(SessionDown(down.peer, generation, down.reason, down.notification))
 
     def _refresh(self, each: Frame, messages: list[Message]) -> None:

@@ -105,6 +105,10 @@ class AdjRibsOut:
                     told.append(Advertise(peer, withdrawn, announced))
         return told
 
+    def hears(self, peer: str) -> bool:
+        """Tell whether a peer has a session, so that it hears anything at all."""
+        return peer in self._of
+
     def prefixes(self, peer: str) -> list[Prefix]:
         """Return all prefixes that the peer's update group hears."""
         return self._groups[self._of[peer]].prefixes()

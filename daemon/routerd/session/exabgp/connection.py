@@ -55,6 +55,14 @@ class Connection(Incoming):  # type: ignore[misc]
         self.heard = time.monotonic()
         """When the last octets came, by the monotonic clock."""
 
+    @property
+    def ports(self) -> tuple[int, int]:
+        """The TCP ports of the router and of the peer; zeros once the connection has ended."""
+        try:
+            return (self.io.getsockname()[1], self.io.getpeername()[1]) if self.io is not None else (0, 0)
+        except OSError:
+            return 0, 0
+
     def keep_alive(self) -> None:
         """Have TCP find out whether the peer's kernel is there: for a session whose hold time is 0."""
         if self.io is None:

@@ -246,7 +246,8 @@ class Peer(ExaPeer):  # type: ignore[misc]
             connection.keep_alive()
         self.reactor.met.add(self.address)
         dynamic = self.address in self.reactor.ranges.taken
-        up = Up(self.address, connection.local, dynamic, proto.received_open, proto.sent_open)
+        opens = proto.received_open, proto.sent_open
+        up = Up(self.address, connection.local, dynamic, *opens, connection.ports)
         self.reactor.uplink.up(proto.generation, up)
         self.reactor.sessions[proto.generation] = self
         proto.since = time.monotonic()

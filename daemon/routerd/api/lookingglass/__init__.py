@@ -1,0 +1,1 @@
+"""The looking glass: what birdwatcher and bgplgd answer, for Alice-LG and others. Read-only."""

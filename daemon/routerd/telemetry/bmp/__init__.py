@@ -1,0 +1,1 @@
+"""BMP (RFC 7854): what the router hears, decides and tells, for collectors."""
