@@ -119,6 +119,7 @@ async def test_files_by_interval_and_of_updates(network: Network, tmp_path: Path
     directory = tmp_path / "mrt"
     with running(network.router, tmp_path) as daemon:
         clients.append(await network.establish(0))
+        await becomes(lambda: "established" in [each["state"] for each in daemon.get("/v1/peers")])
         section = f'\n[mrt]\ndirectory = "{directory}"\ninterval = 1\nupdates = true\nrotate = 604800\nkeep = 2\n'
         daemon.config.write_text(daemon.config.read_text() + section)
         done = daemon.cli("reload")

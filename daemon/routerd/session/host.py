@@ -68,6 +68,8 @@ def _serve(uplink: Uplink, generation: int, config: SpeakerConfig) -> int:
     user = pwd.getpwuid(os.getuid()).pw_name if os.getuid() == 0 else "root"
     os.environ.update({f"exabgp_{key}": value for key, value in (_ENVIRONMENT | {"daemon_user": user}).items()})
 
+    # asyncio would load it, a megabyte, for TLS that no session has; it does without.
+    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
     from exabgp.logger import log
     from exabgp.logger.option import option
 
