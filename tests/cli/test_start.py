@@ -39,8 +39,9 @@ def test_a_command_loads_no_more_than_it_needs(command: str) -> None:
     found = loaded("from routerd.__main__ import main; main()", command, *ASKING[command]) - loaded(NEEDED)
     assert found == {
         "routerd", "routerd.__main__", "routerd.cli", "routerd.cli.arguments", "routerd.cli.client",
-        "routerd.cli.commands", "routerd.cli.foreseeing", "routerd.cli.output", "routerd.cli.peering",
-        "routerd.cli.reloading", "routerd.cli.render", "routerd.cli.screen", "routerd.cli.table",
+        "routerd.cli.commands", "routerd.cli.foreseeing", "routerd.cli.looking", "routerd.cli.options",
+        "routerd.cli.output", "routerd.cli.peering", "routerd.cli.reloading", "routerd.cli.render",
+        "routerd.cli.screen", "routerd.cli.table",
     }  # fmt: skip
 
 

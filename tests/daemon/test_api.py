@@ -131,7 +131,8 @@ async def test_openapi_describes_every_endpoint(daemon: Routerd) -> None:
         "/v1/status", "/v1/peers", "/v1/groups", "/v1/routes", "/v1/routes/{prefix}", "/v1/version",
         "/v1/peers/{peer}/drain", "/v1/config/check", "/v1/config/diff", "/v1/config/reload", "/v1/config/confirm",
         "/v1/config/rollback", "/v1/config/history", "/v1/events", "/v1/peers/{peer}/clear",
-        "/v1/peers/{peer}/shutdown", "/v1/peers/{peer}/enable",
+        "/v1/peers/{peer}/shutdown", "/v1/peers/{peer}/enable", "/v1/peers/{peer}", "/v1/flow", "/v1/fib",
+        "/v1/traffic",
     }  # fmt: skip
     for name, path in described["paths"].items():
         changing = {"post"} if re.search("/(reload|confirm|rollback|clear|shutdown|enable)$", name) else {"get"}

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -34,6 +34,9 @@ MAX_OFFSET = 2**31 - 1
 MAX_LIMIT = 10_000
 MAX_CONFIRM = 86_400
 """Seconds that a change may wait to be confirmed."""
+
+if TYPE_CHECKING:
+    from routerd.api.inspecting import Inspector
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -64,6 +67,8 @@ class Source(Protocol):
     async def confirm(self, by: str) -> ReloadView: ...
     async def rollback(self, number: int, by: str) -> ReloadView: ...
     async def history(self) -> list[HistoryView]: ...
+    @property
+    def inspection(self) -> Inspector: ...
     async def clear(self, peer: str, soft: str, by: str) -> ClearView: ...
     async def shutdown(self, peer: str, text: str, by: str) -> OrderView: ...
     async def enable(self, peer: str, by: str) -> OrderView: ...
@@ -111,7 +116,8 @@ class Request(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """What a method does at a path, which may end in a `{name}`, or name one on its way.
+    """What a method does at a path, which may end in a `{name}`, or name one on its way. `view` is the answer's type,
+    or `module:name` for one that is loaded when the API is described.
 
     `query` are the numbers that may stand in the query, and None for a text. The functions are coroutines that do not
     wait while they look at the core, but for between two rows of what they show, so that nobody sees its state in the
@@ -150,7 +156,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         first, most = (request.query.get(name) for name in ("offset", "limit"))
         peer = request.query.get("peer")
         page = source.routes(offset.read("offset", first), limit.read("limit", most), peer)
-        return _known(await in_slices(page), peer)
+        return known(await in_slices(page), peer)
 
     async def route(request: Request) -> RouteDetailView:
         parsed = _prefix(request.named)
@@ -164,7 +170,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         return found
 
     async def drain(request: Request) -> DrainView:
-        return _known(await source.drain(request.named), request.named)
+        return known(await source.drain(request.named), request.named)
 
     async def events(request: Request) -> stream.Stream:
         await writer(request)  # as for diff: of a file that could not be taken they have the errors
@@ -208,7 +214,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
 
     async def set_drain(request: Request) -> DrainView:
         by = await writer(request)
-        return _known(await source.set_drain(request.named, on=request.method == "PUT", by=by), request.named)
+        return known(await source.set_drain(request.named, on=request.method == "PUT", by=by), request.named)
 
     async def clear(request: Request) -> ClearView:
         soft = request.query.get("soft", "")
@@ -280,7 +286,7 @@ def _prefix(text: str) -> Prefix:
         raise Failure(422, f"{text!r} is not a prefix; write one such as 172.16.1.1/32") from error
 
 
-def _known(answer: T | None, peer: str | None) -> T:
+def known(answer: T | None, peer: str | None) -> T:
     """Return the answer; Failure when there is no such peer."""
     if answer is None:
         raise Failure(404, f"no peer has the name or address {peer}")

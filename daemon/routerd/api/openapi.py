@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import types
 from collections.abc import Iterable
@@ -64,6 +65,9 @@ def _response(about: str, schema: dict[str, Any], content: str = "application/js
 
 def _schema(kind: Any, views: dict[str, Any]) -> dict[str, Any]:
     """Return the JSON schema of a type, and add the views that it refers to."""
+    if isinstance(kind, str):
+        module, _, name = kind.partition(":")
+        kind = getattr(importlib.import_module(module), name)
     if kind in _PLAIN:
         return {"type": _PLAIN[kind]}
     if is_typeddict(kind):

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from routerd.api import inspecting
 from routerd.api.application import Application
 from routerd.api.connection import HEAD, IDLE_TIME, Bounded, Connection
 from routerd.api.endpoints import Source, endpoints
@@ -84,8 +85,9 @@ async def serve(source: Source, listener: socket.socket) -> None:
     # What a client does wrong is told the client; the log is for what the daemon does wrong.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     writers = os.stat(listener.getsockname()).st_gid
+    every = endpoints(source, writers) + inspecting.endpoints(lambda: source.inspection)
     config = Config(
-        Bounded(Application(endpoints(source, writers))),
+        Bounded(Application(every)),
         http=Connection,
         h11_max_incomplete_event_size=HEAD,
         timeout_keep_alive=int(IDLE_TIME),

@@ -30,7 +30,7 @@ _HOME, _CLEAR_LINE, _CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
 Render = Callable[[Screen, Any], list[str]]
 
 
-def _lines(draw: Render, answer: Any) -> list[str]:
+def lines_of(draw: Render, answer: Any) -> list[str]:
     """Draw an answer; ApiError when it is none that this version knows."""
     try:
         return draw(Screen.of_stdout(), answer)
@@ -42,10 +42,11 @@ def _lines(draw: Render, answer: Any) -> list[str]:
 
 
 def _print(answer: Any, as_json: bool, draw: Render) -> None:
-    write(json.dumps(answer, indent=2) if as_json else "\n".join(_lines(draw, answer)))
+    write(json.dumps(answer, indent=2) if as_json else "\n".join(lines_of(draw, answer)))
 
 
-def _ask(socket: str, as_json: bool, draw: Render, resource: str, **query: str | int | None) -> Any:
+def ask(socket: str, as_json: bool, draw: Render, resource: str, **query: str | int | None) -> Any:
+    """Print the answer to a question, and return it; end with an error where there is none."""
     try:
         answer = Client(socket).get(resource, **query)
         _print(answer, as_json, draw)
@@ -60,11 +61,12 @@ def status(socket: str, as_json: bool, watch: bool) -> int:
     Exit code 0 if so, 1 if not or if the daemon is not running.
     """
     if watch:
-        return _watch(socket, as_json)
-    return 0 if _ask(socket, as_json, render.status, "/v1/status")["ok"] else 1
+        draw = partial(render.status, first=sys.stdout.isatty() and not as_json)
+        return watched(lambda: Client(socket).get("/v1/status"), draw, as_json, _INTERVAL)
+    return 0 if ask(socket, as_json, render.status, "/v1/status")["ok"] else 1
 
 
-def _watch(socket: str, as_json: bool) -> int:
+def watched(look: Callable[[], Any], draw: Render, as_json: bool, pause: float = 0.0) -> int:
     """Look again and again: on a terminal on a screen of its own, into a pipe one answer after the other."""
     alternate = sys.stdout.isatty() and not as_json
     try:
@@ -73,8 +75,10 @@ def _watch(socket: str, as_json: bool) -> int:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             sys.stdout.write(_ENTER)
         while True:
-            _show(socket, as_json, alternate)
-            time.sleep(_INTERVAL)
+            if not _show(look, draw, as_json, alternate):
+                time.sleep(max(pause, _INTERVAL))
+            elif pause:
+                time.sleep(pause)
     except KeyboardInterrupt:
         return 0
     finally:
@@ -83,18 +87,21 @@ def _watch(socket: str, as_json: bool) -> int:
             sys.stdout.flush()
 
 
-def _show(socket: str, as_json: bool, alternate: bool) -> None:
+def _show(look: Callable[[], Any], draw: Render, as_json: bool, alternate: bool) -> bool:
+    """Look once; tell whether there was an answer."""
+    answered = True
     try:
-        answer = Client(socket).get("/v1/status")
-        draw = partial(render.status, first=alternate)
-        lines = [json.dumps(answer)] if as_json else [*_lines(draw, answer), ""]
+        answer = look()
+        lines = [json.dumps(answer)] if as_json else [*lines_of(draw, answer), ""]
     except ApiError as error:
+        answered = False
         lines = [json.dumps({"ok": False, "error": str(error)})] if as_json else [f"routerd: {error}"]
     if alternate:
         height = os.get_terminal_size(1).lines
         lines = [line + _CLEAR_LINE for line in lines[: height - 1]]
         sys.stdout.write(_HOME)
     write("\n".join(lines), _CLEAR_REST if alternate else "\n")
+    return answered
 
 
 def peers(socket: str, as_json: bool) -> int:
@@ -102,13 +109,13 @@ def peers(socket: str, as_json: bool) -> int:
 
     How many were received, accepted, rejected, are in the FIB, are stale, and were sent to the peer.
     """
-    _ask(socket, as_json, render.peers, "/v1/peers")
+    ask(socket, as_json, render.peers, "/v1/peers")
     return 0
 
 
 def groups(socket: str, as_json: bool) -> int:
     """The nexthop groups in the kernel, with their members."""
-    _ask(socket, as_json, render.groups, "/v1/groups")
+    ask(socket, as_json, render.groups, "/v1/groups")
     return 0
 
 
@@ -117,7 +124,7 @@ def routes(socket: str, as_json: bool, peer: str | None, limit: int, offset: int
 
     IPv4 first, then by address and length.
     """
-    _ask(socket, as_json, render.routes, "/v1/routes", offset=offset, limit=limit, peer=peer)
+    ask(socket, as_json, render.routes, "/v1/routes", offset=offset, limit=limit, peer=peer)
     return 0
 
 
@@ -126,7 +133,7 @@ def route(prefix: str, socket: str, as_json: bool) -> int:
 
     Which paths won, and why each other one lost.
     """
-    _ask(socket, as_json, render.route, f"/v1/routes/{prefix}")
+    ask(socket, as_json, render.route, f"/v1/routes/{prefix}")
     return 0
 
 

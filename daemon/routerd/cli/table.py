@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 from routerd.cli import commands, peering, reloading
 from routerd.cli.arguments import Command, argument, seconds, whole
-from routerd.cli.client import DEFAULT_SOCKET
+from routerd.cli.looking import LOOKING
+from routerd.cli.options import JSON, SOCKET
 
-SOCKET = argument(
-    "-s",
-    "--socket",
-    metavar="PATH",
-    default=os.environ.get("ROUTERD_SOCKET") or DEFAULT_SOCKET,
-    help=f"The daemon's Unix socket.  [env var: ROUTERD_SOCKET; default: {DEFAULT_SOCKET}]",
-)
-JSON = argument(
-    "--json", dest="as_json", action="store_true", help="Print what the API answers, for programs; errors too."
-)
+__all__ = ["ASKING", "CONFIG", "FILE", "JSON", "NODE", "PEER", "SOCKET"]
+
 PEER = argument("peer", metavar="PEER", help="Its name or address.")
 NODE = argument("node", metavar="NODE", help="Its name or address.")
 CONFIG = "The configuration file"
@@ -67,6 +58,7 @@ ASKING = {
         (argument("prefix", metavar="PREFIX", help="An address, or a prefix such as 172.16.1.0/24."), SOCKET, JSON),
     ),
     "groups": Command(commands.groups, (SOCKET, JSON)),
+    **LOOKING,
     "drain": Command(
         commands.drain,
         (

@@ -7,7 +7,9 @@ import contextlib
 import platform
 import time
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from importlib.metadata import version as installed_version
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -59,6 +61,9 @@ from routerd.session.refusals import Refusal
 from routerd.session.speaker import Speaker
 from routerd.telemetry.bus import Bus
 from routerd.telemetry.log import bus, sink
+
+if TYPE_CHECKING:
+    from routerd.service.inspection import Inspection
 
 STORE_INTERVAL = 1.0
 """Seconds between two attempts to keep the drains and shutdowns."""
@@ -130,7 +135,7 @@ class Answers:
                 now,
                 {gateway.ifindex for gateway in self._router.fib.groups.nexthops},
             ),
-            refusals=[_refusal(each, now) for each in state.refusals],
+            refusals=[refusal(each, now) for each in state.refusals],
             drops=self._dropped(now),
             diversions=lookup.diversions,
             unwritten=self._engine.unwritten,
@@ -172,6 +177,13 @@ class Answers:
     def route(self, prefix: Prefix) -> RouteDetailView | None:
         """Return the answer to `GET /v1/routes/{prefix}`; asks the kernel."""
         return routes.route(self._router, prefix, kernel.route(lookup.route(prefix)))
+
+    @cached_property
+    def inspection(self) -> Inspection:
+        """What looks closer: loaded when somebody does."""
+        from routerd.service.inspection import Inspection
+
+        return Inspection(self._engine, self._speaker, bus, self.peers)
 
     def covering(self, prefix: Prefix) -> str:
         """Return the most specific prefix of the Loc-RIB that `prefix` lies within; empty if there is none."""
@@ -243,15 +255,16 @@ class Answers:
                     await kept.store()
 
 
-def _refusal(refusal: Refusal, now: float) -> RefusalView:
-    said = refusal.notification
+def refusal(found: Refusal, now: float) -> RefusalView:
+    """Return attempts at a session as the API shows them."""
+    said = found.notification
     return RefusalView(
-        address=refusal.address,
-        reason=refusal.reason,
+        address=found.address,
+        reason=found.reason,
         notification="" if said is None else f"{said.code}/{said.subcode} {'sent' if said.sent else 'received'}",
-        count=refusal.count,
-        first_seconds=now - refusal.first,
-        last_seconds=now - refusal.last,
+        count=found.count,
+        first_seconds=now - found.first,
+        last_seconds=now - found.last,
     )
 
 

@@ -47,6 +47,7 @@ from routerd.kernel.backlog import Backlog
 from routerd.kernel.bulk import Bulk
 from routerd.kernel.monitor import OVERRUN
 from routerd.kernel.writer import KernelWriter
+from routerd.service.changes import Changes
 from routerd.service.recording import Recorder
 from routerd.session.codecs import Codecs
 from routerd.session.encode import route_refresh
@@ -73,8 +74,8 @@ class Engine:
 
     Events: `wake` is set when the core may have something to do by itself, `resync` when the kernel is to be read,
     `identify` when link-layer addresses are to be found out. `bucket_counts` tells how many buckets of a group lead
-    to which gateway, as last read; `withheld` what peers do not hear because it does not fit into a message. `lasted`
-    returns for how many seconds the event loop has not looked around.
+    to which gateway, as last read; `changes` who changed a group last; `withheld` what peers do not hear because it
+    does not fit into a message. `lasted` returns for how many seconds the event loop has not looked around.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Engine:
         self.resync = asyncio.Event()
         self.identify = asyncio.Event()
         self.recorder: Recorder | None = None
+        self.changes = Changes()
         self._writer = writer
         self._speaker = speaker
         self._lasted = lasted
@@ -210,9 +212,11 @@ class Engine:
         for effect in effects:
             match effect:
                 case Program(operations=operations, urgent=True):
+                    self.changes.note(operations, time.monotonic())
                     for failed in self._backlog.jump(operations):
                         self.take(failed)
                 case Program(operations=operations):
+                    self.changes.note(operations, time.monotonic())
                     self._backlog.add(operations)
                 case Advertise():
                     self._outbox.put(effect)
