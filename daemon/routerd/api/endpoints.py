@@ -12,6 +12,7 @@ import structlog
 
 from routerd.api import stream
 from routerd.api.caller import Caller
+from routerd.api.choosing import Choice, choice
 from routerd.api.models import (
     CheckView,
     ClearView,
@@ -52,7 +53,7 @@ class Source(Protocol):
     def status(self) -> Slices[StatusView]: ...
     def peers(self) -> Slices[list[PeerView]]: ...
     def groups(self) -> Slices[list[GroupView]]: ...
-    def routes(self, offset: int, limit: int, peer: str | None) -> Slices[RoutesView | None]: ...
+    def routes(self, offset: int, limit: int, peer: str | None, choice: Choice) -> Slices[RoutesView | None]: ...
     def route(self, prefix: Prefix) -> RouteDetailView | None: ...
     def covering(self, prefix: Prefix) -> str: ...
     async def drain(self, peer: str) -> DrainView | None: ...
@@ -155,7 +156,11 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
     async def routes(request: Request) -> RoutesView:
         first, most = (request.query.get(name) for name in ("offset", "limit"))
         peer = request.query.get("peer")
-        page = source.routes(offset.read("offset", first), limit.read("limit", most), peer)
+        try:
+            chosen = choice(request.query)
+        except ValueError as error:
+            raise Failure(422, str(error)) from error
+        page = source.routes(offset.read("offset", first), limit.read("limit", most), peer, chosen)
         return known(await in_slices(page), peer)
 
     async def route(request: Request) -> RouteDetailView:
@@ -229,6 +234,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         return await source.enable(request.named, await writer(request))
 
     one, all_of_it = "/v1/routes/{prefix}", {"offset": offset, "limit": limit, "peer": None}
+    all_of_it |= dict.fromkeys(("longer", "shorter", "state", "community", "as_path"))
     peer = "/v1/peers/{peer}"
     node = f"{peer}/drain"
     found = "One prefix: its paths, why each won or lost, its group, and what the kernel has."

@@ -119,12 +119,12 @@ def groups(socket: str, as_json: bool) -> int:
     return 0
 
 
-def routes(socket: str, as_json: bool, peer: str | None, limit: int, offset: int) -> int:
+def routes(socket: str, as_json: bool, **query: str | int | None) -> int:
     """The Loc-RIB, a row a prefix.
 
-    IPv4 first, then by address and length.
+    IPv4 first, then by address and length. Of several filters all must be met, those of a path by one path.
     """
-    ask(socket, as_json, render.routes, "/v1/routes", offset=offset, limit=limit, peer=peer)
+    ask(socket, as_json, render.routes, "/v1/routes", **query)
     return 0
 
 

@@ -37,6 +37,25 @@ ASKING = {
             SOCKET,
             JSON,
             argument("--peer", metavar="NAME", help="Only what this peer announces (name or address)."),
+            argument("--longer", metavar="PREFIX", help="Only this prefix and those within it."),
+            argument("--shorter", metavar="PREFIX", help="Only this prefix and those that it lies within."),
+            argument(
+                "--state",
+                metavar="NAME",
+                choices=("in-fib", "out", "stale", "refused", "local", "rejected"),
+                help="Only in-fib, out (of the FIB), stale, refused (by the kernel), local (the router's own), or "
+                "rejected (by policy).",
+            ),
+            argument(
+                "--community",
+                metavar="VALUE",
+                help="Only with a path that has it: A:B, A:B:C, or a name such as graceful-shutdown.",
+            ),
+            argument(
+                "--as-path",
+                metavar="PATTERN",
+                help="Only with a path of these AS numbers in a row: 65001, '^65001 65002', '65002$', '^$'.",
+            ),
             argument(
                 "--limit",
                 metavar="COUNT",

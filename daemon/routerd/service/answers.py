@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from routerd import __version__
+from routerd.api.choosing import ALL, Choice
 from routerd.api.models import (
     DrainView,
     DropView,
@@ -170,9 +171,9 @@ class Answers:
         """Return the answer to `GET /v1/groups`."""
         return groups.groups(self._router, time.monotonic(), self._engine.bucket_counts)
 
-    def routes(self, offset: int, limit: int, peer: str | None) -> Slices[RoutesView | None]:
+    def routes(self, offset: int, limit: int, peer: str | None, choice: Choice = ALL) -> Slices[RoutesView | None]:
         """Return the answer to `GET /v1/routes`; None if there is no such peer."""
-        return routes.routes(self._router, offset, limit, peer)
+        return routes.routes(self._router, offset, limit, peer, choice)
 
     def route(self, prefix: Prefix) -> RouteDetailView | None:
         """Return the answer to `GET /v1/routes/{prefix}`; asks the kernel."""
