@@ -30,7 +30,7 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
             "operationId": f"{each.method.lower()}_{each.answer.__name__}",
             "parameters": _parameters(each),
             "responses": {
-                "200": _response("What was asked for", _schema(each.view, views), each.content),
+                "200": _response("What was asked for", schema_of(each.view, views), each.content),
                 "default": _response("Why not", {"$ref": "#/components/schemas/Failure"}),
             },
         }
@@ -63,8 +63,8 @@ def _response(about: str, schema: dict[str, Any], content: str = "application/js
     return {"description": about, "content": {content: {"schema": schema}}}
 
 
-def _schema(kind: Any, views: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON schema of a type, and add the views that it refers to."""
+def schema_of(kind: Any, views: dict[str, Any], place: str = "#/components/schemas/") -> dict[str, Any]:
+    """Return the JSON schema of a type, and add the views that it refers to, whose place is given."""
     if isinstance(kind, str):
         module, _, name = kind.partition(":")
         kind = getattr(importlib.import_module(module), name)
@@ -76,11 +76,11 @@ def _schema(kind: Any, views: dict[str, Any]) -> dict[str, Any]:
             views[kind.__name__] = {
                 "type": "object",
                 "description": kind.__doc__,
-                "properties": {name: _schema(each, views) for name, each in fields.items()},
+                "properties": {name: schema_of(each, views, place) for name, each in fields.items()},
                 "required": list(fields),
             }
-        return {"$ref": f"#/components/schemas/{kind.__name__}"}
-    inner = [_schema(each, views) for each in get_args(kind)]
+        return {"$ref": f"{place}{kind.__name__}"}
+    inner = [schema_of(each, views, place) for each in get_args(kind)]
     if get_origin(kind) is list:
         return {"type": "array", "items": inner[0]}
     if get_origin(kind) is dict:

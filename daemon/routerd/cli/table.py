@@ -29,6 +29,7 @@ ASKING = {
                 help="Look again every second, until Ctrl-C; with --json a line each.",
             ),
         ),
+        {1: "not all is well, or the daemon does not run"},
     ),
     "peers": Command(commands.peers, (SOCKET, JSON)),
     "routes": Command(
@@ -93,6 +94,7 @@ ASKING = {
                 help="How long --wait waits at most; 0 for ever.  [default: 0]",
             ),
         ),
+        {1: "--wait has ended in vain; the drain stays"},
     ),
     "undrain": Command(commands.undrain, (NODE, SOCKET, JSON)),
     "clear": Command(
