@@ -1,4 +1,4 @@
-"""`python -m routerd.reference ROOT`: write all of it below a directory, the repository's as a rule (`make reference`)."""
+"""`python -m routerd.reference ROOT`: write all of it below a directory, as `make reference` does."""
 
 from __future__ import annotations
 

@@ -149,8 +149,14 @@ def fish(commands: Commands) -> str:
 
 def _fish_option(option: Option) -> str:
     names = [f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names]
-    value = [] if option.value is None else ["-r", *filter(None, [_fish_value(option.value)])]
-    return " ".join([*names, *value, f"-d {_fish_quoted(option.help)}"])
+    return " ".join([*names, *_fish_needs(option.value), f"-d {_fish_quoted(option.help)}"])
+
+
+def _fish_needs(value: Value | None) -> list[str]:
+    """Return what says that something follows an option, which is a file only if that is meant."""
+    if value is None:
+        return []
+    return ["-r", "-F"] if value.file else ["-x", *filter(None, [_fish_value(value)])]
 
 
 def _fish_value(value: Value) -> str:
