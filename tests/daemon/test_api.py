@@ -19,6 +19,7 @@ from routerd.api import models
 from tests.daemon.harness import Network, Routerd, announcement, becomes, network, node, running
 from tests.support.bgp import Client, end_of_rib
 from tests.support.netns import namespace, needs_root
+from tests.support.schema import wrong
 
 pytestmark = needs_root
 
@@ -134,6 +135,16 @@ async def test_openapi_describes_every_endpoint(daemon: Routerd) -> None:
         "/v1/peers/{peer}/shutdown", "/v1/peers/{peer}/enable", "/v1/peers/{peer}", "/v1/flow", "/v1/fib",
         "/v1/traffic",
     }  # fmt: skip
+    examples = [
+        (content["example"], content["schema"])
+        for path in described["paths"].values()
+        for method in path.values()
+        for content in method["responses"]["200"]["content"].values()
+        if "example" in content
+    ]
+    assert len(examples) >= 10
+    for example, schema in examples:
+        assert list(wrong(example, schema, described)) == []
     for name, path in described["paths"].items():
         changing = {"post"} if re.search("/(reload|confirm|rollback|clear|shutdown|enable)$", name) else {"get"}
         assert set(path) == ({"get", "put", "delete"} if name.endswith("/drain") else changing)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 
 from routerd.api.endpoints import Endpoint, Number
+from routerd.api.examples import EXAMPLES
 
 _PLAIN: dict[Any, str] = {
     bool: "boolean",
@@ -25,12 +26,15 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     views: dict[str, Any] = {}
     failure = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
     for each in endpoints:
+        example = EXAMPLES.get(
+            f"{each.method} {each.path}", EXAMPLES.get(each.path) if each.method == "GET" else None
+        )
         paths.setdefault(each.path, {})[each.method.lower()] = {
             "summary": each.about,
             "operationId": f"{each.method.lower()}_{each.answer.__name__}",
             "parameters": _parameters(each),
             "responses": {
-                "200": _response("What was asked for", schema_of(each.view, views), each.content),
+                "200": _response("What was asked for", schema_of(each.view, views), each.content, example),
                 "default": _response("Why not", {"$ref": "#/components/schemas/Failure"}),
             },
         }
@@ -59,8 +63,11 @@ def _value(number: Number | None) -> dict[str, Any]:
     return {"type": "integer", "minimum": number.least, "maximum": number.most, "default": number.default}
 
 
-def _response(about: str, schema: dict[str, Any], content: str = "application/json") -> dict[str, Any]:
-    return {"description": about, "content": {content: {"schema": schema}}}
+def _response(
+    about: str, schema: dict[str, Any], content: str = "application/json", example: Any = None
+) -> dict[str, Any]:
+    shown = {} if example is None else {"example": example}
+    return {"description": about, "content": {content: {"schema": schema} | shown}}
 
 
 def schema_of(kind: Any, views: dict[str, Any], place: str = "#/components/schemas/") -> dict[str, Any]:
