@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from routerd.cli.client import Client
+from routerd.core.message.flow import Reading
+from routerd.kernel import packets
 from routerd.lab.waiting import until
 from tests.failover.cluster import VIP4, VIP6, Site, cluster, configuration, inside
 from tests.failover.flows import PORT
@@ -118,3 +121,52 @@ def test_who_changed_the_group_last_is_told(site: Site) -> None:
     assert changed["cause"]["event"] == "drain", (changed, site.cli("events"))
     assert changed["cause"]["by"].startswith("root")
     site.cli("undrain", drained.ipv4)
+
+
+@pytest.mark.parametrize("vip", [VIP4, VIP6])
+def test_with_l4_the_node_is_named_for_packets_that_carry_no_hash(site: Site, vip: str) -> None:
+    """As from a network card: those of a raw socket. Other sockets of this machine mark their packets, and so the
+    answer has a doubt."""
+    if asked(site, "10.10.1.10", 1, VIP4)["hash_policy"] != "l4":
+        site.start(configuration(fib="idle_timer = 1").replace('"five-tuple"', '"l4"'))
+        for node in site.nodes:
+            node.up(VIP4, VIP6)
+        for each in (VIP4, VIP6):
+            site.wait_for(each, site.nodes)
+            until(lambda each=each: _unfair(site, each), 10, f"fair shares of {each}")  # type: ignore[misc]
+    group, names = site.group(vip), site._names
+    source = "fd00:c::10" if vip == VIP6 else "10.10.1.10"
+    served: set[str] = set()
+    for port in range(20000, 20020):
+        with inside(site.router):
+            before = packets.read()
+        with inside(site.fabric.client):
+            _syn(vip, port)
+        with inside(site.router):
+            hit = until_counted(group, before)
+        answer = asked(site, source, port, vip)
+        assert answer["node"]["nexthop_id"] in hit, (port, hit, answer)
+        assert not answer["certain"]
+        assert any("skb->l4_hash" in doubt for doubt in answer["doubts"])
+        served.add(names[answer["node"]["gateway"]])
+    assert len(served) == 3
+
+
+def _syn(vip: str, port: int) -> None:
+    """Send a segment from a port that no socket has."""
+    family = socket.AF_INET6 if ":" in vip else socket.AF_INET
+    with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP) as raw:
+        raw.sendto(struct.pack("!HHIIBBHHH", port, PORT, 1, 0, 5 << 4, 2, 1000, 0, 0), (vip, 0))
+
+
+def until_counted(group: int, before: Reading) -> set[int]:
+    """Wait until a member has carried a packet more; return which."""
+    found: set[int] = set()
+
+    def missing() -> str:
+        now = packets.read().packets[group]
+        found.update(id_ for id_, count in now.items() if count > before.packets[group][id_])
+        return "" if found else "no packet"
+
+    until(missing, 5, "a packet is counted")
+    return found
