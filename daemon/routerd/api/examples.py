@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from routerd import __version__
+
 _NODE = {
     "nexthop_id": 900000001,
     "gateway": "192.168.10.101",
@@ -60,7 +62,7 @@ _DRAIN = {
 }
 
 EXAMPLES: dict[str, Any] = {
-    "GET /v1/version": {"routerd": "0.1.0", "exabgp": "5.0.15", "python": "3.11.7", "kernel": "6.18.44"},
+    "GET /v1/version": {"routerd": __version__, "exabgp": "5.0.15", "python": "3.11.7", "kernel": "6.18.44"},
     "GET /v1/peers": [_PEER],
     "GET /v1/groups": [
         {
