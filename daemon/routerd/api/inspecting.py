@@ -101,4 +101,6 @@ def _address(request: Request, name: str) -> IPv4Address | IPv6Address:
         raise Failure(422, f"{name} is an address, not {text[:50]!r}") from error
     if isinstance(found, IPv6Address) and found.scope_id is not None:
         raise Failure(422, f"{name} is an address without an interface, not {text[:50]!r}")
+    if found.is_unspecified or found.is_multicast:
+        raise Failure(422, f"{name} is the address of a host, not {text[:50]!r}")
     return found

@@ -183,7 +183,7 @@ class FlowAnswerView(TypedDict):
 
     flow: FlowView
     found: str
-    """`node`, or why there is none: `local`, `unreachable`, `no route`, `not ours`, `unknown`."""
+    """`node`, or why there is none: `local` (the router itself), `no route`, `not ours`, `unknown`."""
     certain: bool
     """Whether packets of the flow go where `node` says, beyond doubt."""
     doubts: list[str]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from routerd.core.message import Gateway, KernelGroup, KernelNexthop
 from routerd.core.message.flow import Bucket, Flow, FlowMember, Way
-from routerd.core.route import Address
+from routerd.core.route import Address, format_address
 from routerd.kernel import lookup, parse, wire
 
 _RTMSG = struct.Struct("=BBBBBBBBI")
@@ -25,7 +25,7 @@ _RTA_TABLE, _RTA_VIA, _RTA_IP_PROTO, _RTA_SPORT, _RTA_DPORT, _RTA_NH_ID = 15, 18
 _LOOKUP_TABLE, _FIB_MATCH = 0x1000, 0x2000
 _NHA_ID = 1
 _RTN_UNICAST, _RTN_LOCAL = 1, 2
-_NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES, errno.ENOENT)
+_NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES, errno.ENOENT, errno.EXDEV)
 _TICK = 0.02
 """Seconds: the kernel tells idle times in hundredths."""
 _LOOKS, _PAUSE = 4, 0.03
@@ -35,7 +35,7 @@ _SETTINGS = Path("/proc/sys/net")
 
 
 class UnknownInterfaceError(ValueError):
-    """Nobody can tell where the flow comes in."""
+    """Nobody can tell where the flow comes in; the text says why."""
 
 
 def way(flow: Flow, expected: int = 0) -> Way:
@@ -46,7 +46,7 @@ def way(flow: Flow, expected: int = 0) -> Way:
     """
     policy = _policy(flow.destination)
     interface = flow.interface or _incoming(flow)
-    index = socket.if_nametoindex(interface) if interface else 0
+    index = _index(interface)
     idle: dict[int, float] = {}
     if expected:
         with contextlib.suppress(OSError):  # it is gone, or has no buckets
@@ -56,7 +56,8 @@ def way(flow: Flow, expected: int = 0) -> Way:
     except OSError as error:
         if error.errno not in _NO_ROUTE:
             raise
-        return Way(interface, policy, error=error.strerror or str(error))
+        dropped = f"rp_filter drops packets of this source that come in by {interface}"
+        return Way(interface, policy, error=dropped if error.errno == errno.EXDEV else error.strerror or str(error))
     kind = entry[1]
     if kind == _RTN_LOCAL:
         return Way(interface, policy, local=True)
@@ -105,13 +106,23 @@ def _bucket(flow: Flow, index: int, group: int, chosen: int, idle: dict[int, flo
     return Bucket(only, len(left or ()), None if only is None else idle.get(only))
 
 
+def _index(interface: str) -> int:
+    try:
+        return socket.if_nametoindex(interface) if interface else 0
+    except OSError as error:
+        raise UnknownInterfaceError(f"there is no interface {interface}") from error
+
+
 def _incoming(flow: Flow) -> str:
     """Return the interface of the way back to the source; empty if that is the router itself."""
     back = Flow(Address(bytes(len(flow.source))), flow.source, 0, 0, 0)
     try:
         answer = _ask(back, 0, 0)
     except OSError as error:
-        raise UnknownInterfaceError(error.strerror or str(error)) from error
+        why = error.strerror or str(error)
+        raise UnknownInterfaceError(
+            f"the router has no route back to {format_address(flow.source)} ({why})"
+        ) from error
     if answer[1] == _RTN_LOCAL:
         return ""
     return socket.if_indextoname(_u32(answer[0], _RTA_OIF))

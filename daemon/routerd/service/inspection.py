@@ -91,10 +91,7 @@ class Inspection:
             try:
                 way = await asyncio.to_thread(kernel.way, flow, group)
             except kernel.UnknownInterfaceError as error:
-                source = format_address(flow.source)
-                raise Failure(
-                    422, f"the router has no route back to {source} ({error}); name where it comes in: --interface"
-                ) from error
+                raise Failure(422, f"{error}; name where the flow comes in: --interface") from error
             except OSError as error:
                 raise Failure(503, f"the kernel cannot be asked: {error.strerror}; try again") from error
         now = time.monotonic()

@@ -55,7 +55,7 @@ def answer(router: Router, flow: Flow, way: Way, now: float, changed: FlowChange
     # With IPv6 the kernel may name another prefix that has led to the same nexthop: its cache is the nexthop's.
     route = _route(way, prefix if own else way.prefix, own=own)
     chosen = next((each for each in way.members if each.nexthop == way.chosen), None)
-    doubts = list(_doubts(flow, way, own=own)) if not (way.local or way.error) else []
+    doubts = [way.error] if way.error else [] if way.local else list(_doubts(flow, way, own=own))
     node = None if chosen is None else _member(router, chosen)
     return FlowAnswerView(
         flow=_flow(flow, way),
