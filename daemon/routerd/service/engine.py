@@ -212,8 +212,9 @@ class Engine:
         for effect in effects:
             match effect:
                 case Program(operations=operations, urgent=True):
+                    failures = self._backlog.jump(operations)
                     self.changes.note(operations, time.monotonic())
-                    for failed in self._backlog.jump(operations):
+                    for failed in failures:
                         self.take(failed)
                 case Program(operations=operations):
                     self.changes.note(operations, time.monotonic())
