@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 import struct
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any, NamedTuple
@@ -19,7 +21,7 @@ from routerd.cli import fib, flow, peer, top
 from routerd.cli.arguments import run
 from routerd.cli.screen import Screen
 from routerd.reference.schema import PRINTED, document
-from tests.daemon.harness import Network, Routerd, announcement, becomes, cli, network, node, running
+from tests.daemon.harness import CLI, Network, Routerd, announcement, becomes, cli, network, node, running
 from tests.support import bgp
 from tests.support.bgp import end_of_rib
 from tests.support.netns import needs_root
@@ -251,6 +253,17 @@ async def test_packets_by_node_and_vip(lab: Lab) -> None:
     few = json.loads(lab.daemon.cli("top", "--once", "--json", "--interval", "0.2", "--limit", "1").stdout)
     assert (len(few["nodes"]), len(few["groups"]), few["nodes_total"], few["groups_total"]) == (1, 1, 3, 4)
     assert lab.daemon.cli("top", "--interval", "9").returncode == 2
+
+
+def test_packets_again_and_again_until_ctrl_c(lab: Lab) -> None:
+    """With --json a line each."""
+    command = [*CLI, "top", "--json", "--interval", "0.2", "--socket", str(lab.daemon.socket)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        for _ in range(2):
+            assert json.loads(child.stdout.readline())["groups_total"] == 4
+        child.send_signal(signal.SIGINT)
+        assert child.wait(10) == 0
 
 
 def test_tables_fit_80_columns(lab: Lab) -> None:

@@ -152,6 +152,19 @@ def test_with_l4_the_node_is_named_for_packets_that_carry_no_hash(site: Site, vi
     assert len(served) == 3
 
 
+def test_with_hash_threshold_groups_too(site: Site) -> None:
+    site.start(configuration(fib='groups = "hash-threshold"'))
+    for node in site.nodes:
+        node.up(VIP4)
+    site.wait_for(VIP4, site.nodes)
+    names = {node.ipv4: node.name for node in site.nodes}
+    with ExitStack() as stack:
+        for source, port, server in connected(site, stack, VIP4, 20):
+            answer = asked(site, source, port, VIP4)
+            assert (names[answer["node"]["gateway"]], answer["certain"]) == (server, True)
+    assert (answer["group_type"], answer["bucket"]) == ("hash-threshold", None)
+
+
 def _syn(vip: str, port: int) -> None:
     """Send a segment from a port that no socket has."""
     family = socket.AF_INET6 if ":" in vip else socket.AF_INET
