@@ -123,6 +123,17 @@ def test_who_changed_the_group_last_is_told(site: Site) -> None:
     site.cli("undrain", drained.ipv4)
 
 
+def test_a_node_that_withdraws_by_itself_is_named_without_an_event(site: Site) -> None:
+    node = site.nodes[2]
+    node.withdraw(VIP4)
+    site.wait_for(VIP4, [each for each in site.nodes if each is not node])
+    changed = asked(site, "10.10.1.10", 40000, VIP4)["changed"]
+    assert [(each["gateway"], each["what"]) for each in changed["members"]] == [(node.ipv4, "left")]
+    assert changed["cause"] == {}
+    node.announce(VIP4)
+    site.wait_for(VIP4, site.nodes)
+
+
 @pytest.mark.parametrize("vip", [VIP4, VIP6])
 def test_with_l4_the_node_is_named_for_packets_that_carry_no_hash(site: Site, vip: str) -> None:
     """As from a network card: those of a raw socket. Other sockets of this machine mark their packets, and so the

@@ -161,7 +161,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         except ValueError as error:
             raise Failure(422, str(error)) from error
         page = source.routes(offset.read("offset", first), limit.read("limit", most), peer, chosen)
-        return known(await in_slices(page), peer)
+        return _known(await in_slices(page), peer)
 
     async def route(request: Request) -> RouteDetailView:
         parsed = _prefix(request.named)
@@ -175,7 +175,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
         return found
 
     async def drain(request: Request) -> DrainView:
-        return known(await source.drain(request.named), request.named)
+        return _known(await source.drain(request.named), request.named)
 
     async def events(request: Request) -> stream.Stream:
         await writer(request)  # as for diff: of a file that could not be taken they have the errors
@@ -219,7 +219,7 @@ def endpoints(source: Source, writers: int = 0) -> tuple[Endpoint, ...]:
 
     async def set_drain(request: Request) -> DrainView:
         by = await writer(request)
-        return known(await source.set_drain(request.named, on=request.method == "PUT", by=by), request.named)
+        return _known(await source.set_drain(request.named, on=request.method == "PUT", by=by), request.named)
 
     async def clear(request: Request) -> ClearView:
         soft = request.query.get("soft", "")
@@ -292,7 +292,7 @@ def _prefix(text: str) -> Prefix:
         raise Failure(422, f"{text!r} is not a prefix; write one such as 172.16.1.1/32") from error
 
 
-def known(answer: T | None, peer: str | None) -> T:
+def _known(answer: T | None, peer: str | None) -> T:
     """Return the answer; Failure when there is no such peer."""
     if answer is None:
         raise Failure(404, f"no peer has the name or address {peer}")

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Protocol
 
-from routerd.api.endpoints import Endpoint, Failure, Number, Request, known
+from routerd.api.endpoints import Endpoint, Failure, Number, Request
 from routerd.api.slices import Slices, in_slices
 from routerd.core.message.flow import Flow
 from routerd.core.route import Address
@@ -42,7 +42,10 @@ def endpoints(inspector: Callable[[], Inspector]) -> tuple[Endpoint, ...]:
 
     async def peer(request: Request) -> PeerDetailView:
         shown = limit.read("limit", request.query.get("limit"))
-        return known(await in_slices(inspector().peer(request.named, shown)), request.named)
+        found = await in_slices(inspector().peer(request.named, shown))
+        if found is None:
+            raise Failure(404, f"no peer has the name or address {request.named}; routerd peers lists them")
+        return found
 
     async def flow(request: Request) -> FlowAnswerView:
         ports = [port.read(name, request.query.get(name)) for name in ("source_port", "destination_port")]

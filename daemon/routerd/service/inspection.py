@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from routerd.api.endpoints import Failure
@@ -45,8 +45,14 @@ CONFIRMATION = 0.1
 """Seconds after which what differs is looked at again: routerd itself mends what it notices in a fiftieth."""
 FRESH = 0.1
 """Seconds for which a reading of the counters serves others, too."""
-CLOSE = 2.0
-"""Seconds that the event behind a change may be apart from it: a burst is written at its end."""
+EARLIER, LATER = 10.0, 2.0
+"""Seconds by which the event behind a change may be apart from it: a burst is written at its end."""
+_CAUSES = {
+    "joined": frozenset(("peer up", "undrain", "neighbour answers again", "gateway back")),
+    "left": frozenset(("peer down", "drain", "neighbour is silent", "gateway out")),
+    "weight": frozenset(("drain", "undrain", "peer up")),
+}
+"""Events by what they do to a member."""
 _READ = 4096
 _HEAD = frozenset(("boot", "sequence", "level"))
 
@@ -115,24 +121,25 @@ class Inspection:
             for gateway, what in moved
         ]
         about = flows.concerned(self._router, [gateway for gateway, _ in moved])
-        return FlowChangeView(
-            seconds=now - change.at, members=members, cause=self._cause(about, time.time() - (now - change.at))
-        )
+        causes = frozenset[str]().union(*(_CAUSES[what] for _, what in moved))
+        cause = self._cause(about, causes, time.time() - (now - change.at))
+        return FlowChangeView(seconds=now - change.at, members=members, cause=cause)
 
-    def _cause(self, about: set[str], when: float) -> dict[str, str]:
-        """Return the last event about one of these before a change, or with it; nothing if none is kept."""
-        found = dict[str, str]()
+    def _cause(self, about: set[str], causes: Collection[str], when: float) -> dict[str, str]:
+        """Return the last event of these names about one of these, before a change or with it. Nothing if none is
+        kept: what a node announces and withdraws has no event."""
         told, _ = self._bus.read(max(0, self._bus.last - _READ), _READ)
-        wanted = [json.dumps(name).encode() for name in about]
         for each in reversed(told):
-            if not any(name in each.text for name in wanted):
+            if each.event not in causes:
                 continue
             event = json.loads(each.text)
             apart = when - datetime.fromisoformat(event["time"]).timestamp()
-            if -CLOSE < apart < CLOSE * 5:
-                found = {name: str(value) for name, value in event.items() if name not in _HEAD}
+            if apart > EARLIER:
                 break
-        return found
+            texts = (value for value in event.values() if isinstance(value, str))
+            if apart > -LATER and not about.isdisjoint(part for text in texts for part in text.split(", ")):
+                return {name: str(value) for name, value in event.items() if name not in _HEAD}
+        return {}
 
     # ------------------------------------------------------------------------------------------ the kernel
 
