@@ -14,7 +14,7 @@ BIN := .venv/bin
 LOOSER := --implicit-reexport --no-strict-equality --no-warn-unused-ignores \
     --disable-error-code misc --disable-error-code arg-type --disable-error-code var-annotated
 
-.PHONY: help lab test soak bench bench-check lint format lock install wheelhouse uninstall clean
+.PHONY: reference help lab test soak bench bench-check lint format lock install wheelhouse uninstall clean
 
 help:
 	@echo "make lab        build a router, nodes and a client in network namespaces, and show what routerd does"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench-check  the same, and whether routerd became slower than the recorded ratios say"
 	@echo "make lint       ruff, mypy and the import contracts"
 	@echo "make format     let ruff write the code anew"
+	@echo "make reference  write completions, manual page and JSON Schema anew, of the commands"
 	@echo "make lock       renew the locked Python packages, requirements/"
 	@echo "make install    install to $(PREFIX), with the systemd unit (as root)"
 	@echo "make wheelhouse fetch the Python packages for a router without a network"
@@ -68,6 +69,11 @@ format:
 	@.ci/setup lint
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
+
+# What is made of the commands and the API's views: completions, the manual page, JSON Schema. A test holds it current.
+reference:
+	@.ci/setup test
+	@$(BIN)/python -m routerd.reference .
 
 lock:
 	@.ci/lock

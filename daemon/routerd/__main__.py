@@ -249,6 +249,7 @@ COMMANDS = {
             SOCKET,
             JSON,
         ),
+        {1: "the file has errors, or there is no daemon to ask (--live)"},
     ),
     "import": Command(
         import_,
@@ -269,6 +270,7 @@ COMMANDS = {
                 help="Write a new file, readable for its owner alone.  [default: standard output]",
             ),
         ),
+        {3: "something was left out: standard error lists it"},
     ),
     "export": Command(
         export,
@@ -299,6 +301,7 @@ COMMANDS = {
                 "router.listen, or router_id]",
             ),
         ),
+        {3: "something was left out: standard error lists it"},
     ),
     "lab": Command(
         lab,

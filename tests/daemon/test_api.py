@@ -19,6 +19,7 @@ from routerd.api import models
 from tests.daemon.harness import Network, Routerd, announcement, becomes, network, node, running
 from tests.support.bgp import Client, end_of_rib
 from tests.support.netns import namespace, needs_root
+from tests.support.schema import wrong
 
 pytestmark = needs_root
 
@@ -131,8 +132,19 @@ async def test_openapi_describes_every_endpoint(daemon: Routerd) -> None:
         "/v1/status", "/v1/peers", "/v1/groups", "/v1/routes", "/v1/routes/{prefix}", "/v1/version",
         "/v1/peers/{peer}/drain", "/v1/config/check", "/v1/config/diff", "/v1/config/reload", "/v1/config/confirm",
         "/v1/config/rollback", "/v1/config/history", "/v1/events", "/v1/peers/{peer}/clear",
-        "/v1/peers/{peer}/shutdown", "/v1/peers/{peer}/enable", "/v1/dump",
+        "/v1/peers/{peer}/shutdown", "/v1/peers/{peer}/enable", "/v1/dump", "/v1/peers/{peer}", "/v1/flow", "/v1/fib",
+        "/v1/traffic", "/v1/log", "/v1/log/{level}",
     }  # fmt: skip
+    examples = [
+        (content["example"], content["schema"])
+        for path in described["paths"].values()
+        for method in path.values()
+        for content in method["responses"]["200"]["content"].values()
+        if "example" in content
+    ]
+    assert len(examples) >= 10
+    for example, schema in examples:
+        assert list(wrong(example, schema, described)) == []
     others = {"/v1/events": "text/event-stream", "/v1/dump": "application/octet-stream"}
     for name, path in described["paths"].items():
         changing = {"post"} if re.search("/(reload|confirm|rollback|clear|shutdown|enable)$", name) else {"get"}

@@ -43,6 +43,21 @@ def test_links_of_installed_documents_lead_somewhere(tmp_path: Path) -> None:
 
 @needs_root
 @needs_sysusers
+def test_completions_and_the_manual_are_installed_and_removed(tmp_path: Path) -> None:
+    install(tmp_path)
+    remove = (ROOT / "systemd" / "install").read_text()
+    for source, place in {
+        "completions/routerd.bash": "/usr/share/bash-completion/completions/routerd",
+        "completions/_routerd": "/usr/share/zsh/vendor-completions/_routerd",
+        "completions/routerd.fish": "/usr/share/fish/vendor_completions.d/routerd.fish",
+        "man/routerd.8": "/usr/local/share/man/man8/routerd.8",
+    }.items():
+        assert (tmp_path / place[1:]).read_text() == (ROOT / "share" / source).read_text()
+        assert place in remove
+
+
+@needs_root
+@needs_sysusers
 def test_an_edited_configuration_stays_beside_a_pristine_one(tmp_path: Path) -> None:
     install(tmp_path)
     edited, pristine = (tmp_path / "etc/routerd" / name for name in ("routerd.toml", "routerd.toml.example"))

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import ipaddress
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import structlog
 
 from routerd.api import stream
 from routerd.api.caller import Caller
+from routerd.api.choosing import Choice, choice
 from routerd.api.models import (
     CheckView,
     ClearView,
@@ -38,6 +39,9 @@ MAX_LIMIT = 10_000
 MAX_CONFIRM = 86_400
 """Seconds that a change may wait to be confirmed."""
 
+if TYPE_CHECKING:
+    from routerd.api.inspecting import Inspector
+
 T = TypeVar("T")
 log = structlog.get_logger()
 
@@ -52,7 +56,7 @@ class Source(Protocol):
     def status(self) -> Slices[StatusView]: ...
     def peers(self) -> Slices[list[PeerView]]: ...
     def groups(self) -> Slices[list[GroupView]]: ...
-    def routes(self, offset: int, limit: int, peer: str | None) -> Slices[RoutesView | None]: ...
+    def routes(self, offset: int, limit: int, peer: str | None, choice: Choice) -> Slices[RoutesView | None]: ...
     def route(self, prefix: Prefix) -> RouteDetailView | None: ...
     def covering(self, prefix: Prefix) -> str: ...
     async def drain(self, peer: str) -> DrainView | None: ...
@@ -68,6 +72,8 @@ class Source(Protocol):
     async def confirm(self, by: str) -> ReloadView: ...
     async def rollback(self, number: int, by: str) -> ReloadView: ...
     async def history(self) -> list[HistoryView]: ...
+    @property
+    def inspection(self) -> Inspector: ...
     async def clear(self, peer: str, soft: str, by: str) -> ClearView: ...
     async def shutdown(self, peer: str, text: str, by: str) -> OrderView: ...
     async def enable(self, peer: str, by: str) -> OrderView: ...
@@ -129,7 +135,8 @@ class Request(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """What a method does at a path, which may end in a `{name}`, or name one on its way.
+    """What a method does at a path, which may end in a `{name}`, or name one on its way. `view` is the answer's type,
+    or `module:name` for one that is loaded when the API is described.
 
     `query` are the numbers that may stand in the query, and None for a text. The functions are coroutines that do not
     wait while they look at the core, but for between two rows of what they show, so that nobody sees its state in the
@@ -168,7 +175,11 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
     async def routes(request: Request) -> RoutesView:
         first, most = (request.query.get(name) for name in ("offset", "limit"))
         peer = request.query.get("peer")
-        page = source.routes(offset.read("offset", first), limit.read("limit", most), peer)
+        try:
+            chosen = choice(request.query)
+        except ValueError as error:
+            raise Failure(422, str(error)) from error
+        page = source.routes(offset.read("offset", first), limit.read("limit", most), peer, chosen)
         return _known(await in_slices(page), peer)
 
     async def route(request: Request) -> RouteDetailView:
@@ -258,6 +269,7 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         return Text(PROMETHEUS, await source.metrics())
 
     one, all_of_it = "/v1/routes/{prefix}", {"offset": offset, "limit": limit, "peer": None}
+    all_of_it |= dict.fromkeys(("longer", "shorter", "state", "community", "as_path"))
     peer = "/v1/peers/{peer}"
     node = f"{peer}/drain"
     found = "One prefix: its paths, why each won or lost, its group, and what the kernel has."

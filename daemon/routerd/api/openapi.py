@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import types
 from collections.abc import Iterable
 from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 
 from routerd.api.endpoints import Endpoint, Number
+from routerd.api.examples import EXAMPLES
 
 _PLAIN: dict[Any, str] = {
     bool: "boolean",
@@ -24,12 +26,15 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     views: dict[str, Any] = {}
     failure = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
     for each in endpoints:
+        example = EXAMPLES.get(
+            f"{each.method} {each.path}", EXAMPLES.get(each.path) if each.method == "GET" else None
+        )
         paths.setdefault(each.path, {})[each.method.lower()] = {
             "summary": each.about,
             "operationId": f"{each.method.lower()}_{each.answer.__name__}",
             "parameters": _parameters(each),
             "responses": {
-                "200": _response("What was asked for", _schema(each.view, views), each.content),
+                "200": _response("What was asked for", schema_of(each.view, views), each.content, example),
                 "default": _response("Why not", {"$ref": "#/components/schemas/Failure"}),
             },
         }
@@ -58,12 +63,18 @@ def _value(number: Number | None) -> dict[str, Any]:
     return {"type": "integer", "minimum": number.least, "maximum": number.most, "default": number.default}
 
 
-def _response(about: str, schema: dict[str, Any], content: str = "application/json") -> dict[str, Any]:
-    return {"description": about, "content": {content: {"schema": schema}}}
+def _response(
+    about: str, schema: dict[str, Any], content: str = "application/json", example: Any = None
+) -> dict[str, Any]:
+    shown = {} if example is None else {"example": example}
+    return {"description": about, "content": {content: {"schema": schema} | shown}}
 
 
-def _schema(kind: Any, views: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON schema of a type, and add the views that it refers to."""
+def schema_of(kind: Any, views: dict[str, Any], place: str = "#/components/schemas/") -> dict[str, Any]:
+    """Return the JSON schema of a type, and add the views that it refers to, whose place is given."""
+    if isinstance(kind, str):
+        module, _, name = kind.partition(":")
+        kind = getattr(importlib.import_module(module), name)
     if kind in _PLAIN:
         return {"type": _PLAIN[kind]}
     if is_typeddict(kind):
@@ -72,11 +83,11 @@ def _schema(kind: Any, views: dict[str, Any]) -> dict[str, Any]:
             views[kind.__name__] = {
                 "type": "object",
                 "description": kind.__doc__,
-                "properties": {name: _schema(each, views) for name, each in fields.items()},
+                "properties": {name: schema_of(each, views, place) for name, each in fields.items()},
                 "required": list(fields),
             }
-        return {"$ref": f"#/components/schemas/{kind.__name__}"}
-    inner = [_schema(each, views) for each in get_args(kind)]
+        return {"$ref": f"{place}{kind.__name__}"}
+    inner = [schema_of(each, views, place) for each in get_args(kind)]
     if get_origin(kind) is list:
         return {"type": "array", "items": inner[0]}
     if get_origin(kind) is dict:

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+from routerd.api import inspecting
 from routerd.api.application import Application, Message, Receive, Send
 from routerd.api.connection import HEAD, IDLE_TIME, Bounded, Connection
 from routerd.api.endpoints import Source, endpoints
@@ -115,4 +116,5 @@ async def run(
 async def serve(source: Source, listener: socket.socket, *, read_only: bool = False) -> None:
     """Serve until cancelled; `read_only`: nothing can be changed there, whoever asks."""
     writers = None if read_only else os.stat(listener.getsockname()).st_gid
-    await run(Application(endpoints(source, writers), read_only=read_only), [listener], Connection)
+    table = endpoints(source, writers) + inspecting.endpoints(lambda: source.inspection)
+    await run(Application(table, read_only=read_only), [listener], Connection)

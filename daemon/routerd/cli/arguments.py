@@ -30,10 +30,12 @@ class Argument(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A function that returns the exit code, and its arguments. Its docstring is the help: a line, then the rest."""
+    """A function that returns the exit code, and its arguments. Its docstring is the help: a line, then the rest.
+    `exits` are the exit codes of its own, beside 0, 1 and 2."""
 
     function: Callable[..., int]
     arguments: tuple[Argument, ...]
+    exits: Mapping[int, str] = {}
 
 
 def argument(*names: str, **settings: Any) -> Argument:

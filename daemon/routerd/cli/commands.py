@@ -30,7 +30,7 @@ _HOME, _CLEAR_LINE, _CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
 Render = Callable[[Screen, Any], list[str]]
 
 
-def _lines(draw: Render, answer: Any) -> list[str]:
+def lines_of(draw: Render, answer: Any) -> list[str]:
     """Draw an answer; ApiError when it is none that this version knows."""
     try:
         return draw(Screen.of_stdout(), answer)
@@ -42,10 +42,11 @@ def _lines(draw: Render, answer: Any) -> list[str]:
 
 
 def _print(answer: Any, as_json: bool, draw: Render) -> None:
-    write(json.dumps(answer, indent=2) if as_json else "\n".join(_lines(draw, answer)))
+    write(json.dumps(answer, indent=2) if as_json else "\n".join(lines_of(draw, answer)))
 
 
-def _ask(socket: str, as_json: bool, draw: Render, resource: str, **query: str | int | None) -> Any:
+def ask(socket: str, as_json: bool, draw: Render, resource: str, **query: str | int | None) -> Any:
+    """Print the answer to a question, and return it; end with an error where there is none."""
     try:
         answer = Client(socket).get(resource, **query)
         _print(answer, as_json, draw)
@@ -60,8 +61,19 @@ def status(socket: str, as_json: bool, watch: bool) -> int:
     Exit code 0 if so, 1 if not or if the daemon is not running.
     """
     if watch:
-        return repeat(as_json, partial(_show, socket, as_json))
-    return 0 if _ask(socket, as_json, render.status, "/v1/status")["ok"] else 1
+        draw = partial(render.status, first=sys.stdout.isatty() and not as_json)
+        return watched(lambda: Client(socket).get("/v1/status"), draw, as_json, _INTERVAL)
+    return 0 if ask(socket, as_json, render.status, "/v1/status")["ok"] else 1
+
+
+def watched(look: Callable[[], Any], draw: Render, as_json: bool, pause: float = 0.0) -> int:
+    """Look and show what is found, again and again, with a pause of so many seconds."""
+
+    def show(alternate: bool) -> None:
+        answered = _show(look, draw, as_json, alternate)
+        time.sleep(pause if answered else max(pause, _INTERVAL))
+
+    return repeat(as_json, show, lambda _: None)
 
 
 def repeat(as_json: bool, show: Callable[[bool], None], pause: Callable[[float], object] = time.sleep) -> int:
@@ -83,14 +95,17 @@ def repeat(as_json: bool, show: Callable[[bool], None], pause: Callable[[float],
             sys.stdout.flush()
 
 
-def _show(socket: str, as_json: bool, alternate: bool) -> None:
+def _show(look: Callable[[], Any], draw: Render, as_json: bool, alternate: bool) -> bool:
+    """Look once; tell whether there was an answer."""
+    answered = True
     try:
-        answer = Client(socket).get("/v1/status")
-        draw = partial(render.status, first=alternate)
-        lines = [json.dumps(answer)] if as_json else [*_lines(draw, answer), ""]
+        answer = look()
+        lines = [json.dumps(answer)] if as_json else [*lines_of(draw, answer), ""]
     except ApiError as error:
+        answered = False
         lines = [json.dumps({"ok": False, "error": str(error)})] if as_json else [f"routerd: {error}"]
     redraw(lines, alternate)
+    return answered
 
 
 def redraw(lines: list[str], alternate: bool) -> None:
@@ -107,22 +122,22 @@ def peers(socket: str, as_json: bool) -> int:
 
     How many were received, accepted, rejected, are in the FIB, are stale, and were sent to the peer.
     """
-    _ask(socket, as_json, render.peers, "/v1/peers")
+    ask(socket, as_json, render.peers, "/v1/peers")
     return 0
 
 
 def groups(socket: str, as_json: bool) -> int:
     """The nexthop groups in the kernel, with their members."""
-    _ask(socket, as_json, render.groups, "/v1/groups")
+    ask(socket, as_json, render.groups, "/v1/groups")
     return 0
 
 
-def routes(socket: str, as_json: bool, peer: str | None, limit: int, offset: int) -> int:
+def routes(socket: str, as_json: bool, **query: str | int | None) -> int:
     """The Loc-RIB, a row a prefix.
 
-    IPv4 first, then by address and length.
+    IPv4 first, then by address and length. Of several filters all must be met, those of a path by one path.
     """
-    _ask(socket, as_json, render.routes, "/v1/routes", offset=offset, limit=limit, peer=peer)
+    ask(socket, as_json, render.routes, "/v1/routes", **query)
     return 0
 
 
@@ -131,7 +146,7 @@ def route(prefix: str, socket: str, as_json: bool) -> int:
 
     Which paths won, and why each other one lost.
     """
-    _ask(socket, as_json, render.route, f"/v1/routes/{prefix}")
+    ask(socket, as_json, render.route, f"/v1/routes/{prefix}")
     return 0
 
 

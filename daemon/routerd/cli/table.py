@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 from routerd.cli import commands, peering, reloading, verbosity
 from routerd.cli.arguments import Command, argument, seconds, whole
-from routerd.cli.client import DEFAULT_SOCKET
+from routerd.cli.looking import LOOKING
+from routerd.cli.options import JSON, SOCKET
 
-SOCKET = argument(
-    "-s",
-    "--socket",
-    metavar="PATH",
-    default=os.environ.get("ROUTERD_SOCKET") or DEFAULT_SOCKET,
-    help=f"The daemon's Unix socket.  [env var: ROUTERD_SOCKET; default: {DEFAULT_SOCKET}]",
-)
-JSON = argument(
-    "--json", dest="as_json", action="store_true", help="Print what the API answers, for programs; errors too."
-)
+__all__ = ["ASKING", "CONFIG", "FILE", "JSON", "NODE", "PEER", "SOCKET"]
+
 PEER = argument("peer", metavar="PEER", help="Its name or address.")
 NODE = argument("node", metavar="NODE", help="Its name or address.")
 CONFIG = "The configuration file"
@@ -38,6 +29,7 @@ ASKING = {
                 help="Look again every second, until Ctrl-C; with --json a line each.",
             ),
         ),
+        {1: "not all is well, or the daemon does not run"},
     ),
     "peers": Command(commands.peers, (SOCKET, JSON)),
     "routes": Command(
@@ -46,6 +38,25 @@ ASKING = {
             SOCKET,
             JSON,
             argument("--peer", metavar="NAME", help="Only what this peer announces (name or address)."),
+            argument("--longer", metavar="PREFIX", help="Only this prefix and those within it."),
+            argument("--shorter", metavar="PREFIX", help="Only this prefix and those that it lies within."),
+            argument(
+                "--state",
+                metavar="NAME",
+                choices=("in-fib", "out", "stale", "refused", "local", "rejected"),
+                help="Only in-fib, out (of the FIB), stale, refused (by the kernel), local (the router's own), or "
+                "rejected (by policy).",
+            ),
+            argument(
+                "--community",
+                metavar="VALUE",
+                help="Only with a path that has it: A:B, A:B:C, or a name such as graceful-shutdown.",
+            ),
+            argument(
+                "--as-path",
+                metavar="PATTERN",
+                help="Only with a path of these AS numbers in a row: 65001, '^65001 65002', '65002$', '^$'.",
+            ),
             argument(
                 "--limit",
                 metavar="COUNT",
@@ -67,6 +78,7 @@ ASKING = {
         (argument("prefix", metavar="PREFIX", help="An address, or a prefix such as 172.16.1.0/24."), SOCKET, JSON),
     ),
     "groups": Command(commands.groups, (SOCKET, JSON)),
+    **LOOKING,
     "drain": Command(
         commands.drain,
         (
@@ -82,6 +94,7 @@ ASKING = {
                 help="How long --wait waits at most; 0 for ever.  [default: 0]",
             ),
         ),
+        {1: "--wait has ended in vain; the drain stays"},
     ),
     "undrain": Command(commands.undrain, (NODE, SOCKET, JSON)),
     "clear": Command(

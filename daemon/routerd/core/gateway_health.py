@@ -29,6 +29,8 @@ class GatewayHealth:
     def __init__(self) -> None:
         self._of: dict[Gateway, set[Reason]] = {}
         self._having: dict[Reason, set[Gateway]] = {reason: set() for reason in Reason}
+        self.news: list[tuple[Reason, frozenset[Gateway], bool]] = []
+        """Gateways that went out (true), or are back: for whoever tells of it, and clears the list."""
         self.version = 0
         """Another one whenever gateways were given a reason."""
 
@@ -54,6 +56,8 @@ class GatewayHealth:
                 ill.add(gateway)
             self._of.setdefault(gateway, set()).add(reason)
             self._having[reason].add(gateway)
+        if ill:
+            self.news.append((reason, frozenset(ill), True))
         return ill
 
     def remove(self, reason: Reason, gateways: Iterable[Gateway]) -> set[Gateway]:
@@ -65,6 +69,8 @@ class GatewayHealth:
             if not self._of[gateway]:
                 del self._of[gateway]
                 well.add(gateway)
+        if well:
+            self.news.append((reason, frozenset(well), False))
         return well
 
     def forget(self, gateways: Iterable[Gateway]) -> None:

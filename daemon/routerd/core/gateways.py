@@ -8,14 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from routerd.core.fib.fib import Fib
-from routerd.core.fib.model import NEVER
+from routerd.core.fib.model import NEVER, in_order
 from routerd.core.gateway_health import GatewayHealth, Reason
-from routerd.core.message import Effect, Gateway, Program
+from routerd.core.message import Effect, Event, Gateway, Program
 from routerd.core.rib.rib import Rib
+from routerd.core.route import format_address
 
 LINK_LATE = 2.0
 """Seconds by which the kernel may tell late that a link is down (linkwatch: one, if it has changed lately): silence
 that began shortly before is the link's, and ends with it."""
+
+_UNTOLD = (Reason.NO_SESSION, Reason.SILENT)
+_NAMED = 10
+"""Gateways that an event names."""
 
 
 class Gateways:
@@ -37,6 +42,25 @@ class Gateways:
     def recover(self, reason: Reason, gateways: Iterable[Gateway]) -> None:
         """Let gateways into their groups again, if nothing else is wrong with them."""
         self._fib.restore(self._health.remove(reason, gateways))
+
+    def told(self) -> list[Effect]:
+        """Return events about gateways that went out or are back since the last time: one for all that did so
+        together. Of sessions and of the link layer other events tell."""
+        found: list[Effect] = []
+        for reason, gateways, out in self._health.news:
+            if reason in _UNTOLD:
+                continue
+            some = in_order(gateways)
+            names = sorted({self._rib.nexthops.name_of(gateway.ifindex) for gateway in some})
+            fields: dict[str, str | int | float | bool | None] = {
+                "gateway": ", ".join(format_address(gateway.address) for gateway in some[:_NAMED]),
+                "count": len(some),
+                "interface": ", ".join(names),
+                "reason" if out else "was": reason.value,
+            }
+            found.append(Event(f"gateway {'out' if out else 'back'}", fields, level="warning" if out else "info"))
+        self._health.news.clear()
+        return found
 
     # ------------------------------------------------------------------------------------------ sessions
 

@@ -106,6 +106,8 @@ class Router:
         effects = self._handle(message, now)
         effects += self.rib.effects
         self.rib.effects.clear()
+        if self.health.news:
+            effects += self.gateways.told()
         return effects
 
     def _handle(self, message: Input, now: float) -> list[Effect]:

@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import structlog
 
 from routerd import __version__
+from routerd.api.choosing import ALL, Choice
 from routerd.api.models import (
     DrainView,
     DropView,
@@ -62,6 +65,9 @@ from routerd.session.refusals import Refusal
 from routerd.session.speaker import Speaker
 from routerd.telemetry.bus import Bus
 from routerd.telemetry.log import bus, level, set_level, sink
+
+if TYPE_CHECKING:
+    from routerd.service.inspection import Inspection
 
 STORE_INTERVAL = 1.0
 """Seconds between two attempts to keep the drains and shutdowns."""
@@ -144,7 +150,7 @@ class Answers:
                 now,
                 {gateway.ifindex for gateway in self._router.fib.groups.nexthops},
             ),
-            refusals=[_refusal(each, now) for each in state.refusals],
+            refusals=[refusal(each, now) for each in state.refusals],
             drops=self._dropped(now),
             diversions=lookup.diversions,
             unwritten=self._engine.unwritten,
@@ -180,13 +186,20 @@ class Answers:
         """Return the answer to `GET /v1/groups`."""
         return groups.groups(self._router, time.monotonic(), self._engine.bucket_counts)
 
-    def routes(self, offset: int, limit: int, peer: str | None) -> Slices[RoutesView | None]:
+    def routes(self, offset: int, limit: int, peer: str | None, choice: Choice = ALL) -> Slices[RoutesView | None]:
         """Return the answer to `GET /v1/routes`; None if there is no such peer."""
-        return routes.routes(self._router, offset, limit, peer)
+        return routes.routes(self._router, offset, limit, peer, choice)
 
     def route(self, prefix: Prefix) -> RouteDetailView | None:
         """Return the answer to `GET /v1/routes/{prefix}`; asks the kernel."""
         return routes.route(self._router, prefix, kernel.route(lookup.route(prefix)))
+
+    @cached_property
+    def inspection(self) -> Inspection:
+        """What looks closer: loaded when somebody does."""
+        from routerd.service.inspection import Inspection
+
+        return Inspection(self._engine, self._speaker, bus, self.peers)
 
     def covering(self, prefix: Prefix) -> str:
         """Return the most specific prefix of the Loc-RIB that `prefix` lies within; empty if there is none."""
@@ -270,15 +283,16 @@ class Answers:
                     await kept.store()
 
 
-def _refusal(refusal: Refusal, now: float) -> RefusalView:
-    said = refusal.notification
+def refusal(found: Refusal, now: float) -> RefusalView:
+    """Return attempts at a session as the API shows them."""
+    said = found.notification
     return RefusalView(
-        address=refusal.address,
-        reason=refusal.reason,
+        address=found.address,
+        reason=found.reason,
         notification="" if said is None else f"{said.code}/{said.subcode} {'sent' if said.sent else 'received'}",
-        count=refusal.count,
-        first_seconds=now - refusal.first,
-        last_seconds=now - refusal.last,
+        count=found.count,
+        first_seconds=now - found.first,
+        last_seconds=now - found.last,
     )
 
 

@@ -47,6 +47,7 @@ from routerd.kernel.backlog import Backlog
 from routerd.kernel.bulk import Bulk
 from routerd.kernel.monitor import OVERRUN
 from routerd.kernel.writer import KernelWriter
+from routerd.service.changes import Changes
 from routerd.service.observing import Observers
 from routerd.service.recording import Recorder
 from routerd.session.codecs import Codecs
@@ -75,9 +76,9 @@ class Engine:
 
     Events: `wake` is set when the core may have something to do by itself, `resync` when the kernel is to be read,
     `identify` when link-layer addresses are to be found out. `bucket_counts` tells how many buckets of a group lead
-    to which gateway, as last read; `withheld` what peers do not hear because it does not fit into a message; `tally`
-    what is counted for metrics. `lasted` returns for how many seconds the event loop has not looked around. `heed` is
-    shown each effect, `observers` are told of all that happens.
+    to which gateway, as last read; `changes` who changed a group last; `withheld` what peers do not hear because it
+    does not fit into a message; `tally` what is counted for metrics. `lasted` returns for how many seconds the event
+    loop has not looked around. `heed` is shown each effect, `observers` are told of all that happens.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Engine:
         self.heed: Callable[[Effect], None] | None = None
         self.observers = Observers()
         router.planning.watch = self.observers.changed
+        self.changes = Changes()
         self._writer = writer
         self._speaker = speaker
         self._lasted = lasted
@@ -235,11 +237,14 @@ class Engine:
                 self.heed(effect)
             match effect:
                 case Program(operations=operations, urgent=True):
-                    for failed in self._backlog.jump(operations):
+                    failures = self._backlog.jump(operations)
+                    self.changes.note(operations, time.monotonic())
+                    for failed in failures:
                         self.take(failed)
                     self.tally.failed_over(operations, time.monotonic() - now)
                 case Program(operations=operations):
                     self.tally.programmed(operations)
+                    self.changes.note(operations, time.monotonic())
                     self._backlog.add(operations)
                 case Advertise():
                     if self.observers:

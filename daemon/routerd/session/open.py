@@ -54,7 +54,7 @@ class OpenError(ValueError):
 def decode_open(body: bytes) -> Open:
     """Decode the body of an OPEN, without the 19-byte header (RFC 4271 section 4.2).
 
-    Unknown capabilities and families are passed over, and so is what stands in capabilities that routerd does not use
+    Unknown families are passed over, and so is what stands in capabilities that routerd does not use
     (RFC 5492 section 3). Without a Multiprotocol capability the families are IPv4 alone (RFC 4760 section 8). Of
     several Graceful Restart capabilities the last one counts (RFC 4724 section 3). OpenError on another version, on a
     body that overruns its lengths, on an optional parameter that is not known, and on an AS that is none or two.
@@ -67,6 +67,7 @@ def decode_open(body: bytes) -> Open:
     multiprotocol = route_refresh = extended_message = False
     four_octet: set[int] = set()
     graceful_restart: GracefulRestart | None = None
+    others: dict[int, None] = {}
     for code, value in _capabilities(body):
         if code == _MULTIPROTOCOL:
             if len(value) != 4:
@@ -83,6 +84,8 @@ def decode_open(body: bytes) -> Open:
             extended_message = True
         elif code == _GRACEFUL_RESTART:
             graceful_restart = _graceful_restart(value)
+        else:
+            others[code] = None
     return Open(
         asn=_asn(int.from_bytes(body[1:3], "big"), four_octet),
         hold_time=int.from_bytes(body[3:5], "big"),
@@ -92,6 +95,7 @@ def decode_open(body: bytes) -> Open:
         route_refresh=route_refresh,
         extended_message=extended_message,
         graceful_restart=graceful_restart,
+        others=tuple(others),
     )
 
 

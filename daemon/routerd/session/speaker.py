@@ -237,6 +237,7 @@ class Speaker:
     def send(self, peer: str, generation: int, messages: bytes) -> None:
         """Send whole BGP messages, headers included; they are dropped if that session has ended meanwhile."""
         if self.translation.peer(generation) == peer:
+            self.translation.counts[generation].sent(messages)
             self._write(frame(Kind.SEND, generation, messages))
 
     def close(self, peer: str, generation: int, code: int, subcode: int, text: str) -> None:

@@ -9,6 +9,7 @@ from structlog.typing import FilteringBoundLogger
 
 from routerd.core.message import RouteRefresh, SessionDown, SessionUp, SpeakerDown, SpeakerUp
 from routerd.core.route import Family
+from routerd.session.counts import Counts
 from routerd.session.frames import Frame, Kind, RawUpdate, Up, unpack_down, unpack_up
 from routerd.session.open import decode_open
 from routerd.session.status import Status
@@ -35,6 +36,8 @@ class Translation:
         self._peers: dict[int, str] = {}  # generation -> address, of the sessions that are up
         self.ups: dict[int, Up] = {}
         """How the sessions that are up began, by generation."""
+        self.counts: dict[int, Counts] = {}
+        """Messages, by the generations of the sessions that are up."""
         self._half_ended: set[int] = set()  # generations of which one of the two DOWN frames has come
         self.generation = 0
         """The highest that a session had."""
@@ -49,6 +52,7 @@ class Translation:
         """The child has ended, and all sessions with it."""
         self._peers.clear()
         self.ups.clear()
+        self.counts.clear()
         self._half_ended.clear()
         self._status.end()
         self._ready.clear()
@@ -61,6 +65,7 @@ class Translation:
             if kind == Kind.UPDATE:
                 peer = peers.get(generation)
                 if peer is not None:
+                    self.counts[generation].received(len(payload))
                     messages.append(RawUpdate(peer, generation, payload))
             elif kind == Kind.DOWN:
                 self.down(each, messages)
@@ -90,6 +95,7 @@ class Translation:
             return
         self._peers[generation] = up.peer
         self.ups[generation] = up
+        self.counts[generation] = Counts()
         messages.append(SessionUp(up.peer, generation, up.local, received, sent, up.dynamic))
 
     def down(self, each: Frame, messages: list[Message]) -> None:
@@ -106,6 +112,7 @@ class Translation:
             self._status.refused(down)
         self._peers.pop(generation, None)
         self.ups.pop(generation, None)
+        self.counts.pop(generation, None)
         messages.append(SessionDown(down.peer, generation, down.reason, down.notification))
 
     def _refresh(self, each: Frame, messages: list[Message]) -> None:
@@ -114,4 +121,5 @@ class Translation:
         peer = self._peers.get(generation)
         afi = int.from_bytes(body[:2], "big")
         if peer is not None and body[2:] == b"\0\1" and afi in (Family.IPV4, Family.IPV6):
+            self.counts[generation].refreshes_received += 1
             messages.append(RouteRefresh(peer, generation, Family(afi)))

@@ -5,28 +5,36 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from itertools import chain
 
+from routerd.api.choosing import ALL, Choice
 from routerd.api.models import KernelRouteView, PathView, RouteDetailView, RoutesView, RouteView
 from routerd.api.slices import Slices
 from routerd.api.views import forwarding, groups
+from routerd.api.views.filters import chosen
 from routerd.api.views.order import in_order
 from routerd.core.rib.decision import Decision
 from routerd.core.rib.foreign import network_of
 from routerd.core.rib.loc_rib import PathSet
+from routerd.core.rib.peer import Peer
 from routerd.core.route import LOCAL, Address, Path, Prefix, format_address, format_as_path, format_prefix
 from routerd.core.router import Router
 
 
-def routes(router: Router, offset: int, limit: int, peer: str | None = None) -> Slices[RoutesView | None]:
-    """Return a page of prefixes, as `in_order` sorts them; `peer` (name or address) keeps only its own. None if there
-    is no such peer."""
+def routes(
+    router: Router, offset: int, limit: int, peer: str | None = None, choice: Choice = ALL
+) -> Slices[RoutesView | None]:
+    """Return a page of prefixes, as `in_order` sorts them; `peer` (name or address) keeps only its own, and `choice`
+    those that meet it. None if there is no such peer."""
     tables: list[Collection[Prefix]] = [router.rib.loc_rib.table]
+    mine: list[Peer] | None = None
     if peer is not None:
-        mine = [p.adj_rib_in for p in router.rib.peers.values() if peer in (p.name, p.address)]
-        tables = [table for rib in mine for table in (rib.stale, rib.accepted)]
+        mine = [p for p in router.rib.peers.values() if peer in (p.name, p.address)]
+        tables = [table for p in mine for table in (p.adj_rib_in.stale, p.adj_rib_in.accepted)]
         if peer == LOCAL:
             tables.append(router.rib.networks.prefixes)
         if not tables:
             return None
+    if choice != ALL:
+        tables = [(yield from chosen(router, tables, mine, choice))]
     total = sum(map(len, tables))
     page: list[RouteView] = []
     for prefix in (yield from in_order(chain(*tables), offset, limit)):

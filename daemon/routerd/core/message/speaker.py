@@ -32,6 +32,8 @@ class Open:
     route_refresh: bool
     extended_message: bool
     graceful_restart: GracefulRestart | None
+    others: tuple[int, ...] = ()
+    """Codes of capabilities that routerd does not use."""
 
 
 @dataclass(frozen=True, slots=True)

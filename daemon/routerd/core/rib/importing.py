@@ -7,7 +7,7 @@ from routerd.core.rib.judge import Judge
 from routerd.core.rib.loc_rib import Change, LocRib
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.policy import Reject
-from routerd.core.route import Path, Prefix
+from routerd.core.route import Path, Prefix, format_prefix
 
 
 class Importer:
@@ -69,6 +69,7 @@ class Importer:
         changes: list[Change] = []
         if rejected:
             full = bool(peer.adj_rib_in.rejected.beyond)
+            self._tell_rejected(peer, rejected)
             changes += self._loc_rib.withdraw(peer.address, peer.adj_rib_in.reject(path, rejected))
             if peer.adj_rib_in.rejected.beyond and not full:
                 self._effects.append(Event("more is rejected than is kept", {"peer": peer.name}, level="warning"))
@@ -79,6 +80,24 @@ class Importer:
             peer.adj_rib_in.accept(path, accepted)
             changes += self._loc_rib.announce(path, accepted, claims=peer.returns)
         return changes
+
+    def _tell_rejected(self, peer: Peer, rejected: list[tuple[Prefix, Reject]]) -> None:
+        """Tell of the first prefix that is rejected for a reason, when nothing else of the peer is: of a table that
+        is rejected, one event. A host that is not known yet is asked for: that is no verdict."""
+        for reason, prefixes in peer.adj_rib_in.rejected.news(rejected).items():
+            if reason is Reject.UNKNOWN_HOST:
+                continue
+            self._effects.append(
+                Event(
+                    "path rejected",
+                    {
+                        "peer": peer.name,
+                        "prefix": format_prefix(prefixes[0]),
+                        "prefixes": len(prefixes),
+                        "reason": reason.text,
+                    },
+                )
+            )
 
     def _note_faults(self, peer: Peer, update: Update) -> None:
         peer.faults += 1

@@ -89,6 +89,7 @@ class Lifecycle:
                 peer.reason = down.reason
             return
         up, graceful = peer.session, peer.session.received.graceful_restart
+        peer.last_end = down, now
         # That is no fault of its node: what it announced stays until it has returned, if it still belongs here.
         reset = reset_here(down) and self._peers.returns(peer)
         self._end(peer, down.reason, now, again=not reset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from routerd.config.model import PeerGroup
 from routerd.core.memo import Memo
-from routerd.core.message import SessionUp
+from routerd.core.message import SessionDown, SessionUp
 from routerd.core.rib.adj_rib_in import AdjRibIn
 from routerd.core.rib.import_policy import Source
 from routerd.core.rib.policy import Reject
@@ -39,6 +39,8 @@ class Peer:
         self.sessions = 0
         self.place: float | None = None
         self.reason = ""
+        self.last_end: tuple[SessionDown, float] | None = None
+        """How its last session ended, and when."""
         self.faults = 0
         self.last_fault = ""
         self.adj_rib_in = AdjRibIn()

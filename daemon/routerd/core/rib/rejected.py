@@ -44,6 +44,16 @@ class Rejected:
             self.kept[prefix] = path, reason
             self._counts[family_of(prefix), reason] += 1
 
+    def news(self, rejected: Iterable[tuple[Prefix, Reject]]) -> dict[Reject, list[Prefix]]:
+        """Return, of announcements that are about to be taken over, those whose reason is a new one."""
+        known = {reason for (_, reason), count in self._counts.items() if count}
+        known.update(reason for _, reason in self.beyond)
+        found: dict[Reject, list[Prefix]] = {}
+        for prefix, reason in rejected:
+            if reason not in known:
+                found.setdefault(reason, []).append(prefix)
+        return found
+
     def forget(self, prefixes: Iterable[Prefix]) -> None:
         """These prefixes are accepted now."""
         for prefix in prefixes if self.kept else ():

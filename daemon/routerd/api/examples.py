@@ -1,0 +1,201 @@
+"""Examples of answers, for the API's description: what a small cluster gives. By method and path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from routerd import __version__
+
+_NODE = {
+    "nexthop_id": 900000001,
+    "gateway": "192.168.10.101",
+    "interface": "nodes10",
+    "weight": 1,
+    "buckets": 512,
+    "peers": ["k8s-w1"],
+}
+_OTHER = _NODE | {"nexthop_id": 900000003, "gateway": "192.168.10.102", "peers": ["k8s-w2"]}
+_COUNTS = {"received": 5, "accepted": 4, "rejected": 1, "in_fib": 4, "stale": 0, "advertised": 2}
+_PEER = {
+    "name": "k8s-w1",
+    "address": "192.168.10.101",
+    "group": "nodes",
+    "asn": 65001,
+    "router_id": "192.168.10.101",
+    "dynamic": False,
+    "state": "established",
+    "reason": "",
+    "since_seconds": 86400.5,
+    "sessions": 2,
+    "hold_time": 9,
+    "families": ["ipv4"],
+    "totals": _COUNTS,
+    "by_family": {"ipv4": _COUNTS},
+    "rejected_by_reason": {"6 not in accept": 1},
+    "faults": 0,
+    "silent": False,
+    "drain": "",
+    "leaving": 0,
+    "buckets": 2048,
+    "shutdown": None,
+}
+_OPEN = {
+    "asn": 65001,
+    "router_id": "192.168.10.101",
+    "hold_time": 9,
+    "families": ["ipv4"],
+    "four_octet_as": True,
+    "route_refresh": True,
+    "extended_message": False,
+    "graceful_restart": {"restarting": False, "notification": True, "time_seconds": 120, "families": {"ipv4": True}},
+    "others": [73],
+}
+_DRAIN = {
+    "name": "k8s-w1",
+    "drain": "operator",
+    "buckets": 12,
+    "groups": 4,
+    "sole": 0,
+    "empty": False,
+    "changed": False,
+    "unstored": "",
+}
+
+EXAMPLES: dict[str, Any] = {
+    "GET /v1/version": {"routerd": __version__, "exabgp": "5.0.15", "python": "3.11.7", "kernel": "6.18.44"},
+    "GET /v1/peers": [_PEER],
+    "GET /v1/groups": [
+        {
+            "id": 900000000,
+            "type": "resilient",
+            "buckets": 1024,
+            "prefixes": 1,
+            "balanced": True,
+            "balanced_in_seconds": None,
+            "unbalanced": "",
+            "members": [_NODE, _OTHER],
+        }
+    ],
+    "GET /v1/routes": {
+        "total": 1,
+        "routes": [
+            {
+                "prefix": "172.16.1.1/32",
+                "local": False,
+                "group_id": 900000000,
+                "in_fib": True,
+                "paths": 2,
+                "next_hops": ["192.168.10.101", "192.168.10.102"],
+                "best_peer": "k8s-w1",
+            }
+        ],
+    },
+    "GET /v1/peers/{peer}/drain": _DRAIN,
+    "PUT /v1/peers/{peer}/drain": _DRAIN | {"changed": True},
+    "DELETE /v1/peers/{peer}/drain": _DRAIN | {"drain": "", "buckets": 0, "changed": True},
+    "GET /v1/peers/{peer}": {
+        "peer": _PEER,
+        "local": "192.168.10.200",
+        "external": True,
+        "sent": _OPEN | {"asn": 65000, "router_id": "192.168.10.200", "extended_message": True, "others": []},
+        "received": _OPEN,
+        "awaiting_end_of_rib": [],
+        "timers": {"hold_seconds": 9, "keepalive_seconds": 3.0, "update_seconds": 86399.2, "stale_seconds": None},
+        "last_error": {"reason": "Cease, administrative reset", "notification": "6/4 received", "seconds": 86401.0},
+        "refusals": [],
+        "messages": {
+            "updates_received": 6,
+            "updates_sent": 2,
+            "refreshes_received": 0,
+            "refreshes_sent": 0,
+            "octets_received": 312,
+            "octets_sent": 108,
+        },
+        "rejected_total": 1,
+        "rejected": [
+            {
+                "prefix": "10.99.0.0/16",
+                "reason": "6 not in accept",
+                "next_hop": "192.168.10.101",
+                "as_path": "65001",
+                "communities": ["65001:7"],
+            }
+        ],
+    },
+    "GET /v1/flow": {
+        "flow": {
+            "source": "203.0.113.9",
+            "source_port": 40000,
+            "destination": "172.16.1.1",
+            "destination_port": 443,
+            "protocol": "tcp",
+            "interface": "uplink",
+        },
+        "found": "node",
+        "certain": True,
+        "doubts": [],
+        "node": _NODE,
+        "hash_policy": "five-tuple",
+        "route": {
+            "prefix": "172.16.1.1/32",
+            "table": 254,
+            "protocol": "bgp",
+            "metric": 20,
+            "nexthop_id": 900000000,
+            "own": True,
+        },
+        "group_type": "resilient",
+        "bucket": {"index": 432, "candidates": 1, "of": 1024, "idle_seconds": 2.1},
+        "members": [{"member": _NODE, "share": 0.5}, {"member": _OTHER, "share": 0.5}],
+        "paths": [
+            {
+                "peer": "192.168.10.101",
+                "name": "k8s-w1",
+                "next_hop": "192.168.10.101",
+                "as_path": "65001",
+                "since_seconds": 86400.1,
+                "stale": False,
+            }
+        ],
+        "changed": {
+            "seconds": 60.2,
+            "members": [{"gateway": "192.168.10.103", "peers": ["k8s-w3"], "what": "left"}],
+            "cause": {"time": "2026-11-27T14:54:38.790+00:00", "event": "peer down", "peer": "k8s-w3"},
+        },
+    },
+    "GET /v1/fib": {
+        "same": False,
+        "routes": 8,
+        "nexthops": 6,
+        "groups": 8,
+        "unwritten": 0,
+        "total": 1,
+        "differences": [
+            {
+                "kind": "route",
+                "name": "172.16.1.1/32",
+                "wanted": "group 900000000",
+                "kernel": "a route of protocol static, metric 20",
+                "why": "refused: File exists",
+            }
+        ],
+    },
+    "GET /v1/traffic": {
+        "seconds": 1.0,
+        "packets_per_second": 1200.0,
+        "nodes": [{"name": "k8s-w1", "gateways": ["192.168.10.101", "fd00:10::101"], "packets_per_second": 1200.0}],
+        "nodes_total": 1,
+        "groups": [
+            {
+                "id": 900000000,
+                "prefixes": ["172.16.1.1/32"],
+                "prefixes_total": 1,
+                "packets_per_second": 1200.0,
+                "counted": True,
+                "members": [{"name": "k8s-w1", "gateway": "192.168.10.101", "packets_per_second": 1200.0}],
+            }
+        ],
+        "groups_total": 1,
+        "uncounted": 0,
+    },
+}
