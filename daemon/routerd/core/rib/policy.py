@@ -24,7 +24,11 @@ from routerd.core.route import (
 
 
 class Reject(IntEnum):
-    """Why a path was rejected. The numbers are part of the API; 0 means accepted."""
+    """Why a path was rejected. The numbers are part of the API; 0 means accepted.
+
+    The attributes are judged by `check_attributes`, the prefix by `PrefixFilter` and `Guard`, a next hop that the
+    session's address says nothing about by `Hosts`. A new reason has a text below and in docs/decision-process.md.
+    """
 
     NONE = 0
     OWN_AS = 1
