@@ -324,6 +324,17 @@ def test_what_is_stale_is_judged_anew(simulation: Simulation, when: str) -> None
     assert simulation.fib() == {VIP: [A, B], third: [A]} == simulation.rib()
 
 
+def test_the_next_hop_of_what_is_stale_is_judged_anew(simulation: Simulation) -> None:
+    third = "172.16.3.3/32"
+    reconfigure(simulation, changed(simulation, "nodes", next_hop="any"))
+    simulation.announce(A, third, attributes=simulation.attributes(A, "192.168.10.103"))
+    simulation.settle()
+    assert third in simulation.fib()
+    simulation.down(A, RESET)
+    reconfigure(simulation, changed(simulation, "nodes", next_hop="peer"))
+    assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+
+
 def test_what_peers_hear_is_worked_out_anew_only_if_it_changes() -> None:
     """A full table that peers hear is not gone through for the sake of a timer."""
     simulation = Simulation(CONFIG.replace('advertise = ["networks"]', 'advertise = ["networks", "learned"]'))

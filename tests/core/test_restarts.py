@@ -10,6 +10,7 @@ from routerd.core.message import (
     Identified,
     NeighbourState,
     Notification,
+    SessionDown,
     SpeakerUp,
 )
 from routerd.core.rib.peer import SILENCE
@@ -118,6 +119,17 @@ class TestNode:
 
 
 class TestRouter:
+    def test_a_connection_that_does_not_become_a_session_is_no_loss_of_a_node(self) -> None:
+        """A node that is waited for is not there yet: that its first attempt fails, says nothing of its flows."""
+        simulation = nodes(A, B)
+        simulation.restart()
+        simulation.up(B)
+        simulation.announce(B, VIP, OTHER)
+        simulation.end_of_rib(B)
+        simulation.take(SessionDown(A, 1, "connection lost"))
+        simulation.settle()
+        assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+
     def test_the_fib_stays_however_long_no_node_can_dial_in(self) -> None:
         simulation = nodes(A, B)
         simulation.speaker_dies()

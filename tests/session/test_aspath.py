@@ -82,6 +82,20 @@ def test_aggregation_by_a_two_octet_speaker_voids_both() -> None:
     assert attributes.as_path == ((SEQUENCE, (65001, TRANS)),)
 
 
+@pytest.mark.parametrize(("asn", "told"), [(65001, False), (65535, False), (65536, True), (70000, True)])
+def test_a_two_octet_peer_is_told_as4_aggregator_where_it_needs_it(asn: int, told: bool) -> None:
+    """RFC 6793 section 4.2.2: if, and only if, the AS number does not fit into two octets."""
+    attributes = Attributes(
+        as_path=((SEQUENCE, (65001,)),),
+        next_hop=parse_address("10.0.0.1"),
+        aggregator=(asn, parse_address("10.0.0.2")),
+    )
+    octets = encoder(opened(four_octet_as=False)).encode(Advertise("peer", announced=((attributes, (PREFIX,)),)))
+    as4_aggregator = attribute(0xC0, 18, asn.to_bytes(4, "big") + parse_address("10.0.0.2"))
+    assert (bytes.fromhex(as4_aggregator) in octets) is told
+    assert (b"\xc0\x12" in octets) is told
+
+
 def test_as4_aggregator_alone_is_ignored() -> None:
     attributes, _ = decode_old(OLD_PATH, attribute(0xC0, 18, "00011170 0a000003")).announced[0]
     assert attributes.aggregator is None

@@ -43,11 +43,6 @@ class Part(NamedTuple):
     afresh: bool
     unseen: Unseen | None
 
-    @property
-    def gone(self) -> bool:
-        """Whether flows lose the node that they go to."""
-        return bool(self.before) and (self.afresh or not self.before.keys() <= self.after.keys())
-
 
 def foresee(fib: Fib, shape: Shape, wants: Mapping[Prefix, tuple[Members, frozenset[Gateway]]]) -> Slices[list[Part]]:
     """Return what becomes of the groups whose members or weights would be others, or that would be made anew."""
@@ -87,6 +82,8 @@ def _unseen(fib: Fib, group: Group, part: Part) -> Unseen | None:
     if not group.buckets:
         return Unseen.HASHED if group.legs else None
     settling = fib.groups.settling.get(group)
-    holders = settling.holders if settling is not None and settling.why is Why.ALONE else frozenset(group.legs)
-    hidden = group.untracked or (settling is not None and settling.why is Why.ALONE)
-    return Unseen.ALONE if hidden and part.gone and (part.afresh or not holders <= part.after.keys()) else None
+    if settling is not None and settling.why is Why.ALONE:
+        holders = settling.holders & group.legs.keys()
+    else:
+        holders = frozenset(group.legs if group.untracked else ())
+    return Unseen.ALONE if holders and (part.afresh or not holders <= part.after.keys()) else None

@@ -52,7 +52,8 @@ class Peer:
     @property
     def external(self) -> bool:
         """Whether the session is eBGP; only meaningful once a session was up."""
-        return self.last is None or self.last.received.asn != self.last.sent.asn
+        assert self.last is not None, "no session has said yet"
+        return self.last.received.asn != self.last.sent.asn
 
     @property
     def source(self) -> Source:
