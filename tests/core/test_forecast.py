@@ -16,10 +16,10 @@ from routerd.config.diff import resets
 from routerd.config.model import Config
 from routerd.core.fib.forecast import Part, foresee
 from routerd.core.fib.model import Shape
-from routerd.core.message import KernelObjects, Notification, Reconfigure, Update
+from routerd.core.message import Gateway, KernelObjects, Notification, Reconfigure, Update
 from routerd.core.rib.forecast import Fate, Forecast, Loss
 from routerd.core.rib.policy import Reject
-from routerd.core.route import Attributes, Family, Prefix, format_address, format_prefix, parse_address
+from routerd.core.route import Address, Attributes, Family, Prefix, format_address, format_prefix, parse_address
 from tests.core.test_reconfigure import RESET, changed
 from tests.support.core import CONFIG, Simulation, preserving, sequence
 
@@ -315,6 +315,32 @@ def test_what_is_not_kept_by_name_is_not_passed_over() -> None:
     forecast, _ = dry_run(simulation, changed(simulation, "nodes", accept="any"))
     assert forecast.routes[Fate.COMES].total == 4096 - 1, "10.10.1.0/24 is the router's own"
     assert forecast.unnamed == 5000 - 4096
+
+
+@pytest.mark.parametrize("whose", ["received", "sent"])
+def test_who_cannot_be_asked_again_is_counted(whose: str) -> None:
+    """Without ROUTE-REFRESH on both sides (RFC 2918) what is not kept by name comes with the next session."""
+    simulation = Simulation()
+    simulation.up(NODES[0])
+    up = simulation.sessions[NODES[0]]
+    without = replace(getattr(up, whose), route_refresh=False)
+    simulation.sessions[NODES[0]] = replace(up, generation=up.generation + 1, **{whose: without})
+    simulation.take(simulation.sessions[NODES[0]])
+    simulation.announce(NODES[0], *(f"10.{i // 250}.{i % 250}.0/24" for i in range(5000)))
+    simulation.settle()
+    forecast, _ = dry_run(simulation, changed(simulation, "nodes", accept="any"))
+    assert (forecast.unnamed, forecast.unasked) == (0, 5000 - 4096)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "afresh", "gone"),
+    [("", "a", True, False), ("ab", "abc", False, False), ("ab", "ac", False, True), ("ab", "ab", True, True)],
+)
+def test_flows_lose_their_node_if_it_leaves_or_the_group_is_made_afresh(
+    before: str, after: str, afresh: bool, gone: bool
+) -> None:
+    legs = [{Gateway(Address(each.encode()), 2): 1 for each in some} for some in (before, after)]
+    assert Part(1, 1, legs[0], legs[1], afresh, None).gone is gone
 
 
 def test_slices_are_short() -> None:

@@ -119,6 +119,19 @@ class TestNode:
 
 
 class TestRouter:
+    def test_a_session_that_carries_no_family_of_ours_holds_up_nobody(self) -> None:
+        """It has nothing to announce, and so no End-of-RIB: the others hear theirs, and its old routes go."""
+        simulation = nodes(A, B, config=LEARNED)
+        simulation.restart()
+        simulation.forget()
+        simulation.up(A)
+        simulation.announce(A, VIP, OTHER)
+        simulation.end_of_rib(A)
+        simulation.up(B, families=frozenset())
+        simulation.settle()
+        assert A in ends_of_rib(simulation)
+        assert simulation.fib() == {VIP: [A], OTHER: [A]}
+
     def test_a_connection_that_does_not_become_a_session_is_no_loss_of_a_node(self) -> None:
         """A node that is waited for is not there yet: that its first attempt fails, says nothing of its flows."""
         simulation = nodes(A, B)

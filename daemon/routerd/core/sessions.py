@@ -29,6 +29,7 @@ class Sessions:
         self._planning.changed(self._rib.guard_peer(up.peer, now))
         self._rib.lifecycle.up(up, now)
         self.await_adopted(now)
+        self.heard_all(up.peer)
 
     def down(self, down: SessionDown, now: float) -> list[Effect]:
         """Failover first: the dead node's gateways leave the kernel before any prefix is looked at."""

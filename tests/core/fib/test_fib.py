@@ -349,6 +349,15 @@ def test_a_refusal_counts_only_for_the_group_that_it_was_about() -> None:
     assert fib.refused == {}
 
 
+def test_a_refusal_keeps_nobody_from_parting() -> None:
+    fib = filled(*TABLE)
+    fib.want(TABLE[:1], (A,))
+    assert planned(fib, quiet=False) == []
+    fib.refuse(1, TABLE[1:2], 22, "no")
+    assert any(isinstance(operation, SetRoutes) and operation.prefixes == TABLE[:1] for operation in planned(fib))
+    assert not fib.has_waiting()
+
+
 def test_the_work_for_a_change_does_not_grow_with_the_groups() -> None:
     """Counted in lines that Python runs, which no other process disturbs."""
 

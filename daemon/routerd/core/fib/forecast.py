@@ -43,6 +43,11 @@ class Part(NamedTuple):
     afresh: bool
     unseen: Unseen | None
 
+    @property
+    def gone(self) -> bool:
+        """Whether flows lose the node that they go to."""
+        return bool(self.before) and (self.afresh or not self.before.keys() <= self.after.keys())
+
 
 def foresee(fib: Fib, shape: Shape, wants: Mapping[Prefix, tuple[Members, frozenset[Gateway]]]) -> Slices[list[Part]]:
     """Return what becomes of the groups whose members or weights would be others, or that would be made anew."""

@@ -94,13 +94,13 @@ class Peer:
 
     @property
     def silence_ends(self) -> float | None:
-        """When a node that sends no End-of-RIB has said all that it announces; None if it sends one, or has done so.
+        """When a node that has not said all, and sends no End-of-RIB, will have; None if it sends one.
 
         GoBGP and FRR send the marker only where graceful restart was negotiated (RFC 4724 section 2 asks for it
         in every case).
         """
         up = self.session
-        if up is None or not self.pending_eor:
+        if up is None:
             return None
         if up.received.graceful_restart is not None and up.sent.graceful_restart is not None:
             return None
