@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from routerd.config.load import parse
 from routerd.core.message import KernelObjects, Reconfigure
+from routerd.core.rib.peers import FORGET_AFTER
 from tests.support.core import CONFIG, Simulation
 
 NODE, VIP = "192.168.20.102", "172.16.1.1/32"
@@ -47,6 +48,19 @@ def test_a_link_that_is_back_in_time_has_cost_no_session() -> None:
     set_link(simulation, 3, up=True)
     simulation.down(NODE)
     assert "interface" not in reason(simulation)
+
+
+def test_a_node_that_stays_away_though_its_link_is_back_is_forgotten_in_time() -> None:
+    simulation = node()
+    set_link(simulation, 3, up=False)
+    simulation.down(NODE)
+    simulation.settle()
+    simulation.now += 2 * FORGET_AFTER
+    simulation.dump()
+    assert NODE in simulation.router.rib.peers, "it could not come back"
+    set_link(simulation, 3, up=True)
+    simulation.dump()
+    assert NODE not in simulation.router.rib.peers
 
 
 def test_a_node_that_the_configuration_has_not_any_more_is_forgotten_though_its_link_is_down() -> None:

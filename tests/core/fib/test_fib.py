@@ -184,6 +184,26 @@ def test_a_group_lost_with_its_link_comes_back_under_its_id_as_it_was(*, withdra
     assert {fib.routes[P].id, fib.routes[Q].id} == {1, 4}
 
 
+def test_the_kernel_has_no_route_to_a_group_without_members() -> None:
+    """It deletes both with the last member: an audit shall not miss the routes."""
+    fib = filled(P)
+    fib.fail([A])
+    assert fib.expected().keys() == {P}
+    fib.fail([B])
+    assert fib.expected() == {}
+
+
+def test_a_group_lost_a_while_ago_is_remembered() -> None:
+    fib = filled(P)
+    fib.fail([A, B])
+    fib.want([P], ())
+    planned(fib)
+    fib.restore([A, B])
+    fib.want([P], (A, B))
+    groups = [operation for operation in planned(fib, KEPT) if isinstance(operation, SetGroup)]
+    assert [(group.id, group.like) for group in groups] == [(1, 1)]
+
+
 @pytest.mark.parametrize("others", [(), (Q,)])
 def test_a_group_lost_long_ago_is_forgotten(others: tuple[Prefix, ...]) -> None:
     """Whatever else is planned in the meantime, and if it is nothing."""

@@ -48,6 +48,13 @@ def test_a_thousand_groups_stay_within_the_budget() -> None:
     assert sizes[-1] >= 64
 
 
+def test_a_group_is_as_large_as_wanted_while_half_of_the_budget_is_left() -> None:
+    shape, budget, wanted = Shape(FibSection()), FibSection().bucket_budget, FibSection().buckets
+    for divisor in (2, 4, 8):
+        assert shape.buckets(budget - budget // divisor, 3) == wanted * 2 // divisor
+        assert shape.buckets(budget - budget // divisor + 1, 3) == wanted // divisor
+
+
 def test_ten_thousand_groups_exceed_the_budget_by_a_tenth() -> None:
     """As the documentation has it: docs/failover.md."""
     shape, used, sizes = Shape(FibSection()), 0, []
