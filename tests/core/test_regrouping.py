@@ -89,11 +89,11 @@ def test_networks_that_change_are_told_and_nothing_of_the_rest_again() -> None:
 def test_who_dials_in_while_others_are_on_their_way_hears_all_at_once() -> None:
     """Its End-of-RIB follows, which says that this is all (RFC 4724 section 2)."""
     simulation = full("networks")
-    simulation.down(C)
+    simulation.down(B)
     reconfigure(simulation, configured("networks", "learned"))
     simulation.forget()
-    simulation.up(C)
-    (first, *_) = [each for each in simulation.effects if isinstance(each, Advertise) and each.peer == C]
+    simulation.up(B)
+    (first, *_) = [each for each in simulation.effects if isinstance(each, Advertise) and each.peer == B]
     assert sum(len(prefixes) for _, prefixes in first.announced) == 1 + COUNT
 
 
