@@ -343,6 +343,18 @@ def test_flows_lose_their_node_if_it_leaves_or_the_group_is_made_afresh(
     assert Part(1, 1, legs[0], legs[1], afresh, None).gone is gone
 
 
+def test_of_a_shared_group_those_are_counted_that_leave_it() -> None:
+    simulation = Simulation()
+    for node in NODES[:2]:
+        simulation.up(node)
+        simulation.announce(node, *(f"172.16.{i >> 8}.{i & 255}/32" for i in range(600)))
+        simulation.end_of_rib(node)
+    simulation.settle()
+    assert len(simulation.kernel.groups) == 1
+    _, parts = dry_run(simulation, changed(simulation, "nodes", accept=["172.16.0.0/23"]))
+    assert [(part.prefixes, len(part.before), part.after) for part in parts] == [(600 - 512, 2, {})]
+
+
 def test_slices_are_short() -> None:
     """100,000 paths: no stretch of the dry run is longer than some of its prefixes take."""
     simulation = Simulation()
