@@ -169,6 +169,27 @@ def test_the_last_member_lost_and_back_brings_the_routes_again() -> None:
     assert fib.installed == 1
 
 
+def test_who_wants_a_gateway_that_is_down_has_no_group_until_that_is_back() -> None:
+    fib = filled(P, Q)
+    fib.want([Q], (C,))
+    planned(fib)
+    fib.fail([C])
+    fib.want([P], (C,))
+    assert planned(fib) == [DeleteNexthop(1, returns=True), DeleteNexthop(2), DeleteNexthop(3)]
+    assert fib.expected() == {}
+    fib.restore([C])
+    assert SetRoutes(1, (P,)) in planned(fib)
+
+
+def test_what_was_refused_is_known_as_such_until_it_is_tried_again() -> None:
+    fib = filled()
+    fib.refuse(1, [P], 22, "no")
+    fib.want([P], (A, B))
+    assert fib.refused == {P: (22, "no")}
+    planned(fib)
+    assert fib.refused == {}
+
+
 @pytest.mark.parametrize("withdrawn", [False, True])
 def test_a_group_lost_with_its_link_comes_back_under_its_id_as_it_was(*, withdrawn: bool) -> None:
     fib = filled()
