@@ -96,6 +96,16 @@ def test_a_two_octet_peer_is_told_as4_aggregator_where_it_needs_it(asn: int, tol
     assert (b"\xc0\x12" in octets) is told
 
 
+@pytest.mark.parametrize(("asn", "needed"), [(65535, False), (65536, True)])
+def test_a_two_octet_peer_is_told_as4_path_where_it_needs_it(asn: int, needed: bool) -> None:
+    """RFC 6793 section 4.2.2."""
+    attributes = Attributes(as_path=((SEQUENCE, (65001, asn)),), next_hop=parse_address("10.0.0.1"))
+    octets = encoder(opened(four_octet_as=False)).encode(Advertise("peer", announced=((attributes, (PREFIX,)),)))
+    as4_path = attribute(0xC0, 17, pack_as_path(attributes.as_path, 4))
+    assert (bytes.fromhex(as4_path) in octets) is needed
+    assert (b"\xc0\x11" in octets) is needed
+
+
 def test_as4_aggregator_alone_is_ignored() -> None:
     attributes, _ = decode_old(OLD_PATH, attribute(0xC0, 18, "00011170 0a000003")).announced[0]
     assert attributes.aggregator is None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from routerd.config.model import FibSection
-from routerd.core.fib.drift import loses_own
+from routerd.core.fib.drift import loses_own, mend_routes
 from routerd.core.fib.fib import Fib
 from routerd.core.fib.model import Shape
-from routerd.core.message import ForeignRoute, Gateway, RouteChange
+from routerd.core.message import DeleteRoutes, ForeignRoute, Gateway, RouteAudit, RouteChange
 from routerd.core.route import parse_address, parse_prefix
 
 METRIC = 20
@@ -33,3 +33,17 @@ def test_a_change(change: RouteChange, loses: bool) -> None:
     fib.want([P], (Gateway(parse_address("10.0.0.1"), 2),))
     fib.plan(0.0)
     assert loses_own(fib, change, METRIC) is loses
+
+
+def test_a_route_under_our_marks_goes_while_the_group_of_its_prefix_has_no_member() -> None:
+    """Somebody has put it there: the kernel has deleted ours along with the group."""
+    gateway = Gateway(parse_address("10.0.0.1"), 2)
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    fib.want([P], (gateway,))
+    fib.plan(0.0)
+    fib.fail([gateway])
+    found = RouteAudit(expected=fib.expected(), missing=(), wrong={}, unknown={P: 9}, foreign={})
+    assert mend_routes(fib, found) == (["1 routes were not expected"], [DeleteRoutes((P,))])
+    fib.restore([gateway])
+    fib.plan(0.0)
+    assert mend_routes(fib, found) == ([], []), "it is ours, and was written since"
