@@ -14,7 +14,7 @@ import pytest
 
 from routerd.config.diff import resets
 from routerd.config.model import Config
-from routerd.core.fib.forecast import Part, foresee
+from routerd.core.fib.forecast import Part, Unseen, foresee
 from routerd.core.fib.model import Shape
 from routerd.core.message import Gateway, KernelObjects, Notification, Reconfigure, Update
 from routerd.core.rib.forecast import Fate, Forecast, Loss
@@ -353,6 +353,21 @@ def test_of_a_shared_group_those_are_counted_that_leave_it() -> None:
     assert len(simulation.kernel.groups) == 1
     _, parts = dry_run(simulation, changed(simulation, "nodes", accept=["172.16.0.0/23"]))
     assert [(part.prefixes, len(part.before), part.after) for part in parts] == [(600 - 512, 2, {})]
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_where_one_node_was_alone_buckets_do_not_tell_what_moves(alone: bool) -> None:
+    """Elsewhere they do, though the group is made afresh: by another type of groups, here."""
+    simulation = Simulation()
+    for node in NODES[: 1 if alone else 2]:
+        simulation.up(node)
+        simulation.announce(node, VIPS[0])
+        simulation.end_of_rib(node)
+    simulation.settle()
+    simulation.advance(1000)
+    _, (part,) = dry_run(simulation, changed(simulation, "fib", groups="hash-threshold"))
+    assert part.afresh
+    assert part.unseen is (Unseen.ALONE if alone else None)
 
 
 def test_slices_are_short() -> None:

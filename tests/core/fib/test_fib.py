@@ -372,6 +372,17 @@ def test_a_drain_changes_weights_only() -> None:
     assert planned(fib) == [SetGroup(1, (Member(2), Member(3)), 1024, 120.0, 0.0)]
 
 
+def test_the_loss_of_a_drained_member_is_one_operation() -> None:
+    """Those that are left weigh the same, as they did before."""
+    fib = filled(P)
+    fib.want([P], (A, B, C))
+    planned(fib)
+    fib.drain({B})
+    planned(fib)
+    assert fib.fail([B]) == [DeleteNexthop(3)]
+    assert planned(fib) == []
+
+
 def test_the_lightest_member_is_written_first() -> None:
     fib = filled(P)
     fib.drain({B})

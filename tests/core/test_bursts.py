@@ -1,0 +1,31 @@
+"""Many prefixes at once: planned bit by bit, to the end, by the core's own clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from routerd.core.fib.fib import AT_ONCE
+from routerd.core.message import Settle, Work
+from tests.support.core import Simulation
+
+NODE = "192.168.10.101"
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_burst_is_planned_to_its_end_without_more_input(quiet: bool) -> None:
+    """Whoever drives the core looks at `busy` and `timer`, and at nothing else."""
+    simulation = Simulation()
+    simulation.up(NODE)
+    vips = [f"172.16.{number >> 8}.{number & 255}/32" for number in range(5 * AT_ONCE)]
+    simulation.announce(NODE, *vips)
+    simulation.take(Settle(quiet=quiet))
+    assert len(simulation.fib()) < len(vips)
+    router, end = simulation.router, simulation.now + 1
+    for _ in range(100):
+        due = simulation.now if router.busy else router.timer
+        if due is None or due > end:
+            break
+        simulation.now = max(simulation.now, due)
+        simulation.take(Work())
+        simulation.take(Settle())
+    assert simulation.fib() == dict.fromkeys(vips, [NODE])
