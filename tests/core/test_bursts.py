@@ -28,4 +28,4 @@ def test_a_burst_is_planned_to_its_end_without_more_input(quiet: bool) -> None:
         simulation.now = max(simulation.now, due)
         simulation.take(Work())
         simulation.take(Settle())
-    assert simulation.fib() == dict.fromkeys(vips, [NODE])
+    assert simulation.fib() == {vip: [NODE] for vip in vips}
