@@ -97,6 +97,17 @@ def test_who_dials_in_while_others_are_on_their_way_hears_all_at_once() -> None:
     assert sum(len(prefixes) for _, prefixes in first.announced) == 1 + COUNT
 
 
+def test_what_is_heard_otherwise_is_said_once() -> None:
+    """All of the table has another AS_PATH then: what peers have heard already comes first, and not again."""
+    simulation = full("networks", "learned")
+    simulation.forget()
+    reconfigure(simulation, configured("networks", "learned").replace("asn = 65000", "asn = 65009"))
+    simulation.settle()
+    heard = [effect for effect in simulation.effects if isinstance(effect, Advertise) and effect.peer == B]
+    said = [prefix for each in heard for _, some in each.announced for prefix in some]
+    assert len(said) == len(set(said)) == 1 + COUNT
+
+
 def test_without_a_session_a_peer_hears_nothing() -> None:
     simulation = Simulation()
     simulation.up(A)

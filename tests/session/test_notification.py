@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.core.message import Notification
-from routerd.session.notification import communication, encapsulated, hardened, name, words
+from routerd.session.notification import MAX_COMMUNICATION, communication, encapsulated, hardened, name, words
 from routerd.session.printable import printable
 
 
@@ -87,6 +87,11 @@ def test_data_with_a_meaning_are_numbers() -> None:
     assert received(1, 3, b"\6").endswith("(type 6)")
     assert received(5, 1, b"\2").endswith("(message of type 2)")
     assert received(6, 2, b"\x09short").endswith("(data 0973686f7274)")
+
+
+def test_what_is_shown_whole_has_no_dots() -> None:
+    assert received(3, 1, b"x" * MAX_COMMUNICATION).endswith("x)")
+    assert received(3, 1, b"x" * (MAX_COMMUNICATION + 1)).endswith("x...)")
 
 
 @pytest.mark.parametrize(("code", "subcode"), [(4, 0), (8, 0), (6, 4), (6, 9)])

@@ -346,6 +346,18 @@ def test_an_adopted_nexthop_that_is_in_no_group_goes() -> None:
     assert [*operations, *planned(fib)] == [DeleteNexthop(3)]
 
 
+def test_nexthops_that_are_not_by_both_marks_ours_are_left_alone() -> None:
+    """Protocol bgp and an id of the range: zebra has the one, and an operator may have taken the other."""
+    ids, bgp, static = FibSection(nexthop_id_base=1).ids, 186, 4
+    theirs = (KernelNexthop(1, static, A), KernelNexthop(ids.stop, bgp, B), KernelNexthop(ids.stop + 1, static, C))
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    assert adopt(fib, KernelDump((), theirs, (), {}, {}), 0.0) == []
+    assert fib.groups.nexthops == {}
+    fib.want([P], (A,))
+    ours = [operation.id for operation in planned(fib) if isinstance(operation, SetNexthop | SetGroup)]
+    assert not {1, ids.stop, ids.stop + 1}.intersection(ours)
+
+
 def test_what_an_adopted_group_waited_for_is_the_last_that_was_said() -> None:
     """Its nodes have said all, but the last of it is not planned yet: nothing may be done by what was said before."""
     fib = Fib(Shape(FibSection(nexthop_id_base=1)))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.config.model import PeerGroup
-from routerd.core.rib.policy import PrefixFilter, Reject, check_attributes
+from routerd.core.rib.policy import PrefixFilter, Reject, check_attributes, is_link_local
 from routerd.core.route import AsPath, Attributes, Prefix, parse_address, parse_prefix
 from tests.support.core import sequence
 
@@ -148,6 +148,15 @@ def test_a_reflected_route_of_our_own_is_refused() -> None:
         own=frozenset(),
     )
     assert verdict is Reject.REFLECTION_LOOP
+
+
+@pytest.mark.parametrize(
+    ("address", "scoped"),
+    [("fe80::1", True), ("febf::1", True), ("fec0::1", False), ("fe7f::1", False), ("254.128.0.1", False)],
+)
+def test_link_local_addresses(address: str, scoped: bool) -> None:
+    """fe80::/10 (RFC 4291 section 2.4); no IPv4 address is one."""
+    assert is_link_local(parse_address(address)) is scoped
 
 
 def test_every_reason_has_its_number_and_text() -> None:
