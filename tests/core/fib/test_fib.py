@@ -34,6 +34,7 @@ P, Q = parse_prefix("172.16.1.1/32"), parse_prefix("172.16.1.2/32")
 
 
 TABLE = tuple(parse_prefix(f"172.17.{i // 250}.{i % 250}/32") for i in range(BULK + 1))
+OTHERS = tuple(parse_prefix(f"172.18.{i // 250}.{i % 250}/32") for i in range(BULK + 1))
 
 
 def planned(fib: Fib, now: float = 0.0, *, quiet: bool = True) -> list[Operation]:
@@ -474,3 +475,19 @@ def test_few_who_part_have_a_group_each_unless_there_are_groups_enough(
     planned(fib)
     assert (fib.routes[TABLE[0]] is fib.routes[TABLE[1]]) is (most == 1)
     assert fib.routes[TABLE[0]] is not fib.routes[TABLE[2]]
+
+
+def test_who_parts_without_room_for_buckets_or_groups_joins_a_group_that_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its flows may move: docs/failover.md says so of a budget that is spent."""
+    fib = Fib(Shape(FibSection(nexthop_id_base=1, bucket_budget=2048)))
+    for table, members in ((TABLE, (A, B)), (OTHERS, (A, C))):
+        fib.want(table, members)
+        planned(fib)
+    first, second = fib.routes[TABLE[0]], fib.routes[OTHERS[0]]
+    monkeypatch.setattr("routerd.core.fib.groups.MOST", 2)
+    fib.want(TABLE[:1], (A, C))
+    planned(fib)
+    assert fib.routes[TABLE[0]] is second
+    assert list(fib.groups) == [first, second]
