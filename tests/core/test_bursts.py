@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from routerd.core.fib.fib import AT_ONCE
+from routerd.core.fib.fib import AT_ONCE, PART
 from routerd.core.message import Settle, Work
 from tests.support.core import Simulation
 
@@ -29,3 +29,13 @@ def test_a_burst_is_planned_to_its_end_without_more_input(quiet: bool) -> None:
         simulation.take(Work())
         simulation.take(Settle())
     assert simulation.fib() == {vip: [NODE] for vip in vips}
+
+
+@pytest.mark.parametrize("prefixes", [PART, PART + 1])
+def test_a_table_does_not_wait_for_more_as_a_burst_does(prefixes: int) -> None:
+    """What comes with the next UPDATE may change few prefixes once more; a table is far from complete anyway."""
+    simulation = Simulation()
+    simulation.up(NODE)
+    simulation.announce(NODE, *(f"172.16.{number >> 8}.{number & 255}/32" for number in range(prefixes)))
+    simulation.take(Settle(quiet=False))
+    assert bool(simulation.fib()) is (prefixes > PART)

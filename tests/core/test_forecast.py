@@ -14,7 +14,7 @@ import pytest
 
 from routerd.config.diff import resets
 from routerd.config.model import Config
-from routerd.core.fib.forecast import Part, Unseen, foresee
+from routerd.core.fib.forecast import Part, Slices, Unseen, foresee
 from routerd.core.fib.model import Shape
 from routerd.core.message import Gateway, KernelObjects, Notification, Reconfigure, Update
 from routerd.core.rib.forecast import Fate, Forecast, Loss
@@ -56,12 +56,16 @@ def dry_run(simulation: Simulation, config: Config) -> tuple[Forecast, list[Part
     forecast = Forecast(router.rib, config)
     for _ in forecast.run():
         pass
-    groups = foresee(router.fib, Shape(config.fib), forecast.wants)
+    return forecast, found(foresee(router.fib, Shape(config.fib), forecast.wants))
+
+
+def found(parts: Slices[list[Part]]) -> list[Part]:
+    """Return what comes of a dry run's slices."""
     while True:
         try:
-            next(groups)
+            next(parts)
         except StopIteration as end:
-            return forecast, end.value
+            return list(end.value)
 
 
 def verdicts(simulation: Simulation) -> dict[tuple[str, Prefix], Reject]:
@@ -368,6 +372,19 @@ def test_where_one_node_was_alone_buckets_do_not_tell_what_moves(alone: bool) ->
     _, (part,) = dry_run(simulation, changed(simulation, "fib", groups="hash-threshold"))
     assert part.afresh
     assert part.unseen is (Unseen.ALONE if alone else None)
+
+
+def test_a_group_that_gets_what_it_has_is_not_told_of() -> None:
+    simulation = Simulation()
+    for node in NODES[:2]:
+        simulation.up(node)
+        simulation.announce(node, VIPS[0])
+    simulation.settle()
+    (group,) = simulation.router.fib.groups
+    same = {next(iter(group.prefixes)): (group.members, frozenset[Gateway]())}
+    assert found(foresee(simulation.router.fib, Shape(simulation.config.fib), same)) == []
+    less = {prefix: (members[:1], leaving) for prefix, (members, leaving) in same.items()}
+    assert len(found(foresee(simulation.router.fib, Shape(simulation.config.fib), less))) == 1
 
 
 def test_slices_are_short() -> None:

@@ -1,5 +1,7 @@
 """Time after a restart, of a node or of the router: what bounds what, and when a node has said all."""
 
+from dataclasses import replace
+
 import pytest
 
 from routerd.core.message import (
@@ -8,6 +10,7 @@ from routerd.core.message import (
     Gateway,
     GracefulRestart,
     Identified,
+    KeepPlace,
     NeighbourState,
     Notification,
     SessionDown,
@@ -116,6 +119,30 @@ class TestNode:
             simulation.up(node, graceful=preserving())
         simulation.advance(STALE_TIME - 1)
         assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+
+    def test_who_returns_with_another_as_is_judged_by_that(self) -> None:
+        simulation = nodes(A, B, graceful=preserving())
+        said = simulation.attributes(A)
+        simulation.down(A)
+        simulation.up(A, asn=65002, graceful=preserving())
+        simulation.announce(A, VIP, OTHER, attributes=said)  # as before: AS_PATH begins with the old AS
+        simulation.end_of_rib(A)
+        simulation.settle()
+        assert simulation.fib() == {VIP: [B], OTHER: [B]}
+
+    @pytest.mark.parametrize("dynamic", [True, False])
+    def test_a_place_is_kept_in_a_range_only(self, dynamic: bool) -> None:
+        """A static peer has its own, whatever happens."""
+        simulation = Simulation()
+        simulation.up(A, graceful=preserving())
+        up = simulation.sessions[A]
+        simulation.sessions[A] = replace(up, generation=up.generation + 1, dynamic=dynamic)
+        simulation.take(simulation.sessions[A])
+        simulation.forget()
+        simulation.down(A)
+        assert [each for each in simulation.effects if isinstance(each, KeepPlace)] == (
+            [KeepPlace(A, True)] if dynamic else []
+        )
 
 
 class TestRouter:

@@ -106,6 +106,16 @@ def test_a_two_octet_peer_is_told_as4_path_where_it_needs_it(asn: int, needed: b
     assert (b"\xc0\x11" in octets) is needed
 
 
+@pytest.mark.parametrize("asn", ["5ba0", "fde9"])
+def test_as4_path_counts_without_an_as4_aggregator_whoever_has_aggregated(asn: str) -> None:
+    """RFC 6793 section 4.2.3: it is ignored where there is one, and AGGREGATOR does not hold AS_TRANS."""
+    aggregator = attribute(0xC0, 7, f"{asn} 0a000002")
+    without, _ = decode_old(OLD_PATH, AS4_PATH).announced[0]
+    attributes, _ = decode_old(OLD_PATH, AS4_PATH, aggregator).announced[0]
+    assert attributes.as_path == without.as_path
+    assert attributes.aggregator == (int(asn, 16), parse_address("10.0.0.2"))
+
+
 def test_as4_aggregator_alone_is_ignored() -> None:
     attributes, _ = decode_old(OLD_PATH, attribute(0xC0, 18, "00011170 0a000003")).announced[0]
     assert attributes.aggregator is None

@@ -477,6 +477,14 @@ def test_few_who_part_have_a_group_each_unless_there_are_groups_enough(
     assert fib.routes[TABLE[0]] is not fib.routes[TABLE[2]]
 
 
+def test_prefixes_that_come_one_by_one_and_want_the_same_are_a_table_too() -> None:
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    for prefix in TABLE:
+        fib.want([prefix], (A, B))
+    planned(fib)
+    assert len(fib.groups.by_id) == 1
+
+
 def test_who_parts_without_room_for_buckets_or_groups_joins_a_group_that_there_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -113,7 +113,7 @@ def check_attributes(
         return Reject.OWN_AS
     if external and first_as(attributes.as_path) != peer_asn:
         return Reject.FIRST_AS
-    if not external and attributes.originator_id == router_id:
+    if attributes.originator_id == router_id:  # from outside it is discarded: RFC 7606 section 7.9
         return Reject.REFLECTION_LOOP
     next_hop = unmap(attributes.next_hop)
     if not any(next_hop) and attributes.link_local is not None:
