@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from routerd.config.load import parse
-from routerd.core.message import KernelObjects, Reconfigure
+from routerd.core.message import Gateway, KernelObjects, NeighbourState, Reconfigure
 from routerd.core.rib.peers import FORGET_AFTER
+from routerd.core.route import parse_address
 from tests.support.core import CONFIG, Simulation
 
 NODE, VIP = "192.168.20.102", "172.16.1.1/32"
@@ -40,6 +41,17 @@ def test_the_link_that_a_node_was_lost_with_is_named_whatever_others_did_since()
     set_link(simulation, 2, up=True)
     simulation.down(NODE)
     assert reason(simulation).endswith("; interface nodes20 had gone down")
+
+
+def test_whoever_is_in_a_group_or_silent_is_watched_unless_its_link_is_down() -> None:
+    simulation = node()
+    gateway, other = Gateway(parse_address(NODE), 3), Gateway(parse_address("192.168.20.103"), 3)
+    gateways = simulation.router.gateways
+    assert (gateways.watches(gateway), gateways.watches(other), gateways.watched) == (True, False, {gateway})
+    simulation.take(NeighbourState(gateway, alive=False))
+    assert (gateways.watches(gateway), gateways.watched) == (True, {gateway})
+    set_link(simulation, 3, up=False)
+    assert (gateways.watches(gateway), gateways.watched) == (False, set())
 
 
 def test_a_link_that_is_back_in_time_has_cost_no_session() -> None:

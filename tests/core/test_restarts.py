@@ -19,6 +19,7 @@ from routerd.core.message import (
 from routerd.core.rib.peer import SILENCE
 from routerd.core.rib.peers import FORGET_AFTER
 from routerd.core.route import Family, parse_address
+from routerd.core.router import Router
 from tests.support.core import CONFIG, Simulation, link_layer, preserving
 
 VIP, OTHER, VIP6 = "172.16.1.1/32", "172.16.1.2/32", "fd00:ac10::1/128"
@@ -146,6 +147,27 @@ class TestNode:
 
 
 class TestRouter:
+    def test_a_session_that_ends_before_the_kernel_was_read_leaves_nothing(self) -> None:
+        simulation = nodes(A, B)
+        simulation.router = Router(simulation.config, simulation.now)
+        simulation.sessions.clear()
+        simulation.take(SpeakerUp())
+        simulation.up(A)
+        simulation.down(A)
+        for _ in range(2):
+            simulation.dump()
+            simulation.settle()
+            assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}, "it may return, as after any restart"
+        assert not simulation.router.health.reasons(Gateway(parse_address(A), 2))
+        simulation.up(B)
+        simulation.announce(B, VIP, OTHER)
+        simulation.end_of_rib(B)
+        simulation.settle()
+        simulation.advance(STALE_TIME + 1)
+        assert simulation.fib() == {VIP: [B], OTHER: [B]}
+        (left,) = [each.gateway for each in simulation.kernel.nexthops.values()]
+        assert left == Gateway(parse_address(B), 2)
+
     def test_a_session_that_carries_no_family_of_ours_holds_up_nobody(self) -> None:
         """It has nothing to announce, and so no End-of-RIB: the others hear theirs, and its old routes go."""
         simulation = nodes(A, B, config=LEARNED)

@@ -73,7 +73,7 @@ class Sessions:
         """A peer that led to these gateways is gone for good: those that no other one leads to fail, and nobody waits
         for them after a restart."""
         lost = gateways.difference(self._rib.leads.present(gateways))
-        effects = self._gateways.fail(Reason.NO_SESSION, lost) if self._planning.synchronised else []
+        effects = self._gateways.fail(Reason.NO_SESSION, lost)  # none is known before the kernel was read
         self._fib.stop_awaiting(lost)
         return effects
 

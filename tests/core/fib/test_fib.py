@@ -499,3 +499,17 @@ def test_who_parts_without_room_for_buckets_or_groups_joins_a_group_that_there_i
     planned(fib)
     assert fib.routes[TABLE[0]] is second
     assert list(fib.groups) == [first, second]
+
+
+@pytest.mark.parametrize(("prefixes", "like"), [((P,), 1), (TABLE, 0)])
+def test_a_member_that_returns_gets_its_buckets_again_in_a_group_of_few_routes(
+    prefixes: tuple[Prefix, ...], like: int
+) -> None:
+    """It is made like itself: flows of the member may be there still."""
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    fib.want(prefixes, (A, B, C))
+    planned(fib)
+    fib.fail([B])
+    fib.restore([B])
+    (made,) = [operation for operation in planned(fib) if isinstance(operation, SetGroup)]
+    assert (made.id, made.like) == (1, like)

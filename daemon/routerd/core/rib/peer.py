@@ -100,8 +100,7 @@ class Peer:
         in every case).
         """
         up = self.session
-        if up is None:
-            return None
+        assert up is not None, "only a peer with a session introduces itself"
         if up.received.graceful_restart is not None and up.sent.graceful_restart is not None:
             return None
         return (self.since if self.heard is None else self.heard) + SILENCE
