@@ -14,12 +14,12 @@ import pytest
 
 from routerd.config.diff import resets
 from routerd.config.model import Config
-from routerd.core.fib.forecast import Part, foresee
+from routerd.core.fib.forecast import Part, Slices, Unseen, foresee
 from routerd.core.fib.model import Shape
-from routerd.core.message import KernelObjects, Notification, Reconfigure, Update
+from routerd.core.message import Gateway, KernelObjects, Notification, Reconfigure, Update
 from routerd.core.rib.forecast import Fate, Forecast, Loss
 from routerd.core.rib.policy import Reject
-from routerd.core.route import Attributes, Family, Prefix, format_address, format_prefix, parse_address
+from routerd.core.route import Address, Attributes, Family, Prefix, format_address, format_prefix, parse_address
 from tests.core.test_reconfigure import RESET, changed
 from tests.support.core import CONFIG, Simulation, preserving, sequence
 
@@ -56,12 +56,16 @@ def dry_run(simulation: Simulation, config: Config) -> tuple[Forecast, list[Part
     forecast = Forecast(router.rib, config)
     for _ in forecast.run():
         pass
-    groups = foresee(router.fib, Shape(config.fib), forecast.wants)
+    return forecast, found(foresee(router.fib, Shape(config.fib), forecast.wants))
+
+
+def found(parts: Slices[list[Part]]) -> list[Part]:
+    """Return what comes of a dry run's slices."""
     while True:
         try:
-            next(groups)
+            next(parts)
         except StopIteration as end:
-            return forecast, end.value
+            return list(end.value)
 
 
 def verdicts(simulation: Simulation) -> dict[tuple[str, Prefix], Reject]:
@@ -315,6 +319,72 @@ def test_what_is_not_kept_by_name_is_not_passed_over() -> None:
     forecast, _ = dry_run(simulation, changed(simulation, "nodes", accept="any"))
     assert forecast.routes[Fate.COMES].total == 4096 - 1, "10.10.1.0/24 is the router's own"
     assert forecast.unnamed == 5000 - 4096
+
+
+@pytest.mark.parametrize("whose", ["received", "sent"])
+def test_who_cannot_be_asked_again_is_counted(whose: str) -> None:
+    """Without ROUTE-REFRESH on both sides (RFC 2918) what is not kept by name comes with the next session."""
+    simulation = Simulation()
+    simulation.up(NODES[0])
+    up = simulation.sessions[NODES[0]]
+    without = replace(getattr(up, whose), route_refresh=False)
+    simulation.sessions[NODES[0]] = replace(up, generation=up.generation + 1, **{whose: without})
+    simulation.take(simulation.sessions[NODES[0]])
+    simulation.announce(NODES[0], *(f"10.{i // 250}.{i % 250}.0/24" for i in range(5000)))
+    simulation.settle()
+    forecast, _ = dry_run(simulation, changed(simulation, "nodes", accept="any"))
+    assert (forecast.unnamed, forecast.unasked) == (0, 5000 - 4096)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "afresh", "gone"),
+    [("", "a", True, False), ("ab", "abc", False, False), ("ab", "ac", False, True), ("ab", "ab", True, True)],
+)
+def test_flows_lose_their_node_if_it_leaves_or_the_group_is_made_afresh(
+    before: str, after: str, afresh: bool, gone: bool
+) -> None:
+    legs = [{Gateway(Address(each.encode()), 2): 1 for each in some} for some in (before, after)]
+    assert Part(1, 1, legs[0], legs[1], afresh, None).gone is gone
+
+
+def test_of_a_shared_group_those_are_counted_that_leave_it() -> None:
+    simulation = Simulation()
+    for node in NODES[:2]:
+        simulation.up(node)
+        simulation.announce(node, *(f"172.16.{i >> 8}.{i & 255}/32" for i in range(600)))
+        simulation.end_of_rib(node)
+    simulation.settle()
+    assert len(simulation.kernel.groups) == 1
+    _, parts = dry_run(simulation, changed(simulation, "nodes", accept=["172.16.0.0/23"]))
+    assert [(part.prefixes, len(part.before), part.after) for part in parts] == [(600 - 512, 2, {})]
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_where_one_node_was_alone_buckets_do_not_tell_what_moves(alone: bool) -> None:
+    """Elsewhere they do, though the group is made afresh: by another type of groups, here."""
+    simulation = Simulation()
+    for node in NODES[: 1 if alone else 2]:
+        simulation.up(node)
+        simulation.announce(node, VIPS[0])
+        simulation.end_of_rib(node)
+    simulation.settle()
+    simulation.advance(1000)
+    _, (part,) = dry_run(simulation, changed(simulation, "fib", groups="hash-threshold"))
+    assert part.afresh
+    assert part.unseen is (Unseen.ALONE if alone else None)
+
+
+def test_a_group_that_gets_what_it_has_is_not_told_of() -> None:
+    simulation = Simulation()
+    for node in NODES[:2]:
+        simulation.up(node)
+        simulation.announce(node, VIPS[0])
+    simulation.settle()
+    (group,) = simulation.router.fib.groups
+    same = {next(iter(group.prefixes)): (group.members, frozenset[Gateway]())}
+    assert found(foresee(simulation.router.fib, Shape(simulation.config.fib), same)) == []
+    less = {prefix: (members[:1], leaving) for prefix, (members, leaving) in same.items()}
+    assert len(found(foresee(simulation.router.fib, Shape(simulation.config.fib), less))) == 1
 
 
 def test_slices_are_short() -> None:

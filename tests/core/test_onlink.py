@@ -111,3 +111,14 @@ def test_a_route_that_goes_and_returns_before_the_path_set_is_decided_anew(
     routed.take(RoutesChanged((RouteChange(prefix, BY_SAY_SO),)))
     routed.settle()
     assert routed.fib() == {VIP: [GATEWAY]}
+
+
+def test_its_route_goes_before_the_path_set_is_decided_anew(
+    routed: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in use is followed even while it has yet to be asked for again after another change."""
+    monkeypatch.setattr(routed.router.planning, "reconsider", lambda: None)
+    other = replace(BY_SAY_SO, legs=(Leg(parse_address("192.168.10.9"), 2),))
+    routed.take(RoutesChanged((RouteChange(parse_prefix(f"{NODE}/32"), other),)))
+    routed.take(RoutesChanged((RouteChange(parse_prefix("10.5.0.0/16"), BY_SAY_SO, deleted=True),)))
+    assert routed.fib() == {}

@@ -20,7 +20,7 @@ from routerd.core.message import (
     SetRoutes,
     SpeakerUp,
 )
-from routerd.core.route import format_prefix
+from routerd.core.route import format_prefix, parse_address
 from tests.support.core import CONFIG, Simulation, preserving
 
 A, B = "192.168.10.101", "192.168.10.102"
@@ -324,6 +324,17 @@ def test_what_is_stale_is_judged_anew(simulation: Simulation, when: str) -> None
     assert simulation.fib() == {VIP: [A, B], third: [A]} == simulation.rib()
 
 
+def test_the_next_hop_of_what_is_stale_is_judged_anew(simulation: Simulation) -> None:
+    third = "172.16.3.3/32"
+    reconfigure(simulation, changed(simulation, "nodes", next_hop="any"))
+    simulation.announce(A, third, attributes=simulation.attributes(A, "192.168.10.103"))
+    simulation.settle()
+    assert third in simulation.fib()
+    simulation.down(A, RESET)
+    reconfigure(simulation, changed(simulation, "nodes", next_hop="peer"))
+    assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+
+
 def test_what_peers_hear_is_worked_out_anew_only_if_it_changes() -> None:
     """A full table that peers hear is not gone through for the sake of a timer."""
     simulation = Simulation(CONFIG.replace('advertise = ["networks"]', 'advertise = ["networks", "learned"]'))
@@ -367,3 +378,12 @@ def test_other_decisions_and_another_path_at_once(simulation: Simulation) -> Non
     data["peer_groups"]["nodes"]["next_hop"] = "any"
     reconfigure(simulation, Config.model_validate(data))
     assert simulation.fib() == simulation.rib() == {VIP: [A], OTHER: [A]}
+
+
+def test_the_routers_own_networks_have_its_id(simulation: Simulation) -> None:
+    networks = simulation.router.rib.networks
+    before = networks.path
+    reconfigure(simulation, changed(simulation, "nodes", hold_time=30))
+    assert networks.path is before, "as old as it was"
+    reconfigure(simulation, changed(simulation, "router", router_id="192.168.10.201"))
+    assert networks.path.router_id == parse_address("192.168.10.201")

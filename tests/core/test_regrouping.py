@@ -9,7 +9,7 @@ import pytest
 from routerd.config.load import parse
 from routerd.core.message import Advertise, Reconfigure, Settle, Work
 from routerd.core.rib.regrouping import PIECE
-from routerd.core.route import Attributes, Prefix, parse_prefix
+from routerd.core.route import Attributes, Family, Prefix, parse_prefix
 from tests.support.core import CONFIG, Simulation
 
 A, B, C = "192.168.10.100", "192.168.10.101", "192.168.20.102"
@@ -84,6 +84,37 @@ def test_networks_that_change_are_told_and_nothing_of_the_rest_again() -> None:
     assert {each.peer for each in said} == {A, B, C}
     assert {prefix for each in said for prefix in each.withdrawn} == {parse_prefix("10.10.1.0/24")}
     assert {p for each in said for _, some in each.announced for p in some} == {parse_prefix("10.10.2.0/24")}
+
+
+def test_who_dials_in_while_others_are_on_their_way_hears_all_at_once() -> None:
+    """Its End-of-RIB follows, which says that this is all (RFC 4724 section 2)."""
+    simulation = full("networks")
+    simulation.down(B)
+    reconfigure(simulation, configured("networks", "learned"))
+    simulation.forget()
+    simulation.up(B)
+    (first, *_) = [each for each in simulation.effects if isinstance(each, Advertise) and each.peer == B]
+    assert sum(len(prefixes) for _, prefixes in first.announced) == 1 + COUNT
+
+
+def test_what_is_heard_otherwise_is_said_once() -> None:
+    """All of the table has another AS_PATH then: what peers have heard already comes first, and not again."""
+    simulation = full("networks", "learned")
+    simulation.forget()
+    reconfigure(simulation, configured("networks", "learned").replace("asn = 65000", "asn = 65009"))
+    simulation.settle()
+    heard = [effect for effect in simulation.effects if isinstance(effect, Advertise) and effect.peer == B]
+    said = [prefix for each in heard for _, some in each.announced for prefix in some]
+    assert len(said) == len(set(said)) == 1 + COUNT
+
+
+def test_without_a_session_a_peer_hears_nothing() -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    count = simulation.router.rib.advertising.adj_ribs_out.count
+    assert count(A, Family.IPV4) == 1
+    simulation.down(A)
+    assert count(A, Family.IPV4) == 0
 
 
 @pytest.mark.parametrize("seed", range(6))

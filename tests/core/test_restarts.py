@@ -1,5 +1,7 @@
 """Time after a restart, of a node or of the router: what bounds what, and when a node has said all."""
 
+from dataclasses import replace
+
 import pytest
 
 from routerd.core.message import (
@@ -8,13 +10,16 @@ from routerd.core.message import (
     Gateway,
     GracefulRestart,
     Identified,
+    KeepPlace,
     NeighbourState,
     Notification,
+    SessionDown,
     SpeakerUp,
 )
 from routerd.core.rib.peer import SILENCE
 from routerd.core.rib.peers import FORGET_AFTER
 from routerd.core.route import Family, parse_address
+from routerd.core.router import Router
 from tests.support.core import CONFIG, Simulation, link_layer, preserving
 
 VIP, OTHER, VIP6 = "172.16.1.1/32", "172.16.1.2/32", "fd00:ac10::1/128"
@@ -116,8 +121,77 @@ class TestNode:
         simulation.advance(STALE_TIME - 1)
         assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
 
+    def test_who_returns_with_another_as_is_judged_by_that(self) -> None:
+        simulation = nodes(A, B, graceful=preserving())
+        said = simulation.attributes(A)
+        simulation.down(A)
+        simulation.up(A, asn=65002, graceful=preserving())
+        simulation.announce(A, VIP, OTHER, attributes=said)  # as before: AS_PATH begins with the old AS
+        simulation.end_of_rib(A)
+        simulation.settle()
+        assert simulation.fib() == {VIP: [B], OTHER: [B]}
+
+    @pytest.mark.parametrize("dynamic", [True, False])
+    def test_a_place_is_kept_in_a_range_only(self, dynamic: bool) -> None:
+        """A static peer has its own, whatever happens."""
+        simulation = Simulation()
+        simulation.up(A, graceful=preserving())
+        up = simulation.sessions[A]
+        simulation.sessions[A] = replace(up, generation=up.generation + 1, dynamic=dynamic)
+        simulation.take(simulation.sessions[A])
+        simulation.forget()
+        simulation.down(A)
+        assert [each for each in simulation.effects if isinstance(each, KeepPlace)] == (
+            [KeepPlace(A, True)] if dynamic else []
+        )
+
 
 class TestRouter:
+    def test_a_session_that_ends_before_the_kernel_was_read_leaves_nothing(self) -> None:
+        simulation = nodes(A, B)
+        simulation.router = Router(simulation.config, simulation.now)
+        simulation.sessions.clear()
+        simulation.take(SpeakerUp())
+        simulation.up(A)
+        simulation.down(A)
+        for _ in range(2):
+            simulation.dump()
+            simulation.settle()
+            assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}, "it may return, as after any restart"
+        assert not simulation.router.health.reasons(Gateway(parse_address(A), 2))
+        simulation.up(B)
+        simulation.announce(B, VIP, OTHER)
+        simulation.end_of_rib(B)
+        simulation.settle()
+        simulation.advance(STALE_TIME + 1)
+        assert simulation.fib() == {VIP: [B], OTHER: [B]}
+        (left,) = [each.gateway for each in simulation.kernel.nexthops.values()]
+        assert left == Gateway(parse_address(B), 2)
+
+    def test_a_session_that_carries_no_family_of_ours_holds_up_nobody(self) -> None:
+        """It has nothing to announce, and so no End-of-RIB: the others hear theirs, and its old routes go."""
+        simulation = nodes(A, B, config=LEARNED)
+        simulation.restart()
+        simulation.forget()
+        simulation.up(A)
+        simulation.announce(A, VIP, OTHER)
+        simulation.end_of_rib(A)
+        simulation.up(B, families=frozenset())
+        simulation.settle()
+        assert A in ends_of_rib(simulation)
+        assert simulation.fib() == {VIP: [A], OTHER: [A]}
+
+    def test_a_connection_that_does_not_become_a_session_is_no_loss_of_a_node(self) -> None:
+        """A node that is waited for is not there yet: that its first attempt fails, says nothing of its flows."""
+        simulation = nodes(A, B)
+        simulation.restart()
+        simulation.up(B)
+        simulation.announce(B, VIP, OTHER)
+        simulation.end_of_rib(B)
+        simulation.take(SessionDown(A, 1, "connection lost"))
+        simulation.settle()
+        assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+
     def test_the_fib_stays_however_long_no_node_can_dial_in(self) -> None:
         simulation = nodes(A, B)
         simulation.speaker_dies()

@@ -295,7 +295,7 @@ WORDS: dict[str, tuple[str, ...]] = {
 
 def test_what_is_printed_is_as_the_schema_says(lab: Lab, ran: Run) -> None:
     """Every command with --json: its answer has what the schema has, and nothing else; and so have errors."""
-    for command in PRINTED:
+    for command in [each for each in PRINTED if each != "fleet"]:  # which asks a broker: test_fleet.py
         operands = (str(lab.daemon.config),) if command == "check" else WORDS.get(command, ())
         _, shown, _ = ran(command, *operands, "--json")
         documents = shown.splitlines() if command == "events" else [shown]

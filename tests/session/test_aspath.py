@@ -82,6 +82,40 @@ def test_aggregation_by_a_two_octet_speaker_voids_both() -> None:
     assert attributes.as_path == ((SEQUENCE, (65001, TRANS)),)
 
 
+@pytest.mark.parametrize(("asn", "told"), [(65001, False), (65535, False), (65536, True), (70000, True)])
+def test_a_two_octet_peer_is_told_as4_aggregator_where_it_needs_it(asn: int, told: bool) -> None:
+    """RFC 6793 section 4.2.2: if, and only if, the AS number does not fit into two octets."""
+    attributes = Attributes(
+        as_path=((SEQUENCE, (65001,)),),
+        next_hop=parse_address("10.0.0.1"),
+        aggregator=(asn, parse_address("10.0.0.2")),
+    )
+    octets = encoder(opened(four_octet_as=False)).encode(Advertise("peer", announced=((attributes, (PREFIX,)),)))
+    as4_aggregator = attribute(0xC0, 18, asn.to_bytes(4, "big") + parse_address("10.0.0.2"))
+    assert (bytes.fromhex(as4_aggregator) in octets) is told
+    assert (b"\xc0\x12" in octets) is told
+
+
+@pytest.mark.parametrize(("asn", "needed"), [(65535, False), (65536, True)])
+def test_a_two_octet_peer_is_told_as4_path_where_it_needs_it(asn: int, needed: bool) -> None:
+    """RFC 6793 section 4.2.2."""
+    attributes = Attributes(as_path=((SEQUENCE, (65001, asn)),), next_hop=parse_address("10.0.0.1"))
+    octets = encoder(opened(four_octet_as=False)).encode(Advertise("peer", announced=((attributes, (PREFIX,)),)))
+    as4_path = attribute(0xC0, 17, pack_as_path(attributes.as_path, 4))
+    assert (bytes.fromhex(as4_path) in octets) is needed
+    assert (b"\xc0\x11" in octets) is needed
+
+
+@pytest.mark.parametrize("asn", ["5ba0", "fde9"])
+def test_as4_path_counts_without_an_as4_aggregator_whoever_has_aggregated(asn: str) -> None:
+    """RFC 6793 section 4.2.3: it is ignored where there is one, and AGGREGATOR does not hold AS_TRANS."""
+    aggregator = attribute(0xC0, 7, f"{asn} 0a000002")
+    without, _ = decode_old(OLD_PATH, AS4_PATH).announced[0]
+    attributes, _ = decode_old(OLD_PATH, AS4_PATH, aggregator).announced[0]
+    assert attributes.as_path == without.as_path
+    assert attributes.aggregator == (int(asn, 16), parse_address("10.0.0.2"))
+
+
 def test_as4_aggregator_alone_is_ignored() -> None:
     attributes, _ = decode_old(OLD_PATH, attribute(0xC0, 18, "00011170 0a000003")).announced[0]
     assert attributes.aggregator is None

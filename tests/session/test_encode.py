@@ -8,6 +8,7 @@ import pytest
 
 from routerd.core.message import Advertise, Update
 from routerd.core.route import Attributes, Family, Prefix, SegmentType, Unknown, parse_address
+from routerd.session import encode
 from tests.session.wire import (
     GLOBAL,
     LINK_LOCAL,
@@ -193,3 +194,13 @@ def test_large_attributes_fit_into_extended_messages() -> None:
 
 def test_octets_of_prefixes_are_read_back() -> None:
     assert bytes.fromhex(NLRI6) == PREFIX6
+
+
+def test_what_is_remembered_is_bounded_in_octets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large attributes count twice: as they are known, and as they were encoded."""
+    monkeypatch.setattr(encode, "MEMO_LIMIT", 400_000)
+    made = encode.AttributeEncoder(four_octet_as=True, external=True)
+    for number in range(100):
+        large = replace(CLASSIC, unknown=(Unknown(0xD0, 99, number.to_bytes(4000, "big")),))
+        assert len(made.encode(large, classic=True)) > 4000
+        assert len(made._memo) * 2 * 4000 <= 400_000

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.core.message import Notification
-from routerd.session.notification import communication, encapsulated, hardened, name, words
+from routerd.session.notification import MAX_COMMUNICATION, communication, encapsulated, hardened, name, words
 from routerd.session.printable import printable
 
 
@@ -82,8 +82,16 @@ def test_a_hard_reset_says_what_is_inside() -> None:
 def test_data_with_a_meaning_are_numbers() -> None:
     assert received(6, 1, b"\0\1\1\0\0\3\xe8").endswith("(AFI 1 SAFI 1, at most 1000)")
     assert received(2, 1, b"\0\4").endswith("(it speaks version 4)")
+    assert received(2, 2, b"\xfd\xe8").endswith("(data fde8)"), "an AS number, and no version"
+    assert received(1, 2, b"\0\x12").endswith("(length 18)")
+    assert received(1, 3, b"\6").endswith("(type 6)")
     assert received(5, 1, b"\2").endswith("(message of type 2)")
     assert received(6, 2, b"\x09short").endswith("(data 0973686f7274)")
+
+
+def test_what_is_shown_whole_has_no_dots() -> None:
+    assert received(3, 1, b"x" * MAX_COMMUNICATION).endswith("x)")
+    assert received(3, 1, b"x" * (MAX_COMMUNICATION + 1)).endswith("x...)")
 
 
 @pytest.mark.parametrize(("code", "subcode"), [(4, 0), (8, 0), (6, 4), (6, 9)])

@@ -195,6 +195,7 @@ def test_open_with_extended_optional_parameters() -> None:
         bytes(9) + b"\x04\x02\x02\x41\x01",
         bytes(9) + b"\x05\x02\x03\x40\x01\x00",
         bytes(9) + b"\xff\xff\x00\x09\x02",
+        *(bgp.open_message(capabilities=bytes([64, size, *bytes(size)]))[19:] for size in (0, 1, 3, 4, 5, 7)),
     ],
 )
 def test_garbage_is_a_value_error(body: bytes) -> None:

@@ -109,7 +109,7 @@ class Gateways:
         restart."""
         self._silent_since[gateway] = now
         failed = self.fail(Reason.SILENT, [gateway])
-        self._fib.settle([gateway])
+        self._fib.stop_awaiting([gateway])
         return failed
 
     def answered(self, gateway: Gateway) -> None:

@@ -8,8 +8,6 @@ state of its own.
 
 from __future__ import annotations
 
-import math
-
 from routerd.config.model import Config
 from routerd.core.drains import Drains
 from routerd.core.fib.fib import Fib
@@ -99,7 +97,7 @@ class Router:
             self.refusals.again_at,
             self.fib.groups.settling.next,
         )
-        return min((each for each in deadlines if each is not None and each < math.inf), default=None)
+        return min((each for each in deadlines if each is not None), default=None)
 
     def handle(self, message: Input, now: float) -> list[Effect]:
         """Take in one message; return what is to be done about it, in order."""

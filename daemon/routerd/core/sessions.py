@@ -29,6 +29,7 @@ class Sessions:
         self._planning.changed(self._rib.guard_peer(up.peer, now))
         self._rib.lifecycle.up(up, now)
         self.await_adopted(now)
+        self.heard_all(up.peer)
 
     def down(self, down: SessionDown, now: float) -> list[Effect]:
         """Failover first: the dead node's gateways leave the kernel before any prefix is looked at."""
@@ -72,8 +73,8 @@ class Sessions:
         """A peer that led to these gateways is gone for good: those that no other one leads to fail, and nobody waits
         for them after a restart."""
         lost = gateways.difference(self._rib.leads.present(gateways))
-        effects = self._gateways.fail(Reason.NO_SESSION, lost) if self._planning.synchronised else []
-        self._fib.settle(lost)
+        effects = self._gateways.fail(Reason.NO_SESSION, lost)  # none is known before the kernel was read
+        self._fib.stop_awaiting(lost)
         return effects
 
     def speaker_up(self, now: float) -> None:
@@ -94,7 +95,7 @@ class Sessions:
         if peer is None or peer.session is None or peer.pending_eor:
             return
         if not self._rib.judge.hosts.waits(address):
-            self._fib.settle(self._rib.gateways_of(peer))
+            self._fib.stop_awaiting(self._rib.gateways_of(peer))
 
     def adopted(self, now: float) -> list[Effect]:
         """The groups of an earlier run were adopted: their nodes are waited for, but for those that are shut down."""
@@ -141,5 +142,5 @@ class Sessions:
             self.heard_all(peer.address)
         if self._adoption_ends is not None and now >= self._adoption_ends:
             self._adoption_ends = None
-            self._fib.settle(self._fib.awaited())
+            self._fib.stop_awaiting(self._fib.awaited())
         return effects

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from routerd.api import inspection, models
 from routerd.api.openapi import schema_of
+from routerd.cli.fleet.views import FleetDrainView, SiteView
 
 
 class ErrorView(TypedDict):
@@ -47,6 +48,7 @@ PRINTED: dict[str, Any] = {
     "clear": models.ClearView,
     "shutdown": models.OrderView,
     "enable": models.OrderView,
+    "fleet": SiteView | FleetDrainView,
     "log": models.LogView,
     "events": models.EventView,
     "check": CheckedView,

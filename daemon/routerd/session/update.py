@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from routerd.core.message import Fault, Open, Update
-from routerd.core.route import IPV4_PREFIX_SIZE, Attributes, Family, Prefix
+from routerd.core.route import IPV4_PREFIX_SIZE, MAPPED, Attributes, Family, Prefix
 from routerd.session.attribute_rules import DISCARD, OPTIONAL, OPTIONAL_TRANSITIVE, WITHDRAW, AttributeCode
 from routerd.session.attributes import AttributeOverrun, Outcome, UpdateError, attribute_parser, walk
 from routerd.session.nlri import WIDTH, split_nlri
-from routerd.session.values import MAPPED
 
 __all__ = ["UpdateDecoder", "UpdateError"]
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from struct import unpack
 
-from routerd.core.route import Address, Origin
+from routerd.core.route import MAPPED, Address, Origin
 
 _ORIGINS = {bytes((origin,)): origin for origin in Origin}
 _ANY = bytes(16)
 _LOOPBACK = bytes(15) + b"\1"
-MAPPED = bytes(10) + b"\xff\xff"
-"""The first octets of an IPv4-mapped address (RFC 4291 section 2.5.5.2)."""
 _MULTICAST = 0xFF
 
 

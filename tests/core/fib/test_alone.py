@@ -220,7 +220,7 @@ def test_a_new_router_completes_it() -> None:
     nexthops = (KernelNexthop(2, 186, A), KernelNexthop(3, 186, B))
     group = KernelGroup(1, 186, (Member(3, 1), Member(2, 2048)), 1024, IDLE, 0.0)
     assert adopt(fib, KernelDump((), nexthops, (group,), {P: 1}, ()), 1000.0) == []
-    fib.settle([A, B])
+    fib.stop_awaiting([A, B])
     fib.want([P], (A, B, C))
     [_, joined] = fib.plan(1001.0)
     assert isinstance(joined, SetGroup)
@@ -237,3 +237,20 @@ def test_a_new_router_completes_it() -> None:
 def test_the_kernels_objects_are_as_few_as_the_members(life: Life) -> None:
     assert life.weights == {1: {2: 1}}
     assert life.fib.fail([A]) == [DeleteNexthop(2)]
+
+
+def test_who_parts_meanwhile_takes_over_no_bucket() -> None:
+    """Which buckets the flows of the one that was alone use is not known: the new group is its own, and others join
+    it as they join any."""
+    life, table = Life(), [parse_prefix(f"172.17.{i // 250}.{i % 250}/32") for i in range(BULK + 1)]
+    life.at(0.0, *table, members=(A,))
+    life.at(1000.0, *table, members=(A, B))
+    life.told.clear()
+    life.at(1001.0, table[0], members=(A, C))
+    made = [each for each in life.told if isinstance(each, SetGroup)]
+    (group,) = {each.id for each in made}
+    assert [len(each.members) for each in made] == [1, 2]
+    assert not any(each.like for each in made)
+    assert life.heavy(group) == set()
+    life.at(1001.0 + IDLE)
+    assert len(life.heavy(group)) == 2

@@ -34,6 +34,7 @@ P, Q = parse_prefix("172.16.1.1/32"), parse_prefix("172.16.1.2/32")
 
 
 TABLE = tuple(parse_prefix(f"172.17.{i // 250}.{i % 250}/32") for i in range(BULK + 1))
+OTHERS = tuple(parse_prefix(f"172.18.{i // 250}.{i % 250}/32") for i in range(BULK + 1))
 
 
 def planned(fib: Fib, now: float = 0.0, *, quiet: bool = True) -> list[Operation]:
@@ -169,6 +170,27 @@ def test_the_last_member_lost_and_back_brings_the_routes_again() -> None:
     assert fib.installed == 1
 
 
+def test_who_wants_a_gateway_that_is_down_has_no_group_until_that_is_back() -> None:
+    fib = filled(P, Q)
+    fib.want([Q], (C,))
+    planned(fib)
+    fib.fail([C])
+    fib.want([P], (C,))
+    assert planned(fib) == [DeleteNexthop(1, returns=True), DeleteNexthop(2), DeleteNexthop(3)]
+    assert fib.expected() == {}
+    fib.restore([C])
+    assert SetRoutes(1, (P,)) in planned(fib)
+
+
+def test_what_was_refused_is_known_as_such_until_it_is_tried_again() -> None:
+    fib = filled()
+    fib.refuse(1, [P], 22, "no")
+    fib.want([P], (A, B))
+    assert fib.refused == {P: (22, "no")}
+    planned(fib)
+    assert fib.refused == {}
+
+
 @pytest.mark.parametrize("withdrawn", [False, True])
 def test_a_group_lost_with_its_link_comes_back_under_its_id_as_it_was(*, withdrawn: bool) -> None:
     fib = filled()
@@ -182,6 +204,26 @@ def test_a_group_lost_with_its_link_comes_back_under_its_id_as_it_was(*, withdra
     groups = [operation for operation in planned(fib, 10.0) if isinstance(operation, SetGroup)]
     assert [(group.id, group.like) for group in groups] == [(1, 1), (4, 4)]
     assert {fib.routes[P].id, fib.routes[Q].id} == {1, 4}
+
+
+def test_the_kernel_has_no_route_to_a_group_without_members() -> None:
+    """It deletes both with the last member: an audit shall not miss the routes."""
+    fib = filled(P)
+    fib.fail([A])
+    assert fib.expected().keys() == {P}
+    fib.fail([B])
+    assert fib.expected() == {}
+
+
+def test_a_group_lost_a_while_ago_is_remembered() -> None:
+    fib = filled(P)
+    fib.fail([A, B])
+    fib.want([P], ())
+    planned(fib)
+    fib.restore([A, B])
+    fib.want([P], (A, B))
+    groups = [operation for operation in planned(fib, KEPT) if isinstance(operation, SetGroup)]
+    assert [(group.id, group.like) for group in groups] == [(1, 1)]
 
 
 @pytest.mark.parametrize("others", [(), (Q,)])
@@ -305,6 +347,18 @@ def test_an_adopted_nexthop_that_is_in_no_group_goes() -> None:
     assert [*operations, *planned(fib)] == [DeleteNexthop(3)]
 
 
+def test_nexthops_that_are_not_by_both_marks_ours_are_left_alone() -> None:
+    """Protocol bgp and an id of the range: zebra has the one, and an operator may have taken the other."""
+    ids, bgp, static = FibSection(nexthop_id_base=1).ids, 186, 4
+    theirs = (KernelNexthop(1, static, A), KernelNexthop(ids.stop, bgp, B), KernelNexthop(ids.stop + 1, static, C))
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    assert adopt(fib, KernelDump((), theirs, (), {}, {}), 0.0) == []
+    assert fib.groups.nexthops == {}
+    fib.want([P], (A,))
+    ours = [operation.id for operation in planned(fib) if isinstance(operation, SetNexthop | SetGroup)]
+    assert not {1, ids.stop, ids.stop + 1}.intersection(ours)
+
+
 def test_what_an_adopted_group_waited_for_is_the_last_that_was_said() -> None:
     """Its nodes have said all, but the last of it is not planned yet: nothing may be done by what was said before."""
     fib = Fib(Shape(FibSection(nexthop_id_base=1)))
@@ -317,7 +371,7 @@ def test_what_an_adopted_group_waited_for_is_the_last_that_was_said() -> None:
     others = [parse_prefix(f"172.16.2.{i}/32") for i in range(AT_ONCE + 1)]
     fib.want(others, (A, B))
     fib.want([P], (A, B, C))
-    fib.settle([A, B, C])
+    fib.stop_awaiting([A, B, C])
     operations = [*fib.plan(1.0), *planned(fib, 1.0)]
     assert not any(isinstance(each, SetGroup | DeleteNexthop) and each.id == 1 for each in operations)
     assert fib.routes[P].legs.keys() == {A, B, C}
@@ -329,6 +383,17 @@ def test_a_drain_changes_weights_only() -> None:
     assert planned(fib) == [SetGroup(1, (Member(2, 1), Member(3, 2048)), 1024, 120.0, 0.0)]
     fib.drain(set())
     assert planned(fib) == [SetGroup(1, (Member(2), Member(3)), 1024, 120.0, 0.0)]
+
+
+def test_the_loss_of_a_drained_member_is_one_operation() -> None:
+    """Those that are left weigh the same, as they did before."""
+    fib = filled(P)
+    fib.want([P], (A, B, C))
+    planned(fib)
+    fib.drain({B})
+    planned(fib)
+    assert fib.fail([B]) == [DeleteNexthop(3)]
+    assert planned(fib) == []
 
 
 def test_the_lightest_member_is_written_first() -> None:
@@ -347,6 +412,15 @@ def test_a_refusal_counts_only_for_the_group_that_it_was_about() -> None:
     fib.want([P], (A, B))
     assert any(isinstance(operation, SetRoutes) and operation.prefixes == (P,) for operation in planned(fib))
     assert fib.refused == {}
+
+
+def test_a_refusal_keeps_nobody_from_parting() -> None:
+    fib = filled(*TABLE)
+    fib.want(TABLE[:1], (A,))
+    assert planned(fib, quiet=False) == []
+    fib.refuse(1, TABLE[1:2], 22, "no")
+    assert any(isinstance(operation, SetRoutes) and operation.prefixes == TABLE[:1] for operation in planned(fib))
+    assert not fib.has_waiting()
 
 
 def test_the_work_for_a_change_does_not_grow_with_the_groups() -> None:
@@ -401,3 +475,41 @@ def test_few_who_part_have_a_group_each_unless_there_are_groups_enough(
     planned(fib)
     assert (fib.routes[TABLE[0]] is fib.routes[TABLE[1]]) is (most == 1)
     assert fib.routes[TABLE[0]] is not fib.routes[TABLE[2]]
+
+
+def test_prefixes_that_come_one_by_one_and_want_the_same_are_a_table_too() -> None:
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    for prefix in TABLE:
+        fib.want([prefix], (A, B))
+    planned(fib)
+    assert len(fib.groups.by_id) == 1
+
+
+def test_who_parts_without_room_for_buckets_or_groups_joins_a_group_that_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its flows may move: docs/failover.md says so of a budget that is spent."""
+    fib = Fib(Shape(FibSection(nexthop_id_base=1, bucket_budget=2048)))
+    for table, members in ((TABLE, (A, B)), (OTHERS, (A, C))):
+        fib.want(table, members)
+        planned(fib)
+    first, second = fib.routes[TABLE[0]], fib.routes[OTHERS[0]]
+    monkeypatch.setattr("routerd.core.fib.groups.MOST", 2)
+    fib.want(TABLE[:1], (A, C))
+    planned(fib)
+    assert fib.routes[TABLE[0]] is second
+    assert list(fib.groups) == [first, second]
+
+
+@pytest.mark.parametrize(("prefixes", "like"), [((P,), 1), (TABLE, 0)])
+def test_a_member_that_returns_gets_its_buckets_again_in_a_group_of_few_routes(
+    prefixes: tuple[Prefix, ...], like: int
+) -> None:
+    """It is made like itself: flows of the member may be there still."""
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    fib.want(prefixes, (A, B, C))
+    planned(fib)
+    fib.fail([B])
+    fib.restore([B])
+    (made,) = [operation for operation in planned(fib) if isinstance(operation, SetGroup)]
+    assert (made.id, made.like) == (1, like)

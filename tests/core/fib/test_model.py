@@ -37,6 +37,14 @@ def test_an_id_at_the_end_of_the_range_lets_it_begin_anew() -> None:
     assert ids.new() == 7
 
 
+def test_the_range_is_gone_through_in_order_when_it_begins_anew() -> None:
+    ids = Ids(range(7, 10))
+    assert [ids.new() for _ in range(3)] == [7, 8, 9]
+    for each in (7, 9):
+        ids.free(each)
+    assert [ids.new() for _ in range(2)] == [7, 9]
+
+
 def test_a_thousand_groups_stay_within_the_budget() -> None:
     shape, used, sizes = Shape(FibSection()), 0, []
     for _ in range(1000):
@@ -46,6 +54,13 @@ def test_a_thousand_groups_stay_within_the_budget() -> None:
     assert used <= FibSection().bucket_budget
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] >= 64
+
+
+def test_a_group_is_as_large_as_wanted_while_half_of_the_budget_is_left() -> None:
+    shape, budget, wanted = Shape(FibSection()), FibSection().bucket_budget, FibSection().buckets
+    for divisor in (2, 4, 8):
+        assert shape.buckets(budget - budget // divisor, 3) == wanted * 2 // divisor
+        assert shape.buckets(budget - budget // divisor + 1, 3) == wanted // divisor
 
 
 def test_ten_thousand_groups_exceed_the_budget_by_a_tenth() -> None:

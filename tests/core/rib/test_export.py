@@ -38,3 +38,32 @@ def test_communities_that_are_not_transitive_stay_inside_the_as() -> None:
     assert outside[0].extended_communities == (ROUTE_TARGET,)
     assert inside is not None
     assert inside[0].extended_communities == (LINK_BANDWIDTH, ROUTE_TARGET, OPAQUE)
+
+
+@pytest.mark.parametrize(
+    ("community", "outside", "inside"),
+    [(0xFFFFFF01, False, True), (0xFFFFFF02, False, False), (0xFFFFFF03, False, True), (65001 << 16 | 1, True, True)],
+    ids=["NO_EXPORT", "NO_ADVERTISE", "NO_EXPORT_SUBCONFED", "any other"],
+)
+def test_well_known_communities_are_obeyed(community: int, *, outside: bool, inside: bool) -> None:
+    """RFC 1997."""
+    path = Path(PATH.peer, replace(PATH.attributes, communities=(community,)))
+    assert (exporter().told(path, Family.IPV4) is not None) is outside
+    assert (exporter(external=False).told(path, Family.IPV4) is not None) is inside
+
+
+def test_what_ibgp_has_told_is_told_to_ebgp_alone() -> None:
+    """RFC 4271 section 9.2."""
+    path = Path(PATH.peer, PATH.attributes, external=False)
+    assert exporter().told(path, Family.IPV4) is not None
+    assert exporter(external=False).told(path, Family.IPV4) is None
+
+
+@pytest.mark.parametrize("external", [True, False])
+def test_med_and_local_preference_stay_inside_the_as(external: bool) -> None:
+    """RFC 4271 sections 5.1.4 and 5.1.5."""
+    told = exporter(external=external).told(
+        Path(PATH.peer, replace(PATH.attributes, med=10, local_pref=200)), Family.IPV4
+    )
+    assert told is not None
+    assert (told[0].med, told[0].local_pref) == ((None, None) if external else (10, 200))

@@ -202,6 +202,18 @@ def test_own_addresses_and_networks() -> None:
     assert made.address_beside(parse_address("192.168.20.200"), 4) == parse_address("192.168.20.200")
 
 
+def test_link_local_addresses_are_neither_the_routers_own_nor_its_networks() -> None:
+    """Every interface has one, and the network of all of them: `is_link_local` and the link judge such next hops."""
+    link = replace(
+        LINKS[0],
+        addresses=(*LINKS[0].addresses, parse_address("fe80::200")),
+        networks=(*LINKS[0].networks, parse_prefix("fe80::/64")),
+    )
+    made = table(links=(link, LINKS[1]))
+    assert made.addresses == {address for each in LINKS for address in each.addresses}
+    assert made.networks == {network for each in LINKS for network in each.networks}
+
+
 def test_a_link_local_address_is_reached_on_an_interface_that_is_up_and_speaks_ipv6() -> None:
     """Its scope is the link of the session: another interface, or one without IPv6, leads nowhere."""
     local = parse_address("fe80::100")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.config.model import PeerGroup
-from routerd.core.rib.policy import MARTIANS, PrefixFilter, Reject, check_attributes
+from routerd.core.rib.policy import MARTIANS, PrefixFilter, Reject, check_attributes, is_link_local
 from routerd.core.route import AsPath, Attributes, Prefix, covers, parse_address, parse_prefix
 from tests.support.core import sequence
 
@@ -110,6 +110,34 @@ def test_attributes(as_path: AsPath, next_hop: str, reason: Reject) -> None:
     assert verdict is reason
 
 
+@pytest.mark.parametrize(
+    ("next_hop", "link_local", "reason"),
+    [
+        ("::", "fe80::100", Reject.NONE),
+        ("::", "fe80::101", Reject.FOREIGN_NEXT_HOP),
+        ("::", "fe80::200", Reject.OWN_NEXT_HOP),
+        ("fd00:10::100", "fe80::101", Reject.NONE),
+        ("fd00:10::101", "fe80::100", Reject.FOREIGN_NEXT_HOP),
+        ("fd00:10::200", "fe80::100", Reject.OWN_NEXT_HOP),
+    ],
+)
+def test_the_link_local_address_counts_where_there_is_no_global_one(
+    next_hop: str, link_local: str, reason: Reject
+) -> None:
+    """RFC 2545 section 3: the global address is the next hop; the other one stands beside it."""
+    verdict = check_attributes(
+        Attributes(as_path=sequence(65001), next_hop=parse_address(next_hop), link_local=parse_address(link_local)),
+        LISTED,
+        asn=65000,
+        router_id=parse_address("192.168.10.200"),
+        peer=frozenset(map(parse_address, ("fd00:10::100", "fe80::100"))),
+        peer_asn=65001,
+        external=True,
+        own=frozenset(map(parse_address, ("fd00:10::200", "fe80::200"))),
+    )
+    assert verdict is reason
+
+
 def test_a_reflected_route_of_our_own_is_refused() -> None:
     own = parse_address("192.168.10.200")
     verdict = check_attributes(
@@ -123,6 +151,15 @@ def test_a_reflected_route_of_our_own_is_refused() -> None:
         own=frozenset(),
     )
     assert verdict is Reject.REFLECTION_LOOP
+
+
+@pytest.mark.parametrize(
+    ("address", "scoped"),
+    [("fe80::1", True), ("febf::1", True), ("fec0::1", False), ("fe7f::1", False), ("254.128.0.1", False)],
+)
+def test_link_local_addresses(address: str, scoped: bool) -> None:
+    """fe80::/10 (RFC 4291 section 2.4); no IPv4 address is one."""
+    assert is_link_local(parse_address(address)) is scoped
 
 
 def test_every_reason_has_its_number_and_text() -> None:

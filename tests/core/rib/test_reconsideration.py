@@ -83,3 +83,20 @@ def test_everybody_is_told_in_the_end(seed: int) -> None:
     assert {prefix: members for prefix, members in told.told.items() if members} == {
         prefix: members for prefix, members in wanted.items() if members
     }
+
+
+def test_the_table_is_gone_through_though_all_is_stale_again_before_every_slice() -> None:
+    """Ways that never keep still: what is decided meanwhile takes half of the room, and no more."""
+    told = Told(0)
+    for number, path in enumerate(PATHS):
+        told.say(
+            told.loc_rib.announce(path, [each for i, each in enumerate(PREFIXES) if (i % 255 + 1) >> number & 1])
+        )
+    sets = len(list(told.loc_rib.sets()))
+    assert sets == 255
+    told.dead.add(NODES[0])
+    room = 4 * EACH
+    for _ in range((sets * EACH + 2 * len(PREFIXES) * (1 + EACH)) // room + 2):
+        told.reconsideration.begin()
+        told.slice(room)
+    assert not any(gateway.address == NODES[0] for members in told.told.values() for gateway in members)

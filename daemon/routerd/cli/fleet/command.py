@@ -18,6 +18,7 @@ from routerd.cli.fleet import render, site
 from routerd.cli.fleet.orders import Orders
 from routerd.cli.fleet.reader import Reader
 from routerd.cli.fleet.site import Router, number, text
+from routerd.cli.fleet.views import DrainedView, FleetDrainView, SiteView
 from routerd.cli.output import fail, write
 from routerd.cli.screen import Screen
 from routerd.config.broker import place
@@ -93,7 +94,7 @@ def _key(file: str) -> bytes:
         raise ApiError(str(error)) from error
 
 
-async def _look(access: Access, name: str) -> dict[str, Any]:
+async def _look(access: Access, name: str) -> SiteView:
     reader = Reader(access, name)
     async with reader.open():
         routers = site.read(reader.messages)
@@ -124,7 +125,7 @@ def _watch(access: Access, name: str, as_json: bool) -> int:
 
 async def _drain(
     access: Access, name: str, action: str, node: str, *, key: bytes, reachable: bool, timeout: float
-) -> dict[str, Any]:
+) -> FleetDrainView:
     reader = Reader(access, name)
     async with reader.open(all_of_it=False) as broker:
         orders = Orders(reader, broker, name, key, f"{getpass.getuser()}@{platform.node()}")
@@ -150,7 +151,7 @@ async def _drain(
         }
 
 
-def _drained(router: Router, answer: Mapping[str, Any]) -> dict[str, Any]:
+def _drained(router: Router, answer: Mapping[str, Any]) -> DrainedView:
     drain = answer.get("drain")
     known = isinstance(drain, dict)
     sole = number(answer, "drain", "sole")

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from routerd.cli.fleet.views import DifferenceView, RouterView, SiteView
 from routerd.telemetry.mqtt import topics
 from routerd.telemetry.mqtt.topics import Topic
 
@@ -231,7 +232,7 @@ def _seeds(routers: list[Router]) -> Iterator[Difference]:
     yield from _skew([r for r in routers if r.name not in random], "hash_seed", "hash", "the hash seeds differ")
 
 
-def view(routers: Iterable[Router], now: float, site: str) -> dict[str, Any]:
+def view(routers: Iterable[Router], now: float, site: str) -> SiteView:
     """Return the site as JSON has it."""
     every = list(routers)
     found = list(differences(every, now))
@@ -239,11 +240,11 @@ def view(routers: Iterable[Router], now: float, site: str) -> dict[str, Any]:
         "ok": bool(every) and not found,
         "site": site,
         "routers": [_row(router, now) for router in every],
-        "differences": [each._asdict() for each in found],
+        "differences": [DifferenceView(kind=d.kind, what=d.what, routers=d.routers) for d in found],
     }
 
 
-def _row(router: Router, now: float) -> dict[str, Any]:
+def _row(router: Router, now: float) -> RouterView:
     since = router.since(now)
     return {
         "name": router.name,

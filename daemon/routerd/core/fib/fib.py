@@ -263,8 +263,9 @@ class Fib:
 
     # ------------------------------------------------------------------------------------------ restart
 
-    def settle(self, gateways: Iterable[Gateway]) -> None:
-        """The nodes behind these gateways have said all they announce: what waited for them can proceed."""
+    def stop_awaiting(self, gateways: Iterable[Gateway]) -> None:
+        """The nodes behind these gateways have said all they announce, or will not return: what waited for them can
+        proceed."""
         for gateway in gateways:
             for group in list(self.groups.having(gateway)):
                 if gateway in group.awaiting:

@@ -87,6 +87,8 @@ def _unseen(fib: Fib, group: Group, part: Part) -> Unseen | None:
     if not group.buckets:
         return Unseen.HASHED if group.legs else None
     settling = fib.groups.settling.get(group)
-    holders = settling.holders if settling is not None and settling.why is Why.ALONE else frozenset(group.legs)
-    hidden = group.untracked or (settling is not None and settling.why is Why.ALONE)
-    return Unseen.ALONE if hidden and part.gone and (part.afresh or not holders <= part.after.keys()) else None
+    if settling is not None and settling.why is Why.ALONE:
+        holders = settling.holders & group.legs.keys()
+    else:
+        holders = frozenset(group.legs if group.untracked else ())
+    return Unseen.ALONE if holders and (part.afresh or not holders <= part.after.keys()) else None

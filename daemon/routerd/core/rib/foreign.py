@@ -47,9 +47,8 @@ class ForeignTable:
         self._shed: list[ForeignRoutes] = []
 
     def replace_routes(self, routes: ForeignRoutes, lengths: Lengths | None = None) -> None:
-        """Take over a dump of the routes, whose `lengths` may be known."""
-        if routes is not self.routes:
-            self._shed.append(self.routes)
+        """Take over a dump of the routes, whose `lengths` may be known: from now on it is the table's own."""
+        self._shed.append(self.routes)
         self.routes = routes
         self._deleted.clear()
         self._lengths = {4: [], 16: []}

@@ -55,7 +55,7 @@ class Importer:
             held = rib.accepted if verdict is Reject.UNKNOWN_HOST else ()
             changes += self._announce(peer, path, verdict, [each for each in some if each not in held], path.since)
         for path, some in stale.items():
-            gone = self._judge.refused(peer, path, some)
+            gone = self._judge.rejected(peer, path, some)
             rib.withdraw(gone)
             changes += self._loc_rib.withdraw(peer.address, gone)
         return changes

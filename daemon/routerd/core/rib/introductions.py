@@ -24,7 +24,9 @@ class Introductions:
         return iter(self._peers.values())
 
     def begin(self, peer: Peer) -> None:
-        """A session of the peer is up."""
+        """A session of the peer is up. One that carries no family that the router speaks has nothing to say."""
+        if not peer.pending_eor:
+            return
         self._peers[peer.address] = peer
         self._silences.set(peer.address, peer.silence_ends)
 

@@ -52,7 +52,7 @@ class Judge:
         """Part prefixes whose attributes are accepted into accepted ones and rejected ones with their reasons."""
         return self._policy.split(peer.group_name, peer.group, prefixes)
 
-    def refused(self, peer: Peer, path: Path, prefixes: list[Prefix]) -> list[Prefix]:
+    def rejected(self, peer: Peer, path: Path, prefixes: list[Prefix]) -> list[Prefix]:
         """Return what of stale prefixes is not accepted any more. Whose the next hop is was asked when they came."""
         if self._policy.check(peer.source, path.attributes):
             return prefixes

@@ -24,12 +24,11 @@ from routerd.core.message import (
     RouteChange,
 )
 from routerd.core.rib.foreign import ForeignTable, network_of
-from routerd.core.rib.policy import unmap
+from routerd.core.rib.policy import is_link_local, unmap
 from routerd.core.route import Address, Prefix, contains
 
 RTN_UNICAST = 1
 
-_LINK_LOCAL = b"\xfe\x80"
 _MEMO_LIMIT = 4 << 20
 """Octets of remembered resolutions."""
 _LIMIT = 65536
@@ -92,8 +91,8 @@ class NexthopTable:
             self.foreign.replace_objects(objects)
         if foreign is not None:
             self.foreign.replace_routes(foreign, lengths)
-        self.addresses = frozenset(a for i in interfaces for a in i.addresses if a[:2] != _LINK_LOCAL)
-        self.networks = frozenset(n for i in interfaces for n in i.networks if n[1:3] != _LINK_LOCAL)
+        self.addresses = frozenset(a for i in interfaces for a in i.addresses if not is_link_local(a))
+        self.networks = frozenset(n for i in interfaces for n in i.networks if not is_link_local(Address(n[1:])))
         return self._judge(changed=changed or self._differs(before))
 
     def apply(self, changes: Iterable[RouteChange | NexthopChange]) -> bool:
@@ -138,7 +137,7 @@ class NexthopTable:
             usable = link_local
         if any(usable in interface.addresses for interface in self.interfaces.values()):
             return None  # the router itself
-        if _is_link_local(usable):
+        if is_link_local(usable):
             link = _link(way(peer), peer)
             return Resolution((Gateway(usable, link),), 0) if link is not None and self._has_ipv6(link) else None
         return way(usable)[1]
@@ -154,7 +153,7 @@ class NexthopTable:
 
     def reaches(self, gateway: Gateway) -> bool:
         """Tell whether anything leads to a gateway: a route, or its link alone."""
-        if _is_link_local(gateway.address):
+        if is_link_local(gateway.address):
             return self._has_ipv6(gateway.ifindex)
         if gateway in self.onlink:
             return gateway.ifindex in self._up
@@ -255,7 +254,7 @@ class NexthopTable:
         for interface in self.interfaces.values():
             if local in interface.addresses:
                 beside = [address for address in interface.addresses if len(address) == size]
-                beside.sort(key=lambda address: address[:2] == _LINK_LOCAL)
+                beside.sort(key=is_link_local)
                 return local if len(local) == size else next(iter(beside), None)
         return local if len(local) == size else None
 
@@ -264,7 +263,3 @@ def _link(way: _Way, peer: Address) -> int | None:
     """Return the interface of the way to a peer; None if it is not on a link."""
     _, found = way
     return found.gateway.ifindex if found is not None and found.gateway.address == peer else None
-
-
-def _is_link_local(address: Address) -> bool:
-    return len(address) == 16 and address[:2] == _LINK_LOCAL

@@ -54,7 +54,8 @@ class Peer:
     @property
     def external(self) -> bool:
         """Whether the session is eBGP; only meaningful once a session was up."""
-        return self.last is None or self.last.received.asn != self.last.sent.asn
+        assert self.last is not None, "no session has said yet"
+        return self.last.received.asn != self.last.sent.asn
 
     @property
     def source(self) -> Source:
@@ -95,14 +96,13 @@ class Peer:
 
     @property
     def silence_ends(self) -> float | None:
-        """When a node that sends no End-of-RIB has said all that it announces; None if it sends one, or has done so.
+        """When a node that has not said all, and sends no End-of-RIB, will have; None if it sends one.
 
         GoBGP and FRR send the marker only where graceful restart was negotiated (RFC 4724 section 2 asks for it
         in every case).
         """
         up = self.session
-        if up is None or not self.pending_eor:
-            return None
+        assert up is not None, "only a peer with a session introduces itself"
         if up.received.graceful_restart is not None and up.sent.graceful_restart is not None:
             return None
         return (self.since if self.heard is None else self.heard) + SILENCE

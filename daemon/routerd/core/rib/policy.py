@@ -26,7 +26,11 @@ from routerd.core.route import (
 
 
 class Reject(IntEnum):
-    """Why a path was rejected. The numbers are part of the API; 0 means accepted."""
+    """Why a path was rejected. The numbers are part of the API; 0 means accepted.
+
+    The attributes are judged by `check_attributes`, the prefix by `PrefixFilter` and `Guard`, a next hop that the
+    session's address says nothing about by `Hosts`. A new reason has a text below and in docs/decision-process.md.
+    """
 
     NONE = 0
     OWN_AS = 1
@@ -111,7 +115,7 @@ def check_attributes(
         return Reject.OWN_AS
     if external and first_as(attributes.as_path) != peer_asn:
         return Reject.FIRST_AS
-    if not external and attributes.originator_id == router_id:
+    if attributes.originator_id == router_id:  # from outside it is discarded: RFC 7606 section 7.9
         return Reject.REFLECTION_LOOP
     next_hop = unmap(attributes.next_hop)
     if not any(next_hop) and attributes.link_local is not None:

@@ -1,0 +1,49 @@
+"""Which of the kernel's notifications say that a route of routerd's is there no more."""
+
+from __future__ import annotations
+
+import pytest
+
+from routerd.config.model import FibSection
+from routerd.core.fib.drift import loses_own, mend_routes
+from routerd.core.fib.fib import Fib
+from routerd.core.fib.model import Shape
+from routerd.core.message import DeleteRoutes, ForeignRoute, Gateway, RouteAudit, RouteChange
+from routerd.core.route import parse_address, parse_prefix
+
+METRIC = 20
+P, Q = parse_prefix("172.16.1.1/32"), parse_prefix("172.16.1.2/32")
+OURS, THEIRS = ForeignRoute(1, 186, METRIC, 1, ()), ForeignRoute(1, 4, METRIC, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("change", "loses"),
+    [
+        pytest.param(RouteChange(P, OURS, own=True, deleted=True), True, id="deleted"),
+        pytest.param(RouteChange(P, OURS, own=True, replaces=True), False, id="replaced by one with our marks"),
+        pytest.param(RouteChange(P, THEIRS, replaces=True), True, id="overwritten"),
+        pytest.param(RouteChange(P, THEIRS), False, id="another one beside it"),
+        pytest.param(RouteChange(P, THEIRS, deleted=True), False, id="the other one deleted"),
+        pytest.param(RouteChange(P, ForeignRoute(1, 4, 100, 0, ()), replaces=True), False, id="another metric"),
+        pytest.param(RouteChange(Q, THEIRS, replaces=True), False, id="a prefix that we have no route to"),
+    ],
+)
+def test_a_change(change: RouteChange, loses: bool) -> None:
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    fib.want([P], (Gateway(parse_address("10.0.0.1"), 2),))
+    fib.plan(0.0)
+    assert loses_own(fib, change, METRIC) is loses
+
+
+def test_a_route_under_our_marks_goes_while_the_group_of_its_prefix_has_no_member() -> None:
+    """Somebody has put it there: the kernel has deleted ours along with the group."""
+    gateway = Gateway(parse_address("10.0.0.1"), 2)
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    fib.want([P], (gateway,))
+    fib.plan(0.0)
+    fib.fail([gateway])
+    found = RouteAudit(expected=fib.expected(), missing=(), wrong={}, unknown={P: 9}, foreign={})
+    assert mend_routes(fib, found) == (["1 routes were not expected"], [DeleteRoutes((P,))])
+    fib.restore([gateway])
+    fib.plan(0.0)
+    assert mend_routes(fib, found) == ([], []), "it is ours, and was written since"

@@ -1,0 +1,41 @@
+"""Many prefixes at once: planned bit by bit, to the end, by the core's own clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from routerd.core.fib.fib import AT_ONCE, PART
+from routerd.core.message import Settle, Work
+from tests.support.core import Simulation
+
+NODE = "192.168.10.101"
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_burst_is_planned_to_its_end_without_more_input(quiet: bool) -> None:
+    """Whoever drives the core looks at `busy` and `timer`, and at nothing else."""
+    simulation = Simulation()
+    simulation.up(NODE)
+    vips = [f"172.16.{number >> 8}.{number & 255}/32" for number in range(5 * AT_ONCE)]
+    simulation.announce(NODE, *vips)
+    simulation.take(Settle(quiet=quiet))
+    assert len(simulation.fib()) < len(vips)
+    router, end = simulation.router, simulation.now + 1
+    for _ in range(100):
+        due = simulation.now if router.busy else router.timer
+        if due is None or due > end:
+            break
+        simulation.now = max(simulation.now, due)
+        simulation.take(Work())
+        simulation.take(Settle())
+    assert simulation.fib() == {vip: [NODE] for vip in vips}
+
+
+@pytest.mark.parametrize("prefixes", [PART, PART + 1])
+def test_a_table_does_not_wait_for_more_as_a_burst_does(prefixes: int) -> None:
+    """What comes with the next UPDATE may change few prefixes once more; a table is far from complete anyway."""
+    simulation = Simulation()
+    simulation.up(NODE)
+    simulation.announce(NODE, *(f"172.16.{number >> 8}.{number & 255}/32" for number in range(prefixes)))
+    simulation.take(Settle(quiet=False))
+    assert bool(simulation.fib()) is (prefixes > PART)

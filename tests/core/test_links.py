@@ -1,0 +1,91 @@
+"""Links that go down: who was lost with which, and who is forgotten all the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from routerd.config.load import parse
+from routerd.core.message import Gateway, KernelObjects, NeighbourState, Reconfigure
+from routerd.core.rib.peers import FORGET_AFTER
+from routerd.core.route import parse_address
+from tests.support.core import CONFIG, Simulation
+
+NODE, VIP = "192.168.20.102", "172.16.1.1/32"
+
+
+def set_link(simulation: Simulation, index: int, *, up: bool) -> None:
+    """A link goes down or comes up, and the kernel is read."""
+    simulation.kernel.interfaces[index] = replace(simulation.kernel.interfaces[index], up=up)
+    found = simulation.kernel.dump()
+    simulation.take(KernelObjects(found.interfaces, found.nexthops, found.groups))
+
+
+def node() -> Simulation:
+    simulation = Simulation()
+    simulation.up(NODE)
+    simulation.announce(NODE, VIP)
+    simulation.end_of_rib(NODE)
+    simulation.settle()
+    return simulation
+
+
+def reason(simulation: Simulation) -> str:
+    (event,) = [event for event in simulation.events if event.name == "peer down"]
+    return str(event.fields["reason"])
+
+
+def test_the_link_that_a_node_was_lost_with_is_named_whatever_others_did_since() -> None:
+    simulation = node()
+    set_link(simulation, 3, up=False)
+    set_link(simulation, 2, up=False)
+    set_link(simulation, 2, up=True)
+    simulation.down(NODE)
+    assert reason(simulation).endswith("; interface nodes20 had gone down")
+
+
+def test_whoever_is_in_a_group_or_silent_is_watched_unless_its_link_is_down() -> None:
+    simulation = node()
+    gateway, other = Gateway(parse_address(NODE), 3), Gateway(parse_address("192.168.20.103"), 3)
+    gateways = simulation.router.gateways
+    assert (gateways.watches(gateway), gateways.watches(other), gateways.watched) == (True, False, {gateway})
+    simulation.take(NeighbourState(gateway, alive=False))
+    assert (gateways.watches(gateway), gateways.watched) == (True, {gateway})
+    set_link(simulation, 3, up=False)
+    assert (gateways.watches(gateway), gateways.watched) == (False, set())
+
+
+def test_a_link_that_is_back_in_time_has_cost_no_session() -> None:
+    simulation = node()
+    set_link(simulation, 3, up=False)
+    set_link(simulation, 3, up=True)
+    simulation.down(NODE)
+    assert "interface" not in reason(simulation)
+
+
+def test_a_node_that_stays_away_though_its_link_is_back_is_forgotten_in_time() -> None:
+    simulation = node()
+    set_link(simulation, 3, up=False)
+    simulation.down(NODE)
+    simulation.settle()
+    simulation.now += 2 * FORGET_AFTER
+    simulation.dump()
+    assert NODE in simulation.router.rib.peers, "it could not come back"
+    set_link(simulation, 3, up=True)
+    simulation.dump()
+    assert NODE not in simulation.router.rib.peers
+
+
+def test_a_node_that_the_configuration_has_not_any_more_is_forgotten_though_its_link_is_down() -> None:
+    simulation = node()
+    set_link(simulation, 3, up=False)
+    simulation.down(NODE)
+    simulation.settle()
+    simulation.dump()
+    assert NODE in simulation.router.rib.peers
+    other = parse(CONFIG.replace("192.168.0.0/16", "192.168.10.0/24")).model_copy(
+        update={"fib": simulation.config.fib}
+    )
+    simulation.take(Reconfigure(other))
+    simulation.settle()
+    simulation.dump()
+    assert NODE not in simulation.router.rib.peers

@@ -1,0 +1,50 @@
+"""NLRI fields (RFC 4271 section 4.3): cut fast where all prefixes are alike, and as one by one everywhere."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routerd.session.nlri import split_nlri
+
+
+def one_by_one(field: bytes, width: int) -> list[bytes]:
+    """Return the prefixes of a field in `width` octets each, as the RFC has them; ValueError if it is malformed."""
+    found = []
+    while field:
+        bits, octets = field[0], (field[0] + 7) // 8
+        if bits > (width - 1) * 8 or len(field) < 1 + octets:
+            raise ValueError
+        number = int.from_bytes(field[1 : 1 + octets].ljust(width - 1, b"\0"), "big")
+        spare = (width - 1) * 8 - bits
+        found.append(bytes([bits]) + (number >> spare << spare).to_bytes(width - 1, "big"))
+        field = field[1 + octets :]
+    return found
+
+
+@st.composite
+def fields(draw: st.DrawFn) -> tuple[bytes, int]:
+    """Runs of prefixes of one length, then something shorter, longer or cut off."""
+    width = draw(st.sampled_from((5, 17)))
+    bits = draw(st.integers(0, (width - 1) * 8))
+    prefix = bytes([bits]) + draw(st.binary(min_size=(bits + 7) // 8, max_size=(bits + 7) // 8))
+    return prefix * draw(st.integers(1, 40)) + draw(st.binary(max_size=12)), width
+
+
+@given(fields())
+def test_any_field(case: tuple[bytes, int]) -> None:
+    field, width = case
+    try:
+        expected = one_by_one(field, width)
+    except ValueError:
+        with pytest.raises(ValueError, match="prefix"):
+            split_nlri(field, width)
+    else:
+        assert split_nlri(field, width) == expected
+
+
+@pytest.mark.parametrize("tail", ["10 0a00", "08 0a", "00", "19 0a000080", "20 0a000001", ""])
+def test_a_run_of_alike_ones_and_another_one(tail: str) -> None:
+    field = bytes.fromhex("18 0a0001 18 0a0002" + tail)
+    assert split_nlri(field, 5) == one_by_one(field, 5)
