@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from routerd.api import models
+from routerd.api.endpoints import PROMETHEUS
 from tests.daemon.harness import Network, Routerd, announcement, becomes, network, node, running
 from tests.support.bgp import Client, end_of_rib
 from tests.support.netns import namespace, needs_root
@@ -133,7 +134,7 @@ async def test_openapi_describes_every_endpoint(daemon: Routerd) -> None:
         "/v1/peers/{peer}/drain", "/v1/config/check", "/v1/config/diff", "/v1/config/reload", "/v1/config/confirm",
         "/v1/config/rollback", "/v1/config/history", "/v1/events", "/v1/peers/{peer}/clear",
         "/v1/peers/{peer}/shutdown", "/v1/peers/{peer}/enable", "/v1/dump", "/v1/peers/{peer}", "/v1/flow", "/v1/fib",
-        "/v1/traffic", "/v1/log", "/v1/log/{level}",
+        "/v1/traffic", "/v1/log", "/v1/log/{level}", "/metrics",
     }  # fmt: skip
     examples = [
         (content["example"], content["schema"])
@@ -145,9 +146,12 @@ async def test_openapi_describes_every_endpoint(daemon: Routerd) -> None:
     assert len(examples) >= 10
     for example, schema in examples:
         assert list(wrong(example, schema, described)) == []
-    others = {"/v1/events": "text/event-stream", "/v1/dump": "application/octet-stream"}
+    others = {
+        "/v1/events": "text/event-stream", "/v1/dump": "application/octet-stream", "/metrics": PROMETHEUS,
+    }  # fmt: skip
     for name, path in described["paths"].items():
         changing = {"post"} if re.search("/(reload|confirm|rollback|clear|shutdown|enable)$", name) else {"get"}
+        changing = {"put"} if name == "/v1/log/{level}" else changing
         assert set(path) == ({"get", "put", "delete"} if name.endswith("/drain") else changing)
         for each in path.values():
             (content,) = each["responses"]["200"]["content"].items()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from routerd.reference.schema import document
 from routerd.telemetry.bus import Bus
 from routerd.telemetry.mqtt import topics
 from routerd.telemetry.mqtt.broker import Access, connection
@@ -22,8 +23,11 @@ from tests.daemon.test_mqtt import GW1, SITE, VIP, Place, configuration, nodes_u
 from tests.support.bgp import Client
 from tests.support.mosquitto import Mosquitto, mosquitto, needs_mosquitto, reading
 from tests.support.netns import needs_root
+from tests.support.schema import wrong
 
 pytestmark = [needs_root, needs_mosquitto]
+
+SCHEMAS = document()
 
 EMPTY = {
     "name": node(0), "drain": "operator", "buckets": 0, "groups": 1, "sole": 0, "empty": True, "changed": True,
@@ -46,12 +50,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, Pat
 
 
 async def fleet(place: Place, *words: str) -> tuple[int, Any]:
-    """Run `routerd fleet WORDS --json` where the broker is; return its exit code and answer."""
+    """Run `routerd fleet WORDS --json` where the broker is; return its exit code and answer, which has its schema."""
     command = (*CLI, "fleet", *words, "--broker", place.broker.url, "--site", "ams", "--json")
     running = place.network.router.spawn(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     said, errors = await asyncio.to_thread(running.communicate, timeout=30)
     assert said, errors
-    return running.returncode, json.loads(said)
+    answer = json.loads(said)
+    assert list(wrong(answer, SCHEMAS["$defs"]["fleet"], SCHEMAS)) == []
+    return running.returncode, answer
 
 
 class Other:

@@ -25,7 +25,7 @@ def test_what_is_made_of_the_commands_is_current(place: str) -> None:
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [
-        ("routerd fl", {"flow", "flush"}),
+        ("routerd fl", {"fleet", "flow", "flush"}),
         ("routerd routes --st", {"--state"}),
         ("routerd routes --state re", {"refused", "rejected"}),
         ("routerd export me", {"metallb"}),

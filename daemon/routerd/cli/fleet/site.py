@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from routerd.cli.fleet.views import DifferenceView, RouterView, SiteView
+from routerd.cli.fleet.views import RouterView, SiteDifferenceView, SiteView
 from routerd.telemetry.mqtt import topics
 from routerd.telemetry.mqtt.topics import Topic
 
@@ -240,7 +240,7 @@ def view(routers: Iterable[Router], now: float, site: str) -> SiteView:
         "ok": bool(every) and not found,
         "site": site,
         "routers": [_row(router, now) for router in every],
-        "differences": [DifferenceView(kind=d.kind, what=d.what, routers=d.routers) for d in found],
+        "differences": [SiteDifferenceView(kind=d.kind, what=d.what, routers=d.routers) for d in found],
     }
 
 

@@ -28,7 +28,7 @@ class RouterView(TypedDict):
     boot: str
 
 
-class DifferenceView(TypedDict):
+class SiteDifferenceView(TypedDict):
     """What is to be seen of all routers together alone."""
 
     kind: str
@@ -42,7 +42,7 @@ class SiteView(TypedDict):
     ok: bool
     site: str
     routers: list[RouterView]
-    differences: list[DifferenceView]
+    differences: list[SiteDifferenceView]
 
 
 class DrainedView(TypedDict):
