@@ -22,7 +22,11 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces ne
 
 MOVES_FLOWS = {"fib.hash_policy", "fib.groups"}
 """What documents say about these keys: flows break (test_forecast.py)."""
-FITTING = VALUES | {"router.listen": '["192.168.10.200", "::"]', "drain.state_file": '"/run/routerd/drains.json"'}
+FITTING = VALUES | {
+    "router.listen": '["192.168.10.200", "::"]',
+    "drain.state_file": '"/run/routerd/drains.json"',
+    "mrt.directory": '"/run/routerd/mrt"',
+}
 """Values that fit this network."""
 BOTH_SIDES = {
     "peer_groups.nodes.password": {"password": "secret"},
@@ -56,6 +60,17 @@ PEERS = {
     "peers.local_address": RANGE + NAMED + 'connect = true\nlocal_address = "192.168.10.200"\n',
 }
 """What stands in the place of the range, for each key of these sections."""
+COLLECTOR = RANGE + '[[bmp]]\nname = "lab"\naddress = "192.168.10.9"\n'
+PEERS |= {
+    "bmp.name": COLLECTOR.replace('"lab"', '"other"'),
+    "bmp.address": COLLECTOR.replace("10.9", "10.100"),
+    "bmp.port": COLLECTOR + "port = 5000\n",
+    "bmp.views": COLLECTOR + 'views = ["loc-rib"]\n',
+    "bmp.statistics": COLLECTOR + "statistics = 1\n",
+    "bmp.buffer": COLLECTOR + "buffer = 1048576\n",
+    "bmp.min_retry": COLLECTOR + "min_retry = 0.1\n",
+    "bmp.max_retry": COLLECTOR + "max_retry = 60.0\n",
+}
 INCLUDE = "include"
 
 

@@ -43,7 +43,8 @@ def test_a_route_under_our_marks_goes_while_the_group_of_its_prefix_has_no_membe
     fib.plan(0.0)
     fib.fail([gateway])
     found = RouteAudit(expected=fib.expected(), missing=(), wrong={}, unknown={P: 9}, foreign={})
-    assert mend_routes(fib, found) == (["1 routes were not expected"], [DeleteRoutes((P,))])
+    wrong, operations = mend_routes(fib, found)
+    assert ([each.text for each in wrong], operations) == (["1 routes were not expected"], [DeleteRoutes((P,))])
     fib.restore([gateway])
     fib.plan(0.0)
     assert mend_routes(fib, found) == ([], []), "it is ours, and was written since"
