@@ -258,7 +258,7 @@ async def test_packets_by_node_and_vip(lab: Lab) -> None:
 def test_packets_again_and_again_until_ctrl_c(lab: Lab) -> None:
     """With --json a line each."""
     # A script's background jobs ignore SIGINT, and so would what they start.
-    command = ["env", "--default-signal=INT", *CLI, "top", "--json", "--interval", "0.2", "--socket", str(lab.daemon.socket)]
+    command = ["env", "--default-signal=INT", *CLI, "top", "--json", "--socket", str(lab.daemon.socket)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         for _ in range(2):
