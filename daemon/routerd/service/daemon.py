@@ -123,6 +123,7 @@ class Daemon:
         self.metrics.status = self.answers.status
         self.mqtt = Mqtt(config, self.engine, self.answers, lambda: stretches.lasted)
         self.answers.others.append(self.mqtt.problems)
+        self.metrics.others = lambda: self.monitoring.figures(self.mqtt.figures)
         self._stretches = stretches
         self._stop = asyncio.Event()
         self._more_input = False
