@@ -129,6 +129,9 @@ async def test_a_scrape_says_what_the_broker_hears(place: Place, clients: list[C
     broker.start()
     await becomes(lambda: is_("events_lost_total") >= 1)
     assert (is_("connected"), is_("connections_total")) == (1, 2)
+    found = [json.loads(line) for line in daemon.cli("events", "--json").stdout.splitlines()]
+    fleet = [each["event"] for each in found if "the broker" in each["event"]]
+    assert fleet[-2:] == ["the broker does not hear the router", "the broker hears the router"]
     daemon.config.write_text(daemon.config.read_text().replace("broker =", "#broker ="))
     assert daemon.cli("reload").returncode == 0
     await becomes(lambda: "routerd_mqtt_connected 1" not in page(daemon))

@@ -205,6 +205,8 @@ class Router:
         effects += self.drains.look(now)
         if self.refusals.due(now):
             effects.append(Resync("refused writes are tried again"))
+        elif self.refusals.is_over():
+            effects.append(Event("kernel refuses nothing any more", {}))
         return effects
 
     def _neighbour(self, gateway: Gateway, now: float, *, alive: bool) -> list[Effect]:

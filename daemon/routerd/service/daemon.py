@@ -174,6 +174,7 @@ class Daemon:
                     ("drains", self.answers.keep_drains),
                     ("buckets", self._remember),
                     ("counters of dropped segments", self._watch_drops),
+                    ("changes of groups", self.engine.membership.run),
                     ("metrics", self.exposing.run),
                     ("mqtt", self.mqtt.run),
                     ("monitoring", self.monitoring.run),
@@ -282,10 +283,8 @@ class Daemon:
         self._reloading = asyncio.get_running_loop().create_task(self._reload())
 
     async def _reload(self) -> None:
-        try:
+        with contextlib.suppress(Failure):  # the log says why
             await self.reload.reload(None, 0, "SIGHUP")
-        except Failure as failure:
-            log.error("the configuration stays as it is", reason=str(failure))
 
     def _configure(self, config: Config) -> None:
         """Put another configuration in force."""
