@@ -52,11 +52,11 @@ class Membership:
                 case SetNexthop(id=id_, gateway=gateway):
                     self._gateways[id_] = gateway
                 case DeleteNexthop(id=id_):
-                    gateway = self._gateways.pop(id_, None)
-                    if gateway is None:
+                    gone = self._gateways.pop(id_, None)
+                    if gone is None:
                         self._delete(id_)
-                    elif groups := self._groups.having(gateway):
-                        self._left[gateway] += len(groups)
+                    elif groups := self._groups.having(gone):
+                        self._left[gone] += len(groups)
                         if len(self._bereft) < NAMED:
                             self._bereft |= dict.fromkeys(group.id for group in islice(groups, NAMED))
                         self._news.set()
