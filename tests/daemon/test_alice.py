@@ -57,6 +57,12 @@ async def test_alice_shows_what_is_received_filtered_and_not_exported(
         assert recently(status["reconfig"])
         assert status["router_id"] == "10.0.0.1"
         assert "unknown" not in status.values()
+        await becomes(lambda: alice.status()["now"] > status["reboot"])
+        daemon.config.write_text(
+            daemon.config.read_text().replace("rate = 1000", "rate = 1000\n\n[fib]\nidle_timer = 7")
+        )
+        assert daemon.cli("reload").returncode == 0
+        await becomes(lambda: alice.status()["reconfig"] > status["reboot"] == alice.status()["reboot"])
 
         found = alice.neighbors()
         assert found.keys() == {node(0), "w1"} == alice.states().keys()
