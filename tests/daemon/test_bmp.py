@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.harness import CONFIG, Network, Routerd, announcement, becomes, node, node6, running
+from tests.daemon.test_metrics import page
 from tests.support import bgp
 from tests.support.bmp import Collector, Reading
 from tests.support.netns import needs_root
+from tests.support.prometheus import value
 
 pytestmark = needs_root
 
@@ -171,6 +173,15 @@ async def test_a_collector_that_is_away_dies_and_does_not_read(
         await becomes(lambda: [len(heard(each.last, node(0), "post")) for each in collectors], [whole, whole])
         await becomes(lambda: f"bmp c{slow.port}" not in daemon.problems())
         assert (len(slow.sessions) > 1, len(other.sessions)) == (True, 1)
+
+        def is_(name: str, collector: str) -> float:
+            return value(page(daemon), f"routerd_bmp_{name}", collector=collector)
+
+        names = ("nobody", f"c{slow.port}", f"c{other.port}")
+        assert [is_("connected", each) for each in names] == [0, 1, 1]
+        assert [is_("dropped_sessions_total", each) for each in names] == [0, len(slow.sessions) - 1, 0]
+        assert [is_("sessions_total", each) for each in names] == [0, len(slow.sessions), 1]
+        await becomes(lambda: is_("waiting_bytes", names[1]), 0)
         other.hang_up()
         await becomes(lambda: len(other.sessions) > 1 and len(heard(other.last, node(0), "post")) == whole)
         assert daemon.peer(0)["state"] == "established"

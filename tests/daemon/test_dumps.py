@@ -7,12 +7,15 @@ import os
 import signal
 import struct
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 from tests.daemon.harness import CLI, CONFIG, Network, Routerd, announcement, becomes, node, node6, running
+from tests.daemon.test_metrics import page
 from tests.support import bgp
 from tests.support.netns import needs_root
+from tests.support.prometheus import value
 
 pytestmark = needs_root
 
@@ -184,10 +187,20 @@ async def test_what_cannot_be_written_is_a_problem(
             await becomes(lambda: "No space left on device" in daemon.problems().get("mrt rib", ""))
             await becomes(lambda: "No space left on device" in daemon.problems().get("mrt updates", ""))
             assert not list(directory.glob("*.part"))
+            failed = {
+                kind: value(page(daemon), "routerd_mrt_failures_total", kind=kind) for kind in ("rib", "updates")
+            }
+            assert min(failed.values()) >= 1
+            assert value(page(daemon), "routerd_mrt_writes_total") == 0
+            assert "routerd_mrt_last_write_timestamp_seconds{" not in page(daemon)
             filler.unlink()
             clients[0].send(announcement(0, "172.16.2.0/24"))
             await network.has("172.16.2.0/24", 0)
             await becomes(lambda: not {"mrt rib", "mrt updates"} & daemon.problems().keys())
+            for kind in failed:
+                assert value(page(daemon), "routerd_mrt_writes_total", kind=kind) >= 1
+                last = value(page(daemon), "routerd_mrt_last_write_timestamp_seconds", kind=kind)
+                assert abs(time.time() - last) < 5
             text = daemon.config.read_text().replace(str(directory), "/dev/null/mrt")
             daemon.config.write_text(text)
             os.kill(daemon.pid, signal.SIGHUP)

@@ -98,7 +98,8 @@ async def test_a_node_is_drained_on_all_routers(place: tuple[Place, Path], clien
         ]  # fmt: skip
         assert [each["action"] for each in other.asked] == ["drain", "look", "look"]
         assert daemon.peer(0)["drain"] == "operator"
-        assert ", by the broker" in next(line for line in daemon.log.read_text().splitlines() if '"drain"' in line)
+        told = [json.loads(line) for line in daemon.cli("events", "--json").stdout.splitlines()]
+        assert [each["by"].partition(", ")[2] for each in told if each["event"] == "drain"][-1] == "by the broker"
         other.answers = [{"drain": {**EMPTY, "drain": ""}}]
         code, answer = await fleet(place[0], "undrain", node(0), "--fleet-key-file", str(key))
         assert code == 0, answer

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.daemon.harness import CONFIG, Network, Routerd, announcement, becomes, network, node, running
+from tests.daemon.test_metrics import page
 from tests.support import bgp
 from tests.support.bgp import Client
 from tests.support.mosquitto import Mosquitto, mosquitto, needs_mosquitto, reading
 from tests.support.netns import needs_root
+from tests.support.prometheus import value
 
 pytestmark = [needs_root, needs_mosquitto]
 
@@ -99,6 +101,40 @@ async def test_a_router_tells_how_it_is(place: Place, clients: list[Client]) -> 
         await becomes(lambda: vip not in states)
         await clients[0].close()
         await becomes(lambda: states[f"{GW1}/peer/{node(0)}"]["state"] != "established")
+
+
+async def test_a_scrape_says_what_the_broker_hears(place: Place, clients: list[Client]) -> None:
+    """It is told apart from a broker that nobody has configured, and what was lost is counted."""
+    network, broker, daemon = place
+
+    def is_(name: str, **labels: str) -> float:
+        return value(page(daemon), f"routerd_mqtt_{name}", **labels)
+
+    place.use(broker.url, "vip_limit = 1\nevent_expiry = 1")
+    await nodes_up(network, clients, VIP, OTHER)
+    await becomes(lambda: is_("vips", state="left_out"), 1)
+    assert is_("vips", state="told") == is_("connected") == is_("connections_total") == 1
+    await becomes(lambda: is_("states_waiting"), 0)
+    await becomes(lambda: is_("states") >= 5)  # birth, summary, peers, a VIP
+    await becomes(lambda: is_("events_told_total") >= 2)
+    assert abs(time.time() - is_("last_message_timestamp_seconds")) < 10
+    broker.kill()
+    await becomes(lambda: is_("connected"), 0)
+    clients[0].send(bgp.update(withdrawn=[VIP, OTHER]))
+    await clients[0].close()
+    await becomes(lambda: is_("states_waiting") > 0)
+    await becomes(lambda: b"peer down" in daemon.log.read_bytes())
+    told = time.monotonic()
+    await becomes(lambda: time.monotonic() - told > 1.1)  # the event is too old by now
+    broker.start()
+    await becomes(lambda: is_("events_lost_total") >= 1)
+    assert (is_("connected"), is_("connections_total")) == (1, 2)
+    found = [json.loads(line) for line in daemon.cli("events", "--json").stdout.splitlines()]
+    fleet = [each["event"] for each in found if "the broker" in each["event"]]
+    assert fleet[-2:] == ["the broker does not hear the router", "the broker hears the router"]
+    daemon.config.write_text(daemon.config.read_text().replace("broker =", "#broker ="))
+    assert daemon.cli("reload").returncode == 0
+    await becomes(lambda: "routerd_mqtt_connected 1" not in page(daemon))
 
 
 async def test_a_broker_that_lost_all_is_whole_again(place: Place, clients: list[Client]) -> None:

@@ -237,6 +237,9 @@ class Collector:
         self.reading = asyncio.Event()
         self.reading.set()
         self.received = 0
+        self.keeps = False
+        """Whether `messages` has what was read, as it came."""
+        self.messages: list[bytes] = []
         self._writers: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
 
@@ -261,7 +264,10 @@ class Collector:
                 await self.reading.wait()
                 version, size, kind = struct.unpack("!BIB", await reader.readexactly(6))
                 need(version == 3 and 6 <= size <= 1 << 20, f"version {version}, length {size}")
-                reading.take(kind, await reader.readexactly(size - 6))
+                body = await reader.readexactly(size - 6)
+                if self.keeps:
+                    self.messages.append(struct.pack("!BIB", version, size, kind) + body)
+                reading.take(kind, body)
                 self.received += size
         except (asyncio.IncompleteReadError, ConnectionError):
             pass

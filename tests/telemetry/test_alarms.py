@@ -44,6 +44,8 @@ WELL: Series = {
     f'routerd_event_loop_stretch_seconds_bucket{{{JOB},le="0.1"}}': "0+6000x60",
     f"routerd_event_loop_stretch_seconds_count{{{JOB}}}": "0+6000x60",
     f"routerd_sysctls_wrong{{{JOB}}}": "0x60",
+    f"routerd_mqtt_connected{{{JOB}}}": "1x10 0 1x50",
+    f"routerd_mqtt_events_lost_total{{{JOB}}}": "4x60",
     f"routerd_config_differs{{{JOB}}}": "0x60",
     f'routerd_config_reloads_total{{{JOB},result="refused"}}': "0x60",
     f'routerd_process_resident_memory_bytes{{{JOB},process="daemon"}}': "50000000x60",
@@ -93,6 +95,8 @@ ILL: dict[str, tuple[int, Series]] = {
     "RouterdMemory": (
         40, {f'routerd_process_resident_memory_bytes{{{JOB},process="daemon"}}': "50000000x15 3000000000x100"},
     ),
+    "RouterdBrokerLost": (30, {f"routerd_mqtt_connected{{{JOB}}}": "1x15 0x100"}),
+    "RouterdEventsLost": (20, {f"routerd_mqtt_events_lost_total{{{JOB}}}": "4x15 204x100"}),
 }  # fmt: skip
 """What rings each alarm but one, after how many minutes; all else is well."""
 

@@ -20,6 +20,7 @@ from routerd.telemetry.metrics.causes import cause
 from routerd.telemetry.metrics.compatibility import FRR_EXPORTER, GOBGP
 from routerd.telemetry.metrics.convergence import PATIENCE, Convergence
 from routerd.telemetry.metrics.exposition import exposition
+from routerd.telemetry.metrics.figures import BrokerFigures, CollectorFigures, DumpFigures, Figures
 from routerd.telemetry.metrics.packets import PacketCounts
 from routerd.telemetry.metrics.rows import escaped
 from routerd.telemetry.metrics.surroundings import Process, Surroundings
@@ -35,6 +36,10 @@ FOUND = Surroundings(
     stretches=Histogram((1.0,)), config_hash="a", config_changed=1.0, config_unconfirmed=False, config_differs=False,
     reloads={}, sysctls_wrong=0, dropped_segments={"TCPMD5Failure": 2}, watcher_failures={"a": 1}, lost_lines=0,
     events=5, last_scrape=0.1, problems={"peer": 1},
+    others=Figures(
+        BrokerFigures(True, 1, 1.0, 5, 0, 9, 0, 3, 0, 1, 0),
+        (CollectorFigures("a", True, 1, 0, 12),), (DumpFigures("rib", 1, 0, 0, 1.0),),
+    ),
 )  # fmt: skip
 A = Gateway(Address(b"\xc0\xa8\x0a\x64"), 2)
 B = Gateway(Address(b"\xc0\xa8\x0a\x65"), 2)

@@ -125,10 +125,12 @@ class Reconciliation:
         effects = self._planning.program(operations)
         if wrong and drift:
             self.drift_mended += len(wrong)
+            kinds = Counter[str]()
             for each in wrong:
-                self.drift[each.kind] += each.size
+                kinds[each.kind] += each.size
+            self.drift += kinds
             found = "; ".join(each.text for each in wrong[:10])
-            effects.append(Event("drift mended", {"found": found}, level="warning"))
+            effects.append(Event("drift mended", {"found": found, **kinds}, level="warning"))
         return effects
 
 

@@ -22,6 +22,8 @@ class Refusals:
         self.routes = routes
         self.again_at: float | None = None
         """The monotonic time of the next try, None if none is due."""
+        self.told = False
+        """Whether an event has told of a refusal since the last one that there is none any more."""
         self._delay = FIRST
 
     def __len__(self) -> int:
@@ -41,3 +43,10 @@ class Refusals:
         if not self:
             self._delay = FIRST
         return bool(self)
+
+    def is_over(self) -> bool:
+        """Tell, once, that nothing is refused any more of what an event has told of, as of the last try."""
+        if self or not self.told or self.again_at is not None:
+            return False
+        self.told = False
+        return True

@@ -74,6 +74,7 @@ class Retries:
                 fields["id"] = id
                 refusals.deletions[id] = failed
         refusals.schedule(now)
+        refusals.told = True
         return [Event("kernel refused", fields, level="error"), *effects]
 
     @property

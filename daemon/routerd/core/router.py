@@ -60,7 +60,7 @@ class Router:
     def __init__(self, config: Config, now: float, *, resilient: bool = True, widest: int = WIDEST) -> None:
         self.config = config
         self._resilient, self._widest = resilient, widest
-        self.started = now
+        self.started = self.configured = now
         self.rib = Rib(config, now)
         self.fib = Fib(self.shape(config))
         self.health = GatewayHealth()
@@ -166,6 +166,7 @@ class Router:
             case SoftReset(peer=peer, incoming=incoming):
                 self.planning.changed(self.rib.soft_reset(peer, now, incoming=incoming))
             case Reconfigure(config=config):
+                self.configured = now
                 self._reconfigure(config, now)
                 return self._settle(now, quiet=True)
             case WriteFailed():
@@ -205,6 +206,8 @@ class Router:
         effects += self.drains.look(now)
         if self.refusals.due(now):
             effects.append(Resync("refused writes are tried again"))
+        elif self.refusals.is_over():
+            effects.append(Event("kernel refuses nothing any more", {}))
         return effects
 
     def _neighbour(self, gateway: Gateway, now: float, *, alive: bool) -> list[Effect]:

@@ -123,6 +123,7 @@ class Daemon:
         self.metrics.status = self.answers.status
         self.mqtt = Mqtt(config, self.engine, self.answers, lambda: stretches.lasted)
         self.answers.others.append(self.mqtt.problems)
+        self.metrics.others = lambda: self.monitoring.figures(self.mqtt.figures)
         self._stretches = stretches
         self._stop = asyncio.Event()
         self._more_input = False
@@ -173,6 +174,7 @@ class Daemon:
                     ("drains", self.answers.keep_drains),
                     ("buckets", self._remember),
                     ("counters of dropped segments", self._watch_drops),
+                    ("changes of groups", self.engine.membership.run),
                     ("metrics", self.exposing.run),
                     ("mqtt", self.mqtt.run),
                     ("monitoring", self.monitoring.run),
@@ -281,10 +283,8 @@ class Daemon:
         self._reloading = asyncio.get_running_loop().create_task(self._reload())
 
     async def _reload(self) -> None:
-        try:
+        with contextlib.suppress(Failure):  # the log says why
             await self.reload.reload(None, 0, "SIGHUP")
-        except Failure as failure:
-            log.error("the configuration stays as it is", reason=str(failure))
 
     def _configure(self, config: Config) -> None:
         """Put another configuration in force."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -20,6 +21,7 @@ from routerd.core.router import Router
 from routerd.service.observing import Observers
 from routerd.service.tables import dump
 from routerd.session.frames import RawUpdate
+from routerd.telemetry.metrics.figures import DumpFigures
 from routerd.telemetry.mrt.files import TABLE, UPDATES, TableFile, append, tidy
 from routerd.telemetry.mrt.records import ESTABLISHED, IDLE, OPEN_CONFIRM, Ends, message, state_change
 
@@ -45,12 +47,21 @@ class Dumps:
         self._router = router
         self._observers = observers
         self._reasons: dict[str, str] = {}
+        self._counts = {
+            kind: _Counts() for kind, wanted in ((TABLE, section.interval), (UPDATES, section.updates)) if wanted
+        }
 
     @property
     def problems(self) -> Iterator[ProblemView]:
         """What is not written, and why."""
         for kind, reason in self._reasons.items():
             yield from undumped(kind, reason)
+
+    @property
+    def figures(self) -> Iterator[DumpFigures]:
+        """What was written, of what is to be."""
+        for kind, counts in self._counts.items():
+            yield DumpFigures(kind, counts.written, counts.failed, counts.lost, counts.last)
 
     async def run(self) -> None:
         """Dump until cancelled."""
@@ -73,6 +84,7 @@ class Dumps:
                 self._failed(TABLE, error)
             else:
                 self._reasons.pop(TABLE, None)
+                self._counts[TABLE].wrote()
 
     async def _table(self, now: float) -> None:
         file = await asyncio.to_thread(TableFile, self._directory, now)
@@ -105,6 +117,7 @@ class Dumps:
                 octets, lost = notes.take()
                 if octets:
                     await self._write(octets, begun)
+                self._counts[UPDATES].lost += lost
                 if lost:
                     self._reasons[UPDATES] = f"{lost} records were lost: more came than could be written"
         finally:
@@ -120,12 +133,27 @@ class Dumps:
             self._failed(UPDATES, error)
         else:
             self._reasons.pop(UPDATES, None)
+            if octets:
+                self._counts[UPDATES].wrote()
 
     def _failed(self, kind: str, error: OSError) -> None:
         reason = f"{error.filename or self._directory}: {error.strerror}"
         if self._reasons.get(kind) != reason:
             log.warning("a dump cannot be written", kind=kind, reason=reason, remedy="routerd status says more")
         self._reasons[kind] = reason
+        self._counts[kind].failed += 1
+
+
+@dataclass(slots=True)
+class _Counts:
+    written: int = 0
+    failed: int = 0
+    lost: int = 0
+    last: float = 0.0
+
+    def wrote(self) -> None:
+        self.written += 1
+        self.last = time.time()
 
 
 class Notes:

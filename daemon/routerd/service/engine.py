@@ -48,6 +48,7 @@ from routerd.kernel.bulk import Bulk
 from routerd.kernel.monitor import OVERRUN
 from routerd.kernel.writer import KernelWriter
 from routerd.service.changes import Changes
+from routerd.service.membership import Membership
 from routerd.service.observing import Observers
 from routerd.service.recording import Recorder
 from routerd.session.codecs import Codecs
@@ -76,9 +77,10 @@ class Engine:
 
     Events: `wake` is set when the core may have something to do by itself, `resync` when the kernel is to be read,
     `identify` when link-layer addresses are to be found out. `bucket_counts` tells how many buckets of a group lead
-    to which gateway, as last read; `changes` who changed a group last; `withheld` what peers do not hear because it
-    does not fit into a message; `tally` what is counted for metrics. `lasted` returns for how many seconds the event
-    loop has not looked around. `heed` is shown each effect, `observers` are told of all that happens.
+    to which gateway, as last read; `changes` who changed a group last, of which `membership` tells; `withheld` what
+    peers do not hear because it does not fit into a message; `tally` what is counted for metrics. `lasted` returns
+    for how many seconds the event loop has not looked around. `heed` is shown each effect, `observers` are told of
+    all that happens.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Engine:
         self.observers = Observers()
         router.planning.watch = self.observers.changed
         self.changes = Changes()
+        self.membership = Membership(router.fib.groups, self.changes)
         self._writer = writer
         self._speaker = speaker
         self._lasted = lasted
@@ -238,12 +241,14 @@ class Engine:
             match effect:
                 case Program(operations=operations, urgent=True):
                     failures = self._backlog.jump(operations)
+                    self.membership.note(operations)
                     self.changes.note(operations, time.monotonic())
                     for failed in failures:
                         self.take(failed)
                     self.tally.failed_over(operations, time.monotonic() - now)
                 case Program(operations=operations):
                     self.tally.programmed(operations)
+                    self.membership.note(operations)
                     self.changes.note(operations, time.monotonic())
                     self._backlog.add(operations)
                 case Advertise():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Never
 
 import structlog
 
@@ -32,6 +33,11 @@ class LookingGlass:
         """That it does not listen, and why."""
         if self._reason:
             yield from no_looking_glass(self._reason)
+
+    @property
+    def figures(self) -> Iterator[Never]:
+        """Nothing is counted."""
+        yield from ()
 
     async def run(self) -> None:
         """Serve until cancelled."""

@@ -26,6 +26,7 @@ from routerd.service.versions import versions
 from routerd.service.watchers import Failure
 from routerd.session.speaker import Speaker
 from routerd.telemetry.log import bus, sink
+from routerd.telemetry.metrics.figures import Figures
 from routerd.telemetry.metrics.packets import PacketCounts
 from routerd.telemetry.metrics.surroundings import Process, Surroundings
 
@@ -63,6 +64,8 @@ class Metrics:
         self._took = 0.0
         self.status: Callable[[], Slices[StatusView]] | None = None
         """What finds out what is wrong."""
+        self.others: Callable[[], Figures] = Figures
+        """What has the figures of the broker, of collectors and dumps."""
         self._problems: Counter[str] = Counter()
         self._look_at = 0.0
         self._looking: asyncio.Task[None] | None = None
@@ -146,6 +149,7 @@ class Metrics:
             events=bus.last,
             last_scrape=self._took,
             problems=self._problems,
+            others=self.others(),
         )
 
 

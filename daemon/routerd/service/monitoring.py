@@ -14,16 +14,19 @@ from routerd.api.models import ProblemView
 from routerd.config.model import Config
 from routerd.config.monitoring import BmpCollector, LookingGlassSection, MrtSection
 from routerd.service.engine import Engine
+from routerd.telemetry.metrics.figures import BrokerFigures, CollectorFigures, DumpFigures, Figures
 
 Keep = Callable[[str, Callable[[], Awaitable[None]]], Awaitable[None]]
 
 
 class Part(Protocol):
-    """One of them. It runs until it is cancelled; `problems` are those of now."""
+    """One of them. It runs until it is cancelled; `problems` are those of now, `figures` what it has counted."""
 
     async def run(self) -> None: ...
     @property
     def problems(self) -> Iterator[ProblemView]: ...
+    @property
+    def figures(self) -> Iterator[CollectorFigures | DumpFigures]: ...
 
 
 class _Running(NamedTuple):
@@ -49,6 +52,15 @@ class Monitoring:
         """The problems of all parts."""
         for each in self._running.values():
             yield from each.part.problems
+
+    def figures(self, broker: BrokerFigures | None) -> Figures:
+        """Return what all parts have counted, beside what the broker was told."""
+        found = [each for running in self._running.values() for each in running.part.figures]
+        return Figures(
+            broker,
+            tuple(each for each in found if isinstance(each, CollectorFigures)),
+            tuple(each for each in found if isinstance(each, DumpFigures)),
+        )
 
     def configure(self, config: Config) -> None:
         """Go on with another configuration."""

@@ -62,6 +62,7 @@ class Reconciler:
         found = dump(self._fib)
         self._writer.adopt(found)
         self._engine.take(found)
+        self._engine.membership.look()
         self._begin_audit()
 
     def configure(self, fib: FibSection) -> None:

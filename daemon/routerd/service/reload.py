@@ -93,15 +93,18 @@ class Reload:
     async def reload(self, path: str | None, confirm: int, by: str) -> ReloadView:
         """Put a file in force, for `confirm` seconds unless that is 0. Failure, and nothing changes, if it cannot be
         used, if a key needs a restart, or if a change waits to be confirmed."""
-        with self._counted():
+        with self._counted(by):
             return await self._take(path, confirm, by)
 
     @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _counted(self, by: str) -> Iterator[None]:
         result = "refused"
         try:
             yield
             result = "taken"
+        except Failure as failure:
+            log.error("the configuration stays as it is", by=by, reason=str(failure))
+            raise
         finally:
             self.results[result] += 1
 
@@ -127,7 +130,7 @@ class Reload:
 
     async def rollback(self, number: int, by: str) -> ReloadView:
         """Go back to what ran before the last change, or, if `number` is not 0, to that entry of the history."""
-        with self._counted():
+        with self._counted(by):
             return await self._go_back(number, by)
 
     async def _go_back(self, number: int, by: str) -> ReloadView:

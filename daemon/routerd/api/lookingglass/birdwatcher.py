@@ -36,7 +36,7 @@ def head(now: float) -> dict[str, Any]:
 
 def status(router: Router, now: float, monotonic: float) -> dict[str, Any]:
     """Return who the router is."""
-    began = stamp(now - (monotonic - router.started))
+    began, configured = (stamp(now - (monotonic - each)) for each in (router.started, router.configured))
     return {
         "status": {
             "version": f"routerd {__version__}",
@@ -44,7 +44,7 @@ def status(router: Router, now: float, monotonic: float) -> dict[str, Any]:
             "router_id": router.config.router.router_id,
             "current_server": stamp(now),
             "last_reboot": began,
-            "last_reconfig": began,
+            "last_reconfig": configured,
         }
     }
 

@@ -12,7 +12,7 @@ import platform
 import random
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import structlog
 
@@ -26,6 +26,7 @@ from routerd.service.bmp.notes import Notes
 from routerd.service.observing import Observers
 from routerd.session.translation import Translation
 from routerd.telemetry.bmp import messages
+from routerd.telemetry.metrics.figures import CollectorFigures
 
 SLICE = 0.001
 """Seconds of work at a stretch: a fifth of what UPDATEs get, where both have much to do."""
@@ -54,6 +55,9 @@ class Collector:
         self._translation = translation
         self._fields = {"collector": section.name, "address": section.address, "port": section.port}
         self._again_at = 0.0
+        self._sessions = self._dropped = 0
+        self._waiting: Callable[[], int] | None = None
+        """Returns the octets that wait; None without a session."""
         self.reason = ""
 
     @property
@@ -63,6 +67,13 @@ class Collector:
             again = max(0.0, self._again_at - time.monotonic())
             section = self._section
             yield from lost_collector(section.name, f"{section.address} port {section.port}", self.reason, again)
+
+    @property
+    def figures(self) -> Iterator[CollectorFigures]:
+        """Its sessions, and what waits for it."""
+        waiting = self._waiting
+        octets = 0 if waiting is None else waiting()
+        yield CollectorFigures(self._section.name, waiting is not None, self._sessions, self._dropped, octets)
 
     async def run(self) -> None:
         """Dial until cancelled: later and later, until a session has lasted (RFC 7854 section 3.2)."""
@@ -105,6 +116,8 @@ class Collector:
         ]
         reason = _UNSPECIFIED
         log.info("BMP session", **self._fields)
+        self._sessions += 1
+        self._waiting = lambda: notes.octets + writer.transport.get_write_buffer_size()
         self.reason = ""
         try:
             done, _ = await asyncio.wait([*tasks, failed], return_when=asyncio.FIRST_COMPLETED)
@@ -114,9 +127,12 @@ class Collector:
             reason = _ASKED
             raise
         except SessionEnded:
-            reason = _RESOURCES if notes.full.is_set() else reason
+            if notes.full.is_set():
+                reason = _RESOURCES
+                self._dropped += 1
             raise
         finally:
+            self._waiting = None
             self._observers.remove(notes)
             for task in tasks:
                 task.cancel()

@@ -68,6 +68,11 @@ class Notes:
     def __bool__(self) -> bool:
         return bool(self._notes)
 
+    @property
+    def octets(self) -> int:
+        """What the notes take in memory."""
+        return self._octets
+
     def take(self) -> Note:
         """Return the oldest note."""
         note, octets = self._notes.popleft()

@@ -12,6 +12,7 @@ from routerd.api.models import ProblemView
 from routerd.config.model import Config
 from routerd.service.answers import Answers
 from routerd.service.engine import Engine
+from routerd.telemetry.metrics.figures import BrokerFigures
 
 if TYPE_CHECKING:
     from routerd.service.mqtt.teller import Teller
@@ -37,6 +38,11 @@ class Mqtt:
         """What keeps the broker from hearing this router."""
         if self._teller is not None:
             yield from self._teller.problems()
+
+    @property
+    def figures(self) -> BrokerFigures | None:
+        """How far the broker is with what it is told; None without one."""
+        return None if self._teller is None else self._teller.figures
 
     async def run(self) -> None:
         """Tell the broker how the router is, whichever is configured."""

@@ -33,6 +33,7 @@ from routerd.service.mqtt.peers import Peers
 from routerd.service.mqtt.vips import Vips
 from routerd.telemetry.bus import Told
 from routerd.telemetry.log import bus
+from routerd.telemetry.metrics.figures import BrokerFigures
 from routerd.telemetry.mqtt import topics
 from routerd.telemetry.mqtt.broker import Access
 from routerd.telemetry.mqtt.link import Link
@@ -151,6 +152,23 @@ class Teller:
                 what=f"{self._link.states.waiting} states wait for the broker, for {now - self._behind_since:.0f} s",
                 remedy="it is slow, or the way to it is; the newest state of everything is kept for it",
             )
+
+    @property
+    def figures(self) -> BrokerFigures:
+        """How far the broker is with what it is told."""
+        link = self._link
+        return BrokerFigures(
+            link.connected,
+            link.connections,
+            link.last_message,
+            link.events.sent,
+            link.events.lost,
+            len(link.states),
+            link.states.waiting,
+            len(self._vips.told),
+            self._vips.left_out,
+            *link.requests,
+        )
 
     # ------------------------------------------------------------------------------------------ what changes
 

@@ -361,5 +361,97 @@ _PROCESS = (
     ),
 )
 
-METRICS = {each.name: each for each in (*_PEERS, *_NODES, *_FIB, *_TIMES, *_HEALTH, *_PROCESS)}
+_OTHERS = (
+    _gauge(
+        "mqtt_connected",
+        (),
+        "Whether the broker of [mqtt] hears the router; of the broker there is nothing if none is configured",
+        "routerd_mqtt_connected == 0",
+    ),
+    _counter(
+        "mqtt_connections_total",
+        (),
+        "Connections to the broker; like all counts of it, begun anew when [mqtt] changes",
+        "increase(routerd_mqtt_connections_total[1h]) > 1",
+    ),
+    _gauge(
+        "mqtt_last_message_timestamp_seconds",
+        (),
+        "When the broker last took a message, in seconds since 1970; a summary is told every 30 s",
+        "time() - routerd_mqtt_last_message_timestamp_seconds > 60",
+    ),
+    _counter(
+        "mqtt_events_told_total", (), "Events that the broker has taken", "rate(routerd_mqtt_events_told_total[5m])"
+    ),
+    _counter(
+        "mqtt_events_lost_total",
+        (),
+        "Events that were too many, or too old, before there was a broker to hear them",
+        "increase(routerd_mqtt_events_lost_total[1h]) > 0",
+    ),
+    _gauge("mqtt_states", (), "States that the broker is told: topics that it retains", "routerd_mqtt_states"),
+    _gauge(
+        "mqtt_states_waiting",
+        (),
+        "Those of which the broker does not have the newest",
+        "min_over_time(routerd_mqtt_states_waiting[5m]) > 0",
+    ),
+    _gauge(
+        "mqtt_vips",
+        ("state",),
+        "Host routes with a topic (told), and those that vip_limit leaves out (left_out)",
+        'routerd_mqtt_vips{state="left_out"} > 0',
+    ),
+    _counter(
+        "mqtt_requests_total",
+        ("result",),
+        "Requests of routerd fleet that came by the broker: heeded or refused",
+        'increase(routerd_mqtt_requests_total{result="refused"}[1h]) > 0',
+    ),
+    _gauge("bmp_connected", ("collector",), "Whether a BMP collector has a session", "routerd_bmp_connected == 0"),
+    _counter(
+        "bmp_sessions_total",
+        ("collector",),
+        "Sessions with a BMP collector",
+        "increase(routerd_bmp_sessions_total[1h]) > 1",
+    ),
+    _counter(
+        "bmp_dropped_sessions_total",
+        ("collector",),
+        "Those that ended because the collector took too little",
+        "increase(routerd_bmp_dropped_sessions_total[1h]) > 0",
+    ),
+    _gauge(
+        "bmp_waiting_bytes",
+        ("collector",),
+        "What waits for a BMP collector; more than buffer in [[bmp]] ends its session",
+        "max_over_time(routerd_bmp_waiting_bytes[15m])",
+    ),
+    _counter(
+        "mrt_writes_total",
+        ("kind",),
+        "Tables that were dumped by interval (rib), and writings of what peers announced (updates)",
+        'increase(routerd_mrt_writes_total{kind="rib"}[1d])',
+    ),
+    _counter(
+        "mrt_failures_total",
+        ("kind",),
+        "Those that could not be written; what peers announced meanwhile is lost",
+        "increase(routerd_mrt_failures_total[1h]) > 0",
+    ),
+    _counter(
+        "mrt_lost_records_total",
+        ("kind",),
+        "Records that were lost because they came faster than they could be written",
+        "increase(routerd_mrt_lost_records_total[1h]) > 0",
+    ),
+    _gauge(
+        "mrt_last_write_timestamp_seconds",
+        ("kind",),
+        "When the last table was dumped, or updates written, in seconds since 1970",
+        'time() - routerd_mrt_last_write_timestamp_seconds{kind="rib"}',
+    ),
+)
+
+METRICS = {each.name: each for each in (*_PEERS, *_NODES, *_FIB, *_TIMES, *_HEALTH, *_PROCESS, *_OTHERS)}
 """All of them by name, in the order of the page."""

@@ -62,6 +62,7 @@ def exposition(
         families.times(tally, found.stretches),
         families.health(router, tally, found),
         families.process(found),
+        families.others(found.others),
     ):
         yield
         parts.append(generate_latest(Families(few)))

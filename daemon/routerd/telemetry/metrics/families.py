@@ -13,6 +13,7 @@ from routerd.core.histogram import Histogram
 from routerd.core.route import format_address
 from routerd.core.router import Router
 from routerd.telemetry.metrics.catalogue import METRICS
+from routerd.telemetry.metrics.figures import Figures
 from routerd.telemetry.metrics.surroundings import Surroundings
 from routerd.telemetry.metrics.tally import OPERATIONS, Tally
 
@@ -110,3 +111,31 @@ def process(found: Surroundings) -> Iterator[Metric]:
     yield family("config_unconfirmed", int(found.config_unconfirmed))
     yield family("config_differs", int(found.config_differs))
     yield family("scrape_seconds", found.last_scrape)
+
+
+def others(found: Figures) -> Iterator[Metric]:
+    """Yield what the broker, collectors and files were told; a broker that is not configured has no samples."""
+    brokers = [] if found.broker is None else [found.broker]
+    yield family("mqtt_connected", [((), int(each.connected)) for each in brokers])
+    yield family("mqtt_connections_total", [((), each.connections) for each in brokers])
+    heard = [((), each.last_message) for each in brokers if each.last_message]
+    yield family("mqtt_last_message_timestamp_seconds", heard)
+    yield family("mqtt_events_told_total", [((), each.events_told) for each in brokers])
+    yield family("mqtt_events_lost_total", [((), each.events_lost) for each in brokers])
+    yield family("mqtt_states", [((), each.states) for each in brokers])
+    yield family("mqtt_states_waiting", [((), each.states_waiting) for each in brokers])
+    vips = [(("told",), each.vips_told) for each in brokers] + [
+        (("left_out",), each.vips_left_out) for each in brokers
+    ]
+    yield family("mqtt_vips", vips)
+    requests = [(("heeded",), each.requests_heeded) for each in brokers]
+    yield family("mqtt_requests_total", requests + [(("refused",), each.requests_refused) for each in brokers])
+    collectors, dumps = found.collectors, found.dumps
+    yield family("bmp_connected", [((each.name,), int(each.connected)) for each in collectors])
+    yield family("bmp_sessions_total", [((each.name,), each.sessions) for each in collectors])
+    yield family("bmp_dropped_sessions_total", [((each.name,), each.dropped) for each in collectors])
+    yield family("bmp_waiting_bytes", [((each.name,), each.waiting) for each in collectors])
+    yield family("mrt_writes_total", [((each.kind,), each.written) for each in dumps])
+    yield family("mrt_failures_total", [((each.kind,), each.failed) for each in dumps])
+    yield family("mrt_lost_records_total", [((each.kind,), each.lost) for each in dumps])
+    yield family("mrt_last_write_timestamp_seconds", [((each.kind,), each.last) for each in dumps if each.last])

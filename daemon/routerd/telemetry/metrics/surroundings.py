@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from routerd.core.histogram import Histogram
+from routerd.telemetry.metrics.figures import Figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +42,4 @@ class Surroundings:
     events: int
     last_scrape: float
     problems: Mapping[str, int]
+    others: Figures

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -75,6 +76,8 @@ class Connection:
 
     def __init__(self, client: _Client) -> None:
         self._client = client
+        self.last = 0.0
+        """When the broker last took a message, in seconds since 1970."""
 
     @property
     def refused(self) -> str:
@@ -91,6 +94,7 @@ class Connection:
             properties.MessageExpiryInterval = expiry
         self._client.written = topic
         await self._client.publish(topic, payload, qos, retain, properties)
+        self.last = time.time()
 
     async def subscribe(self, *filters: str, qos: int = 1) -> None:
         """Ask for what matches; BrokerError if the broker does not allow it. What this client says is not told."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from datetime import datetime
 
@@ -55,7 +56,7 @@ class Events:
     async def _send(self, broker: Connection, told: Told) -> None:
         said = json.loads(told.text)
         age = time.time() - datetime.fromisoformat(said["time"]).timestamp()
-        left = int(self._expiry - age)
+        left = math.ceil(self._expiry - age)
         if left <= 0:
             self.lost += 1
             return

@@ -79,6 +79,8 @@ class Link:
         self._figures: bytes | None = None
         self._second = self._count = 0
         """Requests in the present second."""
+        self._broker: Connection | None = None
+        """The last one that heard the router."""
         self._strays: set[Topic] = set()
         """What the broker retains of peers and VIPs, until it is known which of them there are."""
 
@@ -98,6 +100,16 @@ class Link:
     def keyless(self) -> str:
         """Why no request is heeded although there should be a key; empty if they are, or if none are to be."""
         return "" if self._requests is None else self._requests.keyless
+
+    @property
+    def last_message(self) -> float:
+        """When the broker last took a message, in seconds since 1970; 0 before that."""
+        return 0.0 if self._broker is None else self._broker.last
+
+    @property
+    def requests(self) -> tuple[int, int]:
+        """How many requests were heeded, and how many refused."""
+        return (0, 0) if self._requests is None else (self._requests.heeded, self._requests.refused)
 
     def figures(self, payload: bytes) -> None:
         """Send figures, unless there is no connection: they are not kept for later."""
@@ -177,6 +189,7 @@ class Link:
         self._strays.clear()
         await self._subscribe(broker)  # first, to find what is there before it is said anew
         await broker.publish(topic, self._availability("online", time=time.time()), retain=True)
+        self._broker = broker
         self.connected = True
         self.connections += 1
         self._tell("info", "the broker hears the router", connection=self.connections)

@@ -32,7 +32,7 @@ class Requests:
         heed: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]],
         say: Callable[..., None],
     ) -> None:
-        self.refused = 0
+        self.heeded = self.refused = 0
         self.keyless = ""
         """Why the key cannot be used; empty if it can."""
         self._own = own
@@ -84,6 +84,7 @@ class Requests:
             self._gate.admit(said, time.time())
             future = asyncio.run_coroutine_threadsafe(_awaited(self._heed(said)), self._home)
             answer = await asyncio.wrap_future(future)
+            self.heeded += 1
         except RefusedError as error:
             self._refuse(str(error))
             answer = {"error": str(error)}
