@@ -35,6 +35,7 @@ from routerd.service.feeding import Feeding
 from routerd.service.foreseeing import Foreseer
 from routerd.service.identity import identify
 from routerd.service.journal import Journal
+from routerd.service.kept import store_again
 from routerd.service.live import Live
 from routerd.service.metrics import Metrics
 from routerd.service.monitoring import Monitoring
@@ -168,7 +169,7 @@ class Daemon:
                     ("probing of neighbours", self.neighbours.watch),
                     ("sysctls", self.settings.keep),
                     ("link-layer addresses", partial(identify, self.engine)),
-                    ("drains", self.answers.keep_drains),
+                    ("drains", partial(store_again, self.drains, self.peering.shutdowns)),
                     ("buckets", self._remember),
                     ("counters of dropped segments", self._watch_drops),
                     ("metrics", self.exposing.run),
