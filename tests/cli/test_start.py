@@ -46,10 +46,11 @@ def test_a_command_loads_no_more_than_it_needs(command: str) -> None:
     """A start took three times as long with typer; its newer versions bring pydantic along, too."""
     found = loaded("from routerd.__main__ import main; main()", command, *ASKING[command]) - loaded(NEEDED)
     assert found == {
-        "routerd", "routerd.__main__", "routerd.cli", "routerd.cli.arguments", "routerd.cli.client",
-        "routerd.cli.commands", "routerd.cli.foreseeing", "routerd.cli.looking", "routerd.cli.options",
-        "routerd.cli.output", "routerd.cli.peering", "routerd.cli.reloading", "routerd.cli.render",
-        "routerd.cli.screen", "routerd.cli.table", "routerd.cli.verbosity",
+        "routerd", "routerd.__main__", "routerd.cli", "routerd.cli.apart", "routerd.cli.arguments",
+        "routerd.cli.client", "routerd.cli.commands", "routerd.cli.foreseeing", "routerd.cli.looking",
+        "routerd.cli.options", "routerd.cli.output", "routerd.cli.outside", "routerd.cli.peering",
+        "routerd.cli.reloading", "routerd.cli.render", "routerd.cli.screen", "routerd.cli.table",
+        "routerd.cli.verbosity",
         *([f"routerd.cli.{command}"] if command in LAZY else ()),
     }  # fmt: skip
 

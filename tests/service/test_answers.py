@@ -14,7 +14,7 @@ from routerd.core.histogram import Histogram
 from routerd.core.router import Router
 from routerd.kernel.drops import Drops
 from routerd.kernel.writer import KernelWriter
-from routerd.service import answers as module
+from routerd.service import draining
 from routerd.service.answers import Answers
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
@@ -46,7 +46,7 @@ async def test_buckets_are_not_counted_on_the_event_loop(router: Namespace, monk
         threads.append(threading.current_thread())
         return 7
 
-    monkeypatch.setattr(module, "_count_buckets", count)
+    monkeypatch.setattr(draining, "_count_buckets", count)
     with router.enter():
         writer, speaker = KernelWriter(config.fib), Speaker(config, log=structlog.get_logger())
         engine = Engine(config, Router(config, 0.0), writer, speaker)

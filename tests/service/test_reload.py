@@ -41,14 +41,14 @@ async def test_an_expiry_that_was_late_ends_no_later_change(tmp_path: Path) -> N
     path, reload, applied = _reload(tmp_path)
     path.write_text(CONFIG.replace("hold_time = 9", "hold_time = 30"))
     await reload.reload(None, 3600, "a test")
-    expired = reload._until
+    expired = reload._trial
     await reload.confirm("a test")
     path.write_text(CONFIG.replace("hold_time = 9", "hold_time = 60"))
     await reload.reload(None, 3600, "a test")
     await reload._unconfirmed(expired)
     assert reload.config.peer_groups["nodes"].hold_time == 60
     assert reload.unconfirmed is not None
-    await reload._unconfirmed(reload._until)
+    await reload._unconfirmed(reload._trial)
     assert reload.config.peer_groups["nodes"].hold_time == 30
     assert len(applied) == 3
 

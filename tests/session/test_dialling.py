@@ -307,6 +307,7 @@ class Silence:
         self.config = unpack_config(pack_config(config))
         self.said: list[Dialling] = []
         self.uplink = SimpleNamespace(dialling=self.said.append)
+        self.turns = self
         self.polled: set[int] = set()
         self.shut: dict[str, bytes] = {}
 

@@ -330,8 +330,9 @@ def test_a_newcomer_for_whom_there_is_no_memory_is_given_up_alone(where: str) ->
         return None
 
     refused: list[tuple[int, int]] = []
-    calls = dict.fromkeys(("poll", "unpoll", "judge", "admit", "peer_at"), nothing) | {where: no_memory}
+    calls = dict.fromkeys(("judge", "admit", "peer_at"), nothing) | {where: no_memory}
     reactor = SimpleNamespace(refuse=lambda _, notify, __: refused.append((notify.code, notify.subcode)), **calls)
+    reactor.turns = SimpleNamespace(poll=nothing, unpoll=nothing)
     reactor.judge = no_memory if where == "judge" else lambda *_: SimpleNamespace()
     reactor.dialler = SimpleNamespace(precedes=lambda *_: False)
     pending, newcomer = Pending(reactor), Newcomer()

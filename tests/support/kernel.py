@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from routerd.config.model import FibSection
 from routerd.core.message import (
+    RTPROT_BGP,
     DeleteNexthop,
     DeleteRoutes,
     ForeignRoute,
@@ -31,7 +32,7 @@ from routerd.core.message import (
 )
 from routerd.core.route import Family, Prefix, contains, family_of
 from routerd.kernel.parse import is_scoped
-from routerd.kernel.wire import RTN_UNICAST, RTPROT_BGP
+from routerd.kernel.wire import RTN_UNICAST
 
 _RTPROT_KERNEL = 2
 

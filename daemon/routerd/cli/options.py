@@ -7,6 +7,7 @@ import os
 from routerd.cli.arguments import argument
 from routerd.cli.client import DEFAULT_SOCKET
 
+CONFIG = "The configuration file"
 SOCKET = argument(
     "-s",
     "--socket",

@@ -5,13 +5,10 @@ from __future__ import annotations
 from routerd.cli import commands, peering, reloading, verbosity
 from routerd.cli.arguments import Command, argument, seconds, whole
 from routerd.cli.looking import LOOKING
-from routerd.cli.options import JSON, SOCKET
-
-__all__ = ["ASKING", "CONFIG", "FILE", "JSON", "NODE", "PEER", "SOCKET"]
+from routerd.cli.options import CONFIG, JSON, SOCKET
 
 PEER = argument("peer", metavar="PEER", help="Its name or address.")
 NODE = argument("node", metavar="NODE", help="Its name or address.")
-CONFIG = "The configuration file"
 FILE = argument(
     "file", metavar="FILE", nargs="?", help=f"{CONFIG}.  [default: the one that the daemon was started with]"
 )

@@ -58,7 +58,6 @@ class Router:
     """The core's state. `busy` tells that Work is left; `timer` is when it next wants to be woken, if ever."""
 
     def __init__(self, config: Config, now: float, *, resilient: bool = True, widest: int = WIDEST) -> None:
-        self.config = config
         self._resilient, self._widest = resilient, widest
         self.started = self.configured = now
         self.rib = Rib(config, now)
@@ -75,6 +74,11 @@ class Router:
     def shape(self, config: Config) -> Shape:
         """Return how groups are made by a configuration on this kernel."""
         return Shape(config.fib, resilient=self._resilient, widest=self._widest)
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self.rib.config
 
     @property
     def synchronised(self) -> bool:
@@ -228,7 +232,6 @@ class Router:
 
     def _reconfigure(self, config: Config, now: float) -> None:
         """Another configuration: what peers announced is judged by it, and groups are made and written by it."""
-        self.config = config
         changes = self.rib.reconfigure(config, now)
         if self.fib.reshape(self.shape(config), now):
             self.rib.reconsideration.tell_all()

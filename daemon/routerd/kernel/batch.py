@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from socket import AF_INET, AF_INET6
 from typing import NamedTuple
 
+from routerd.core.message import RTPROT_BGP
 from routerd.core.route import IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE, Prefix
 from routerd.kernel import wire
 
@@ -82,7 +83,7 @@ def _alike(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int], ids: 
     size = _HEAD.size + width - 1 + len(form.tail)
     head = _HEAD.pack(
         size, form.kind, wire.NLM_F_REQUEST | form.flags, 0, 0,
-        _FAMILIES[width], 0, 0, 0, wire.TABLE, wire.RTPROT_BGP, form.scope, wire.RTN_UNICAST, 0,
+        _FAMILIES[width], 0, 0, 0, wire.TABLE, RTPROT_BGP, form.scope, wire.RTN_UNICAST, 0,
         width + 3, _RTA_DST,
     )  # fmt: skip
     messages = bytearray((head + bytes(width - 1) + form.tail) * len(chosen))

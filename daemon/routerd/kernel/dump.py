@@ -12,6 +12,7 @@ from socket import AF_INET, AF_INET6
 
 from routerd.config.model import FibSection
 from routerd.core.message import (
+    RTPROT_BGP,
     ForeignBgp,
     ForeignRoute,
     ForeignRoutes,
@@ -64,7 +65,7 @@ def dump(fib: FibSection) -> KernelDump:
         _read_routes(family, fib, routes, foreign, bgp)
     singles, groups = nexthops()
     entries: list[KernelNexthop | KernelGroup] = [*singles, *groups]
-    objects = sum(entry.protocol == wire.RTPROT_BGP and entry.id not in fib.ids for entry in entries)
+    objects = sum(entry.protocol == RTPROT_BGP and entry.id not in fib.ids for entry in entries)
     told = ForeignBgp(len(bgp), objects, tuple(bgp[:_TOLD]))
     return KernelDump(_interfaces(), singles, groups, routes, foreign, told)
 
@@ -87,7 +88,7 @@ def main_table(family: int, protocol: int = 0) -> Iterator[tuple[bytes, int, int
 
 def is_own(route: ForeignRoute, fib: FibSection) -> bool:
     """Tell whether a route bears routerd's marks."""
-    return route.protocol == wire.RTPROT_BGP and route.metric == fib.metric and route.nexthop in fib.ids
+    return route.protocol == RTPROT_BGP and route.metric == fib.metric and route.nexthop in fib.ids
 
 
 def _read_routes(
@@ -104,14 +105,14 @@ def _read_routes(
             bits, special, protocol, kind, table, dst, address, priority, value, nh_id, nexthop = unpack(data, start)
             if table == _TABLE and dst == dst_head and priority == _PRIORITY and nh_id == _NH_ID and not special:
                 prefix = Prefix(_LENGTHS[bits] + address)
-                if nexthop in ids and protocol == wire.RTPROT_BGP and value == metric:
+                if nexthop in ids and protocol == RTPROT_BGP and value == metric:
                     routes[prefix] = nexthop
                 elif not parse.is_scoped(prefix):
                     # Its legs, which follow in compat mode only, are those of the nexthop.
                     said = kind, protocol, value, nexthop
                     one = known.get(said) or known.setdefault(said, (ForeignRoute(*said, ()),))
                     foreign[prefix] = foreign[prefix] + one if prefix in foreign else one
-                    if protocol == wire.RTPROT_BGP:
+                    if protocol == RTPROT_BGP:
                         bgp.append(prefix)
                 continue
         prefix, found = parser.parse(data, start, end)
@@ -119,7 +120,7 @@ def _read_routes(
             routes[prefix] = found[0].nexthop
         elif found and not parse.is_scoped(prefix):
             foreign[prefix] = foreign[prefix] + found if prefix in foreign else found
-            if found[0].protocol == wire.RTPROT_BGP:
+            if found[0].protocol == RTPROT_BGP:
                 bgp.append(prefix)
 
 

@@ -11,6 +11,7 @@ import socket
 import struct
 from collections.abc import Collection
 
+from routerd.core.message import RTPROT_BGP
 from routerd.kernel import neighbour, wire
 
 _SO_ATTACH_FILTER = 26
@@ -49,7 +50,7 @@ def attach(sock: socket.socket, ports: Collection[int]) -> None:
         (_LD_BYTE, "", "", _ROUTE_FAMILY),
         (_JEQ, "", "route", socket.AF_INET6),
         (_LD_BYTE, "", "", _ROUTE_PROTOCOL),
-        (_JEQ, "drop", "", wire.RTPROT_BGP),
+        (_JEQ, "drop", "", RTPROT_BGP),
         "route",
         (_LD_BYTE, "", "", _ROUTE_TABLE),
         (_JEQ, "keep", "drop", wire.TABLE),

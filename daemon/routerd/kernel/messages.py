@@ -11,7 +11,7 @@ import struct
 from typing import Any
 
 from routerd.bare import bare
-from routerd.core.message import Gateway, Member, SetGroup
+from routerd.core.message import RTPROT_BGP, Gateway, Member, SetGroup
 from routerd.kernel import wire
 
 with bare("pyroute2"):  # whose parts for all the rest take 10 MB
@@ -143,7 +143,7 @@ def decode(data: bytes) -> Any:
 
 
 def _new(flags: int, attributes: bytes, family: int = 0, state: int = 0) -> bytes:
-    head = _NHMSG.pack(family, 0, wire.RTPROT_BGP, 0, state)
+    head = _NHMSG.pack(family, 0, RTPROT_BGP, 0, state)
     return wire.request(wire.RTM_NEWNEXTHOP, flags, head + attributes)
 
 

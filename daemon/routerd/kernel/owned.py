@@ -5,7 +5,16 @@ from __future__ import annotations
 import errno
 from collections.abc import Collection, Iterable
 
-from routerd.core.message import Gateway, KernelGroup, KernelNexthop, KernelObjects, SetGroup, SetNexthop, WriteFailed
+from routerd.core.message import (
+    RTPROT_BGP,
+    Gateway,
+    KernelGroup,
+    KernelNexthop,
+    KernelObjects,
+    SetGroup,
+    SetNexthop,
+    WriteFailed,
+)
 from routerd.core.route import Prefix
 from routerd.kernel import wire
 from routerd.kernel.buckets import Buckets
@@ -134,7 +143,7 @@ class OwnedObjects:
 def own_nexthops(nexthops: Iterable[KernelNexthop], groups: Iterable[KernelGroup], ids: range) -> list[int]:
     """Return the ids of routerd's groups, then of its nexthop objects: what has protocol bgp and one of `ids`."""
     found: list[KernelGroup | KernelNexthop] = [*groups, *nexthops]
-    return [entry.id for entry in found if entry.protocol == wire.RTPROT_BGP and entry.id in ids]
+    return [entry.id for entry in found if entry.protocol == RTPROT_BGP and entry.id in ids]
 
 
 def refusal(operation: SetNexthop | SetGroup, number: int, text: str) -> WriteFailed:

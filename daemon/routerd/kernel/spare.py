@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 
-from routerd.core.message import Gateway, KernelGroup, KernelNexthop
+from routerd.core.message import RTPROT_BGP, Gateway, KernelGroup, KernelNexthop
 from routerd.kernel import dump, messages, wire
 from routerd.kernel.requests import Requests
 
@@ -23,7 +23,7 @@ class Spare:
         nexthops, groups = dump.nexthops()
         entries: list[KernelNexthop | KernelGroup] = [*groups, *nexthops]
         there = {entry.id: entry.protocol for entry in entries if entry.id in spare}
-        left = [id for id, protocol in there.items() if protocol == wire.RTPROT_BGP]
+        left = [id for id, protocol in there.items() if protocol == RTPROT_BGP]
         requests.transmit([messages.delete_nexthop(id) for id in left])
         self._free = [id for id in spare if id not in there or id in left]
         if len(self._free) < 2:

@@ -24,7 +24,6 @@ NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE, NLM_F_APPEND = 0x100, 0x200, 0x400, 0x8
 NLM_F_DUMP = 0x300
 NLM_F_ACK_TLVS = 0x200
 
-RTPROT_BGP = 186
 RTN_UNICAST = 1
 TABLE = 254
 """The routing table that routerd's routes are in, and others' are read of: RT_TABLE_MAIN. In struct rtmsg it has an

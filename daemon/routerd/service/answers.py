@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from functools import cached_property
@@ -14,7 +12,6 @@ import structlog
 from routerd import __version__
 from routerd.api.choosing import ALL, Choice
 from routerd.api.models import (
-    DrainView,
     DropView,
     EventLoopView,
     GroupView,
@@ -45,11 +42,10 @@ from routerd.api.views.problems.service import (
 )
 from routerd.api.views.problems.withheld import withheld
 from routerd.core.histogram import Histogram
-from routerd.core.message import Drain
-from routerd.core.rib.peer import Peer
 from routerd.core.route import Prefix
 from routerd.kernel import lookup
 from routerd.kernel.drops import Drops
+from routerd.service.draining import Draining
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
 from routerd.service.exposing import Exposing
@@ -68,9 +64,6 @@ from routerd.telemetry.log import bus, level, set_level, sink
 
 if TYPE_CHECKING:
     from routerd.service.inspection import Inspection
-
-STORE_INTERVAL = 1.0
-"""Seconds between two attempts to keep the drains and shutdowns."""
 
 log = structlog.get_logger()
 
@@ -107,7 +100,8 @@ class Answers:
         self._drops = drops
         self._stretches = stretches
         self._failures = failures
-        self._counting = asyncio.Lock()
+        self._draining = Draining(engine, drains)
+        self.drain, self.set_drain = self._draining.drain, self._draining.set_drain
         self.diff, self.reload, self.confirm = reload.diff, reload.reload, reload.confirm
         self.rollback, self.history = reload.rollback, reload.history
         self.clear, self.shutdown, self.enable = peering.clear, peering.shutdown, peering.enable
@@ -212,46 +206,8 @@ class Answers:
 
     def names(self, peer: str) -> frozenset[str]:
         """Return the name and the address of a peer, by either; nothing if there is no such peer."""
-        found = self._find(peer)
+        found = self._draining.find(peer)
         return frozenset() if found is None else frozenset((found.name, found.address))
-
-    async def drain(self, peer: str) -> DrainView | None:
-        """Return the answer to `GET /v1/peers/{peer}/drain`; None if there is no such peer."""
-        found = self._find(peer)
-        return None if found is None else await self._drain_view(found, changed=False)
-
-    async def set_drain(self, peer: str, *, on: bool, by: str) -> DrainView | None:
-        """Start or end the drain of a peer, as `by` asked for; None if there is no such peer."""
-        found = self._find(peer)
-        if found is None:
-            return None
-        changed = self._drains.mark(found.address, on=on)
-        if changed:
-            self._engine.take(Drain(found.address, on))
-            self._engine.wake.set()  # from now on the core looks whether flows are left
-        log.info("drain" if on else "undrain", peer=found.name, by=by, changed=changed)
-        await self._drains.store()
-        return await self._drain_view(found, changed=changed)
-
-    def _find(self, peer: str) -> Peer | None:
-        return next((p for p in self._router.rib.peers.values() if peer in (p.name, p.address)), None)
-
-    async def _drain_view(self, peer: Peer, *, changed: bool) -> DrainView:
-        """Count the buckets that lead to a peer: a second, perhaps, for a node of thousands of groups."""
-        async with self._counting:
-            drain = peers.drain_of(self._router, peer)
-            shared, sole = peers.drained_groups(self._router, peer)
-            buckets = await asyncio.to_thread(_count_buckets, shared)
-        return DrainView(
-            name=peer.name,
-            drain=drain,
-            buckets=buckets,
-            groups=len(shared),
-            sole=sole,
-            empty=bool(drain) and not buckets and not sole,
-            changed=changed,
-            unstored=self._drains.unstored,
-        )
 
     def log_level(self) -> LogView:
         """Return the answer to `GET /v1/log`."""
@@ -274,14 +230,6 @@ class Answers:
         """Return the answer to `GET /v1/version`."""
         return versions()
 
-    async def keep_drains(self) -> None:
-        """Try again, now and then, to keep what could not be kept."""
-        while True:
-            await asyncio.sleep(STORE_INTERVAL)
-            for kept in (self._drains, self._shutdowns):
-                if kept.unstored:
-                    await kept.store()
-
 
 def refusal(found: Refusal, now: float) -> RefusalView:
     """Return attempts at a session as the API shows them."""
@@ -294,12 +242,3 @@ def refusal(found: Refusal, now: float) -> RefusalView:
         first_seconds=now - found.first,
         last_seconds=now - found.last,
     )
-
-
-def _count_buckets(shared: Iterable[tuple[int, int]]) -> int:
-    """Count the buckets of groups that lead to nexthops; a group that has gone meanwhile has none."""
-    total = 0
-    for group, nexthop in shared:
-        with contextlib.suppress(OSError):
-            total += len(lookup.buckets(group, nexthop))
-    return total

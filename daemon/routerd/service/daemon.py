@@ -19,7 +19,7 @@ from routerd.api import server
 from routerd.api.endpoints import Failure
 from routerd.api.models import ProblemView
 from routerd.config.model import Config
-from routerd.core.message import Drain, Settle, Work, WriteFailed
+from routerd.core.message import Drain, WriteFailed
 from routerd.core.router import Router
 from routerd.kernel.drops import Drops
 from routerd.kernel.flush import flush
@@ -29,11 +29,13 @@ from routerd.kernel.writer import KernelWriter
 from routerd.service.answers import Answers
 from routerd.service.beginning import Beginning
 from routerd.service.drains import Drains
-from routerd.service.engine import SLICE, Engine
+from routerd.service.engine import Engine
 from routerd.service.exposing import Exposing
+from routerd.service.feeding import Feeding
 from routerd.service.foreseeing import Foreseer
 from routerd.service.identity import identify
 from routerd.service.journal import Journal
+from routerd.service.kept import store_again
 from routerd.service.live import Live
 from routerd.service.metrics import Metrics
 from routerd.service.monitoring import Monitoring
@@ -83,6 +85,7 @@ class Daemon:
         self.engine = Engine(config, self.router, self.writer, self.speaker, lambda: stretches.lasted)
         if record is not None:
             self.engine.recorder = Recorder(record, config, started)
+        self.feeding = Feeding(self.engine, self.speaker, stretches)
         self.reconciler = Reconciler(config.fib, self.engine, self.writer)
         self.settings = Settings(config.fib)
         self.neighbours = Neighbours(config.liveness, self.engine, self.settings)
@@ -124,11 +127,7 @@ class Daemon:
         self.mqtt = Mqtt(config, self.engine, self.answers, lambda: stretches.lasted)
         self.answers.others.append(self.mqtt.problems)
         self.metrics.others = lambda: self.monitoring.figures(self.mqtt.figures)
-        self._stretches = stretches
         self._stop = asyncio.Event()
-        self._more_input = False
-        self._losing = False
-        """Whether nodes are being lost: to purge what each has announced can wait until all of them are out."""
 
     async def run(self, *, flush_on_exit: bool = False) -> None:
         """Run until SIGTERM or SIGINT. The FIB stays as it is, unless `flush_on_exit`."""
@@ -159,9 +158,9 @@ class Daemon:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.speaker.run())
                 group.create_task(self.engine.write_out())
-                group.create_task(self._fail_over())
-                group.create_task(self._listen())
-                group.create_task(self._housekeep())
+                group.create_task(self.feeding.fail_over())
+                group.create_task(self.feeding.listen())
+                group.create_task(self.feeding.housekeep())
                 group.create_task(server.serve(self.answers, listener))
                 if reading is not None:
                     group.create_task(server.serve(self.answers, reading, read_only=True))
@@ -171,7 +170,7 @@ class Daemon:
                     ("probing of neighbours", self.neighbours.watch),
                     ("sysctls", self.settings.keep),
                     ("link-layer addresses", partial(identify, self.engine)),
-                    ("drains", self.answers.keep_drains),
+                    ("drains", partial(store_again, self.drains, self.peering.shutdowns)),
                     ("buckets", self._remember),
                     ("counters of dropped segments", self._watch_drops),
                     ("changes of groups", self.engine.membership.run),
@@ -196,52 +195,6 @@ class Daemon:
             self._log_refusals(flush(self.config.fib))
 
     # ------------------------------------------------------------------------------------------ tasks
-
-    async def _fail_over(self) -> None:
-        """Take in that nodes are lost, however much was said before that."""
-        while True:
-            await self.speaker.ended.wait()
-            self.speaker.ended.clear()
-            self._losing = True
-            started = time.monotonic()  # a slice of its own, whatever others have done in this turn
-            while lost := self.speaker.lost():  # more may be lost meanwhile
-                for message in lost:
-                    self.engine.hear(message)
-                    if time.monotonic() - started > SLICE:
-                        await asyncio.sleep(0)
-                        started = time.monotonic()
-            self._losing = False
-            self.engine.take(Settle(quiet=not self._more_input))
-            self.engine.wake.set()  # their paths are to be purged
-
-    async def _listen(self) -> None:
-        """Feed the core what the speaker says, in slices."""
-        async for messages, more in self.speaker.batches():
-            self._more_input = more
-            for message in messages:
-                self.engine.hear(message)
-                if self._stretches.lasted > SLICE:
-                    self.engine.take(Settle(quiet=False))
-                    await self.engine.room()
-            self.engine.take(Settle(quiet=not more))
-            self.engine.wake.set()
-            await self.engine.room()
-
-    async def _housekeep(self) -> None:
-        """Do what can wait, slice by slice, and what is due by the clock."""
-        while True:
-            await self.engine.room()
-            if self.router.busy and not self._losing:
-                self.engine.take(Work())
-                self.engine.take(Settle(quiet=not self._more_input))
-                continue
-            due = self.router.timer
-            self.engine.wake.clear()
-            try:
-                async with asyncio.timeout(None if due is None else max(0.0, due - time.monotonic())):
-                    await self.engine.wake.wait()
-            except TimeoutError:
-                self.engine.take(Settle(quiet=not self._more_input))
 
     async def _remember(self) -> None:
         """Read where the buckets of groups lead: as soon as they were written, and as long as buckets move."""

@@ -8,9 +8,8 @@ by a fraction of a second only.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 
 import structlog
@@ -23,8 +22,6 @@ from routerd.core.message import (
     Enable,
     Event,
     FindUnused,
-    GroupActivity,
-    GroupsUnused,
     Identify,
     Input,
     InspectGroups,
@@ -42,12 +39,12 @@ from routerd.core.message import (
 from routerd.core.route import format_prefix
 from routerd.core.router import Router
 from routerd.core.withheld import TooLarge
-from routerd.kernel import lookup
 from routerd.kernel.backlog import Backlog
 from routerd.kernel.bulk import Bulk
 from routerd.kernel.monitor import OVERRUN
 from routerd.kernel.writer import KernelWriter
 from routerd.service.changes import Changes
+from routerd.service.enquiries import Enquiries
 from routerd.service.membership import Membership
 from routerd.service.observing import Observers
 from routerd.service.recording import Recorder
@@ -64,10 +61,6 @@ SLICE = 0.005
 does one thing at least."""
 AHEAD = 32768
 """Routes that may wait to be written while more are taken in: 60 ms of the kernel's time."""
-INSPECTED_AT_ONCE = 16
-"""Groups whose buckets are read when the core asks about more: each takes the kernel two milliseconds."""
-DOUBTED_AT_ONCE = 256
-"""Groups of which the kernel is asked whether they have carried a packet: each takes 10 us."""
 
 log = structlog.get_logger()
 
@@ -106,7 +99,6 @@ class Engine:
         self._writer = writer
         self._speaker = speaker
         self._lasted = lasted
-        self._idle_timer = config.fib.idle_timer
         self._bulk = Bulk(writer.routes, lambda: loop.call_soon_threadsafe(self._unwritten.set))
         self._backlog = Backlog(writer.write, writer.buckets.took_over, self._bulk)
         self._codecs = Codecs(_tell_withheld)
@@ -116,8 +108,7 @@ class Engine:
         self.translation = speaker.translation
         speaker.translation.taken = self._outbox.taken
         self._inbox: deque[Input] = deque()
-        self._inspected: tuple[int, ...] = ()
-        self._doubted: tuple[int, ...] = ()
+        self._enquiries = Enquiries(writer.buckets, config.fib.idle_timer)
         self._unwritten = asyncio.Event()
         self._progress = asyncio.Event()
         self._ahead = AHEAD
@@ -135,7 +126,7 @@ class Engine:
 
     def configure(self, config: Config) -> None:
         """Have the core and the speaker go on with another configuration."""
-        self._idle_timer = config.fib.idle_timer
+        self._enquiries.idle_timer = config.fib.idle_timer
         self.take(Reconfigure(config))
         self._speaker.reconfigure(config)
         self.wake.set()
@@ -203,7 +194,7 @@ class Engine:
             return  # from within an effect
         try:
             self._handle()
-            if self._backlog or self._inspected or self._doubted:
+            if self._backlog or self._enquiries:
                 self._write()
         except Exception as error:
             # Whoever handed the message over may live with it: but what was to be done is half done.
@@ -266,10 +257,8 @@ class Engine:
                     self._speaker.keep_place(peer, on=on)
                 case Identify():
                     self.identify.set()
-                case InspectGroups(ids=ids):
-                    self._inspected += ids[:INSPECTED_AT_ONCE]
-                case FindUnused(ids=ids):
-                    self._doubted += ids
+                case InspectGroups() | FindUnused():
+                    self._enquiries.ask(effect)
                 case Resync(reason=reason):
                     self.kernel_changed(reason)
                 case Event(name=name, fields=fields, level=level):
@@ -290,7 +279,7 @@ class Engine:
     async def room(self) -> None:
         """Let others have their turn, and wait until few enough routes wait to be written."""
         await asyncio.sleep(0)
-        while len(self._backlog) > self._ahead or self._inspected:
+        while len(self._backlog) > self._ahead or self._enquiries.inspected:
             self._progress.clear()
             await self._progress.wait()
 
@@ -314,26 +303,14 @@ class Engine:
         told = self._backlog.write(SLICE - self._lasted())
         self.tally.handled(len(self._backlog), time.monotonic())
         self._inbox.extend(told)
-        if self._inspected and not self._backlog:
-            self._inbox.append(GroupActivity(self._activity(self._inspected)))
-            self._inspected = ()
-        if self._doubted and not self._backlog:
-            some, self._doubted = self._doubted[:DOUBTED_AT_ONCE], self._doubted[DOUBTED_AT_ONCE:]
-            with contextlib.suppress(OSError):  # they are settled by the clock
-                self._inbox.append(GroupsUnused(lookup.unused(some)))
+        if not self._backlog:
+            self._inbox.extend(self._enquiries.answers())
         self._handle()
         self._progress.set()
         if told:
             self.wake.set()  # the core may want to try again later
-        if (self._backlog or self._inspected or self._doubted) and not self._backlog.held_up:
+        if (self._backlog or self._enquiries) and not self._backlog.held_up:
             self._unwritten.set()
-
-    def _activity(self, ids: Iterable[int]) -> dict[int, dict[int, int]]:
-        busy: dict[int, dict[int, int]] = {}
-        for id in ids:
-            with contextlib.suppress(OSError):  # it has gone meanwhile, and says so by its absence
-                busy[id] = Counter(owner for _, owner, _ in self._writer.buckets.flows(id, self._idle_timer))
-        return busy
 
 
 def _tell_withheld(peer: str, found: TooLarge) -> None:

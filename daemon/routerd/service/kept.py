@@ -12,6 +12,9 @@ import structlog
 
 from routerd.service.storing import read, set_aside, write
 
+STORE_INTERVAL = 1.0
+"""Seconds between two attempts to keep what could not be kept."""
+
 log = structlog.get_logger()
 
 
@@ -73,3 +76,12 @@ class Kept(ABC):
             self.unread = f"{path} is damaged ({error}); {set_aside(path)}"
         if self.unread:
             log.error(f"{self._what} are lost", reason=self.unread)
+
+
+async def store_again(*kept: Kept) -> None:
+    """Try again, now and then, to keep what could not be kept."""
+    while True:
+        await asyncio.sleep(STORE_INTERVAL)
+        for each in kept:
+            if each.unstored:
+                await each.store()

@@ -1,28 +1,30 @@
-"""The configuration while it runs: taken over whole or not at all, confirmed or taken back, and kept."""
+"""The configuration while it runs: taken over whole or not at all, confirmed, or taken back."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import structlog
 
 from routerd.api.endpoints import Failure
-from routerd.api.models import ChangeView, HistoryView, ReloadView, ResetView
-from routerd.config.diff import Change, changes, resets
+from routerd.api.models import HistoryView, ReloadView
+from routerd.api.views import reload as views
+from routerd.config.diff import Change, changes
 from routerd.config.impact import Impact
-from routerd.config.load import validated
 from routerd.config.model import Config
-from routerd.config.source import ConfigError, Sources, read
+from routerd.config.source import ConfigError, Sources
 from routerd.service.exposing import try_out
 from routerd.service.foreseeing import Foreseer
-from routerd.service.journal import Entry, Journal, digest
+from routerd.service.history import history
+from routerd.service.journal import Entry, Journal
+from routerd.service.listening import bindable
+from routerd.service.trial import Trial
+from routerd.service.wanted import Wanted, asked_for, digest_of, kept
 
 FORESEEING = 3.0
 """Seconds that a change waits for its forecast, which is no more than information: a rollback may be urgent."""
@@ -30,14 +32,6 @@ LOOKING = 7.0
 """Seconds that the forecast of a dry run may take: beyond the time of a request nobody would read it."""
 
 log = structlog.get_logger()
-
-
-class Wanted(NamedTuple):
-    """Files, what they say, and what tells the daemon's own ones from others (`digest`)."""
-
-    sources: Sources
-    config: Config
-    own: str
 
 
 class Reload:
@@ -58,10 +52,8 @@ class Reload:
         self._journal = journal
         self._foreseer = foreseer
         self._apply = apply
-        self._before: Config | None = None
-        """What a change that waits to be confirmed is taken back to."""
-        self._until = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._trial: Trial | None = None
+        """The change that waits to be confirmed."""
         self._expiry: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
         self._looking = asyncio.Lock()
@@ -70,7 +62,7 @@ class Reload:
     @property
     def unconfirmed(self) -> float | None:
         """Seconds until the running configuration is taken back; None if it is to stay."""
-        return None if self._before is None else max(0.0, self._until - time.monotonic())
+        return None if self._trial is None else self._trial.left
 
     @property
     def lost(self) -> str:
@@ -121,7 +113,7 @@ class Reload:
     async def confirm(self, by: str) -> ReloadView:
         """Have the change that waits for it stay. Failure if there is none."""
         async with self._busy:
-            if self._before is None:
+            if self._trial is None:
                 raise Failure(409, "nothing waits to be confirmed")
             await self._stored(self._journal.confirm)
             log.info("configuration is confirmed", by=by)
@@ -135,11 +127,14 @@ class Reload:
 
     async def _go_back(self, number: int, by: str) -> ReloadView:
         async with self._busy:
-            if self._before is not None and not number:
-                return await self._take_back(by)
+            if self._trial is not None and not number:
+                return await self._take_back(self._trial, by)
             entry = self._entry(number)
             self._none_waits()
-            wanted = await asyncio.to_thread(_kept, entry, self._path)
+            try:
+                wanted = await asyncio.to_thread(kept, entry, self._path)
+            except ConfigError as error:
+                raise Failure(422, f"configuration {entry.number} is none of this version:\n{error}") from error
             found = changes(self.config, wanted.config)
             view = self._view(wanted.config, found, dry=False)
             view = await self._foreseen(view, wanted.config, found, FORESEEING)
@@ -148,28 +143,7 @@ class Reload:
 
     async def history(self) -> list[HistoryView]:
         """Return what ran, the newest first, each with its difference to the one before."""
-        return await asyncio.to_thread(self._history, list(self._journal.entries))
-
-    @staticmethod
-    def _history(entries: list[Entry]) -> list[HistoryView]:
-        found: list[HistoryView] = []
-        before: Config | None = None
-        for entry in entries:
-            config: Config | None = None
-            with contextlib.suppress(ConfigError):  # one of another version of routerd
-                config = validated(Sources(entry.sources()))
-            differences = [] if before is None or config is None else changes(before, config)
-            found.append(
-                HistoryView(
-                    number=entry.number,
-                    time=entry.time,
-                    by=entry.by,
-                    confirmed=entry.confirmed,
-                    changes=[_change(each) for each in differences],
-                )
-            )
-            before = config
-        return found[::-1]
+        return await asyncio.to_thread(history, list(self._journal.entries))
 
     async def _foreseen(self, view: ReloadView, wanted: Config, found: list[Change], seconds: float) -> ReloadView:
         """Return the view with what a change does to routes and flows, or with why that is not known.
@@ -194,12 +168,12 @@ class Reload:
     async def _read(self, path: str | None) -> Wanted:
         # In a thread, because to check thousands of peers takes seconds.
         try:
-            return await asyncio.to_thread(_wanted, self._path, path)
+            return await asyncio.to_thread(asked_for, self._path, path)
         except ConfigError as error:
             raise Failure(422, str(error)) from error
 
     def _none_waits(self) -> None:
-        if self._before is not None:
+        if self._trial is not None:
             raise Failure(409, "a change waits to be confirmed: routerd confirm, or routerd rollback, first")
 
     async def _commit(self, taken: Wanted, found: list[Change], by: str, *, confirm: int) -> None:
@@ -207,8 +181,8 @@ class Reload:
         sources, wanted, own = taken
         if refused := [each for each in found if each.cost.impact is Impact.RESTART]:
             raise Failure(409, "\n".join(f"{each.key}: takes a restart: {each.cost.why}" for each in refused))
-        await asyncio.to_thread(_bindable, self.config, wanted)
         try:
+            await asyncio.to_thread(bindable, self.config.router, wanted.router)
             await asyncio.to_thread(try_out, self.config.metrics, wanted.metrics)
         except (OSError, ValueError) as error:
             raise Failure(409, str(error)) from error
@@ -220,8 +194,7 @@ class Reload:
         self.differs = "" if self._journal.running == own else f"{sources.files[0].name} as it was is in force"
         log.info("configuration changes", by=by, keys=[each.key for each in found], confirm=confirm or None)
         if confirm:
-            self._before, self._until = before, time.monotonic() + confirm
-            self._timer = asyncio.get_running_loop().call_later(confirm, self._expire, self._until)
+            self._trial = Trial(before, confirm, self._expire)
         if found:
             self._apply(wanted)
 
@@ -232,19 +205,18 @@ class Reload:
             path = self._journal.path
             raise Failure(507, f"{path} cannot be written: {error.strerror}; nothing has changed") from error
 
-    def _expire(self, until: float) -> None:
-        self._expiry = asyncio.get_running_loop().create_task(self._unconfirmed(until))
+    def _expire(self, trial: Trial) -> None:
+        self._expiry = asyncio.get_running_loop().create_task(self._unconfirmed(trial))
 
-    async def _unconfirmed(self, until: float) -> None:
+    async def _unconfirmed(self, trial: Trial) -> None:
         async with self._busy:
             # It may have been confirmed while this waited, and another change may wait now.
-            if self._before is not None and self._until == until:
-                await self._take_back("routerd: it was not confirmed in time")
+            if self._trial is trial:
+                await self._take_back(trial, "routerd: it was not confirmed in time")
 
-    async def _take_back(self, by: str) -> ReloadView:
+    async def _take_back(self, trial: Trial, by: str) -> ReloadView:
         """End what waits to be confirmed. Even a disk that is full does not keep it in force."""
-        before = self._before
-        assert before is not None, "the callers have looked"
+        before = trial.before
         view = self._view(before, changes(self.config, before), dry=False)
         try:
             await asyncio.to_thread(self._journal.drop)
@@ -254,15 +226,14 @@ class Reload:
         self._settled()
         self.config = before
         self._apply(before)
-        same = await asyncio.to_thread(_digest_of, self._path) == self._journal.running
+        same = await asyncio.to_thread(digest_of, self._path) == self._journal.running
         self.differs = "" if same else f"what {self._path} says was taken back"
         return view | {"confirm_seconds": None}
 
     def _settled(self) -> None:
-        self._before = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._trial is not None:
+            self._trial.end()
+            self._trial = None
 
     def _entry(self, number: int) -> Entry:
         entries = self._journal.confirmed
@@ -272,91 +243,7 @@ class Reload:
             raise Failure(404, f"the history has no such configuration (kept: {kept}): routerd history")
         return found
 
-    # ------------------------------------------------------------------------------------------ showing
-
     def _view(self, after: Config, found: list[Change], *, dry: bool, files: Sources | None = None) -> ReloadView:
-        peers = self._foreseer.router.rib.peers
-        up = [address for address, peer in peers.items() if peer.session is not None]
-        lost = resets(self.config, after, up)
-        return ReloadView(
-            files=[] if files is None else [each.name for each in files.files],
-            applied=not dry,
-            changes=[_change(each) for each in found],
-            resets=[ResetView(peer=peers[address].name, keys=keys) for address, keys in lost.items()],
-            forecast=None,
-            unforeseen="",
-            confirm_seconds=self.unconfirmed,
-        )
-
-
-def _change(change: Change) -> ChangeView:
-    return ChangeView(
-        key=change.key,
-        before=_plain(change.before),
-        after=_plain(change.after),
-        impact=change.cost.impact.words,
-        why=change.cost.why,
-    )
-
-
-def _plain(value: object) -> str:
-    """Return a value as the file has it, more or less; empty for nothing."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return ", ".join(f"{key} = {_plain(each)}" for key, each in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
-
-
-def _wanted(own: Path, path: str | None) -> Wanted:
-    """Read and check a file, the daemon's own one unless a path is given; ConfigError if it cannot be used."""
-    same = path is None or _is_same(own, path)
-    sources = read(own if same else Path(path or ""))
-    return Wanted(sources, validated(sources), digest(sources.files) if same else _digest_of(own))
-
-
-def _is_same(own: Path, path: str) -> bool:
-    """Tell whether a path is another name of the daemon's own file."""
-    with contextlib.suppress(OSError, ValueError):
-        return own.samefile(path)
-    return False
-
-
-def _kept(entry: Entry, own: Path) -> Wanted:
-    """Return what is kept in the journal; Failure if this version cannot use it."""
-    try:
-        sources = Sources(entry.sources())
-        return Wanted(sources, validated(sources), _digest_of(own))
-    except ConfigError as error:
-        raise Failure(422, f"configuration {entry.number} is none of this version:\n{error}") from error
-
-
-def _digest_of(path: Path) -> str:
-    """Return what tells the daemon's own file from another; empty if it cannot be read."""
-    try:
-        return digest(read(path).files)
-    except ConfigError:
-        return ""
-
-
-def _bindable(before: Config, after: Config) -> None:
-    """Make sure that nodes will be able to dial in where they could not before; Failure if not."""
-    was, now = before.router, after.router
-    for address in now.listen:
-        if address in was.listen and was.port == now.port:
-            continue
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        # What listens now may have the port: an address by the wildcard of its family, and the other way round.
-        own = [each for each in was.listen if (":" in each) == (":" in address)]
-        port = 0 if was.port == now.port and {"0.0.0.0", "::"} & {address, *own} and own else now.port
-        try:
-            with socket.socket(family) as probe:
-                if family == socket.AF_INET6:
-                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((address, port))
-        except OSError as error:
-            where = f"{address} port {now.port}"
-            raise Failure(409, f"router.listen: nodes cannot dial in at {where}: {error.strerror}") from error
+        rib, left = self._foreseer.router.rib, self.unconfirmed
+        names = () if files is None else tuple(each.name for each in files.files)
+        return views.reload(rib, self.config, after, found, dry=dry, files=names, confirm_seconds=left)

@@ -16,14 +16,14 @@ from routerd.api.inspection import (
 )
 from routerd.api.models import GroupMemberView
 from routerd.api.views import forwarding
-from routerd.core.message import PROTOCOLS, Gateway
+from routerd.core.message import PROTOCOLS, RTPROT_BGP, Gateway
 from routerd.core.message.flow import FIVE_TUPLE, INNER_L3, L3, L4, Flow, FlowMember, Way
 from routerd.core.rib.foreign import network_of
 from routerd.core.route import LOCAL, Address, Path, Prefix, format_address, format_as_path, format_prefix
 from routerd.core.router import Router
 
 NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
-_MAIN, _BGP = 254, 186
+_MAIN = 254
 _POLICIES = {L3: "l3", L4: "l4", INNER_L3: "2", FIVE_TUPLE: "five-tuple"}
 _PORTS = "the node depends on both ports: write SRC:PORT DST:PORT"
 _HASHED = (
@@ -51,7 +51,7 @@ def expected(router: Router, destination: Address) -> tuple[Prefix | None, int]:
 def answer(router: Router, flow: Flow, way: Way, now: float, changed: FlowChangeView | None) -> FlowAnswerView:
     """Return what the kernel said about a flow, beside what the router knows of it."""
     prefix, group = expected(router, flow.destination)
-    own = bool(way.nexthop) and way.nexthop == group and way.table == _MAIN and way.protocol == _BGP
+    own = bool(way.nexthop) and way.nexthop == group and way.table == _MAIN and way.protocol == RTPROT_BGP
     # With IPv6 the kernel may name another prefix that has led to the same nexthop: its cache is the nexthop's.
     route = _route(way, prefix if own else way.prefix, own=own)
     chosen = next((each for each in way.members if each.nexthop == way.chosen), None)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from routerd.core.fib.fib import Fib
 from routerd.core.fib.model import Group, Legs, Wanted
 from routerd.core.fib.settling import Why
-from routerd.core.message import DeleteNexthop, Gateway, KernelDump, KernelGroup, KernelNexthop, Operation
+from routerd.core.message import RTPROT_BGP, DeleteNexthop, Gateway, KernelDump, KernelGroup, KernelNexthop, Operation
 from routerd.core.route import Address, Prefix
-
-RTPROT_BGP = 186
 
 ALIEN = Gateway(Address(b""), 0)
 """Stands for a member that the model cannot say: a foreign nexthop, or a group that is not routerd's. No gateway

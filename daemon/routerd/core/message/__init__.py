@@ -23,6 +23,7 @@ from routerd.core.message.host import Barrier, HostState, TableFill
 from routerd.core.message.kernel import (
     PROTOCOLS,
     ROUTE_TYPES,
+    RTPROT_BGP,
     Diversion,
     ForeignBgp,
     ForeignRoute,
@@ -77,6 +78,7 @@ from routerd.core.message.speaker import (
 __all__ = [
     "PROTOCOLS",
     "ROUTE_TYPES",
+    "RTPROT_BGP",
     "Advertise",
     "Barrier",
     "CloseSession",

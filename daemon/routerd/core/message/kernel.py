@@ -8,9 +8,12 @@ from typing import NamedTuple
 from routerd.core.message.operation import Gateway, Member, Operation
 from routerd.core.route import Address, Prefix
 
+RTPROT_BGP = 186
+"""Linux: linux/rtnetlink.h. What is routerd's in the kernel bears it, and perhaps what is of another BGP speaker."""
+
 PROTOCOLS = {
     2: "kernel", 3: "boot", 4: "static", 9: "ra", 11: "zebra", 12: "bird", 16: "dhcp", 17: "mrouted",
-    18: "keepalived", 42: "babel", 99: "openr", 186: "bgp", 187: "isis", 188: "ospf", 189: "rip", 192: "eigrp",
+    18: "keepalived", 42: "babel", 99: "openr", RTPROT_BGP: "bgp", 187: "isis", 188: "ospf", 189: "rip", 192: "eigrp",
 }  # fmt: skip
 """Linux: linux/rtnetlink.h, rtm_protocol."""
 

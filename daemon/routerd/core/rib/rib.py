@@ -46,7 +46,6 @@ class Rib:
     """
 
     def __init__(self, config: Config, now: float) -> None:
-        self.config = config
         self.effects: list[Effect] = []
         self.nexthops = NexthopTable()
         self._options = Options.of(config.fib)
@@ -71,6 +70,11 @@ class Rib:
             )
         )
         """What goes in slices, true while there is any, and what does a part of it; whose turn it is comes first."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force: the peers keep it."""
+        return self.peers.config
 
     def update(self, update: Update, now: float) -> list[Change]:
         """Take over an UPDATE of the session that there is."""
@@ -268,7 +272,7 @@ class Rib:
     def reconfigure(self, config: Config, now: float) -> list[Change]:
         """Take over another configuration; return as `network_changed` does. Sessions whose parameters differ are for
         the speaker to reset."""
-        before, self.config, self._options = self.config, config, Options.of(config.fib)
+        before, self._options = self.config, Options.of(config.fib)
         for stranger in self.peers.reconfigure(config, now):
             if stranger.session is None:
                 self.lifecycle.expire(stranger)

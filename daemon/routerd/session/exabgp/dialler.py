@@ -252,11 +252,11 @@ class Dialler:
 
     def _watch(self, dial: Dial, *, output: bool) -> None:
         self._fds[dial.fd] = dial
-        self._reactor.poll(dial.fd, output=output)
+        self._reactor.turns.poll(dial.fd, output=output)
 
     def _unwatch(self, dial: Dial) -> None:
         if self._fds.pop(dial.fd, None) is not None:
-            self._reactor.unpoll(dial.fd)
+            self._reactor.turns.unpoll(dial.fd)
 
     def _close(self, dial: Dial, notify: Any = None) -> None:
         """End what is under way, if anything is: with a NOTIFICATION, if the router has introduced itself."""

@@ -85,7 +85,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
                 break
         self._unfinished = action == ACTION.NOW
         if self._unfinished:
-            self.reactor.watch(self)
+            self.reactor.turns.watch(self)
         self._await_output()
         return action
 
@@ -156,7 +156,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         self.generator = None
         self._teardown = None
         self._delay.reset()
-        self.reactor.adopt(self)
+        self.reactor.turns.adopt(self)
         self.reactor.dialler.rest(self.address)
 
     def send(self, data: bytes) -> None:
@@ -179,9 +179,9 @@ class Peer(ExaPeer):  # type: ignore[misc]
         """Have a turn when the socket takes more, if something waits for that."""
         if self.proto is not None and self.established():
             wanted = self.proto.connection.unsent > 0
-            self.reactor.await_output(self.proto.fd(), wanted=wanted)
+            self.reactor.turns.await_output(self.proto.fd(), wanted=wanted)
             if wanted:
-                self.reactor.stir(self)
+                self.reactor.turns.stir(self)
 
     def _report_taken(self) -> None:
         """Let the parent send more, if the socket took enough to be worth a frame."""
@@ -206,7 +206,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
             self.cease(Notify(6, 6, b""), CHANGED)
         super().remove()
         self.reactor.dialler.drop(self.address, time.monotonic())
-        self.reactor.watch(self)
+        self.reactor.turns.watch(self)
 
     def shutdown(self) -> None:
         """Leave with the process; silently, so that a graceful-restart helper keeps our routes, if asked so."""
@@ -257,7 +257,7 @@ class Peer(ExaPeer):  # type: ignore[misc]
         proto, awaited = self.proto, self._restart_time
         if proto is not None:
             established = self.reactor.sessions.pop(proto.generation, None) is not None
-            self.reactor.release(proto.fd())
+            self.reactor.turns.release(proto.fd())
             down = Down(self.address, reason(proto, message, error), proto.notification, established)
             self.reactor.uplink.down(proto.generation, down)
         super()._close(message, error)

@@ -66,7 +66,7 @@ class Pending:
         elif len(self._newcomers) >= IN_ALL:
             self._make_room(next(iter(self._newcomers.values())), IN_ALL, now)
         self._newcomers[connection.fd()] = Newcomer(connection, now + OPEN_WAIT)
-        self._reactor.poll(connection.fd())
+        self._reactor.turns.poll(connection.fd())
 
     def _make_room(self, oldest: Newcomer, limit: int, now: float) -> None:
         """Have the oldest one leave, unless it goes by itself at a last look: closed, or let in."""
@@ -154,7 +154,7 @@ class Pending:
         fd = newcomer.connection.fd()
         if fd not in self._colliding:
             self._colliding.add(fd)
-            self._reactor.unpoll(fd)
+            self._reactor.turns.unpoll(fd)
 
     def _collided(self, newcomer: Newcomer) -> None:
         """Another connection of the peer keeps its place (RFC 4271 section 6.8)."""
@@ -173,4 +173,4 @@ class Pending:
         if fd in self._colliding:
             self._colliding.discard(fd)
         else:
-            self._reactor.unpoll(fd)
+            self._reactor.turns.unpoll(fd)

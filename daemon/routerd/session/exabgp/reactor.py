@@ -1,9 +1,11 @@
-"""The reactor: ExaBGP's main loop with our peers, our listener and the uplink in it."""
+"""The reactor: ExaBGP's main loop with our peers, our listener and the uplink in it.
+
+It has the configuration, and lets connections in. What else the parent wants is in `orders`, whose turn it is in
+`turns`.
+"""
 
 from __future__ import annotations
 
-import math
-import select
 import signal
 import time
 from collections.abc import Iterator
@@ -14,31 +16,22 @@ from exabgp.protocol.ip import IP
 from exabgp.reactor import loop
 from exabgp.reactor.interrupt import Signal
 
-from routerd.core.deadlines import Deadlines
 from routerd.core.message import Notification, Open
-from routerd.session.configuration import SpeakerConfig, unpack_config
+from routerd.session.configuration import SpeakerConfig
 from routerd.session.exabgp import timers, ttl
 from routerd.session.exabgp.connection import Connection
 from routerd.session.exabgp.dialler import Dialler
 from routerd.session.exabgp.listener import Listener
+from routerd.session.exabgp.orders import Orders
 from routerd.session.exabgp.peer import Peer
 from routerd.session.exabgp.pending import Pending
 from routerd.session.exabgp.ranges import Ranges
+from routerd.session.exabgp.turns import SWEEP, Turns
 from routerd.session.exabgp.uplink import Uplink
-from routerd.session.frames import Down, Frame, Kind, unpack
-from routerd.session.notification import RESET, SHUTDOWN, SHUTDOWN_COMMUNICATION, communication, words
+from routerd.session.frames import Down
+from routerd.session.notification import SHUTDOWN, words
 from routerd.session.open import decode_open, judge_open
 from routerd.session.text import external, neighbor_text, speaker_text
-
-SWEEP = 0.25
-"""Seconds between two looks at what is silent and has to be looked at: newcomers, and peers that take nothing."""
-_REST = 5.0
-"""Seconds that the reactor sleeps at most. Sockets wake it, and the timers of peers, which it knows."""
-
-_BUSY = 0.01
-"""Seconds that the reactor sleeps at most while a peer is between two steps."""
-
-_INPUT = select.POLLIN | select.POLLPRI | select.POLLHUP | select.POLLERR
 
 
 class Reactor(loop.Reactor):  # type: ignore[misc]
@@ -52,7 +45,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         loop.Processes = lambda: uplink
         super().__init__(Configuration([""], text=True))
         self.uplink = uplink
-        uplink.handle = self._handle
+        uplink.handle = Orders(self).handle
         uplink.lost = self.stop
         self.listener = Listener(self)
         self._sleep_time = SWEEP
@@ -62,14 +55,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
             setattr(self.signal, name, signal.SIG_IGN)
         self.signal.rearm()
         self._generation = generation
-        self._next_sweep = 0.0
-        self._dues = Deadlines[str]()  # of peers that are not busy, by name
-        self._had_turn: set[str] = set()
-        self._ready: set[str] = set()
-        self._arrived: set[int] = set()  # file descriptors of newcomers that have said something
-        self._watched: dict[str, Peer] = {}
-        self._owners: dict[int, str] = {}  # file descriptor -> peer's name
-        self._full: set[int] = set()  # file descriptors of which we hear when they take more
+        self.turns = Turns(self, self._poller)
         self.config: SpeakerConfig | None = None
         self._deaf: OSError | None = None
         """Why it does not listen everywhere."""
@@ -122,8 +108,8 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         if self._deaf is not None and str(self._deaf) != str(deaf):
             raise self._deaf
 
-    def _hear_again(self) -> None:
-        """Listen where it could not be listened, if it can be now."""
+    def listen_again(self) -> None:
+        """Listen where that was not possible, if it is now."""
         if self._deaf is None or self.config is None:
             return
         try:
@@ -133,57 +119,6 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         else:
             self._deaf = None
             self.uplink.listening(self.listener.places)
-
-    def reload(self) -> bool:
-        """Do nothing: the configuration comes from the parent, not with a signal."""
-        return True
-
-    def stop(self) -> None:
-        """End the loop after this turn."""
-        self.signal.received = Signal.SHUTDOWN
-
-    def _handle(self, received: Frame) -> None:
-        kind, generation, payload = received
-        if kind == Kind.STOP:
-            self.notify = payload == b"\1"
-            self.stop()
-        elif kind == Kind.CONFIGURE:
-            try:
-                self.configure(unpack_config(payload))
-            except (OSError, ValueError) as error:
-                self.uplink.log("error", f"the new configuration is not fully in force: {error}")
-        elif kind == Kind.KEEP_PLACE:
-            address, on = unpack(payload)
-            self.keep_place(address.decode(), on=on == b"\1")
-        elif kind == Kind.SHUTDOWN:
-            address, on, text = unpack(payload)
-            self._shut(address.decode(), text, on=on == b"\1")
-        elif kind == Kind.DIAL:
-            self.dialler.dial_at_once(unpack(payload)[0].decode(), time.monotonic())
-        elif (peer := self.sessions.get(generation)) is None:
-            return  # that session has ended meanwhile
-        elif kind == Kind.SEND:
-            peer.send(payload)
-        elif kind == Kind.CLOSE:
-            codes, text = unpack(payload)
-            peer.cease(Notify(codes[0], codes[1], _data(codes, text)), text.decode())
-            if tuple(codes) == RESET:
-                self.dialler.dial_at_once(peer.address, time.monotonic())
-
-    def _shut(self, address: str, text: bytes, *, on: bool) -> None:
-        """Give a peer no session, not even one that is about to be; or let it have one again."""
-        if not on:
-            self.shut.pop(address, None)
-            self.dialler.dial_at_once(address, time.monotonic())
-            return
-        self.shut[address] = _data(bytes(SHUTDOWN), text)
-        self.pending.turn_away(address, self._shutdown(address))
-        if (peer := self._at.get(address)) is not None:
-            peer.cease(self._shutdown(address))
-        self.dialler.halt(address, self._shutdown(address))
-
-    def _shutdown(self, address: str) -> Notify:
-        return Notify(*SHUTDOWN, self.shut[address])
 
     # -------------------------------------------------------------------------------------------- connections
 
@@ -195,7 +130,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         if (found := config.group_of(connection.peer)) is None:
             self.refuse(connection, Notify(6, 3, b""), "no peer and no range has this address")
         elif connection.peer in self.shut:
-            self.refuse(connection, self._shutdown(connection.peer), "")
+            self.refuse(connection, self.shutdown_of(connection.peer), "")
         elif why := ttl.enforce(connection.io, found[1], external=external(config, found[1])):
             self.refuse(connection, Notify(6, 5, b""), why)
         else:
@@ -247,6 +182,10 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         if self.config is not None:
             self.ranges.keep(self.config, address, on=on)
 
+    def shutdown_of(self, address: str) -> Notify:
+        """Return the NOTIFICATION for a peer that is shut down."""
+        return Notify(*SHUTDOWN, self.shut[address])
+
     def refuse(self, connection: Connection, notify: Notify, why: str) -> None:
         """End a connection that is not let in, and tell why."""
         connection.queue(notify.message())
@@ -259,112 +198,24 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
         self.ranges.leave(peer.address)
         if self._at.get(peer.address) is peer:
             del self._at[peer.address]
-        self.watch(peer)
+        self.turns.watch(peer)
 
     # --------------------------------------------------------------------------------------------------- loop
 
-    def watch(self, peer: Peer) -> None:
-        """Run a peer in every turn for as long as it is busy."""
-        self._watched[peer.neighbor.name()] = peer
+    def reload(self) -> bool:
+        """Do nothing: the configuration comes from the parent, not with a signal."""
+        return True
 
-    def stir(self, peer: Peer) -> None:
-        """A peer without a turn waits for another thing now."""
-        self._had_turn.add(peer.neighbor.name())
-
-    def adopt(self, peer: Peer) -> None:
-        """Listen to a peer's new connection."""
-        self._owners[peer.socket()] = peer.neighbor.name()
-        self.poll(peer.socket())
-        self.watch(peer)
-
-    def poll(self, fd: int, *, output: bool = False) -> None:
-        """Listen to a connection, or hear when it takes something at all."""
-        self._poller.register(fd, select.POLLOUT if output else _INPUT)
-
-    def unpoll(self, fd: int) -> None:
-        """Listen to a connection no more."""
-        self._poller.unregister(fd)
-
-    def await_output(self, fd: int, *, wanted: bool) -> None:
-        """Hear when a connection takes more, or do not any more."""
-        if wanted:
-            self._full.add(fd)
-        elif fd in self._full:
-            self._full.discard(fd)
-            self.poll(fd)
-
-    def release(self, fd: int) -> None:
-        """Forget a connection that is about to be closed: poll would report its number for ever."""
-        self._full.discard(fd)
-        if self._owners.pop(fd, None) is not None:
-            self.unpoll(fd)
+    def stop(self) -> None:
+        """End the loop after this turn."""
+        self.signal.received = Signal.SHUTDOWN
 
     def active_peers(self) -> set[str]:
-        """Return the peers to run now: those whose socket has something, busy ones, and those with a timer due."""
-        now = time.monotonic()
-        arrived, self._arrived = self._arrived, set()
-        self.pending.turn(arrived, now)
-        self.dialler.turn(arrived, now)
-        peers = self._peers
-        self._watched = {name: peer for name, peer in self._watched.items() if peers.get(name) is peer and peer.busy}
-        ready, self._ready = self._ready, set()
-        if now >= self._next_sweep:
-            self._next_sweep = now + SWEEP
-            Connection.expire(now)
-            self.pending.sweep(now)
-            self._hear_again()
-        ready.update(self._dues.due(now))
-        ready.update(self._watched)
-        ready &= peers.keys()
-        self._had_turn |= ready
-        return ready
-
-    def _rest(self) -> float:
-        """Return for how many seconds nothing is to be done unless a socket has something."""
-        now = time.monotonic()
-        for name in self._had_turn:
-            peer = self._peers.get(name)
-            self._dues.set(name, None if peer is None else max(peer.due, now + SWEEP))
-        self._had_turn.clear()
-        if self._watched or self.pending.colliding:
-            return _BUSY
-        rest = SWEEP if self.pending.waiting or Connection.lingers() else _REST
-        dues = (due for due in (self._dues.next, self.dialler.next) if due is not None)
-        return max(0.0, min((rest, *(due - now for due in dues))))
+        """Return the peers to run now."""
+        return self.turns.take(self._peers, time.monotonic())
 
     def _wait_for_io(self, sleeptime: int) -> Iterator[int]:
-        """Wait until a socket has something, `sleeptime` milliseconds at most. `active_peers` tells whose it is."""
-        if self.signal.received:
-            return
-        if sleeptime:
-            sleeptime = math.ceil(1000 * self._rest())
-        uplink = self.uplink.fds[0]
-        interest = select.POLLIN | (select.POLLOUT if self.uplink.waiting else 0)
-        if self.uplink.full:
-            # the peers have to wait: only the parent can help, and their timers are served by the sweep
-            poller = select.poll()
-            poller.register(uplink, interest)
-            poller.poll(sleeptime)
-            self.listener.dialled = True
-            return
-        self._poller.register(uplink, interest)
-        listening = self.listener.fds
-        for fd in listening:
-            self._poller.register(fd, select.POLLIN)
-        for fd in self._full:  # every time: ExaBGP registers its peers for input alone after each of their turns
-            self._poller.register(fd, _INPUT | select.POLLOUT)
-        for fd, event in self._poller.poll(sleeptime):
-            if event & select.POLLNVAL:
-                self._poller.unregister(fd)  # a listening socket that was closed
-            elif fd in self._owners:
-                self._ready.add(self._owners[fd])
-            elif fd in self.pending or fd in self.dialler:
-                self._arrived.add(fd)
-            elif fd in listening:
-                self.listener.dialled = True
+        """Wait until a socket has something, or `sleeptime` is 0. `active_peers` tells whose it is."""
+        if not self.signal.received:
+            self.turns.wait(self._peers, sleep=bool(sleeptime))
         yield from ()
-
-
-def _data(codes: bytes, text: bytes) -> bytes:
-    """Return the data of a NOTIFICATION: what may be said to the peer's operator, where it may stand."""
-    return communication(text.decode()) if tuple(codes) in SHUTDOWN_COMMUNICATION else b""

@@ -1,0 +1,70 @@
+"""The core is fed: with what the speaker says, in slices; lost nodes ahead of all else; and what can wait, last."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from routerd.core.message import Settle, Work
+from routerd.service.engine import SLICE, Engine
+from routerd.service.stretches import Stretches
+from routerd.session.speaker import Speaker
+
+
+class Feeding:
+    """Three tasks, each of which goes on for ever, take turns at the core."""
+
+    def __init__(self, engine: Engine, speaker: Speaker, stretches: Stretches) -> None:
+        self._engine = engine
+        self._router = engine.router
+        self._speaker = speaker
+        self._stretches = stretches
+        self._more_input = False
+        self._losing = False
+        """Whether nodes are being lost: to purge what each has announced can wait until all of them are out."""
+
+    async def fail_over(self) -> None:
+        """Take in that nodes are lost, however much was said before that."""
+        while True:
+            await self._speaker.ended.wait()
+            self._speaker.ended.clear()
+            self._losing = True
+            started = time.monotonic()  # a slice of its own, whatever others have done in this turn
+            while lost := self._speaker.lost():  # more may be lost meanwhile
+                for message in lost:
+                    self._engine.hear(message)
+                    if time.monotonic() - started > SLICE:
+                        await asyncio.sleep(0)
+                        started = time.monotonic()
+            self._losing = False
+            self._engine.take(Settle(quiet=not self._more_input))
+            self._engine.wake.set()  # their paths are to be purged
+
+    async def listen(self) -> None:
+        """Feed the core what the speaker says, in slices."""
+        async for messages, more in self._speaker.batches():
+            self._more_input = more
+            for message in messages:
+                self._engine.hear(message)
+                if self._stretches.lasted > SLICE:
+                    self._engine.take(Settle(quiet=False))
+                    await self._engine.room()
+            self._engine.take(Settle(quiet=not more))
+            self._engine.wake.set()
+            await self._engine.room()
+
+    async def housekeep(self) -> None:
+        """Do what can wait, slice by slice, and what is due by the clock."""
+        while True:
+            await self._engine.room()
+            if self._router.busy and not self._losing:
+                self._engine.take(Work())
+                self._engine.take(Settle(quiet=not self._more_input))
+                continue
+            due = self._router.timer
+            self._engine.wake.clear()
+            try:
+                async with asyncio.timeout(None if due is None else max(0.0, due - time.monotonic())):
+                    await self._engine.wake.wait()
+            except TimeoutError:
+                self._engine.take(Settle(quiet=not self._more_input))
