@@ -134,14 +134,14 @@ def export(kind: str, config: str, asn: int | None, router_address: list[str]) -
     return export_objects(kind, config, asn, router_address)
 
 
-def lab(speaker: str, keep: bool) -> int:
+def lab(speaker: str, keep: bool, observe: bool) -> int:
     """Show what routerd does, in network namespaces.
 
     A router, three nodes and a client are built, and some of them lost.
     """
     from routerd.lab.command import run_lab
 
-    return run_lab(speaker, keep)
+    return run_lab(speaker, keep, observe)
 
 
 COMMANDS = {
@@ -317,6 +317,11 @@ COMMANDS = {
                 action=argparse.BooleanOptionalAction,
                 default=False,
                 help="Leave it running at the end, to look around.  [default: no]",
+            ),
+            argument(
+                "--observe",
+                action="store_true",
+                help="Start Prometheus and mosquitto beside it where they are installed, and leave it running.",
             ),
         ),
     ),
