@@ -18,6 +18,7 @@ import structlog
 from routerd.api import server
 from routerd.api.endpoints import Failure
 from routerd.api.models import ProblemView
+from routerd.api.pace import pace
 from routerd.config.model import Config
 from routerd.core.message import Drain, Settle, Work, WriteFailed
 from routerd.core.router import Router
@@ -154,6 +155,7 @@ class Daemon:
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
         sys.setswitchinterval(SWITCH_INTERVAL)
+        pace().busy = self._busy
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.speaker.run())
@@ -240,6 +242,10 @@ class Daemon:
                     await self.engine.wake.wait()
             except TimeoutError:
                 self.engine.take(Settle(quiet=not self._more_input))
+
+    def _busy(self) -> bool:
+        """Tell whether there is something to take in, to decide or to write: answers have less of the time then."""
+        return self._more_input or self.router.busy or self.engine.unwritten > 0
 
     async def _remember(self) -> None:
         """Read where the buckets of groups lead: as soon as they were written, and as long as buckets move."""
