@@ -7,10 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
-RESTS = 29
-"""How many times as long as a slice of an answer nobody else has one, while routing is busy: a thirtieth of the time
-is for answers, however many ask."""
-
+RESTS, ALONE = 29, 4
+"""How many times as long as a slice of an answer nobody else has one, while routing is busy: at most, and for each
+who asks. A fifth of the time is for answers if one asks, a thirtieth if many do."""
 LINGERING = 0.1
 """Seconds that routing counts as busy after it was: what it is to take in comes in bursts."""
 
@@ -43,7 +42,8 @@ class Pace:
         loop = asyncio.get_running_loop()
         if self.busy():
             self._until = loop.time() + LINGERING
-        loop.call_later(spent * RESTS if loop.time() < self._until else 0.0, self._next)
+        rests = min(RESTS, ALONE * (1 + len(self._waiting))) if loop.time() < self._until else 0
+        loop.call_later(spent * rests, self._next)
 
     def _next(self) -> None:
         while self._waiting:
