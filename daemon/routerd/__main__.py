@@ -100,14 +100,14 @@ def export(kind: str, config: str, asn: int | None, router_address: list[str]) -
     return export_objects(kind, config, asn, router_address)
 
 
-def lab(speaker: str, keep: bool) -> int:
+def lab(speaker: str, keep: bool, observe: bool) -> int:
     """Show what routerd does, in network namespaces.
 
     A router, three nodes and a client are built, and some of them lost.
     """
     from routerd.lab.command import run_lab
 
-    return run_lab(speaker, keep)
+    return run_lab(speaker, keep, observe)
 
 
 COMMANDS = {

@@ -13,6 +13,7 @@ import pytest
 
 from routerd.api import connection
 from routerd.api.models import VersionView
+from routerd.api.pace import pace
 from tests.daemon.harness import becomes
 from tests.support.api import ASK, DRAIN, NOBODY, VERSION, Served, answer, serving
 from tests.support.netns import needs_root
@@ -47,6 +48,22 @@ async def test_a_change_of_the_configuration_is_not_given_up_halfway(
             assert await served.ask(asked) == (200, {"applied": True})
         served.source.diff = slow
         assert (await served.ask(b"GET /v1/config/diff HTTP/1.1\r\nHost: a\r\n\r\n"))[0] == 0
+
+
+async def test_an_answer_that_is_late_because_routing_comes_first_is_awaited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "REQUEST_TIME", 0.2)
+
+    async def slow(*_: object) -> dict[str, bool]:
+        await asyncio.sleep(0.6)
+        return {"applied": False}
+
+    async with serving(tmp_path) as served:
+        pace().busy = lambda: True
+        served.source.diff = slow
+        assert await served.ask(b"GET /v1/config/diff HTTP/1.1\r\nHost: a\r\n\r\n") == (200, {"applied": False})
+        assert await served.ask(ASK[:-2]) == (0, None), "but not who does not say all of it"
 
 
 async def test_an_octet_now_and_then_wins_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,9 @@ NOT_RUN = {
     "routerd fleet drain NODE": "tests/daemon/test_fleet.py",
     "routerd fleet undrain NODE": "tests/daemon/test_fleet.py",
     "curl http://192.168.10.200:29184/routes/table/master": "tests/daemon/test_looking_glass.py",
+    "ask http://routerd/openapi.json | python -m routerd.reference.client > routerd_client.py": (
+        "tests/packaging/test_documented_client.py"
+    ),
     "routerd dump /tmp/table.mrt": "tests/daemon/test_dumps.py",
     "routerd lab": "tests/lab",
     "routerd run --record FILE": "tests/daemon/test_engine.py",

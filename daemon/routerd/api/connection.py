@@ -15,6 +15,7 @@ import h11
 
 from routerd.api.application import Message, Receive, Send
 from routerd.api.caller import caller
+from routerd.api.pace import pace
 from routerd.bare import bare
 
 with bare("uvicorn"):
@@ -105,7 +106,15 @@ class Connection(H11Protocol):
     def _within(self, seconds: float) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = self.loop.call_later(seconds, self.transport.abort)
+        self._deadline = self.loop.call_later(seconds, self._late)
+
+    def _late(self) -> None:
+        """Cut it off, unless it waits for an answer that is late because routing comes first."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if answering and pace().busy():
+            self._within(REQUEST_TIME)
+        else:
+            self.transport.abort()
 
 
 def _unread(transport: asyncio.Transport, connection: socket.socket) -> bool:

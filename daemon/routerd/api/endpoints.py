@@ -29,7 +29,7 @@ from routerd.api.models import (
     StatusView,
     VersionView,
 )
-from routerd.api.slices import Slices, in_slices
+from routerd.api.slices import Slices, in_turns
 from routerd.core.route import Prefix, format_prefix, parse_prefix
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -161,13 +161,13 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
     longest, number, switch = Number(0, MAX_CONFIRM, 0), Number(0, MAX_OFFSET, 0), Number(0, 1, 1)
 
     async def status(_: Request) -> StatusView:
-        return await in_slices(source.status())
+        return await in_turns(source.status())
 
     async def peers(_: Request) -> list[PeerView]:
-        return await in_slices(source.peers())
+        return await in_turns(source.peers())
 
     async def groups(_: Request) -> list[GroupView]:
-        return await in_slices(source.groups())
+        return await in_turns(source.groups())
 
     async def version(_: Request) -> VersionView:
         return source.version()
@@ -180,7 +180,7 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         except ValueError as error:
             raise Failure(422, str(error)) from error
         page = source.routes(offset.read("offset", first), limit.read("limit", most), peer, chosen)
-        return _known(await in_slices(page), peer)
+        return _known(await in_turns(page), peer)
 
     async def route(request: Request) -> RouteDetailView:
         parsed = _prefix(request.named)

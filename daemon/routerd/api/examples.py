@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from routerd import __version__
+from routerd.api.examples_of_changes import CHANGES
 
 _NODE = {
     "nexthop_id": 900000001,
@@ -60,22 +61,111 @@ _DRAIN = {
     "changed": False,
     "unstored": "",
 }
+_GROUP = {
+    "id": 900000000,
+    "type": "resilient",
+    "buckets": 1024,
+    "prefixes": 1,
+    "balanced": True,
+    "balanced_in_seconds": None,
+    "unbalanced": "",
+    "members": [_NODE, _OTHER],
+}
+_PATH = {
+    "peer": "192.168.10.101",
+    "name": "k8s-w1",
+    "next_hop": "192.168.10.101",
+    "interface": "nodes10",
+    "as_path": "65001",
+    "origin": "IGP",
+    "med": None,
+    "local_pref": None,
+    "communities": ["65001:7"],
+    "stale": False,
+    "best": True,
+    "multipath": True,
+    "lost_at": "",
+}
 
-EXAMPLES: dict[str, Any] = {
+EXAMPLES: dict[str, Any] = CHANGES | {
+    "GET /v1/status": {
+        "version": __version__,
+        "router_id": "192.168.10.200",
+        "asn": 65000,
+        "uptime_seconds": 86402.3,
+        "ok": False,
+        "speaker": {"running": True, "pid": 8753, "restarts": 0, "reason": ""},
+        "peers": [_PEER],
+        "shutdowns": [],
+        "prefixes": 10,
+        "paths": 14,
+        "fib": {
+            "synchronised": True,
+            "routes": 8,
+            "nexthops": 6,
+            "groups": 1,
+            "buckets": 1024,
+            "bucket_budget": 4194304,
+            "small_groups": 0,
+            "unwritten": 0,
+            "refused": 0,
+            "drift_mended": 0,
+            "foreign_bgp": {"routes": 0, "nexthops": 0, "first": []},
+        },
+        "groups": [_GROUP],
+        "sysctls": [
+            {
+                "name": "net.ipv4.ip_forward",
+                "wanted": "1",
+                "found": "0",
+                "current": "1",
+                "ok": True,
+                "remedy": "",
+            }
+        ],
+        "problems": [
+            {
+                "where": "peer k8s-w2",
+                "what": "hold timer expired",
+                "remedy": "see whether the node runs, and what its speaker says",
+            }
+        ],
+        "refusals": [
+            {
+                "address": "192.168.10.9",
+                "reason": "no peer has this address",
+                "notification": "6/5 sent",
+                "count": 3,
+                "first_seconds": 61.2,
+                "last_seconds": 1.1,
+            }
+        ],
+        "drops": [{"counter": "TCPMD5NotFound", "count": 4, "last_seconds": 12.5}],
+        "event_loop": {"bounds": [0.005, 0.01, 0.02], "counts": [81234, 12, 3, 0], "longest_seconds": 0.0191},
+    },
+    "GET /v1/routes/{prefix}": {
+        "prefix": "172.16.1.1/32",
+        "paths": [
+            _PATH,
+            _PATH
+            | {"peer": "192.168.10.102", "name": "k8s-w2", "next_hop": "192.168.10.102"}
+            | {"best": False, "lost_at": "8 oldest"},
+        ],
+        "group_id": 900000000,
+        "members": [_NODE, _OTHER],
+        "in_fib": True,
+        "refused": "",
+        "kernel": {
+            "present": True,
+            "protocol": "bgp",
+            "metric": 20,
+            "nexthop_id": 900000000,
+            "members": [_NODE, _OTHER],
+        },
+    },
     "GET /v1/version": {"routerd": __version__, "exabgp": "5.0.15", "python": "3.11.7", "kernel": "6.18.44"},
     "GET /v1/peers": [_PEER],
-    "GET /v1/groups": [
-        {
-            "id": 900000000,
-            "type": "resilient",
-            "buckets": 1024,
-            "prefixes": 1,
-            "balanced": True,
-            "balanced_in_seconds": None,
-            "unbalanced": "",
-            "members": [_NODE, _OTHER],
-        }
-    ],
+    "GET /v1/groups": [_GROUP],
     "GET /v1/routes": {
         "total": 1,
         "routes": [

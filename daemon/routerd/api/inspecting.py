@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Protocol
 
 from routerd.api.endpoints import Endpoint, Failure, Number, Request
-from routerd.api.slices import Slices, in_slices
+from routerd.api.slices import Slices, in_turns
 from routerd.core.message.flow import Flow
 from routerd.core.route import Address
 
@@ -42,7 +42,7 @@ def endpoints(inspector: Callable[[], Inspector]) -> tuple[Endpoint, ...]:
 
     async def peer(request: Request) -> PeerDetailView:
         shown = limit.read("limit", request.query.get("limit"))
-        found = await in_slices(inspector().peer(request.named, shown))
+        found = await in_turns(inspector().peer(request.named, shown))
         if found is None:
             raise Failure(404, f"no peer has the name or address {request.named}; routerd peers lists them")
         return found

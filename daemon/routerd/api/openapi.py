@@ -8,8 +8,9 @@ import types
 from collections.abc import Iterable
 from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 
-from routerd.api.endpoints import Endpoint, Number
+from routerd.api.endpoints import Endpoint
 from routerd.api.examples import EXAMPLES
+from routerd.api.parameters import parameters
 
 _PLAIN: dict[Any, str] = {
     bool: "boolean",
@@ -19,6 +20,8 @@ _PLAIN: dict[Any, str] = {
     types.NoneType: "null",
 }
 
+_FAILURE = {"detail": "no peer has the name or address k8s-w9; routerd peers lists them"}
+
 
 def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     """Return the document."""
@@ -26,16 +29,15 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     views: dict[str, Any] = {}
     failure = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
     for each in endpoints:
-        example = EXAMPLES.get(
-            f"{each.method} {each.path}", EXAMPLES.get(each.path) if each.method == "GET" else None
-        )
+        named = re.findall(r"\{(\w+)\}", each.path)
+        example = EXAMPLES.get(f"{each.method} {each.path}")
         paths.setdefault(each.path, {})[each.method.lower()] = {
             "summary": each.about,
             "operationId": f"{each.method.lower()}_{each.answer.__name__}",
-            "parameters": _parameters(each),
+            "parameters": parameters(each, named),
             "responses": {
                 "200": _response("What was asked for", schema_of(each.view, views), each.content, example),
-                "default": _response("Why not", {"$ref": "#/components/schemas/Failure"}),
+                "default": _response("Why not", {"$ref": "#/components/schemas/Failure"}, example=_FAILURE),
             },
         }
     return {
@@ -44,23 +46,6 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": views | {"Failure": failure}},
     }
-
-
-def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
-    named = re.findall(r"\{(\w+)\}", endpoint.path)
-    return [
-        *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in named),
-        *(
-            {"name": name, "in": "query", "required": False, "schema": _value(number)}
-            for name, number in endpoint.query.items()
-        ),
-    ]
-
-
-def _value(number: Number | None) -> dict[str, Any]:
-    if number is None:
-        return {"type": "string"}
-    return {"type": "integer", "minimum": number.least, "maximum": number.most, "default": number.default}
 
 
 def _response(

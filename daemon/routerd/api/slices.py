@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from itertools import chain
 from typing import Any, TypeVar
 
+from routerd.api.pace import pace
+
 SLICE = 0.002
 """Seconds of work at a stretch, beside which others do theirs."""
 
@@ -34,16 +36,36 @@ async def in_slices(slices: Slices[T]) -> T:
             begun = time.monotonic()
 
 
+async def in_turns(slices: Slices[T]) -> T:
+    """Return the view, made slice by slice as an answer: each in a turn of its own, for which routing comes first."""
+    turns = pace()
+    while True:
+        await turns.begin()
+        begun = time.monotonic()
+        try:
+            while time.monotonic() - begun <= SLICE:
+                next(slices)
+        except StopIteration as end:
+            made: T = end.value
+            return made
+        finally:
+            turns.end(time.monotonic() - begun)
+
+
 async def encoded(view: object) -> AsyncIterator[bytes]:
-    """Yield a view as JSON, slice by slice; a row is not divided."""
-    begun, ready = time.monotonic(), list[str]()
-    for text in _pieces(view):
-        ready.append(text)
-        if time.monotonic() - begun > SLICE:
-            yield "".join(ready).encode(errors="replace")
-            await asyncio.sleep(0)
-            begun, ready = time.monotonic(), []
-    yield "".join(ready).encode(errors="replace")
+    """Yield a view as JSON, slice by slice, as `in_turns`; a row is not divided."""
+    turns, pieces, more = pace(), _pieces(view), True
+    while more:
+        await turns.begin()
+        begun, ready, more = time.monotonic(), list[str](), False
+        try:
+            for text in pieces:
+                ready.append(text)
+                if more := time.monotonic() - begun > SLICE:
+                    break
+        finally:
+            turns.end(time.monotonic() - begun)
+        yield "".join(ready).encode(errors="replace")
 
 
 def _pieces(view: object) -> Iterator[str]:

@@ -114,4 +114,9 @@ LAB = (
         default=False,
         help="Leave it running at the end, to look around.  [default: no]",
     ),
+    argument(
+        "--observe",
+        action="store_true",
+        help="Start Prometheus and mosquitto beside it where they are installed, and leave it running.",
+    ),
 )

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from routerd.lab.daemon import LAB_CONFIG
 from routerd.lab.laboratory import Laboratory, laboratory
+from routerd.lab.observers import observed
 from routerd.lab.process import tail
 from routerd.lab.speakers import KINDS
 from routerd.lab.story import tell
@@ -32,11 +33,11 @@ class Interrupted(BaseException):
         self.number = number
 
 
-def run_lab(speaker: str, keep: bool) -> int:
+def run_lab(speaker: str, keep: bool, observe: bool) -> int:
     """Run the lab with this kind of speaker on its nodes and return the exit status.
 
     0 when every step succeeded, 1 when one failed, 2 when the lab cannot run, 128 + N after signal N. With `keep`
-    the lab stays until Enter or a signal.
+    the lab stays until Enter or a signal; with `observe` too, with what is installed to look at its router.
     """
     console = Console(highlight=False)
     errors = Console(stderr=True, highlight=False)
@@ -50,17 +51,22 @@ def run_lab(speaker: str, keep: bool) -> int:
         return 2
     try:
         with ExitStack() as stack, _signals_raise():
-            return _play(console, errors, speaker, keep, stack)
+            return _play(console, errors, speaker, stack, keep=keep, observe=observe)
     except Interrupted as interrupted:
         errors.print(f"The lab was ended by {signal.Signals(interrupted.number).name}; nothing is left of it.")
         return 128 + interrupted.number
 
 
-def _play(console: Console, errors: Console, speaker: str, keep: bool, stack: ExitStack) -> int:
+def _play(console: Console, errors: Console, speaker: str, stack: ExitStack, *, keep: bool, observe: bool) -> int:
     labs: list[Laboratory] = []
+    observers: list[str] = []
 
     def build() -> Laboratory:
-        labs.append(stack.enter_context(laboratory(standard(speaker), LAB_CONFIG.read_text())))
+        config = LAB_CONFIG.read_text()
+        labs.append(stack.enter_context(laboratory(standard(speaker), config)))
+        if observe:
+            observers.extend(stack.enter_context(observed(labs[0], config)))
+            console.print("\n".join(observers), soft_wrap=True, markup=False)
         return labs[0]
 
     try:
@@ -71,8 +77,8 @@ def _play(console: Console, errors: Console, speaker: str, keep: bool, stack: Ex
         for lab in labs:
             _show_logs(errors, lab)
         status = 1
-    if keep and labs:
-        _look_around(console, labs[0])
+    if (keep or observe) and labs:
+        _look_around(console, labs[0], observers)
     return status
 
 
@@ -106,7 +112,7 @@ def _show_logs(errors: Console, lab: Laboratory) -> None:
             errors.print(Text(text), soft_wrap=True)
 
 
-def _look_around(console: Console, lab: Laboratory) -> None:
+def _look_around(console: Console, lab: Laboratory, observers: list[str]) -> None:
     """Say how to enter the lab, and wait for Enter, or without a terminal for a signal."""
     options, vip = enter_options(), lab.topology.vips[0]
     inside = {"router": lab.fabric.router, "client": lab.fabric.client} | lab.fabric.nodes
@@ -119,6 +125,7 @@ def _look_around(console: Console, lab: Laboratory) -> None:
         f"  {sys.executable} -m routerd status --socket {lab.daemon.socket}",
         f"  tail -f {lab.daemon.log}",
         "",
+        *observers,
     ]
     console.print("\n".join(lines), soft_wrap=True, markup=False)
     if sys.stdin.isatty():

@@ -16,9 +16,16 @@ class Process:
     """A child of the lab. It is killed when the lab dies, and it does not see the terminal's Ctrl-C."""
 
     def __init__(
-        self, namespace: Namespace, argv: Sequence[str], log: Path, env: dict[str, str] | None = None
+        self,
+        namespace: Namespace,
+        argv: Sequence[str],
+        log: Path,
+        env: dict[str, str] | None = None,
+        inherited: Sequence[int] = (),
     ) -> None:
-        """Start `argv` inside `namespace`; output and errors are appended to the file `log`."""
+        """Start `argv` inside `namespace`; output and errors are appended to the file `log`.
+
+        `inherited` are file descriptors that it has, too."""
         self.log = log
         self.name = f"{Path(argv[0]).name} in {namespace.name}"
         command = namespace.command("setpriv", "--pdeathsig", "KILL", *argv)
@@ -30,6 +37,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 env=os.environ | {"PATH": PATH} | (env or {}),
+                pass_fds=inherited,
             )
 
     @property

@@ -18,6 +18,7 @@ import structlog
 from routerd.api import server
 from routerd.api.endpoints import Failure
 from routerd.api.models import ProblemView
+from routerd.api.pace import pace
 from routerd.config.model import Config
 from routerd.core.message import Drain, WriteFailed
 from routerd.core.router import Router
@@ -154,6 +155,7 @@ class Daemon:
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
         sys.setswitchinterval(SWITCH_INTERVAL)
+        pace().busy = self.feeding.busy
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.speaker.run())

@@ -68,3 +68,7 @@ class Feeding:
                     await self._engine.wake.wait()
             except TimeoutError:
                 self._engine.take(Settle(quiet=not self._more_input))
+
+    def busy(self) -> bool:
+        """Tell whether there is something to take in, to decide or to write: answers have less of the time then."""
+        return self._more_input or self._router.busy or self._engine.unwritten > 0

@@ -22,7 +22,7 @@ from routerd.api.inspection import (
     TrafficView,
 )
 from routerd.api.models import PeerView
-from routerd.api.slices import Slices, in_slices
+from routerd.api.slices import Slices, in_turns
 from routerd.api.views import differences as differing
 from routerd.api.views import flow as flows
 from routerd.api.views import peer as peers
@@ -159,10 +159,10 @@ class Inspection:
             refusals = self._router.refusals
             unwritten = self._engine.unwritten
             view = differing.differences(wanted, found, first, limit, refusals=refusals, unwritten=unwritten)
-            return await in_slices(view)
+            return await in_turns(view)
 
     async def _compare(self) -> tuple[fib.Expected, KernelDump, fib.Differences]:
-        wanted = await in_slices(fib.expected(self._router.fib))
+        wanted = await in_turns(fib.expected(self._router.fib))
         found = await asyncio.to_thread(dump, self._router.config.fib)
         return wanted, found, await asyncio.to_thread(fib.compare, wanted, found)
 
@@ -177,7 +177,7 @@ class Inspection:
         except OSError as error:
             raise Failure(503, f"the kernel's counters cannot be read: {error.strerror}; try again") from error
         carried = await asyncio.to_thread(traffic.carried, before, after)
-        return await in_slices(traffic.traffic(self._router, carried, after, after.at - before.at or 1.0, limit))
+        return await in_turns(traffic.traffic(self._router, carried, after, after.at - before.at or 1.0, limit))
 
     async def _read(self) -> Reading:
         """Read the counters, unless somebody has just done so."""

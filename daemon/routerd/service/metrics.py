@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 from routerd.api.models import StatusView
-from routerd.api.slices import Slices, in_slices
+from routerd.api.slices import Slices, in_turns
 from routerd.config.model import Config
 from routerd.core.histogram import Histogram
 from routerd.core.message import Gateway
@@ -90,7 +90,7 @@ class Metrics:
                 config = self._config
                 found = await asyncio.to_thread(fingerprint, config)
                 self._hash = found if config is self._config else ""
-            made: bytes = await in_slices(
+            made: bytes = await in_turns(
                 module.exposition(
                     self._engine.router,
                     self._engine.tally,
@@ -109,7 +109,7 @@ class Metrics:
 
     async def _look(self, status: Callable[[], Slices[StatusView]]) -> None:
         """Find out what is wrong, for the next scrapes: it takes longer than one may."""
-        found = await in_slices(status())
+        found = await in_turns(status())
         self._problems = Counter(kind(problem["where"]) for problem in found["problems"])
 
     def _read_packets(self, gateways: Mapping[int, Gateway]) -> None:

@@ -1,0 +1,62 @@
+"""How answers share the event loop with routing: a slice of one answer at a time, and few while routing is busy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+RESTS, ALONE = 29, 4
+"""How many times as long as a slice of an answer nobody else has one, while routing is busy: at most, and for each
+who asks. A fifth of the time is for answers if one asks, a thirtieth if many do."""
+LINGERING = 0.1
+"""Seconds that routing counts as busy after it was: what it is to take in comes in bursts."""
+
+
+class Pace:
+    """Turns of those who make answers, first come, first served. `busy` tells whether routing has much to do."""
+
+    def __init__(self) -> None:
+        self.busy: Callable[[], bool] = lambda: False
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._taken = False
+        self._until = 0.0
+
+    async def begin(self) -> None:
+        """Wait for a turn; `end` must follow."""
+        if not self._taken:
+            self._taken = True
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._next()  # it was this one's, who has gone
+            raise
+
+    def end(self, spent: float) -> None:
+        """End a turn that has taken so many seconds."""
+        loop = asyncio.get_running_loop()
+        if self.busy():
+            self._until = loop.time() + LINGERING
+        rests = min(RESTS, ALONE * (1 + len(self._waiting))) if loop.time() < self._until else 0
+        loop.call_later(spent * rests, self._next)
+
+    def _next(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._taken = False
+
+
+_paces: WeakKeyDictionary[asyncio.AbstractEventLoop, Pace] = WeakKeyDictionary()
+
+
+def pace() -> Pace:
+    """Return that of the running event loop: there is one for all of its listeners."""
+    return _paces.setdefault(asyncio.get_running_loop(), Pace())
