@@ -103,6 +103,11 @@ async def test_a_node_is_drained_on_all_routers(place: tuple[Place, Path], clien
         code, answer = await fleet(place[0], "undrain", node(0), "--fleet-key-file", str(key))
         assert code == 0, answer
         assert daemon.peer(0)["drain"] == ""
+        other.answers = [{"drain": EMPTY}]
+        for who, options, ok in (("nobody", (), False), ("nobody", ("--reachable",), True), ("10.9.9.9", (), True)):
+            code, answer = await fleet(place[0], "drain", who, *options, "--fleet-key-file", str(key))
+            assert (code, answer["ok"], answer["routers"][0]["state"]) == (1 - ok, ok, "absent"), answer
+            assert ("flows may reach it by gw1 still" in answer["verdict"]) is not ok
         other.answers = [{"drain": None}]
         code, answer = await fleet(place[0], "drain", "nobody", "--fleet-key-file", str(key))
         assert code == 1

@@ -84,7 +84,7 @@ class Teller:
             bus,
             expiry=config.mqtt.event_expiry,
             key_file=config.mqtt.fleet_key_file,
-            heed=Orders(answers).heed,
+            heed=Orders(answers, self._router).heed,
             say=lambda level, event, **fields: getattr(log, level)(event, **fields),
         )
         self._failed: Exception | None = None
