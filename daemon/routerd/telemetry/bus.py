@@ -9,6 +9,7 @@ of it was missed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 import threading
@@ -45,7 +46,7 @@ _SEQUENCE = attrgetter("sequence")
 
 
 class Bus:
-    """Takes events from any thread; its readers live in one event loop.
+    """Takes events from any thread; each reader lives in the event loop that made it.
 
     `boot` is this run's own, so that a reader who comes back knows whether the numbers are those that it knew.
     """
@@ -137,7 +138,8 @@ class Reader:
 
     def wake(self) -> None:
         """Tell the reader, from any thread, that there is something to read."""
-        self._loop.call_soon_threadsafe(self._there.set)
+        with contextlib.suppress(RuntimeError):  # its loop is closed: who tells has nothing to do with that
+            self._loop.call_soon_threadsafe(self._there.set)
 
     def take(self, most: int) -> tuple[list[Told], int]:
         """Return what there is to read, up to `most` events, and how many were lost since the last time; go on.
