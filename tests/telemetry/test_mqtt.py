@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,8 @@ from routerd.telemetry.bus import Bus
 from routerd.telemetry.mqtt import keyfile, signing, topics
 from routerd.telemetry.mqtt.broker import Access
 from routerd.telemetry.mqtt.link import Link
-from routerd.telemetry.mqtt.signing import Gate, RefusedError
+from routerd.telemetry.mqtt.requests import Requests
+from routerd.telemetry.mqtt.signing import Gate, RefusedError, RepeatedError
 from routerd.telemetry.mqtt.states import CLEARED, States
 from routerd.telemetry.mqtt.topics import Own, Topic
 from tests.daemon.harness import becomes
@@ -155,21 +156,70 @@ def test_what_is_not_signed_is_refused(
 
 
 def test_a_request_is_heeded_once_in_its_time_by_whom_it_is_for() -> None:
-    gate = Gate(*OWN)
-    gate.admit(request(), 1010.0)
-    with pytest.raises(RefusedError, match="heeded before"):
-        gate.admit(request(), 1020.0)
+    gate = Gate()
+    gate.admit(request(), OWN, 1010.0, 0.0)
+    with pytest.raises(RepeatedError, match="heeded before"):
+        gate.admit(request(), OWN, 1020.0, 10.0)
     with pytest.raises(RefusedError, match="off"):
-        gate.admit(request(id="2"), 1000.0 + signing.LASTS + 1)
+        gate.admit(request(id="2"), OWN, 1000.0 + signing.LASTS + 1, 31.0)
     for other in ({"router": "gw2"}, {"site": "fra"}, {"boot": "b"}):
         with pytest.raises(RefusedError, match=r"^it is for"):
-            gate.admit(request(id="3", **other), 1000.0)
+            gate.admit(request(id="3", **other), OWN, 1000.0, 31.0)
     for broken in ({"time": None}, {"time": float("nan")}, {"id": 5}, {"id": ""}, {"id": "x" * 100}):
         with pytest.raises(RefusedError):
-            gate.admit(request(**broken), 1000.0)
-    gate.admit(request(id="4", time=2000.0), 2000.0)
+            gate.admit(request(**broken), OWN, 1000.0, 31.0)
+    gate.admit(request(id="4", time=2000.0), OWN, 2000.0, 32.0)  # the clock was set
     with pytest.raises(RefusedError):
-        gate.admit(request(time=1000.0), 2000.0)
+        gate.admit(request(time=1000.0), OWN, 2000.0, 33.0)
+    with pytest.raises(RepeatedError):  # and set back: what was heeded is remembered all the same
+        gate.admit(request(), OWN, 1000.0, 34.0)
+    gate.admit(request(time=1100.0), OWN, 1100.0, 10.0 + 3 * signing.LASTS)
+
+
+class Publishing:
+    """A connection that notes what is published."""
+
+    def __init__(self) -> None:
+        self.answers: list[dict[str, Any]] = []
+
+    async def publish(self, topic: str, payload: bytes, **options: Any) -> None:
+        self.answers.append(signing.unseal("answer", payload, KEY))
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "key"
+    path.write_bytes(KEY)
+    path.chmod(0o600)
+    return path
+
+
+async def test_a_request_that_comes_again_has_one_answer(key_file: Path) -> None:
+    """Even if a reload made another link meanwhile; what fails is answered, and logged with its reason."""
+    publishing, said = Publishing(), list[dict[str, Any]]()
+
+    async def heed(asked: dict[str, Any]) -> dict[str, Any]:
+        if asked["node"] == "broken":
+            raise KeyError("why")
+        return {"drain": None}
+
+    def requests() -> Requests:
+        return Requests(
+            OWN, str(key_file), heed, lambda level, event, **fields: said.append({"event": event} | fields)
+        )
+
+    first, second = requests(), requests()
+    sealed = signing.seal("request", request(id="again", time=time.time()), KEY)
+    for one in (first, first, second):
+        one.take(cast("Any", publishing), sealed)
+    await becomes(lambda: (first.refused, second.refused, len(publishing.answers)), (1, 1, 1))
+    assert "error" not in publishing.answers[0]
+    assert [each["reason"] for each in said] == ["it was heeded before"] * 2
+    broken = signing.seal("request", request(id="broken", time=time.time(), node="broken"), KEY)
+    first.take(cast("Any", publishing), broken)
+    await becomes(lambda: len(publishing.answers), 2)
+    assert publishing.answers[1]["error"].startswith("internal error")
+    assert said[-1]["reason"] == "KeyError('why')"
 
 
 def test_a_key_is_long_and_nobody_else_s(tmp_path: Path) -> None:
