@@ -80,6 +80,7 @@ def test_what_changes_again_is_sent_once() -> None:
 
 def test_what_is_gone_is_cleared_until_the_broker_has_heard_it() -> None:
     states = States()
+    states.renew()
     states.tell(A, b"1")
     states.take(10)
     states.clear(A)
@@ -95,6 +96,29 @@ def test_what_is_gone_is_cleared_until_the_broker_has_heard_it() -> None:
     states.tell(A, b"2")
     states.sent(A, CLEARED)
     assert states.take(10) == [(A, b"2")]
+
+
+def test_nothing_is_kept_of_what_came_and_went_without_a_broker() -> None:
+    states = States()
+    states.renew()
+    states.tell(B, b"1")
+    states.clear(B)  # and the connection breaks
+    states.lost()
+    for number in range(1000):
+        states.tell(OWN.topic(topics.PEER, str(number)), b"1")
+        states.clear(OWN.topic(topics.PEER, str(number)))
+    assert (len(states), states.waiting, states.octets) == (0, 0, 0)
+    states.renew()
+    states.sweep([B])
+    assert states.take(10) == [(B, CLEARED)]
+
+
+def test_what_was_refused_is_sent_again() -> None:
+    states = States()
+    states.tell(A, b"1")
+    states.take(10)
+    states.again([A, B])
+    assert states.take(10) == [(A, b"1")]
 
 
 def test_what_a_broker_has_of_old_is_swept() -> None:
@@ -317,23 +341,35 @@ async def test_what_the_broker_does_not_allow_is_said(tmp_path: Path) -> None:
         link.states.tell(A, b"{}")
         await becomes(lambda: link.trouble)
         assert link.trouble is not None
-        assert link.trouble.what == f"the broker does not let this user write {A}"
+        assert link.trouble.what == f"the broker does not let this user write {A} (Not authorized)"
         assert link.trouble.remedy == "let it write routerd/v1/ams/gw1/#"
         assert (link.connected, link.connections) == (True, 1)
+        (tmp_path / "acl").write_text("topic readwrite #\n")
+        broker.signal(signal.SIGHUP)
+        with reading(broker) as reader:
+            await becomes(lambda: reader.states.get(str(A)), {})
+        await becomes(lambda: link.trouble, None)
+        assert link.connections == 1
         await link.close(clear=False)
 
 
 @needs_mosquitto
-async def test_a_flood_of_requests_ends_the_connection(broker: Mosquitto, tmp_path: Path) -> None:
+async def test_a_flood_of_requests_is_not_listened_to(
+    broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for a while, and what the router tells goes on."""
     (tmp_path / "key").write_bytes(KEY)
     (tmp_path / "key").chmod(0o600)
+    monkeypatch.setattr("routerd.telemetry.mqtt.link.CALM", 0.0)
     link = made(broker, Bus(), key_file=str(tmp_path / "key"))
     await becomes(lambda: link.connected)
     broker.flood(str(OWN.topic(topics.REQUEST)), "{\n" * 5000)
     await becomes(lambda: link.trouble)
     assert link.trouble is not None
     assert "requests a second came" in link.trouble.what
-    await becomes(lambda: link.connections, 2)
+    link.states.tell(A, b"{}")
+    await becomes(lambda: link.trouble, None)
+    assert (link.connections, link.states.waiting) == (1, 0)
     await link.close(clear=False)
 
 

@@ -255,6 +255,8 @@ class Teller:
                 self._tell(topic, payloads.peer(self._router, peer, self._epoch))
 
     async def _tell_vips(self) -> None:
+        if self._link.states.octets < OCTETS - OCTETS // 8:
+            self._vips.relax()
         self._vips.collect()
         gone, self._vips.gone = self._vips.gone, {}
         changed, self._vips.changed = self._vips.changed, {}
