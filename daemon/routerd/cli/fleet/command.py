@@ -115,7 +115,7 @@ def _watch(access: Access, name: str, as_json: bool) -> int:
                 what = f"{reader.error}; {reader.error.remedy}"
                 redraw([json.dumps({"ok": False, "error": what}) if as_json else f"routerd: {what}"], alternate)
                 return
-            view = site.view(site.read(reader.messages), time.time(), name)
+            view = site.view(site.read(reader.messages, reader.heard()), time.time(), name)
             lines = [json.dumps(view)] if as_json else [*render.site(Screen.of_stdout(), view, time.time()), ""]
             redraw(lines, alternate)
 
