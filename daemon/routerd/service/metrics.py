@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import time
 from collections import Counter
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from routerd.api.models import StatusView
 from routerd.api.slices import Slices, in_slices
+from routerd.config.fingerprint import fingerprint
 from routerd.config.model import Config
 from routerd.core.histogram import Histogram
 from routerd.core.message import Gateway
@@ -152,14 +152,6 @@ class Metrics:
 def kind(where: str) -> str:
     """Return of what kind a problem is, of which there are few, by where it is: `peer k8s-w0` is a peer's."""
     return "neighbours" if where.endswith(" neighbours") else where.partition(" ")[0]
-
-
-def fingerprint(config: Config) -> str:
-    """Return what tells a configuration from another one. Passwords have no part in it: who knows the rest could try
-    out which ones give the same."""
-    groups = {name: group.model_copy(update={"password": None}) for name, group in config.peer_groups.items()}
-    text = config.model_copy(update={"peer_groups": groups}).model_dump_json()
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _processes(pids: Mapping[str, int | None]) -> Iterator[Process]:
