@@ -310,6 +310,18 @@ async def test_ten_thousand_events_wait_for_a_broker(broker: Mosquitto) -> None:
 
 
 @needs_mosquitto
+async def test_an_event_s_age_does_not_depend_on_the_clock(broker: Mosquitto) -> None:
+    """It was set since, as on a router that has started in 1970."""
+    bus = Bus(clock=lambda: 0.0)
+    link = made(broker, bus)
+    await becomes(lambda: link.connected)
+    bus.tell("info", "kind", {})
+    await becomes(lambda: link.events.sent + link.events.lost, 1)
+    assert link.events.lost == 0
+    await link.close(clear=True)
+
+
+@needs_mosquitto
 async def test_a_broker_that_stands_still_stops_nobody(broker: Mosquitto) -> None:
     """It is given up, and hears all once it goes on. Meanwhile telling costs what it always does."""
     bus = Bus()

@@ -20,6 +20,7 @@ from routerd.core.message import Gateway
 from routerd.kernel.drops import Drops
 from routerd.kernel.packets import packets
 from routerd.service.engine import Engine
+from routerd.service.epoch import Epoch
 from routerd.service.reload import Reload
 from routerd.service.settings import Settings
 from routerd.service.versions import versions
@@ -59,7 +60,8 @@ class Metrics:
         self._stretches = stretches
         self._failures = failures
         self._packets = PacketCounts()
-        self._started = time.time()
+        self._epoch = Epoch()
+        self._started = time.monotonic()
         self._took = 0.0
         self.status: Callable[[], Slices[StatusView]] | None = None
         """What finds out what is wrong."""
@@ -73,7 +75,7 @@ class Metrics:
         """Another configuration is in force."""
         self._config = config
         self._hash = ""  # worked out when somebody asks: it takes milliseconds for thousands of peers
-        self._changed = time.time()
+        self._changed = time.monotonic()
 
     async def page(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
@@ -127,7 +129,7 @@ class Metrics:
                 "router_id": router.router_id,
                 "asn": str(router.asn),
             },
-            started=self._started,
+            started=self._epoch.clock(self._started),
             processes=tuple(_processes({"daemon": os.getpid(), "speaker": state.pid})),
             speaker_up=state.running and bool(state.listening),
             speaker_restarts=state.restarts,
@@ -135,7 +137,7 @@ class Metrics:
             unwritten=self._engine.unwritten,
             stretches=self._stretches,
             config_hash=self._hash,
-            config_changed=self._changed,
+            config_changed=self._epoch.clock(self._changed),
             config_unconfirmed=self._reload.unconfirmed is not None,
             config_differs=bool(self._reload.differs),
             reloads=self._reload.results,

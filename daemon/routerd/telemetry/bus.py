@@ -30,11 +30,13 @@ _OVERHEAD = 200
 
 
 class Told(NamedTuple):
-    """An event as it was told: its number, counted from 1, its name, and all of it in JSON."""
+    """An event as it was told: its number, counted from 1, its name, all of it in JSON, and when in monotonic
+    seconds."""
 
     sequence: int
     event: str
     text: bytes
+    at: float
 
     @property
     def octets(self) -> int:
@@ -75,7 +77,7 @@ class Bus:
             stamp = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
             head = {"boot": self.boot, "sequence": self._last, "time": stamp, "level": level, "event": event}
             text = json.dumps(head | dict(fields), default=str, separators=(",", ":")).encode()
-            self._keep(Told(self._last, event, text))
+            self._keep(Told(self._last, event, text, time.monotonic()))
             waiting, self._waiting = self._waiting, set()
         for reader in waiting:
             reader.wake()
