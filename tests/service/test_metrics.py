@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
-from routerd.service.metrics import kind
+from collections.abc import Iterator
+from typing import Any, cast
+
+from structlog.testing import capture_logs
+
+from routerd.service.metrics import Metrics, kind
+
+
+async def test_a_search_for_problems_that_fails_is_logged_and_says_nothing() -> None:
+    nothing = cast("Any", None)
+    metrics = Metrics(
+        nothing, nothing, nothing, nothing, config=nothing, reload=nothing, stretches=nothing, failures={}
+    )
+
+    def status(*problems: Any) -> Iterator[None]:
+        yield
+        if not problems:
+            raise KeyError("why")
+        return {"problems": problems}  # type: ignore[return-value]
+
+    await metrics._look(cast("Any", lambda: status({"where": "peer w1"})))
+    known = metrics._problems
+    assert known == {"peer": 1}
+    with capture_logs() as logs:
+        await metrics._look(cast("Any", status))
+    assert metrics._problems is None
+    assert [each["log_level"] for each in logs] == ["error"]
 
 
 def test_kinds_of_problems_are_few() -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
+import structlog
+
 from routerd.api.models import StatusView
 from routerd.api.slices import Slices, in_slices
 from routerd.config.fingerprint import fingerprint
@@ -29,6 +31,8 @@ from routerd.session.speaker import Speaker
 from routerd.telemetry.log import bus, sink
 from routerd.telemetry.metrics.packets import PacketCounts
 from routerd.telemetry.metrics.surroundings import Process, Surroundings
+
+log = structlog.get_logger()
 
 LOOK = 30.0
 """Seconds between two looks for problems, as long as somebody scrapes."""
@@ -65,7 +69,8 @@ class Metrics:
         self._took = 0.0
         self.status: Callable[[], Slices[StatusView]] | None = None
         """What finds out what is wrong."""
-        self._problems: Counter[str] = Counter()
+        self._problems: Counter[str] | None = None
+        """None while it is not known."""
         self._look_at = 0.0
         self._looking: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
@@ -108,8 +113,13 @@ class Metrics:
 
     async def _look(self, status: Callable[[], Slices[StatusView]]) -> None:
         """Find out what is wrong, for the next scrapes: it takes longer than one may."""
-        found = await in_slices(status())
-        self._problems = Counter(kind(problem["where"]) for problem in found["problems"])
+        try:
+            found = await in_slices(status())
+        except Exception:
+            log.exception("nobody knows what is wrong", remedy="report it; the metric is left out")
+            self._problems = None
+        else:
+            self._problems = Counter(kind(problem["where"]) for problem in found["problems"])
 
     def _read_packets(self, gateways: Mapping[int, Gateway]) -> None:
         """Read the kernel's group statistics; if that fails they are what they were. Blocking, for a thread."""

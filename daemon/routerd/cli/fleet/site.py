@@ -57,7 +57,8 @@ class Router:
         """Return by how many seconds its clock is ahead of the one here, as far as that can be told."""
         if self.heard is not None and self.heard.ahead is not None:
             return self.heard.ahead
-        return max(0.0, number(self.summary, "time", now) - now)
+        told: float = number(self.summary, "time", now)
+        return max(0.0, told - now)
 
     @property
     def is_whole(self) -> bool:

@@ -40,4 +40,5 @@ class Surroundings:
     lost_lines: int
     events: int
     last_scrape: float
-    problems: Mapping[str, int]
+    problems: Mapping[str, int] | None
+    """None while it is not known what there is."""
