@@ -103,11 +103,6 @@ async def test_a_node_is_drained_on_all_routers(place: tuple[Place, Path], clien
         code, answer = await fleet(place[0], "undrain", node(0), "--fleet-key-file", str(key))
         assert code == 0, answer
         assert daemon.peer(0)["drain"] == ""
-        other.answers = [{"drain": EMPTY}]
-        for who, options, ok in (("nobody", (), False), ("nobody", ("--reachable",), True), ("10.9.9.9", (), True)):
-            code, answer = await fleet(place[0], "drain", who, *options, "--fleet-key-file", str(key))
-            assert (code, answer["ok"], answer["routers"][0]["state"]) == (1 - ok, ok, "absent"), answer
-            assert ("flows may reach it by gw1 still" in answer["verdict"]) is not ok
         other.answers = [{"drain": None}]
         code, answer = await fleet(place[0], "drain", "nobody", "--fleet-key-file", str(key))
         assert code == 1
@@ -154,6 +149,23 @@ async def test_who_has_no_key_has_nothing_done(
     key.chmod(0o640)
     clients[0].send(announcement(0, "172.16.1.9/32"))
     await network.has("172.16.1.9/32", 0)
+
+
+async def test_who_is_unknown_to_a_router_may_get_flows_from_it(place: tuple[Place, Path]) -> None:
+    """As one that was just restarted, whose groups still lead to the node: an address tells."""
+    (network, broker, _), key = place
+    with network.router.enter():
+        other = Other(broker, str(key))
+    other.answers = [{"drain": EMPTY}]
+    try:
+        with reading(broker) as reader:
+            await becomes(lambda: {f"{GW1}/birth", f"{SITE}/gw2/birth"} <= reader.states.keys())
+        for who, options, ok in (("nobody", (), False), ("nobody", ("--reachable",), True), ("10.9.9.9", (), True)):
+            code, answer = await fleet(place[0], "drain", who, *options, "--fleet-key-file", str(key))
+            assert (code, answer["ok"], answer["routers"][0]["state"]) == (1 - ok, ok, "absent"), answer
+            assert ("flows may reach it by gw1 still" in answer["verdict"]) is not ok
+    finally:
+        await other.link.close(clear=True)
 
 
 async def test_fifty_routers(place: tuple[Place, Path], tmp_path: Path) -> None:
