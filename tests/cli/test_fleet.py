@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.cli.fleet import render, site
+from routerd.cli.fleet.reader import Reader
+from routerd.cli.fleet.site import Heard
 from routerd.cli.screen import Screen
 from routerd.telemetry.mqtt import topics
+from routerd.telemetry.mqtt.broker import Access
 from routerd.telemetry.mqtt.topics import Topic
 
 NOW = 10_000.0
@@ -19,7 +23,7 @@ KEYS = st.sampled_from([
     "what", "next_hops", "gateway", "drain", "version", "hash_seed", "prefix",
 ])  # fmt: skip
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=12,
 )
@@ -34,7 +38,7 @@ TOPICS = st.builds(
 )
 def test_nothing_that_is_told_breaks_the_table(messages: dict[Topic, bytes]) -> None:
     view = site.view(site.read(messages), NOW, "ams")
-    json.dumps(view)
+    json.dumps(view, allow_nan=False)
     render.site(Screen(80, colours=False), view, NOW)
 
 
@@ -67,6 +71,51 @@ def test_an_old_will_says_nothing_of_a_new_life() -> None:
 def test_who_is_online_and_says_nothing_is_silent() -> None:
     (row,) = site.view(site.read(told("gw1", heard=NOW - 1000)), NOW, "ams")["routers"]
     assert (row["state"], row["since"]) == ("silent", NOW - 1000)
+
+
+def test_a_clock_that_is_wrong_is_no_silence() -> None:
+    """Where summaries were heard as they were told; and none that came is silence, whatever the clocks say."""
+    slow = told("gw1", heard=NOW - 1000)
+    for heard, found in (
+        (Heard(5.0, -1000.0), ["clock"]),
+        (Heard(500.0, 0.0), ["router"]),
+        (Heard(5.0, 0.0), []),
+        (Heard(500.0, None), ["router"]),
+    ):
+        view = site.view(site.read(slow, {"gw1": heard}), NOW, "ams")
+        assert [each["kind"] for each in view["differences"]] == found
+    (what,) = site.view(site.read(told("gw1", heard=NOW + 3600)), NOW, "ams")["differences"]
+    assert what["what"] == "the clock of gw1 is 3600 s ahead of the one here: set both (NTP)"
+
+
+def test_what_a_reader_hears_is_timed_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("routerd.cli.fleet.reader.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("routerd.cli.fleet.reader.time.time", lambda: NOW)
+    reader = Reader(Access("mqtt://b"), "ams")
+    reader.messages |= told("gw1") | told("gw2")
+    reader._began = now[0]
+    reader._note("gw1", topics.encode({"time": NOW - 50}))
+    reader._note("gw2", b"{")
+    now[0] += site.SILENT
+    assert reader.heard() == {"gw1": Heard(site.SILENT, -50.0)}
+    now[0] += 1
+    assert reader.heard() == {"gw1": Heard(site.SILENT + 1, -50.0), "gw2": Heard(site.SILENT + 1, None)}
+
+
+def test_no_escape_reaches_the_terminal() -> None:
+    evil = "\x9b31m\x1b[2J"
+    vip = {"next_hops": [{"gateway": evil, "peers": [evil]}], "prefix": evil}
+    messages = told("gw" + evil, version=evil) | told("gw2")
+    messages |= {
+        Topic("ams", "gw" + evil, "vip", evil): topics.encode(vip),
+        Topic("ams", "gw" + evil, "peer", evil): topics.encode({"state": "established", "drain": "operator"}),
+        Topic("ams", "gw" + evil, evil, evil): b"{",
+        Topic("ams", "gw2", "summary"): topics.encode({"time": NOW, "vips": {"told": 0}}),
+    }
+    view = site.view(site.read(messages), NOW, "ams")
+    assert {"vip", "node", "message"} <= {each["kind"] for each in view["differences"]}
+    assert all(line.isprintable() for line in render.site(Screen(80, colours=False), view, NOW))
 
 
 def test_a_vip_that_one_router_may_have_left_out_is_no_difference() -> None:

@@ -74,5 +74,9 @@ def test_what_routers_of_a_site_have_in_common() -> None:
     turned = f"{head}[[peers]]{second}[[peers]]{first}"
     own = turned.replace('10.0.0.1"', '10.0.0.2"').replace("secret", "other") + '[mqtt]\nsite = "ams"\n'
     assert fingerprint(parse(own)) == one
+    collector = '[[bmp]]\nname = "c"\naddress = "10.0.0.9"\n'
+    more = '[metrics]\nlisten = "10.0.0.1:9179"\n[looking_glass]\nlisten = ["10.0.0.1"]\n'
+    assert fingerprint(parse(TEXT + more + '[mrt]\ndirectory = "/var/lib/routerd/mrt"\n')) == one
+    assert fingerprint(parse(TEXT + collector)) == fingerprint(parse(TEXT + collector.replace("0.9", "0.8"))) != one
     assert fingerprint(parse(TEXT.replace("/16", "/15"))) != one
     assert fingerprint(parse(TEXT.replace("w2", "w3"))) != one

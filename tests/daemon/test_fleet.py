@@ -152,6 +152,23 @@ async def test_who_has_no_key_has_nothing_done(
     await network.has("172.16.1.9/32", 0)
 
 
+async def test_who_is_unknown_to_a_router_may_get_flows_from_it(place: tuple[Place, Path]) -> None:
+    """As one that was just restarted, whose groups still lead to the node: an address tells."""
+    (network, broker, _), key = place
+    with network.router.enter():
+        other = Other(broker, str(key))
+    other.answers = [{"drain": EMPTY}]
+    try:
+        with reading(broker) as reader:
+            await becomes(lambda: {f"{GW1}/birth", f"{SITE}/gw2/birth"} <= reader.states.keys())
+        for who, options, ok in (("nobody", (), False), ("nobody", ("--reachable",), True), ("10.9.9.9", (), True)):
+            code, answer = await fleet(place[0], "drain", who, *options, "--fleet-key-file", str(key))
+            assert (code, answer["ok"], answer["routers"][0]["state"]) == (1 - ok, ok, "absent"), answer
+            assert ("flows may reach it by gw1 still" in answer["verdict"]) is not ok
+    finally:
+        await other.link.close(clear=True)
+
+
 async def test_fifty_routers(place: tuple[Place, Path], tmp_path: Path) -> None:
     """One is down, one has said so, one has fewer next hops, another version, a node less; one talks nonsense."""
     network = place[0].network

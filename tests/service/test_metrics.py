@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from routerd.service.metrics import fingerprint, kind
-from tests.support.core import CONFIG, parse
+from collections.abc import Iterator
+from typing import Any, cast
+
+from structlog.testing import capture_logs
+
+from routerd.service.metrics import Metrics, kind
 
 
-def test_configurations_are_told_apart_but_by_their_passwords() -> None:
-    config = parse(CONFIG)
-    groups = config.peer_groups
-    secret = {name: group.model_copy(update={"password": "secret"}) for name, group in groups.items()}
-    other = {name: group.model_copy(update={"hold_time": 30}) for name, group in groups.items()}
-    assert fingerprint(config) == fingerprint(parse(CONFIG))
-    assert fingerprint(config) == fingerprint(config.model_copy(update={"peer_groups": secret}))
-    assert fingerprint(config) != fingerprint(config.model_copy(update={"peer_groups": other}))
+async def test_a_search_for_problems_that_fails_is_logged_and_says_nothing() -> None:
+    nothing = cast("Any", None)
+    metrics = Metrics(
+        nothing, nothing, nothing, nothing, config=nothing, reload=nothing, stretches=nothing, failures={}
+    )
+
+    def status(*problems: Any) -> Iterator[None]:
+        yield
+        if not problems:
+            raise KeyError("why")
+        return {"problems": problems}  # type: ignore[return-value]
+
+    await metrics._look(cast("Any", lambda: status({"where": "peer w1"})))
+    known = metrics._problems
+    assert known == {"peer": 1}
+    with capture_logs() as logs:
+        await metrics._look(cast("Any", status))
+    assert metrics._problems is None
+    assert [each["log_level"] for each in logs] == ["error"]
 
 
 def test_kinds_of_problems_are_few() -> None:

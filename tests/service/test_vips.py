@@ -101,3 +101,15 @@ def test_who_comes_back_is_not_gone() -> None:
     found.heed([DeleteRoutes((prefix,)), SetRoutes(1, (prefix,))])
     assert not found.gone
     assert list(found.told) == list(found.changed) == [prefix]
+
+
+def test_there_is_room_again() -> None:
+    every = hosts(0, 10)
+    found, _ = made(10, *every)
+    for prefix in every[4:]:
+        found.refuse(prefix)
+    found.collect()
+    assert (len(found.told), found.left_out) == (4, 6)
+    found.relax()
+    found.collect()
+    assert (len(found.told), found.left_out) == (10, 0)

@@ -164,3 +164,15 @@ def test_every_line_of_the_log_is_an_event_also_what_the_log_holds_back(bus: Bus
     told = [(json.loads(each.text)["level"], each.event) for each in bus.read(0, 100)[0]]
     assert told == [("info", "session up"), *[("warning", "refused")] * 50]
     assert printed == ["refused"] * 10
+
+
+def test_a_loop_that_has_ended_does_not_fail_who_tells() -> None:
+    """A reader that waits is left behind when the thread of a link ends in the middle of it."""
+    bus = Bus()
+
+    async def leave() -> None:
+        bus.wait(bus.reader(bus.last))
+
+    asyncio.run(leave())
+    bus.tell("info", "event", {})
+    assert bus.last == 1

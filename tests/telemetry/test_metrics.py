@@ -75,6 +75,17 @@ def test_the_page_has_the_whole_catalogue_as_it_says() -> None:
     assert [row["peer"] for row in rows] == list(simulation.router.rib.peers)
 
 
+def test_what_is_not_known_is_left_out() -> None:
+    simulation = cluster(1)
+    made = exposition(
+        simulation.router, Tally(simulation.router), PacketCounts(), replace(FOUND, problems=None),
+        bucket_counts=lambda _: {}, now=simulation.now, compatibility=(),
+    )  # fmt: skip
+    text = whole(made).decode()
+    assert "routerd_problems" not in text
+    assert "routerd_config_info" in text
+
+
 def seconds(made: Callable[[], Any]) -> float:
     """Return the CPU time of the best of three."""
     took = []

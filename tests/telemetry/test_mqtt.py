@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,8 @@ from routerd.telemetry.bus import Bus
 from routerd.telemetry.mqtt import keyfile, signing, topics
 from routerd.telemetry.mqtt.broker import Access
 from routerd.telemetry.mqtt.link import Link
-from routerd.telemetry.mqtt.signing import Gate, RefusedError
+from routerd.telemetry.mqtt.requests import Requests
+from routerd.telemetry.mqtt.signing import Gate, RefusedError, RepeatedError
 from routerd.telemetry.mqtt.states import CLEARED, States
 from routerd.telemetry.mqtt.topics import Own, Topic
 from tests.daemon.harness import becomes
@@ -79,6 +80,7 @@ def test_what_changes_again_is_sent_once() -> None:
 
 def test_what_is_gone_is_cleared_until_the_broker_has_heard_it() -> None:
     states = States()
+    states.renew()
     states.tell(A, b"1")
     states.take(10)
     states.clear(A)
@@ -94,6 +96,29 @@ def test_what_is_gone_is_cleared_until_the_broker_has_heard_it() -> None:
     states.tell(A, b"2")
     states.sent(A, CLEARED)
     assert states.take(10) == [(A, b"2")]
+
+
+def test_nothing_is_kept_of_what_came_and_went_without_a_broker() -> None:
+    states = States()
+    states.renew()
+    states.tell(B, b"1")
+    states.clear(B)  # and the connection breaks
+    states.lost()
+    for number in range(1000):
+        states.tell(OWN.topic(topics.PEER, str(number)), b"1")
+        states.clear(OWN.topic(topics.PEER, str(number)))
+    assert (len(states), states.waiting, states.octets) == (0, 0, 0)
+    states.renew()
+    states.sweep([B])
+    assert states.take(10) == [(B, CLEARED)]
+
+
+def test_what_was_refused_is_sent_again() -> None:
+    states = States()
+    states.tell(A, b"1")
+    states.take(10)
+    states.again([A, B])
+    assert states.take(10) == [(A, b"1")]
 
 
 def test_what_a_broker_has_of_old_is_swept() -> None:
@@ -155,21 +180,70 @@ def test_what_is_not_signed_is_refused(
 
 
 def test_a_request_is_heeded_once_in_its_time_by_whom_it_is_for() -> None:
-    gate = Gate(*OWN)
-    gate.admit(request(), 1010.0)
-    with pytest.raises(RefusedError, match="heeded before"):
-        gate.admit(request(), 1020.0)
+    gate = Gate()
+    gate.admit(request(), OWN, 1010.0, 0.0)
+    with pytest.raises(RepeatedError, match="heeded before"):
+        gate.admit(request(), OWN, 1020.0, 10.0)
     with pytest.raises(RefusedError, match="off"):
-        gate.admit(request(id="2"), 1000.0 + signing.LASTS + 1)
+        gate.admit(request(id="2"), OWN, 1000.0 + signing.LASTS + 1, 31.0)
     for other in ({"router": "gw2"}, {"site": "fra"}, {"boot": "b"}):
         with pytest.raises(RefusedError, match=r"^it is for"):
-            gate.admit(request(id="3", **other), 1000.0)
+            gate.admit(request(id="3", **other), OWN, 1000.0, 31.0)
     for broken in ({"time": None}, {"time": float("nan")}, {"id": 5}, {"id": ""}, {"id": "x" * 100}):
         with pytest.raises(RefusedError):
-            gate.admit(request(**broken), 1000.0)
-    gate.admit(request(id="4", time=2000.0), 2000.0)
+            gate.admit(request(**broken), OWN, 1000.0, 31.0)
+    gate.admit(request(id="4", time=2000.0), OWN, 2000.0, 32.0)  # the clock was set
     with pytest.raises(RefusedError):
-        gate.admit(request(time=1000.0), 2000.0)
+        gate.admit(request(time=1000.0), OWN, 2000.0, 33.0)
+    with pytest.raises(RepeatedError):  # and set back: what was heeded is remembered all the same
+        gate.admit(request(), OWN, 1000.0, 34.0)
+    gate.admit(request(time=1100.0), OWN, 1100.0, 10.0 + 3 * signing.LASTS)
+
+
+class Publishing:
+    """A connection that notes what is published."""
+
+    def __init__(self) -> None:
+        self.answers: list[dict[str, Any]] = []
+
+    async def publish(self, topic: str, payload: bytes, **options: Any) -> None:
+        self.answers.append(signing.unseal("answer", payload, KEY))
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "key"
+    path.write_bytes(KEY)
+    path.chmod(0o600)
+    return path
+
+
+async def test_a_request_that_comes_again_has_one_answer(key_file: Path) -> None:
+    """Even if a reload made another link meanwhile; what fails is answered, and logged with its reason."""
+    publishing, said = Publishing(), list[dict[str, Any]]()
+
+    async def heed(asked: dict[str, Any]) -> dict[str, Any]:
+        if asked["node"] == "broken":
+            raise KeyError("why")
+        return {"drain": None}
+
+    def requests() -> Requests:
+        return Requests(
+            OWN, str(key_file), heed, lambda level, event, **fields: said.append({"event": event} | fields)
+        )
+
+    first, second = requests(), requests()
+    sealed = signing.seal("request", request(id="again", time=time.time()), KEY)
+    for one in (first, first, second):
+        one.take(cast("Any", publishing), sealed)
+    await becomes(lambda: (first.refused, second.refused, len(publishing.answers)), (1, 1, 1))
+    assert "error" not in publishing.answers[0]
+    assert [each["reason"] for each in said] == ["it was heeded before"] * 2
+    broken = signing.seal("request", request(id="broken", time=time.time(), node="broken"), KEY)
+    first.take(cast("Any", publishing), broken)
+    await becomes(lambda: len(publishing.answers), 2)
+    assert publishing.answers[1]["error"].startswith("internal error")
+    assert said[-1]["reason"] == "KeyError('why')"
 
 
 def test_a_key_is_long_and_nobody_else_s(tmp_path: Path) -> None:
@@ -236,6 +310,18 @@ async def test_ten_thousand_events_wait_for_a_broker(broker: Mosquitto) -> None:
 
 
 @needs_mosquitto
+async def test_an_event_s_age_does_not_depend_on_the_clock(broker: Mosquitto) -> None:
+    """It was set since, as on a router that has started in 1970."""
+    bus = Bus(clock=lambda: 0.0)
+    link = made(broker, bus)
+    await becomes(lambda: link.connected)
+    bus.tell("info", "kind", {})
+    await becomes(lambda: link.events.sent + link.events.lost, 1)
+    assert link.events.lost == 0
+    await link.close(clear=True)
+
+
+@needs_mosquitto
 async def test_a_broker_that_stands_still_stops_nobody(broker: Mosquitto) -> None:
     """It is given up, and hears all once it goes on. Meanwhile telling costs what it always does."""
     bus = Bus()
@@ -267,23 +353,35 @@ async def test_what_the_broker_does_not_allow_is_said(tmp_path: Path) -> None:
         link.states.tell(A, b"{}")
         await becomes(lambda: link.trouble)
         assert link.trouble is not None
-        assert link.trouble.what == f"the broker does not let this user write {A}"
+        assert link.trouble.what == f"the broker does not let this user write {A} (Not authorized)"
         assert link.trouble.remedy == "let it write routerd/v1/ams/gw1/#"
         assert (link.connected, link.connections) == (True, 1)
+        (tmp_path / "acl").write_text("topic readwrite #\n")
+        broker.signal(signal.SIGHUP)
+        with reading(broker) as reader:
+            await becomes(lambda: reader.states.get(str(A)), {})
+        await becomes(lambda: link.trouble, None)
+        assert link.connections == 1
         await link.close(clear=False)
 
 
 @needs_mosquitto
-async def test_a_flood_of_requests_ends_the_connection(broker: Mosquitto, tmp_path: Path) -> None:
+async def test_a_flood_of_requests_is_not_listened_to(
+    broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for a while, and what the router tells goes on."""
     (tmp_path / "key").write_bytes(KEY)
     (tmp_path / "key").chmod(0o600)
+    monkeypatch.setattr("routerd.telemetry.mqtt.link.CALM", 0.0)
     link = made(broker, Bus(), key_file=str(tmp_path / "key"))
     await becomes(lambda: link.connected)
     broker.flood(str(OWN.topic(topics.REQUEST)), "{\n" * 5000)
     await becomes(lambda: link.trouble)
     assert link.trouble is not None
     assert "requests a second came" in link.trouble.what
-    await becomes(lambda: link.connections, 2)
+    link.states.tell(A, b"{}")
+    await becomes(lambda: link.trouble, None)
+    assert (link.connections, link.states.waiting) == (1, 0)
     await link.close(clear=False)
 
 

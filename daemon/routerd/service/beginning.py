@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from routerd.config.source import ConfigError, Sources, read
 from routerd.service.journal import Entry, Journal, digest
 
 log = structlog.get_logger()
+
+_PLACE = re.compile(r"\S+?:\d+(?=: )")
 
 
 class Beginning(NamedTuple):
@@ -44,14 +47,15 @@ def begin(path: Path, journal: Journal) -> Beginning:
     except ConfigError as error:
         if kept is None:
             raise
-        return _kept(kept, f"{path} cannot be used, and what was confirmed last goes on: {error.problems[0]}", error)
+        why = f"{path} cannot be used, and what was confirmed last goes on: routerd check {path}{_place(error)}"
+        return _kept(kept, why, error)
     if kept is not None and own == journal.own:
         if own == journal.running:
             return Beginning(config, "")
         try:
             return _kept(kept, f"configuration {kept.number} runs, not {path}: {why}", None)
         except ConfigError as error:
-            log.warning("what was confirmed last is none of this version", number=kept.number, reason=str(error))
+            log.warning("what was confirmed last is none of this version", number=kept.number, place=_place(error))
     _stored(journal, lambda: journal.add(sources.files, own, time.time(), "the start", confirmed=True, done=True))
     return Beginning(config, "")
 
@@ -64,6 +68,12 @@ def _kept(entry: Entry, differs: str, error: ConfigError | None) -> Beginning:
         raise error or other from other
     log.warning("not the configuration of the file", reason=differs)
     return Beginning(config, differs)
+
+
+def _place(error: ConfigError) -> str:
+    """Return where the first mistake is. Not what is written there: what is told leaves the router."""
+    found = _PLACE.match(error.problems[0])
+    return f" ({found[0]})" if found else ""
 
 
 def _stored(journal: Journal, change: Callable[[], None]) -> None:

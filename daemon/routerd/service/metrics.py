@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import time
 from collections import Counter
@@ -12,14 +11,18 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
+import structlog
+
 from routerd.api.models import StatusView
 from routerd.api.slices import Slices, in_turns
+from routerd.config.fingerprint import fingerprint
 from routerd.config.model import Config
 from routerd.core.histogram import Histogram
 from routerd.core.message import Gateway
 from routerd.kernel.drops import Drops
 from routerd.kernel.packets import packets
 from routerd.service.engine import Engine
+from routerd.service.epoch import Epoch
 from routerd.service.reload import Reload
 from routerd.service.settings import Settings
 from routerd.service.versions import versions
@@ -29,6 +32,8 @@ from routerd.telemetry.log import bus, sink
 from routerd.telemetry.metrics.figures import Figures
 from routerd.telemetry.metrics.packets import PacketCounts
 from routerd.telemetry.metrics.surroundings import Process, Surroundings
+
+log = structlog.get_logger()
 
 LOOK = 30.0
 """Seconds between two looks for problems, as long as somebody scrapes."""
@@ -60,13 +65,15 @@ class Metrics:
         self._stretches = stretches
         self._failures = failures
         self._packets = PacketCounts()
-        self._started = time.time()
+        self._epoch = Epoch()
+        self._started = time.monotonic()
         self._took = 0.0
         self.status: Callable[[], Slices[StatusView]] | None = None
         """What finds out what is wrong."""
         self.others: Callable[[], Figures] = Figures
         """What has the figures of the broker, of collectors and dumps."""
-        self._problems: Counter[str] = Counter()
+        self._problems: Counter[str] | None = None
+        """None while it is not known."""
         self._look_at = 0.0
         self._looking: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
@@ -76,7 +83,7 @@ class Metrics:
         """Another configuration is in force."""
         self._config = config
         self._hash = ""  # worked out when somebody asks: it takes milliseconds for thousands of peers
-        self._changed = time.time()
+        self._changed = time.monotonic()
 
     async def page(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
@@ -109,8 +116,13 @@ class Metrics:
 
     async def _look(self, status: Callable[[], Slices[StatusView]]) -> None:
         """Find out what is wrong, for the next scrapes: it takes longer than one may."""
-        found = await in_turns(status())
-        self._problems = Counter(kind(problem["where"]) for problem in found["problems"])
+        try:
+            found = await in_turns(status())
+        except Exception:
+            log.exception("nobody knows what is wrong", remedy="report it; the metric is left out")
+            self._problems = None
+        else:
+            self._problems = Counter(kind(problem["where"]) for problem in found["problems"])
 
     def _read_packets(self, gateways: Mapping[int, Gateway]) -> None:
         """Read the kernel's group statistics; if that fails they are what they were. Blocking, for a thread."""
@@ -130,7 +142,7 @@ class Metrics:
                 "router_id": router.router_id,
                 "asn": str(router.asn),
             },
-            started=self._started,
+            started=self._epoch.clock(self._started),
             processes=tuple(_processes({"daemon": os.getpid(), "speaker": state.pid})),
             speaker_up=state.running and bool(state.listening),
             speaker_restarts=state.restarts,
@@ -138,7 +150,7 @@ class Metrics:
             unwritten=self._engine.unwritten,
             stretches=self._stretches,
             config_hash=self._hash,
-            config_changed=self._changed,
+            config_changed=self._epoch.clock(self._changed),
             config_unconfirmed=self._reload.unconfirmed is not None,
             config_differs=bool(self._reload.differs),
             reloads=self._reload.results,
@@ -156,14 +168,6 @@ class Metrics:
 def kind(where: str) -> str:
     """Return of what kind a problem is, of which there are few, by where it is: `peer k8s-w0` is a peer's."""
     return "neighbours" if where.endswith(" neighbours") else where.partition(" ")[0]
-
-
-def fingerprint(config: Config) -> str:
-    """Return what tells a configuration from another one. Passwords have no part in it: who knows the rest could try
-    out which ones give the same."""
-    groups = {name: group.model_copy(update={"password": None}) for name, group in config.peer_groups.items()}
-    text = config.model_copy(update={"peer_groups": groups}).model_dump_json()
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _processes(pids: Mapping[str, int | None]) -> Iterator[Process]:

@@ -9,6 +9,7 @@ of it was missed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 import threading
@@ -29,11 +30,13 @@ _OVERHEAD = 200
 
 
 class Told(NamedTuple):
-    """An event as it was told: its number, counted from 1, its name, and all of it in JSON."""
+    """An event as it was told: its number, counted from 1, its name, all of it in JSON, and when in monotonic
+    seconds."""
 
     sequence: int
     event: str
     text: bytes
+    at: float
 
     @property
     def octets(self) -> int:
@@ -45,7 +48,7 @@ _SEQUENCE = attrgetter("sequence")
 
 
 class Bus:
-    """Takes events from any thread; its readers live in one event loop.
+    """Takes events from any thread; each reader lives in the event loop that made it.
 
     `boot` is this run's own, so that a reader who comes back knows whether the numbers are those that it knew.
     """
@@ -74,7 +77,7 @@ class Bus:
             stamp = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
             head = {"boot": self.boot, "sequence": self._last, "time": stamp, "level": level, "event": event}
             text = json.dumps(head | dict(fields), default=str, separators=(",", ":")).encode()
-            self._keep(Told(self._last, event, text))
+            self._keep(Told(self._last, event, text, time.monotonic()))
             waiting, self._waiting = self._waiting, set()
         for reader in waiting:
             reader.wake()
@@ -137,7 +140,8 @@ class Reader:
 
     def wake(self) -> None:
         """Tell the reader, from any thread, that there is something to read."""
-        self._loop.call_soon_threadsafe(self._there.set)
+        with contextlib.suppress(RuntimeError):  # its loop is closed: who tells has nothing to do with that
+            self._loop.call_soon_threadsafe(self._there.set)
 
     def take(self, most: int) -> tuple[list[Told], int]:
         """Return what there is to read, up to `most` events, and how many were lost since the last time; go on.

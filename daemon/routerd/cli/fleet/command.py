@@ -115,7 +115,7 @@ def _watch(access: Access, name: str, as_json: bool) -> int:
                 what = f"{reader.error}; {reader.error.remedy}"
                 redraw([json.dumps({"ok": False, "error": what}) if as_json else f"routerd: {what}"], alternate)
                 return
-            view = site.view(site.read(reader.messages), time.time(), name)
+            view = site.view(site.read(reader.messages, reader.heard()), time.time(), name)
             lines = [json.dumps(view)] if as_json else [*render.site(Screen.of_stdout(), view, time.time()), ""]
             redraw(lines, alternate)
 
@@ -133,11 +133,19 @@ async def _drain(
         answers = await orders.give(routers, action, node)
         having = [router for router in routers if isinstance(answers[router.name].get("drain"), dict)]
         failed = [router.name for router in routers if answers[router.name].get("error")]
+        unsure = [
+            router.name for router in routers if router not in having and answers[router.name].get("groups") != 0
+        ]
         in_vain = ""
         if failed:
             in_vain = f"{', '.join(failed)} did not do it; the others did"
         elif not having:
             in_vain = f"no router of site {name} has a peer {node}"
+        elif action == "drain" and unsure and not reachable:
+            in_vain = (
+                f"flows may reach it by {', '.join(unsure)} still, which knows no such peer (yet); the others drain "
+                "it. Name its address, for which a router can tell; --reachable leaves those out"
+            )
         elif action == "drain":
             in_vain = await orders.wait_empty(having, node, answers, timeout)
         done = (
@@ -156,6 +164,8 @@ def _drained(router: Router, answer: Mapping[str, Any]) -> DrainedView:
     known = isinstance(drain, dict)
     sole = number(answer, "drain", "sole")
     notes = [f"{sole} prefixes have no other node"] if sole else []
+    leading = answer.get("groups")
+    absent = f"it has no such peer; {leading} groups lead there" if leading else "it has no such peer"
     return {
         "name": router.name,
         "state": "absent" if not known else "drained" if answer["drain"].get("drain") else "in use",
@@ -163,5 +173,5 @@ def _drained(router: Router, answer: Mapping[str, Any]) -> DrainedView:
         "sole": sole,
         "empty": known and answer["drain"].get("empty") is True,
         "error": text(answer, "error"),
-        "note": "; ".join(notes) if known else "it has no such peer",
+        "note": "; ".join(notes) if known else absent,
     }

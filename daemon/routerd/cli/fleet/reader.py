@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from routerd.cli.fleet.site import SILENT, Heard, number, shown
 from routerd.telemetry.mqtt import topics
 from routerd.telemetry.mqtt.broker import Access, BrokerError, Connection, connection
 from routerd.telemetry.mqtt.topics import Topic
@@ -34,6 +36,15 @@ class Reader:
         self._site = site
         self._arrived = asyncio.Event()
         self._asked: set[str] = set()
+        self._began = 0.0
+        self._heard: dict[str, tuple[float, float]] = {}
+
+    def heard(self) -> dict[str, Heard]:
+        """Return of which routers a summary came that was told meanwhile, or should have come."""
+        now = time.monotonic()
+        waited = now - self._began
+        missed = {topic.router: Heard(waited, None) for topic in self.messages} if waited > SILENT else {}
+        return missed | {router: Heard(now - at, ahead) for router, (at, ahead) in self._heard.items()}
 
     @property
     def elsewhere(self) -> str:
@@ -47,6 +58,8 @@ class Reader:
         the block. BrokerError if that cannot be."""
         self.messages.clear()
         self._asked.clear()
+        self._heard.clear()
+        self._began = time.monotonic()
         async with connection(self._access, None) as broker:
             reading = asyncio.ensure_future(self._read(broker))
             try:
@@ -83,13 +96,21 @@ class Reader:
             topic = topics.parse(message.topic)
             if topic is None:
                 continue
-            self.sites.add(topic.site)
+            self.sites.add(shown(topic.site))
             if topic.site == self._site:
                 if message.payload:
                     self.messages[topic] = message.payload
+                    if topic.kind == topics.SUMMARY and not message.retained:
+                        self._note(topic.router, message.payload)
                 else:
                     self.messages.pop(topic, None)
             self._arrived.set()
+
+    def _note(self, router: str, summary: bytes) -> None:
+        """A router has told a summary just now."""
+        with contextlib.suppress(ValueError):
+            now = time.time()
+            self._heard[router] = time.monotonic(), number(topics.decode(summary), "time", now) - now
 
     async def _look_elsewhere(self, broker: Connection) -> None:
         """Nobody tells anything here: find out where somebody does."""
@@ -124,7 +145,7 @@ class Reader:
         try:
             said = topics.decode(self.messages[Topic(self._site, router, topics.SUMMARY)])
             return int(said["peers"]["all"]) + int(said["vips"]["told"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, OverflowError, TypeError, ValueError):
             return None
 
     def _has_all(self, routers: list[str]) -> bool:

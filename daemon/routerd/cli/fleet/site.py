@@ -15,15 +15,29 @@ from routerd.telemetry.mqtt.topics import Topic
 
 SILENT = 100.0
 """Seconds without a summary, which comes every 30, after which a router that is online is silent."""
+APART = 10.0
+"""Seconds by which a router's clock may differ from the one here: what is told takes its time to arrive."""
+HUGE = 1e15
+"""No number that a router tells is as large."""
 SHOWN = 20
 """Differences of a kind that are named."""
 
 
-class Router:
-    """One router, as it says itself. `state` is `up`, `down`, or `silent`."""
+class Heard(NamedTuple):
+    """The last summary of a router that was heard as it was told: seconds since then, and by how many its clock was
+    ahead of the one here. None for the latter if none was heard since then, though one should have been."""
 
-    def __init__(self, name: str) -> None:
+    age: float
+    ahead: float | None
+
+
+class Router:
+    """One router, as it says itself. `state` is `up`, `down`, or `silent`; that depends on its clock being right as
+    long as none of its summaries was heard but what the broker retains."""
+
+    def __init__(self, name: str, heard: Heard | None = None) -> None:
         self.name = name
+        self.heard = heard
         self.birth: dict[str, Any] = {}
         self.availability: dict[str, Any] = {}
         self.summary: dict[str, Any] = {}
@@ -36,7 +50,15 @@ class Router:
         same = self.availability.get("boot") == self.birth.get("boot") or not self.birth
         if not self.availability or (self.availability.get("state") == "offline" and same):
             return "down"
-        return "silent" if now - number(self.summary, "time", now) > SILENT else "up"
+        age = now - number(self.summary, "time", now) if self.heard is None else self.heard.age
+        return "silent" if age > SILENT else "up"
+
+    def ahead(self, now: float) -> float:
+        """Return by how many seconds its clock is ahead of the one here, as far as that can be told."""
+        if self.heard is not None and self.heard.ahead is not None:
+            return self.heard.ahead
+        told: float = number(self.summary, "time", now)
+        return max(0.0, told - now)
 
     @property
     def is_whole(self) -> bool:
@@ -60,25 +82,32 @@ class Difference(NamedTuple):
 
 
 def number(said: Mapping[str, Any], *path: Any) -> Any:
-    """Return the number that stands at a path, whose last part may be the default: 0 unless it is a number."""
+    """Return the number that stands at a path, whose last part may be the default: 0 unless it is a sane number."""
     *keys, default = path if isinstance(path[-1], int | float) else (*path, 0)
     found: Any = said
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, int | float) and not isinstance(found, bool) else default
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return found if is_number and -HUGE < found < HUGE else default
 
 
 def text(said: Mapping[str, Any], key: str) -> str:
     """Return a text, empty unless there is one; fit for a terminal."""
     found = said.get(key)
-    return "".join(c if c.isprintable() else "?" for c in found[:400]) if isinstance(found, str) else ""
+    return shown(found) if isinstance(found, str) else ""
 
 
-def read(messages: Mapping[Topic, bytes]) -> list[Router]:
-    """Return the routers, by name."""
+def shown(found: str) -> str:
+    """Return what somebody has told so that it is fit for a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in found[:400])
+
+
+def read(messages: Mapping[Topic, bytes], heard: Mapping[str, Heard] | None = None) -> list[Router]:
+    """Return the routers, by name; `heard` is which ones' summaries were."""
     found: dict[str, Router] = {}
-    for topic, payload in messages.items():
-        router = found.setdefault(topic.router, Router(topic.router))
+    for told, payload in messages.items():
+        topic = Topic(*map(shown, told))
+        router = found.setdefault(topic.router, Router(topic.router, (heard or {}).get(told.router)))
         try:
             said = topics.decode(payload)
         except ValueError:
@@ -104,6 +133,10 @@ def differences(routers: Iterable[Router], now: float) -> Iterator[Difference]:
     for router in everybody:
         if (state := router.state(now)) != "up":
             yield Difference("router", f"{router.name} is {state}", [router.name])
+        if abs(ahead := router.ahead(now)) > APART:
+            way = "ahead of" if ahead > 0 else "behind"
+            what = f"the clock of {router.name} is {abs(ahead):.0f} s {way} the one here: set both (NTP)"
+            yield Difference("clock", what, [router.name])
         if (told := number(router.summary, "vips", "told")) > len(router.vips):
             what = f"{router.name}: {len(router.vips)} of {told} VIPs were heard"
             yield Difference("message", f"{what}: see max_queued_messages of the broker", [router.name])
@@ -170,7 +203,7 @@ def _hops(said: Mapping[str, Any]) -> set[str]:
     found = set[str]()
     for leg in legs if isinstance(legs, list) else ():
         peers = leg.get("peers") if isinstance(leg, dict) else None
-        names = [each for each in peers if isinstance(each, str)] if isinstance(peers, list) else []
+        names = [shown(each) for each in peers if isinstance(each, str)] if isinstance(peers, list) else []
         found.add(names[0] if names else text(leg, "gateway") if isinstance(leg, dict) else "?")
     return found
 

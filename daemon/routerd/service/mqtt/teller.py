@@ -27,6 +27,7 @@ from routerd.core.route import Prefix, format_prefix
 from routerd.kernel.hash_seed import hash_seed
 from routerd.service.answers import Answers
 from routerd.service.engine import SLICE, Engine
+from routerd.service.epoch import Epoch
 from routerd.service.mqtt import payloads
 from routerd.service.mqtt.drains import Orders
 from routerd.service.mqtt.peers import Peers
@@ -70,7 +71,7 @@ class Teller:
         self._router = engine.router
         self._answers = answers
         self._lasted = lasted
-        self._epoch = time.time() - time.monotonic()
+        self._epoch = Epoch()
         self._news = asyncio.Event()
         self._vips = Vips(self._router.fib.routes, config.mqtt.vip_limit)
         self._peers = Peers(self._router.rib.peers, self._own)
@@ -85,7 +86,7 @@ class Teller:
             bus,
             expiry=config.mqtt.event_expiry,
             key_file=config.mqtt.fleet_key_file,
-            heed=Orders(answers).heed,
+            heed=Orders(answers, self._router).heed,
             say=lambda level, event, **fields: getattr(log, level)(event, **fields),
         )
         self._failed: Exception | None = None
@@ -107,7 +108,7 @@ class Teller:
         self._config = config
         birth = {
             "boot": self._own.boot,
-            "time": round(self._epoch + self._router.started, 3),
+            "time": round(self._epoch.clock(self._router.started), 3),
             "version": __version__,
             "kernel": platform.release(),
             "configuration": await asyncio.to_thread(fingerprint, config),
@@ -267,12 +268,15 @@ class Teller:
         gone, changed = self._peers.collect()
         for topic in gone:
             self._link.states.clear(topic)
+        epoch = self._epoch.clock(0.0)
         for topic, peer in changed:
             await self._pause()
             if peer.address in self._router.rib.peers:
-                self._tell(topic, payloads.peer(self._router, peer, self._epoch))
+                self._tell(topic, payloads.peer(self._router, peer, epoch))
 
     async def _tell_vips(self) -> None:
+        if self._link.states.octets < OCTETS - OCTETS // 8:
+            self._vips.relax()
         self._vips.collect()
         gone, self._vips.gone = self._vips.gone, {}
         changed, self._vips.changed = self._vips.changed, {}

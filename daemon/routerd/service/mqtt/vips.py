@@ -35,7 +35,7 @@ class Vips:
         self.uncounted = False
         """Whether there are host routes beyond those that are told or remembered."""
         self._routes = routes
-        self._limit = limit
+        self._limit = self._most = limit
         self._left: dict[Prefix, None] = {}
         self._groups: set[int] = set()
         self._all = False
@@ -70,10 +70,14 @@ class Vips:
         self.told[prefix] = self.changed[prefix] = None
 
     def refuse(self, prefix: Prefix) -> None:
-        """There is no room for this one, whatever the limit says."""
+        """There is no room for this one, whatever the limit says, until `relax`."""
         del self.told[prefix]
         self._limit = len(self.told)
         self.see((prefix,))
+
+    def relax(self) -> None:
+        """There is room again."""
+        self._limit = self._most
 
     def _lose(self, prefix: Prefix) -> None:
         self._left.pop(prefix, None)

@@ -326,7 +326,7 @@ _PROCESS = (
     _gauge(
         "config_info",
         ("hash",),
-        "1; what tells the running configuration from others, passwords apart",
+        "1; a hash of what the routers of a site have in common in their configurations, as routerd fleet shows it",
         "count(count by (hash) (routerd_config_info)) > 1",
     ),
     _gauge(

@@ -83,7 +83,8 @@ def times(tally: Tally, stretches: Histogram) -> Iterator[Metric]:
 
 def health(router: Router, tally: Tally, found: Surroundings) -> Iterator[Metric]:
     """Yield what else may be wrong."""
-    yield family("problems", _by(found.problems))
+    if found.problems is not None:
+        yield family("problems", _by(found.problems))
     yield family("liveness_probes_total", tally.probes)
     name_of = router.rib.nexthops.name_of
     lost = [((format_address(each.address), name_of(each.ifindex)), n) for each, n in tally.losses.items()]

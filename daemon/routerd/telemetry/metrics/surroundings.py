@@ -41,5 +41,6 @@ class Surroundings:
     lost_lines: int
     events: int
     last_scrape: float
-    problems: Mapping[str, int]
+    problems: Mapping[str, int] | None
+    """None while it is not known what there is."""
     others: Figures

@@ -35,6 +35,8 @@ _SILENT = logging.getLogger("routerd.mqtt.library")
 _SILENT.disabled = True
 
 _BAD_CREDENTIALS, _NOT_AUTHORIZED = 134, 135
+_FAILURE = 0x80
+"""The least reason code that says so (MQTT 5, 2.4)."""
 
 
 class Access(NamedTuple):
@@ -78,23 +80,24 @@ class Connection:
         self._client = client
         self.last = 0.0
         """When the broker last took a message, in seconds since 1970."""
-
-    @property
-    def refused(self) -> str:
-        """A topic that the broker does not let the client write; empty if there was none."""
-        return self._client.refused
+        self.refused = ""
+        """A topic that the broker did not let the client write, and why; empty if there was none."""
 
     async def publish(
         self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry: int | None = None
-    ) -> None:
-        """Hand a message over; with QoS 1 the broker has it. It keeps it for `expiry` seconds."""
+    ) -> bool:
+        """Hand a message over; with QoS 1 return whether the broker has it. It keeps it for `expiry` seconds."""
         properties = None
         if expiry is not None:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = expiry
         self._client.written = topic
         await self._client.publish(topic, payload, qos, retain, properties)
-        self.last = time.time()
+        if (why := self._client.refused.pop(topic, None)) is None:
+            self.last = time.time()
+            return True
+        self.refused = f"{topic} ({why})"
+        return False
 
     async def subscribe(self, *filters: str, qos: int = 1) -> None:
         """Ask for what matches; BrokerError if the broker does not allow it. What this client says is not told."""
@@ -103,6 +106,10 @@ class Connection:
         for each, code in zip(filters, codes, strict=False):
             if isinstance(code, ReasonCode) and code.is_failure:
                 raise BrokerError(f"the broker does not allow to read {each}", "let this user read it")
+
+    async def unsubscribe(self, *filters: str) -> None:
+        """Ask for what matches no more."""
+        await self._client.unsubscribe(list(filters))
 
     async def messages(self) -> AsyncIterator[Message]:
         """Yield what comes."""
@@ -114,12 +121,22 @@ class Connection:
 class _Client(aiomqtt.Client):
     """Notes what the broker refuses, which aiomqtt takes for done."""
 
-    refused = ""
     written = ""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.refused: dict[str, str] = {}
+        self._written_as: dict[int, str] = {}
+
+    def _pending_call(self, mid: int, value: Any, pending: Any) -> Any:
+        if pending is self._pending_publishes:
+            self._written_as[mid] = self.written
+        return super()._pending_call(mid, value, pending)
+
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any) -> None:
-        if getattr(reason_code, "value", 0) == _NOT_AUTHORIZED:
-            self.refused = self.written
+        topic = self._written_as.pop(mid, "")
+        if getattr(reason_code, "value", 0) >= _FAILURE:
+            self.refused[topic] = str(reason_code)
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
 

@@ -10,7 +10,6 @@ import asyncio
 import json
 import math
 import time
-from datetime import datetime
 
 from routerd.telemetry.bus import Bus, Reader, Told
 from routerd.telemetry.mqtt import topics
@@ -54,15 +53,13 @@ class Events:
             await asyncio.sleep(PAUSE)
 
     async def _send(self, broker: Connection, told: Told) -> None:
-        said = json.loads(told.text)
-        age = time.time() - datetime.fromisoformat(said["time"]).timestamp()
-        left = math.ceil(self._expiry - age)
+        left = math.ceil(self._expiry - (time.monotonic() - told.at))
         if left <= 0:
             self.lost += 1
             return
         topic = self._own.topic(topics.EVENT, topics.kind_of(told.event))
         text = told.text
         if told.event == _WITHHELD:
-            text = topics.encode(said | {"reason": "routerd events says why"})
+            text = topics.encode(json.loads(told.text) | {"reason": "routerd events says why"})
         await broker.publish(str(topic), text, expiry=left)
         self.sent += 1

@@ -28,8 +28,10 @@ FIRST, LAST = 0.5, 10.0
 AT_ONCE, PAUSE = 16, 0.02
 """Messages on their way to the broker, and seconds between two lots of them: the thread shares one processor with the
 core, and 800 messages a second are a tenth of it."""
-FLOOD = 500
-"""Requests in a second that are too many."""
+INSIST, SELDOM = 2.0, 60.0
+"""Seconds until what the broker refused is tried again; doubled each time, as long as it refuses."""
+FLOOD, CALM = 500, 30.0
+"""Requests in a second that are too many, and for how many seconds none are heard then."""
 FAREWELL = 2.0
 """Seconds that the end of the link may take."""
 
@@ -81,6 +83,11 @@ class Link:
         """Requests in the present second."""
         self._broker: Connection | None = None
         """The last one that heard the router."""
+        self._deaf_until = 0.0
+        """Until when requests are not listened to; 0 if they are."""
+        self._unread = False
+        """Whether something that should be read is not subscribed to."""
+        self._refused: set[Topic] = set()
         self._strays: set[Topic] = set()
         """What the broker retains of peers and VIPs, until it is known which of them there are."""
 
@@ -154,6 +161,7 @@ class Link:
             except Exception as error:  # noqa: BLE001 - whatever it is, routing has nothing to do with it
                 self._note(BrokerError(f"an internal error: {error!r}", "report it; it is tried again"))
             self.connected = False
+            self.states.lost()
             if time.monotonic() - began > LAST:
                 delay = FIRST
             with contextlib.suppress(TimeoutError):
@@ -187,14 +195,15 @@ class Link:
         """Say all anew, and go on until the end of the link, or of the connection."""
         topic = str(self.own.topic(topics.AVAILABILITY))
         self._strays.clear()
+        self._refused.clear()
         await self._subscribe(broker)  # first, to find what is there before it is said anew
         await broker.publish(topic, self._availability("online", time=time.time()), retain=True)
         self._broker = broker
         self.connected = True
         self.connections += 1
         self._tell("info", "the broker hears the router", connection=self.connections)
-        parts = [self._send_states(broker), self.events.send(broker), self._read(broker), self._ended.wait()]
-        tasks = [asyncio.ensure_future(part) for part in parts]
+        parts = [self._send_states(broker), self.events.send(broker), self._read(broker), self._insist(broker)]
+        tasks = [asyncio.ensure_future(part) for part in (*parts, self._ended.wait())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -232,12 +241,17 @@ class Link:
             if broker.refused:  # what else is said goes on
                 remedy = f"let it write {topics.ROOT}/{self.own.site}/{self.own.router}/#"
                 self._note(BrokerError(f"the broker does not let this user write {broker.refused}", remedy))
+            elif not self._unread and not self._deaf_until and not self.states.waiting:
+                self.trouble = None
             await self._wake.wait()
 
     async def _send_some(self, broker: Connection) -> bool:
         taken = self.states.take(AT_ONCE)
-        await asyncio.gather(*(broker.publish(str(topic), payload, retain=True) for topic, payload in taken))
-        for topic, payload in taken:
+        done = await asyncio.gather(*(broker.publish(str(topic), payload, retain=True) for topic, payload in taken))
+        for (topic, payload), heard in zip(taken, done, strict=True):
+            if not heard:
+                self._refused.add(topic)
+                continue
             self.states.sent(topic, payload)
             self._born |= topic.kind == topics.BIRTH
         if taken:
@@ -247,20 +261,43 @@ class Link:
     async def _subscribe(self, broker: Connection) -> None:
         wanted = [str(self.own.topic(kind, "+")) for kind in (topics.PEER, topics.VIP)]
         wanted.append(str(self.own.topic(topics.BIRTH)))
-        if self._requests is not None:
+        if self._requests is not None and not self._deaf_until:
             wanted.append(str(self.own.topic(topics.REQUEST)))
         try:
             await broker.subscribe(*wanted)
-            self.trouble = None
+            self._unread = False
+            if not self._deaf_until and not broker.refused:
+                self.trouble = None
         except BrokerError as error:
+            self._unread = True
             self._note(error)  # what is said goes on
+
+    async def _insist(self, broker: Connection) -> None:
+        """Try again what the broker has refused: who reads its access list anew need not end connections for it."""
+        delay = INSIST
+        while True:
+            await asyncio.sleep(delay)
+            calm = 0 < self._deaf_until <= time.monotonic()
+            if calm:
+                self._deaf_until = 0.0
+            if not (calm or self._unread or broker.refused):
+                delay = INSIST
+                continue
+            delay = min(2 * delay, SELDOM)
+            if calm or self._unread:
+                await self._subscribe(broker)
+            broker.refused = ""
+            self.states.again(self._refused)
+            self._refused.clear()
+            self._wake.set()
 
     async def _read(self, broker: Connection) -> None:
         """Heed requests, and find what the broker retains of peers and VIPs that there are no more."""
         async for message in broker.messages():
             topic = topics.parse(message.topic)
             if topic is not None and topic.kind == topics.REQUEST and self._requests is not None:
-                self._count_requests()
+                if await self._is_flooded(broker):
+                    continue
                 self._requests.take(broker, message.payload)
             elif topic is not None and topic.kind == topics.BIRTH:
                 self._compare(message.payload)
@@ -269,14 +306,20 @@ class Link:
                 if self._complete:
                     self._wake.set()
 
-    def _count_requests(self) -> None:
-        """End the connection if somebody floods the topic: to look at each costs time that routing wants."""
+    async def _is_flooded(self, broker: Connection) -> bool:
+        """Listen no more for a while if somebody floods the topic: to look at each costs time that routing wants."""
+        if self._deaf_until:
+            return True  # what was on its way
         if (second := int(time.monotonic())) != self._second:
             self._second, self._count = second, 0
         self._count += 1
         if self._count > FLOOD:
-            topic = self.own.topic(topics.REQUEST)
-            raise BrokerError(f"more than {FLOOD} requests a second came", f"see who may write {topic} at the broker")
+            topic = str(self.own.topic(topics.REQUEST))
+            self._deaf_until = time.monotonic() + CALM
+            what = f"more than {FLOOD} requests a second came: none is heeded for {CALM:.0f} s"
+            self._note(BrokerError(what, f"see who may write {topic} at the broker"))
+            await broker.unsubscribe(topic)
+        return bool(self._deaf_until)
 
     def _compare(self, birth: bytes) -> None:
         """Find out whether another router has this one's name: its birth is there after this one's own."""

@@ -10,13 +10,15 @@ from typing import Any
 
 from routerd.telemetry.mqtt import keyfile, signing, topics
 from routerd.telemetry.mqtt.broker import Connection
-from routerd.telemetry.mqtt.signing import Gate, RefusedError
+from routerd.telemetry.mqtt.signing import Gate, RefusedError, RepeatedError
 from routerd.telemetry.mqtt.topics import Own
 
 AT_ONCE = 8
 """Requests that are carried out at a time."""
 QUIET = 10.0
 """Seconds between two lines about what is refused: anybody may send anything."""
+_GATE = Gate()
+"""Of this run of routerd, whose boot id stays when a reload makes another link."""
 
 
 class Requests:
@@ -40,7 +42,6 @@ class Requests:
         self._heed = heed
         self._say = say
         self._home = asyncio.get_running_loop()
-        self._gate = Gate(own.site, own.router, own.boot)
         self._tasks: set[asyncio.Task[None]] = set()
         self._quiet_until = 0.0
         self._untold = 0
@@ -81,13 +82,22 @@ class Requests:
 
     async def _carry_out(self, broker: Connection, said: dict[str, Any], key: bytes) -> None:
         try:
-            self._gate.admit(said, time.time())
+            _GATE.admit(said, self._own, time.time(), time.monotonic())
             future = asyncio.run_coroutine_threadsafe(_awaited(self._heed(said)), self._home)
             answer = await asyncio.wrap_future(future)
             self.heeded += 1
+        except RepeatedError as error:  # a second answer might come before the one that counts
+            self._refuse(str(error))
+            return
         except RefusedError as error:
             self._refuse(str(error))
             answer = {"error": str(error)}
+        except Exception as error:  # noqa: BLE001 - who asked is to know that it may not be done
+            reason = repr(error)
+            self._home.call_soon_threadsafe(
+                lambda: self._say("error", "a request by the broker failed", reason=reason)
+            )
+            answer = {"error": "internal error: the router's log says more"}
         id = str(said.get("id"))[:64]
         full = {**self._own._asdict(), "id": id, "time": time.time(), **answer}
         topic = self._own.topic(topics.ANSWER, topics.level(id) or "-")

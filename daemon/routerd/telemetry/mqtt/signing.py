@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import threading
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from routerd.telemetry.mqtt import topics
+from routerd.telemetry.mqtt.topics import Own
 
 LASTS = 30.0
 """Seconds before and after its time that a request is heeded."""
@@ -25,6 +27,10 @@ Purpose = Literal["request", "answer"]
 
 class RefusedError(Exception):
     """A message is not to be heeded. The text is for the log."""
+
+
+class RepeatedError(RefusedError):
+    """A request came again: whoever sent it has an answer, or is about to get it."""
 
 
 def seal(purpose: Purpose, said: Mapping[str, Any], key: bytes) -> bytes:
@@ -53,26 +59,30 @@ def _mac(purpose: Purpose, text: str, key: bytes) -> str:
 
 
 class Gate:
-    """Lets each request to a router of this site, name and run pass once. Times are those of the clock."""
+    """Lets each request pass once, in a run of routerd: it outlives links, and is used by the threads of all."""
 
-    def __init__(self, site: str, router: str, boot: str) -> None:
-        self._own = {"site": site, "router": router, "boot": boot}
-        self._heeded: dict[str, float] = {}  # until when each is remembered, in that order
+    def __init__(self) -> None:
+        self._heeded: dict[str, float] = {}  # until when each is remembered in monotonic seconds, in that order
+        self._lock = threading.Lock()
 
-    def admit(self, said: Mapping[str, Any], now: float) -> None:
-        """Raise RefusedError if a request that was signed is for another one, is not of this time, or was heeded."""
-        for name, own in self._own.items():
-            if said.get(name) != own:
+    def admit(self, said: Mapping[str, Any], own: Own, clock: float, now: float) -> None:
+        """Raise RefusedError if a request that was signed is for another one, is not of this time, or was heeded.
+
+        `clock` are seconds of the epoch, `now` monotonic ones.
+        """
+        for name, mine in own._asdict().items():
+            if said.get(name) != mine:
                 raise RefusedError(f"it is for {name} {str(said.get(name))[:64]!r}")
         time, id = said.get("time"), said.get("id")
         if not isinstance(time, int | float) or not isinstance(id, str) or not 0 < len(id) <= 64:
             raise RefusedError("it has no id, or no time")
-        if not abs(now - time) <= LASTS:
-            raise RefusedError(f"its time is {abs(now - time):.0f} s off: set the clocks, both of them")
-        while self._heeded and next(iter(self._heeded.values())) < now:
-            del self._heeded[next(iter(self._heeded))]
-        if id in self._heeded:
-            raise RefusedError("it was heeded before")
-        if len(self._heeded) >= MOST:
-            raise RefusedError("there are too many")
-        self._heeded[id] = now + 2 * LASTS
+        if not abs(clock - time) <= LASTS:
+            raise RefusedError(f"its time is {abs(clock - time):.0f} s off: set the clocks, both of them")
+        with self._lock:
+            while self._heeded and next(iter(self._heeded.values())) < now:
+                del self._heeded[next(iter(self._heeded))]
+            if id in self._heeded:
+                raise RepeatedError("it was heeded before")
+            if len(self._heeded) >= MOST:
+                raise RefusedError("there are too many")
+            self._heeded[id] = now + 2 * LASTS

@@ -25,6 +25,7 @@ class States:
         """Of topics and payloads, of all that is kept."""
         self._kept: dict[Topic, bytes] = {}  # in the order in which they are told anew: the birth is the first
         self._pending: dict[Topic, None] = {}
+        self._heard = False  # whether there is a broker to hear what is cleared
         self._lock = threading.Lock()
 
     def tell(self, topic: Topic, payload: bytes) -> None:
@@ -36,7 +37,11 @@ class States:
         self.wake()
 
     def clear(self, topic: Topic) -> None:
-        """The broker is to forget a topic."""
+        """The broker is to forget a topic. Without one nothing is kept of it: `sweep` finds what the next one has."""
+        with self._lock:
+            if not self._heard:
+                self._forget(topic, keep_place=False)
+                return
         self.tell(topic, CLEARED)
 
     def _keep(self, topic: Topic, payload: bytes) -> None:
@@ -51,11 +56,25 @@ class States:
             self.octets -= len(str(topic)) + len(before)
             if not keep_place:
                 del self._kept[topic]
+                self._pending.pop(topic, None)
 
     def renew(self) -> None:
         """The broker may know nothing any more: all is to be sent again."""
         with self._lock:
+            self._heard = True
             self._pending = dict.fromkeys(self._kept)
+
+    def again(self, topics: Iterable[Topic]) -> None:
+        """The broker has refused these: they are to be sent again."""
+        with self._lock:
+            self._pending |= dict.fromkeys(topic for topic in topics if topic in self._kept)
+
+    def lost(self) -> None:
+        """There is no broker, until `renew`."""
+        with self._lock:
+            self._heard = False
+            for topic in [topic for topic, payload in self._kept.items() if payload == CLEARED]:
+                self._forget(topic, keep_place=False)
 
     def sweep(self, topics: Iterable[Topic]) -> None:
         """The broker retains these topics: it is to forget those of which there is nothing to tell."""
