@@ -15,7 +15,7 @@ import pytest
 from routerd.config.load import parse
 from routerd.config.monitoring import View
 from routerd.core.message import Advertise, Effect, Input, Notification, Reconfigure, SessionUp, Update
-from routerd.core.route import Attributes, Family, Origin, Path, Prefix, format_as_path, format_prefix
+from routerd.core.route import Attributes, Family, Origin, Path, Prefix, format_as_path, format_prefix, weight
 from routerd.service.bmp.feed import AT_ONCE, Feed
 from routerd.service.bmp.notes import Notes
 from routerd.service.observing import Observers
@@ -254,6 +254,23 @@ def test_a_best_path_that_is_another_one_because_it_is_decided_otherwise() -> No
     while session.some(100):
         pass
     assert told(session.reading)["loc-rib", "loc"]["172.16.0.0/24"] == ("65001", PEERS[1])
+
+
+def test_the_bound_of_what_waits_counts_attributes() -> None:
+    """As they take memory: a thousand communities a message take a hundred times what its prefix takes."""
+    simulation = Watched()
+    simulation.up(PEERS[0])
+    notes = simulation.notes(("pre-policy", "adj-rib-out"), limit=1 << 20)
+    one = simulation.attributes(PEERS[0])
+    many = replace(one, communities=tuple(range(1000)))
+    for _ in range((1 << 20) // weight(many)):
+        assert not notes.full.is_set()
+        simulation.announce(PEERS[0], "172.16.0.0/24", attributes=many)
+    simulation.announce(PEERS[0], "172.16.0.0/24", attributes=many)
+    assert notes.full.is_set()
+    notes = simulation.notes(("adj-rib-out",), limit=weight(many))
+    notes.advertised(Advertise(PEERS[0], announced=((many, ()),)))
+    assert notes.full.is_set()
 
 
 def test_a_session_that_takes_the_place_of_another_one_comes_after_its_end() -> None:
