@@ -11,9 +11,9 @@ import pytest
 
 from routerd.api.caller import Caller
 from routerd.api.endpoints import Failure, Request
+from routerd.api.limits import BURST, CLIENTS, SHARE, Places, Rates, client_of
 from routerd.api.lookingglass.bgplgd import timeframe
 from routerd.api.lookingglass.endpoints import LISTS, endpoints
-from routerd.api.lookingglass.limits import BURST, CLIENTS, SHARE, Places, Rates, client_of
 from routerd.api.lookingglass.rows import NotExported, not_exported
 from routerd.core.route import Family, format_prefix
 from tests.support.core import CONFIG, Simulation, sequence

@@ -13,8 +13,8 @@ from typing import Any
 
 from routerd import __version__
 from routerd.api.endpoints import Endpoint, Failure, Request
+from routerd.api.limits import Places
 from routerd.api.lookingglass import bgplgd, birdwatcher, rows
-from routerd.api.lookingglass.limits import Places
 from routerd.api.lookingglass.rows import Row
 from routerd.api.models import PeerView
 from routerd.api.slices import SLICE, in_slices

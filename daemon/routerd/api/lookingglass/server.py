@@ -10,8 +10,8 @@ from typing import Any
 
 from routerd.api.application import Application, Message, Receive, Send
 from routerd.api.connection import Connection
+from routerd.api.limits import Places, Rates, client_of
 from routerd.api.lookingglass.endpoints import endpoints
-from routerd.api.lookingglass.limits import Places, Rates, client_of
 from routerd.api.server import run
 from routerd.core.router import Router
 
