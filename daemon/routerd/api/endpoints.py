@@ -211,13 +211,7 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         return stream.Stream(stream.MRT, dumps.counted(source.dump()))
 
     async def writer(request: Request) -> str:
-        """Return who asks; Failure if that is nobody who may change something."""
-        # Finding the name may take as long as a directory server does.
-        by = await asyncio.to_thread(request.caller.describe)
-        if not request.caller.may_write(writers):
-            log.warning("refused", request=f"{request.method} {request.path}", by=by)
-            raise Failure(403, f"{by} may look only; be root or a member of the socket's group for that")
-        return by
+        return await admit(request, writers)
 
     async def check(request: Request) -> CheckView:
         await writer(request)  # as for diff
@@ -310,6 +304,16 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         Endpoint("GET", "/v1/version", VersionView, "Versions of routerd and of what it stands on.", version),
         Endpoint("GET", "/metrics", str, "All metrics, as Prometheus reads them.", metrics, content=PROMETHEUS),
     )
+
+
+async def admit(request: Request, writers: int | None) -> str:
+    """Return who asks; Failure if that is nobody who may change something, as root and the group `writers` may."""
+    # Finding the name may take as long as a directory server does.
+    by = await asyncio.to_thread(request.caller.describe)
+    if not request.caller.may_write(writers):
+        log.warning("refused", request=f"{request.method} {request.path}", by=by)
+        raise Failure(403, f"{by} may look only; be root or a member of the socket's group for that")
+    return by
 
 
 def _named(names: frozenset[str], peer: str) -> frozenset[str]:
