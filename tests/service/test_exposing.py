@@ -102,6 +102,17 @@ async def test_a_token_that_changes(tmp_path: Path) -> None:
         assert made.problem == ""
 
 
+async def test_a_token_that_was_away_for_a_while(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("secret")
+    async with exposed(token_file=str(file)) as made:
+        await answers(200, token="secret")
+        file.rename(tmp_path / "elsewhere")
+        await becomes(lambda: "No such file" in made.problem)
+        (tmp_path / "elsewhere").rename(file)
+        await becomes(lambda: made.problem, "")
+
+
 async def test_a_certificate_that_is_renewed(tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path, "127.0.0.1")
     async with exposed(certificate=str(certificate), key=str(key)) as made:
