@@ -8,6 +8,7 @@ is behind is told the newest state.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
@@ -59,7 +60,7 @@ class Notes:
         self._limit = limit
         self._router = router
         self._translation = translation
-        self._notes: deque[tuple[Note, int]] = deque()
+        self._notes: deque[tuple[Note, int, float]] = deque()
         self._octets = 0
         self._announcing = ""  # whose UPDATE the core is about to take in
         self.full = asyncio.Event()
@@ -69,11 +70,11 @@ class Notes:
     def __bool__(self) -> bool:
         return bool(self._notes)
 
-    def take(self) -> Note:
-        """Return the oldest note."""
-        note, octets = self._notes.popleft()
+    def take(self) -> tuple[Note, float]:
+        """Return the oldest note, and when it was taken, in seconds since 1970."""
+        note, octets, when = self._notes.popleft()
         self._octets -= octets
-        return note
+        return note, when
 
     def begin(self) -> Iterable[Up]:
         """Return the sessions that are up."""
@@ -137,6 +138,6 @@ class Notes:
             self._notes.clear()
             self._octets = 0
             return
-        self._notes.append((note, octets))
+        self._notes.append((note, octets, time.time()))
         self._octets += octets
         self.woken.set()
