@@ -48,11 +48,16 @@ async def test_failover_does_not_wait_for_who_only_watches(
     router: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, order = parse(CONFIG), list[str]()
+
+    def jump(_: object) -> list[object]:
+        order.append("written")
+        return []
+
     with router.enter():
         writer = KernelWriter(FibSection())
         engine = Engine(config, Router(config, 0.0), writer, Speaker(config, log=structlog.get_logger()))
         engine.heed = lambda effect: order.append("told")
-        monkeypatch.setattr(engine._backlog, "jump", lambda operations: order.append("written") or [])
+        monkeypatch.setattr(engine._backlog, "jump", jump)
         monkeypatch.setattr(engine.router, "handle", lambda *_: [Program((), urgent=True)])
         engine.take(Settle())
         assert order == ["written", "told"]

@@ -23,6 +23,7 @@ from routerd.config.source import ConfigError, Sources, read
 from routerd.service.exposing import try_out
 from routerd.service.foreseeing import Foreseer
 from routerd.service.journal import Entry, Journal, digest
+from routerd.service.unusable import is_same, unusable
 
 FORESEEING = 3.0
 """Seconds that a change waits for its forecast, which is no more than information: a rollback may be urgent."""
@@ -193,7 +194,7 @@ class Reload:
         try:
             return await asyncio.to_thread(_wanted, self._path, path)
         except ConfigError as error:
-            raise Failure(422, str(error)) from error
+            raise unusable(self._path, path, error) from error
 
     def _none_waits(self) -> None:
         if self._before is not None:
@@ -309,16 +310,9 @@ def _plain(value: object) -> str:
 
 def _wanted(own: Path, path: str | None) -> Wanted:
     """Read and check a file, the daemon's own one unless a path is given; ConfigError if it cannot be used."""
-    same = path is None or _is_same(own, path)
+    same = path is None or is_same(own, path)
     sources = read(own if same else Path(path or ""))
     return Wanted(sources, validated(sources), digest(sources.files) if same else _digest_of(own))
-
-
-def _is_same(own: Path, path: str) -> bool:
-    """Tell whether a path is another name of the daemon's own file."""
-    with contextlib.suppress(OSError, ValueError):
-        return own.samefile(path)
-    return False
 
 
 def _kept(entry: Entry, own: Path) -> Wanted:

@@ -218,13 +218,13 @@ _TIMES = (
     _histogram(
         "convergence_seconds",
         (),
-        "From when the core takes in an UPDATE, which may have waited to be read, to the kernel's last answer because of it",
+        "From when the core takes in an UPDATE, not from its arrival, to the kernel's last answer because of it",
         "histogram_quantile(0.99, sum by (le) (rate(routerd_convergence_seconds_bucket[15m])))",
     ),
     _histogram(
         "failover_seconds",
         (),
-        "From when the core takes in the loss of a node, whose detection comes before, to its nexthops being out of the kernel",
+        "From when the core takes in that a node is lost, not from the loss, to its nexthops being out of the kernel",
         "histogram_quantile(0.99, sum by (le) (rate(routerd_failover_seconds_bucket[1d])))",
     ),
     _histogram(
