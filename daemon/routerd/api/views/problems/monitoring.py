@@ -17,9 +17,9 @@ def undumped(kind: str, reason: str) -> Iterator[ProblemView]:
 
 
 def incomplete(kind: str, lost: int) -> Iterator[ProblemView]:
-    """Records that a file of dumps should have could not be written."""
+    """Records that a file of dumps should have could not be written; a problem beside that of now."""
     yield ProblemView(
-        where=f"mrt {kind}",
+        where=f"mrt {kind}: records",
         what=f"{lost} records are missing in the file of now: the disk was full, failed, or took them too slowly",
         remedy="make room there, or take a faster disk; the next file begins without this, /v1/dump has the table",
     )
