@@ -6,16 +6,20 @@ import asyncio
 import json
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from routerd.api.caller import Caller
 from routerd.api.endpoints import Failure, Request
+from routerd.api.limits import BURST, CLIENTS, SHARE, Places, Rates, client_of
+from routerd.api.lookingglass import endpoints as module
+from routerd.api.lookingglass import server
 from routerd.api.lookingglass.bgplgd import timeframe
 from routerd.api.lookingglass.endpoints import LISTS, endpoints
-from routerd.api.lookingglass.limits import BURST, CLIENTS, SHARE, Places, Rates, client_of
 from routerd.api.lookingglass.rows import NotExported, not_exported
 from routerd.core.route import Family, format_prefix
+from routerd.core.router import Router
 from tests.support.core import CONFIG, Simulation, sequence
 
 A, B = "192.168.10.100", "192.168.10.101"
@@ -121,6 +125,43 @@ async def test_long_answers_take_turns_with_each_other_and_with_all_else() -> No
         assert max(map(len, each)) < sum(map(len, each)) / 5
         networks = [row["network"] for row in json.loads(b"".join(each))["routes"]]
         assert sorted(networks) == sorted([*table, "10.10.1.0/24"])
+
+
+async def test_all_clients_together_have_a_rate_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "time", Mock(monotonic=lambda: 0.0))
+    application, statuses = server._Application(Simulation().router, 1), list[int]()
+
+    async def send(part: dict[str, Any]) -> None:
+        statuses.extend(value for value in (part.get("status"),) if value)
+
+    for number in range(server.ALL * BURST + 1):
+        scope = {
+            "state": {"caller": str(number)},
+            "method": "GET",
+            "path": "/version",
+            "query_string": b"",
+            "headers": [],
+        }
+        await application(scope | {"type": "http"}, None, send)  # type: ignore[arg-type]
+    assert statuses[:-1] == [200] * (server.ALL * BURST)
+    assert statuses[-1] == 429
+
+
+async def test_peers_are_counted_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted, view = list[float](), module.peers_view
+
+    def count(router: Router, now: float) -> Any:
+        counted.append(now)
+        return view(router, now)
+
+    monkeypatch.setattr(module, "peers_view", count)
+    found = {each.path: each for each in endpoints(Simulation().router)}
+    for path in ("/protocols", "/protocols/short", "/summary"):
+        await found[path].answer(Request("GET", "", "", {}, Caller(0, 0, frozenset())))
+    assert len(counted) == 1
+    monkeypatch.setattr(module, "FRESH", 0.0)
+    await found["/protocols"].answer(Request("GET", "", "", {}, Caller(0, 0, frozenset())))
+    assert len(counted) == 2
 
 
 async def test_a_client_reads_so_many_lists_at_once() -> None:

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from routerd.config.model import FibSection
-from routerd.core.message import Advertise, SessionDown, SessionUp, Settle
+from routerd.core.message import Advertise, Program, SessionDown, SessionUp, Settle
 from routerd.core.router import Router
 from routerd.kernel.writer import KernelWriter
 from routerd.service.engine import Engine
@@ -40,6 +40,27 @@ async def test_a_caller_that_lives_with_an_error_does_not_keep_a_broken_engine_a
             engine.take(Settle())
         with pytest.raises(OSError, match="no memory"):
             await asyncio.wait_for(engine.write_out(), 5)
+        engine.finish()
+        writer.close()
+
+
+async def test_failover_does_not_wait_for_who_only_watches(
+    router: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, order = parse(CONFIG), list[str]()
+
+    def jump(_: object) -> list[object]:
+        order.append("written")
+        return []
+
+    with router.enter():
+        writer = KernelWriter(FibSection())
+        engine = Engine(config, Router(config, 0.0), writer, Speaker(config, log=structlog.get_logger()))
+        engine.heed = lambda effect: order.append("told")
+        monkeypatch.setattr(engine._backlog, "jump", jump)
+        monkeypatch.setattr(engine.router, "handle", lambda *_: [Program((), urgent=True)])
+        engine.take(Settle())
+        assert order == ["written", "told"]
         engine.finish()
         writer.close()
 

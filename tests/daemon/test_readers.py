@@ -61,6 +61,9 @@ def test_nobody_changes_anything_there(place: tuple[Routerd, Path]) -> None:
         done = _run(path, *words)
         assert (done.returncode, "one may only look at this socket" in done.stderr) == (1, True), (words, done.stderr)
     assert "may look only" in _run(path, "diff").stderr
+    refused = _run(path, "flow", "203.0.113.9:40000", "172.16.1.1:443").stderr
+    assert "may look only" in refused
+    assert "as a packet of the flow" in refused
     assert _run(path, "log", "error", user=0).returncode == 1, "whoever asks"
     assert daemon.cli("log").stdout.endswith("info or above\n")
 

@@ -15,7 +15,7 @@ import pytest
 from routerd.config.load import parse
 from routerd.config.monitoring import View
 from routerd.core.message import Advertise, Effect, Input, Notification, Reconfigure, SessionUp, Update
-from routerd.core.route import Attributes, Family, Origin, Path, Prefix, format_as_path, format_prefix
+from routerd.core.route import Attributes, Family, Origin, Path, Prefix, format_as_path, format_prefix, weight
 from routerd.service.bmp.feed import AT_ONCE, Feed
 from routerd.service.bmp.notes import Notes
 from routerd.service.observing import Observers
@@ -93,7 +93,7 @@ class Session:
     def _all(self, table: Any) -> Any:
         while True:
             if self.notes:
-                yield from self.feed.tell(self.notes.take())
+                yield from self.feed.tell(*self.notes.take())
             elif (part := next(table, None)) is not None:
                 yield part
             else:
@@ -254,6 +254,49 @@ def test_a_best_path_that_is_another_one_because_it_is_decided_otherwise() -> No
     while session.some(100):
         pass
     assert told(session.reading)["loc-rib", "loc"]["172.16.0.0/24"] == ("65001", PEERS[1])
+
+
+def test_times_are_of_what_happened_not_of_when_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 7854 section 4.2; zero where nobody knows."""
+    simulation = Watched()
+    simulation.up(PEERS[0])
+    begun = simulation.now
+    simulation.now += 1000
+    simulation.announce(PEERS[0], "172.16.0.0/24")
+    announced = simulation.now
+    simulation.end_of_rib(PEERS[0])
+    clock = {"time": 1.8e9, "monotonic": announced + 5000}
+    for name in ("time", "monotonic"):
+        monkeypatch.setattr(f"time.{name}", lambda name=name: clock[name])
+    session = Session(simulation)
+    session.some(1000)
+    times = session.reading.times
+    up, route = (1.8e9 + each - clock["monotonic"] for each in (begun, announced))
+    assert times[PEERS[0], "pre"][:2] == [up, route]
+    assert times[PEERS[0], "post"][0] == route
+    assert route in times["loc-rib", "loc"]
+    assert 0 in times[PEERS[0], "out"]
+    simulation.withdraw(PEERS[0], "172.16.0.0/24")
+    clock["time"] += 100
+    session.some(1000)
+    assert times[PEERS[0], "pre"][-1] == times[PEERS[0], "post"][-1] == 1.8e9
+
+
+def test_the_bound_of_what_waits_counts_attributes() -> None:
+    """As they take memory: a thousand communities a message take a hundred times what its prefix takes."""
+    simulation = Watched()
+    simulation.up(PEERS[0])
+    notes = simulation.notes(("pre-policy", "adj-rib-out"), limit=1 << 20)
+    one = simulation.attributes(PEERS[0])
+    many = replace(one, communities=tuple(range(1000)))
+    for _ in range((1 << 20) // weight(many)):
+        assert not notes.full.is_set()
+        simulation.announce(PEERS[0], "172.16.0.0/24", attributes=many)
+    simulation.announce(PEERS[0], "172.16.0.0/24", attributes=many)
+    assert notes.full.is_set()
+    notes = simulation.notes(("adj-rib-out",), limit=weight(many))
+    notes.advertised(Advertise(PEERS[0], announced=((many, ()),)))
+    assert notes.full.is_set()
 
 
 def test_a_session_that_takes_the_place_of_another_one_comes_after_its_end() -> None:

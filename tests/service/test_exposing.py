@@ -45,12 +45,14 @@ async def exposed(**keys: str) -> AsyncIterator[Exposing]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def ask(octets: bytes = GET, token: str = "", tls: ssl.SSLContext | None = None) -> tuple[int, object]:
-    """Return status and answer; 0 without one."""
+async def ask(
+    octets: bytes = GET, token: str = "", tls: ssl.SSLContext | None = None, source: str = "127.0.0.1"
+) -> tuple[int, object]:
+    """Return status and answer, to a client there; 0 without one."""
     if token:
         octets += f"Authorization: Bearer {token}\r\n".encode()
     try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", 19179, ssl=tls)
+        reader, writer = await asyncio.open_connection("127.0.0.1", 19179, ssl=tls, local_addr=(source, 0))
     except OSError:
         return 0, None
     try:
@@ -98,6 +100,17 @@ async def test_a_token_that_changes(tmp_path: Path) -> None:
         file.write_text("third")
         await answers(200, token="third")
         assert made.problem == ""
+
+
+async def test_a_token_that_was_away_for_a_while(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("secret")
+    async with exposed(token_file=str(file)) as made:
+        await answers(200, token="secret")
+        file.rename(tmp_path / "elsewhere")
+        await becomes(lambda: "No such file" in made.problem)
+        (tmp_path / "elsewhere").rename(file)
+        await becomes(lambda: made.problem, "")
 
 
 async def test_a_certificate_that_is_renewed(tmp_path: Path) -> None:
@@ -160,12 +173,60 @@ async def test_ipv6_too() -> None:
         writer.close()
 
 
-async def test_too_many_connections_are_turned_away() -> None:
+async def test_too_many_connections_of_a_client_are_turned_away_and_others_are_not() -> None:
     async with exposed():
         await answers(200)
         held = [await asyncio.open_connection("127.0.0.1", 19179) for _ in range(remote.CONNECTIONS)]
         await answers(503)
-        held.pop()[1].close()
-        await answers(200)
+        assert (await ask(source="127.0.0.2"))[0] == 200
         for _, writer in held:
             writer.close()
+        await answers(200)
+
+
+async def test_silence_before_tls_holds_no_more_places_than_a_client_has(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path, "127.0.0.1")
+    tls = ssl.create_default_context(cafile=certificate)
+    async with exposed(certificate=str(certificate), key=str(key)):
+        await answers(200, tls=tls)
+        held = [await asyncio.open_connection("127.0.0.1", 19179) for _ in range(3 * remote.CONNECTIONS)]
+        await becomes(lambda: sum(reader.at_eof() for reader, _ in held) > 2 * remote.CONNECTIONS)
+        assert (await ask(tls=tls, source="127.0.0.2"))[0] == 200
+        for _, writer in held:
+            writer.close()
+        await answers(200, tls=tls)
+
+
+async def test_who_has_no_token_keeps_no_connection(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("secret")
+    async with exposed(token_file=str(file)):
+        await answers(401)
+        reader, writer = await asyncio.open_connection("127.0.0.1", 19179)
+        writer.write(GET + b"\r\n")
+        async with asyncio.timeout(5):
+            assert b"401" in await reader.read()
+        writer.close()
+
+
+async def test_those_who_wait_share_one_page() -> None:
+    made, ready = 0, asyncio.Event()
+
+    async def page() -> bytes:
+        nonlocal made
+        made += 1
+        await ready.wait()
+        return b"routerd_a 1\n"
+
+    application, answered = remote.MetricsApplication(page), list[bytes]()
+
+    async def send(part: dict[str, object]) -> None:
+        answered.extend(value for value in (part.get("body"),) if isinstance(value, bytes))
+
+    scope = {"headers": [], "path": "/metrics", "method": "GET"}
+    tasks = [asyncio.ensure_future(application(scope, None, send)) for _ in range(3)]  # type: ignore[arg-type]
+    await becomes(lambda: made, 1)
+    tasks.pop().cancel()  # whoever goes takes it from nobody
+    ready.set()
+    await asyncio.gather(*tasks)
+    assert (made, answered) == (1, [b"routerd_a 1\n"] * 2)

@@ -8,7 +8,7 @@ import asyncio
 import ipaddress
 import socket
 import struct
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -45,6 +45,7 @@ class Reading:
     statistics: dict[str, dict[tuple[int, int], int]] = field(default_factory=dict)
     terminated: int | None = None
     updates: Counter[Key] = field(default_factory=Counter)
+    times: defaultdict[Key, list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def take(self, kind: int, body: bytes) -> None:
         """Take in a message."""
@@ -67,7 +68,7 @@ class Reading:
         need(body[2:10] == bytes(8), "a distinguisher of a global instance")
         asn, identifier = struct.unpack("!I4s", body[26:34])
         seconds, microseconds = struct.unpack("!II", body[34:42])
-        need(seconds > 1_600_000_000 and microseconds < 1_000_000, "a time that is none")
+        need((not seconds or seconds > 1_600_000_000) and microseconds < 1_000_000, "a time that is none")
         if peer_type == 3:
             need(body[10:26] == bytes(16) and flags == 0, "a Loc-RIB with an address or flags")
             name, rib = "loc-rib", "loc"
@@ -77,6 +78,7 @@ class Reading:
             rib = {0: "pre", 0x40: "post", 0x50: "out"}.get(flags & 0x70, "")
             need(rib, f"flags {flags:#x} are of no RIB")
         who = (asn, str(ipaddress.IPv4Address(identifier)))
+        self.times[name, rib].append(seconds)
         rest = body[42:]
         if kind == PEER_UP:
             need(name not in self.peers, f"a second peer up of {name}")

@@ -24,11 +24,18 @@ def test_the_last_ones_of_a_kind_stay_and_nothing_else_goes(tmp_path: Path) -> N
     others = ["rib.20260131.140000.mrt.gz", "notes.txt", "rib.mrt", "updates.19700101.000000.mrt.part"]
     for other in others:
         (tmp_path / other).touch()
-    tidy(tmp_path, TABLE, 2)
+    tidy(tmp_path, TABLE, 2, 4 * HOUR)
     kept = [name(TABLE, number * HOUR) for number in (3, 4)]
     assert names(tmp_path) == sorted([*kept, *others, *(name(UPDATES, number * HOUR) for number in range(5))])
-    tidy(tmp_path, UPDATES, 0)
+    tidy(tmp_path, UPDATES, 0, 4 * HOUR)
     assert len([each for each in names(tmp_path) if each.startswith(UPDATES)]) == 6
+
+
+def test_what_is_made_after_a_clock_that_was_ahead_stays(tmp_path: Path) -> None:
+    for number in (1, 100, 101, 2):
+        (tmp_path / name(TABLE, number * HOUR)).touch()
+    tidy(tmp_path, TABLE, 2, 2 * HOUR)
+    assert names(tmp_path) == [name(TABLE, number * HOUR) for number in (1, 2)]
 
 
 def test_what_an_earlier_life_left_half_made_goes(tmp_path: Path) -> None:
@@ -38,7 +45,7 @@ def test_what_an_earlier_life_left_half_made_goes(tmp_path: Path) -> None:
     whole.write(b"whole")
     assert names(tmp_path) == [f"{name(TABLE, 0)}.part", f"{name(TABLE, HOUR)}.part"]
     whole.finish()
-    tidy(tmp_path, TABLE, 0)
+    tidy(tmp_path, TABLE, 0, HOUR)
     assert names(tmp_path) == [name(TABLE, HOUR)]
     assert whole.path.read_bytes() == b"whole"
     spoilt.abandon()

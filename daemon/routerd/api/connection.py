@@ -54,7 +54,7 @@ class Connection(H11Protocol):
         connection: socket.socket = transport.get_extra_info("socket")
         who = self.who(connection)
         if not self.admits(who):
-            transport.write(_TOO_MANY)
+            transport.write(TOO_MANY)
             transport.close()
             return
         super().connection_made(transport)
@@ -124,7 +124,7 @@ def _unread(transport: asyncio.Transport, connection: socket.socket) -> bool:
 
 
 _DETAIL = b'{"detail":"routerd has too many connections to its API; close some"}'
-_TOO_MANY = (
+TOO_MANY = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nconnection: close\r\n"
     b"content-length: %d\r\n\r\n%s" % (len(_DETAIL), _DETAIL)
 )

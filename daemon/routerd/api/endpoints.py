@@ -83,12 +83,14 @@ class Source(Protocol):
 
 
 class Failure(Exception):  # noqa: N818 - an answer, if not the one that was hoped for
-    """A request that is answered with an HTTP status other than 200, and a text that says why."""
+    """A request that is answered with an HTTP status other than 200, and a text that says why. `brief` is what those
+    are told who may not read everything; empty for the same."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, brief: str = "") -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.brief = brief
 
 
 class Number(NamedTuple):
@@ -211,25 +213,20 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         return stream.Stream(stream.MRT, dumps.counted(source.dump()))
 
     async def writer(request: Request) -> str:
-        """Return who asks; Failure if that is nobody who may change something."""
-        # Finding the name may take as long as a directory server does.
-        by = await asyncio.to_thread(request.caller.describe)
-        if not request.caller.may_write(writers):
-            log.warning("refused", request=f"{request.method} {request.path}", by=by)
-            raise Failure(403, f"{by} may look only; be root or a member of the socket's group for that")
-        return by
+        return await admit(request, writers)
 
     async def check(request: Request) -> CheckView:
         await writer(request)  # as for diff
-        return await source.check(request.query.get("path"))
+        return await _guarded(request, source.check(request.query.get("path")))
 
     async def diff(request: Request) -> ReloadView:
         await writer(request)  # errors show what stands in the file
-        return await source.diff(request.query.get("path"))
+        return await _guarded(request, source.diff(request.query.get("path")))
 
     async def reload(request: Request) -> ReloadView:
         seconds = longest.read("confirm", request.query.get("confirm"))
-        return await source.reload(request.query.get("path"), seconds, await writer(request))
+        by = await writer(request)
+        return await _guarded(request, source.reload(request.query.get("path"), seconds, by))
 
     async def confirm(request: Request) -> ReloadView:
         return await source.confirm(await writer(request))
@@ -310,6 +307,26 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         Endpoint("GET", "/v1/version", VersionView, "Versions of routerd and of what it stands on.", version),
         Endpoint("GET", "/metrics", str, "All metrics, as Prometheus reads them.", metrics, content=PROMETHEUS),
     )
+
+
+async def _guarded(request: Request, answer: Awaitable[T]) -> T:
+    """Return the answer; its Failure shows no more of a file than who asks may know."""
+    try:
+        return await answer
+    except Failure as failure:
+        if failure.brief and not request.caller.may_write(None):
+            raise Failure(failure.status, failure.brief) from failure
+        raise
+
+
+async def admit(request: Request, writers: int | None) -> str:
+    """Return who asks; Failure if that is nobody who may change something, as root and the group `writers` may."""
+    # Finding the name may take as long as a directory server does.
+    by = await asyncio.to_thread(request.caller.describe)
+    if not request.caller.may_write(writers):
+        log.warning("refused", request=f"{request.method} {request.path}", by=by)
+        raise Failure(403, f"{by} may look only; be root or a member of the socket's group for that")
+    return by
 
 
 def _named(names: frozenset[str], peer: str) -> frozenset[str]:

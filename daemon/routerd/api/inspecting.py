@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Protocol
 
-from routerd.api.endpoints import Endpoint, Failure, Number, Request
+from routerd.api.endpoints import Endpoint, Failure, Number, Request, admit
 from routerd.api.slices import Slices, in_turns
 from routerd.core.message.flow import Flow
 from routerd.core.route import Address
@@ -34,8 +34,9 @@ class Inspector(Protocol):
     async def traffic(self, seconds: float, limit: int) -> TrafficView: ...
 
 
-def endpoints(inspector: Callable[[], Inspector]) -> tuple[Endpoint, ...]:
-    """Return the endpoints; `inspector` is called once somebody asks."""
+def endpoints(inspector: Callable[[], Inspector], writers: int | None = 0) -> tuple[Endpoint, ...]:
+    """Return the endpoints; `inspector` is called once somebody asks. Members of the group `writers` may do what the
+    kernel notices."""
     limit, most = Number(0, 10_000, 100), Number(1, 10_000, 20)
     time = Number(200, LONGEST, 1000)
     port = Number(0, 65535, 0)
@@ -48,6 +49,12 @@ def endpoints(inspector: Callable[[], Inspector]) -> tuple[Endpoint, ...]:
         return found
 
     async def flow(request: Request) -> FlowAnswerView:
+        try:
+            await admit(request, writers)
+        except Failure as error:
+            raise Failure(
+                error.status, f"to be asked counts, to the kernel, as a packet of the flow: {error}"
+            ) from error
         ports = [port.read(name, request.query.get(name)) for name in ("source_port", "destination_port")]
         source, destination = (_address(request, name) for name in ("source", "destination"))
         if source.version != destination.version:

@@ -3,38 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from uvicorn.server import ServerState
 
 from routerd.api.application import Message, Receive, Send, respond
 from routerd.api.caller import Caller
-from routerd.api.connection import Connection
+from routerd.api.connection import TOO_MANY, Connection
 from routerd.api.endpoints import PROMETHEUS
+from routerd.api.limits import Places, client_of
 from routerd.api.server import configured
 
 CONNECTIONS = 16
-"""At once: each of a few Prometheus servers keeps one."""
+"""At once, handshakes included: each of a few Prometheus servers keeps one. A client has a part of them at most."""
 HANDSHAKE_TIME = 5.0
 """Seconds for TLS to begin."""
 BACKLOG = 16
+PAUSE = 1.0
+"""Seconds until more is accepted when that failed: no descriptor is free."""
 PATH = "/metrics"
 _PLAIN = "text/plain; charset=utf-8"
 
 
 class RemoteConnection(Connection):
-    """A connection over TCP: nobody knows who is at the other end."""
+    """A connection over TCP, which has a place: nobody knows who is at the other end. `ended` is set once it is."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.ended = asyncio.Event()
 
     def who(self, connection: socket.socket) -> Caller:
         """Return somebody who may change nothing."""
         return Caller(pid=0, uid=-1, groups=frozenset())
 
     def admits(self, who: Caller) -> bool:
-        """Tell whether there is room for one more."""
-        return len(self.connections) < CONNECTIONS
+        """Whoever has a place is let in."""
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It ended."""
+        self.ended.set()
+        super().connection_lost(exc)
 
 
 class MetricsApplication:
@@ -43,18 +57,26 @@ class MetricsApplication:
     def __init__(self, page: Callable[[], Awaitable[bytes]], token: str = "") -> None:
         self._page = page
         self._token = token
+        self._making: asyncio.Future[bytes] | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         said = dict(scope["headers"]).get(b"authorization", b"")
         if self._token and not hmac.compare_digest(said, b"Bearer " + self._token.encode()):
-            await respond(send, 401, _PLAIN, b"a bearer token is wanted\n", (b"www-authenticate", b"Bearer"))
+            fields = (b"www-authenticate", b"Bearer"), (b"connection", b"close")
+            await respond(send, 401, _PLAIN, b"a bearer token is wanted\n", *fields)
         elif scope["path"] != PATH:
             await respond(send, 404, _PLAIN, b"there is /metrics, and nothing else\n")
         elif scope["method"] != "GET":
             await respond(send, 405, _PLAIN, b"GET is what /metrics is for\n", (b"allow", b"GET"))
         else:
-            await respond(send, 200, PROMETHEUS, await self._page())
+            await respond(send, 200, PROMETHEUS, await self._shared())
+
+    async def _shared(self) -> bytes:
+        """Return the page that is being made, if one is: all who wait share it."""
+        if self._making is None or self._making.done():
+            self._making = asyncio.ensure_future(self._page())
+        return await asyncio.shield(self._making)
 
 
 def bind(address: str, port: int) -> socket.socket:
@@ -77,26 +99,58 @@ async def serve(
     """Serve until cancelled; then the listener and all connections are closed."""
     config = configured(MetricsApplication(page, token), RemoteConnection)
     config.load()
-    state = ServerState()
+    state, places, loop = ServerState(), Places(CONNECTIONS), asyncio.get_running_loop()
+    tasks = set[asyncio.Task[None]]()
 
-    def accept() -> RemoteConnection:
-        return RemoteConnection(config=config, server_state=state, app_state={})
+    def accept() -> None:
+        try:
+            connection, (address, *_) = listener.accept()
+        except BlockingIOError:
+            return
+        except OSError:  # no descriptor is free
+            loop.remove_reader(listener)
+            loop.call_later(PAUSE, lambda: listener.fileno() < 0 or loop.add_reader(listener, accept))
+            return
+        connection.setblocking(False)
+        client = client_of(address)
+        if not places.take(client):
+            with contextlib.suppress(OSError):
+                if tls is None:
+                    connection.send(TOO_MANY)
+            connection.close()
+            return
 
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        accept,
-        sock=listener,
-        ssl=tls,
-        ssl_handshake_timeout=None if tls is None else HANDSHAKE_TIME,
-        backlog=BACKLOG,
-    )
+        def ended(task: asyncio.Task[None]) -> None:
+            tasks.discard(task)
+            connection.close()
+            places.leave(client)
+
+        # It has its place from before TLS begins until it ends.
+        task = loop.create_task(keep(connection))
+        tasks.add(task)
+        task.add_done_callback(ended)
+
+    async def keep(connection: socket.socket) -> None:
+        made = RemoteConnection(config=config, server_state=state, app_state={})
+        limit = None if tls is None else HANDSHAKE_TIME
+        with contextlib.suppress(OSError):  # no TLS, or not in time
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: made, connection, ssl=tls, ssl_handshake_timeout=limit
+            )
+            try:
+                await made.ended.wait()
+            finally:
+                transport.abort()
+
+    listener.setblocking(False)
+    listener.listen(BACKLOG)
+    loop.add_reader(listener, accept)
     try:
         await asyncio.Event().wait()
     finally:
-        # First what was accepted becomes a connection: asyncio forgets one that has none when its server is closed.
-        loop.remove_reader(listener.fileno())
-        for _ in range(3):
-            await asyncio.sleep(0)
-        server.close()
-        for connection in list(state.connections):
-            connection.transport.abort()
+        loop.remove_reader(listener)
+        listener.close()
+        for each in tasks:
+            each.cancel()
+        if tasks:
+            await asyncio.wait(tasks)

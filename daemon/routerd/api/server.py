@@ -116,5 +116,5 @@ async def run(
 async def serve(source: Source, listener: socket.socket, *, read_only: bool = False) -> None:
     """Serve until cancelled; `read_only`: nothing can be changed there, whoever asks."""
     writers = None if read_only else os.stat(listener.getsockname()).st_gid
-    table = endpoints(source, writers) + inspecting.endpoints(lambda: source.inspection)
+    table = endpoints(source, writers) + inspecting.endpoints(lambda: source.inspection, writers)
     await run(Application(table, read_only=read_only), [listener], Connection)

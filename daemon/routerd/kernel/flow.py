@@ -83,21 +83,26 @@ def _within(flow: Flow, index: int, found: Way, idle: dict[int, float]) -> Way:
         return found._replace(chosen=members[0].nexthop)
     if not (flow.is_exact(found.policy) and flow.is_whole(found.policy)):
         return found
+    asked = time.monotonic()
     leg = _leg(_ask(flow, index, 0))
     chosen = next((member.nexthop for member in members if member.gateway == leg), 0)
-    bucket = _bucket(flow, index, group.id, chosen, idle) if group.buckets and chosen else None
+    bucket = _bucket(flow, index, (group.id, chosen), idle, asked) if group.buckets and chosen else None
     return found._replace(chosen=chosen, bucket=bucket)
 
 
-def _bucket(flow: Flow, index: int, group: int, chosen: int, idle: dict[int, float]) -> Bucket:
-    """Find the bucket: to have been asked makes it the one that was used last. Others may be used just then."""
+def _bucket(flow: Flow, index: int, owned: tuple[int, int], idle: dict[int, float], asked: float) -> Bucket:
+    """Find the bucket: to have been asked makes it the one that was used last. Others may be used just then.
+
+    `owned` is the group and which nexthop has the bucket; `asked` is when the kernel was asked already: it is asked
+    again only where that does not do.
+    """
     left: set[int] | None = None
     for look in range(_LOOKS):
         if look:
             time.sleep(_PAUSE)
-        asked = time.monotonic()
-        _ask(flow, index, 0)
-        now = lookup.buckets(group, chosen)
+            asked = time.monotonic()
+            _ask(flow, index, 0)
+        now = lookup.buckets(*owned)
         fresh = {number for number, _, seconds in now if seconds <= time.monotonic() - asked + _TICK}
         left = fresh if left is None else left & fresh
         if len(left) <= 1:

@@ -7,22 +7,24 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from routerd.api.models import ProblemView
-from routerd.api.views.problems.monitoring import undumped
+from routerd.api.views.problems.monitoring import incomplete, undumped
 from routerd.config.monitoring import MrtSection
 from routerd.core.message import Advertise, Input, SessionDown, SessionUp, SpeakerDown
 from routerd.core.rib.loc_rib import Change
 from routerd.core.route import parse_address
 from routerd.core.router import Router
+from routerd.service.disk import Disk
 from routerd.service.observing import Observers
 from routerd.service.tables import dump
 from routerd.session.frames import RawUpdate
 from routerd.telemetry.metrics.figures import DumpFigures
-from routerd.telemetry.mrt.files import TABLE, UPDATES, TableFile, append, tidy
+from routerd.telemetry.mrt.files import TABLE, UPDATES, TableFile, append, name, tidy
 from routerd.telemetry.mrt.records import ESTABLISHED, IDLE, OPEN_CONFIRM, Ends, message, state_change
 
 LIMIT = 16 << 20
@@ -31,6 +33,8 @@ EARLY = 0.1
 """Seconds by which the two clocks may differ when it is time for a table."""
 OFTEN = 1.0
 """Seconds between two writings of updates."""
+LAST = 2.0
+"""Seconds that the last writing may take when routerd ends, or is to dump otherwise."""
 _HEADER = b"\xff" * 16
 _OVERHEAD = 60
 """Octets that a record takes in memory beside its own."""
@@ -50,12 +54,20 @@ class Dumps:
         self._counts = {
             kind: _Counts() for kind, wanted in ((TABLE, section.interval), (UPDATES, section.updates)) if wanted
         }
+        self._disks = {TABLE: Disk(), UPDATES: Disk()}
+        self._lost = 0
+        """Records of updates that are not in the file of now."""
 
     @property
     def problems(self) -> Iterator[ProblemView]:
         """What is not written, and why."""
         for kind, reason in self._reasons.items():
             yield from undumped(kind, reason)
+        for kind, disk in self._disks.items():
+            if late := disk.late(time.monotonic()):
+                yield from undumped(kind, f"the disk has not answered for {late:.0f} s")
+        if self._lost:
+            yield from incomplete(UPDATES, self._lost)
 
     @property
     def figures(self) -> Iterator[DumpFigures]:
@@ -87,16 +99,19 @@ class Dumps:
                 self._counts[TABLE].wrote()
 
     async def _table(self, now: float) -> None:
-        file = await asyncio.to_thread(TableFile, self._directory, now)
+        do = self._disks[TABLE].do
+        file = await do(partial(TableFile, self._directory, now))
         try:
             async with contextlib.aclosing(dump(self._router)) as parts:
                 async for part in parts:
-                    await asyncio.to_thread(file.write, part)
-            await asyncio.to_thread(file.finish)
+                    await do(partial(file.write, part))
+            await do(file.finish)
         except BaseException:
-            await asyncio.to_thread(file.abandon)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST):
+                    await do(file.abandon)
             raise
-        await asyncio.to_thread(tidy, self._directory, TABLE, self._section.keep)
+        await do(partial(tidy, self._directory, TABLE, self._section.keep, now))
 
     async def _updates(self) -> None:
         loop = asyncio.get_running_loop()
@@ -112,29 +127,42 @@ class Dumps:
                     failed.result()
                 now = time.time()
                 if now // self._section.rotate != begun // self._section.rotate:
-                    begun = now
+                    begun, self._lost = now, 0
                     await self._write(b"", begun)
-                octets, lost = notes.take()
-                if octets:
-                    await self._write(octets, begun)
+                octets, count, lost = notes.take()
+                if octets and not await self._write(octets, begun):
+                    lost += count
+                if lost and not self._lost:
+                    log.warning("records of updates are lost", file=name(UPDATES, begun), records=lost)
+                self._lost += lost
                 self._counts[UPDATES].lost += lost
-                if lost:
-                    self._reasons[UPDATES] = f"{lost} records were lost: more came than could be written"
         finally:
             self._observers.remove(notes)
-            with contextlib.suppress(OSError):
-                await asyncio.to_thread(append, self._directory, begun, notes.take()[0])
+            octets, count, _ = notes.take()
+            try:
+                async with asyncio.timeout(LAST):
+                    await self._disks[UPDATES].do(partial(append, self._directory, begun, octets))
+            except OSError as error:  # or TimeoutError, which is one
+                reason = error.strerror or f"the disk does not answer within {LAST:.0f} s"
+                log.warning("the last records of updates are lost", records=count, reason=reason)
 
-    async def _write(self, octets: bytes, begun: float) -> None:
+    async def _write(self, octets: bytes, begun: float) -> bool:
+        """Append to the file that began then; False if that cannot be done."""
+        do = self._disks[UPDATES].do
         try:
-            await asyncio.to_thread(append, self._directory, begun, octets)
-            await asyncio.to_thread(tidy, self._directory, UPDATES, self._section.keep)
+            await do(partial(append, self._directory, begun, octets))
+        except OSError as error:
+            self._failed(UPDATES, error)
+            return False
+        try:
+            await do(partial(tidy, self._directory, UPDATES, self._section.keep, begun))
         except OSError as error:
             self._failed(UPDATES, error)
         else:
             self._reasons.pop(UPDATES, None)
             if octets:
                 self._counts[UPDATES].wrote()
+        return True
 
     def _failed(self, kind: str, error: OSError) -> None:
         reason = f"{error.filename or self._directory}: {error.strerror}"
@@ -169,11 +197,11 @@ class Notes:
             if peer.session is not None:
                 self._ends[peer.address] = peer.session.generation, _ends(peer.session)
 
-    def take(self) -> tuple[bytes, int]:
-        """Return the records since the last time, and for how many more there was no room."""
-        found, lost = b"".join(self._records), self._lost
+    def take(self) -> tuple[bytes, int, int]:
+        """Return the records since the last time, how many they are, and for how many more there was no room."""
+        taken = b"".join(self._records), len(self._records), self._lost
         self._records, self._octets, self._lost = [], 0, 0
-        return found, lost
+        return taken
 
     def heard(self, raw: RawUpdate) -> None:
         """Note an UPDATE as it came."""

@@ -227,8 +227,6 @@ class Engine:
 
     def _execute(self, effects: Iterable[Effect], now: float) -> None:
         for effect in effects:
-            if self.heed is not None:
-                self.heed(effect)
             match effect:
                 case Program(operations=operations, urgent=True):
                     failures = self._backlog.jump(operations)
@@ -263,6 +261,8 @@ class Engine:
                     self.kernel_changed(reason)
                 case Event(name=name, fields=fields, level=level):
                     getattr(log, level)(name, **fields)
+            if self.heed is not None:
+                self.heed(effect)  # afterwards: failover waits for nobody who only watches
 
     # ------------------------------------------------------------------------------------------ writing
 

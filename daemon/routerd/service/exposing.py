@@ -83,7 +83,9 @@ class Exposing:
                 await self._wait(LOOK)
                 if self._changed.is_set():
                     return
-                if await asyncio.to_thread(_seen, section) != secrets.seen and await self._usable(section):
+                if await asyncio.to_thread(_seen, section) == secrets.seen:
+                    self._told("")  # whatever was wrong meanwhile
+                elif await self._usable(section):
                     return
             serving.result()
         finally:

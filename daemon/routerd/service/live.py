@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from routerd.api.endpoints import Failure
 from routerd.api.models import CheckView
 from routerd.config.doubts import missing, unwise
 from routerd.config.live import Session, refused, unreachable
@@ -14,6 +13,7 @@ from routerd.config.model import Config
 from routerd.config.source import ConfigError, read
 from routerd.core.route import format_address, format_prefix
 from routerd.core.router import Router
+from routerd.service.unusable import unusable
 
 
 class Live:
@@ -38,7 +38,7 @@ class Live:
                 networks,
             )
         except ConfigError as error:
-            raise Failure(422, str(error)) from error
+            raise unusable(self._own, path, error) from error
         return CheckView(warnings=warnings)
 
     def _sessions(self) -> list[Session]:

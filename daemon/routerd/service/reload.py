@@ -24,6 +24,7 @@ from routerd.service.history import history
 from routerd.service.journal import Entry, Journal
 from routerd.service.listening import bindable
 from routerd.service.trial import Trial
+from routerd.service.unusable import unusable
 from routerd.service.wanted import Wanted, asked_for, digest_of, kept
 
 FORESEEING = 3.0
@@ -170,7 +171,7 @@ class Reload:
         try:
             return await asyncio.to_thread(asked_for, self._path, path)
         except ConfigError as error:
-            raise Failure(422, str(error)) from error
+            raise unusable(self._path, path, error) from error
 
     def _none_waits(self) -> None:
         if self._trial is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from routerd.config.load import validated
 from routerd.config.model import Config
 from routerd.config.source import ConfigError, Sources, read
 from routerd.service.journal import Entry, digest
+from routerd.service.unusable import is_same
 
 
 class Wanted(NamedTuple):
@@ -22,7 +22,7 @@ class Wanted(NamedTuple):
 
 def asked_for(own: Path, path: str | None) -> Wanted:
     """Read and check a file, the daemon's own one unless a path is given; ConfigError if it cannot be used."""
-    same = path is None or _is_same(own, path)
+    same = path is None or is_same(own, path)
     sources = read(own if same else Path(path or ""))
     return Wanted(sources, validated(sources), digest(sources.files) if same else digest_of(own))
 
@@ -39,10 +39,3 @@ def digest_of(own: Path) -> str:
         return digest(read(own).files)
     except ConfigError:
         return ""
-
-
-def _is_same(own: Path, path: str) -> bool:
-    """Tell whether a path is another name of the daemon's own file."""
-    with contextlib.suppress(OSError, ValueError):
-        return own.samefile(path)
-    return False

@@ -13,8 +13,8 @@ from typing import Any
 
 from routerd import __version__
 from routerd.api.endpoints import Endpoint, Failure, Request
+from routerd.api.limits import Places
 from routerd.api.lookingglass import bgplgd, birdwatcher, rows
-from routerd.api.lookingglass.limits import Places
 from routerd.api.lookingglass.rows import Row
 from routerd.api.models import PeerView
 from routerd.api.slices import SLICE, in_slices
@@ -28,6 +28,8 @@ from routerd.core.router import Router
 JSON = "application/json"
 LISTS = 16
 """Lists of routes that are read at once: each holds the keys of a table."""
+FRESH = 1.0
+"""Seconds for which the counts of all peers serve others, too."""
 _TABLES = {"master": None, "master4": Family.IPV4, "master6": Family.IPV6}
 _PART = 1 << 16
 """Octets that are handed over at once, at least, while there are more."""
@@ -37,6 +39,7 @@ def endpoints(router: Router) -> tuple[Endpoint, ...]:
     """Return all endpoints, birdwatcher's and bgplgd's."""
 
     turn, places = asyncio.Lock(), Places(LISTS)
+    known, counted_at = list[PeerView](), -FRESH
 
     def listed(request: Request, fields: Mapping[str, Any], **lists: Iterator[object | None]) -> Stream:
         client = str(request.caller)
@@ -45,8 +48,12 @@ def endpoints(router: Router) -> tuple[Endpoint, ...]:
         return Stream(JSON, _placed(places, client, _parts(turn, fields, lists)))
 
     async def peers() -> list[PeerView]:
+        nonlocal known, counted_at
         async with turn:
-            return await in_slices(peers_view(router, time.monotonic()))
+            if time.monotonic() - counted_at >= FRESH:
+                known = await in_slices(peers_view(router, time.monotonic()))
+                counted_at = time.monotonic()
+            return known
 
     def peer(name: str) -> Peer:
         found = rows.find(router, name)

@@ -10,10 +10,13 @@ from typing import Any
 
 from routerd.api.application import Application, Message, Receive, Send
 from routerd.api.connection import Connection
+from routerd.api.limits import Places, Rates, client_of
 from routerd.api.lookingglass.endpoints import endpoints
-from routerd.api.lookingglass.limits import Places, Rates, client_of
 from routerd.api.server import run
 from routerd.core.router import Router
+
+ALL = 8
+"""All clients together may ask so many times as often as one: a network of IPv6 has thousands of clients."""
 
 
 class _Application(Application):
@@ -24,11 +27,13 @@ class _Application(Application):
 
     def __init__(self, router: Router, rate: int) -> None:
         super().__init__(endpoints(router))
-        self._rates = Rates(rate)
+        self._rates, self._all = Rates(rate), Rates(rate * ALL)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if wait := self._rates.wait(scope["state"]["caller"], time.monotonic()):
+        now = time.monotonic()
+        # Who asks too often takes nothing from the others.
+        if wait := self._rates.wait(scope["state"]["caller"], now) or self._all.wait("", now):
             body = b'{"error":"too many requests; ask again later"}'
             headers = [
                 (b"content-type", b"application/json"),

@@ -179,7 +179,7 @@ class Collector:
         self._reported = time.monotonic()
         while True:
             if notes:
-                yield from feed.tell(notes.take())
+                yield from feed.tell(*notes.take())
             elif self._until_report() == 0:
                 self._reported = time.monotonic()
                 yield from feed.statistics(notes)

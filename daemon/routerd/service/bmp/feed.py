@@ -20,7 +20,8 @@ AT_ONCE = 1000
 """Prefixes that are told in a slice."""
 _NOTIFICATION = 3
 
-Announced = dict[Attributes, list[Prefix]]
+Announced = dict[tuple[Attributes, float], list[Prefix]]
+"""Prefixes by their attributes, and since when they have them, in seconds since 1970; 0 if nobody knows."""
 
 
 class Feed:
@@ -33,6 +34,9 @@ class Feed:
         self._router = router
         self._views = frozenset(views)
         self._peers: dict[str, tuple[int, messages.Peer]] = {}
+        self._when = 0.0
+        """When what is being told has happened: the per-peer header has that, not when it is told (RFC 7854 section
+        4.2); 0 where nobody knows."""
         self._encoders = {external: _encoders(external=external) for external in (True, False)}
 
     # ------------------------------------------------------------------------------------------ what there is
@@ -66,13 +70,15 @@ class Feed:
             for some in _portions(out.prefixes(address)):
                 if not out.hears(address):
                     return  # it has gone since the last slice
+                self._when = 0.0  # nobody has noted when it was told
                 yield b"".join(self._out(out.again(address, family, some)) for family in families)
             yield self._end(address, Rib.OUT, families)
 
     # ------------------------------------------------------------------------------------------ what has happened
 
-    def tell(self, note: Note) -> Iterator[bytes]:
-        """Yield what a note says now, in slices."""
+    def tell(self, note: Note, when: float) -> Iterator[bytes]:
+        """Yield what a note that was taken at a time (seconds since 1970) says now, in slices."""
+        self._when = when
         match note:
             case Up():
                 yield self.up(note)
@@ -105,17 +111,19 @@ class Feed:
         self._peers[said.peer] = said.generation, peer
         opens = messages.open_message(opened.sent), messages.open_message(opened.received)
         session = messages.Session(parse_address(opened.local), *opened.ports, *opens)
-        return before + messages.peer_up(time.time(), peer, session)
+        known = self._router.rib.peers.get(said.peer)
+        is_this = known is not None and known.session is said
+        return before + messages.peer_up(_wall(known.since) if known and is_this else self._when, peer, session)
 
     def _down(self, address: str, down: SessionDown | None) -> bytes:
         _, peer = self._peers.pop(address)
         said = None if down is None else down.notification
         if said is None:
             reason = messages.Down.CLOSED_HERE if down is None else messages.Down.CLOSED_THERE
-            return messages.peer_down(time.time(), peer, reason)
+            return messages.peer_down(self._when, peer, reason)
         octets = messages.bgp_message(_NOTIFICATION, bytes((said.code, said.subcode)) + said.data)
         reason = messages.Down.NOTIFICATION_SENT if said.sent else messages.Down.NOTIFICATION_RECEIVED
-        return messages.peer_down(time.time(), peer, reason, octets)
+        return messages.peer_down(self._when, peer, reason, octets)
 
     def statistics(self, notes: Notes) -> Iterator[bytes]:
         """Yield a report on each peer and on the Loc-RIB, in slices."""
@@ -147,7 +155,7 @@ class Feed:
             if path is None and prefix in rib.rejected.kept:
                 path, _ = rib.rejected.kept[prefix]
             if path is not None:
-                announced.setdefault(path.attributes, []).append(prefix)
+                announced.setdefault((path.attributes, _wall(path.since)), []).append(prefix)
         return self._told(peer.address, Rib.PRE_POLICY, [], announced)
 
     def _post_policy(self, address: str, prefixes: Iterable[Prefix], *, whole: bool = True) -> bytes:
@@ -157,7 +165,7 @@ class Feed:
         announced, withdrawn = Announced(), list[Prefix]()
         for prefix in prefixes:
             if (path := accepted.get(prefix)) is not None:
-                announced.setdefault(path.attributes, []).append(prefix)
+                announced.setdefault((path.attributes, _wall(path.since)), []).append(prefix)
             elif whole:
                 withdrawn.append(prefix)
         return self._told(address, Rib.POST_POLICY, withdrawn, announced)
@@ -174,14 +182,14 @@ class Feed:
                 withdrawn.append(prefix)
         found = [self._monitored(self.loc_rib, Rib.PRE_POLICY, withdrawn, {}, external=True)] if withdrawn else []
         for (path, family), some in announced.items():
-            said = {attributes_of(path, family): some}
+            said = {(attributes_of(path, family), _wall(path.since)): some}
             found.append(self._monitored(self.loc_rib, Rib.PRE_POLICY, [], said, external=path.external))
         return b"".join(found)
 
     def _update(self, update: Update) -> bytes:
         announced = Announced()
         for attributes, prefixes in update.announced:
-            announced.setdefault(attributes, []).extend(prefixes)
+            announced.setdefault((attributes, self._when), []).extend(prefixes)
         told = self._told(update.peer, Rib.PRE_POLICY, update.withdrawn, announced)
         ends = () if update.end_of_rib is None else (update.end_of_rib,)
         return told + self._end(update.peer, Rib.PRE_POLICY, ends)
@@ -189,7 +197,7 @@ class Feed:
     def _out(self, advertise: Advertise) -> bytes:
         announced = Announced()
         for attributes, prefixes in advertise.announced:
-            announced.setdefault(attributes, []).extend(prefixes)
+            announced.setdefault((attributes, self._when), []).extend(prefixes)
         return self._told(advertise.peer, Rib.OUT, advertise.withdrawn, announced)
 
     # ------------------------------------------------------------------------------------------ as messages
@@ -205,12 +213,18 @@ class Feed:
     ) -> bytes:
         """Return messages with UPDATEs of the size that every reader of BGP takes, larger ones where need be."""
         usual, large = self._encoders[external]
-        said = Advertise("", tuple(withdrawn), tuple((each, tuple(some)) for each, some in announced.items()))
-        octets, withheld = usual.routes(said)
-        if withheld:
-            octets, _ = large.routes(said)
-        now = time.time()
-        return b"".join(messages.monitoring(now, peer, rib, update) for update in messages.split(octets))
+        by_time: dict[float, list[tuple[Attributes, tuple[Prefix, ...]]]] = {}
+        for (attributes, when), some in announced.items():
+            by_time.setdefault(when, []).append((attributes, tuple(some)))
+        parts = [(self._when, Advertise("", tuple(withdrawn)))]
+        parts += ((when, Advertise("", (), tuple(some))) for when, some in by_time.items())
+        found = list[bytes]()
+        for when, said in parts:
+            octets, withheld = usual.routes(said)
+            if withheld:
+                octets, _ = large.routes(said)
+            found += (messages.monitoring(when, peer, rib, update) for update in messages.split(octets))
+        return b"".join(found)
 
     def _end(self, address: str, rib: Rib, families: Iterable[Family]) -> bytes:
         return self._ends(self._peers[address][1], rib, families) if address in self._peers else b""
@@ -218,6 +232,11 @@ class Feed:
     def _ends(self, peer: messages.Peer, rib: Rib, families: Iterable[Family]) -> bytes:
         octets = self._encoders[True][0].ends(Advertise("", end_of_rib=tuple(families)))
         return b"".join(messages.monitoring(time.time(), peer, rib, each) for each in messages.split(octets))
+
+
+def _wall(since: float) -> float:
+    """Return a monotonic time in whole seconds since 1970: more would differ from one question to the next."""
+    return float(round(since + time.time() - time.monotonic()))
 
 
 def _encoders(*, external: bool) -> tuple[UpdateEncoder, UpdateEncoder]:

@@ -8,14 +8,15 @@ is behind is told the newest state.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from routerd.config.monitoring import View
 from routerd.core.message import Advertise, Input, SessionDown, SessionUp, SpeakerDown, Update
 from routerd.core.rib.loc_rib import Change
-from routerd.core.route import Prefix
+from routerd.core.route import Attributes, Prefix, weight
 from routerd.core.router import Router
 from routerd.session.attribute_rules import WITHDRAW
 from routerd.session.frames import RawUpdate
@@ -46,6 +47,7 @@ class Decided(NamedTuple):
     prefixes: list[Prefix]
 
 
+Announced = Iterable[tuple[Attributes, Sequence[Prefix]]]
 Note = Up | SessionDown | SpeakerDown | Update | Judged | Decided | Advertise
 
 
@@ -58,7 +60,7 @@ class Notes:
         self._limit = limit
         self._router = router
         self._translation = translation
-        self._notes: deque[tuple[Note, int]] = deque()
+        self._notes: deque[tuple[Note, int, float]] = deque()
         self._octets = 0
         self._announcing = ""  # whose UPDATE the core is about to take in
         self.full = asyncio.Event()
@@ -73,11 +75,11 @@ class Notes:
         """What the notes take in memory."""
         return self._octets
 
-    def take(self) -> Note:
-        """Return the oldest note."""
-        note, octets = self._notes.popleft()
+    def take(self) -> tuple[Note, float]:
+        """Return the oldest note, and when it was taken, in seconds since 1970."""
+        note, octets, when = self._notes.popleft()
         self._octets -= octets
-        return note
+        return note, when
 
     def begin(self) -> Iterable[Up]:
         """Return the sessions that are up."""
@@ -121,25 +123,26 @@ class Notes:
 
     def advertised(self, advertise: Advertise) -> None:
         if "adj-rib-out" in self._views:
-            self._note(advertise, len(advertise.withdrawn) + sum(len(each) for _, each in advertise.announced))
+            self._note(advertise, len(advertise.withdrawn), advertise.announced)
 
     def _announced(self, peer: str, update: Update) -> None:
         if update.faults and any(fault.outcome == WITHDRAW for fault in update.faults):
             self.treated[peer] += 1
         size = len(update.withdrawn) + sum(len(each) for _, each in update.announced)
         if "pre-policy" in self._views or update.end_of_rib is not None:
-            self._note(update, size)
+            self._note(update, len(update.withdrawn), update.announced)
         if "post-policy" in self._views and size:
             found = [*update.withdrawn, *(prefix for _, prefixes in update.announced for prefix in prefixes)]
             self._note(Judged(peer, found), size)
 
-    def _note(self, note: Note, prefixes: int = 0) -> None:
+    def _note(self, note: Note, prefixes: int = 0, announced: Announced = ()) -> None:
         octets = _NOTE + _PREFIX * prefixes
+        octets += sum(weight(attributes) + _PREFIX * len(some) for attributes, some in announced)
         if self.full.is_set() or self._octets + octets > self._limit:
             self.full.set()
             self._notes.clear()
             self._octets = 0
             return
-        self._notes.append((note, octets))
+        self._notes.append((note, octets, time.time()))
         self._octets += octets
         self.woken.set()

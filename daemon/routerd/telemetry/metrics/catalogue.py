@@ -218,13 +218,13 @@ _TIMES = (
     _histogram(
         "convergence_seconds",
         (),
-        "From an UPDATE that is read to the acknowledgement of all that the kernel was told because of it",
+        "From when the core takes in an UPDATE, not from its arrival, to the kernel's last answer because of it",
         "histogram_quantile(0.99, sum by (le) (rate(routerd_convergence_seconds_bucket[15m])))",
     ),
     _histogram(
         "failover_seconds",
         (),
-        "From when a node is known to be lost to when its nexthops are out of the kernel",
+        "From when the core takes in that a node is lost, not from the loss, to its nexthops being out of the kernel",
         "histogram_quantile(0.99, sum by (le) (rate(routerd_failover_seconds_bucket[1d])))",
     ),
     _histogram(

@@ -65,12 +65,15 @@ def append(directory: Path, time: float, octets: bytes) -> None:
         os.close(descriptor)
 
 
-def tidy(directory: Path, kind: str, keep: int) -> None:
+def tidy(directory: Path, kind: str, keep: int, time: float) -> None:
     """Remove the oldest files of a kind but for the last `keep`, and what an earlier life left half made; OSError if
-    that cannot be done."""
-    whole = re.compile(_NAME.format(kind))
+    that cannot be done.
+
+    The newest is the one that began at a time; what has a later name is from a clock that was ahead, and goes first.
+    """
+    whole, newest = re.compile(_NAME.format(kind)), name(kind, time)
     names = sorted(each.name for each in directory.iterdir())
-    ours = [each for each in names if whole.fullmatch(each)]
+    ours = sorted((each for each in names if whole.fullmatch(each)), key=lambda each: (each <= newest, each))
     spoilt = [each for each in names if kind == TABLE and whole.fullmatch(each.removesuffix(_UNFINISHED))]
     for each in [*(ours[:-keep] if keep else ()), *(each for each in spoilt if each.endswith(_UNFINISHED))]:
         (directory / each).unlink(missing_ok=True)

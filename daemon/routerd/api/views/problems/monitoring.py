@@ -16,6 +16,15 @@ def undumped(kind: str, reason: str) -> Iterator[ProblemView]:
     )
 
 
+def incomplete(kind: str, lost: int) -> Iterator[ProblemView]:
+    """Records that a file of dumps should have could not be written; a problem beside that of now."""
+    yield ProblemView(
+        where=f"mrt {kind}: records",
+        what=f"{lost} records are missing in the file of now: the disk was full, failed, or took them too slowly",
+        remedy="make room there, or take a faster disk; the next file begins without this, /v1/dump has the table",
+    )
+
+
 def lost_collector(name: str, where: str, reason: str, again: float) -> Iterator[ProblemView]:
     """There is no session with a BMP collector, for this reason; it is dialled again in so many seconds."""
     yield ProblemView(
