@@ -41,7 +41,7 @@ test:
 	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak:
-	@.ci/setup test
+	@.ci/setup soak
 	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -m "" -o python_files='soak_*.py' -s tests/soak $(ARGS)
 	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -m long tests $(ARGS)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import pytest
+
 from tests.daemon.harness import ROUTER, announcement, becomes, node, node6, running
 from tests.daemon.test_bmp import LEARNED, WIDE, Network, collectors, heard, section
 from tests.support import bgp
@@ -13,7 +15,7 @@ from tests.support.netns import needs_root
 from tests.support.tshark import Dissected, dissected, needs_tshark
 
 __all__ = ["collectors"]
-pytestmark = [needs_root, needs_tshark]
+pytestmark = [needs_root, needs_tshark, pytest.mark.long]
 
 MONITORING, STATISTICS, PEER_DOWN, PEER_UP, INITIATION, TERMINATION = map(str, range(6))
 PRE, POST, OUT, LOC_RIB = ("0", "0x00"), ("0", "0x40"), ("0", "0x50"), ("3", "0x00")
