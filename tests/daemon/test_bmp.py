@@ -136,7 +136,7 @@ async def test_what_policy_says_after_a_change_of_it(
         assert daemon.cli("reload").returncode == 0
         await becomes(lambda: len(heard(collector.last, node(0), "post")), 2)
         assert len(collector.sessions) == 1
-        daemon.config.write_text(text.partition("\n[[bmp]]")[0])
+        daemon.config.write_text(text.replace(section(collector), ""))
         assert daemon.cli("reload").returncode == 0
         await becomes(lambda: collector.last.terminated, 0)
 
