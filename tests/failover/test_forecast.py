@@ -17,6 +17,9 @@ from tests.failover.cluster import VIP4, Site, cluster, configuration, inside
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
+    # Where a node was silent for a moment, as on a busy machine, its buckets are at others: then many do move, as
+    # `diff` says, and what these tests begin with is not there.
+    pytest.mark.long,
 ]
 
 IDLE = 2.0
