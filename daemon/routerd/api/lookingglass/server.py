@@ -8,7 +8,7 @@ import socket
 import time
 from typing import Any
 
-from routerd.api.application import Application, Message, Receive, Send
+from routerd.api.application import Application, Message, Receive, Send, respond
 from routerd.api.connection import Connection
 from routerd.api.limits import Places, Rates, client_of
 from routerd.api.lookingglass.endpoints import endpoints
@@ -35,13 +35,7 @@ class _Application(Application):
         # Who asks too often takes nothing from the others.
         if wait := self._rates.wait(scope["state"]["caller"], now) or self._all.wait("", now):
             body = b'{"error":"too many requests; ask again later"}'
-            headers = [
-                (b"content-type", b"application/json"),
-                (b"retry-after", str(math.ceil(wait)).encode()),
-                (b"content-length", str(len(body)).encode()),
-            ]
-            await send({"type": "http.response.start", "status": 429, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            await respond(send, 429, "application/json", body, (b"retry-after", str(math.ceil(wait)).encode()))
             return
         await super().__call__(scope, receive, send)
 
