@@ -20,7 +20,7 @@ from routerd.cli.screen import Screen
 _POLL = 0.5
 """Seconds between looks at a drain."""
 
-_INTERVAL = 1.0
+INTERVAL = 1.0
 """Seconds between two looks of --watch."""
 
 # xterm's control sequences, which all terminals of today know.
@@ -62,7 +62,7 @@ def status(socket: str, as_json: bool, watch: bool) -> int:
     """
     if watch:
         draw = partial(render.status, first=sys.stdout.isatty() and not as_json)
-        return watched(lambda: Client(socket).get("/v1/status"), draw, as_json, _INTERVAL)
+        return watched(lambda: Client(socket).get("/v1/status"), draw, as_json, INTERVAL)
     return 0 if ask(socket, as_json, render.status, "/v1/status")["ok"] else 1
 
 
@@ -71,13 +71,14 @@ def watched(look: Callable[[], Any], draw: Render, as_json: bool, pause: float =
 
     def show(alternate: bool) -> None:
         answered = _show(look, draw, as_json, alternate)
-        time.sleep(pause if answered else max(pause, _INTERVAL))
+        time.sleep(pause if answered else max(pause, INTERVAL))
 
-    return repeat(as_json, show, lambda _: None)
+    return repeat(as_json, show)
 
 
-def repeat(as_json: bool, show: Callable[[bool], None], pause: Callable[[float], object] = time.sleep) -> int:
-    """Show again and again: on a terminal on a screen of its own, into a pipe one answer after the other."""
+def repeat(as_json: bool, show: Callable[[bool], None]) -> int:
+    """Show, which pauses as well, again and again: on a terminal on a screen of its own, into a pipe one answer after
+    the other."""
     alternate = sys.stdout.isatty() and not as_json
     try:
         if alternate:
@@ -86,7 +87,6 @@ def repeat(as_json: bool, show: Callable[[bool], None], pause: Callable[[float],
             sys.stdout.write(_ENTER)
         while True:
             show(alternate)
-            pause(_INTERVAL)
     except KeyboardInterrupt:
         return 0
     finally:

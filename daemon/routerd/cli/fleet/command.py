@@ -13,7 +13,7 @@ from typing import Any
 
 from routerd.cli.arguments import UsageError
 from routerd.cli.client import ApiError
-from routerd.cli.commands import redraw, repeat
+from routerd.cli.commands import INTERVAL, redraw, repeat
 from routerd.cli.fleet import render, site
 from routerd.cli.fleet.orders import Orders
 from routerd.cli.fleet.reader import Reader
@@ -119,8 +119,12 @@ def _watch(access: Access, name: str, as_json: bool) -> int:
             lines = [json.dumps(view)] if as_json else [*render.site(Screen.of_stdout(), view, time.time()), ""]
             redraw(lines, alternate)
 
+        def follow(alternate: bool) -> None:
+            show(alternate)
+            runner.run(asyncio.sleep(INTERVAL))
+
         runner.run(reader.wait(lambda: reader.complete or reader.error is not None, FIRST))
-        return repeat(as_json, show, lambda seconds: runner.run(asyncio.sleep(seconds)))
+        return repeat(as_json, follow)
 
 
 async def _drain(
