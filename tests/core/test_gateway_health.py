@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from routerd.core.gateway_health import GatewayHealth, Reason
-from routerd.core.gateways import LINK_LATE
+from routerd.core.gateways import LINK_LATE, LINK_SETTLES
 from routerd.core.message import (
     DeleteNexthop,
     ForeignRoute,
@@ -86,6 +86,7 @@ def test_the_silence_before_a_lost_link_ends_with_it(before: float) -> None:
     simulation.settle()
     assert simulation.fib() == {VIP: [A, B]}
     assert [(len(each.members), each.like) for each in simulation.operations_of(SetGroup)] == [(2, group)]
+    simulation.advance(1.1 * LINK_SETTLES)
     simulation.take(NeighbourState(GATEWAY_A, alive=False))
     assert simulation.fib() == {VIP: [B]}
 
@@ -222,6 +223,30 @@ def test_silence_is_told_once() -> None:
     simulation.take(NeighbourState(GATEWAY_A, alive=True))
     simulation.take(NeighbourState(GATEWAY_A, alive=False))
     assert len([event for event in simulation.events if event.name == "neighbour is silent"]) == 2
+
+
+def test_silence_just_after_a_link_came_back_is_asked_about_again() -> None:
+    """The first questions may be lost on a port that does not forward yet: nodes that came back one by one would have
+    each other's flows."""
+    simulation = Simulation()
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, VIP)
+    simulation.settle()
+    link = simulation.kernel.interfaces.pop(2)
+    simulation.dump()
+    simulation.kernel.interfaces[2] = link
+    simulation.dump()
+    simulation.forget()
+    simulation.advance(LINK_SETTLES - 0.1)
+    simulation.take(NeighbourState(GATEWAY_A, alive=False))
+    assert not simulation.router.health.out
+    assert simulation.router.gateways.watches(GATEWAY_A)
+    assert simulation.fib() == {VIP: [A, B]}
+    simulation.advance(0.2)
+    simulation.take(NeighbourState(GATEWAY_A, alive=False))
+    assert simulation.router.health.reasons(GATEWAY_A) == {Reason.SILENT}
+    assert simulation.fib() == {VIP: [B]}
 
 
 def test_the_routes_of_a_link_go_before_it_says_that_it_is_down() -> None:

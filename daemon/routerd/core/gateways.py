@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from routerd.core.fib.fib import Fib
 from routerd.core.fib.model import NEVER, in_order
@@ -17,6 +17,10 @@ from routerd.core.route import format_address
 LINK_LATE = 2.0
 """Seconds by which the kernel may tell late that a link is down (linkwatch: one, if it has changed lately): silence
 that began shortly before is the link's, and ends with it."""
+
+LINK_SETTLES = 1.0
+"""Seconds after a link is back in which silence is not believed: the first questions may be lost, on a port that does
+not forward yet. Nodes that come back one by one would lose their flows to each other."""
 
 _UNTOLD = (Reason.NO_SESSION, Reason.SILENT)
 _NAMED = 10
@@ -31,6 +35,8 @@ class Gateways:
         self._fib = fib
         self._health = health
         self._silent_since: dict[Gateway, float] = {}
+        self._link_back: dict[int, float] = {}
+        """When a link that was down came back, by interface index."""
         self._forgotten_at: tuple[int, int] | None = None
         """The version of all that `forget_abandoned` looks at, when there was nothing left to forget."""
 
@@ -104,6 +110,10 @@ class Gateways:
         """Tell whether the link layer of a gateway does not answer."""
         return gateway in self._health.having(Reason.SILENT)
 
+    def is_settling(self, gateway: Gateway, now: float) -> bool:
+        """Tell whether the link of a gateway came back just now: it is asked again before its silence is believed."""
+        return now - self._link_back.get(gateway.ifindex, NEVER) < LINK_SETTLES
+
     def silenced(self, gateway: Gateway, now: float) -> list[Effect]:
         """The link layer of a gateway has stopped answering: its node is dead, and nobody waits for it after a
         restart."""
@@ -146,6 +156,13 @@ class Gateways:
             del self._silent_since[gateway]
         self._health.add(Reason.RESTARTED, restarting)
         return effects
+
+    def links_up(self, up: Collection[int], now: float) -> None:
+        """These interfaces, by index, are up."""
+        back = [gateway for gateway in self._health.having(Reason.LINK_DOWN) if gateway.ifindex in up]
+        self._link_back = {index: at for index, at in self._link_back.items() if index in up}
+        self._link_back.update((gateway.ifindex, now) for gateway in back)
+        self.recover(Reason.LINK_DOWN, back)
 
     def reach(self) -> list[Effect]:
         """The ways are others. A link that goes down takes its routes along before it says so itself: the gateways

@@ -14,7 +14,6 @@ from routerd.core.fib.adopt import adopt
 from routerd.core.fib.drift import Mended, mend_changes, mend_objects, mend_routes
 from routerd.core.fib.fib import Fib
 from routerd.core.fib.model import in_order
-from routerd.core.gateway_health import Reason
 from routerd.core.gateways import Gateways
 from routerd.core.message import (
     Effect,
@@ -80,7 +79,7 @@ class Reconciliation:
         # Compare before anything is revived: the dump is older than that.
         effects += self._retries.deletions()
         effects += self._mended(mend_objects(self._fib, dump, now), drift=not retrying)
-        self._gateways.recover(Reason.LINK_DOWN, [gateway for gateway in known if gateway.ifindex in up])
+        self._gateways.links_up(up, now)
         self._retries.nexthops()
         effects += self._gateways.reach()
         self._gateways.revive()

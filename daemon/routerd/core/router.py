@@ -216,7 +216,7 @@ class Router:
 
     def _neighbour(self, gateway: Gateway, now: float, *, alive: bool) -> list[Effect]:
         """A silent node is dead, whatever its session or graceful restart says, until it answers again."""
-        if alive != self.gateways.is_silent(gateway):
+        if alive != self.gateways.is_silent(gateway) or (not alive and self.gateways.is_settling(gateway, now)):
             return []
         peers = [peer.name for peer in self.rib.leads.peers(gateway)]
         fields: dict[str, str | int | float | bool | None] = {
