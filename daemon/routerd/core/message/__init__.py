@@ -52,6 +52,7 @@ from routerd.core.message.kernel import (
     lengths_of,
 )
 from routerd.core.message.operation import (
+    Arrange,
     DeleteNexthop,
     DeleteRoutes,
     Gateway,
@@ -62,6 +63,20 @@ from routerd.core.message.operation import (
     SetRoutes,
 )
 from routerd.core.message.order import Drain, Enable, Reconfigure, Settle, Shutdown, SoftReset, Work
+from routerd.core.message.pair import (
+    AllSaid,
+    Ask,
+    BucketsRead,
+    GroupGone,
+    GroupLayout,
+    Hello,
+    PartnerDown,
+    PartnerMessage,
+    PartnerSaid,
+    PartnerUp,
+    ReadBuckets,
+    TellPartner,
+)
 from routerd.core.message.speaker import (
     Fault,
     GracefulRestart,
@@ -80,7 +95,11 @@ __all__ = [
     "ROUTE_TYPES",
     "RTPROT_BGP",
     "Advertise",
+    "AllSaid",
+    "Arrange",
+    "Ask",
     "Barrier",
+    "BucketsRead",
     "CloseSession",
     "DeleteNexthop",
     "DeleteRoutes",
@@ -97,9 +116,12 @@ __all__ = [
     "Gateway",
     "GracefulRestart",
     "GroupActivity",
+    "GroupGone",
+    "GroupLayout",
     "GroupLost",
     "GroupMade",
     "GroupsUnused",
+    "Hello",
     "HostState",
     "Identified",
     "Identify",
@@ -121,7 +143,12 @@ __all__ = [
     "Notification",
     "Open",
     "Operation",
+    "PartnerDown",
+    "PartnerMessage",
+    "PartnerSaid",
+    "PartnerUp",
     "Program",
+    "ReadBuckets",
     "Reconfigure",
     "Refresh",
     "Resync",
@@ -141,6 +168,7 @@ __all__ = [
     "SpeakerUp",
     "SysctlState",
     "TableFill",
+    "TellPartner",
     "Update",
     "Work",
     "WriteFailed",
@@ -172,4 +200,8 @@ Input = (
     | Enable
     | SoftReset
     | Reconfigure
+    | PartnerUp
+    | PartnerDown
+    | PartnerSaid
+    | BucketsRead
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from routerd.core.message.operation import Gateway, Operation
+from routerd.core.message.pair import ReadBuckets, TellPartner
 from routerd.core.route import Attributes, Family, Prefix
 
 
@@ -96,5 +97,16 @@ class Event:
 
 
 Effect = (
-    Program | Advertise | Refresh | CloseSession | KeepPlace | Resync | InspectGroups | FindUnused | Identify | Event
+    Program
+    | Advertise
+    | Refresh
+    | CloseSession
+    | KeepPlace
+    | Resync
+    | InspectGroups
+    | FindUnused
+    | Identify
+    | ReadBuckets
+    | TellPartner
+    | Event
 )

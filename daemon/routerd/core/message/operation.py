@@ -65,6 +65,15 @@ class SetGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrange:
+    """Hand the buckets of a group that no flow uses to these members: `layout` has runs of buckets, the nexthop id of
+    each and how many follow one another. Those that are in use, as the kernel says at that moment, stay."""
+
+    id: int
+    layout: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SetRoutes:
     """Point prefixes at a nexthop group, creating or replacing their routes."""
 
@@ -79,5 +88,5 @@ class DeleteRoutes:
     prefixes: tuple[Prefix, ...]
 
 
-Operation = SetNexthop | DeleteNexthop | SetGroup | SetRoutes | DeleteRoutes
+Operation = SetNexthop | DeleteNexthop | SetGroup | Arrange | SetRoutes | DeleteRoutes
 """What the kernel is asked to do. The order of a list of operations is the order of writing."""
