@@ -26,6 +26,7 @@ from routerd.config.model import (
     RouterSection,
 )
 from routerd.config.mqtt import MqttSection
+from routerd.config.pair import PairSection
 
 BASE: dict[str, Any] = {
     "router": {"asn": 65000, "router_id": "192.168.10.200"},
@@ -60,6 +61,10 @@ OTHER: dict[str, dict[str, Any]] = {
         "certificate_file": "/etc/routerd/mqtt.pem", "key_file": "/etc/routerd/mqtt.key",
         "fleet_key_file": "/etc/routerd/fleet.key", "vip_limit": 5, "event_expiry": 60, "metrics_interval": 10,
     },
+    "pair": {
+        "partner": "gw2", "router": "gw1", "channel": "mqtt", "address": "10.255.0.2", "listen": "10.255.0.1",
+        "port": 7180, "key_file": "/etc/routerd/pair.key", "hash_seed": 7, "hold_time": 1.0,
+    },
     "mrt": {"directory": "/var/lib/routerd/mrt", "interval": 60, "updates": True, "rotate": 60, "keep": 3},
     "looking_glass": {"listen": ("127.0.0.1",), "port": 8080, "rate": 1, "connections": 2},
     "bmp.lab": {
@@ -86,6 +91,7 @@ SECTIONS: dict[str, Any] = {
     "drain": DrainSection,
     "metrics": MetricsSection,
     "mqtt": MqttSection,
+    "pair": PairSection,
     "mrt": MrtSection,
     "looking_glass": LookingGlassSection,
     "peer_groups.nodes": PeerGroup,
@@ -123,8 +129,8 @@ def test_one_key_is_one_change(section: str, key: str) -> None:
     after = altered(section, key, value)
     (change,) = changes(config(), after)
     assert change.key == f"{section}.{key}"
-    assert change.before == getattr_path(config(), section, key)
-    assert change.after == (HIDDEN if key == "password" else value)
+    assert change.before == (HIDDEN if key == "hash_seed" else getattr_path(config(), section, key))
+    assert change.after == (HIDDEN if key in ("password", "hash_seed") else value)
     back = changes(after, config())
     assert [each.key for each in back] == [change.key]
 
@@ -205,6 +211,7 @@ def test_few_keys_want_a_restart_and_each_says_why() -> None:
         "group",
         "readers",
         "readers_socket",
+        "partner",
     ]
     assert all(each.why for _, each in marked if each.impact is not Impact.LIVE)
     assert Cost(Impact.RESTART, "").impact.words == "restart"

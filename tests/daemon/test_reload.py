@@ -46,6 +46,8 @@ VALUES: dict[str, str] = {
     "mqtt.certificate_file": '"{directory}/cert.pem"', "mqtt.key_file": '"{directory}/key.pem"',
     "mqtt.fleet_key_file": '"{directory}/fleet.key"', "mqtt.vip_limit": "5", "mqtt.event_expiry": "60",
     "mqtt.metrics_interval": "10",
+    "pair.router": '"gw1"', "pair.channel": '"mqtt"', "pair.address": '"10.0.0.9"', "pair.listen": '"10.0.0.1"',
+    "pair.port": "7180", "pair.key_file": '"{directory}/pair.key"', "pair.hash_seed": "7", "pair.hold_time": "1.0",
     "mrt.directory": '"{directory}/mrt"', "mrt.interval": "60", "mrt.updates": "true", "mrt.rotate": "60",
     "mrt.keep": "2",
     "looking_glass.listen": '["10.0.0.1"]', "looking_glass.port": "8080", "looking_glass.rate": "5",
@@ -62,6 +64,7 @@ RESTART = {
     "fib.metric": "30", "fib.nexthop_id_base": "800_000_000", "fib.nexthop_id_count": "2_000_000",
     "api.socket": '"/tmp/other.sock"', "api.group": '"daemon"',
     "api.readers": '"daemon"', "api.readers_socket": '"/tmp/others.sock"',
+    "pair.partner": '"gw2"\naddress = "10.0.0.9"\nkey_file = "/etc/routerd/pair.key"',
 }  # fmt: skip
 
 

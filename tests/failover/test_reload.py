@@ -36,7 +36,9 @@ BOTH_SIDES = {
 """What the nodes have to do otherwise, too."""
 BROKERS = {key for key in VALUES if key.startswith("mqtt.") and key != "mqtt.broker"}
 """Of no use without a broker: tests/daemon/test_mqtt.py has one."""
-LIVE = sorted(VALUES.keys() - marked() - MOVES_FLOWS - BROKERS)
+PAIRS = {key for key in VALUES if key.startswith("pair.")}
+"""Of no use without a partner."""
+LIVE = sorted(VALUES.keys() - marked() - MOVES_FLOWS - BROKERS - PAIRS)
 RESET = sorted(marked() - BOTH_SIDES.keys())
 SPEAKERS: list[dict[str, Any]] = [
     {},
@@ -126,7 +128,7 @@ def _sections(model: type[BaseModel]) -> Iterator[str]:
 
 def test_every_key_is_tried() -> None:
     """A new key belongs into one of these, with another value of it; in `VALUES` if it needs nothing else."""
-    tried = [{*LIVE}, {*RESET}, {*BOTH_SIDES}, MOVES_FLOWS, {*RESTART}, {*PEERS}, {INCLUDE}, BROKERS]
+    tried = [{*LIVE}, {*RESET}, {*BOTH_SIDES}, MOVES_FLOWS, {*RESTART}, {*PEERS}, {INCLUDE}, BROKERS, PAIRS]
     assert set(_sections(Config)) == set.union(*tried)
     assert sum(map(len, tried)) == len(set.union(*tried))
 

@@ -15,6 +15,7 @@ from routerd.config.impact import costs
 from routerd.config.load import load, parse
 from routerd.config.metrics import MetricsSection
 from routerd.config.mqtt import MqttSection
+from routerd.config.pair import PairSection
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config" / "routerd.toml"
@@ -27,6 +28,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[drain]": model.DrainSection,
     "[metrics]": MetricsSection,
     "[mqtt]": MqttSection,
+    "[pair]": PairSection,
     "[mrt]": model.MrtSection,
     "[[bmp]]": model.BmpCollector,
     "[looking_glass]": model.LookingGlassSection,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from routerd.config.model import Config, Peer
+from routerd.config.pairing import contradictions_of_pair
 
 Problem = tuple[tuple[str | int, ...], str]
 """Where it is (keys and list positions), and what is wrong and what to write instead."""
@@ -25,6 +26,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
         yield ("api", "readers_socket"), "that is [api] socket, where its group may write; write another path"
     yield from _metrics(config)
     yield from _mqtt(config)
+    yield from contradictions_of_pair(config)
     yield from _onlookers(config)
     if config.fib.ids[-1] >= 1 << 30:
         yield (

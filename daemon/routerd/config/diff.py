@@ -12,6 +12,8 @@ from routerd.config.model import Config, PeerGroup, RouterSection
 
 HIDDEN = "(hidden)"
 """What a password is shown as."""
+_SECRETS = ("password", "hash_seed")
+"""Keys whose values are not shown; who knows the seed can make all flows meet in one node."""
 
 
 class Change(NamedTuple):
@@ -95,12 +97,12 @@ def _section(name: str, before: BaseModel, after: BaseModel) -> Iterator[Change]
     for key, field in type(after).model_fields.items():
         old, new = getattr(before, key), getattr(after, key)
         if old != new:
-            secret = key == "password"
+            secret = key in _SECRETS
             shown = (_secret(old), _secret(new)) if secret else (old, new)
             yield Change(f"{name}.{key}", shown[0], shown[1], cost(field))
 
 
-def _secret(value: str | None) -> str | None:
+def _secret(value: object) -> str | None:
     return None if value is None else HIDDEN
 
 
@@ -109,4 +111,4 @@ def _shown(section: BaseModel | None) -> dict[str, Any] | None:
     if section is None:
         return None
     said = section.model_dump(mode="json", exclude_defaults=True)
-    return {key: HIDDEN if key == "password" else value for key, value in said.items()}
+    return {key: HIDDEN if key in _SECRETS else value for key, value in said.items()}

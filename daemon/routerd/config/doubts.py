@@ -12,6 +12,7 @@ from pathlib import Path
 from routerd.config.contradictions import Problem
 from routerd.config.metrics import MetricsSection
 from routerd.config.model import Config
+from routerd.config.pairing import doubts_of_pair
 
 
 def unwise(config: Config) -> Iterator[Problem]:
@@ -43,6 +44,7 @@ def unwise(config: Config) -> Iterator[Problem]:
                 "of the nodes",
             )
     yield from _metrics(config.metrics)
+    yield from doubts_of_pair(config)
     if not used:
         yield (), "there are no [[peers]] and no [[dynamic_peers]]: every node is refused"
 
@@ -85,9 +87,16 @@ def missing(config: Config) -> Iterator[Problem]:
             ("metrics", "listen"),
             f"this host has no address {config.metrics.place[0]}: nobody could scrape there; ip address show",
         )
-    for key in ("token_file", "certificate", "key"):
-        if (path := getattr(config.metrics, key)) and not Path(path).is_file():
-            yield ("metrics", key), f"this host has no file {path}"
+    if config.pair.partner and config.pair.listen and not _is_here(config.pair.listen):
+        yield (
+            ("pair", "listen"),
+            f"this host has no address {config.pair.listen}: there would be no link to {config.pair.partner}; "
+            "ip address show",
+        )
+    files = [("metrics", key, getattr(config.metrics, key)) for key in ("token_file", "certificate", "key")]
+    for section, key, path in (*files, ("pair", "key_file", config.pair.key_file)):
+        if path and not Path(path).is_file():
+            yield (section, key), f"this host has no file {path}"
     for index, peer in enumerate(config.peers):
         if peer.connect and peer.local_address is not None and not _is_here(peer.local_address):
             yield (

@@ -12,6 +12,7 @@ _OWN: dict[str, Any] = {
     "api": True,
     "drain": True,
     "mqtt": True,
+    "pair": True,
     "metrics": True,
     "looking_glass": True,
     "mrt": True,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from routerd.config.contradictions import Problem
 from routerd.config.model import Config, PeerGroup
+from routerd.config.pairing import unreachable_partner
 
 _SHOWN = 5
 
@@ -97,8 +98,9 @@ def _too_many(after: Config, sessions: Iterable[Session]) -> Iterator[Problem]:
 
 
 def unreachable(config: Config, own: Collection[str], networks: Iterable[str]) -> Iterator[Problem]:
-    """Yield peers that are the router itself, by its `own` addresses, and those that are to be on its link, and are
-    on none of its `networks`."""
+    """Yield peers, and a partner, that are the router itself, by its `own` addresses, and peers that are to be on its
+    link, and are on none of its `networks`."""
+    yield from unreachable_partner(config, own)
     known = [ipaddress.ip_network(network) for network in networks]
     for index, peer in enumerate(config.peers):
         if peer.address in own:

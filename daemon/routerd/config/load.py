@@ -17,6 +17,7 @@ from routerd.config.doubts import missing, unwise
 from routerd.config.lines import Location
 from routerd.config.metrics import MetricsSection
 from routerd.config.mqtt import MqttSection
+from routerd.config.pair import PairSection
 from routerd.config.source import MOST, ConfigError, Sources, read, source
 
 
@@ -137,6 +138,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "drain": model.DrainSection,
     "metrics": MetricsSection,
     "mqtt": MqttSection,
+    "pair": PairSection,
     "mrt": monitoring.MrtSection,
     "looking_glass": monitoring.LookingGlassSection,
     "peer_groups": model.PeerGroup,

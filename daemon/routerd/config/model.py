@@ -15,6 +15,7 @@ from routerd.config.impact import live, restart, session
 from routerd.config.metrics import MetricsSection
 from routerd.config.monitoring import BmpCollector, LookingGlassSection, MrtSection
 from routerd.config.mqtt import MqttSection
+from routerd.config.pair import PairSection
 from routerd.config.ranges import narrowest
 from routerd.config.section import Flag, IpText, IpTexts, Model, Name, parsed, unique
 
@@ -237,12 +238,23 @@ class Config(Model):
     drain: DrainSection = DrainSection()
     metrics: MetricsSection = MetricsSection()
     mqtt: MqttSection = MqttSection()
+    pair: PairSection = PairSection()
     mrt: MrtSection = MrtSection()
     looking_glass: LookingGlassSection = LookingGlassSection()
     peer_groups: dict[Name, PeerGroup] = Field(default_factory=dict)
     peers: tuple[Peer, ...] = ()
     dynamic_peers: tuple[DynamicPeers, ...] = ()
     bmp: tuple[BmpCollector, ...] = ()
+
+    @property
+    def name_at_broker(self) -> str:
+        """The router's name in its site."""
+        return self.mqtt.router or self.router.router_id
+
+    @property
+    def name_in_pair(self) -> str:
+        """The router's name for its partner."""
+        return self.pair.router or self.name_at_broker
 
     @cached_property
     def _static(self) -> dict[str, Peer]:

@@ -14,15 +14,16 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-def _address(text: Any) -> Any:
+def address(text: Any) -> Any:
+    """Return an address as it is usually spelled; ValueError, with what to write instead, if it is none."""
     if not isinstance(text, str):
         raise ValueError('write an address as a string, such as "192.168.10.100"')
     try:
         found = ipaddress.ip_address(text)
     except ValueError:
         for alone, what in ((text.partition("/")[0], "length"), (text.rpartition(":")[0], "port")):
-            if (address := parsed(alone)) is not None:
-                raise ValueError(f'{text!r} has a {what}; write "{address}" alone') from None
+            if (meant := parsed(alone)) is not None:
+                raise ValueError(f'{text!r} has a {what}; write "{meant}" alone') from None
         raise ValueError(f'{text!r} is not an IPv4 or IPv6 address; write one such as "192.168.10.100"') from None
     if "%" in text and not found.is_link_local:
         raise ValueError(
@@ -47,7 +48,7 @@ def unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-IpText = Annotated[str, BeforeValidator(_address)]
+IpText = Annotated[str, BeforeValidator(address)]
 IpTexts = Annotated[tuple[IpText, ...], AfterValidator(unique)]
 Flag = Annotated[bool, Field(strict=True)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]

@@ -21,6 +21,7 @@ _PATTERNS = {
     ),
     "site": f"write a name of {_LETTERS}",
     "router": f"write a name of {_LETTERS}",
+    "partner": f"write a name of {_LETTERS}",
     "state_file": 'write an absolute path, such as "/var/lib/routerd/drains.json", or "" for none',
 }
 NAME = f"is no name; write one of {_LETTERS}"

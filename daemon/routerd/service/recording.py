@@ -81,8 +81,9 @@ def decode(value: Any) -> Any:
 
 
 def _public(config: Config) -> dict[str, Any]:
-    """Return a configuration without its passwords."""
-    secrets = {"peer_groups": {name: {"password"} for name in config.peer_groups}}
+    """Return a configuration without its passwords and the seed of its hash."""
+    passwords = {name: {"password"} for name in config.peer_groups}
+    secrets: dict[str, Any] = {"peer_groups": passwords, "pair": {"hash_seed"}}
     return config.model_dump(mode="json", exclude=secrets, exclude_none=True)
 
 

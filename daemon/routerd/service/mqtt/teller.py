@@ -328,7 +328,7 @@ class Teller:
 
 
 def _own(config: Config) -> Own:
-    return Own(config.mqtt.site, config.mqtt.router or config.router.router_id, bus.boot)
+    return Own(config.mqtt.site, config.name_at_broker, bus.boot)
 
 
 def _access(section: MqttSection) -> Access:
