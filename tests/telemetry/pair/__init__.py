@@ -1,0 +1,1 @@
+"""How the two routers of a pair talk."""
