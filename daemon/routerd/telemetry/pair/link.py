@@ -1,0 +1,200 @@
+"""The direct link to the partner: TCP. Both listen, and the one whose name is lower dials: there is one connection.
+
+Whoever else connects has a few seconds to prove that it has the key, and is refused with a line in the log; that
+disturbs no session. There are few such connections at a time, and the partner's address has a share of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from typing import NamedTuple
+
+from routerd.core.message import PartnerMessage
+from routerd.telemetry.mqtt import keyfile
+from routerd.telemetry.pair.channel import Home, Names
+from routerd.telemetry.pair.session import Own, RefusedError, Session, explained, introduce_to
+from routerd.telemetry.ratelimit import RateLimiter
+
+FIRST, LAST = 0.25, 3.0
+"""Seconds until the partner is dialled again; doubled each time, until a session has lasted longer than that."""
+CONNECT_TIME = 3.0
+"""Seconds that the partner's kernel may take for an answer."""
+AT_ONCE = 4
+"""Connections that have yet to prove who they are: of the partner's address, and of all others."""
+QUIET = 10.0
+"""Seconds between two lines in the log about connections that are refused."""
+
+
+class Ends(NamedTuple):
+    """Where the two are: the partner's address, this router's (empty: all of them), and the port of both."""
+
+    address: str
+    listen: str
+    port: int
+
+
+class Link:
+    """A Channel. The key is read anew for each connection. Times are seconds."""
+
+    def __init__(self, ends: Ends, names: Names, key_file: str, hold_time: float, home: Home) -> None:
+        self._ends = ends
+        self._names = names
+        self._key_file = key_file
+        self._hold_time = hold_time
+        self._home = home
+        self._session: Session | None = None
+        self._reason = ""
+        """Why there is no session, as it was last told."""
+        self._strangers: Counter[bool] = Counter()
+        """Connections that have yet to prove who they are, by whether they come from the partner's address."""
+        self._refused = RateLimiter[tuple[bool, str]](1, QUIET, 16)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, message: PartnerMessage) -> None:
+        """Hand a message over."""
+        if self._session is None:
+            return
+        try:
+            self._session.send(message)
+        except ValueError as error:
+            self._home.say("warning", "the partner is not told something", reason=str(error))
+
+    async def run(self) -> None:
+        """Listen, and dial if that is this router's part, until cancelled."""
+        parts = [self._listen()]
+        if self._names.router < self._names.partner:
+            parts.append(self._dial())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in parts:
+                    group.create_task(part)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # ---------------------------------------------------------------------------------------------- being dialled
+
+    async def _listen(self) -> None:
+        """Listen as long as that is possible: an address may come later."""
+        delay, told = FIRST, ""
+        while True:
+            try:
+                server = await asyncio.start_server(self._accept, self._ends.listen or None, self._ends.port)
+            except OSError as error:
+                where = f"{self._ends.listen or 'any address'} port {self._ends.port}"
+                why = f"nobody can dial {where}: {explained(error)}"
+                if why != told:
+                    self._home.say("warning", "the partner cannot dial", reason=why)
+                    told = why
+                if self._names.router > self._names.partner:
+                    self._down(why)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, LAST)
+                continue
+            if self._names.router > self._names.partner:
+                self._down(f"{self._names.partner} has not dialled yet")
+            try:
+                await server.serve_forever()
+            finally:
+                server.close()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._meet(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Find out who has dialled, and talk if it is the partner."""
+        address = str((writer.get_extra_info("peername") or ("an unknown address",))[0])
+        known = address.removeprefix("::ffff:") == self._ends.address
+        if self._strangers[known] >= AT_ONCE:
+            writer.transport.abort()
+            self._refuse(address, "too many connections have yet to say who they are", known=known)
+            return
+        self._strangers[known] += 1
+        session = None
+        try:
+            session = await introduce_to(reader, writer, await self._own(), "listener", lambda: bool(self._session))
+        except (RefusedError, OSError, EOFError) as error:
+            self._refuse(address, explained(error), known=known)
+            return
+        finally:
+            self._strangers[known] -= 1
+            if session is None:
+                writer.close()
+        await self._talk(session, address)
+
+    def _refuse(self, address: str, why: str, *, known: bool) -> None:
+        """Tell of a connection that comes to nothing: of each kind once in a while."""
+        now = time.monotonic()
+        held = sum(count for _, count in self._refused.over(now))
+        if self._refused.passes((known, why), now):
+            more = {"more": held} if held else {}
+            self._home.say(
+                "warning", "a connection to the pair's port is refused", address=address, reason=why, **more
+            )
+        if known and self._session is None:
+            self._down(f"{self._names.partner} at {address}: {why}")
+
+    # ------------------------------------------------------------------------------------------------- dialling
+
+    async def _dial(self) -> None:
+        """Dial the partner, later and later, until a session has lasted."""
+        delay = FIRST
+        while True:
+            began = time.monotonic()
+            where = f"{self._names.partner} at {self._ends.address} port {self._ends.port}"
+            try:
+                await self._call()
+            except TimeoutError:
+                self._down(f"{where}: no answer")
+            except (RefusedError, OSError, EOFError) as error:
+                self._down(f"{where}: {explained(error)}")
+            if time.monotonic() - began > LAST:
+                delay = FIRST
+            await asyncio.sleep(delay * random.uniform(0.75, 1.0))
+            delay = min(2 * delay, LAST)
+
+    async def _call(self) -> None:
+        """One connection, from start to end."""
+        own = await self._own()
+        source = (self._ends.listen, 0) if self._ends.listen else None
+        async with asyncio.timeout(CONNECT_TIME):
+            reader, writer = await asyncio.open_connection(self._ends.address, self._ends.port, local_addr=source)
+        try:
+            session = await introduce_to(reader, writer, own, "dialler")
+        except BaseException:
+            writer.close()
+            raise
+        await self._talk(session, self._ends.address)
+
+    # -------------------------------------------------------------------------------------------------- talking
+
+    async def _own(self) -> Own:
+        try:
+            key = await asyncio.to_thread(keyfile.read, self._key_file)
+        except ValueError as error:
+            raise RefusedError(f"this router has no key: key_file {error}") from error
+        return Own(self._names, key, self._hold_time)
+
+    async def _talk(self, session: Session, address: str) -> None:
+        self._session, self._reason = session, ""
+        self._home.say("info", "channel to the partner", partner=self._names.partner, address=address)
+        self._home.up()
+        reason = "this router ends it"
+        try:
+            reason = await session.talk(self._home.said)
+        finally:
+            self._session = None
+            self._down(reason)
+
+    def _down(self, reason: str) -> None:
+        """Tell why there is no session, once."""
+        if self._session is None and reason != self._reason:
+            self._reason = reason
+            self._home.say("warning", "no channel to the partner", partner=self._names.partner, reason=reason)
+            self._home.down(reason)

@@ -1,0 +1,139 @@
+"""One end of a channel in a process of its own: `python -m tests.telemetry.pair.peers {link|mqtt} JSON`.
+
+It writes a line for all that its channel reports. A line on standard input is sent to the partner: a number has it
+send so many layouts, a word a GroupGone of that key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from routerd.core.message import GroupGone, GroupLayout, PartnerMessage
+from routerd.core.route import Address
+from routerd.telemetry.pair.channel import Channel, Home, Names
+from tests.support.netns import Namespace
+
+
+def group(number: int) -> GroupLayout:
+    """Return a layout of 1,024 buckets."""
+    members = tuple(Address(bytes((10, 0, 0, each))) for each in range(3))
+    owners = tuple((bucket * (number + 7) // 5) % 3 for bucket in range(1024))
+    return GroupLayout(f"172.16.{number >> 8}.{number & 255}/32", members, owners, number)
+
+
+class End:
+    """A channel's end, running."""
+
+    def __init__(self, kind: str, options: dict[str, Any], inside: Namespace | None = None) -> None:
+        command = (sys.executable, "-m", "tests.telemetry.pair.peers", kind, json.dumps(options))
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = inside.spawn(*command, **pipes) if inside else subprocess.Popen(command, text=True, **pipes)
+        self.told: list[tuple[str, Any]] = []
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            what, said = json.loads(line)
+            self.told.append((what, said))
+
+    def send(self, line: str) -> None:
+        """Send a message."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    @property
+    def up(self) -> bool:
+        """Whether there is a channel, as the end has last told."""
+        return next((what == "up" for what, _ in reversed(self.told) if what in ("up", "down")), False)
+
+    @property
+    def ups(self) -> int:
+        """How often there was one."""
+        return sum(what == "up" for what, _ in self.told)
+
+    @property
+    def heard(self) -> list[Any]:
+        """What the partner has said."""
+        return [said for what, said in self.told if what == "said"]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why there was none."""
+        return [said for what, said in self.told if what == "down"]
+
+    @property
+    def lines(self) -> list[str]:
+        """What it had logged."""
+        return [said for what, said in self.told if what == "log"]
+
+    def close(self) -> None:
+        """Kill it."""
+        self.process.kill()
+        self.process.wait()
+        self._thread.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+@contextmanager
+def end(kind: str, options: dict[str, Any], inside: Namespace | None = None) -> Iterator[End]:
+    """Run an end."""
+    made = End(kind, options, inside)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def _tell(what: str, said: Any = None) -> None:
+    print(json.dumps([what, said]), flush=True)
+
+
+def _said(message: PartnerMessage) -> None:
+    _tell("said", message.key if isinstance(message, GroupGone | GroupLayout) else repr(message))
+
+
+async def _main(kind: str, options: dict[str, Any]) -> None:
+    home = Home(
+        lambda: _tell("up"),
+        _said,
+        lambda reason: _tell("down", reason),
+        lambda level, event, **fields: _tell("log", f"{level}: {event}: {fields}"),
+    )
+    channel = await _made(kind, options, home)
+    loop = asyncio.get_running_loop()
+    threading.Thread(target=_obey, args=(channel, loop), daemon=True).start()
+    await channel.run()
+
+
+async def _made(kind: str, options: dict[str, Any], home: Home) -> Channel:
+    names = Names(*options["names"])
+    from routerd.telemetry.pair.link import Ends, Link
+
+    ends = Ends(options["address"], options.get("listen", ""), options.get("port", 7179))
+    return Link(ends, names, options["key_file"], options.get("hold_time", 1.0), home)
+
+
+def _obey(channel: Channel, loop: asyncio.AbstractEventLoop) -> None:
+    for line in sys.stdin:
+        word = line.strip()
+        if word.isdigit():
+            for number in range(int(word)):
+                loop.call_soon_threadsafe(channel.send, group(number))
+        else:
+            loop.call_soon_threadsafe(channel.send, GroupGone(word))
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(sys.argv[1], json.loads(sys.argv[2])))
