@@ -10,7 +10,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import sdnotify
 import structlog
@@ -51,6 +51,9 @@ from routerd.service.shutdowns import Shutdowns, beside
 from routerd.service.stretches import Stretches
 from routerd.session.speaker import Speaker
 from routerd.telemetry.log import repeats
+
+if TYPE_CHECKING:
+    from routerd.service.pair import Pairing
 
 SWITCH_INTERVAL = 0.0005
 """Seconds that the core keeps the interpreter from the thread that writes routes: Python's own 5 ms are half of what
@@ -128,6 +131,11 @@ class Daemon:
         self.mqtt = Mqtt(config, self.engine, self.answers, lambda: stretches.lasted)
         self.answers.others.append(self.mqtt.problems)
         self.metrics.others = lambda: self.monitoring.figures(self.mqtt.figures)
+        self.pairing: Pairing | None = None
+        if config.pair.partner:
+            from routerd.service.pair import Pairing  # most routers are alone
+
+            self.pairing = Pairing(config, self.engine)
         self._stop = asyncio.Event()
 
     async def run(self, *, flush_on_exit: bool = False) -> None:
@@ -148,7 +156,11 @@ class Daemon:
         # Before the first dump, so that what changes after it does not go unheard.
         monitor = Monitor(self.engine.ports, self.reconciler, self.neighbours.heard)
         monitor.start()
+        if self.pairing is not None:
+            self.pairing.begin()
         self.reconciler.begin()
+        if self.pairing is not None:
+            self.pairing.adopted()
         watchers = self.reconciler.watchers
         asyncio.get_running_loop().set_exception_handler(watchers.unhandled)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -181,6 +193,8 @@ class Daemon:
                     ("monitoring", self.monitoring.run),
                 ):
                     group.create_task(watchers.keep(what, watch))
+                if self.pairing is not None:
+                    group.create_task(watchers.keep("channel to the partner", self.pairing.run))
                 group.create_task(self._report())
                 await self._stop.wait()
                 raise StopRequested
@@ -252,6 +266,8 @@ class Daemon:
         self.exposing.configure(config.metrics)
         self.mqtt.configure(config)
         self.monitoring.configure(config)
+        if self.pairing is not None:
+            self.pairing.configure(config)
         if config.drain.state_file != self.drains.path:
             self._moving = asyncio.get_running_loop().create_task(self._move(config.drain.state_file))
 

@@ -26,6 +26,7 @@ from routerd.core.message import (
     Input,
     InspectGroups,
     KeepPlace,
+    PartnerMessage,
     Program,
     Reconfigure,
     Refresh,
@@ -34,6 +35,7 @@ from routerd.core.message import (
     SessionUp,
     Shutdown,
     SpeakerDown,
+    TellPartner,
     Update,
 )
 from routerd.core.route import format_prefix
@@ -73,7 +75,7 @@ class Engine:
     to which gateway, as last read; `changes` who changed a group last, of which `membership` tells; `withheld` what
     peers do not hear because it does not fit into a message; `tally` what is counted for metrics. `lasted` returns
     for how many seconds the event loop has not looked around. `heed` is shown each effect, `observers` are told of
-    all that happens.
+    all that happens; `tell_partner` says something to the other router of the pair, if there is one.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Engine:
         self.recorder: Recorder | None = None
         self.tally = Tally(router)
         self.heed: Callable[[Effect], None] | None = None
+        self.tell_partner: Callable[[PartnerMessage], None] | None = None
         self.observers = Observers()
         router.planning.watch = self.observers.changed
         self.changes = Changes()
@@ -257,6 +260,8 @@ class Engine:
                     self.identify.set()
                 case InspectGroups() | FindUnused():
                     self._enquiries.ask(effect)
+                case TellPartner(message=message) if self.tell_partner is not None:
+                    self.tell_partner(message)
                 case Resync(reason=reason):
                     self.kernel_changed(reason)
                 case Event(name=name, fields=fields, level=level):

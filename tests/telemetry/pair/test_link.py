@@ -15,7 +15,7 @@ import pytest
 
 from routerd.core.message import GroupGone
 from routerd.telemetry.pair import session
-from routerd.telemetry.pair.channel import Names
+from routerd.telemetry.pair.channel import Counts, Names
 from routerd.telemetry.pair.codec import encode
 from routerd.telemetry.pair.frames import Frames
 from routerd.telemetry.pair.link import AT_ONCE
@@ -274,7 +274,7 @@ async def test_a_partner_that_takes_nothing_loses_the_session(monkeypatch: pytes
 
     server = await asyncio.start_server(accepted, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-    made = Session(writer, Frames(reader, writer), 60.0)
+    made = Session(writer, Frames(reader, writer), 60.0, Counts())
     talking = asyncio.ensure_future(made.talk(lambda _: None))
     for number in range(100_000):
         made.send(GroupGone(f"{number:0100d}"))

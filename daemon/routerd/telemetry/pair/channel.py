@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from routerd.core.message import PartnerMessage
@@ -18,18 +19,40 @@ class Names(NamedTuple):
     partner: str
 
 
-class Home(NamedTuple):
+@dataclass(slots=True)
+class Counts:
+    """What was said over channels, since the start."""
+
+    messages_sent: int = 0
+    messages_received: int = 0
+    octets_sent: int = 0
+    octets_received: int = 0
+
+    def sent(self, payload: bytes) -> None:
+        """A message was handed over."""
+        self.messages_sent += 1
+        self.octets_sent += len(payload)
+
+    def received(self, payload: bytes) -> None:
+        """A message came."""
+        self.messages_received += 1
+        self.octets_received += len(payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
     """Where a channel reports, in the event loop that made it.
 
     `up` is called once the partner has proved that it has the key, `said` with each message from then on, in order,
     and `down` when the channel is lost, and for each new reason why there is none. `say` logs a level, an event and
-    fields.
+    fields. `counts` is counted up.
     """
 
     up: Callable[[], None]
     said: Callable[[PartnerMessage], None]
     down: Callable[[str], None]
     say: Callable[..., None]
+    counts: Counts = field(default_factory=Counts)
 
 
 class Channel(Protocol):

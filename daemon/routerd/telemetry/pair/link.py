@@ -179,7 +179,7 @@ class Link:
             key = await asyncio.to_thread(keyfile.read, self._key_file)
         except ValueError as error:
             raise RefusedError(f"this router has no key: key_file {error}") from error
-        return Own(self._names, key, self._hold_time)
+        return Own(self._names, key, self._hold_time, self._home.counts)
 
     async def _talk(self, session: Session, address: str) -> None:
         self._session, self._reason = session, ""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from routerd.core.message import PartnerMessage
-from routerd.telemetry.pair.channel import MOST_WAITING, Names
+from routerd.telemetry.pair.channel import MOST_WAITING, Counts, Names
 from routerd.telemetry.pair.codec import MessageError, OtherProtocolError, decode, encode
 from routerd.telemetry.pair.frames import FrameError, Frames
 from routerd.telemetry.pair.proof import Introduction, Proof, Side, introduce, introduced
@@ -48,12 +48,14 @@ class Own(NamedTuple):
     names: Names
     key: bytes
     hold_time: float
+    counts: Counts
 
 
 class Session:
     """A connection on which both have proved who they are. The lower hold time counts."""
 
-    def __init__(self, writer: asyncio.StreamWriter, frames: Frames, hold_time: float) -> None:
+    def __init__(self, writer: asyncio.StreamWriter, frames: Frames, hold_time: float, counts: Counts) -> None:
+        self._counts = counts
         self._writer = writer
         self._frames = frames
         self._hold_time = hold_time
@@ -63,7 +65,9 @@ class Session:
 
     def send(self, message: PartnerMessage) -> None:
         """Send a message, without waiting; ValueError if it is too large. Too much that waits ends the session."""
-        self._frames.write(encode(message))
+        payload = encode(message)
+        self._counts.sent(payload)
+        self._frames.write(payload)
         if self._frames.waiting > MOST_WAITING and not self._full.done():
             self._full.set_exception(
                 FrameError(f"the partner takes too little: more than {MOST_WAITING} octets wait for it")
@@ -92,8 +96,10 @@ class Session:
         while True:
             async with asyncio.timeout(self._hold_time):
                 payload = await self._frames.read()
-            if payload and (message := decode(payload)) is not None:
-                said(message)
+            if payload:
+                self._counts.received(payload)
+                if (message := decode(payload)) is not None:
+                    said(message)
                 await asyncio.sleep(0)  # however much has come: others have their turn
 
     async def _keep_alive(self) -> None:
@@ -119,7 +125,7 @@ async def introduce_to(
     try:
         async with asyncio.timeout(PATIENCE):
             met = _dialled if side == "dialler" else _listened
-            return Session(writer, frames, min(own.hold_time, await met(frames, own, taken)))
+            return Session(writer, frames, min(own.hold_time, await met(frames, own, taken)), own.counts)
     except RefusedError as error:
         if error.code:
             frames.write(_REFUSED + error.code)

@@ -1,0 +1,166 @@
+"""`[pair]` while routerd runs: the channel to the partner, and who this router is. Loaded where there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import time
+from collections.abc import Callable, Hashable
+
+import structlog
+
+from routerd import __version__
+from routerd.config.model import Config
+from routerd.core.message import Hello, Introduce, PartnerDown, PartnerMessage, PartnerSaid, PartnerUp
+from routerd.kernel.hash_seed import hash_seed
+from routerd.service.engine import Engine
+from routerd.telemetry.log import bus
+from routerd.telemetry.mqtt import keyfile
+from routerd.telemetry.pair.channel import Channel, Counts, Home, Names
+
+INTERVAL = 2.0
+"""Seconds between two looks at whether this router has become another one: its hash seed is a setting of the host."""
+
+log = structlog.get_logger()
+
+
+class Pairing:
+    """Hands to the core what the partner says, and to the partner what the core says. `counts` is what that was.
+
+    `make` makes a channel that a configuration wants.
+    """
+
+    def __init__(self, config: Config, engine: Engine, make: Callable[[Config, Home], Channel] | None = None) -> None:
+        self.counts = Counts()
+        self._config = config
+        self._engine = engine
+        self._make = make or channel
+        self._channel: Channel | None = None
+        self._since = time.monotonic()
+        """Since when there are groups here, as far as is known."""
+        self._said: Hello | None = None
+        self._changed = asyncio.Event()
+        engine.tell_partner = self._tell
+
+    def begin(self) -> None:
+        """Tell the core that it is one of two: before it knows what the kernel has."""
+        self._introduce()
+
+    def adopted(self) -> None:
+        """The core knows what the kernel has. Groups that are there already have been since the host's start, as far
+        as anybody knows."""
+        if self._engine.router.fib.groups.by_id:
+            self._since = time.monotonic() - time.clock_gettime(time.CLOCK_BOOTTIME)
+            self._said = None
+            self._introduce()
+
+    def configure(self, config: Config) -> None:
+        """Go on with another configuration; the channel ends only if that is another one."""
+        self._config = config
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Keep the channel that the configuration wants."""
+        watching = asyncio.get_running_loop().create_task(self._watch())
+        try:
+            while True:
+                self._changed.clear()
+                config = self._config
+                made = self._make(config, self._home())
+                running = asyncio.get_running_loop().create_task(made.run())
+                self._channel = made
+                try:
+                    await self._until_other(config, running, watching)
+                finally:
+                    running.cancel()
+                    await asyncio.gather(running, return_exceptions=True)
+                    self._channel = None
+        finally:
+            watching.cancel()
+
+    async def _until_other(self, config: Config, *running: asyncio.Task[None]) -> None:
+        """Wait until another channel is wanted; raise what ends one of these."""
+        key = await asyncio.to_thread(_key, config)
+        while True:
+            changed = asyncio.get_running_loop().create_task(self._until_changed())
+            try:
+                done, _ = await asyncio.wait([changed, *running], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                changed.cancel()
+            for task in done:
+                task.result()
+            self._changed.clear()
+            self._introduce()
+            if _wanted(self._config) != _wanted(config) or await asyncio.to_thread(_key, self._config) != key:
+                return
+
+    async def _until_changed(self) -> None:
+        await self._changed.wait()
+
+    async def _watch(self) -> None:
+        """Say anew who this router is when it is somebody else."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            self._introduce()
+
+    # ------------------------------------------------------------------------------------------ who this router is
+
+    def _introduce(self) -> None:
+        hello = self._hello()
+        if self._said is None or self._said._replace(age=hello.age) != hello:
+            self._said = hello
+            self._take(Introduce(hello))
+
+    def _hello(self) -> Hello:
+        config = self._config
+        return Hello(
+            config.name_in_pair,
+            bus.boot,
+            __version__,
+            platform.release(),
+            config.fib.hash_policy,
+            hash_seed(),
+            time.monotonic() - self._since,
+        )
+
+    # ------------------------------------------------------------------------------------------ what is said
+
+    def _home(self) -> Home:
+        return Home(
+            lambda: self._take(PartnerUp()),
+            lambda message: self._take(PartnerSaid(message)),
+            lambda reason: self._take(PartnerDown(reason)),
+            lambda level, event, **fields: getattr(log, level)(event, **fields),
+            self.counts,
+        )
+
+    def _take(self, message: Introduce | PartnerUp | PartnerSaid | PartnerDown) -> None:
+        self._engine.take(message)
+        self._engine.wake.set()
+
+    def _tell(self, message: PartnerMessage) -> None:
+        if self._channel is not None:
+            self._channel.send(message)
+
+
+def channel(config: Config, home: Home) -> Channel:
+    """Return the channel that a configuration wants."""
+    pair, names = config.pair, Names(config.name_in_pair, config.pair.partner)
+    from routerd.telemetry.pair.link import Ends, Link
+
+    return Link(Ends(pair.address, pair.listen, pair.port), names, pair.key_file, pair.hold_time, home)
+
+
+def _wanted(config: Config) -> Hashable:
+    """Return what a channel depends on."""
+    pair = config.pair
+    broker = config.mqtt if pair.channel == "mqtt" else None
+    return config.name_in_pair, pair.model_copy(update={"hash_seed": 0}), broker
+
+
+def _key(config: Config) -> bytes:
+    """Return the key, empty if there is none: the channel says why."""
+    try:
+        return keyfile.read(config.pair.key_file)
+    except ValueError:
+        return b""

@@ -1,0 +1,177 @@
+"""`[pair]` while routerd runs: who this router says it is, and when the channel is made anew."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from routerd import __version__
+from routerd.config.load import parse
+from routerd.config.model import Config
+from routerd.core.message import (
+    GroupGone,
+    Hello,
+    Introduce,
+    PartnerDown,
+    PartnerMessage,
+    PartnerSaid,
+    PartnerUp,
+)
+from routerd.service import pair
+from routerd.service.engine import Engine
+from routerd.service.pair import Pairing
+from routerd.telemetry.pair.channel import Home
+from routerd.telemetry.pair.link import Link
+from tests.daemon.harness import becomes
+
+HEAD = '[router]\nasn = 65000\nrouter_id = "192.0.2.1"\n[fib]\nhash_policy = "five-tuple"\n'
+
+
+class FakeChannel:
+    """Up as soon as it runs, and down when it ends."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.told: list[PartnerMessage] = []
+        self.fails: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def send(self, message: PartnerMessage) -> None:
+        self.told.append(message)
+
+    async def run(self) -> None:
+        self.home.up()
+        try:
+            await self.fails
+        finally:
+            self.home.down("ended")
+
+
+class Paired:
+    """A Pairing before a core that is not there."""
+
+    def __init__(self, key_file: Path) -> None:
+        self.key_file = key_file
+        self.taken: list[Any] = []
+        self.channels: list[FakeChannel] = []
+        groups: dict[int, object] = {}
+        self.groups = groups
+        router = SimpleNamespace(fib=SimpleNamespace(groups=SimpleNamespace(by_id=groups)))
+        self.engine = SimpleNamespace(router=router, take=self.taken.append, wake=asyncio.Event(), tell_partner=None)
+        self.pairing = Pairing(self.config(), cast("Engine", self.engine), self._make)
+
+    def config(self, more: str = "", policy: str = "five-tuple") -> Config:
+        text = f'[pair]\npartner = "gw2"\nrouter = "gw1"\nkey_file = "{self.key_file}"\n{more}'
+        address = "" if "address" in more else 'address = "10.255.0.2"\n'
+        return parse(HEAD.replace("five-tuple", policy) + text + address)
+
+    def _make(self, config: Config, home: Home) -> FakeChannel:
+        self.channels.append(FakeChannel(home))
+        return self.channels[-1]
+
+    @property
+    def hellos(self) -> list[Hello]:
+        return [each.hello for each in self.taken if isinstance(each, Introduce)]
+
+
+@pytest.fixture
+async def paired(tmp_path: Path) -> Paired:
+    (tmp_path / "key").touch(0o600)
+    (tmp_path / "key").write_text("0123456789abcdef\n")
+    return Paired(tmp_path / "key")
+
+
+@asynccontextmanager
+async def running(paired: Paired) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(paired.pairing.run())
+    try:
+        await becomes(lambda: paired.channels)
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_who_this_router_is(paired: Paired) -> None:
+    paired.pairing.begin()
+    (hello,) = paired.hellos
+    assert (hello.router, hello.version, hello.policy) == ("gw1", __version__, "five-tuple")
+    assert (hello.kernel, len(hello.boot)) == (platform.release(), 16)
+    assert 0 <= hello.age < 10
+
+
+async def test_groups_that_were_found_are_as_old_as_the_host_may_be(paired: Paired) -> None:
+    """And a router that has found none is as old as routerd."""
+    paired.pairing.begin()
+    paired.pairing.adopted()
+    assert len(paired.hellos) == 1
+    paired.groups[1] = object()
+    paired.pairing.adopted()
+    assert paired.hellos[-1].age == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=5)
+
+
+async def test_it_says_anew_who_it_is_when_the_seed_or_the_policy_is_another(
+    paired: Paired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pair, "INTERVAL", 0.01)
+    seeds = iter(["a", "a", "a", "b", "b"])
+    monkeypatch.setattr(pair, "hash_seed", lambda: next(seeds, "b"))
+    paired.pairing.begin()
+    async with running(paired):
+        await becomes(lambda: [hello.seed for hello in paired.hellos], ["a", "b"])
+        paired.pairing.configure(paired.config(policy="l4"))
+        await becomes(lambda: paired.hellos[-1].policy, "l4")
+        assert len(paired.channels) == 1
+
+
+async def test_what_is_said_goes_both_ways(paired: Paired) -> None:
+    async with running(paired):
+        (channel,) = paired.channels
+        channel.home.said(GroupGone("a"))
+        assert paired.taken[-2:] == [PartnerUp(), PartnerSaid(GroupGone("a"))]
+        paired.engine.tell_partner(GroupGone("b"))
+        assert channel.told == [GroupGone("b")]
+    assert paired.taken[-1] == PartnerDown("ended")
+    paired.engine.tell_partner(GroupGone("c"))
+    assert channel.told == [GroupGone("b")]
+
+
+@pytest.mark.parametrize(
+    "more", ['address = "10.255.0.3"\n', 'listen = "10.255.0.1"\n', "port = 7180\n", "hold_time = 1.0\n"]
+)
+async def test_the_channel_is_made_anew_where_it_is_another(paired: Paired, more: str) -> None:
+    async with running(paired):
+        paired.pairing.configure(paired.config(more))
+        await becomes(lambda: len(paired.channels), 2)
+        assert PartnerDown("ended") in paired.taken
+        assert paired.taken[-1] == PartnerUp()
+
+
+async def test_the_channel_stays_where_it_is_the_same_and_ends_with_another_key(paired: Paired) -> None:
+    async with running(paired):
+        paired.pairing.configure(paired.config("hash_seed = 7\n"))
+        await asyncio.sleep(0.1)
+        assert len(paired.channels) == 1
+        paired.key_file.write_text("fedcba9876543210\n")
+        paired.pairing.configure(paired.config())
+        await becomes(lambda: len(paired.channels), 2)
+
+
+async def test_a_channel_that_fails_is_an_error_of_the_watcher(paired: Paired) -> None:
+    task = asyncio.ensure_future(paired.pairing.run())
+    await becomes(lambda: paired.channels)
+    paired.channels[0].fails.set_exception(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        await task
+
+
+async def test_a_link_is_what_the_configuration_wants(paired: Paired) -> None:
+    made = pair.channel(paired.config(), paired.pairing._home())
+    assert isinstance(made, Link)
