@@ -28,6 +28,7 @@ from routerd.core.message import (
 from routerd.service import pair
 from routerd.service.engine import Engine
 from routerd.service.pair import Pairing
+from routerd.telemetry.pair.broker import Broker
 from routerd.telemetry.pair.channel import Home
 from routerd.telemetry.pair.link import Link
 from tests.daemon.harness import becomes
@@ -172,6 +173,9 @@ async def test_a_channel_that_fails_is_an_error_of_the_watcher(paired: Paired) -
         await task
 
 
-async def test_a_link_is_what_the_configuration_wants(paired: Paired) -> None:
-    made = pair.channel(paired.config(), paired.pairing._home())
-    assert isinstance(made, Link)
+async def test_the_channel_is_the_one_that_the_configuration_says(paired: Paired) -> None:
+    home = paired.pairing._home()
+    assert isinstance(pair.channel(paired.config(), home), Link)
+    broker = '[mqtt]\nbroker = "mqtt://127.0.0.1"\nrouter = "gw1"\n'
+    over = parse(f'{HEAD}{broker}[pair]\npartner = "gw2"\nkey_file = "{paired.key_file}"\nchannel = "mqtt"\n')
+    assert isinstance(pair.channel(over, home), Broker)

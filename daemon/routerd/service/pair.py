@@ -146,6 +146,11 @@ class Pairing:
 def channel(config: Config, home: Home) -> Channel:
     """Return the channel that a configuration wants."""
     pair, names = config.pair, Names(config.name_in_pair, config.pair.partner)
+    if pair.channel == "mqtt":
+        from routerd.telemetry.mqtt.broker import access
+        from routerd.telemetry.pair.broker import Broker
+
+        return Broker(access(config.mqtt), config.mqtt.site, names, pair.key_file, home)
     from routerd.telemetry.pair.link import Ends, Link
 
     return Link(Ends(pair.address, pair.listen, pair.port), names, pair.key_file, pair.hold_time, home)

@@ -119,6 +119,11 @@ async def _main(kind: str, options: dict[str, Any]) -> None:
 
 async def _made(kind: str, options: dict[str, Any], home: Home) -> Channel:
     names = Names(*options["names"])
+    if kind == "mqtt":
+        from routerd.telemetry.mqtt.broker import Access
+        from routerd.telemetry.pair.broker import Broker
+
+        return Broker(Access(options["url"]), "default", names, options["key_file"], home)
     from routerd.telemetry.pair.link import Ends, Link
 
     ends = Ends(options["address"], options.get("listen", ""), options.get("port", 7179))

@@ -21,7 +21,6 @@ from routerd.api.models import ProblemView
 from routerd.api.slices import in_slices
 from routerd.config.fingerprint import fingerprint
 from routerd.config.model import Config
-from routerd.config.mqtt import MqttSection
 from routerd.core.message import Effect, Program
 from routerd.core.route import Prefix, format_prefix
 from routerd.kernel.hash_seed import hash_seed
@@ -36,7 +35,7 @@ from routerd.telemetry.bus import Told
 from routerd.telemetry.log import bus
 from routerd.telemetry.metrics.figures import BrokerFigures
 from routerd.telemetry.mqtt import topics
-from routerd.telemetry.mqtt.broker import Access
+from routerd.telemetry.mqtt.broker import access
 from routerd.telemetry.mqtt.link import Link
 from routerd.telemetry.mqtt.topics import Own, Topic
 
@@ -81,7 +80,7 @@ class Teller:
         self._judge_at = time.monotonic()
         self._behind_since: float | None = None
         self._link = Link(
-            _access(config.mqtt),
+            access(config.mqtt),
             self._own,
             bus,
             expiry=config.mqtt.event_expiry,
@@ -329,14 +328,3 @@ class Teller:
 
 def _own(config: Config) -> Own:
     return Own(config.mqtt.site, config.name_at_broker, bus.boot)
-
-
-def _access(section: MqttSection) -> Access:
-    return Access(
-        section.broker,
-        section.user,
-        section.password_file,
-        section.ca_file,
-        section.certificate_file,
-        section.key_file,
-    )

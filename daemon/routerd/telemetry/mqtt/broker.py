@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -22,6 +22,9 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from routerd.config.broker import place
 from routerd.telemetry.mqtt.topics import LARGEST
+
+if TYPE_CHECKING:
+    from routerd.config.mqtt import MqttSection
 
 KEEPALIVE = 10
 """Seconds between two signs of life; the broker tells the will after one and a half of it (MQTT 5, 3.1.2.10)."""
@@ -48,6 +51,18 @@ class Access(NamedTuple):
     ca_file: str = ""
     certificate_file: str = ""
     key_file: str = ""
+
+
+def access(section: MqttSection) -> Access:
+    """Return what `[mqtt]` says of it."""
+    return Access(
+        section.broker,
+        section.user,
+        section.password_file,
+        section.ca_file,
+        section.certificate_file,
+        section.key_file,
+    )
 
 
 class Will(NamedTuple):

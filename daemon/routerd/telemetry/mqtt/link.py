@@ -147,7 +147,7 @@ class Link:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(_InPlace())
+        loop.set_default_executor(InPlace())
         self._loop = loop
         delay = FIRST
         while not self._ending:
@@ -328,7 +328,7 @@ class Link:
                 self.rival = time.monotonic()
 
 
-class _InPlace(ThreadPoolExecutor):
+class InPlace(ThreadPoolExecutor):
     """Does it here and now: the thread is the link's own, and at its end Python would wait for another one."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:

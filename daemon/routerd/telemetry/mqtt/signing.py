@@ -1,6 +1,7 @@
-"""Requests to routers, and their answers, signed with a key that both have (HMAC-SHA-256, RFC 2104). Pure.
+"""Requests to routers, their answers, and what a pair says, signed with a key that both ends have. Pure.
 
-What is signed is the text as it was sent, with what it is for in front, so that no answer passes for a request. A
+A signature is an HMAC-SHA-256 (RFC 2104) of the text as it was sent, with what it is for in front, so that no answer
+passes for a request. A
 request names its router, the run of it (boot id), its time and itself by a random number: it is heeded once, for a
 short time, by that run of that router.
 """
@@ -22,7 +23,7 @@ LASTS = 30.0
 MOST = 10_000
 """Requests that are remembered, at most; there can be no more in that time."""
 
-Purpose = Literal["request", "answer"]
+Purpose = Literal["request", "answer", "pair"]
 
 
 class RefusedError(Exception):

@@ -1,0 +1,256 @@
+"""The channel to the partner through the site's MQTT broker, for two routers without a link of their own.
+
+Both are there under the names of `[mqtt]`, with a connection beside the one that tells how the router is, in a thread
+of its own (`telemetry/mqtt/link.py` says why). What they say is signed with the pair's key, and what is not signed so
+does not count. Nothing is retained but who is there: whoever comes back is told all anew. The broker tells when a
+router is gone; one that is there and says nothing is missed after `SILENCE`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from routerd.core.message import PartnerMessage
+from routerd.telemetry.mqtt import keyfile, signing
+from routerd.telemetry.mqtt.broker import Access, BrokerError, Connection, Will, connection
+from routerd.telemetry.mqtt.link import InPlace
+from routerd.telemetry.mqtt.topics import Topic, parse
+from routerd.telemetry.pair.channel import MOST_WAITING, Home, Names
+from routerd.telemetry.pair.codec import MessageError, decode
+from routerd.telemetry.pair.meeting import LostError, Meeting
+from routerd.telemetry.pair.outbox import Full, Outbox
+
+KIND, SESSION, SAID = "pair", "session", "said"
+"""Topics: `.../pair/session` is retained, `.../pair/said` has the messages."""
+FIRST, LAST = 0.25, 10.0
+"""Seconds until the broker is tried again; doubled each time, until that has lasted longer."""
+AT_ONCE, PAUSE = 16, 0.02
+"""Messages on their way to the broker, and seconds between two lots of them."""
+SIGN, SILENCE = 5.0, 16.0
+"""Seconds between two signs of life; and without one, until the partner is away."""
+FAREWELL = 2.0
+"""Seconds that the end may take."""
+QUIET = 10.0
+"""Seconds between two lines about what is not heeded: anybody may write there."""
+
+
+class Broker:
+    """A Channel. `site` is the one that both routers are in."""
+
+    def __init__(self, access: Access, site: str, names: Names, key_file: str, home: Home) -> None:
+        self._access = access
+        self._site = site
+        self._names = names
+        self._key_file = key_file
+        self._home = home
+        self._home_loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._main, name="pair", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended, self._news, self._full = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._ending = self._closed = False
+        self._outbox = Outbox()
+        self._session = ""
+        """The one of which the core knows that it is up; empty if none is."""
+        self._reason = ""
+        self._heard_at = self._told_at = float("-inf")
+
+    # ------------------------------------------------------------------------------------ in the loop that made it
+
+    def send(self, message: PartnerMessage) -> None:
+        """Hand a message over."""
+        if not self._session:
+            return
+        try:
+            self._outbox.put(message)
+        except Full:
+            self._rouse(self._full)
+        except ValueError as error:
+            self._home.say("warning", "the partner is not told something", reason=str(error))
+        self._rouse(self._news)
+
+    async def run(self) -> None:
+        """Talk until cancelled."""
+        self._thread.start()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self._ending = True
+            self._rouse(self._ended)
+            if self._session:
+                await asyncio.to_thread(self._thread.join, FAREWELL)
+                self._is_down("this router ends it")
+            self._closed = True
+
+    def _rouse(self, event: asyncio.Event) -> None:
+        loop = self._loop
+        if loop is not None and not event.is_set():
+            with contextlib.suppress(RuntimeError):  # it has ended
+                loop.call_soon_threadsafe(event.set)
+
+    def _is_up(self, session: str) -> None:
+        self._outbox.clear()
+        self._session, self._reason = session, ""
+        self._home.say("info", "channel to the partner", partner=self._names.partner, broker=self._access.url)
+        self._home.up()
+        self._rouse(self._news)
+
+    def _is_down(self, reason: str) -> None:
+        if self._session or reason != self._reason:
+            self._session, self._reason = "", reason
+            self._home.say("warning", "no channel to the partner", partner=self._names.partner, reason=reason)
+            self._home.down(reason)
+
+    def _said(self, message: PartnerMessage) -> None:
+        if self._session:
+            self._home.said(message)
+
+    # ------------------------------------------------------------------------------------------------ in the thread
+
+    def _at_home(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Call something in the loop that made this, in order."""
+
+        def unless_closed() -> None:
+            if not self._closed:
+                call(*arguments)
+
+        with contextlib.suppress(RuntimeError):  # the daemon has ended
+            self._home_loop.call_soon_threadsafe(unless_closed)
+
+    def _main(self) -> None:
+        with asyncio.Runner() as runner:
+            runner.run(self._run())
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(InPlace())
+        self._loop = loop
+        delay = FIRST
+        while not self._ending:
+            meeting, began = Meeting(self._names, secrets.token_hex(8)), time.monotonic()
+            try:
+                await self._meet(meeting)
+            except (BrokerError, LostError, MessageError, ValueError) as error:
+                self._at_home(self._is_down, str(error))
+            except Exception as error:  # noqa: BLE001 - whatever it is, routing has nothing to do with it
+                self._at_home(self._is_down, f"an internal error: {error!r}")
+            if time.monotonic() - began > LAST:
+                delay = FIRST
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay * random.uniform(0.75, 1.0)):
+                    await self._ended.wait()
+            delay = min(2 * delay, LAST)
+
+    async def _meet(self, meeting: Meeting) -> None:
+        """One connection, from start to end."""
+        key = keyfile.read(self._key_file)
+        topic = str(self._topic(self._names.router, SESSION))
+        will = Will(topic, signing.seal("pair", meeting.announcement("offline"), key))
+        async with connection(
+            self._access, f"routerd-{self._site}-{self._names.router}-{meeting.mine}", will
+        ) as broker:
+            await broker.subscribe(str(self._topic(self._names.partner, "+")))
+            await self._announce(broker, meeting, key)
+            self._at_home(self._is_down, f"{self._names.partner} is not at the broker")
+            parts = (self._listen(broker, meeting, key), self._talk(broker, meeting, key), self._watch(meeting))
+            tasks = [asyncio.ensure_future(part) for part in (*parts, self._ended.wait())]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            if all(isinstance(task.exception(), LostError | MessageError | None) for task in done):
+                await broker.publish(topic, will.payload)
+                await broker.publish(topic, b"", retain=True)
+            for task in done:
+                task.result()
+
+    def _topic(self, router: str, what: str) -> Topic:
+        return Topic(self._site, router, KIND, what)
+
+    async def _announce(self, broker: Connection, meeting: Meeting, key: bytes) -> None:
+        payload = signing.seal("pair", meeting.announcement(), key)
+        if not await broker.publish(str(self._topic(self._names.router, SESSION)), payload, retain=True):
+            raise BrokerError(f"the broker does not let this user write {broker.refused}", "let it write there")
+
+    async def _listen(self, broker: Connection, meeting: Meeting, key: bytes) -> None:
+        async for message in broker.messages():
+            try:
+                said = signing.unseal("pair", message.payload, key) if message.payload else {}
+            except signing.RefusedError as error:
+                self._say("what came by the broker is not the partner's", topic=message.topic, reason=str(error))
+                if not meeting.up:
+                    self._at_home(self._is_down, f"what {self._names.partner} says at the broker: {error}")
+                continue
+            topic = parse(message.topic)
+            if said and topic is not None and topic.what == SESSION:
+                await self._hear_of(broker, meeting, key, said)
+            elif said and (payload := meeting.heard(said)) is not None:
+                self._heard_at = time.monotonic()
+                if payload:
+                    self._home.counts.received(payload)
+                    if (heard := decode(payload)) is not None:
+                        self._at_home(self._said, heard)
+
+    async def _hear_of(self, broker: Connection, meeting: Meeting, key: bytes, said: dict[str, Any]) -> None:
+        """The partner has announced itself."""
+        was_up, rival = meeting.up, meeting.rival
+        if meeting.announced(said):
+            await self._announce(broker, meeting, key)
+        if meeting.up and not was_up:
+            self._heard_at = time.monotonic()
+            self._at_home(self._is_up, meeting.mine)
+        if meeting.rival and meeting.rival != rival:
+            self._say(
+                "another router calls itself as the partner does", reason="give each router of a site its own name"
+            )
+
+    async def _talk(self, broker: Connection, meeting: Meeting, key: bytes) -> None:
+        topic = str(self._topic(self._names.router, SAID))
+        said_at = 0.0
+        while True:
+            self._news.clear()
+            up = self._session == meeting.mine  # so that nothing is said in it that was meant for one before
+            payloads = self._outbox.take(AT_ONCE) if up else []
+            if not payloads and up and time.monotonic() - said_at >= SIGN:
+                payloads = [b""]
+            for payload in payloads:
+                if payload:
+                    self._home.counts.sent(payload)
+            sealed = [signing.seal("pair", meeting.said(payload), key) for payload in payloads]
+            done = await asyncio.gather(*(broker.publish(topic, each) for each in sealed))
+            if not all(done):
+                raise BrokerError(f"the broker does not let this user write {broker.refused}", "let it write there")
+            if payloads:
+                said_at = time.monotonic()
+                await asyncio.sleep(PAUSE)
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SIGN):
+                    await self._news.wait()
+
+    async def _watch(self, meeting: Meeting) -> None:
+        """Notice a partner that says nothing, and that too much waits for it."""
+        self._full.clear()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._full.wait()
+                    raise LostError(
+                        f"the broker takes too little: more than {MOST_WAITING} octets wait for the partner"
+                    )
+            if meeting.up and time.monotonic() - self._heard_at > SILENCE:
+                raise LostError(f"the partner has said nothing for {SILENCE:g} s")
+
+    def _say(self, event: str, **fields: Any) -> None:
+        """Log something that anybody may bring about: once in a while."""
+        if time.monotonic() - self._told_at > QUIET:
+            self._told_at = time.monotonic()
+            self._at_home(lambda: self._home.say("warning", event, **fields))

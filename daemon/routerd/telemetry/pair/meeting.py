@@ -1,0 +1,86 @@
+"""How two routers find each other over a broker, and know that nothing they hear is of another time. Pure.
+
+Each gives its connection to the broker a random name, its *session*, and tells which session of the partner it hears.
+Whoever is told its own session by the partner knows that this is said now, by somebody with the key. A message has a
+number, the next one in its session: what was said twice does not count, and what got lost is noticed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from routerd.telemetry.pair.channel import Names
+from routerd.telemetry.pair.codec import PROTOCOL, MessageError, OtherProtocolError, text
+
+State = Literal["online", "offline"]
+
+
+class LostError(Exception):
+    """The two do not hear each other any more: why. What comes next is another session."""
+
+
+class Meeting:
+    """Of one session, `mine`, with `theirs`, which is empty while none is known. `up` tells that both hear each
+    other. `rival` is another session of the partner's name beside that: it has to wait."""
+
+    def __init__(self, names: Names, mine: str) -> None:
+        self.mine = mine
+        self.theirs = self.rival = ""
+        self.up = False
+        self._names = names
+        self._said = self._heard = 0
+
+    def announcement(self, state: State = "online") -> dict[str, Any]:
+        """Return what is retained of this router's session."""
+        return {**self._head(), "state": state, "hears": self.theirs}
+
+    def said(self, payload: bytes) -> dict[str, Any]:
+        """Return a message to the partner; an empty payload says that this router is there."""
+        self._said += 1
+        return {**self._head(), "hears": self.theirs, "number": self._said, "message": payload.decode()}
+
+    def _head(self) -> dict[str, Any]:
+        names = self._names
+        return {"protocol": PROTOCOL, "from": names.router, "to": names.partner, "session": self.mine}
+
+    def announced(self, said: dict[str, Any]) -> bool:
+        """Take in what the partner announces; return whether this router has to announce itself again. LostError if
+        the session that was up is over."""
+        if not self._is_for_us(said):
+            return False
+        if said.get("protocol") != PROTOCOL:
+            raise OtherProtocolError(said.get("protocol"))
+        session, hears, gone = text(said, "session"), said.get("hears"), said.get("state") == "offline"
+        if self.up and session != self.theirs:
+            self.rival = "" if gone else session
+            return False
+        if self.up and gone:
+            raise LostError("the partner has gone from the broker")
+        if self.up and hears != self.mine:
+            raise LostError("the partner talks to another router of this name")
+        if gone:
+            self.theirs = "" if session == self.theirs else self.theirs
+            return False
+        new, self.theirs = session != self.theirs, session
+        self.up = hears == self.mine
+        return new or not self.up
+
+    def heard(self, said: dict[str, Any]) -> bytes | None:
+        """Return what the partner says, empty if only that it is there; None if that does not count, and LostError if
+        something is missing before it."""
+        if not self.up or not self._is_for_us(said) or said.get("session") != self.theirs:
+            return None
+        if said.get("hears") != self.mine:
+            return None
+        number, message = said.get("number"), said.get("message")
+        if not isinstance(number, int) or not isinstance(message, str):
+            raise MessageError("number, message: not there")
+        if number <= self._heard:
+            return None
+        if number > self._heard + 1:
+            raise LostError(f"{number - self._heard - 1} messages of the partner got lost at the broker")
+        self._heard = number
+        return message.encode(errors="replace")
+
+    def _is_for_us(self, said: dict[str, Any]) -> bool:
+        return said.get("from") == self._names.partner and said.get("to") == self._names.router

@@ -1,0 +1,221 @@
+"""The channel through a broker: a real mosquitto, which dies and comes back."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from routerd.core.message import Ask, GroupGone, GroupLayout
+from routerd.core.route import Address
+from routerd.telemetry.mqtt import signing
+from routerd.telemetry.pair import outbox
+from routerd.telemetry.pair.channel import Names
+from routerd.telemetry.pair.codec import OtherProtocolError, decode
+from routerd.telemetry.pair.meeting import LostError, Meeting
+from routerd.telemetry.pair.outbox import Full, Outbox
+from tests.daemon.harness import becomes
+from tests.support.mosquitto import Mosquitto, mosquitto, needs_mosquitto, reading
+from tests.telemetry.pair.peers import End, end
+
+KEY = "0123456789abcdef0123456789abcdef"
+A, B = Names("gw1", "gw2"), Names("gw2", "gw1")
+
+
+# ------------------------------------------------------------------------------------------------------- what waits
+
+
+def _layout(owner: int, answers: int = 0) -> GroupLayout:
+    members = (Address(b"\1\1\1\1"), Address(b"\2\2\2\2"))
+    return GroupLayout("172.16.0.1/32", members, (owner,) * 4, 0, True, answers)
+
+
+def test_a_layout_takes_the_place_of_an_older_one_and_an_answer_does_not_get_lost() -> None:
+    waiting = Outbox()
+    said = [_layout(0), GroupGone("a"), _layout(1), _layout(0, 7), _layout(0), _layout(1), GroupGone("172.16.0.1/32")]
+    for each in [*said, _layout(0)]:
+        waiting.put(each)
+    taken = [decode(payload) for payload in waiting.take(100)]
+    assert taken == [_layout(1), GroupGone("a"), _layout(0, 7), _layout(1), GroupGone("172.16.0.1/32"), _layout(0)]
+    assert waiting.octets == 0
+    waiting.put(_layout(1))
+    assert [decode(payload) for payload in waiting.take(1)] == [_layout(1)]
+
+
+def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "MOST_WAITING", 1000)
+    waiting = Outbox()
+    for _ in range(100):
+        waiting.put(_layout(0))
+    with pytest.raises(Full):
+        waiting.put(Ask(("172.16.0.1/32",) * 100, 1))
+    waiting.clear()
+    assert (waiting.octets, waiting.take(1)) == (0, [])
+
+
+# ---------------------------------------------------------------------------------------------------------- meeting
+
+
+def _met() -> tuple[Meeting, Meeting]:
+    one, other = Meeting(A, "a1"), Meeting(B, "b1")
+    assert other.announced(one.announcement())
+    assert one.announced(other.announcement())
+    assert not other.announced(one.announcement())
+    assert one.up
+    assert other.up
+    return one, other
+
+
+def test_what_comes_again_does_not_count_and_what_is_missing_is_noticed() -> None:
+    one, other = _met()
+    first, second, third, fourth = (one.said(word) for word in (b"a", b"", b"c", b"d"))
+    assert [other.heard(each) for each in (first, first, second, first, third)] == [b"a", None, b"", None, b"c"]
+    with pytest.raises(LostError, match="1 messages of the partner got lost"):
+        other.heard(one.said(b"e"))
+    assert fourth["number"] == 4
+
+
+def test_what_is_of_another_time_does_not_count() -> None:
+    """What a session has said before, what another one says, and what is for another router."""
+    one, other = _met()
+    old = one.said(b"a")
+    again = Meeting(B, "b2")
+    assert again.announced(one.announcement()), "it does not know this session yet"
+    assert not again.up
+    assert again.heard(old) is None
+    assert not other.announced(Meeting(Names("gw1", "gw3"), "c1").announcement())
+    assert other.heard(Meeting(A, "a2").said(b"b")) is None
+
+
+def test_a_rival_waits_until_the_one_that_is_there_has_gone() -> None:
+    one, other = _met()
+    rival = Meeting(A, "a2")
+    assert not other.announced(rival.announcement())
+    assert other.rival == "a2"
+    assert other.heard(one.said(b"a")) == b"a"
+    assert not other.announced(rival.announcement("offline"))
+    assert other.rival == ""
+    with pytest.raises(LostError, match="has gone"):
+        other.announced(one.announcement("offline"))
+
+
+def test_a_partner_that_hears_another_session_is_lost() -> None:
+    one, other = _met()
+    other.mine = "b2"
+    with pytest.raises(LostError, match="another router of this name"):
+        other.announced(one.announcement())
+
+
+def test_a_partner_of_another_protocol() -> None:
+    with pytest.raises(OtherProtocolError):
+        Meeting(B, "b1").announced(Meeting(A, "a1").announcement() | {"protocol": 2})
+
+
+# ----------------------------------------------------------------------------------------------------- a real broker
+
+
+class Site(NamedTuple):
+    """Two routers at a broker."""
+
+    broker: Mosquitto
+    key_file: Path
+    stack: ExitStack
+
+    def gw(self, number: int, **options: Any) -> End:
+        names = (f"gw{number}", f"gw{3 - number}")
+        more = {"names": names, "url": self.broker.url, "key_file": str(self.key_file)} | options
+        return self.stack.enter_context(end("mqtt", more))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    key_file = tmp_path / "pair.key"
+    key_file.touch(0o600)
+    key_file.write_text(KEY)
+    with mosquitto(tmp_path) as broker, ExitStack() as stack:
+        yield Site(broker, key_file, stack)
+
+
+async def _talking(one: End, other: End, word: str = "a") -> None:
+    await becomes(lambda: one.up and other.up)
+    one.send(f"{word}1")
+    other.send(f"{word}2")
+    await becomes(lambda: other.heard[-1:], [f"{word}1"])
+    await becomes(lambda: one.heard[-1:], [f"{word}2"])
+
+
+@needs_mosquitto
+async def test_what_one_says_the_other_hears_in_order_and_a_partner_that_dies_is_missed(site: Site) -> None:
+    one = site.gw(1)
+    await becomes(lambda: one.reasons, ["gw2 is not at the broker"])
+    other = site.gw(2)
+    await _talking(one, other)
+    one.send("300")
+    await becomes(lambda: len(other.heard), 301)
+    assert other.heard[1:] == [f"172.16.{number >> 8}.{number & 255}/32" for number in range(300)]
+    assert (one.ups, other.ups) == (1, 1)
+    other.close()
+    await becomes(lambda: one.up, False)
+    assert "the partner has gone from the broker" in one.reasons
+    again = site.gw(2)
+    await _talking(one, again, "b")
+
+
+@needs_mosquitto
+async def test_a_broker_that_dies_is_a_lost_channel_and_comes_back_with_nothing(site: Site) -> None:
+    one, other = site.gw(1), site.gw(2)
+    await _talking(one, other)
+    site.broker.kill()
+    await becomes(lambda: one.up or other.up, False)
+    assert "there is no connection to the broker" in "".join(one.reasons)
+    site.broker.start()
+    await _talking(one, other, "b")
+    site.broker.signal(signal.SIGSTOP)
+    one.send("c1")
+    site.broker.signal(signal.SIGCONT)
+    await becomes(lambda: other.heard[-1], "c1")
+
+
+@needs_mosquitto
+async def test_another_key_and_what_others_write(site: Site) -> None:
+    """Nothing that is not signed with the key counts, nor what was said before; the log tells of it now and then."""
+    wrong = site.key_file.with_name("wrong.key")
+    wrong.touch(0o600)
+    wrong.write_text(KEY[::-1])
+    one, other = site.gw(1), site.gw(2, key_file=str(wrong))
+    await becomes(lambda: "what gw2 says at the broker: its signature is wrong" in "".join(one.reasons[-1:]))
+    assert not one.up
+    other.close()
+    other = site.gw(2)
+    await _talking(one, other)
+    with reading(site.broker, "routerd/v1/default/gw2/pair/#") as reader:
+        other.send("b")
+        await becomes(lambda: one.heard[-1], "b")
+        await becomes(lambda: [topic for topic, _ in reader.heard if topic.endswith("said")])
+        said = next(payload for topic, payload in reader.heard if topic.endswith("said"))
+    offline = Meeting(B, "x").announcement("offline")
+    for what, payload in (
+        ("said", json.dumps(said)),
+        ("said", "garbage"),
+        ("session", signing.seal("pair", offline, KEY[::-1].encode()).decode()),
+        ("session", json.dumps({"text": json.dumps(offline), "hmac": ""})),
+    ):
+        site.broker.publish(f"routerd/v1/default/gw2/pair/{what}", payload)
+    await _talking(one, other, "c")
+    assert one.heard.count("b") == 1
+    assert sum("is not the partner's" in line for line in one.lines) <= 2
+
+
+@needs_mosquitto
+async def test_two_routers_of_one_name(site: Site) -> None:
+    one, other = site.gw(1), site.gw(2)
+    await _talking(one, other)
+    rival = site.gw(1)
+    await becomes(lambda: "another router calls itself as the partner does" in "".join(other.lines))
+    await _talking(one, other, "b")
+    assert (one.ups, other.ups, rival.ups) == (1, 1, 0)
