@@ -24,10 +24,13 @@ from routerd.core.message import (
     PartnerMessage,
     PartnerSaid,
     PartnerUp,
+    SysctlState,
 )
+from routerd.kernel.hash_seed import derived, fingerprint
 from routerd.service import pair
 from routerd.service.engine import Engine
 from routerd.service.pair import Pairing
+from routerd.service.settings import Settings
 from routerd.telemetry.pair.broker import Broker
 from routerd.telemetry.pair.channel import Home
 from routerd.telemetry.pair.link import Link
@@ -62,11 +65,16 @@ class Paired:
         self.key_file = key_file
         self.taken: list[Any] = []
         self.channels: list[FakeChannel] = []
+        self.seeds: list[int] = []
+        self.state: SysctlState | None = None
         groups: dict[int, object] = {}
         self.groups = groups
         router = SimpleNamespace(fib=SimpleNamespace(groups=SimpleNamespace(by_id=groups)))
         self.engine = SimpleNamespace(router=router, take=self.taken.append, wake=asyncio.Event(), tell_partner=None)
-        self.pairing = Pairing(self.config(), cast("Engine", self.engine), self._make)
+        self.settings = SimpleNamespace(want_seed=self.seeds.append, set_seed=lambda: self.state)
+        self.pairing = Pairing(
+            self.config(), cast("Engine", self.engine), cast("Settings", self.settings), self._make
+        )
 
     def config(self, more: str = "", policy: str = "five-tuple") -> Config:
         text = f'[pair]\npartner = "gw2"\nrouter = "gw1"\nkey_file = "{self.key_file}"\n{more}'
@@ -179,3 +187,39 @@ async def test_the_channel_is_the_one_that_the_configuration_says(paired: Paired
     broker = '[mqtt]\nbroker = "mqtt://127.0.0.1"\nrouter = "gw1"\n'
     over = parse(f'{HEAD}{broker}[pair]\npartner = "gw2"\nkey_file = "{paired.key_file}"\nchannel = "mqtt"\n')
     assert isinstance(pair.channel(over, home), Broker)
+
+
+async def test_the_seed_is_made_of_the_key_unless_there_is_another(
+    paired: Paired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a key it stays as it is."""
+    monkeypatch.setattr(pair, "hash_seed", lambda: fingerprint(7))
+    paired.pairing.begin()
+    assert paired.seeds == [derived(b"0123456789abcdef")]
+    assert paired.pairing.unset
+    async with running(paired):
+        paired.pairing.configure(paired.config("hash_seed = 7\n"))
+        await becomes(lambda: paired.seeds[1:], [7])
+        assert not paired.pairing.unset
+        paired.key_file.unlink()
+        paired.pairing.configure(paired.config())
+        await becomes(lambda: len(paired.channels), 2)
+    assert len(paired.seeds) == 2
+
+
+async def test_a_key_that_comes_later_makes_the_seed_then(paired: Paired, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pair, "INTERVAL", 0.01)
+    paired.key_file.rename(paired.key_file.with_suffix(".away"))
+    paired.pairing.begin()
+    assert paired.seeds == []
+    async with running(paired):
+        paired.key_file.with_suffix(".away").rename(paired.key_file)
+        await becomes(lambda: paired.seeds, [derived(b"0123456789abcdef")])
+
+
+async def test_the_seed_is_set_on_request(paired: Paired, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pair, "hash_seed", lambda: fingerprint(7))
+    assert await paired.pairing.set_seed() == (fingerprint(7), fingerprint(7))
+    paired.state = SysctlState("seed", "a", "b", "b", "cannot write it")
+    with pytest.raises(OSError, match="cannot write it"):
+        await paired.pairing.set_seed()

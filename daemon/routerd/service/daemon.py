@@ -135,7 +135,7 @@ class Daemon:
         if config.pair.partner:
             from routerd.service.pair import Pairing  # most routers are alone
 
-            self.pairing = Pairing(config, self.engine)
+            self.pairing = Pairing(config, self.engine, self.settings)
         self._stop = asyncio.Event()
 
     async def run(self, *, flush_on_exit: bool = False) -> None:

@@ -12,8 +12,9 @@ import structlog
 from routerd import __version__
 from routerd.config.model import Config
 from routerd.core.message import Hello, Introduce, PartnerDown, PartnerMessage, PartnerSaid, PartnerUp
-from routerd.kernel.hash_seed import hash_seed
+from routerd.kernel.hash_seed import derived, fingerprint, hash_seed
 from routerd.service.engine import Engine
+from routerd.service.settings import Settings
 from routerd.telemetry.log import bus
 from routerd.telemetry.mqtt import keyfile
 from routerd.telemetry.pair.channel import Channel, Counts, Home, Names
@@ -27,13 +28,22 @@ log = structlog.get_logger()
 class Pairing:
     """Hands to the core what the partner says, and to the partner what the core says. `counts` is what that was.
 
-    `make` makes a channel that a configuration wants.
+    `settings` have the seed of the kernel's hash; `make` makes a channel that a configuration wants.
     """
 
-    def __init__(self, config: Config, engine: Engine, make: Callable[[Config, Home], Channel] | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        engine: Engine,
+        settings: Settings,
+        make: Callable[[Config, Home], Channel] | None = None,
+    ) -> None:
         self.counts = Counts()
         self._config = config
         self._engine = engine
+        self._settings = settings
+        self._seed = 0
+        """The one that both routers are to have; 0 while there is no key."""
         self._make = make or channel
         self._channel: Channel | None = None
         self._since = time.monotonic()
@@ -43,7 +53,9 @@ class Pairing:
         engine.tell_partner = self._tell
 
     def begin(self) -> None:
-        """Tell the core that it is one of two: before it knows what the kernel has."""
+        """Have the seed set, if there are no groups yet, and tell the core that it is one of two: before it knows
+        what the kernel has."""
+        self._want_seed(_key(self._config))
         self._introduce()
 
     def adopted(self) -> None:
@@ -53,6 +65,21 @@ class Pairing:
             self._since = time.monotonic() - time.clock_gettime(time.CLOCK_BOOTTIME)
             self._said = None
             self._introduce()
+
+    @property
+    def unset(self) -> bool:
+        """Whether the kernel hashes by another seed than the pair's: there were groups when it was to be set."""
+        return bool(self._seed) and hash_seed() != fingerprint(self._seed)
+
+    async def set_seed(self) -> tuple[str, str]:
+        """Set the pair's seed, which moves every flow once; return fingerprints of the one before and of the one that
+        is there now. OSError if the kernel does not take it."""
+        before = hash_seed()
+        state = self._settings.set_seed()
+        if state is not None and state.problem:
+            raise OSError(state.problem)
+        self._introduce()
+        return before, hash_seed()
 
     def configure(self, config: Config) -> None:
         """Go on with another configuration; the channel ends only if that is another one."""
@@ -90,20 +117,30 @@ class Pairing:
             for task in done:
                 task.result()
             self._changed.clear()
+            found = await asyncio.to_thread(_key, self._config)
+            self._want_seed(found)
             self._introduce()
-            if _wanted(self._config) != _wanted(config) or await asyncio.to_thread(_key, self._config) != key:
+            if _wanted(self._config) != _wanted(config) or found != key:
                 return
 
     async def _until_changed(self) -> None:
         await self._changed.wait()
 
     async def _watch(self) -> None:
-        """Say anew who this router is when it is somebody else."""
+        """Say anew who this router is when it is somebody else. A key may come later: the channel waits for it."""
         while True:
             await asyncio.sleep(INTERVAL)
+            if not self._seed:
+                self._want_seed(await asyncio.to_thread(_key, self._config))
             self._introduce()
 
     # ------------------------------------------------------------------------------------------ who this router is
+
+    def _want_seed(self, key: bytes) -> None:
+        """Have the kernel hash by the seed of both routers. Without a key it stays as it is."""
+        if seed := self._config.pair.hash_seed or (derived(key) if key else 0):
+            self._seed = seed
+            self._settings.want_seed(seed)
 
     def _introduce(self) -> None:
         hello = self._hello()

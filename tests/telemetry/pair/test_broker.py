@@ -21,7 +21,7 @@ from routerd.telemetry.pair.meeting import LostError, Meeting
 from routerd.telemetry.pair.outbox import Full, Outbox
 from tests.daemon.harness import becomes
 from tests.support.mosquitto import Mosquitto, mosquitto, needs_mosquitto, reading
-from tests.telemetry.pair.peers import End, end
+from tests.telemetry.pair.ends import End, end
 
 KEY = "0123456789abcdef0123456789abcdef"
 A, B = Names("gw1", "gw2"), Names("gw2", "gw1")

@@ -23,7 +23,7 @@ from routerd.telemetry.pair.proof import Proof, introduce
 from routerd.telemetry.pair.session import PATIENCE, Session
 from tests.daemon.harness import becomes
 from tests.support.netns import Namespace, namespace, needs_root, veth
-from tests.telemetry.pair.peers import End, end
+from tests.telemetry.pair.ends import End, end
 
 pytestmark = needs_root
 KEY, OTHER = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"

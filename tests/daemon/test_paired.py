@@ -1,0 +1,73 @@
+"""The daemon and its partner: a link, what goes over it, and what a reload does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.harness import CONFIG, ROUTER, Network, Routerd, announcement, becomes, node, running
+from tests.support import bgp
+from tests.support.bgp import Client
+from tests.support.netns import needs_root
+from tests.telemetry.pair.ends import End, end
+
+pytestmark = needs_root
+
+VIP = "172.16.1.1/32"
+KEY, OTHER = "0123456789abcdef0123456789abcdef\n", "fedcba9876543210fedcba9876543210\n"
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "pair.key"
+    path.touch(0o600)
+    path.write_text(KEY)
+    return path
+
+
+@pytest.fixture
+def daemon(network: Network, tmp_path: Path, key_file: Path) -> Iterator[Routerd]:
+    section = f'[pair]\nrouter = "gw1"\npartner = "gw2"\naddress = "{node(9)}"\nkey_file = "{key_file}"\n'
+    with running(network.router, tmp_path, f"{CONFIG}\n{section}") as made:
+        yield made
+
+
+@pytest.fixture
+def partner(network: Network, tmp_path: Path) -> Iterator[End]:
+    """gw2, with the key as it was at first."""
+    own = tmp_path / "partner.key"
+    own.touch(0o600)
+    own.write_text(KEY)
+    options = {"names": ("gw2", "gw1"), "address": ROUTER, "listen": node(9), "key_file": str(own)}
+    with end("link", options, network.nodes) as made:
+        yield made
+
+
+async def test_the_partner_hears_who_this_router_is_and_where_its_groups_lead(
+    daemon: Routerd, partner: End, network: Network, clients: list[Client]
+) -> None:
+    await becomes(lambda: partner.up)
+    await becomes(lambda: "Hello(router='gw1'" in "".join(partner.heard) and "AllSaid()" in partner.heard)
+    for number in (0, 1):
+        clients.append(await network.establish(number))
+        clients[number].send(announcement(number, VIP) + bgp.end_of_rib())
+    await network.has(VIP, 0, 1)
+    await becomes(lambda: VIP in partner.heard)
+    assert partner.ups == 1
+    daemon.kill()
+    await becomes(lambda: partner.up, False)
+
+
+async def test_a_key_changes_by_reload(daemon: Routerd, partner: End, key_file: Path) -> None:
+    """The channel is down until both have it."""
+    await becomes(lambda: partner.up)
+    key_file.write_text(OTHER)
+    assert daemon.cli("reload").returncode == 0
+    await becomes(lambda: partner.up, False)
+    await becomes(lambda: "it has another key" in partner.reasons[-1])
+    assert "no channel to the partner" in daemon.log.read_text()
+    key_file.write_text(KEY)
+    assert daemon.cli("reload").returncode == 0
+    await becomes(lambda: partner.up)
