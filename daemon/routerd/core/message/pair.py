@@ -63,6 +63,13 @@ PartnerMessage = Hello | GroupLayout | GroupGone | Ask | AllSaid
 
 
 @dataclass(frozen=True, slots=True)
+class Introduce:
+    """This router is one of a pair, and says this of itself: before the first dump, and again when it changes."""
+
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
 class PartnerUp:
     """The channel to the partner is there; it has proved to know the key. Nothing of before counts."""
 
