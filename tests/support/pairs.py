@@ -7,6 +7,7 @@ from collections import deque
 
 from routerd.config.load import parse
 from routerd.core.message import (
+    Arrange,
     Effect,
     FindUnused,
     Gateway,
@@ -19,6 +20,7 @@ from routerd.core.message import (
     PartnerMessage,
     PartnerSaid,
     PartnerUp,
+    Program,
     ReadBuckets,
     Settle,
     TellPartner,
@@ -95,6 +97,12 @@ class Half(Simulation):
                     owners = {id: self.buckets.owners[id] for id in ids if id in self.buckets.owners}
                     busy = {id: {some[bucket]: 1 for bucket in self.buckets.busy(id)} for id, some in owners.items()}
                     self.take(GroupActivity(busy))
+                case Program(operations=operations):
+                    unsettled = {
+                        group.id for group in self.router.fib.groups if group in self.router.fib.groups.settling
+                    }
+                    assert not [each for each in operations if isinstance(each, Arrange) and each.id in unsettled]
+                    rest.append(effect)
                 case FindUnused(ids=ids):
                     self.take(GroupsUnused(tuple(id for id in ids if not self.buckets.busy(id))))
                 case _:
