@@ -58,6 +58,15 @@ class Accord:
             or (busy and told.busy != held.busy)
         )
 
+    def is_concerned(self, before: Held | None, there: Held) -> bool:
+        """Tell whether what the partner says, and what it said before, may be a reason to move buckets. Which of them
+        are busy there alone is looked at now and then."""
+        if before is not None and (before.owners, before.settled) == (there.owners, there.settled):
+            return False
+        if self.held is None or self.held.owners != there.owners:
+            return True
+        return before is not None and before.settled != there.settled
+
 
 def state_of(accord: Accord | None, partner: Held | None, *, complete: bool) -> str:
     """Return how a group stands, given what the partner has told of it, if anything, and whether it has told all."""
