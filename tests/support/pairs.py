@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import deque
 
 from routerd.config.load import parse
+from routerd.core.fib.model import WIDEST
 from routerd.core.message import (
     Arrange,
     Effect,
@@ -44,14 +45,14 @@ def hello(router: str, age: float = 0.0) -> Hello:
 class Half(Simulation):
     """One of two routers; `said` is what it has told the other one and has not arrived."""
 
-    def __init__(self, name: str, config: str = PAIRED) -> None:
+    def __init__(self, name: str, config: str = PAIRED, *, widest: int = WIDEST) -> None:
         self.name = name
         self.said: deque[PartnerMessage] = deque()
         self.told = 0
         self.asked: deque[int] = deque()
         fib = parse(config).fib.model_copy(update={"nexthop_id_base": 1})
         self.buckets = ResilientKernel(LINKS, fib=fib)
-        super().__init__(config, self.buckets)
+        super().__init__(config, self.buckets, widest=widest)
 
     def restart(self, *, listening: bool = True, age: float = 0.0) -> None:
         """Start routerd anew, as one of a pair."""
@@ -132,8 +133,8 @@ class Half(Simulation):
 class Two:
     """Routers `a` and `b`, whose clocks go alike. What one says arrives when time passes."""
 
-    def __init__(self, config: str = PAIRED, *, connected: bool = True) -> None:
-        self.a, self.b = Half("a", config), Half("b", config)
+    def __init__(self, config: str = PAIRED, *, connected: bool = True, widest: int = WIDEST) -> None:
+        self.a, self.b = Half("a", config, widest=widest), Half("b", config, widest=widest)
         self.connected = False
         self.exchanged = 0
         if connected:

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from routerd.core.message import Drain, GroupLayout, Hello, PartnerSaid, PartnerUp, ReadBuckets, SetGroup
+from routerd.core.fib.settling import Why
+from routerd.core.message import (
+    Arrange,
+    BucketsRead,
+    Drain,
+    GroupLayout,
+    Hello,
+    PartnerSaid,
+    PartnerUp,
+    ReadBuckets,
+    SetGroup,
+)
 from routerd.core.pair.decisions import leads
+from routerd.core.pair.pair import INTRODUCTION
 from routerd.core.route import format_address, parse_address, parse_prefix
 from tests.support.core import preserving
-from tests.support.pairs import BUCKETS, IDLE, Half, Two, hello
+from tests.support.pairs import BUCKETS, IDLE, PAIRED, Half, Two, hello
 
 VIP = "172.16.1.1/32"
 NODES = [f"192.168.10.10{i}" for i in range(1, 6)]
@@ -229,3 +241,94 @@ def test_a_lost_channel_ends_nothing_and_what_was_said_before_does_not_count_aft
     assert isinstance(two.a.pair.partner, Hello)
     two.a.take(PartnerUp())
     assert two.a.pair.partner is None
+
+
+def test_the_leader_asks_before_it_moves_what_it_knows_to_be_idle() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    flows = carry(two.b, *range(BUCKETS))  # of which nothing is said: both are at rest
+    serve(two, NODES[2])
+    assert two.a.pair.leads
+    assert at(two.a, flows) == flows
+
+
+def test_what_cannot_be_moved_is_not_tried_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    for half in two.both:
+        monkeypatch.setattr(half.buckets, "_arrange", lambda operation: None)
+    two.a.forget()
+    serve(two, NODES[2])
+    two.advance(10 * IDLE)
+    assert 2 < len(two.a.operations_of(Arrange)) <= 10 * 4 + 2
+
+
+def test_nothing_is_decided_before_the_partner_has_spoken() -> None:
+    two = Two(connected=False)
+    serve(two, *NODES[:2])
+    flows = carry(two.b, *range(BUCKETS))
+    before = two.a.layout(VIP)
+    two.connect()
+    two.a.up(NODES[2])
+    two.a.announce(NODES[2], VIP)
+    two.a.advance(0.5)
+    assert two.a.layout(VIP) == before
+    two.advance(IDLE)
+    assert at(two.a, flows) == at(two.b, flows) == flows
+
+
+def test_a_partner_that_never_says_all_is_not_waited_for_for_ever() -> None:
+    two = Two()
+    two.a.take(PartnerUp())
+    two.connected = False
+    serve(two, *NODES[:2])
+    two.advance(2 * INTRODUCTION)
+    assert sorted(map(two.a.layout(VIP).count, NODES[:2])) == [BUCKETS // 2] * 2
+
+
+def test_no_bucket_is_moved_in_a_group_that_has_not_settled() -> None:
+    two = Two(connected=False)
+    serve(two, *NODES[:3])
+    half = two.a
+    [group] = half.router.fib.groups
+    [first, second, _] = group.legs
+    half.router.fib.groups.settling.begin(group, half.now + IDLE, Why.TAKEN_OVER, [first])
+    half.forget()
+    half.take(BucketsRead(group.id, (half.router.fib.groups.nexthops[second],) * BUCKETS, 0))
+    assert not half.operations_of(Arrange)
+    half.advance(2 * IDLE)  # what was read was not so
+    half.take(BucketsRead(group.id, (half.router.fib.groups.nexthops[second],) * BUCKETS, 0))
+    assert half.operations_of(Arrange)
+
+
+def test_flows_on_the_partner_keep_a_drained_node_in_the_group() -> None:
+    """Where weights cannot say that a member wants no bucket it leaves the group, once nobody has flows of it."""
+    two = Two(config=PAIRED.replace("buckets = 16", "buckets = 1024"), widest=255)
+    serve(two, *NODES[:3])
+    vip = parse_prefix(VIP)
+    [group] = two.a.router.fib.groups
+    drained = next(leg for leg in group.legs if format_address(leg.address) == NODES[0])
+    two.b.buckets.flows[vip][
+        two.b.buckets.owners[two.b.group_of(VIP)].index(two.b.router.fib.groups.nexthops[drained])
+    ] = 1
+    for half in two.both:
+        half.take(Drain(NODES[0], True))
+    two.advance(4 * IDLE)
+    assert drained in group.legs
+    two.b.buckets.flows.clear()
+    two.advance(4 * IDLE)
+    assert drained not in group.legs
+
+
+def test_the_larger_of_two_shared_groups_has_the_name() -> None:
+    two = Two()
+    prefixes = [f"172.17.{i // 250}.{i % 250}/32" for i in range(600)]
+    for half in two.both:
+        for node in NODES[:2]:
+            half.up(node)
+            half.announce(node, *prefixes)
+        half.settle_now()
+    two.advance(2.0)
+    assert states(two.a) == states(two.b) == {"equal": 1}
+    [agreement] = two.a.pair.agreements()
+    assert agreement.key.startswith("shared:")
