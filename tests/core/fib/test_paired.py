@@ -88,3 +88,15 @@ def test_weights_that_hold_a_group_are_no_drift_but_a_member_that_is_missing_is(
     less = KernelGroup(group.id, RTPROT_BGP, members[:1], group.buckets, 120.0, 0.0)
     wrong, _ = mend_objects(fib, KernelObjects((), nexthops, (less,)), 1.0)
     assert [each.kind for each in wrong] == ["group_members"]
+
+
+def test_legs_that_only_their_interface_tells_apart_are_balanced_by_the_kernel() -> None:
+    fib = paired()
+    address = parse_address("fe80::1")
+    links = tuple(Gateway(address, index) for index in (2, 3, 4))
+    fib.want([parse_prefix("fd00::1/128")], links[:2])
+    fib.plan(0.0)
+    fib.want([parse_prefix("fd00::1/128")], links)
+    assert [each.hold for each in written(fib)] == [False]
+    [group] = fib.groups
+    assert not group.comparable

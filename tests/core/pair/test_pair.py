@@ -11,10 +11,12 @@ from routerd.core.message import (
     Drain,
     GroupLayout,
     Hello,
+    Introduce,
     PartnerSaid,
     PartnerUp,
     ReadBuckets,
     SetGroup,
+    WriteFailed,
 )
 from routerd.core.pair.decisions import leads
 from routerd.core.pair.pair import INTRODUCTION
@@ -332,3 +334,20 @@ def test_the_larger_of_two_shared_groups_has_the_name() -> None:
     assert states(two.a) == states(two.b) == {"equal": 1}
     [agreement] = two.a.pair.agreements()
     assert agreement.key.startswith("shared:")
+
+
+def test_who_says_something_else_of_itself_goes_on_to_lead() -> None:
+    two = Two()
+    two.advance(100.0)
+    two.b.take(Introduce(hello("b", 100.0)._replace(seed="ef01")))
+    two.advance(1.0)
+    assert two.a.pair.partner is not None
+    assert two.a.pair.partner.seed == "ef01"
+    assert (two.a.pair.leads, two.b.pair.leads) == (True, False)
+
+
+def test_buckets_that_the_kernel_refuses_to_hand_over_are_told_of() -> None:
+    two = Two()
+    two.a.take(WriteFailed(Arrange(1, ((2, 16),)), 22, "Invalid argument"))
+    assert [(event.name, event.fields["operation"]) for event in two.a.events] == [("kernel refused", "Arrange")]
+    assert not two.a.router.refusals.again_at

@@ -67,7 +67,7 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
         there = kernel.get(group.id)
         legs = legs_of(there, gateways) if there is not None else {}
         # A group that is held has the weights of its layout.
-        held = group in groups.settling or (groups.paired and group.buckets)
+        held = group in groups.settling or (groups.paired and group.comparable)
         same = legs.keys() == group.legs.keys() if held else legs == group.legs
         if there is not None and there.buckets != group.buckets:
             # The kernel changes neither type nor size: the group is made anew, and its routes come again.

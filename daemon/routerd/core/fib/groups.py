@@ -206,7 +206,7 @@ class Groups:
         hold = not settled and not copied
         if returning and group.users <= STEPWISE and (damaged or not hold):  # held, buckets may be used unseen
             copied = group.id
-        hold |= self.paired and known and bool(group.buckets)
+        hold |= self.paired and known and group.comparable
         return [*operations, SetGroup(group.id, members, group.buckets, *timers, copied, hold, known)]
 
     def legs_for(self, group: Group, wanted: Wanted, shape: Shape) -> Legs:

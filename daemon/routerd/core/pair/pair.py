@@ -117,8 +117,9 @@ class Pair:
 
     def introduce(self, hello: Hello, now: float) -> list[Effect]:
         """This router says something else of itself."""
-        self.hello, self._born = hello, now - hello.age
-        self._greet(now)
+        self._born = now - hello.age
+        self.hello = hello._replace(age=self.hello.age) if self.up else hello  # who leads goes on to lead
+        self._tell(self.hello)
         return self._taken()
 
     def noted(self, operations: Iterable[Operation], now: float) -> list[Effect]:
@@ -188,7 +189,9 @@ class Pair:
         for accord in accords:
             accord.told = None
         self._introduction.begin(self._register.accords, (each.id for each in accords if each.held is not None))
-        self._greet(now)
+        self.hello = self.hello._replace(age=round(now - self._born, 3))
+        self._tell(self.hello)
+        self._elect()
 
     def _disconnected(self, reason: str, now: float) -> None:
         """Each leads itself from now on. What the partner said last is kept to be shown."""
@@ -204,11 +207,6 @@ class Pair:
     def _stop_waiting(self) -> None:
         self._reads.update(dict.fromkeys(sorted(self._waiting)))
         self._waiting.clear()
-
-    def _greet(self, now: float) -> None:
-        self.hello = self.hello._replace(age=round(now - self._born, 3))
-        self._tell(self.hello)
-        self._elect()
 
     def _elect(self) -> None:
         self.leads = not self.up or self.partner is None or leads(self.hello, self.partner)
