@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Protocol
 
 from routerd.core.message import (
+    Arrange,
     DeleteNexthop,
     DeleteRoutes,
     GroupLost,
@@ -29,8 +30,9 @@ from routerd.core.route import Prefix
 
 PORTION = 256
 """Routes that are written at a stretch: half a millisecond."""
-OBJECT, READ = 8, 64
-"""Routes for which an object or a group counts that is written, and a group whose buckets are read or built first."""
+OBJECT, READ, ARRANGED = 8, 64, 256
+"""Routes for which an object or a group counts that is written, a group whose buckets are read or built first, and
+one whose buckets are handed over."""
 MANY = 4096
 """Routes that the thread writes at a stretch: ten milliseconds."""
 
@@ -172,13 +174,15 @@ def _cost(operation: Operation) -> int:
     """Return for how many routes an operation counts."""
     if isinstance(operation, Routes):
         return len(operation.prefixes)
+    if isinstance(operation, Arrange):
+        return ARRANGED
     return READ if isinstance(operation, SetGroup) and (operation.like or operation.hold) else OBJECT
 
 
 def _without(operation: Operation, gone: set[int]) -> Operation | None:
     """Return what is left of an operation without these nexthop objects; a group without any left is gone as well."""
     match operation:
-        case SetNexthop(id=id) | SetRoutes(id=id) if id in gone:
+        case SetNexthop(id=id) | SetRoutes(id=id) | Arrange(id=id) if id in gone:
             return None
         case SetGroup(id=id, members=members):
             kept = tuple(member for member in members if member.id not in gone)
