@@ -63,7 +63,8 @@ class Backlog:
     """Operations that are not written yet; the length is the number of routes among them, any other counts one.
 
     `write` carries operations out in order and returns the refused ones; `took_over` tells whether a group that was
-    made like another one took over flows. Without `bulk` everything is written here and now.
+    made like another one took over flows, and `unfinished` which group has buckets to be handed over yet, 0 for none:
+    that goes on when all that waits is written. Without `bulk` everything is written here and now.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Backlog:
         write: Callable[[Sequence[Operation]], list[WriteFailed | GroupLost]],
         took_over: Callable[[int], bool],
         bulk: Background | None = None,
+        unfinished: Callable[[], int] = lambda: 0,
         *,
         portion: int = PORTION,
         many: int = MANY,
@@ -79,6 +81,7 @@ class Backlog:
         self._write = write
         self._took_over = took_over
         self._bulk = bulk
+        self._unfinished = unfinished
         self._portion = portion
         self._many = many
         self._clock = clock
@@ -120,6 +123,8 @@ class Backlog:
                     if isinstance(operation, SetGroup) and operation.like and not operation.known:
                         made.append(GroupMade(operation.id, self._took_over(operation.id)))
                     self._remove(operation)
+                    if isinstance(operation, Arrange) and self._unfinished() == operation.id:
+                        self._again(operation)
             if self._clock() >= end:
                 break
         return [*_together(failures), *made]
@@ -135,6 +140,11 @@ class Backlog:
                 self._begun = 0
             self._length = sum(map(_length, self._waiting)) - self._begun
         return failures
+
+    def _again(self, operation: Arrange) -> None:
+        """Have it carried out once more, after all that waits, unless there is a later one for its group."""
+        if not any(isinstance(each, Arrange) and each.id == operation.id for each in self._waiting):
+            self.add([operation])
 
     def _next(self) -> Operation | None:
         """Return a piece of the first operation, or all of it; None if nothing can be written now."""

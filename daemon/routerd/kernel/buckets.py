@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from array import array
 from collections.abc import Collection, Container, Iterable
-from typing import NamedTuple
 
 from routerd.kernel import lookup
 from routerd.kernel.lookup import Bucket
 
 _WRITE_TIME = 0.03
 """Seconds that the kernel and this process may disagree about when a group was made: ticks, and 1/100 s."""
-_HAND_OVERS = 8
-"""Hand-overs that are remembered of a group: with those before, what was never used counts as used for a while."""
-_DIGITS = bytes([ord("0"), ord("1")]) + bytes(254)
-
-
-class _HandOver(NamedTuple):
-    """When buckets were handed over, in seconds, from the first to the last; which (bit n for bucket n), and in which
-    of them flows began meanwhile."""
-
-    first: float
-    last: float
-    buckets: int
-    flows: int
 
 
 class Buckets:
@@ -33,27 +19,32 @@ class Buckets:
     def __init__(self) -> None:
         self._made: dict[int, float] = {}
         self._inherited: dict[int, Collection[int]] = {}
-        self._handed: dict[int, deque[_HandOver]] = {}
+        self._handed: dict[int, array[float]] = {}
+        """When each bucket was handed over, in seconds; 0 if it was not."""
+        self._begun: dict[int, dict[int, float]] = {}
+        """When a flow was found that had begun in a bucket while it was handed over."""
 
     def made(self, group: int, inherited: Collection[int] = ()) -> None:
         """A group was made just now; these of its buckets carry flows of another one."""
         self._made[group] = time.monotonic()
         self._inherited[group] = inherited
         self._handed.pop(group, None)
+        self._begun.pop(group, None)
 
-    def handed(self, group: int, first: float, buckets: Iterable[int], flows: Iterable[int]) -> None:
-        """Since `first` these buckets were handed over, as idle; in some of them flows began meanwhile."""
-        known = self._handed.setdefault(group, deque())
-        if len(known) == _HAND_OVERS:
-            lost = known.popleft()
-            known[0] = known[0]._replace(flows=known[0].flows | lost.flows)
-        known.append(_HandOver(first, time.monotonic(), mask(buckets), mask(flows)))
+    def handed(self, group: int, size: int, buckets: Iterable[int], flows: Iterable[int]) -> None:
+        """These buckets of a group of this size were handed over just now, as idle; in some flows began meanwhile."""
+        now = time.monotonic()
+        times = self._handed.setdefault(group, array("d", bytes(8 * size)))
+        for index in buckets:
+            times[index] = now
+        self._begun.setdefault(group, {}).update(dict.fromkeys(flows, now))
 
     def gone(self, group: int) -> None:
         """A group was deleted."""
         self._made.pop(group, None)
         self._inherited.pop(group, None)
         self._handed.pop(group, None)
+        self._begun.pop(group, None)
 
     def keep(self, groups: Container[int]) -> None:
         """These groups are there, and no others."""
@@ -71,41 +62,31 @@ class Buckets:
     def used(self, found: list[Bucket], group: int, idle_timer: float) -> list[Bucket]:
         """Choose those of a group's buckets that carry flows.
 
-        The kernel counts the idle time of a bucket that was never used from when it was given to its member: what
-        has been idle for as long as the group is there, or since it was handed over, has not been used. But in a
-        group that was made like another one, a bucket that was in use there carries flows that may not have sent
-        anything since; and so does one in which a flow began while it was handed over.
+        In a group that was made like another one, a bucket that was in use there carries flows that may not have sent
+        anything since; and so does one in which a flow began while it was handed over. The kernel does not know.
         """
         now = time.monotonic()
-        made = self._made.get(group)
-        inherited = self._inherited.get(group, ()) if made is not None and now - made < idle_timer else ()
-        unused = [] if made is None else [(now - made, now - made, -1)]
-        flows = 0
-        for each in self._handed.get(group, ()):
-            unused.append((now - each.last, now - each.first, each.buckets & ~each.flows))
-            flows |= each.flows if now - each.last < idle_timer else 0
-        return [
-            bucket
-            for bucket in found
-            if bucket[0] in inherited
-            or flows >> bucket[0] & 1
-            or (bucket[2] < idle_timer and not _since(bucket, unused))
-        ]
+        inherited = self._inherited.get(group, ()) if now - self._made.get(group, 0.0) < idle_timer else ()
+        begun = {index for index, since in self._begun.get(group, {}).items() if now - since < idle_timer}
+        idle = self.idle(found, group, idle_timer)
+        return [each for each in found if each[0] not in idle or each[0] in inherited or each[0] in begun]
 
+    def idle(self, found: list[Bucket], group: int, idle_timer: float) -> set[int]:
+        """Return the indices of those of a group's buckets that the kernel takes for idle.
 
-def mask(indices: Iterable[int]) -> int:
-    """Return a number that has bit n for each n of `indices`."""
-    digits = bytearray()
-    for index in indices:
-        if index >= len(digits):
-            digits.extend(bytes(index + 1 - len(digits)))
-        digits[index] = 1
-    return int(digits[::-1].translate(_DIGITS) or b"0", 2)
-
-
-def _since(bucket: Bucket, times: Iterable[tuple[float, float, int]]) -> bool:
-    """Tell whether a bucket has been idle since one of these times, if it is among the buckets of that."""
-    index, _, idle = bucket
-    return any(
-        least - _WRITE_TIME <= idle <= most + _WRITE_TIME and buckets >> index & 1 for least, most, buckets in times
-    )
+        It counts the idle time of a bucket that was never used from when it was given to its member: what has been
+        idle for as long as the group is there, or since it was handed over, has not been used.
+        """
+        now = time.monotonic()
+        age = now - self._made.get(group, -idle_timer)
+        handed = self._handed.get(group)
+        if handed is not None and now - max(handed) >= idle_timer:
+            self._handed.pop(group)
+            self._begun.pop(group, None)
+        return {
+            index
+            for index, _, idle in found
+            if idle >= idle_timer
+            or abs(idle - age) <= _WRITE_TIME
+            or (handed is not None and abs(idle - (now - handed[index])) <= _WRITE_TIME)
+        }

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from routerd.core.message import Gateway, KernelGroup, KernelNexthop
+from routerd.core.message import Gateway, KernelNexthop
 from routerd.core.message.flow import Bucket, Flow, FlowMember, Way
 from routerd.core.route import Address, format_address
 from routerd.kernel import lookup, parse, wire

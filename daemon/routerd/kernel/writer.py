@@ -90,6 +90,10 @@ class KernelWriter:
         """Tell whether a nexthop or group is ours."""
         return id_ in self._objects
 
+    def unfinished(self) -> int:
+        """Return the group of the Arrange that was written last if it is to be written again, to go on; 0 if not."""
+        return self._arranging.unfinished
+
     def write(self, operations: Sequence[Operation]) -> list[WriteFailed | GroupLost]:
         """Carry out `operations` in order and return the refused ones, a SetRoutes or DeleteRoutes per prefix, and
         the groups that were found to be gone.
