@@ -150,7 +150,7 @@ def test_flows_that_begin_meanwhile_stay_where_they_are(router: Namespace, write
 def test_what_cannot_be_or_is_so_already_changes_nothing(
     router: Namespace, writer: KernelWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    group, _ = made(writer, 4)
+    made(writer, 4)
     was = lookup.owners(100)
     with monkeypatch.context() as patch:
         patch.setattr(StandIns, "replace", lambda *_: pytest.fail("something was written"))

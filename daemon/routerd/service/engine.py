@@ -27,6 +27,7 @@ from routerd.core.message import (
     InspectGroups,
     KeepPlace,
     Program,
+    ReadBuckets,
     Reconfigure,
     Refresh,
     Resync,
@@ -255,7 +256,7 @@ class Engine:
                     self._speaker.keep_place(peer, on=on)
                 case Identify():
                     self.identify.set()
-                case InspectGroups() | FindUnused():
+                case InspectGroups() | FindUnused() | ReadBuckets():
                     self._enquiries.ask(effect)
                 case Resync(reason=reason):
                     self.kernel_changed(reason)
