@@ -142,6 +142,7 @@ def test_flows_that_begin_meanwhile_stay_where_they_are(router: Namespace, write
     moved = [port for port, where in began.items() if traffic.send(port) != where]
     assert len(began) > 10
     assert len(moved) <= max(3, len(began) // 50)
+    time.sleep(0.05)  # what is used within 30 ms of when it was handed over counts as never used
     settled = {port: traffic.send(port) for port in began}
     busy, wanted = used(writer), shuffled(group, 2)
     arrange(writer, wanted)
