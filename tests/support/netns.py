@@ -111,17 +111,23 @@ def veth(near: Namespace, near_name: str, far: Namespace, far_name: str) -> None
     far.ip("link", "set", far_name, "up")
 
 
-@pytest.fixture
-def router() -> Iterator[Namespace]:
-    """A namespace with `eth0` (10.0.0.1/24, fd00::1/64) and `eth1` (10.0.1.1/24, fd01::1/64), both with carrier.
+@contextmanager
+def routing() -> Iterator[Namespace]:
+    """Make a namespace with `eth0` (10.0.0.1/24, fd00::1/64) and `eth1` (10.0.1.1/24, fd01::1/64), both with carrier.
 
-    The far ends are inside too (`far0`, `far1`), so that a test can take the carrier away. The test runs outside:
-    `with router.enter()`.
+    The far ends are inside too (`far0`, `far1`), so that a test can take the carrier away.
     """
     with namespace("router") as made:
         for index in range(2):
             veth(made, f"eth{index}", made, f"far{index}")
             made.address(f"eth{index}", f"10.0.{index}.1/24", f"fd0{index}::1/64")
+        yield made
+
+
+@pytest.fixture
+def router() -> Iterator[Namespace]:
+    """The namespace of `routing`. The test runs outside: `with router.enter()`."""
+    with routing() as made:
         yield made
 
 

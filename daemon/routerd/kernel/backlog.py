@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Protocol
 
 from routerd.core.message import (
+    Arrange,
     DeleteNexthop,
     DeleteRoutes,
     GroupLost,
@@ -29,8 +30,9 @@ from routerd.core.route import Prefix
 
 PORTION = 256
 """Routes that are written at a stretch: half a millisecond."""
-OBJECT, READ = 8, 64
-"""Routes for which an object or a group counts that is written, and a group whose buckets are read or built first."""
+OBJECT, READ, ARRANGED = 8, 64, 256
+"""Routes for which an object or a group counts that is written, a group whose buckets are read or built first, and
+one whose buckets are handed over."""
 MANY = 4096
 """Routes that the thread writes at a stretch: ten milliseconds."""
 
@@ -61,7 +63,8 @@ class Backlog:
     """Operations that are not written yet; the length is the number of routes among them, any other counts one.
 
     `write` carries operations out in order and returns the refused ones; `took_over` tells whether a group that was
-    made like another one took over flows. Without `bulk` everything is written here and now.
+    made like another one took over flows, and `unfinished` which group has buckets to be handed over yet, 0 for none:
+    that goes on when all that waits is written. Without `bulk` everything is written here and now.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Backlog:
         write: Callable[[Sequence[Operation]], list[WriteFailed | GroupLost]],
         took_over: Callable[[int], bool],
         bulk: Background | None = None,
+        unfinished: Callable[[], int] = lambda: 0,
         *,
         portion: int = PORTION,
         many: int = MANY,
@@ -77,6 +81,7 @@ class Backlog:
         self._write = write
         self._took_over = took_over
         self._bulk = bulk
+        self._unfinished = unfinished
         self._portion = portion
         self._many = many
         self._clock = clock
@@ -118,6 +123,8 @@ class Backlog:
                     if isinstance(operation, SetGroup) and operation.like and not operation.known:
                         made.append(GroupMade(operation.id, self._took_over(operation.id)))
                     self._remove(operation)
+                    if isinstance(operation, Arrange) and self._unfinished() == operation.id:
+                        self._again(operation)
             if self._clock() >= end:
                 break
         return [*_together(failures), *made]
@@ -133,6 +140,11 @@ class Backlog:
                 self._begun = 0
             self._length = sum(map(_length, self._waiting)) - self._begun
         return failures
+
+    def _again(self, operation: Arrange) -> None:
+        """Have it carried out once more, after all that waits, unless there is a later one for its group."""
+        if not any(isinstance(each, Arrange) and each.id == operation.id for each in self._waiting):
+            self.add([operation])
 
     def _next(self) -> Operation | None:
         """Return a piece of the first operation, or all of it; None if nothing can be written now."""
@@ -172,13 +184,15 @@ def _cost(operation: Operation) -> int:
     """Return for how many routes an operation counts."""
     if isinstance(operation, Routes):
         return len(operation.prefixes)
+    if isinstance(operation, Arrange):
+        return ARRANGED
     return READ if isinstance(operation, SetGroup) and (operation.like or operation.hold) else OBJECT
 
 
 def _without(operation: Operation, gone: set[int]) -> Operation | None:
     """Return what is left of an operation without these nexthop objects; a group without any left is gone as well."""
     match operation:
-        case SetNexthop(id=id) | SetRoutes(id=id) if id in gone:
+        case SetNexthop(id=id) | SetRoutes(id=id) | Arrange(id=id) if id in gone:
             return None
         case SetGroup(id=id, members=members):
             kept = tuple(member for member in members if member.id not in gone)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Container
+from array import array
+from collections.abc import Collection, Container, Iterable
 
 from routerd.kernel import lookup
 from routerd.kernel.lookup import Bucket
@@ -13,25 +14,41 @@ _WRITE_TIME = 0.03
 
 
 class Buckets:
-    """Remembers when groups were made, and which buckets took over flows then."""
+    """Remembers when groups were made, which buckets took over flows then, and which were handed over since."""
 
     def __init__(self) -> None:
         self._made: dict[int, float] = {}
         self._inherited: dict[int, Collection[int]] = {}
+        self._handed: dict[int, array[float]] = {}
+        """When each bucket was handed over, in seconds; 0 if it was not."""
+        self._begun: dict[int, dict[int, float]] = {}
+        """When a flow was found that had begun in a bucket while it was handed over."""
 
     def made(self, group: int, inherited: Collection[int] = ()) -> None:
         """A group was made just now; these of its buckets carry flows of another one."""
         self._made[group] = time.monotonic()
         self._inherited[group] = inherited
+        self._handed.pop(group, None)
+        self._begun.pop(group, None)
+
+    def handed(self, group: int, size: int, buckets: Iterable[int], flows: Iterable[int]) -> None:
+        """These buckets of a group of this size were handed over just now, as idle; in some flows began meanwhile."""
+        now = time.monotonic()
+        times = self._handed.setdefault(group, array("d", bytes(8 * size)))
+        for index in buckets:
+            times[index] = now
+        self._begun.setdefault(group, {}).update(dict.fromkeys(flows, now))
 
     def gone(self, group: int) -> None:
         """A group was deleted."""
         self._made.pop(group, None)
         self._inherited.pop(group, None)
+        self._handed.pop(group, None)
+        self._begun.pop(group, None)
 
     def keep(self, groups: Container[int]) -> None:
         """These groups are there, and no others."""
-        for group in [group for group in self._made if group not in groups]:
+        for group in [group for group in self._made.keys() | self._handed.keys() if group not in groups]:
             self.gone(group)
 
     def took_over(self, group: int) -> bool:
@@ -45,14 +62,31 @@ class Buckets:
     def used(self, found: list[Bucket], group: int, idle_timer: float) -> list[Bucket]:
         """Choose those of a group's buckets that carry flows.
 
-        The kernel counts the idle time of a bucket that was never used from when it was given to its member: what
-        has been idle for as long as the group is there has not been used. But in a group that was made like another
-        one, a bucket that was in use there carries flows that may not have sent anything since.
+        In a group that was made like another one, a bucket that was in use there carries flows that may not have sent
+        anything since; and so does one in which a flow began while it was handed over. The kernel does not know.
         """
-        age = time.monotonic() - self._made.get(group, -idle_timer)
-        inherited = self._inherited.get(group, ()) if age < idle_timer else ()
-        return [
-            bucket
-            for bucket in found
-            if bucket[0] in inherited or (bucket[2] < idle_timer and abs(bucket[2] - age) > _WRITE_TIME)
-        ]
+        now = time.monotonic()
+        inherited = self._inherited.get(group, ()) if now - self._made.get(group, 0.0) < idle_timer else ()
+        begun = {index for index, since in self._begun.get(group, {}).items() if now - since < idle_timer}
+        idle = self.idle(found, group, idle_timer)
+        return [each for each in found if each[0] not in idle or each[0] in inherited or each[0] in begun]
+
+    def idle(self, found: list[Bucket], group: int, idle_timer: float) -> set[int]:
+        """Return the indices of those of a group's buckets that the kernel takes for idle.
+
+        It counts the idle time of a bucket that was never used from when it was given to its member: what has been
+        idle for as long as the group is there, or since it was handed over, has not been used.
+        """
+        now = time.monotonic()
+        age = now - self._made.get(group, -idle_timer)
+        handed = self._handed.get(group)
+        if handed is not None and now - max(handed) >= idle_timer:
+            self._handed.pop(group)
+            self._begun.pop(group, None)
+        return {
+            index
+            for index, _, idle in found
+            if idle >= idle_timer
+            or abs(idle - age) <= _WRITE_TIME
+            or (handed is not None and abs(idle - (now - handed[index])) <= _WRITE_TIME)
+        }

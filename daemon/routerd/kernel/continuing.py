@@ -1,24 +1,23 @@
 """Groups that continue others, flows and all: which bucket leads to which member is laid out, not left to the kernel.
 
-A stand-in, a nexthop object for a moment, holds the buckets that are to be handed on; `layout.py` has the steps.
+A stand-in holds the buckets that are to be handed on; `layout.py` has the steps.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 
 from routerd.core.layout import lay_out
 from routerd.core.message import Member, SetGroup
 from routerd.kernel import lookup, messages, wire
-from routerd.kernel.compat import CompatMode
 from routerd.kernel.layout import at_once, held, settled, steps
 from routerd.kernel.memory import KEPT, runs_of
 from routerd.kernel.messages import NARROW, WIDE
 from routerd.kernel.owned import OwnedObjects
 from routerd.kernel.requests import Requests
-from routerd.kernel.spare import CREATE, Spare
+from routerd.kernel.spare import CREATE
+from routerd.kernel.stand_in import StandIns
 
 
 class Continuation:
@@ -27,18 +26,16 @@ class Continuation:
     InterruptedError if somebody else deletes nexthop objects meanwhile.
     """
 
-    def __init__(
-        self, requests: Requests, compat: CompatMode, spare: Spare, objects: OwnedObjects, widest: int
-    ) -> None:
+    def __init__(self, requests: Requests, stand_ins: StandIns, objects: OwnedObjects, widest: int) -> None:
         self._requests = requests
-        self._compat = compat
-        self._spare = spare
+        self._stand_ins = stand_ins
         self._objects = objects
         self._widest = widest
         self._wide = widest == WIDE
 
     def held(self, group: SetGroup) -> SetGroup:
         """Return a group with weights that say what each member has."""
+        self._objects.weights[group.id] = group.members
         members = self._objects.memory.members(group.id)
         if len(members) == 1:
             return replace(group, members=held({members[0].id: group.buckets}, group.members, self._widest))
@@ -75,7 +72,7 @@ class Continuation:
         layout = lay_out(found, group.members)
         if layout is None or len(found) != group.buckets or not (self._wide or group.buckets <= NARROW):
             return False
-        stand_in = self._spare.make(gateway)
+        stand_in = self._stand_ins.make(gateway)
         if stand_in is None:
             return False
         first = replace(group, members=(Member(stand_in),))
@@ -89,7 +86,7 @@ class Continuation:
         refused = self._requests.transmit(requests)
         if refused:
             self._requests.transmit([messages.delete_nexthop(group.id)])
-        self._dismiss(stand_in, group)
+        self._stand_ins.dismiss(stand_in, group)
         if refused:
             return False
         inherited = frozenset(index for index, (_, busy) in enumerate(found) if busy)
@@ -113,33 +110,20 @@ class Continuation:
         past = [owner for owner, length in runs for _ in range(length)]
         heavy = min(self._widest, 2 * group.buckets * len(here))
         stand_in = (
-            self._spare.make(self._objects.gateways[group.members[0].id]) if len(past) == group.buckets else None
+            self._stand_ins.make(self._objects.gateways[group.members[0].id]) if len(past) == group.buckets else None
         )
         if stand_in is None:
             return True
-        self._replace(group, [*map(Member, sorted(here)), Member(stand_in, heavy)])
+        self._stand_ins.replace(group, [*map(Member, sorted(here)), Member(stand_in, heavy)])
         try:
             found = lookup.owners(group.id)
         except OSError:  # it has gone meanwhile, as with its link
-            self._dismiss(stand_in, group)
+            self._stand_ins.dismiss(stand_in, group)
             return False
         known = [(was, was != 0) if now == stand_in else (now, True) for now, was in zip(found, past, strict=True)]
         if layout := lay_out(known, group.members):
             taken = [owner for owner, now in zip(layout, found, strict=True) if now == stand_in]
             busy = Counter(now for now in found if now != stand_in)
-            self._replace(group, *steps(taken, stand_in, busy))
-        self._dismiss(stand_in, group)
+            self._stand_ins.replace(group, *steps(taken, stand_in, busy))
+        self._stand_ins.dismiss(stand_in, group)
         return True
-
-    def _dismiss(self, stand_in: int, group: SetGroup) -> None:
-        """Delete a stand-in. InterruptedError if somebody has deleted it, perhaps with all that is routerd's: then
-        the group goes, too, and what is known of its layout stays until it can be made again."""
-        if self._requests.transmit([messages.delete_nexthop(stand_in)]):
-            self._requests.transmit([messages.delete_nexthop(group.id)])
-            raise InterruptedError("somebody deletes nexthop objects at the same time")
-
-    def _replace(self, group: SetGroup, *steps: Sequence[Member]) -> None:
-        self._compat.transmit(
-            self._requests,
-            [messages.set_group(replace(group, members=tuple(each)), wire.NLM_F_REPLACE) for each in steps],
-        )

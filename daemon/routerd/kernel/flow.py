@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from routerd.core.message import Gateway, KernelGroup, KernelNexthop
+from routerd.core.message import Gateway, KernelNexthop
 from routerd.core.message.flow import Bucket, Flow, FlowMember, Way
 from routerd.core.route import Address, format_address
 from routerd.kernel import lookup, parse, wire
@@ -23,7 +23,6 @@ _RTMSG = struct.Struct("=BBBBBBBBI")
 _RTA_DST, _RTA_SRC, _RTA_IIF, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 2, 3, 4, 5, 6
 _RTA_TABLE, _RTA_VIA, _RTA_IP_PROTO, _RTA_SPORT, _RTA_DPORT, _RTA_NH_ID = 15, 18, 27, 28, 29, 30
 _LOOKUP_TABLE, _FIB_MATCH = 0x1000, 0x2000
-_NHA_ID = 1
 _RTN_UNICAST, _RTN_LOCAL = 1, 2
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES, errno.ENOENT, errno.EXDEV)
 _TICK = 0.02
@@ -73,7 +72,7 @@ def way(flow: Flow, expected: int = 0) -> Way:
 
 def _within(flow: Flow, index: int, found: Way, idle: dict[int, float]) -> Way:
     """Add the group's members, and which of them the flow reaches."""
-    group = _nexthop(found.nexthop)
+    group = lookup.nexthop(found.nexthop)
     if isinstance(group, KernelNexthop):
         return found._replace(members=(FlowMember(group.id, 1, group.gateway),), chosen=group.id)
     counts = Counter(lookup.owners(group.id)) if group.buckets else Counter[int]()
@@ -179,14 +178,8 @@ def _leg(answer: Answer) -> Gateway:
     return Gateway(Address(found.get(_RTA_GATEWAY, via)), _u32(found, _RTA_OIF))
 
 
-def _nexthop(id_: int) -> KernelNexthop | KernelGroup:
-    body = bytes(8) + wire.attribute(_NHA_ID, struct.pack("=I", id_))
-    answer = wire.query(wire.request(wire.RTM_GETNEXTHOP, 0, body))
-    return parse.nexthop(answer, wire.HEADER.size, len(answer))
-
-
 def _gateway(id_: int) -> Gateway | None:
-    found = _nexthop(id_)
+    found = lookup.nexthop(id_)
     return found.gateway if isinstance(found, KernelNexthop) else None
 
 

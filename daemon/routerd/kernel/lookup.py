@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from routerd.core.message import PROTOCOLS, Diversion, KernelLeg, KernelRoute, Member
+from routerd.core.message import PROTOCOLS, Diversion, KernelGroup, KernelLeg, KernelNexthop, KernelRoute, Member
 from routerd.core.route import IPV4_PREFIX_SIZE, Address, Prefix, format_address, parse_address
-from routerd.kernel import messages, wire
+from routerd.kernel import messages, parse, wire
 from routerd.kernel.dump import main_table
 from routerd.kernel.parse import prefix_of
 
@@ -63,7 +63,7 @@ def diversions(routes: Iterable[tuple[Prefix, int]]) -> Iterator[Diversion]:
     of the main table for the same prefix, which is foreign, or about to be changed; with IPv6 no route of the main
     table does: where routes share a nexthop object the kernel may answer with another one of them.
     """
-    for prefix, nexthop in routes:
+    for prefix, id in routes:
         try:
             answer = _ask(prefix)
         except OSError as error:
@@ -73,7 +73,7 @@ def diversions(routes: Iterable[tuple[Prefix, int]]) -> Iterator[Diversion]:
         (table,) = _U32.unpack(found[_RTA_TABLE])
         exact = len(prefix) != IPV4_PREFIX_SIZE or answer[wire.HEADER.size + 1] == prefix[0]
         same = table == wire.TABLE and exact
-        if not same and found.get(_RTA_NH_ID) != _U32.pack(nexthop):
+        if not same and found.get(_RTA_NH_ID) != _U32.pack(id):
             yield Diversion(prefix, 0, table)
 
 
@@ -102,6 +102,12 @@ def buckets(group: int, nexthop: int | None = None) -> list[Bucket]:
             return [_bucket(*message) for message in wire.dump(wire.RTM_GETNEXTHOPBUCKET, body)]
         found += [(index, id, idle / messages.TICKS) for index, id, idle in _BUCKET.iter_unpack(data[:end])]
     return found
+
+
+def nexthop(id_: int) -> KernelNexthop | KernelGroup:
+    """Return a nexthop object or group. Raises OSError: ENOENT for an unknown one."""
+    answer = wire.query(messages.get_nexthop(id_))
+    return parse.nexthop(answer, wire.HEADER.size, len(answer))
 
 
 def owners(group: int) -> list[int]:

@@ -11,6 +11,7 @@ from routerd.core.message import (
     KernelGroup,
     KernelNexthop,
     KernelObjects,
+    Member,
     SetGroup,
     SetNexthop,
     WriteFailed,
@@ -74,13 +75,14 @@ class OwnedObjects:
     """The nexthops and groups that are known to be ours, those whose ids are among `ids`.
 
     `gateways` says where nexthops lead to, `buckets` which ones carry flows, and `memory` where those of groups that
-    are gone led to.
+    are gone led to. `weights` has the members of the groups that are held, as they are wanted.
     """
 
     def __init__(self, ids: range) -> None:
         self._range = ids
         self._ids: set[int] = set()
         self.gateways: dict[int, Gateway] = {}
+        self.weights: dict[int, tuple[Member, ...]] = {}
         self.buckets = Buckets()
         self.memory = Memory(self.gateways)
 
@@ -98,6 +100,8 @@ class OwnedObjects:
         self.gateways.update(gateways)
         self.memory.keep(self._ids)
         self.buckets.keep(self._ids)
+        for group in self.weights.keys() - self._ids:
+            del self.weights[group]
 
     def flags(self, operation: SetNexthop | SetGroup) -> int:
         """Return how a nexthop or group is to be written: unless it is ours, it is created, never replaced."""
@@ -112,6 +116,8 @@ class OwnedObjects:
 
     def group_made(self, group: SetGroup) -> None:
         """A group was made, or has other members now."""
+        if not group.hold:
+            self.weights.pop(group.id, None)
         if group.buckets:
             self.memory.written(group.id, group.members, held=group.hold)
             if group.id not in self._ids:
@@ -138,6 +144,7 @@ class OwnedObjects:
         else:
             self.memory.lost(id)
         self.buckets.gone(id)
+        self.weights.pop(id, None)
 
 
 def own_nexthops(nexthops: Iterable[KernelNexthop], groups: Iterable[KernelGroup], ids: range) -> list[int]:

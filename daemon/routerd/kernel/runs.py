@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from routerd.core.message import DeleteNexthop, DeleteRoutes, Operation, SetGroup, SetNexthop, SetRoutes
+from routerd.core.message import Arrange, DeleteNexthop, DeleteRoutes, Operation, SetGroup, SetNexthop, SetRoutes
 
 Run = list[Operation]
 """Operations of one type, which differ in their ids or prefixes."""
@@ -16,7 +16,7 @@ Run = list[Operation]
 def runs(operations: Iterable[Operation]) -> Iterator[Run]:
     """Yield operations in runs, in an order that leads where theirs does: nexthop objects come before groups, groups
     before routes, and what is deleted last. What is more than a message each has a run of its own, in its place: a
-    group that is made like another one, and routes that are deleted."""
+    group that is made like another one, buckets that are handed over, and routes that are deleted."""
     kinds: dict[type[Operation], Run] = {SetNexthop: [], SetGroup: [], SetRoutes: [], DeleteNexthop: []}
     named = set[object]()
     for operation in operations:
@@ -41,5 +41,5 @@ def _names(operation: Operation) -> tuple[object, ...]:
             return (id,)
         case SetRoutes(prefixes=prefixes):
             return prefixes
-        case DeleteRoutes():
+        case DeleteRoutes() | Arrange():
             return ()

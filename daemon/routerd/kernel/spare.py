@@ -39,7 +39,9 @@ class Spare:
     def make(self, gateway: Gateway) -> int | None:
         """Make a nexthop object and return its id; None if the kernel refuses it."""
         while self._free:
-            refused = self._requests.transmit([messages.set_nexthop(self._free[-1], gateway, CREATE)])
+            # Where the objects that it stands in for may lead, with a connected network or without, it may.
+            request = messages.set_nexthop(self._free[-1], gateway, CREATE, onlink=True)
+            refused = self._requests.transmit([request])
             if not refused:
                 return self._free[-1]
             if refused[0][0] != errno.EEXIST:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from routerd.config.model import FibSection
 from routerd.core.message import (
+    Arrange,
     DeleteNexthop,
     DeleteRoutes,
     GroupLost,
@@ -26,6 +27,7 @@ from routerd.core.message import (
     WriteFailed,
 )
 from routerd.kernel import messages
+from routerd.kernel.arranging import Arranging
 from routerd.kernel.compat import CompatMode
 from routerd.kernel.continuing import Continuation
 from routerd.kernel.groups import GroupWriter
@@ -35,6 +37,7 @@ from routerd.kernel.requests import Requests
 from routerd.kernel.routes import RouteWriter
 from routerd.kernel.runs import Run, runs
 from routerd.kernel.spare import CREATE, Spare
+from routerd.kernel.stand_in import StandIns
 
 
 class KernelWriter:
@@ -61,7 +64,9 @@ class KernelWriter:
             self.close()
             raise
         widest = WIDE if self.wide_weights else NARROW
-        continuation = Continuation(self._requests, self._compat, self._spare, self._objects, widest)
+        stand_ins = StandIns(self._requests, self._compat, self._spare)
+        self._arranging = Arranging(stand_ins, self._objects, widest)
+        continuation = Continuation(self._requests, stand_ins, self._objects, widest)
         self._groups = GroupWriter(self._requests, self._compat, self._objects, continuation, wide=self.wide_weights)
 
     def close(self) -> None:
@@ -85,6 +90,10 @@ class KernelWriter:
         """Tell whether a nexthop or group is ours."""
         return id_ in self._objects
 
+    def unfinished(self) -> int:
+        """Return the group of the Arrange that was written last if it is to be written again, to go on; 0 if not."""
+        return self._arranging.unfinished
+
     def write(self, operations: Sequence[Operation]) -> list[WriteFailed | GroupLost]:
         """Carry out `operations` in order and return the refused ones, a SetRoutes or DeleteRoutes per prefix, and
         the groups that were found to be gone.
@@ -102,6 +111,8 @@ class KernelWriter:
                 return [*self._set_nexthops([each for each in run if isinstance(each, SetNexthop)])]
             case SetGroup():
                 return self._groups.write([each for each in run if isinstance(each, SetGroup)])
+            case Arrange():
+                return [told for each in run if isinstance(each, Arrange) for told in self._arranging.arrange(each)]
             case SetRoutes() | DeleteRoutes():
                 return [*self.routes.write([each for each in run if isinstance(each, SetRoutes | DeleteRoutes)])]
             case DeleteNexthop():

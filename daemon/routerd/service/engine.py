@@ -28,6 +28,7 @@ from routerd.core.message import (
     KeepPlace,
     PartnerMessage,
     Program,
+    ReadBuckets,
     Reconfigure,
     Refresh,
     Resync,
@@ -103,7 +104,7 @@ class Engine:
         self._speaker = speaker
         self._lasted = lasted
         self._bulk = Bulk(writer.routes, lambda: loop.call_soon_threadsafe(self._unwritten.set))
-        self._backlog = Backlog(writer.write, writer.buckets.took_over, self._bulk)
+        self._backlog = Backlog(writer.write, writer.buckets.took_over, self._bulk, writer.unfinished)
         self._codecs = Codecs(_tell_withheld)
         self.withheld = self._codecs.withheld
         self._outbox = Outbox(self._codecs, self._send, speaker.close)
@@ -258,7 +259,7 @@ class Engine:
                     self._speaker.keep_place(peer, on=on)
                 case Identify():
                     self.identify.set()
-                case InspectGroups() | FindUnused():
+                case InspectGroups() | FindUnused() | ReadBuckets():
                     self._enquiries.ask(effect)
                 case TellPartner(message=message) if self.tell_partner is not None:
                     self.tell_partner(message)

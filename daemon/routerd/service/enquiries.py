@@ -1,17 +1,29 @@
-"""What the core asks of groups, once they are as it wants them: which nexthops carry flows, and which groups none."""
+"""What the core asks of groups, once they are as it wants them: which nexthops carry flows, which groups carry none,
+and where each bucket leads."""
 
 from __future__ import annotations
 
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
-from routerd.core.message import FindUnused, GroupActivity, GroupsUnused, Input, InspectGroups
+from routerd.core.message import (
+    BucketsRead,
+    FindUnused,
+    GroupActivity,
+    GroupsUnused,
+    Input,
+    InspectGroups,
+    ReadBuckets,
+)
 from routerd.kernel import lookup
 from routerd.kernel.buckets import Buckets
 
 INSPECTED_AT_ONCE = 16
 """Groups whose buckets are read when the core asks about more: each takes the kernel two milliseconds."""
+READ_AT_ONCE = 4
+"""Groups whose buckets are read for the core one by one; the others wait for their turn."""
 DOUBTED_AT_ONCE = 256
 """Groups of which the kernel is asked whether they have carried a packet: each takes 10 us."""
 
@@ -24,17 +36,22 @@ class Enquiries:
         self.inspected: tuple[int, ...] = ()
         """The groups whose buckets are to be read."""
         self._doubted: tuple[int, ...] = ()
+        self._wanted: dict[int, None] = {}
+        """The groups of which the core wants to know every bucket."""
         self._buckets = buckets
 
     def __bool__(self) -> bool:
-        return bool(self.inspected or self._doubted)
+        return bool(self.inspected or self._doubted or self._wanted)
 
-    def ask(self, effect: InspectGroups | FindUnused) -> None:
+    def ask(self, effect: InspectGroups | FindUnused | ReadBuckets) -> None:
         """Take note of what the core asks."""
-        if isinstance(effect, InspectGroups):
-            self.inspected += effect.ids[:INSPECTED_AT_ONCE]
-        else:
-            self._doubted += effect.ids
+        match effect:
+            case InspectGroups(ids=ids):
+                self.inspected += ids[:INSPECTED_AT_ONCE]
+            case FindUnused(ids=ids):
+                self._doubted += ids
+            case ReadBuckets(ids=ids):
+                self._wanted.update(dict.fromkeys(ids))
 
     def answers(self) -> Iterator[Input]:
         """Ask the kernel some of it, and return what it says."""
@@ -45,6 +62,20 @@ class Enquiries:
             some, self._doubted = self._doubted[:DOUBTED_AT_ONCE], self._doubted[DOUBTED_AT_ONCE:]
             with contextlib.suppress(OSError):  # they are settled by the clock
                 yield GroupsUnused(lookup.unused(some))
+
+        for id in list(islice(self._wanted, READ_AT_ONCE)):
+            del self._wanted[id]
+            yield self._buckets_of(id)
+
+    def _buckets_of(self, id: int) -> BucketsRead:
+        try:
+            found = lookup.buckets(id)
+        except OSError:
+            return BucketsRead(id, (), 0)
+        digits = bytearray(b"0") * len(found)
+        for index, _, _ in self._buckets.used(found, id, self.idle_timer):
+            digits[-1 - index] = ord("1")
+        return BucketsRead(id, tuple(owner for _, owner, _ in found), int(digits, 2))
 
     def _activity(self, ids: Iterable[int]) -> dict[int, dict[int, int]]:
         busy: dict[int, dict[int, int]] = {}

@@ -5,28 +5,39 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
 from routerd.api.views import kernel as view
 from routerd.config.model import FibSection
 from routerd.core.message import HostState, Interface, SysctlState
+from routerd.kernel.dump import nexthops
 from routerd.kernel.host import Host
+from routerd.kernel.owned import own_nexthops
 from routerd.kernel.sysctl import SettingChanges, Sysctls
+
+if TYPE_CHECKING:
+    from routerd.kernel.hash_seed import HashSeed
 
 PAUSE = 1.0
 """Seconds between two looks at least: somebody else may want another value, again and again."""
+SEED_LOOK = 1.0
+"""Seconds between two looks at the hash seed: nobody tells of its changes, and each moves every flow."""
 
 log = structlog.get_logger()
 
 
 class Settings:
-    """What `fib` asks for, and what `follow` asks for of interfaces. They stay when routerd ends."""
+    """What `fib` asks for, what `follow` asks for of interfaces, and the seed that is wanted. They stay when routerd
+    ends."""
 
     def __init__(self, fib: FibSection) -> None:
         self._manage = fib.manage_sysctls
         self._interval = fib.audit_interval
+        self._ids = fib.ids
         self._sysctls = Sysctls(fib)
+        self._seed: HashSeed | None = None
         self._host = Host()
         self._configured = asyncio.Event()
         self._left: dict[str, str] = {}
@@ -34,7 +45,7 @@ class Settings:
 
     def begin(self) -> None:
         """Make the settings, and log what was found."""
-        states = self._sysctls.apply(self._manage)
+        states = self._apply(self._manage)
         self._left = {state.name: state.current for state in states}
         for state in states:
             log.info("sysctl", **view.sysctl(state))
@@ -48,7 +59,11 @@ class Settings:
 
     def read(self) -> list[SysctlState]:
         """Return what stands there now."""
-        return self._sysctls.apply(manage=False)
+        return self._apply(manage=False)
+
+    def _apply(self, manage: bool) -> list[SysctlState]:
+        seed = [] if self._seed is None else [self._seed.apply(manage)]
+        return [*self._sysctls.apply(manage), *seed]
 
     def host(self, interfaces: Collection[Interface], now: float, nodes: Collection[int] = ()) -> HostState:
         """Return what else decides whether packets get through on these interfaces, of which `nodes` lead there."""
@@ -59,6 +74,31 @@ class Settings:
         self._sysctls.follow(settings)
         self._left = {name: value for name, value in self._left.items() if name not in settings}
         self.verify()
+
+    def want_seed(self, seed: int) -> None:
+        """From now on the kernel's hash is to have this seed, or any if it is 0. It is set at once if the kernel has
+        no group of routerd's, and kept; else that is for `set_seed`. Raises OSError if netlink fails."""
+        from routerd.kernel.hash_seed import HashSeed  # which no router needs that is alone
+
+        if self._seed is not None and self._seed.wanted == seed:
+            return
+        self._seed = HashSeed(seed) if seed else None
+        if self._seed is not None:
+            _, groups = nexthops()
+            routed = bool(own_nexthops((), groups, self._ids))
+            state = self._seed.set() if self._manage and not routed else self._seed.apply(manage=False)
+            self._note_seed(state)
+
+    def set_seed(self) -> SysctlState | None:
+        """Set the seed that is wanted, which moves every flow once, and return how it is; None if any will do."""
+        state = None if self._seed is None else self._seed.set()
+        if state is not None:
+            self._note_seed(state)
+        return state
+
+    def _note_seed(self, state: SysctlState) -> None:
+        self._left[state.name] = state.current
+        log.info("sysctl", **view.sysctl(state))
 
     async def keep(self) -> None:
         """Verify the settings at each audit, and when the kernel tells that one of an interface has changed."""
@@ -78,7 +118,7 @@ class Settings:
     def verify(self) -> None:
         """Make anew what is not as wanted, and log what somebody has changed."""
         before, found = self._left, self.read()
-        made = found if all(state.ok for state in found) else self._sysctls.apply(self._manage)
+        made = found if all(state.ok for state in found) else self._apply(self._manage)
         self._left = {state.name: state.current for state in made}
         for was, state in zip(found, made, strict=True):
             changed = was.current and was.current != before.get(was.name, was.current)
@@ -86,11 +126,15 @@ class Settings:
                 log.warning("sysctl was changed by someone else", was=was.current, **view.sysctl(state))
 
     async def _due(self, changes: SettingChanges) -> None:
-        """Wait until something is said to have changed, or the time of an audit has come."""
+        """Wait until something is said to have changed, the time of an audit has come, or the seed is another one."""
         self._configured.clear()
         waits = [asyncio.ensure_future(changes.heard()), asyncio.ensure_future(self._configured.wait())]
+        left, done = self._interval, set[asyncio.Task[Literal[True] | None]]()
         try:
-            done, _ = await asyncio.wait(waits, timeout=self._interval, return_when=asyncio.FIRST_COMPLETED)
+            while left > 0 and not done and not (self._manage and self._seed is not None and self._seed.lost):
+                some = left if self._seed is None else min(left, SEED_LOOK)
+                done, _ = await asyncio.wait(waits, timeout=some, return_when=asyncio.FIRST_COMPLETED)
+                left -= some
             for each in done:
                 await each
         finally:

@@ -6,6 +6,7 @@ from routerd.api.models import GroupMemberView, KernelRouteView, SysctlView
 from routerd.core.message import KernelRoute, SysctlState
 from routerd.core.route import format_address
 
+_SEED = "net.ipv4.fib_multipath_hash_seed"
 _ACCEPT_RA = "  # then also net.ipv6.conf.IFACE.accept_ra=2 where the router's own IPv6 default route comes by RA"
 
 
@@ -46,6 +47,10 @@ def sysctl(state: SysctlState) -> SysctlView:
 
 
 def _remedy(state: SysctlState) -> str:
+    if state.name == _SEED and not state.current:
+        return f"use Linux 6.11 or newer on both routers of the pair  # {state.problem}"
     problem = f"  # {state.problem}" if state.problem else ""
+    if state.name == _SEED:  # the seed itself is shown to nobody
+        return f"routerd pair --set-seed{problem}  # moves every flow once"
     hint = _ACCEPT_RA if state.name == "net.ipv6.conf.all.forwarding" else ""
     return f"sysctl -w {state.name}={state.wanted}{problem}{hint}"

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from itertools import islice
 
 from routerd.core.fib.model import Group
-from routerd.core.message import DeleteNexthop, DeleteRoutes, Operation, SetGroup, SetRoutes
+from routerd.core.message import Arrange, DeleteNexthop, DeleteRoutes, Operation, SetGroup, SetRoutes
 from routerd.core.route import Prefix
 
 REMEMBERED = 65_536
@@ -96,7 +96,7 @@ class Vips:
                 case DeleteRoutes(prefixes=prefixes):
                     for prefix in hosts(prefixes):
                         self._lose(prefix)
-                case SetGroup(id=id):
+                case SetGroup(id=id) | Arrange(id=id):
                     self._groups.add(id)
                 case DeleteNexthop():
                     self._all = True  # a gateway is out of every group

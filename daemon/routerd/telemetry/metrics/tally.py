@@ -11,6 +11,7 @@ from errno import errorcode
 
 from routerd.core.histogram import Histogram
 from routerd.core.message import (
+    Arrange,
     DeleteNexthop,
     DeleteRoutes,
     Drain,
@@ -46,6 +47,7 @@ _TYPE_AT, _LENGTH_AT = 18, 16
 OPERATIONS: dict[type[Operation], str] = {
     SetNexthop: "set_nexthop",
     SetGroup: "set_group",
+    Arrange: "arrange_group",
     DeleteNexthop: "delete_nexthop",
     SetRoutes: "set_route",
     DeleteRoutes: "delete_route",
