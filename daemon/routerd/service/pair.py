@@ -42,6 +42,8 @@ class Pairing:
         self._config = config
         self._engine = engine
         self._settings = settings
+        self._key = b""
+        """As it was last read; empty if it never was."""
         self._seed = 0
         """The one that both routers are to have; 0 while there is no key."""
         self._make = make or channel
@@ -55,7 +57,8 @@ class Pairing:
     def begin(self) -> None:
         """Have the seed set, if there are no groups yet, and tell the core that it is one of two: before it knows
         what the kernel has."""
-        self._want_seed(_key(self._config))
+        self._key = _key(self._config)
+        self._want_seed()
         self._introduce()
 
     def adopted(self) -> None:
@@ -107,7 +110,7 @@ class Pairing:
 
     async def _until_other(self, config: Config, *running: asyncio.Task[None]) -> None:
         """Wait until another channel is wanted; raise what ends one of these."""
-        key = await asyncio.to_thread(_key, config)
+        key = self._key
         while True:
             changed = asyncio.get_running_loop().create_task(self._until_changed())
             try:
@@ -117,28 +120,33 @@ class Pairing:
             for task in done:
                 task.result()
             self._changed.clear()
-            found = await asyncio.to_thread(_key, self._config)
-            self._want_seed(found)
-            self._introduce()
-            if _wanted(self._config) != _wanted(config) or found != key:
+            await self._look()
+            if _wanted(self._config) != _wanted(config) or self._key != key:
                 return
 
     async def _until_changed(self) -> None:
         await self._changed.wait()
 
     async def _watch(self) -> None:
-        """Say anew who this router is when it is somebody else. A key may come later: the channel waits for it."""
+        """Notice another key, and say anew who this router is when it is somebody else."""
         while True:
             await asyncio.sleep(INTERVAL)
-            if not self._seed:
-                self._want_seed(await asyncio.to_thread(_key, self._config))
-            self._introduce()
+            key = self._key
+            await self._look()
+            if self._key != key:
+                self._changed.set()
+
+    async def _look(self) -> None:
+        """Look at the key and the seed. Without a key, as while its file is written, all goes on as it was."""
+        self._key = await asyncio.to_thread(_key, self._config) or self._key
+        self._want_seed()
+        self._introduce()
 
     # ------------------------------------------------------------------------------------------ who this router is
 
-    def _want_seed(self, key: bytes) -> None:
-        """Have the kernel hash by the seed of both routers. Without a key it stays as it is."""
-        if seed := self._config.pair.hash_seed or (derived(key) if key else 0):
+    def _want_seed(self) -> None:
+        """Have the kernel hash by the seed of both routers."""
+        if seed := self._config.pair.hash_seed or (derived(self._key) if self._key else 0):
             self._seed = seed
             self._settings.want_seed(seed)
 
