@@ -10,6 +10,7 @@ import pytest
 from tests.daemon.harness import CONFIG, ROUTER, Network, Routerd, announcement, becomes, node, running
 from tests.support import bgp
 from tests.support.bgp import Client
+from tests.support.mosquitto import mosquitto, needs_mosquitto
 from tests.support.netns import needs_root
 from tests.telemetry.pair.ends import End, end
 
@@ -58,6 +59,22 @@ async def test_the_partner_hears_who_this_router_is_and_where_its_groups_lead(
     assert partner.ups == 1
     daemon.kill()
     await becomes(lambda: partner.up, False)
+
+
+@needs_mosquitto
+async def test_the_broker_carries_the_same(network: Network, tmp_path: Path, key_file: Path) -> None:
+    """And a broker that dies costs the channel, and nothing else."""
+    with mosquitto(tmp_path, network.router) as broker:
+        section = f'[pair]\npartner = "gw2"\nchannel = "mqtt"\nkey_file = "{key_file}"\n'
+        config = f'{CONFIG}\n[mqtt]\nbroker = "{broker.url}"\nrouter = "gw1"\n{section}'
+        options = {"names": ("gw2", "gw1"), "url": broker.url, "key_file": str(key_file)}
+        with running(network.router, tmp_path, config) as daemon, end("mqtt", options, network.router) as partner:
+            await becomes(lambda: "Hello(router='gw1'" in "".join(partner.heard) and "AllSaid()" in partner.heard)
+            broker.kill()
+            await becomes(lambda: partner.up, False)
+            broker.start()
+            await becomes(lambda: partner.heard.count("AllSaid()"), 2)
+            assert daemon.running
 
 
 async def test_another_key_is_taken_as_it_is_written(daemon: Routerd, partner: End, key_file: Path) -> None:
