@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -224,3 +226,10 @@ async def test_the_seed_is_set_on_request(paired: Paired, monkeypatch: pytest.Mo
     paired.state = SysctlState("seed", "a", "b", "b", "cannot write it")
     with pytest.raises(OSError, match="cannot write it"):
         await paired.pairing.set_seed()
+
+
+def test_a_router_that_is_alone_loads_nothing_of_it() -> None:
+    listed = "import sys, routerd.service.daemon; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True).stdout.split()
+    parts = ("service.pair", "telemetry.pair", "core.pair", "kernel.hash_seed")
+    assert [name for name in found if name.startswith(tuple(f"routerd.{part}" for part in parts))] == []
