@@ -184,9 +184,9 @@ class Link:
     async def _talk(self, session: Session, address: str) -> None:
         self._session, self._reason = session, ""
         self._home.say("info", "channel to the partner", partner=self._names.partner, address=address)
-        self._home.up()
         reason = "this router ends it"
         try:
+            self._home.up()
             reason = await session.talk(self._home.said)
         finally:
             self._session = None
