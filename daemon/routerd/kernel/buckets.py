@@ -67,7 +67,7 @@ class Buckets:
         """
         now = time.monotonic()
         inherited = self._inherited.get(group, ()) if now - self._made.get(group, 0.0) < idle_timer else ()
-        begun = {index for index, since in self._begun.get(group, {}).items() if now - since < idle_timer}
+        begun = {index for index, since in [*self._begun.get(group, {}).items()] if now - since < idle_timer}
         idle = self.idle(found, group, idle_timer)
         return [each for each in found if each[0] not in idle or each[0] in inherited or each[0] in begun]
 
@@ -81,7 +81,7 @@ class Buckets:
         age = now - self._made.get(group, -idle_timer)
         handed = self._handed.get(group)
         if handed is not None and now - max(handed) >= idle_timer:
-            self._handed.pop(group)
+            self._handed.pop(group, None)
             self._begun.pop(group, None)
         return {
             index
