@@ -101,6 +101,7 @@ class Arranging:
             raise OSError(errno.ENOENT, "the member is gone")
         others = Counter(owner for owner in moves.owners if owner != giver)
         rest = moves.owners.count(giver) - len(aimed)
+        began = time.monotonic()
         layout = [stand_in if goal == giver else goal for goal in aimed.values()]
         try:
             some = [
@@ -113,7 +114,7 @@ class Arranging:
         finally:
             self._stand_ins.dismiss(stand_in, _group(there))
         moved = [index for index, (was, now) in enumerate(zip(moves.owners, found, strict=True)) if now != was]
-        self._objects.buckets.handed(there.id, there.buckets, moved, begun)
+        self._objects.buckets.handed(there.id, there.buckets, began, moved, begun)
         tried = sum(some[-1].values()) - some[-1][giver] - others.total()
         moves.tried(list(aimed)[:tried], moved)
 
