@@ -145,9 +145,13 @@ def test_flows_that_begin_meanwhile_stay_where_they_are(router: Namespace, write
     time.sleep(0.05)  # what is used within 30 ms of when it was handed over counts as never used
     settled = {port: traffic.send(port) for port in began}
     busy, wanted = used(writer), shuffled(group, 2)
-    arrange(writer, wanted)
-    found = lookup.owners(100)
-    assert [index for index in range(512) if index not in busy and found[index] != wanted[index]] == []
+    for _ in range(3):  # a process that has to wait between two looks takes idle buckets for used
+        arrange(writer, wanted)
+        found = lookup.owners(100)
+        wrong = [index for index in range(512) if index not in busy and found[index] != wanted[index]]
+        if not wrong:
+            break
+    assert not wrong
     assert {port: traffic.send(port) for port in settled} == settled
 
 

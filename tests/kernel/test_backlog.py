@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from routerd.core.message import (
+    Arrange,
     DeleteNexthop,
     DeleteRoutes,
     Gateway,
@@ -139,6 +140,28 @@ def test_a_half_written_operation_that_is_forgotten_leaves_nothing_behind() -> N
     kernel.backlog.write(1.0)
     assert kernel.sizes() == [8, 8, 8, 4]
     assert SetNexthop not in map(type, kernel.written)
+
+
+def test_buckets_that_are_left_are_handed_over_after_all_that_waits() -> None:
+    kernel, left = Kernel(), [5, 0, 5, 0, 5]
+    backlog = Backlog(kernel.write, lambda _: False, unfinished=lambda: left.pop(0))
+    first, later = Arrange(5, ((1, 64),)), Arrange(5, ((2, 64),))
+    backlog.add([first, SetRoutes(5, ROUTES)])
+    backlog.write(1.0)
+    assert kernel.written == [first, SetRoutes(5, ROUTES), first]
+    kernel.written.clear()
+    backlog.add([first, later])
+    backlog.write(1.0)
+    assert kernel.written == [first, later]  # what was wanted before is no more
+    kernel.written.clear()
+    backlog.add([later])
+    backlog.end()
+    backlog.write(1.0)
+    assert kernel.written == [later]
+    assert not backlog
+    backlog.add([SetNexthop(3, Gateway(parse_address("10.0.0.3"), 2)), later])
+    backlog.jump([DeleteNexthop(5)])
+    assert len(backlog) == 1
 
 
 def test_many_routes_go_to_the_thread_and_the_rest_keeps_its_place() -> None:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from routerd.core.message import DeleteNexthop, DeleteRoutes, Gateway, Member, SetGroup, SetNexthop, SetRoutes
+from routerd.core.message import (
+    Arrange,
+    DeleteNexthop,
+    DeleteRoutes,
+    Gateway,
+    Member,
+    SetGroup,
+    SetNexthop,
+    SetRoutes,
+)
 from routerd.core.route import parse_address
 from routerd.kernel.runs import runs
 from tests.kernel.scenario import many
@@ -32,5 +41,7 @@ def test_what_is_done_twice_to_an_object_is_done_in_order() -> None:
 
 def test_what_takes_more_than_a_message_keeps_its_place() -> None:
     gone = DeleteRoutes(ROUTES)
+    handed = Arrange(10, ((1, 64),))
+    assert list(runs([GROUPS[0], handed, GROUPS[1]])) == [[GROUPS[0]], [handed], [GROUPS[1]]]
     assert list(runs([GROUPS[0], LIKE, NODE])) == [[GROUPS[0]], [LIKE], [NODE]]
     assert list(runs([DeleteNexthop(9), gone, DeleteNexthop(8)])) == [[DeleteNexthop(9)], [gone], [DeleteNexthop(8)]]

@@ -26,9 +26,9 @@ from routerd.kernel.stand_in import StandIns
 
 SLICE = 0.01
 """Seconds at a stretch: a layout of a thousand runs takes a tenth of a second, and failover must not wait for it."""
-_STEPS = 32
-"""Steps between two looks at the buckets, some milliseconds. If flows begin meanwhile what comes behind them is one
-off: the next time it is half as many."""
+_WORK = 32 * 1024
+"""Buckets that the kernel looks at, in as many steps, between two looks at what has come of it: some milliseconds. If
+flows begin meanwhile what comes behind them is one off: the next time there are half as many steps."""
 _TRIES = 3
 """Looks after which nothing is better, and no more is tried: what is in the way is for another time."""
 _EXACT = 3
@@ -88,6 +88,7 @@ class Arranging:
         known, self._moves = self._moves, None
         if known is None or known.there.id != there.id or known.wanted != wanted:
             return Moves(there, wanted, self._objects.buckets)
+        known.there = there  # whose members may be others by now
         known.read()
         return known
 
@@ -100,6 +101,7 @@ class Arranging:
             raise OSError(errno.ENOENT, "the member is gone")
         others = Counter(owner for owner in moves.owners if owner != giver)
         rest = moves.owners.count(giver) - len(aimed)
+        began = time.monotonic()
         layout = [stand_in if goal == giver else goal for goal in aimed.values()]
         try:
             some = [
@@ -112,7 +114,7 @@ class Arranging:
         finally:
             self._stand_ins.dismiss(stand_in, _group(there))
         moved = [index for index, (was, now) in enumerate(zip(moves.owners, found, strict=True)) if now != was]
-        self._objects.buckets.handed(there.id, there.buckets, moved, begun)
+        self._objects.buckets.handed(there.id, there.buckets, began, moved, begun)
         tried = sum(some[-1].values()) - some[-1][giver] - others.total()
         moves.tried(list(aimed)[:tried], moved)
 
@@ -123,7 +125,7 @@ class Arranging:
         stood_in = counts.pop(stand_in, 0)
         counts[giver] += stood_in
         if stood_in:
-            self._replace(there, _exact(counts | {stand_in: 0}))
+            self._replace(there, _exact({**counts, stand_in: 0}))
         begun = (
             [index for index, owner in enumerate(lookup.owners(there.id)) if owner == stand_in] if stood_in else []
         )
@@ -155,7 +157,8 @@ class Moves:
     def __init__(self, there: KernelGroup, wanted: Sequence[int], buckets: Buckets) -> None:
         self.there = there
         self.wanted = wanted
-        self.steps = _STEPS
+        self._most_steps = max(1, _WORK // there.buckets)
+        self.steps = self._most_steps
         self.passed = 0
         self._buckets = buckets
         self._in_use = set[int]()
@@ -167,7 +170,7 @@ class Moves:
         end = max(moved, default=self.there.buckets)
         passed = {index for index in set(tried).difference(moved) if index < end}
         self.passed = len(passed)
-        self.steps = max(1, self.steps // 2) if passed else min(_STEPS, 2 * self.steps)
+        self.steps = max(1, self.steps // 2) if passed else min(self._most_steps, 2 * self.steps)
         self._in_use |= passed
         self.read()
 

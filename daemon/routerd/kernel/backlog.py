@@ -141,6 +141,10 @@ class Backlog:
             self._length = sum(map(_length, self._waiting)) - self._begun
         return failures
 
+    def end(self) -> None:
+        """From now on nothing is gone on with: buckets may be handed over another time."""
+        self._unfinished = lambda: 0
+
     def _again(self, operation: Arrange) -> None:
         """Have it carried out once more, after all that waits, unless there is a later one for its group."""
         if not any(isinstance(each, Arrange) and each.id == operation.id for each in self._waiting):

@@ -19,8 +19,8 @@ class Buckets:
     def __init__(self) -> None:
         self._made: dict[int, float] = {}
         self._inherited: dict[int, Collection[int]] = {}
-        self._handed: dict[int, array[float]] = {}
-        """When each bucket was handed over, in seconds; 0 if it was not."""
+        self._handed: dict[int, tuple[array[float], array[float]]] = {}
+        """Since when, and until when, each bucket was being handed over, in seconds; 0 if it was not."""
         self._begun: dict[int, dict[int, float]] = {}
         """When a flow was found that had begun in a bucket while it was handed over."""
 
@@ -31,12 +31,13 @@ class Buckets:
         self._handed.pop(group, None)
         self._begun.pop(group, None)
 
-    def handed(self, group: int, size: int, buckets: Iterable[int], flows: Iterable[int]) -> None:
-        """These buckets of a group of this size were handed over just now, as idle; in some flows began meanwhile."""
+    def handed(self, group: int, size: int, since: float, buckets: Iterable[int], flows: Iterable[int]) -> None:
+        """These buckets of a group of this size were handed over, as idle, at some moment `since` then; in some flows
+        began meanwhile."""
         now = time.monotonic()
-        times = self._handed.setdefault(group, array("d", bytes(8 * size)))
+        first, last = self._handed.setdefault(group, (array("d", bytes(8 * size)), array("d", bytes(8 * size))))
         for index in buckets:
-            times[index] = now
+            first[index], last[index] = since, now
         self._begun.setdefault(group, {}).update(dict.fromkeys(flows, now))
 
     def gone(self, group: int) -> None:
@@ -67,7 +68,7 @@ class Buckets:
         """
         now = time.monotonic()
         inherited = self._inherited.get(group, ()) if now - self._made.get(group, 0.0) < idle_timer else ()
-        begun = {index for index, since in self._begun.get(group, {}).items() if now - since < idle_timer}
+        begun = {index for index, since in [*self._begun.get(group, {}).items()] if now - since < idle_timer}
         idle = self.idle(found, group, idle_timer)
         return [each for each in found if each[0] not in idle or each[0] in inherited or each[0] in begun]
 
@@ -79,14 +80,14 @@ class Buckets:
         """
         now = time.monotonic()
         age = now - self._made.get(group, -idle_timer)
-        handed = self._handed.get(group)
-        if handed is not None and now - max(handed) >= idle_timer:
-            self._handed.pop(group)
+        first, last = self._handed.get(group, ((), ()))
+        if last and now - max(last) >= idle_timer:
+            self._handed.pop(group, None)
             self._begun.pop(group, None)
         return {
             index
             for index, _, idle in found
             if idle >= idle_timer
             or abs(idle - age) <= _WRITE_TIME
-            or (handed is not None and abs(idle - (now - handed[index])) <= _WRITE_TIME)
+            or (last and -_WRITE_TIME <= idle - (now - last[index]) <= last[index] - first[index] + _WRITE_TIME)
         }

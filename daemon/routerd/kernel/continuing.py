@@ -35,7 +35,6 @@ class Continuation:
 
     def held(self, group: SetGroup) -> SetGroup:
         """Return a group with weights that say what each member has."""
-        self._objects.weights[group.id] = group.members
         members = self._objects.memory.members(group.id)
         if len(members) == 1:
             return replace(group, members=held({members[0].id: group.buckets}, group.members, self._widest))

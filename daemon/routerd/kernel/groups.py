@@ -36,6 +36,10 @@ class GroupWriter:
             if foreign := [member.id for member in group.members if member.id not in self._objects]:
                 told.append(WriteFailed(group, errno.EINVAL, not_ours(foreign[0])))
                 continue
+            if group.hold:
+                self._objects.weights[group.id] = group.members
+            else:
+                self._objects.weights.pop(group.id, None)
             order: tuple[Member, ...] = ()
             try:
                 if group.like and not afresh and not self._continuation.give_back(group):

@@ -116,8 +116,6 @@ class OwnedObjects:
 
     def group_made(self, group: SetGroup) -> None:
         """A group was made, or has other members now."""
-        if not group.hold:
-            self.weights.pop(group.id, None)
         if group.buckets:
             self.memory.written(group.id, group.members, held=group.hold)
             if group.id not in self._ids:

@@ -299,6 +299,7 @@ class Engine:
 
     def finish(self) -> None:
         """Write all that waits, and stop: blocking."""
+        self._backlog.end()
         while self._backlog:
             self._bulk.wait()
             self._write()
