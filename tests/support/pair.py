@@ -1,0 +1,47 @@
+"""A pair as the core has it, made up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from routerd.core.message import Gateway, Hello
+
+HERE = Hello("gw1", "a", "0.1.0", "6.12.43-amd64", "five-tuple", "5f0c", 3600.0)
+THERE = HERE._replace(router="gw2", boot="b", age=60.0)
+
+
+class Agreed(NamedTuple):
+    """How a group of both agrees."""
+
+    key: str
+    id: int
+    buckets: int = 1024
+    differing: int = 0
+    conflicts: int = 0
+    off: int = 0
+    state: str = "equal"
+
+
+class FakePair:
+    """What is shown of it; `there` is where buckets of groups lead at the partner."""
+
+    def __init__(self, *groups: Agreed, **changes: Any) -> None:
+        self.hello, self.up, self.since, self.reason, self.leads, self.complete = HERE, True, 0.0, "", True, True
+        self.partner: Hello | None = THERE
+        self.groups = list(groups)
+        self.there: dict[tuple[int, int], Gateway] = {}
+        vars(self).update(changes)
+
+    def summary(self) -> Counter[str]:
+        return Counter(each.state for each in self.groups)
+
+    def agreements(self) -> Iterator[Agreed]:
+        return iter(self.groups)
+
+    def agreement(self, group_id: int) -> Agreed | None:
+        return next((each for each in self.groups if each.id == group_id), None)
+
+    def owner_at_partner(self, group_id: int, bucket: int) -> Gateway | None:
+        return self.there.get((group_id, bucket))
