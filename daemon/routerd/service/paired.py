@@ -87,11 +87,13 @@ class Paired:
     def figures(self) -> Slices[PairFigures]:
         """Return the pair in numbers."""
         self._note(time.monotonic())
-        sums = yield from views.totals(self._pair)
+        counts = views.by_state(self._pair)
+        # Of groups that are equal there is nothing to add up, which is how all are nearly always.
+        sums = (yield from views.totals(self._pair)) if counts.get("differs") else views.Totals()
         return PairFigures(
             self._partner,
             self._pair.up,
-            views.by_state(self._pair),
+            counts,
             sums.differing,
             sums.conflicts,
             0.0 if self._agreed is None else self._epoch.clock(self._agreed),

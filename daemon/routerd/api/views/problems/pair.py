@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from routerd.api.models import ProblemView
 from routerd.api.slices import Slices
-from routerd.api.views.pair import EQUAL, L4, Pair, Totals, seed, series, totals
+from routerd.api.views.pair import L4, Pair, Totals, seed, series, totals
 from routerd.core.message import Hello
 
 WHILE = 10.0
@@ -34,8 +34,8 @@ _GROUPS = {
         "withdrawn",
     ),
     "not told": (
-        "{were} not told by {partner} since it is back",
-        "wait a moment; if it stays so, see the log of {partner}",
+        "{were} not compared with {partner} yet",
+        "wait a moment; if it stays so, see the log of both",
     ),
 }
 """By state: what is wrong with so many groups, and what helps."""
@@ -48,7 +48,7 @@ def problems(
     seed was left as it was, as there were flows."""
     found = [*_channel(pair, partner, now), *_hash(pair.hello, pair.partner, unset=unset)]
     sums = Totals()
-    if pair.up and any(count for state, count in pair.summary().items() if state != EQUAL):
+    if pair.up and pair.summary()["differs"]:
         sums = yield from totals(pair)
     return found + list(_groups(pair, partner, states, sums, now))
 
@@ -119,6 +119,8 @@ def _groups(pair: Pair, partner: str, states: Mapping[str, float], sums: Totals,
         lasted = max(0.0, now - states.get(state, now))
         if state not in _GROUPS or not count or (state.startswith("only") and lasted < WHILE):
             continue
+        if state == "not told" and not pair.complete:
+            continue  # that is said already
         words = _ONE if count == 1 else _MORE
         what, remedy = (text.format(partner=partner, **words) for text in _GROUPS[state])
         buckets = f", {sums.differing} in all" if state == "differs" else ""
