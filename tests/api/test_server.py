@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from unittest.mock import AsyncMock
@@ -17,6 +16,7 @@ from routerd.api import connection
 from routerd.api.models import VersionView
 from routerd.api.models.pair import SeedView
 from routerd.api.pace import pace
+from routerd.api.slices import Slices
 from tests.daemon.harness import becomes
 from tests.support.api import ASK, DRAIN, NOBODY, VERSION, Served, answer, serving
 from tests.support.netns import needs_root
@@ -233,7 +233,7 @@ async def test_a_pair_is_asked_for_where_there_is_one(tmp_path: Path) -> None:
     seed = SeedView(changed=True, before="random", after="5f0c")
     asked: list[bool] = []
 
-    def view(*, whole: bool) -> Iterator[None]:
+    def view(*, whole: bool) -> Slices[dict[str, bool]]:
         asked.append(whole)
         yield
         return {"ok": True}
