@@ -1,0 +1,22 @@
+"""The configurations of docs/pair.md are two halves of one pair."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from routerd.config.model import FibSection
+from routerd.config.pair import PairSection
+
+PAGE = Path(__file__).parents[2] / "docs" / "pair.md"
+
+
+def test_the_two_files_fit_each_other() -> None:
+    blocks = re.findall(r"^```toml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    files = [tomllib.loads(block) for block in blocks]
+    first, second = (PairSection(**each["pair"]) for each in files)
+    assert (first.router, first.partner) == (second.partner, second.router)
+    assert (first.address, first.listen) == (second.listen, second.address)
+    assert (first.key_file, first.port, first.channel) == (second.key_file, second.port, second.channel)
+    assert [FibSection(**each["fib"]).hash_policy for each in files] == ["five-tuple"] * 2
