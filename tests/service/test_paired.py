@@ -10,15 +10,14 @@ import pytest
 from routerd.api.endpoints import Failure
 from routerd.core.router import Router
 from routerd.service.paired import PATIENCE, Paired
-from routerd.telemetry.metrics.figures import ChannelFigures
-from tests.support.pair import Agreed, FakePair
+from tests.support.pair import Agreed, Counts, FakePair
 from tests.support.slices import whole
 
 EQUAL, DIFFERS = Agreed("x", 1), Agreed("x", 1, 1024, 5, 2, 0, "differs")
 
 
 def paired(pair: FakePair, **more: Any) -> Paired:
-    return Paired(cast("Router", None), pair, "gw2", **{"set_seed": None, **more})
+    return Paired(cast("Router", None), pair, "gw2", **{"set_seed": None, "counts": Counts(), **more})
 
 
 def test_what_differs_for_a_moment_is_no_event_and_what_stays_so_is_one() -> None:
@@ -57,10 +56,10 @@ def test_problems_say_since_when_groups_differ() -> None:
 
 def test_the_figures() -> None:
     pair = FakePair(EQUAL, DIFFERS)
-    watched = paired(pair, channel=lambda: ChannelFigures(1, 2, 3, 4))
+    watched = paired(pair)
     found = whole(watched.figures())
     assert (found.partner, found.up, found.groups) == ("gw2", True, {"equal": 1, "differs": 1})
-    assert (found.differing, found.conflicts, found.last_agreed, found.channel[3]) == (5, 2, 0.0, 4)
+    assert (found.differing, found.conflicts, found.last_agreed, found.channel.octets_received) == (5, 2, 0.0, 4)
     pair.groups = [EQUAL]
     assert abs(whole(watched.figures()).last_agreed - time.time()) < 5
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from routerd.core.message import Gateway, Hello
@@ -22,6 +23,16 @@ class Agreed(NamedTuple):
     conflicts: int = 0
     off: int = 0
     state: str = "equal"
+
+
+@dataclass
+class Counts:
+    """What was said over the channel."""
+
+    messages_sent: int = 1
+    messages_received: int = 2
+    octets_sent: int = 3
+    octets_received: int = 4
 
 
 class FakePair:

@@ -22,7 +22,6 @@ from routerd.telemetry.metrics.convergence import PATIENCE, Convergence
 from routerd.telemetry.metrics.exposition import exposition
 from routerd.telemetry.metrics.figures import (
     BrokerFigures,
-    ChannelFigures,
     CollectorFigures,
     DumpFigures,
     Figures,
@@ -34,6 +33,7 @@ from routerd.telemetry.metrics.surroundings import Process, Surroundings
 from routerd.telemetry.metrics.tally import SPARE, Tally
 from tests.api.test_slices import cluster
 from tests.support.core import Simulation
+from tests.support.pair import Counts
 from tests.support.slices import whole
 
 FOUND = Surroundings(
@@ -46,7 +46,7 @@ FOUND = Surroundings(
     others=Figures(
         BrokerFigures(True, 1, 1.0, 5, 0, 9, 0, 3, 0, 1, 0),
         (CollectorFigures("a", True, 1, 0, 12),), (DumpFigures("rib", 1, 0, 0, 1.0),),
-        PairFigures("gw2", True, {"equal": 1}, 0, 0, 1.0, ChannelFigures()),
+        PairFigures("gw2", True, {"equal": 1}, 0, 0, 1.0, Counts()),
     ),
 )  # fmt: skip
 A = Gateway(Address(b"\xc0\xa8\x0a\x64"), 2)

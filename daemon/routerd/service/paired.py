@@ -36,7 +36,7 @@ class Paired:
     """The core's `pair`, of which `partner` is the other router.
 
     `set_seed` gives the kernel the pair's seed, and returns fingerprints of the seed before and after; OSError if the
-    kernel does not take it. `unset` tells that this was left undone as there were flows; `channel` what was said.
+    kernel does not take it. `unset` tells that this was left undone as there were flows; `counts` what was said.
     """
 
     def __init__(
@@ -45,16 +45,16 @@ class Paired:
         pair: views.Pair,
         partner: str,
         *,
+        counts: ChannelFigures,
         set_seed: Callable[[], Awaitable[tuple[str, str]]],
         unset: Callable[[], bool] = lambda: False,
-        channel: Callable[[], ChannelFigures] = ChannelFigures,
     ) -> None:
         self._router = router
         self._pair = pair
         self._partner = partner
         self._set_seed = set_seed
         self._unset = unset
-        self._channel = channel
+        self._counts = counts
         self._epoch = Epoch()
         self._states: dict[str, float] = {}
         """The states of groups that are not equal, and since when some group has each."""
@@ -97,7 +97,7 @@ class Paired:
             sums.differing,
             sums.conflicts,
             0.0 if self._agreed is None else self._epoch.clock(self._agreed),
-            self._channel(),
+            self._counts,
         )
 
     async def set_seed(self, by: str) -> SeedView:

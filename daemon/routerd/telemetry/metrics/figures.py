@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 
 class BrokerFigures(NamedTuple):
@@ -42,13 +42,13 @@ class DumpFigures(NamedTuple):
     last: float
 
 
-class ChannelFigures(NamedTuple):
+class ChannelFigures(Protocol):
     """What was said over the channel of a pair, since the start."""
 
-    messages_sent: int = 0
-    messages_received: int = 0
-    octets_sent: int = 0
-    octets_received: int = 0
+    messages_sent: int
+    messages_received: int
+    octets_sent: int
+    octets_received: int
 
 
 class PairFigures(NamedTuple):
