@@ -74,7 +74,7 @@ def test_a_pair_that_agrees_takes_few_lines() -> None:
         "channel  up for 115d17h46m",
         "leads    gw1",
         "groups   42 equal",
-        "buckets  0 buckets lead elsewhere there, 0 of them busy on both, 0 held by flows",
+        "buckets  0 lead elsewhere there, 0 of them busy on both; 0 held here by flows",
     ]
 
 

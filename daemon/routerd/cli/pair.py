@@ -62,13 +62,13 @@ def lines(screen: Screen, view: PairView) -> list[str]:
     """Both routers, how many groups are equal, and those that are not."""
     verdict, colour = ("they agree", "green") if view["ok"] else ("they do not agree", "red")
     there = view["there"]
-    numbers = f"{view['differing']} buckets lead elsewhere there, {view['conflicts']} of them busy on both, "
+    elsewhere = f"{view['differing']} lead elsewhere there, {view['conflicts']} of them busy on both"
     return [
         *screen.paragraph(f"with {view['partner']}: {verdict}", "pair     ", colour),
         *screen.paragraph(_channel(view), "channel  "),
         *screen.paragraph(view["leads"], "leads    "),
         *screen.paragraph(_groups(view), "groups   "),
-        *screen.paragraph(f"{numbers}{view['off']} held by flows here", "buckets  "),
+        *screen.paragraph(f"{elsewhere}; {view['off']} held here by flows", "buckets  "),
         "",
         *_routers(screen, [view["here"], *([] if there is None else [there])]),
         *(line for each in view["differences"] for line in screen.paragraph(each, "but      ", "yellow")),
@@ -101,11 +101,10 @@ def _routers(screen: Screen, routers: list[PairRouterView]) -> list[str]:
             each["kernel"],
             each["hash_policy"],
             _SEEDS.get(each["hash_seed"], each["hash_seed"]),
-            duration(each["age_seconds"]),
         ]
         for each in routers
     ]
-    return screen.table([*columns, Column("Groups for", right=True)], rows, {"random": "red", "cannot be set": "red"})
+    return screen.table(columns, rows, {"random": "red", "cannot be set": "red"})
 
 
 def _table(screen: Screen, view: PairView) -> list[str]:
