@@ -15,6 +15,7 @@ import pytest
 
 from routerd.core.message import (
     Advertise,
+    Arrange,
     CloseSession,
     DeleteNexthop,
     DeleteRoutes,
@@ -70,6 +71,8 @@ def operation_line(operation: Operation) -> str:
             hold = " hold" if operation.hold else ""
             legs = " ".join(f"{m.id}*{m.weight}" for m in members)
             return f"group {id} {legs} buckets {operation.buckets}{like}{hold}"
+        case Arrange(id=id, layout=layout):
+            return f"arrange {id} " + " ".join(f"{owner}*{length}" for owner, length in layout)
         case SetRoutes(id=id, prefixes=prefixes):
             return f"routes to {id}: {' '.join(map(format_prefix, prefixes))}"
         case DeleteRoutes(prefixes=prefixes):

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from routerd.config.model import FibSection
-from routerd.core.message import Advertise, Program, SessionDown, SessionUp, Settle
+from routerd.core.message import Advertise, FindUnused, Program, SessionDown, SessionUp, Settle
 from routerd.core.router import Router
 from routerd.kernel.writer import KernelWriter
 from routerd.service.engine import Engine
@@ -103,5 +103,21 @@ async def test_what_cannot_be_read_or_said_costs_that_peer_its_session_alone(
             peers = engine.router.rib.peers
             assert (peers[bad].session, peers[good].session) == (None, ups[1])
             await asyncio.sleep(0)
+        engine.finish()
+        writer.close()
+
+
+async def test_what_the_kernel_answers_may_be_a_reason_to_do_something_later(
+    router: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = parse(CONFIG)
+    with router.enter():
+        writer = KernelWriter(FibSection())
+        engine = Engine(config, Router(config, 0.0), writer, Speaker(config, log=structlog.get_logger()))
+        monkeypatch.setattr(
+            engine.router, "handle", lambda message, _: [FindUnused((7,))] * isinstance(message, Settle)
+        )
+        engine.take(Settle())
+        assert engine.wake.is_set()
         engine.finish()
         writer.close()

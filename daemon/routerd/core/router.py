@@ -3,10 +3,13 @@
 `handle(message, now)` is all there is. It does no I/O and asks no clock, so that a recorded run replays to the
 same effects. It only hands on. What a message does to forwarding is decided in `planning.py` (what is wanted, and
 when it is planned), `sessions.py`, `gateways.py`, `drains.py`, `reconciliation.py` and `retries.py`, each with a
-state of its own.
+state of its own; `pair/` is what two routers come to.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from routerd.config.model import Config
 from routerd.core.drains import Drains
@@ -15,6 +18,8 @@ from routerd.core.fib.model import WIDEST, Shape
 from routerd.core.gateway_health import GatewayHealth
 from routerd.core.gateways import Gateways
 from routerd.core.message import (
+    Arrange,
+    BucketsRead,
     Drain,
     Effect,
     Enable,
@@ -25,11 +30,17 @@ from routerd.core.message import (
     GroupLost,
     GroupMade,
     GroupsUnused,
+    Hello,
     Identified,
     Input,
+    Introduce,
     KernelDump,
     KernelObjects,
     NeighbourState,
+    PartnerDown,
+    PartnerSaid,
+    PartnerUp,
+    Program,
     Reconfigure,
     Resync,
     RouteAudit,
@@ -53,9 +64,13 @@ from routerd.core.rib.rib import Rib
 from routerd.core.route import format_address
 from routerd.core.sessions import Sessions
 
+if TYPE_CHECKING:
+    from routerd.core.pair.pair import Pair
+
 
 class Router:
-    """The core's state. `busy` tells that Work is left; `timer` is when it next wants to be woken, if ever."""
+    """The core's state. `busy` tells that Work is left; `timer` is when it next wants to be woken, if ever. `pair` is
+    None unless it is one of two (`Introduce`)."""
 
     def __init__(self, config: Config, now: float, *, resilient: bool = True, widest: int = WIDEST) -> None:
         self._resilient, self._widest = resilient, widest
@@ -70,6 +85,7 @@ class Router:
         self.refusals = self.retries.refusals
         self.reconciliation = Reconciliation(self.rib, self.fib, self.planning, self.gateways, self.retries)
         self._sessions = Sessions(self.rib, self.fib, self.planning, self.gateways)
+        self.pair: Pair | None = None
 
     def shape(self, config: Config) -> Shape:
         """Return how groups are made by a configuration on this kernel."""
@@ -100,6 +116,7 @@ class Router:
             self.drains.timer,
             self.refusals.again_at,
             self.fib.groups.settling.next,
+            None if self.pair is None else self.pair.timer,
         )
         return min((each for each in deadlines if each is not None), default=None)
 
@@ -110,6 +127,9 @@ class Router:
         self.rib.effects.clear()
         if self.health.news:
             effects += self.gateways.told()
+        if self.pair is not None:
+            operations = [each for effect in effects if isinstance(effect, Program) for each in effect.operations]
+            effects += self.pair.noted(operations, now)
         return effects
 
     def _handle(self, message: Input, now: float) -> list[Effect]:
@@ -135,6 +155,8 @@ class Router:
             case KernelDump():
                 effects = self.reconciliation.adopt(message, now)
                 effects += self._sessions.adopted(now)
+                if self.pair is not None:
+                    effects += self.pair.wake(self.fib.groups.by_id, now)
                 return effects + self._settle(now, quiet=True)
             case KernelObjects():
                 if self.synchronised:
@@ -157,6 +179,8 @@ class Router:
             case GroupMade(id=id, flows=flows):
                 if not flows:
                     self.fib.made_afresh(id)
+                    if self.pair is not None:
+                        return self.pair.wake([id], now)
             case GroupLost(id=id):
                 return self.planning.program(self.fib.resend(id))
             case Drain(peer=peer, on=on):
@@ -173,15 +197,37 @@ class Router:
                 self.configured = now
                 self._reconfigure(config, now)
                 return self._settle(now, quiet=True)
+            case WriteFailed(operation=Arrange(id=id), text=text):  # it is tried again with what is read next
+                return [Event("kernel refused", {"operation": "Arrange", "id": id, "text": text}, level="error")]
             case WriteFailed():
                 return self.retries.refused(message, now)
             case GroupActivity(busy=busy):
-                self.fib.drained(busy)
+                self.fib.drained({id: self._busy(id, some) for id, some in busy.items()})
                 return self.planning.plan(now)
             case GroupsUnused(ids=ids):
                 self.fib.unused(ids)
                 return self.planning.plan(now)
+            case Introduce(hello=hello):
+                return self._introduce(hello, now)
+            case PartnerUp() | PartnerDown() | PartnerSaid() | BucketsRead():
+                return [] if self.pair is None else self.pair.handle(message, now)
         return []
+
+    def _introduce(self, hello: Hello, now: float) -> list[Effect]:
+        """This router is one of a pair."""
+        if self.pair is not None:
+            return self.pair.introduce(hello, now)
+        from routerd.core.pair.pair import Pair  # most routers are alone
+
+        self.pair = Pair(self.fib, hello, now)
+        self.fib.groups.paired = True
+        return self.pair.wake(self.fib.groups.by_id, now)
+
+    def _busy(self, id: int, busy: Collection[int]) -> Collection[int]:
+        """Add the nexthop objects of a group to which flows go on the partner."""
+        if self.pair is None:
+            return busy
+        return {*busy, *(self.fib.groups.nexthops[each] for each in self.pair.busy_at_partner(id))}
 
     def _settle(self, now: float, *, quiet: bool) -> list[Effect]:
         if not self.synchronised:

@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from routerd.core.layout import lay_out
 from routerd.core.message import Member, SetGroup
 from routerd.kernel import lookup, messages, wire
 from routerd.kernel.compat import CompatMode
-from routerd.kernel.layout import at_once, held, lay_out, settled, steps
+from routerd.kernel.layout import at_once, held, settled, steps
 from routerd.kernel.memory import KEPT, runs_of
 from routerd.kernel.messages import NARROW, WIDE
 from routerd.kernel.owned import OwnedObjects

@@ -16,35 +16,6 @@ from types import MappingProxyType
 from routerd.core.message import Member
 
 
-def lay_out(buckets: Sequence[tuple[int, bool]], members: Sequence[Member]) -> list[int] | None:
-    """Return the member of every bucket of a group that continues `buckets`; None if no member is left there.
-
-    `buckets` are the nexthop id of each and whether it carries flows. Those that do keep their member, if that is
-    still one. So do the others, up to the member's weight: a flow may begin in them in the old group, and find its
-    way to the new one later. What is left goes where the weights want it.
-    """
-    weights = {member.id: member.weight for member in members}
-    total = sum(weights.values())
-    room = Counter({id: len(buckets) * weight // total for id, weight in weights.items()})
-    kept = {index: owner for index, (owner, busy) in enumerate(buckets) if busy and owner in weights}
-    room.subtract(kept.values())
-    for index, (owner, busy) in enumerate(buckets):
-        if not busy and room[owner] > 0:
-            kept[index] = owner
-            room[owner] -= 1
-    if not kept:
-        return None
-    layout: list[int] = []
-    for index in range(len(buckets)):
-        if index not in kept:
-            # Prolong the run where there is room: fewer runs are fewer steps.
-            last = layout[-1] if layout else 0
-            kept[index] = last if room[last] > 0 else max(weights, key=lambda id: (room[id], weights[id]))
-            room[kept[index]] -= 1
-        layout.append(kept[index])
-    return layout
-
-
 def steps(
     layout: Sequence[int], stand_in: int, busy: Mapping[int, int] = MappingProxyType({})
 ) -> Iterator[tuple[Member, ...]]:

@@ -300,15 +300,15 @@ class Engine:
 
     def _write(self) -> None:
         """Write a slice of what waits, and look at groups once they are made."""
-        told = self._backlog.write(SLICE - self._lasted())
+        told: list[Input] = [*self._backlog.write(SLICE - self._lasted())]
         self.tally.handled(len(self._backlog), time.monotonic())
-        self._inbox.extend(told)
         if not self._backlog:
-            self._inbox.extend(self._enquiries.answers())
+            told += self._enquiries.answers()
+        self._inbox.extend(told)
         self._handle()
         self._progress.set()
         if told:
-            self.wake.set()  # the core may want to try again later
+            self.wake.set()  # the core may want to go on later
         if (self._backlog or self._enquiries) and not self._backlog.held_up:
             self._unwritten.set()
 

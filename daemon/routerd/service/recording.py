@@ -38,6 +38,8 @@ def encode(value: Any) -> Any:
             return {type(value).__name__: value.value}
         case bytes():
             return {"hex": value.hex()}
+        case int() if value.bit_length() > 64:  # a mask of buckets; Python writes no decimal number of that length
+            return {"mask": hex(value)}
         case list():
             return [encode(item) for item in value]
         case tuple() if names := getattr(value, "_fields", ()):
@@ -66,6 +68,8 @@ def decode(value: Any) -> Any:
     match kind:
         case "hex":
             return bytes.fromhex(content)
+        case "mask":
+            return int(content, 16)
         case "tuple":
             return tuple(map(decode, content))
         case "frozenset":

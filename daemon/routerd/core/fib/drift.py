@@ -66,8 +66,9 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
     for group in groups:
         there = kernel.get(group.id)
         legs = legs_of(there, gateways) if there is not None else {}
-        # A group that is not settled has the weights of its layout.
-        same = legs.keys() == group.legs.keys() if group in groups.settling else legs == group.legs
+        # A group that is held has the weights of its layout.
+        held = group in groups.settling or (groups.paired and group.comparable)
+        same = legs.keys() == group.legs.keys() if held else legs == group.legs
         if there is not None and there.buckets != group.buckets:
             # The kernel changes neither type nor size: the group is made anew, and its routes come again.
             text = f"group {group.id} had {there.buckets} buckets instead of {group.buckets}"

@@ -16,7 +16,8 @@ MOST = 10_000
 
 
 class Groups:
-    """The objects that routerd has in the kernel. `down` gateways are in no group, `draining` ones get no flow.
+    """The objects that routerd has in the kernel. `down` gateways are in no group, `draining` ones get no flow. When
+    the router is `paired` the kernel moves no bucket because of weights: `core/pair` says where each is to lead.
 
     `changed` are groups that are to be written, with whether that must be even if their legs do not differ. `empty`
     are those that have lost their last prefix. `clinging` are groups whose drained members keep buckets without
@@ -25,6 +26,7 @@ class Groups:
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
+        self.paired = False
         self.ids = Ids(shape.ids)
         self.nexthops: dict[Gateway, int] = {}
         self.by_id: dict[int, Group] = {}
@@ -204,6 +206,7 @@ class Groups:
         hold = not settled and not copied
         if returning and group.users <= STEPWISE and (damaged or not hold):  # held, buckets may be used unseen
             copied = group.id
+        hold |= self.paired and known and group.comparable
         return [*operations, SetGroup(group.id, members, group.buckets, *timers, copied, hold, known)]
 
     def legs_for(self, group: Group, wanted: Wanted, shape: Shape) -> Legs:

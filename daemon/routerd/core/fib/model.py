@@ -74,6 +74,12 @@ class Group:
         return self.wanted.members
 
     @property
+    def comparable(self) -> bool:
+        """Whether another router can have the same buckets: there are some, and addresses tell the legs apart. Those
+        of IPv6 links may be the same on several interfaces, whose numbers mean nothing elsewhere."""
+        return bool(self.buckets) and len({leg.address for leg in self.legs}) == len(self.legs)
+
+    @property
     def users(self) -> int:
         """How many prefixes point at the group."""
         return len(self.prefixes)

@@ -70,6 +70,7 @@ from routerd.core.message.pair import (
     GroupGone,
     GroupLayout,
     Hello,
+    Introduce,
     PartnerDown,
     PartnerMessage,
     PartnerSaid,
@@ -128,6 +129,7 @@ __all__ = [
     "Input",
     "InspectGroups",
     "Interface",
+    "Introduce",
     "KeepPlace",
     "KernelDump",
     "KernelGroup",
@@ -200,6 +202,7 @@ Input = (
     | Enable
     | SoftReset
     | Reconfigure
+    | Introduce
     | PartnerUp
     | PartnerDown
     | PartnerSaid

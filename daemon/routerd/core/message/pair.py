@@ -12,8 +12,8 @@ class Hello(NamedTuple):
     """Who a router is, said first, and again when it changes.
 
     `boot` is another one after each start. `policy` is the hash policy by name, `seed` a fingerprint of the hash seed
-    (`kernel.hash_seed`), `kernel` its release, `version` routerd's. `age` is for how many seconds its groups have been
-    there, as far as it knows: who has the older ones leads.
+    (`kernel.hash_seed`), `kernel` its release, `version` routerd's. `age` is for how many seconds its groups have
+    been there, as far as it knows: who has the older ones leads.
     """
 
     router: str
@@ -60,6 +60,13 @@ class AllSaid(NamedTuple):
 
 
 PartnerMessage = Hello | GroupLayout | GroupGone | Ask | AllSaid
+
+
+@dataclass(frozen=True, slots=True)
+class Introduce:
+    """This router is one of a pair, and says this of itself: before the first dump, and again when it changes."""
+
+    hello: Hello
 
 
 @dataclass(frozen=True, slots=True)

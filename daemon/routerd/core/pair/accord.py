@@ -1,0 +1,79 @@
+"""One group of a pair: how it is here, what was told of it, and whether the two agree."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from routerd.core.pair.layouts import Held
+
+EQUAL, DIFFERS, ONLY_HERE, ONLY_THERE, OTHER_SIZE, NOT_TOLD = (
+    "equal", "differs", "only here", "only there", "other size", "not told",
+)  # fmt: skip
+
+
+class Agreement(NamedTuple):
+    """A group as the two routers have it, seen from here; `id` is 0 if only the partner has it.
+
+    `differing` buckets lead elsewhere at the partner, `conflicts` of these are busy on both, and `off` are not where
+    the weights want them, as flows hold them. `state` is one of the words above.
+    """
+
+    key: str
+    id: int
+    buckets: int
+    differing: int
+    conflicts: int
+    off: int
+    state: str
+
+
+class Accord:
+    """A group of this router.
+
+    `held` is how its buckets were read last, None if they were not; `told` is what the partner knows of that. `again`
+    is the earliest time of another attempt to move buckets, after one that moved none; `arranged` tells that one is
+    on its way. `answers` is the number of an Ask that waits for a reading, or 0. `nexthops` are
+    the objects that it was read to use.
+    """
+
+    __slots__ = ("again", "answers", "arranged", "held", "id", "key", "nexthops", "told")
+
+    def __init__(self, id: int, key: str) -> None:
+        self.id = id
+        self.key = key
+        self.held: Held | None = None
+        self.told: Held | None = None
+        self.nexthops = frozenset[int]()
+        self.again = 0.0
+        self.arranged = False
+        self.answers = 0
+
+    def is_news(self, held: Held, *, busy: bool) -> bool:
+        """Tell whether the partner does not know of this; which buckets are `busy` may not matter."""
+        told = self.told
+        return (
+            told is None
+            or told.owners != held.owners
+            or told.settled != held.settled
+            or (busy and told.busy != held.busy)
+        )
+
+    def is_concerned(self, before: Held | None, there: Held) -> bool:
+        """Tell whether what the partner says, and what it said before, may be a reason to move buckets. Which of them
+        are busy there alone is looked at now and then."""
+        if before is not None and (before.owners, before.settled) == (there.owners, there.settled):
+            return False
+        if self.held is None or self.held.owners != there.owners:
+            return True
+        return before is not None and before.settled != there.settled
+
+
+def state_of(accord: Accord | None, partner: Held | None, *, complete: bool) -> str:
+    """Return how a group stands, given what the partner has told of it, if anything, and whether it has told all."""
+    if accord is None:
+        return ONLY_THERE
+    if partner is None or accord.held is None:
+        return ONLY_HERE if complete and accord.held is not None else NOT_TOLD
+    if len(partner.owners) != len(accord.held.owners):
+        return OTHER_SIZE
+    return EQUAL if partner.owners == accord.held.owners else DIFFERS

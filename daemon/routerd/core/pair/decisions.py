@@ -1,0 +1,86 @@
+"""What each router wants of a group's buckets, given where they lead and are busy, here and there: pure functions.
+
+A bucket that carries flows keeps its owner on the router that carries them. So whatever the two want, and however old
+what they know of each other is, no flow moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from routerd.core.fib.model import Legs
+from routerd.core.layout import lay_out, surplus
+from routerd.core.message import Hello, Member
+from routerd.core.pair.layouts import Held
+from routerd.core.route import Address
+
+ALIKE = 2.0
+"""Seconds by which the groups of one router must be older than those of the other for that to count."""
+
+Owners = tuple[Address, ...]
+Weights = Mapping[Address, int]
+
+
+def leads(mine: Hello, partner: Hello) -> bool:
+    """Tell whether this router decides: its groups are older, or as old, and its name is the lower one."""
+    if abs(mine.age - partner.age) > ALIKE:
+        return mine.age > partner.age
+    return mine.router < partner.router
+
+
+def weights_of(legs: Legs) -> dict[Address, int]:
+    """Return by address what part of the buckets each leg is to have: none, if it is drained."""
+    heaviest = max(legs.values(), default=0)
+    return {leg.address: int(weight == heaviest) for leg, weight in legs.items()}
+
+
+def lead(here: Held, there: Held | None, weights: Weights) -> Owners:
+    """Return what the leader wants: what is busy stays, also what is busy at the partner alone, where that has it; of
+    the rest as much as the weights allow."""
+    order = sorted(weights)
+    numbers = {address: number for number, address in enumerate(order, 1)}
+    buckets = [(numbers.get(owner, 0), busy) for owner, busy in zip(here.owners, here.bits(), strict=True)]
+    if there is not None:
+        for index, (owner, busy) in enumerate(zip(there.owners, there.bits(), strict=True)):
+            if busy and not buckets[index][1] and owner in weights:
+                buckets[index] = numbers[owner], True
+    layout = lay_out(buckets, [Member(number, weights[address]) for address, number in numbers.items()])
+    return here.owners if layout is None else tuple(order[number - 1] for number in layout)
+
+
+def follow(here: Held, there: Held, legs: Collection[Address]) -> Owners:
+    """Return what the follower wants: the leader's owners, but for what is busy here."""
+    return tuple(
+        mine if busy or theirs not in legs else theirs
+        for mine, theirs, busy in zip(here.owners, there.owners, here.bits(), strict=True)
+    )
+
+
+class Gap(NamedTuple):
+    """How many buckets lead elsewhere at the partner (`differing`), are busy on both besides (`conflicts`), and might
+    be the same once they are idle (`passing`)."""
+
+    differing: int
+    conflicts: int
+    passing: int
+
+
+def gap(here: Held, there: Held, legs: Collection[Address]) -> Gap:
+    """Compare two layouts of as many buckets."""
+    if here.owners == there.owners:
+        return Gap(0, 0, 0)
+    differing = [
+        index for index, pair in enumerate(zip(here.owners, there.owners, strict=True)) if pair[0] != pair[1]
+    ]
+    both = here.busy & there.busy
+    conflicts = sum(both >> index & 1 for index in differing)
+    return Gap(len(differing), conflicts, sum(there.owners[index] in legs for index in differing))
+
+
+def off(owners: Owners, weights: Weights) -> int:
+    """Return how many buckets are not where the weights want them."""
+    order = {address: number for number, address in enumerate(sorted(weights), 1)}
+    return surplus(
+        [order.get(owner, 0) for owner in owners], {order[address]: weight for address, weight in weights.items()}
+    )

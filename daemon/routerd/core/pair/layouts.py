@@ -1,0 +1,71 @@
+"""Where the buckets of a group lead, in words that mean the same on both routers: addresses of gateways."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from routerd.core.fib.model import Group
+from routerd.core.fib.settling import Settling
+from routerd.core.message import BucketsRead, Gateway, GroupLayout
+from routerd.core.route import Address, format_prefix
+
+
+class Held(NamedTuple):
+    """The owner of each bucket, and a mask of those in which flows are, or may be."""
+
+    owners: tuple[Address, ...]
+    busy: int
+    settled: bool = True
+
+    def bits(self) -> list[bool]:
+        """Return for each bucket whether it is busy."""
+        return [bit == "1" for bit in reversed(f"{self.busy:0{len(self.owners)}b}")]
+
+
+def key_of(group: Group) -> str:
+    """Return the name of a group on both routers: its prefix, or a digest of its members if it is shared; empty if no
+    prefix uses it."""
+    if not group.prefixes:
+        return ""
+    if not group.shared and len(group.prefixes) == 1:
+        return format_prefix(next(iter(group.prefixes)))
+    addresses = sorted(member.address for member in group.members)
+    return "shared:" + hashlib.sha256(b"".join(bytes([len(each)]) + each for each in addresses)).hexdigest()[:16]
+
+
+def read(
+    group: Group, message: BucketsRead, nexthops: Mapping[Gateway, int], settling: Settling | None
+) -> Held | None:
+    """Return what was read of a group; None if that is not of this moment: a bucket leads to no leg of it.
+
+    Flows that have not shown themselves may be in each bucket of those that they go to.
+    """
+    addresses = {nexthops[leg]: leg.address for leg in group.legs if leg in nexthops}
+    if not addresses.keys() >= set(message.owners):
+        return None
+    owners = tuple(addresses[owner] for owner in message.owners)
+    holders = (
+        frozenset(settling.holders) if settling is not None else frozenset(group.legs) if group.untracked else ()
+    )
+    unseen = {holder.address for holder in holders}
+    busy = message.busy
+    if unseen:
+        busy |= int("".join("1" if owner in unseen else "0" for owner in reversed(owners)), 2)
+    return Held(owners, busy, settling is None)
+
+
+def said(key: str, held: Held, answers: int) -> GroupLayout:
+    """Return what is told of a group."""
+    members = tuple(sorted(set(held.owners)))
+    index = {address: number for number, address in enumerate(members)}
+    return GroupLayout(key, members, tuple(index[owner] for owner in held.owners), held.busy, held.settled, answers)
+
+
+def heard(layout: GroupLayout) -> Held | None:
+    """Return what was told of a group; None if it makes no sense."""
+    size, members = len(layout.owners), layout.members
+    if not size or min(layout.owners) < 0 or max(layout.owners) >= len(members) or layout.busy >> size:
+        return None
+    return Held(tuple(members[owner] for owner in layout.owners), layout.busy, layout.settled)

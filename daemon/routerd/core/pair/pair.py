@@ -1,0 +1,375 @@
+"""Two routers agree on where each bucket of each group leads, so that either can carry the flows of both.
+
+While the channel is up one of the two leads (`decisions.leads`). It moves idle buckets to where the weights want
+them, after it has asked the partner which are busy there; the partner follows, but for what is busy there. Without a
+channel each leads itself. A group in which something is left to be done, once buckets are idle, is looked at again
+now and then; about any other nothing is read and nothing said. How much is read, and told, at a time is bounded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from routerd.core.deadlines import Deadlines
+from routerd.core.fib.fib import Fib
+from routerd.core.fib.model import Group
+from routerd.core.message import (
+    AllSaid,
+    Arrange,
+    Ask,
+    BucketsRead,
+    DeleteNexthop,
+    Effect,
+    Gateway,
+    GroupGone,
+    GroupLayout,
+    Hello,
+    Operation,
+    PartnerDown,
+    PartnerMessage,
+    PartnerSaid,
+    PartnerUp,
+    Program,
+    ReadBuckets,
+    SetGroup,
+    TellPartner,
+)
+from routerd.core.pair.accord import Accord, Agreement
+from routerd.core.pair.asking import MOST, Asking
+from routerd.core.pair.decisions import Owners, Weights, follow, gap, lead, leads, off, weights_of
+from routerd.core.pair.introduction import Introduction
+from routerd.core.pair.layouts import Held, heard, read, said
+from routerd.core.pair.register import Register
+
+TICK, BUCKETS = 0.025, 4096
+"""Seconds between two times at which something is read, or asked, and how many buckets that are, about."""
+LATER = 1.0
+"""Seconds, at least, until one looks again at a group in which something is left to be done."""
+INTRODUCTION = 10.0
+"""Seconds that the partner has to say all, before groups of which it has said nothing count for this router's own."""
+
+
+class Pair:
+    """This router's part. `hello` says who it is, `partner` who the other one is, as far as it has said; `up` whether
+    there is a channel, `since` when that is so, and `reason` why there is none. `leads` tells who decides. Times are
+    monotonic seconds.
+    """
+
+    def __init__(self, fib: Fib, hello: Hello, now: float) -> None:
+        self._groups = fib.groups
+        self._born = now - hello.age
+        self.hello = hello
+        self.partner: Hello | None = None
+        self.up = False
+        self.since = now
+        self.reason = "not connected yet"
+        self.leads = True
+        self._register = Register(fib)
+        self._introduction = Introduction()
+        self._asking = Asking()
+        self._reads: dict[int, None] = {}
+        """Groups that are to be read."""
+        self._waiting: set[int] = set()
+        """Groups about which nothing is decided before the partner has spoken."""
+        self._looks = Deadlines[int]()
+        self._next = now
+        self._effects: list[Effect] = []
+
+    # ------------------------------------------------------------------------------------------ what is known
+
+    @property
+    def complete(self) -> bool:
+        """Whether the partner has said all since the channel is there."""
+        return self.up and self._register.complete
+
+    def summary(self) -> Counter[str]:
+        """Return how many groups there are by state."""
+        return self._register.summary()
+
+    def agreements(self) -> Iterator[Agreement]:
+        """Return all groups, as they are when it is their turn."""
+        return self._register.agreements()
+
+    def agreement(self, group_id: int) -> Agreement | None:
+        """Return how a group stands; None if it is not one of the pair's."""
+        return self._register.agreement(group_id)
+
+    def owner_at_partner(self, group_id: int, bucket: int) -> Gateway | None:
+        """Return where a bucket leads on the partner, as last told; None if it was not. A gateway that this router's
+        group does not have is on no interface (0)."""
+        return self._register.owner(group_id, bucket)
+
+    def busy_at_partner(self, group_id: int) -> frozenset[Gateway]:
+        """Return the legs of a group that have flows on the partner, as last told; none without a channel."""
+        return self._register.busy(group_id) if self.up else frozenset()
+
+    @property
+    def timer(self) -> float | None:
+        """When `look` has something to do."""
+        at_once = self._next if self._reads or self._introduction.is_due else None
+        times = (at_once, self._asking.due, self._looks.next)
+        first = min((time for time in times if time is not None), default=None)
+        return None if first is None else max(self._next, first)
+
+    # ------------------------------------------------------------------------------------------ what happens
+
+    def introduce(self, hello: Hello, now: float) -> list[Effect]:
+        """This router says something else of itself."""
+        self._born = now - hello.age
+        self.hello = hello._replace(age=self.hello.age) if self.up else hello  # who leads goes on to lead
+        self._tell(self.hello)
+        return self._taken()
+
+    def noted(self, operations: Iterable[Operation], now: float) -> list[Effect]:
+        """These operations were handed out: groups that they change are to be read."""
+        for operation in operations:
+            match operation:
+                case SetGroup(id=id):
+                    self._touch(id)
+                case DeleteNexthop(id=id) if (accord := self._register.accords.get(id)) is not None:
+                    self._gone(accord)
+                case DeleteNexthop(id=id):
+                    for group in self._register.lose(id):
+                        self._touch(group)
+        return [*self._taken(), *self.look(now)]
+
+    def wake(self, ids: Iterable[int], now: float) -> list[Effect]:
+        """These groups are there, or have settled: they are to be read."""
+        for id in ids:
+            self._touch(id)
+        return [*self._taken(), *self.look(now)]
+
+    def handle(self, message: PartnerUp | PartnerDown | PartnerSaid | BucketsRead, now: float) -> list[Effect]:
+        """Take in what the channel or the kernel says."""
+        match message:
+            case PartnerUp():
+                self._connected(now)
+            case PartnerDown(reason=reason):
+                self._disconnected(reason, now)
+            case PartnerSaid(message=news):
+                self._hear(news, now)
+            case BucketsRead(id=id):
+                if (accord := self._register.accords.get(id)) is not None:
+                    self._take(accord, message, now)
+        return [*self._taken(), *self.look(now)]
+
+    def look(self, now: float) -> list[Effect]:
+        """Do a part of what is due."""
+        if (due := self.timer) is None or now < due:
+            return []
+        accords = self._register.accords
+        self._reads.update(dict.fromkeys(self._looks.due(now)))
+        for id in self._asking.late(now):
+            self._conclude(accords[id], now, asked=True)
+        if ids := self._asking.begin(now):
+            self._tell(Ask(tuple(accords[id].key for id in ids), self._asking.number))
+        self._read_some()
+        for accord in [accords[id] for id in self._introduction.some()]:
+            if accord.held is not None:
+                self._say(accord, accord.held)
+        if self._introduction.complete:
+            self._introduction.end()
+            self._tell(AllSaid())
+        self._next = now + TICK
+        return self._taken()
+
+    def _taken(self) -> list[Effect]:
+        effects, self._effects = self._effects, []
+        return effects
+
+    # ------------------------------------------------------------------------------------------ the channel
+
+    def _connected(self, now: float) -> None:
+        self.up, self.since, self.reason, self.partner = True, now, "", None
+        self._register.forget()
+        self._reads.update(dict.fromkeys(self._asking.clear()))
+        accords = self._register.accords.values()
+        for accord in accords:
+            accord.told = None
+        self._introduction.begin(self._register.accords, (each.id for each in accords if each.held is not None))
+        self.hello = self.hello._replace(age=round(now - self._born, 3))
+        self._tell(self.hello)
+        self._elect()
+
+    def _disconnected(self, reason: str, now: float) -> None:
+        """Each leads itself from now on. What the partner said last is kept to be shown."""
+        if self.up:
+            self.since = now
+        self.up, self.leads, self.reason = False, True, reason
+        self._introduction.end()
+        for accord in self._register.accords.values():
+            accord.answers = 0
+        self._reads.update(dict.fromkeys(self._asking.clear()))
+        self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        self._reads.update(dict.fromkeys(sorted(self._waiting)))
+        self._waiting.clear()
+
+    def _elect(self) -> None:
+        self.leads = not self.up or self.partner is None or leads(self.hello, self.partner)
+
+    def _hear(self, message: PartnerMessage, now: float) -> None:
+        match message:
+            case Hello():
+                self.partner = message
+                self._elect()
+            case GroupLayout():
+                self._hear_layout(message, now)
+            case GroupGone(key=key):
+                self._register.hear(key, None)
+                if (accord := self._register.named(key)) is not None and self._asking.answered(accord.id):
+                    self._conclude(accord, now, asked=True)
+                elif accord is not None:
+                    self._reads[accord.id] = None
+            case Ask(keys=keys, number=number):
+                self._answer(keys[:MOST], number)
+            case AllSaid():
+                self._register.heard_all()
+                self._stop_waiting()
+
+    def _answer(self, keys: Iterable[str], number: int) -> None:
+        known = list[int]()
+        for key in keys:
+            if (accord := self._register.named(key)) is not None:
+                accord.answers = number
+                known.append(accord.id)
+            else:
+                self._tell(GroupGone(key))
+        if known:
+            self._effects.append(ReadBuckets(tuple(known)))
+
+    def _hear_layout(self, layout: GroupLayout, now: float) -> None:
+        if (there := heard(layout)) is None:
+            return
+        before = self._register.hear(layout.key, there)
+        if (accord := self._register.named(layout.key)) is None:
+            return
+        if self._asking.answered(accord.id, layout.answers):
+            self._conclude(accord, now, asked=True)
+        elif accord.id in self._waiting or accord.is_concerned(before, there):
+            self._waiting.discard(accord.id)
+            self._reads[accord.id] = None
+
+    # ------------------------------------------------------------------------------------------ groups
+
+    def _touch(self, id: int) -> None:
+        """A group is there, and may have changed."""
+        group, accord = self._groups.by_id.get(id), self._register.accords.get(id)
+        key, holder = ("", None) if group is None else self._register.name(group)
+        for each in (accord, holder):
+            if each is not None and (each is holder or each.key != key):
+                self._gone(each)
+        if key and id not in self._register.accords:
+            self._register.add(id, key)
+            self._introduction.add(id)
+        if key:
+            self._reads[id] = None
+
+    def _gone(self, accord: Accord) -> None:
+        self._register.remove(accord)
+        self._reads.pop(accord.id, None)
+        self._waiting.discard(accord.id)
+        self._introduction.done(accord.id)
+        self._asking.forget(accord.id)
+        self._looks.set(accord.id, None)
+        if accord.told is not None or accord.answers:
+            self._tell(GroupGone(accord.key))
+
+    def _read_some(self) -> None:
+        ids, room = list[int](), BUCKETS
+        for id in self._reads:
+            if room <= 0:
+                break
+            ids.append(id)
+            room -= 0 if (group := self._groups.by_id.get(id)) is None else group.buckets
+        for id in ids:
+            del self._reads[id]
+        if ids:
+            self._effects.append(ReadBuckets(tuple(ids)))
+
+    def _take(self, accord: Accord, message: BucketsRead, now: float) -> None:
+        """A group was read."""
+        group = self._groups.by_id.get(accord.id)
+        if group is None or not message.owners:
+            self._gone(accord)  # it is read again when it was written
+            return
+        held = read(group, message, self._groups.nexthops, self._groups.settling.get(group))
+        if held is None:
+            self._looks.set(accord.id, now + LATER)
+            return
+        if accord.held is not None and accord.held.owners != held.owners:
+            accord.again = 0.0
+        elif accord.arranged:
+            accord.again = now + self._period
+        accord.arranged = False
+        self._register.take(accord, held, frozenset(message.owners))
+        if accord.answers:
+            self._say(accord, held)
+        self._conclude(accord, now)
+
+    # ------------------------------------------------------------------------------------------ deciding
+
+    @property
+    def _period(self) -> float:
+        """Seconds until one looks again at a group in which something is left to be done."""
+        return max(LATER, self._groups.shape.idle_timer / 4)
+
+    def _conclude(self, accord: Accord, now: float, *, asked: bool = False) -> None:
+        """Move buckets of a group, if they are to lead elsewhere; ask the partner before, unless it was `asked`."""
+        group, held = self._groups.by_id.get(accord.id), accord.held
+        if group is None or held is None or accord.id in self._reads:
+            return
+        there = self._counterpart(accord, held)
+        look_at: float | None = None  # what is not settled is read again once it is
+        if held.settled and len(group.legs) > 1:
+            weights = weights_of(group.legs)
+            wanted = self._wanted(held, there, weights)
+            if there is None and self._is_early(now):
+                self._waiting.add(accord.id)
+                look_at = self.since + INTRODUCTION
+            elif wanted == held.owners:
+                passing = off(wanted, weights) or (there is not None and gap(held, there, weights).passing)
+                look_at = now + self._period if passing else None
+            elif now < accord.again:
+                look_at = accord.again
+            elif self.leads and there is not None and not asked:
+                self._asking.add(accord.id)
+                return
+            else:
+                self._arrange(accord, group, wanted)
+                return
+        self._looks.set(accord.id, look_at)
+        if accord.is_news(held, busy=look_at is not None):
+            self._say(accord, held)
+
+    def _wanted(self, held: Held, there: Held | None, weights: Weights) -> Owners:
+        return lead(held, there, weights) if self.leads or there is None else follow(held, there, weights)
+
+    def _is_early(self, now: float) -> bool:
+        """Tell whether the partner may still say something of a group of which it has said nothing."""
+        return self.up and not self.complete and now < self.since + INTRODUCTION
+
+    def _counterpart(self, accord: Accord, held: Held) -> Held | None:
+        """Return the partner's group, if it is to be the same."""
+        there = self._register.theirs.get(accord.key) if self.up else None
+        return there if there is not None and len(there.owners) == len(held.owners) else None
+
+    def _arrange(self, accord: Accord, group: Group, wanted: Owners) -> None:
+        nexthops = {leg.address: self._groups.nexthops[leg] for leg in group.legs}
+        layout = tuple((nexthops[owner], len(list(run))) for owner, run in groupby(wanted))
+        accord.arranged = True
+        self._effects += [Program((Arrange(accord.id, layout),)), ReadBuckets((accord.id,))]
+
+    # ------------------------------------------------------------------------------------------ telling
+
+    def _say(self, accord: Accord, held: Held) -> None:
+        self._tell(said(accord.key, held, accord.answers))
+        accord.told, accord.answers = held, 0
+        self._introduction.done(accord.id)
+
+    def _tell(self, message: PartnerMessage) -> None:
+        if self.up:
+            self._effects.append(TellPartner(message))

@@ -1,0 +1,106 @@
+"""What the two want of a group's buckets."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routerd.core.fib.model import Group, Wanted
+from routerd.core.fib.settling import Settling, Why
+from routerd.core.message import BucketsRead, Gateway, GroupLayout
+from routerd.core.pair.decisions import follow, gap, lead, off, weights_of
+from routerd.core.pair.layouts import Held, heard, key_of, read, said
+from routerd.core.route import Address, parse_address, parse_prefix
+
+NODES = [parse_address(f"10.0.0.{i}") for i in range(1, 5)]
+A, B, C, D = NODES
+LEGS = dict.fromkeys((A, B, C), 1)
+SIZE = 16
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> Held:
+    owners = draw(st.lists(st.sampled_from(NODES), min_size=SIZE, max_size=SIZE))
+    return Held(tuple(owners), draw(st.integers(0, (1 << SIZE) - 1)))
+
+
+@given(layouts(), layouts())
+def test_what_is_busy_here_stays_and_so_does_what_is_busy_there_alone(here: Held, there: Held) -> None:
+    led, followed = lead(here, there, LEGS), follow(here, there, LEGS)
+    for bucket, (busy, theirs) in enumerate(zip(here.bits(), there.bits(), strict=True)):
+        if busy and here.owners[bucket] in LEGS:
+            assert led[bucket] == followed[bucket] == here.owners[bucket]
+        elif busy:
+            assert followed[bucket] == here.owners[bucket]
+        else:
+            if theirs and there.owners[bucket] in LEGS:
+                assert led[bucket] == there.owners[bucket]
+            assert followed[bucket] == (there.owners[bucket] if there.owners[bucket] in LEGS else here.owners[bucket])
+
+
+@given(layouts(), layouts())
+def test_the_two_end_alike_but_for_what_is_busy_on_both_and_then_rest(leader: Held, follower: Held) -> None:
+    leader = Held(tuple(owner if owner in LEGS else A for owner in leader.owners), leader.busy)
+    follower = Held(tuple(owner if owner in LEGS else B for owner in follower.owners), follower.busy)
+    leader = leader._replace(owners=lead(leader, follower, LEGS))
+    follower = follower._replace(owners=follow(follower, leader, LEGS))
+    found = gap(leader, follower, LEGS)
+    assert found.differing == found.conflicts
+    assert lead(leader, follower, LEGS) == leader.owners
+    assert follow(follower, leader, LEGS) == follower.owners
+
+
+def test_a_drained_leg_is_to_have_no_bucket() -> None:
+    light, heavy, other = (Gateway(address, 2) for address in (A, B, C))
+    weights = weights_of({light: 1, heavy: 32, other: 32})
+    assert weights == {A: 0, B: 1, C: 1}
+    assert weights_of({light: 1, heavy: 1}) == {A: 1, B: 1}
+    assert A not in lead(Held((A,) * SIZE, 0), None, weights)
+    assert off((A, A, B, C), weights) == 2
+
+
+def test_a_layout_that_is_told_is_heard_as_it_was() -> None:
+    held = Held((B, A, B, C), 0b1010, settled=False)
+    told = said("172.16.1.1/32", held, 7)
+    assert told == GroupLayout("172.16.1.1/32", (A, B, C), (1, 0, 1, 2), 0b1010, False, 7)
+    assert heard(told) == held
+    for wrong in (
+        told._replace(owners=()),
+        told._replace(owners=(3, 0, 0, 0)),
+        told._replace(owners=(-1, 0, 0, 0)),
+        told._replace(busy=1 << 4),
+    ):
+        assert heard(wrong) is None
+
+
+def group(*legs: Address) -> tuple[Group, dict[Gateway, int]]:
+    gateways = [Gateway(leg, 2) for leg in legs]
+    made = Group(1, Wanted(tuple(gateways)), 4)
+    made.legs = dict.fromkeys(gateways, 1)
+    return made, {gateway: number for number, gateway in enumerate(gateways, 2)}
+
+
+def test_flows_that_have_not_shown_themselves_may_be_anywhere() -> None:
+    two, nexthops = group(A, B)
+    message = BucketsRead(1, (2, 3, 2, 3), 0b1000)
+    assert read(two, message, nexthops, None) == Held((A, B, A, B), 0b1000)
+    settling = Settling(9.0, Why.ALONE, frozenset([Gateway(A, 2)]))
+    assert read(two, message, nexthops, settling) == Held((A, B, A, B), 0b1101, settled=False)
+    alone, nexthops = group(A)
+    assert read(alone, BucketsRead(1, (2, 2, 2, 2), 0), nexthops, None) == Held((A, A, A, A), 0b1111)
+    assert read(alone, BucketsRead(1, (2, 2, 2, 9), 0), nexthops, None) is None
+
+
+def test_a_group_has_the_same_name_on_both() -> None:
+    alone, _ = group(A, B)
+    assert key_of(alone) == ""
+    alone.prefixes[parse_prefix("fd00::1/128")] = None
+    assert key_of(alone) == "fd00::1/128"
+    names = set[str]()
+    for legs in ((A, B), (B, A), (A, B, D)):
+        shared, _ = group(*legs)
+        shared.shared = True
+        shared.prefixes[parse_prefix("172.16.1.1/32")] = None
+        names.add(key_of(shared))
+    assert len(names) == 2
+    assert all(name.startswith("shared:") for name in names)

@@ -1,0 +1,353 @@
+"""Two routers come to lead each bucket to the same node, and no flow moves on the way."""
+
+from __future__ import annotations
+
+import pytest
+
+from routerd.core.fib.settling import Why
+from routerd.core.message import (
+    Arrange,
+    BucketsRead,
+    Drain,
+    GroupLayout,
+    Hello,
+    Introduce,
+    PartnerSaid,
+    PartnerUp,
+    ReadBuckets,
+    SetGroup,
+    WriteFailed,
+)
+from routerd.core.pair.decisions import leads
+from routerd.core.pair.pair import INTRODUCTION
+from routerd.core.route import format_address, parse_address, parse_prefix
+from tests.support.core import preserving
+from tests.support.pairs import BUCKETS, IDLE, PAIRED, Half, Two, hello
+
+VIP = "172.16.1.1/32"
+NODES = [f"192.168.10.10{i}" for i in range(1, 6)]
+
+
+def serve(two: Two, *nodes: str, prefix: str = VIP) -> None:
+    """These nodes announce a prefix to both routers, in their order to one, and in the reverse of it to the other."""
+    for half, order in ((two.a, nodes), (two.b, nodes[::-1])):
+        for node in order:
+            if node not in half.sessions:
+                half.up(node, graceful=preserving())
+            half.announce(node, prefix)
+            half.settle_now()
+    two.advance(1.0)
+
+
+def carry(half: Half, *buckets: int, prefix: str = VIP) -> dict[int, str]:
+    """Flows are in these buckets; return the nodes that they go to."""
+    half.buckets.flows[parse_prefix(prefix)].update(buckets)
+    return at(half, buckets)
+
+
+def at(half: Half, buckets: tuple[int, ...] | dict[int, str]) -> dict[int, str]:
+    layout = half.layout(VIP)
+    return {bucket: layout[bucket] for bucket in buckets}
+
+
+def states(half: Half) -> dict[str, int]:
+    return dict(half.pair.summary())
+
+
+def test_a_group_is_the_same_on_both_whoever_came_first() -> None:
+    two = Two()
+    serve(two, *NODES[:3])
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+    assert set(two.a.layout(VIP)) == set(NODES[:3])
+    assert states(two.a) == states(two.b) == {"equal": 1}
+    assert two.a.pair.complete
+    assert two.b.pair.complete
+
+
+def test_one_leads() -> None:
+    two = Two()
+    two.advance(1.0)
+    assert (two.a.pair.leads, two.b.pair.leads) == (True, False)
+    assert leads(hello("b", 100.0), hello("a", 97.0))
+    assert not leads(hello("b", 100.0), hello("a", 99.0))
+
+
+def test_who_is_older_leads_and_the_other_follows_when_it_is_back_empty() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    flows = carry(two.b, *range(BUCKETS))
+    serve(two, NODES[2])
+    two.advance(10.0)
+    two.restart(two.a, empty=True)
+    two.connect()
+    serve(two, *NODES[:3])
+    two.advance(2 * IDLE)
+    assert two.b.pair.leads
+    assert not two.a.pair.leads
+    assert at(two.b, flows) == flows
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+
+
+@pytest.mark.parametrize("carrier", ["a", "b"])
+def test_flows_of_the_one_that_carries_them_stay_and_the_other_follows(carrier: str) -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    half, other = (two.a, two.b) if carrier == "a" else (two.b, two.a)
+    flows = carry(half, 0, 1, 2, 3, 4, 5, 8, 9)
+    two.advance(2 * IDLE)
+    serve(two, NODES[2])
+    two.advance(2 * IDLE)
+    assert at(half, flows) == flows
+    assert NODES[2] in half.layout(VIP)
+    assert half.layout(VIP) == other.layout(VIP)
+    half.buckets.flows.clear()
+    two.advance(IDLE)
+    assert half.layout(VIP) == other.layout(VIP)
+    assert half.layout(VIP).count(NODES[2]) in (5, 6)
+
+
+def test_flows_that_differ_stay_on_both_until_one_is_idle() -> None:
+    two = Two(connected=False)
+    serve(two, *NODES[:2])
+    flows = carry(two.b, *range(BUCKETS)), carry(two.a, *range(BUCKETS))
+    two.connect()
+    two.advance(2 * IDLE)
+    assert (at(two.b, flows[0]), at(two.a, flows[1])) == flows
+    agreement = two.a.pair.agreement(two.a.group_of(VIP))
+    assert agreement is not None
+    assert agreement.conflicts == agreement.differing == BUCKETS  # they came in another order
+    assert states(two.a) == states(two.b) == {"differs": 1}
+    two.a.buckets.flows.clear()
+    two.advance(2 * IDLE)
+    assert at(two.b, flows[0]) == flows[0]
+    assert at(two.a, flows[0]) == flows[0]
+
+
+def test_at_rest_nothing_is_read_and_nothing_said() -> None:
+    two = Two()
+    serve(two, *NODES[:3])
+    carry(two.a, 1, 2, 3)
+    two.advance(3 * IDLE)
+    before = two.exchanged
+    for half in two.both:
+        half.forget()
+    two.advance(100 * IDLE)
+    assert two.exchanged == before
+    for half in two.both:
+        assert not [effect for effect in half.effects if isinstance(effect, ReadBuckets)]
+        assert half.pair.timer is None
+
+
+def test_a_node_that_is_lost_takes_nobody_elses_flows() -> None:
+    two = Two()
+    serve(two, *NODES[:3])
+    flows = carry(two.a, *range(BUCKETS))
+    for half in two.both:
+        half.down(NODES[0])
+        half.advance(0)
+    two.advance(5.0)
+    assert {b: n for b, n in at(two.a, flows).items() if flows[b] != NODES[0]} == {
+        b: n for b, n in flows.items() if n != NODES[0]
+    }
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+
+
+def test_a_drained_node_keeps_its_flows_on_both_and_has_no_bucket_once_they_are_gone() -> None:
+    two = Two()
+    serve(two, *NODES[:3])
+    bucket = two.a.layout(VIP).index(NODES[0])
+    carry(two.b, bucket)
+    for half in two.both:
+        half.take(Drain(NODES[0], True))
+    two.advance(2 * IDLE)
+    for half in two.both:
+        assert [n for n, node in enumerate(half.layout(VIP)) if node == NODES[0]] == [bucket]
+    two.b.buckets.flows.clear()
+    two.advance(2 * IDLE)
+    for half in two.both:
+        assert NODES[0] not in half.layout(VIP)
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+
+
+def test_without_a_channel_each_balances_its_groups_itself() -> None:
+    two = Two(connected=False)
+    serve(two, *NODES[:3])
+    for half in two.both:
+        assert sorted(map(half.layout(VIP).count, NODES[:3])) == [5, 5, 6]
+        assert half.pair.leads
+        assert states(half) == {"not told": 1}
+
+
+def test_every_write_of_a_group_that_is_there_is_held() -> None:
+    two = Two()
+    two.a.forget()
+    serve(two, *NODES)
+    two.a.down(NODES[1])
+    two.advance(200.0)
+    serve(two, *NODES)
+    writes = two.a.operations_of(SetGroup)
+    assert len(writes) > 2
+    assert all(write.hold or write.like for write in writes if write.known)
+
+
+def test_what_the_other_has_and_what_nobody_told_of() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    two.a.announce(NODES[0], "172.16.1.2/32")
+    two.a.settle_now()
+    two.advance(1.0)
+    assert states(two.a) == {"equal": 1, "only here": 1}
+    assert states(two.b) == {"equal": 1, "only there": 1}
+    assert {each.state for each in two.b.pair.agreements()} == {"equal", "only there"}
+    two.a.withdraw(NODES[0], "172.16.1.2/32")
+    two.a.settle_now()
+    two.advance(1.0)
+    assert states(two.a) == states(two.b) == {"equal": 1}
+
+
+def test_groups_of_another_size_are_told_and_left_alone() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    other = GroupLayout(VIP, (parse_address(NODES[0]),), (0,) * 64, 0)
+    two.a.take(PartnerSaid(other))
+    before = two.a.layout(VIP)
+    two.a.advance(60.0)
+    assert states(two.a) == {"other size": 1}
+    assert two.a.layout(VIP) == before
+
+
+def test_who_asks_about_a_bucket_of_the_partner_gets_its_gateway() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    group = two.a.group_of(VIP)
+    for bucket, node in enumerate(two.b.layout(VIP)):
+        owner = two.a.pair.owner_at_partner(group, bucket)
+        assert owner is not None
+        assert format_address(owner.address) == node
+    assert two.a.pair.owner_at_partner(group, BUCKETS) is None
+
+
+def test_a_lost_channel_ends_nothing_and_what_was_said_before_does_not_count_after_it() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    two.disconnect()
+    assert not two.a.pair.up
+    assert two.a.pair.reason == "connection lost"
+    serve(two, NODES[2])
+    for half in two.both:
+        assert NODES[2] in half.layout(VIP)
+    two.connect()
+    assert states(two.a) == {"not told": 1}
+    two.advance(5.0)
+    assert states(two.a) == {"equal": 1}
+    assert isinstance(two.a.pair.partner, Hello)
+    two.a.take(PartnerUp())
+    assert two.a.pair.partner is None
+
+
+def test_the_leader_asks_before_it_moves_what_it_knows_to_be_idle() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    flows = carry(two.b, *range(BUCKETS))  # of which nothing is said: both are at rest
+    serve(two, NODES[2])
+    assert two.a.pair.leads
+    assert at(two.a, flows) == flows
+
+
+def test_what_cannot_be_moved_is_not_tried_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    for half in two.both:
+        monkeypatch.setattr(half.buckets, "_arrange", lambda operation: None)
+    two.a.forget()
+    serve(two, NODES[2])
+    two.advance(10 * IDLE)
+    assert 2 < len(two.a.operations_of(Arrange)) <= 10 * 4 + 2
+
+
+def test_nothing_is_decided_before_the_partner_has_spoken() -> None:
+    two = Two(connected=False)
+    serve(two, *NODES[:2])
+    flows = carry(two.b, *range(BUCKETS))
+    before = two.a.layout(VIP)
+    two.connect()
+    two.a.up(NODES[2])
+    two.a.announce(NODES[2], VIP)
+    two.a.advance(0.5)
+    assert two.a.layout(VIP) == before
+    two.advance(IDLE)
+    assert at(two.a, flows) == at(two.b, flows) == flows
+
+
+def test_a_partner_that_never_says_all_is_not_waited_for_for_ever() -> None:
+    two = Two()
+    two.a.take(PartnerUp())
+    two.connected = False
+    serve(two, *NODES[:2])
+    two.advance(2 * INTRODUCTION)
+    assert sorted(map(two.a.layout(VIP).count, NODES[:2])) == [BUCKETS // 2] * 2
+
+
+def test_no_bucket_is_moved_in_a_group_that_has_not_settled() -> None:
+    two = Two(connected=False)
+    serve(two, *NODES[:3])
+    half = two.a
+    [group] = half.router.fib.groups
+    [first, second, _] = group.legs
+    half.router.fib.groups.settling.begin(group, half.now + IDLE, Why.TAKEN_OVER, [first])
+    half.forget()
+    half.take(BucketsRead(group.id, (half.router.fib.groups.nexthops[second],) * BUCKETS, 0))
+    assert not half.operations_of(Arrange)
+    half.advance(2 * IDLE)  # what was read was not so
+    half.take(BucketsRead(group.id, (half.router.fib.groups.nexthops[second],) * BUCKETS, 0))
+    assert half.operations_of(Arrange)
+
+
+def test_flows_on_the_partner_keep_a_drained_node_in_the_group() -> None:
+    """Where weights cannot say that a member wants no bucket it leaves the group, once nobody has flows of it."""
+    two = Two(config=PAIRED.replace("buckets = 16", "buckets = 1024"), widest=255)
+    serve(two, *NODES[:3])
+    vip = parse_prefix(VIP)
+    [group] = two.a.router.fib.groups
+    drained = next(leg for leg in group.legs if format_address(leg.address) == NODES[0])
+    two.b.buckets.flows[vip][
+        two.b.buckets.owners[two.b.group_of(VIP)].index(two.b.router.fib.groups.nexthops[drained])
+    ] = 1
+    for half in two.both:
+        half.take(Drain(NODES[0], True))
+    two.advance(4 * IDLE)
+    assert drained in group.legs
+    two.b.buckets.flows.clear()
+    two.advance(4 * IDLE)
+    assert drained not in group.legs
+
+
+def test_the_larger_of_two_shared_groups_has_the_name() -> None:
+    two = Two()
+    prefixes = [f"172.17.{i // 250}.{i % 250}/32" for i in range(600)]
+    for half in two.both:
+        for node in NODES[:2]:
+            half.up(node)
+            half.announce(node, *prefixes)
+        half.settle_now()
+    two.advance(2.0)
+    assert states(two.a) == states(two.b) == {"equal": 1}
+    [agreement] = two.a.pair.agreements()
+    assert agreement.key.startswith("shared:")
+
+
+def test_who_says_something_else_of_itself_goes_on_to_lead() -> None:
+    two = Two()
+    two.advance(100.0)
+    two.b.take(Introduce(hello("b", 100.0)._replace(seed="ef01")))
+    two.advance(1.0)
+    assert two.a.pair.partner is not None
+    assert two.a.pair.partner.seed == "ef01"
+    assert (two.a.pair.leads, two.b.pair.leads) == (True, False)
+
+
+def test_buckets_that_the_kernel_refuses_to_hand_over_are_told_of() -> None:
+    two = Two()
+    two.a.take(WriteFailed(Arrange(1, ((2, 16),)), 22, "Invalid argument"))
+    assert [(event.name, event.fields["operation"]) for event in two.a.events] == [("kernel refused", "Arrange")]
+    assert not two.a.router.refusals.again_at

@@ -1,0 +1,35 @@
+"""A layout that is as the weights want it stays so, whatever led there."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routerd.core.layout import lay_out, surplus
+from routerd.core.message import Member
+
+BUCKETS = st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=8, max_size=64)
+WEIGHTS = st.lists(st.sampled_from((0, 1, 1, 1)), min_size=5, max_size=5).filter(any)
+
+
+@given(BUCKETS, WEIGHTS)
+def test_what_was_laid_out_stays(buckets: list[tuple[int, bool]], weights: list[int]) -> None:
+    members = [Member(id, weight) for id, weight in enumerate(weights, 1)]
+    layout = lay_out(buckets, members)
+    assert layout is not None  # all five are members
+    assert all(layout[i] == owner for i, (owner, busy) in enumerate(buckets) if busy)
+    again = [(owner, busy) for owner, (_, busy) in zip(layout, buckets, strict=True)]
+    assert lay_out(again, members) == layout
+
+
+@given(BUCKETS, WEIGHTS)
+def test_idle_buckets_go_where_the_weights_want_them(buckets: list[tuple[int, bool]], weights: list[int]) -> None:
+    idle = [(owner, False) for owner, _ in buckets]
+    layout = lay_out(idle, [Member(id, weight) for id, weight in enumerate(weights, 1)])
+    assert layout is not None
+    counts, heavy = Counter(layout), [id for id, weight in enumerate(weights, 1) if weight]
+    assert sum(counts[id] for id in heavy) == len(layout)
+    assert max(counts[id] for id in heavy) - min(counts[id] for id in heavy) <= 1
+    assert surplus(layout, dict(enumerate(weights, 1))) == 0
