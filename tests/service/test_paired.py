@@ -8,12 +8,14 @@ from typing import Any, cast
 import pytest
 
 from routerd.api.endpoints import Failure
+from routerd.api.views.pair import STATES
+from routerd.core.pair.accord import Agreement
 from routerd.core.router import Router
 from routerd.service.paired import PATIENCE, Paired
-from tests.support.pair import Agreed, Counts, FakePair
+from tests.support.pair import Counts, FakePair, agreed
 from tests.support.slices import whole
 
-EQUAL, DIFFERS = Agreed("x", 1), Agreed("x", 1, 1024, 5, 2, 0, "differs")
+EQUAL, DIFFERS = agreed("x", 1), agreed("x", 1, 1024, 5, 2, 0, state="differs")
 
 
 def paired(pair: FakePair, **more: Any) -> Paired:
@@ -25,7 +27,7 @@ def test_what_differs_for_a_moment_is_no_event_and_what_stays_so_is_one() -> Non
     watched = paired(pair)
     told: list[tuple[float, str]] = []
 
-    def during(begin: int, end: int, *groups: Agreed, up: bool = True) -> None:
+    def during(begin: int, end: int, *groups: Agreement, up: bool = True) -> None:
         pair.groups, pair.up = list(groups), up
         told.extend((now, event.name) for now in range(begin, end) for event in watched.look(float(now)))
 
@@ -58,7 +60,8 @@ def test_the_figures() -> None:
     pair = FakePair(EQUAL, DIFFERS)
     watched = paired(pair)
     found = whole(watched.figures())
-    assert (found.partner, found.up, found.groups) == ("gw2", True, {"equal": 1, "differs": 1})
+    assert (found.partner, found.up) == ("gw2", True)
+    assert found.groups == dict.fromkeys(STATES, 0) | {"equal": 1, "differs": 1}
     assert (found.differing, found.conflicts, found.last_agreed, found.channel.octets_received) == (5, 2, 0.0, 4)
     pair.groups = [EQUAL]
     assert abs(whole(watched.figures()).last_agreed - time.time()) < 5

@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from routerd.core.message import Gateway, Hello
+from routerd.core.pair.accord import Agreement
 
 HERE = Hello("gw1", "a", "0.1.0", "6.12.43-amd64", "five-tuple", "5f0c", 3600.0)
 THERE = HERE._replace(router="gw2", boot="b", age=60.0)
 
 
-class Agreed(NamedTuple):
-    """How a group of both agrees."""
-
-    key: str
-    id: int
-    buckets: int = 1024
-    differing: int = 0
-    conflicts: int = 0
-    off: int = 0
-    state: str = "equal"
+def agreed(key: str, id: int, *buckets: int, state: str = "equal") -> Agreement:
+    """Return how a group of both agrees. `buckets` are all, and those that differ, conflict and are off."""
+    every, differing, conflicts, off = buckets or (1024, 0, 0, 0)
+    return Agreement(key, id, every, differing, conflicts, off, state)
 
 
 @dataclass
@@ -38,7 +33,7 @@ class Counts:
 class FakePair:
     """What is shown of it; `there` is where buckets of groups lead at the partner."""
 
-    def __init__(self, *groups: Agreed, **changes: Any) -> None:
+    def __init__(self, *groups: Agreement, **changes: Any) -> None:
         self.hello, self.up, self.since, self.reason, self.leads, self.complete = HERE, True, 0.0, "", True, True
         self.partner: Hello | None = THERE
         self.groups = list(groups)
@@ -48,10 +43,10 @@ class FakePair:
     def summary(self) -> Counter[str]:
         return Counter(each.state for each in self.groups)
 
-    def agreements(self) -> Iterator[Agreed]:
+    def agreements(self) -> Iterator[Agreement]:
         return iter(self.groups)
 
-    def agreement(self, group_id: int) -> Agreed | None:
+    def agreement(self, group_id: int) -> Agreement | None:
         return next((each for each in self.groups if each.id == group_id), None)
 
     def owner_at_partner(self, group_id: int, bucket: int) -> Gateway | None:

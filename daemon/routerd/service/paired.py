@@ -16,6 +16,8 @@ from routerd.api.slices import Slices
 from routerd.api.views import pair as views
 from routerd.api.views.problems.pair import problems
 from routerd.core.message import Event
+from routerd.core.pair.accord import DIFFERS, EQUAL
+from routerd.core.pair.pair import Pair
 from routerd.core.router import Router
 from routerd.service.epoch import Epoch
 from routerd.telemetry.metrics.figures import ChannelFigures, PairFigures
@@ -42,7 +44,7 @@ class Paired:
     def __init__(
         self,
         router: Router,
-        pair: views.Pair,
+        pair: Pair,
         partner: str,
         *,
         counts: ChannelFigures,
@@ -89,11 +91,11 @@ class Paired:
         self._note(time.monotonic())
         counts = views.by_state(self._pair)
         # Of groups that are equal there is nothing to add up, which is how all are nearly always.
-        sums = (yield from views.totals(self._pair)) if counts.get("differs") else views.Totals()
+        sums = (yield from views.totals(self._pair)) if counts.get(DIFFERS) else views.Totals()
         return PairFigures(
             self._partner,
             self._pair.up,
-            counts,
+            {state: counts.get(state, 0) for state in views.STATES},
             sums.differing,
             sums.conflicts,
             0.0 if self._agreed is None else self._epoch.clock(self._agreed),
@@ -137,7 +139,7 @@ class Paired:
 
     def _note(self, now: float) -> None:
         """Note since when groups are in which states."""
-        found = [state for state in views.by_state(self._pair) if state != views.EQUAL]
+        found = [state for state in views.by_state(self._pair) if state != EQUAL]
         self._states = {state: self._states.get(state, now) for state in found}
         if views.agrees(self._pair):
             self._agreed = now

@@ -2,64 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from routerd.api.models.pair import PairGroupView, PairRouterView, PairView
 from routerd.api.models.status import PairStateView
 from routerd.api.slices import Slices
-from routerd.core.message import Gateway, Hello
+from routerd.core.message import Hello
+from routerd.core.pair.accord import DIFFERS, EQUAL, NOT_TOLD, ONLY_HERE, ONLY_THERE, OTHER_SIZE, Agreement
+from routerd.core.pair.pair import Pair
 from routerd.core.route import format_prefix
 from routerd.core.router import Router
 
-EQUAL, L4 = "equal", "l4"
-STATES = (EQUAL, "differs", "only here", "only there", "other size", "not told")
+STATES = (EQUAL, DIFFERS, ONLY_HERE, ONLY_THERE, OTHER_SIZE, NOT_TOLD)
 """Of groups."""
+L4 = "l4"
 SHOWN = 100
 """Groups that are named, unless all are asked for."""
-
-
-class Agreement(Protocol):
-    """How a group of both routers agrees, as seen here (`core.pair`)."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def id(self) -> int: ...
-    @property
-    def buckets(self) -> int: ...
-    @property
-    def differing(self) -> int: ...
-    @property
-    def conflicts(self) -> int: ...
-    @property
-    def off(self) -> int: ...
-    @property
-    def state(self) -> str: ...
-
-
-class Pair(Protocol):
-    """What is shown of the core's side of a pair."""
-
-    @property
-    def hello(self) -> Hello: ...
-    @property
-    def partner(self) -> Hello | None: ...
-    @property
-    def up(self) -> bool: ...
-    @property
-    def since(self) -> float: ...
-    @property
-    def reason(self) -> str: ...
-    @property
-    def leads(self) -> bool: ...
-    @property
-    def complete(self) -> bool: ...
-    def summary(self) -> Counter[str]: ...
-    def agreements(self) -> Iterator[Agreement]: ...
-    def agreement(self, group_id: int) -> Agreement | None: ...
-    def owner_at_partner(self, group_id: int, bucket: int) -> Gateway | None: ...
 
 
 class Totals(NamedTuple):

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 from routerd.api.inspection import FlowPartnerView
 from routerd.api.views.flow import Place
-from routerd.api.views.pair import EQUAL, Pair, hashed_apart
+from routerd.api.views.pair import hashed_apart
+from routerd.core.pair.accord import EQUAL, NOT_TOLD, ONLY_HERE, OTHER_SIZE
+from routerd.core.pair.pair import Pair
 from routerd.core.route import format_address
 from routerd.core.router import Router
 
 _UNKNOWN = {
-    "only here": "it has no such group: nothing leads to the VIP there",
-    "not told": "it has not said where the buckets of the group lead",
-    "other size": "the group has another number of buckets there: the flow falls into another one",
+    ONLY_HERE: "it has no such group: nothing leads to the VIP there",
+    NOT_TOLD: "it has not said where the buckets of the group lead",
+    OTHER_SIZE: "the group has another number of buckets there: the flow falls into another one",
 }
 """By state of a group, why nobody can tell."""
 
@@ -22,7 +24,7 @@ def at_partner(router: Router, pair: Pair, partner: str, place: Place, now: floa
     """Return where a flow would go that is in this place here."""
     group, bucket, node = place
     found = pair.agreement(group)
-    state = "not told" if found is None else found.state
+    state = NOT_TOLD if found is None else found.state
     owner, doubts = None, list(_doubts(pair, now))
     if state in _UNKNOWN:
         doubts.append(_UNKNOWN[state])

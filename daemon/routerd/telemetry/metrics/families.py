@@ -7,7 +7,6 @@ from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from routerd.api.views.pair import STATES
 from routerd.core.fib.drift import KINDS
 from routerd.core.gateway_health import Reason
 from routerd.core.histogram import Histogram
@@ -147,7 +146,7 @@ def pair(found: PairFigures | None) -> Iterator[Metric]:
     """Yield how this router stands with the other one of its pair; without a pair there are no samples."""
     pairs = [] if found is None else [found]
     yield family("pair_up", [((each.partner,), int(each.up)) for each in pairs])
-    states = [((state.replace(" ", "_"),), each.groups.get(state, 0)) for each in pairs for state in STATES]
+    states = [((state.replace(" ", "_"),), count) for each in pairs for state, count in each.groups.items()]
     yield family("pair_groups", states)
     yield family("pair_buckets_differing", [((), each.differing) for each in pairs])
     yield family("pair_conflicts", [((), each.conflicts) for each in pairs])

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from routerd.api.models import ProblemView
 from routerd.api.slices import Slices
-from routerd.api.views.pair import L4, Pair, Totals, seed, series, totals
+from routerd.api.views.pair import L4, Totals, seed, series, totals
 from routerd.core.message import Hello
+from routerd.core.pair.accord import DIFFERS, NOT_TOLD, ONLY_HERE, ONLY_THERE, OTHER_SIZE
+from routerd.core.pair.pair import Pair
 
 WHILE = 10.0
 """Seconds for which one router may have a group that the other has not: nodes reach them one after the other."""
@@ -16,24 +18,24 @@ _NODES = "see whether the nodes have sessions with both routers, which accept th
 _ONE = {"s": "s", "be": "is", "have": "has", "were": "was"}
 _MORE = {"s": "", "be": "are", "have": "have", "were": "were"}
 _GROUPS = {
-    "differs": (
+    DIFFERS: (
         "lead{s} some buckets elsewhere on {partner}",
         "it is mended as buckets fall idle; routerd pair shows which groups these are",
     ),
-    "only here": (
+    ONLY_HERE: (
         "{be} not on {partner}: nothing leads to their VIPs there",
         _NODES,
     ),
-    "only there": (
+    ONLY_THERE: (
         "{be} on {partner} alone: nothing leads to their VIPs here",
         _NODES,
     ),
-    "other size": (
+    OTHER_SIZE: (
         "{have} another number of buckets on {partner}",
         "write the same buckets and bucket_budget in [fib] of both; a group keeps what it has until its VIP was "
         "withdrawn",
     ),
-    "not told": (
+    NOT_TOLD: (
         "{were} not compared with {partner} yet",
         "wait a moment; if it stays so, see the log of both",
     ),
@@ -48,7 +50,7 @@ def problems(
     seed was left as it was, as there were flows."""
     found = [*_channel(pair, partner, now), *_hash(pair.hello, pair.partner, unset=unset)]
     sums = Totals()
-    if pair.up and pair.summary()["differs"]:
+    if pair.up and pair.summary()[DIFFERS]:
         sums = yield from totals(pair)
     return found + list(_groups(pair, partner, states, sums, now))
 
@@ -117,13 +119,13 @@ def _groups(pair: Pair, partner: str, states: Mapping[str, float], sums: Totals,
         return  # what was heard last is no news
     for state, count in pair.summary().items():
         lasted = max(0.0, now - states.get(state, now))
-        if state not in _GROUPS or not count or (state.startswith("only") and lasted < WHILE):
+        if state not in _GROUPS or not count or (state in (ONLY_HERE, ONLY_THERE) and lasted < WHILE):
             continue
-        if state == "not told" and not pair.complete:
+        if state == NOT_TOLD and not pair.complete:
             continue  # that is said already
         words = _ONE if count == 1 else _MORE
         what, remedy = (text.format(partner=partner, **words) for text in _GROUPS[state])
-        buckets = f", {sums.differing} in all" if state == "differs" else ""
+        buckets = f", {sums.differing} in all" if state == DIFFERS else ""
         yield _problem(f"{count} group{'s' * (count > 1)} {what}{buckets}, for {lasted:.0f} s", remedy)
     if sums.conflicts:
         yield _problem(
