@@ -16,6 +16,7 @@ from tests.support.pair import HERE, THERE, FakePair, agreed
 from tests.support.pairs import BUCKETS, IDLE, Two
 from tests.support.slices import whole
 
+NOBODY = Simulation().router
 A, B = "192.168.10.100", "192.168.10.101"
 VIP = "172.16.1.1/32"
 
@@ -37,7 +38,7 @@ def seen(two: Simulation, pair: FakePair, *, everything: bool = False) -> Any:
 
 def told(pair: FakePair, states: dict[str, float] | None = None, *, unset: bool = False) -> list[str]:
     since = dict.fromkeys(pair.summary(), 0.0) if states is None else states
-    found = whole(problems(pair, "gw2", since, 100.0, unset=unset))
+    found = whole(problems(NOBODY, pair, "gw2", since, 100.0, unset=unset))
     assert all(each["where"] == "pair" and each["remedy"] for each in found)
     return [each["what"] for each in found]
 
@@ -133,11 +134,22 @@ def test_a_seed_that_was_left_as_there_were_flows_is_named_with_what_helps() -> 
     pair = FakePair(agreed(VIP, 1))
     (what,) = told(pair, unset=True)
     assert "there were flows" in what
-    assert "routerd pair --set-seed" in whole(problems(pair, "gw2", {}, 0.0, unset=True))[0]["remedy"]
+    assert "routerd pair --set-seed" in whole(problems(NOBODY, pair, "gw2", {}, 0.0, unset=True))[0]["remedy"]
 
 
 def test_nothing_is_said_of_groups_while_nobody_is_heard() -> None:
     assert len(told(FakePair(agreed("x", 1, 1024, 5, 2, 0, state="differs"), up=False, reason="lost"))) == 1
+
+
+def test_groups_that_the_pair_leaves_out_are_named(two: Simulation) -> None:
+    group = two.router.fib.routes[parse_prefix(VIP)]
+    buckets, group.buckets = group.buckets, 0
+    try:
+        found = whole(problems(two.router, FakePair(), "gw2", {}, 0.0, unset=False))
+    finally:
+        group.buckets = buckets
+    assert [each["what"][:44] for each in found] == ["1 group cannot be compared with gw2: no bucke"[:44]]
+    assert whole(problems(two.router, FakePair(), "gw2", {}, 0.0, unset=False)) == []
 
 
 # ---------------------------------------------------------------------------------------------------- a flow
@@ -189,7 +201,7 @@ def test_of_two_routers_that_lose_each_other_and_meet_again() -> None:
         assert (found["gateway"] in (A, B), found["peers"] == [found["gateway"]]) == (True, True)
 
     two.disconnect()
-    lost = whole(problems(two.a.pair, "b", {}, two.a.now + 60, unset=False))
+    lost = whole(problems(two.a.router, two.a.pair, "b", {}, two.a.now + 60, unset=False))
     assert any("b is not heard, for 60 s: connection lost" in each["what"] for each in lost)
     two.b.down(A)
     two.advance(IDLE)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from routerd.api.endpoints import Failure
 from routerd.api.views.pair import STATES
 from routerd.core.pair.accord import Agreement
-from routerd.core.router import Router
 from routerd.service.paired import PATIENCE, Paired
+from tests.support.core import Simulation
 from tests.support.pair import Counts, FakePair, agreed
 from tests.support.slices import whole
 
+ROUTER = Simulation().router
 EQUAL, DIFFERS = agreed("x", 1), agreed("x", 1, 1024, 5, 2, 0, state="differs")
 
 
 def paired(pair: FakePair, **more: Any) -> Paired:
-    return Paired(cast("Router", None), pair, "gw2", **{"set_seed": None, "counts": Counts(), **more})
+    return Paired(ROUTER, pair, "gw2", **{"set_seed": None, "counts": Counts(), **more})
 
 
 def test_what_differs_for_a_moment_is_no_event_and_what_stays_so_is_one() -> None:

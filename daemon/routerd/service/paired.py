@@ -78,7 +78,7 @@ class Paired:
     def problems(self, now: float) -> Slices[list[ProblemView]]:
         """Return what would break flows if the partner took over now."""
         self._note(now)
-        return problems(self._pair, self._partner, self._states, now, unset=self._unset())
+        return problems(self._router, self._pair, self._partner, self._states, now, unset=self._unset())
 
     def at_partner(self, place: Place) -> FlowPartnerView:
         """Return where a flow would go there that is in this place here."""

@@ -10,6 +10,7 @@ from routerd.api.views.pair import L4, Totals, seed, series, totals
 from routerd.core.message import Hello
 from routerd.core.pair.accord import DIFFERS, NOT_TOLD, ONLY_HERE, ONLY_THERE, OTHER_SIZE
 from routerd.core.pair.pair import Pair
+from routerd.core.router import Router
 
 WHILE = 10.0
 """Seconds for which one router may have a group that the other has not: nodes reach them one after the other."""
@@ -44,15 +45,28 @@ _GROUPS = {
 
 
 def problems(
-    pair: Pair, partner: str, states: Mapping[str, float], now: float, *, unset: bool
+    router: Router, pair: Pair, partner: str, states: Mapping[str, float], now: float, *, unset: bool
 ) -> Slices[list[ProblemView]]:
-    """Return them. `states` are those that groups have, and since when some group has each; `unset` tells that the
-    seed was left as it was, as there were flows."""
+    """Return them. `states` are those that groups have, and since when some has each; `unset` tells that the seed was
+    left as it was, as there were flows."""
     found = [*_channel(pair, partner, now), *_hash(pair.hello, pair.partner, unset=unset)]
     sums = Totals()
     if pair.up and pair.summary()[DIFFERS]:
         sums = yield from totals(pair)
-    return found + list(_groups(pair, partner, states, sums, now))
+    found += _groups(pair, partner, states, sums, now)
+    alone = 0
+    for group in list(router.fib.groups):
+        yield
+        alone += bool(group.legs) and not group.comparable
+    if alone:
+        found.append(
+            _problem(
+                f"{alone} group{'s' * (alone > 1)} cannot be compared with {partner}: no buckets, or next hops of one "
+                "address on two interfaces",
+                "have the nodes announce global addresses as next hops; routerd groups shows which groups these are",
+            )
+        )
+    return found
 
 
 def _channel(pair: Pair, partner: str, now: float) -> Iterator[ProblemView]:
