@@ -61,8 +61,8 @@ def problems(
     if alone:
         found.append(
             _problem(
-                f"{alone} group{'s' * (alone > 1)} cannot be compared with {partner}: no buckets, or next hops of one "
-                "address on two interfaces",
+                f"{alone} group{'s' * (alone > 1)} cannot be compared with {partner}: no buckets, or next hops of "
+                "one address on two interfaces",
                 "have the nodes announce global addresses as next hops; routerd groups shows which groups these are",
             )
         )
