@@ -9,7 +9,7 @@ _routerd() {
     done
     COMPREPLY=()
     case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W "status peers routes route groups peer flow fib top drain undrain clear shutdown enable log version diff reload confirm rollback history events fleet dump run flush check import export lab -h --help -V --version" -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W "status peers routes route groups peer flow fib pair top drain undrain clear shutdown enable log version diff reload confirm rollback history events fleet dump run flush check import export lab -h --help -V --version" -- "$current") ;;
     status)
         case $before in
         -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
@@ -98,6 +98,16 @@ _routerd() {
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-s --socket --json --limit -h --help" -- "$current")
+        else
+            return
+        fi
+        ;;
+    pair)
+        case $before in
+        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        esac
+        if [[ $current == -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W "-s --socket --json -a --all -w --watch --set-seed -h --help" -- "$current")
         else
             return
         fi

@@ -8,12 +8,15 @@ import os
 import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 
 from routerd.api import connection
 from routerd.api.models import VersionView
+from routerd.api.models.pair import SeedView
 from routerd.api.pace import pace
+from routerd.api.slices import Slices
 from tests.daemon.harness import becomes
 from tests.support.api import ASK, DRAIN, NOBODY, VERSION, Served, answer, serving
 from tests.support.netns import needs_root
@@ -215,6 +218,8 @@ async def test_others_may_look_and_change_nothing(tmp_path: Path) -> None:
         for order in ("clear", "shutdown", "enable"):
             assert " 403 " in await served.as_nobody("POST", path=f"/v1/peers/a/{order}")
             getattr(served.source, order).assert_not_called()
+        assert " 403 " in await served.as_nobody("POST", path="/v1/pair/seed")
+        served.source.paired.set_seed.assert_not_called()
         # Its errors show what stands in the file.
         assert " 403 " in await served.as_nobody("GET", path="/v1/config/check")
         served.source.check.assert_not_called()
@@ -222,6 +227,30 @@ async def test_others_may_look_and_change_nothing(tmp_path: Path) -> None:
         refused = await served.as_nobody("GET", path="/v1/events?follow=0")
         assert " 403 " in refused
         assert "may look only; be root or a member of the socket's group" in refused
+
+
+async def test_a_pair_is_asked_for_where_there_is_one(tmp_path: Path) -> None:
+    seed = SeedView(changed=True, before="random", after="5f0c")
+    asked: list[bool] = []
+
+    def view(*, whole: bool) -> Slices[dict[str, bool]]:
+        asked.append(whole)
+        yield
+        return {"ok": True}
+
+    async with serving(tmp_path) as served:
+        served.source.paired.view = view
+        served.source.paired.set_seed = AsyncMock(return_value=seed)
+        for query in ("", "?all=1"):
+            head = f"GET /v1/pair{query} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+            assert await served.ask(head) == (200, {"ok": True})
+        assert asked == [False, True]
+        order = b"POST /v1/pair/seed HTTP/1.1\r\nHost: a\r\n\r\n"
+        assert await served.ask(order) == (200, seed)
+        served.source.paired = None
+        for head in (b"GET /v1/pair HTTP/1.1\r\nHost: a\r\n\r\n", order):
+            code, answered = await served.ask(head)
+            assert (code, "no partner" in answered["detail"]) == (404, True)
 
 
 @needs_root

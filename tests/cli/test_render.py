@@ -16,6 +16,7 @@ from routerd.api.models import (
     GroupMemberView,
     GroupView,
     KernelRouteView,
+    PairStateView,
     PathView,
     PeerView,
     ProblemView,
@@ -26,7 +27,8 @@ from routerd.api.models import (
     StatusView,
     SysctlView,
 )
-from routerd.cli import render
+from routerd.api.models.pair import PairGroupView, PairRouterView, PairView
+from routerd.cli import pair, render
 from routerd.cli.screen import Screen
 
 NARROW = Screen(80, colours=False)
@@ -91,6 +93,10 @@ def detail(*paths: PathView, **changes: Any) -> RouteDetailView:
 
 
 def status(peers: list[PeerView], groups: list[GroupView], problems: list[ProblemView]) -> StatusView:
+    state = PairStateView(
+        partner="gw2.rack-17.site-with-a-long-name", up=False, since_seconds=1e7, reason="connection refused",
+        leads=True, agrees=False, groups={"equal": 10000, "differs": 1},
+    )  # fmt: skip
     return StatusView(
         version="0.1.0", router_id="192.168.10.200", asn=4200000000, uptime_seconds=1e7, ok=not problems,
         speaker=SpeakerView(running=True, pid=8753, restarts=0, reason=""), peers=peers, prefixes=10, paths=14,
@@ -102,6 +108,7 @@ def status(peers: list[PeerView], groups: list[GroupView], problems: list[Proble
                             remedy="")] * 4,
         problems=problems, refusals=[], drops=[], shutdowns=[],
         event_loop=EventLoopView(bounds=[0.01, 0.02, 0.05], counts=[1000000, 1000, 100, 10], longest_seconds=12.3456),
+        pair=state,
     )  # fmt: skip
 
 
@@ -130,12 +137,33 @@ PATHS = [
     path(best=False, multipath=False, lost_at="rejected: 1 the router's own AS is in AS_PATH"),
 ]
 PROBLEM = ProblemView(where=f"peer {NAME}", what=f"the session is down ({REASON})", remedy="x " * 60 + f"{SIX}.")
+ROUTER = PairRouterView(
+    router="gw2.rack-17.site", version="0.1.0", kernel="6.12.43-amd64", hash_policy="five-tuple", hash_seed="5f0c",
+    age_seconds=1e7,
+)  # fmt: skip
+PAIR = PairView(
+    ok=False, partner="gw2", up=False, since_seconds=1e7, reason="connection refused", complete=False, leads="gw1",
+    here=ROUTER, there=ROUTER, differences=["the seed of the hash is a random one here and 5f0c on gw2"],
+    agreed_seconds=None, groups={"equal": 10000, "differs": 1}, differing=1048576, conflicts=1024, off=1048576,
+    total=10000,
+    first=[
+        PairGroupView(
+            key="172.16.1.1/32", state="differs", nexthop_id=4294967295, prefix="172.16.1.1/32", prefixes=1,
+            buckets=16384, differing=16384, conflicts=16384, off=16384,
+        ),
+        PairGroupView(
+            key="shared:0123456789abcdef0123456789abcdef", state="only there", nexthop_id=None, prefix="", prefixes=0,
+            buckets=16384, differing=0, conflicts=0, off=0,
+        ),
+    ],
+)  # fmt: skip
 SHOWN = {
     "peers": (render.peers, PEERS),
     "groups": (render.groups, GROUPS),
     "routes": (render.routes, ROUTES),
     "route": (render.route, detail(*PATHS)),
     "status": (render.status, status(PEERS, GROUPS, [PROBLEM])),
+    "pair": (pair.lines, PAIR),
 }
 
 

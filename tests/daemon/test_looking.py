@@ -307,7 +307,8 @@ def test_what_is_printed_is_as_the_schema_says(lab: Lab, ran: Run) -> None:
 def _is_described(command: str, answer: Any) -> None:
     schema = SCHEMAS["$defs"][command]
     assert list(wrong(answer, schema, SCHEMAS)) == [], command
-    if command in ("events", "confirm", "rollback"):  # with fields of the event's own; there is nothing to confirm
+    # With fields of the event's own; there is nothing to confirm, and no pair.
+    if command in ("events", "confirm", "rollback", "pair"):
         return
     rows = answer if isinstance(answer, list) else [answer]
     inner = schema["anyOf"][0]

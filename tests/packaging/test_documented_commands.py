@@ -65,6 +65,7 @@ NOT_RUN = {
     "routerd check routerd.toml": "tests/translate/test_import_command.py",
     "routerd flow 203.0.113.9:40000 172.16.1.1:443": "tests/failover/test_which_node.py",
     "routerd flow SRC:PORT DST:PORT": "tests/failover/test_which_node.py",
+    "routerd pair": "tests/api/test_pair.py, tests/cli/test_pair.py: it takes two routers",
     "routerd top": "tests/daemon/test_looking.py; it goes on until Ctrl-C",
     "routerd events --follow": "tests/daemon/test_events.py",
     "routerd fleet": "tests/daemon/test_fleet.py",

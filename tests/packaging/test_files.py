@@ -123,11 +123,11 @@ def test_the_reasons_of_rejection_are_all_documented() -> None:
 def test_the_endpoints_are_all_documented() -> None:
     from unittest.mock import Mock
 
-    from routerd.api import inspecting
+    from routerd.api import inspecting, pairing
     from routerd.api.endpoints import endpoints
 
     text = (ROOT / "docs" / "api.md").read_text()
-    for each in endpoints(Mock()) + inspecting.endpoints(Mock()):
+    for each in endpoints(Mock()) + inspecting.endpoints(Mock()) + pairing.endpoints(Mock()):
         assert f"`{each.method} {each.path}" in text, each
 
 

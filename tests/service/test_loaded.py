@@ -36,9 +36,12 @@ def test_the_bgp_child_loads_neither_pydantic_nor_what_the_daemon_alone_needs() 
     assert {"pydantic", "pydantic_core", "structlog", "uvicorn", "h11", "rich", "pyroute2.netlink"}.isdisjoint(found)
 
 
+PAIR = ("service.paired", "api.views.pair", "api.views.partner", "api.views.problems.pair", "api.models.pair")
+
+
 def test_what_is_switched_off_is_not_loaded() -> None:
     listed = "import sys, routerd.service.daemon; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True).stdout.split()
     packages = ("telemetry.mrt", "telemetry.bmp", "api.lookingglass", "service.dumps", "service.tables")
-    off = tuple(f"routerd.{each}" for each in (*packages, "service.bmp", "service.glass"))
+    off = tuple(f"routerd.{each}" for each in (*packages, "service.bmp", "service.glass", *PAIR))
     assert [name for name in found if name.startswith(off)] == []

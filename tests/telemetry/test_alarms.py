@@ -46,6 +46,10 @@ WELL: Series = {
     f"routerd_sysctls_wrong{{{JOB}}}": "0x60",
     f"routerd_mqtt_connected{{{JOB}}}": "1x10 0 1x50",
     f"routerd_mqtt_events_lost_total{{{JOB}}}": "4x60",
+    f'routerd_pair_up{{{JOB},partner="gw2"}}': "1x10 0 1x50",
+    f'routerd_pair_groups{{{JOB},state="equal"}}': "9x60",
+    f'routerd_pair_groups{{{JOB},state="differs"}}': "0 3 2 0x60",
+    f"routerd_pair_conflicts{{{JOB}}}": "0x10 4 4 4 0x60",
     f"routerd_config_differs{{{JOB}}}": "0x60",
     f'routerd_config_reloads_total{{{JOB},result="refused"}}': "0x60",
     f'routerd_process_resident_memory_bytes{{{JOB},process="daemon"}}': "50000000x60",
@@ -96,6 +100,9 @@ ILL: dict[str, tuple[int, Series]] = {
         40, {f'routerd_process_resident_memory_bytes{{{JOB},process="daemon"}}': "50000000x15 3000000000x100"},
     ),
     "RouterdBrokerLost": (30, {f"routerd_mqtt_connected{{{JOB}}}": "1x15 0x100"}),
+    "RouterdPairDown": (20, {f'routerd_pair_up{{{JOB},partner="gw2"}}': "1x15 0x100"}),
+    "RouterdPairDiffers": (30, {f'routerd_pair_groups{{{JOB},state="only_there"}}': "0x15 1x100"}),
+    "RouterdPairConflicts": (50, {f"routerd_pair_conflicts{{{JOB}}}": "0x15 1x100"}),
     "RouterdEventsLost": (20, {f"routerd_mqtt_events_lost_total{{{JOB}}}": "4x15 204x100"}),
 }  # fmt: skip
 """What rings each alarm but one, after how many minutes; all else is well."""
@@ -122,6 +129,14 @@ def test_nothing_else_rings(tmp_path: Path) -> None:
         for name, (minutes, changed) in ILL.items()
     ]
     assert ringing(ALARMS, tmp_path, *played) == set()
+
+
+def test_groups_of_a_partner_that_is_not_heard_are_no_alarm_of_their_own(tmp_path: Path) -> None:
+    lost = {
+        f'routerd_pair_up{{{JOB},partner="gw2"}}': "0x100",
+        f'routerd_pair_groups{{{JOB},state="not_told"}}': "9x100",
+    }
+    assert ringing(ALARMS, tmp_path, (50, series(WELL | lost), NAMES)) == {"RouterdPairDown"}
 
 
 def test_a_drain_is_forgotten_after_a_day(tmp_path: Path) -> None:

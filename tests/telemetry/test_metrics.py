@@ -20,13 +20,20 @@ from routerd.telemetry.metrics.causes import cause
 from routerd.telemetry.metrics.compatibility import FRR_EXPORTER, GOBGP
 from routerd.telemetry.metrics.convergence import PATIENCE, Convergence
 from routerd.telemetry.metrics.exposition import exposition
-from routerd.telemetry.metrics.figures import BrokerFigures, CollectorFigures, DumpFigures, Figures
+from routerd.telemetry.metrics.figures import (
+    BrokerFigures,
+    CollectorFigures,
+    DumpFigures,
+    Figures,
+    PairFigures,
+)
 from routerd.telemetry.metrics.packets import PacketCounts
 from routerd.telemetry.metrics.rows import escaped
 from routerd.telemetry.metrics.surroundings import Process, Surroundings
 from routerd.telemetry.metrics.tally import SPARE, Tally
 from tests.api.test_slices import cluster
 from tests.support.core import Simulation
+from tests.support.pair import Counts
 from tests.support.slices import whole
 
 FOUND = Surroundings(
@@ -39,6 +46,7 @@ FOUND = Surroundings(
     others=Figures(
         BrokerFigures(True, 1, 1.0, 5, 0, 9, 0, 3, 0, 1, 0),
         (CollectorFigures("a", True, 1, 0, 12),), (DumpFigures("rib", 1, 0, 0, 1.0),),
+        PairFigures("gw2", True, {"equal": 1}, 0, 0, 1.0, Counts()),
     ),
 )  # fmt: skip
 A = Gateway(Address(b"\xc0\xa8\x0a\x64"), 2)

@@ -42,6 +42,8 @@ routerd_mqtt_vips routerd_mqtt_requests_total
 routerd_bmp_connected routerd_bmp_sessions_total routerd_bmp_dropped_sessions_total routerd_bmp_waiting_bytes
 routerd_mrt_writes_total routerd_mrt_failures_total routerd_mrt_lost_records_total
 routerd_mrt_last_write_timestamp_seconds
+routerd_pair_up routerd_pair_groups routerd_pair_buckets_differing routerd_pair_conflicts routerd_pair_messages_total
+routerd_pair_bytes_total routerd_pair_last_agreed_timestamp_seconds
 """
 """Dashboards and alarms stand on these names: one may come, none may go."""
 

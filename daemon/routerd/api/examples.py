@@ -87,7 +87,48 @@ _PATH = {
     "lost_at": "",
 }
 
+_ROUTER = {
+    "router": "gw1",
+    "version": __version__,
+    "kernel": "6.12.43",
+    "hash_policy": "five-tuple",
+    "hash_seed": "5f0c",
+    "age_seconds": 86402.3,
+}
+
 EXAMPLES: dict[str, Any] = CHANGES | {
+    "GET /v1/pair": {
+        "ok": False,
+        "partner": "gw2",
+        "up": True,
+        "since_seconds": 86400.2,
+        "reason": "",
+        "complete": True,
+        "leads": "gw1",
+        "here": _ROUTER,
+        "there": _ROUTER | {"router": "gw2", "age_seconds": 3600.0},
+        "differences": [],
+        "agreed_seconds": 4.1,
+        "groups": {"equal": 41, "differs": 1},
+        "differing": 3,
+        "conflicts": 1,
+        "off": 12,
+        "total": 1,
+        "first": [
+            {
+                "key": "172.16.1.1/32",
+                "state": "differs",
+                "nexthop_id": 900000000,
+                "prefix": "172.16.1.1/32",
+                "prefixes": 1,
+                "buckets": 1024,
+                "differing": 3,
+                "conflicts": 1,
+                "off": 12,
+            }
+        ],
+    },
+    "POST /v1/pair/seed": {"changed": True, "before": "random", "after": "5f0c"},
     "GET /v1/status": {
         "version": __version__,
         "router_id": "192.168.10.200",
@@ -142,6 +183,15 @@ EXAMPLES: dict[str, Any] = CHANGES | {
         ],
         "drops": [{"counter": "TCPMD5NotFound", "count": 4, "last_seconds": 12.5}],
         "event_loop": {"bounds": [0.005, 0.01, 0.02], "counts": [81234, 12, 3, 0], "longest_seconds": 0.0191},
+        "pair": {
+            "partner": "gw2",
+            "up": True,
+            "since_seconds": 86400.2,
+            "reason": "",
+            "leads": True,
+            "agrees": True,
+            "groups": {"equal": 1},
+        },
     },
     "GET /v1/routes/{prefix}": {
         "prefix": "172.16.1.1/32",
@@ -251,6 +301,13 @@ EXAMPLES: dict[str, Any] = CHANGES | {
             "seconds": 60.2,
             "members": [{"gateway": "192.168.10.103", "peers": ["k8s-w3"], "what": "left"}],
             "cause": {"time": "2026-11-27T14:54:38.790+00:00", "event": "peer down", "peer": "k8s-w3"},
+        },
+        "partner": {
+            "router": "gw2",
+            "gateway": "192.168.10.101",
+            "peers": ["k8s-w1"],
+            "same": True,
+            "doubts": [],
         },
     },
     "GET /v1/fib": {

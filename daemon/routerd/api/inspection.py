@@ -178,6 +178,19 @@ class FlowPathView(TypedDict):
     stale: bool
 
 
+class FlowPartnerView(TypedDict):
+    """Where a flow would go if it came by the other router of the pair."""
+
+    router: str
+    gateway: str
+    """Of the node; empty if it is not known."""
+    peers: list[str]
+    same: bool | None
+    """Whether it is the same node; None if that cannot be told beyond doubt."""
+    doubts: list[str]
+    """Why not, a sentence each."""
+
+
 class FlowAnswerView(TypedDict):
     """`GET /v1/flow`: which node a flow reaches now."""
 
@@ -200,6 +213,8 @@ class FlowAnswerView(TypedDict):
     """Of the node, or of all members where it is not known."""
     changed: FlowChangeView | None
     """None if the group did not change since routerd started."""
+    partner: FlowPartnerView | None
+    """None without a pair, or if the node is not known."""
 
 
 class DifferenceView(TypedDict):

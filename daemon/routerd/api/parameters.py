@@ -42,6 +42,7 @@ PARAMETERS = {
     "protocol": Parameter("tcp unless it is given", "tcp", tuple(PROTOCOLS)),
     "interface": Parameter("By which packets come in; else that of the way back", "uplink"),
     "milliseconds": Parameter("So long packets are counted", 1000),
+    "all": Parameter("1 for the groups that are equal, too", 1),
     "Last-Event-ID": Parameter("The id of the last event that the reader has", "1f461129ac0f9dfb:41"),
 }
 _REQUIRED = {("/v1/flow", "source"), ("/v1/flow", "destination")}

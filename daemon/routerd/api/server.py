@@ -11,7 +11,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
-from routerd.api import inspecting
+from routerd.api import inspecting, pairing
 from routerd.api.application import Application, Message, Receive, Send
 from routerd.api.connection import HEAD, IDLE_TIME, Bounded, Connection
 from routerd.api.endpoints import Source, endpoints
@@ -117,4 +117,5 @@ async def serve(source: Source, listener: socket.socket, *, read_only: bool = Fa
     """Serve until cancelled; `read_only`: nothing can be changed there, whoever asks."""
     writers = None if read_only else os.stat(listener.getsockname()).st_gid
     table = endpoints(source, writers) + inspecting.endpoints(lambda: source.inspection, writers)
+    table += pairing.endpoints(lambda: source.paired, writers)
     await run(Application(table, read_only=read_only), [listener], Connection)

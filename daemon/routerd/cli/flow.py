@@ -11,7 +11,14 @@ from routerd.cli.render import count, duration
 from routerd.cli.screen import Column, Screen
 
 if TYPE_CHECKING:
-    from routerd.api.inspection import FlowAnswerView, FlowBucketView, FlowChangeView, FlowPathView, FlowView
+    from routerd.api.inspection import (
+        FlowAnswerView,
+        FlowBucketView,
+        FlowChangeView,
+        FlowPartnerView,
+        FlowPathView,
+        FlowView,
+    )
     from routerd.api.models import GroupMemberView
 
 _NONE = {
@@ -64,7 +71,7 @@ def lines(screen: Screen, view: FlowAnswerView) -> list[str]:
     head = [f"{screen.paint('flow', 'bold')}     {_flow(view['flow'])}", *screen.paragraph(told, "node     ", colour)]
     facts = [line for name, text in _facts(view) for line in screen.paragraph(text, f"{name:8} ")]
     doubts = [line for doubt in view["doubts"] for line in screen.paragraph(doubt, "but      ", "yellow")]
-    return [*head, *facts, *doubts, *_members(screen, view)]
+    return [*head, *facts, *doubts, *_partner(screen, view["partner"]), *_members(screen, view)]
 
 
 def _flow(flow: FlowView) -> str:
@@ -104,6 +111,18 @@ def _facts(view: FlowAnswerView) -> Iterator[tuple[str, str]]:
         yield "changed", _changed(view["changed"])
     elif route["own"]:
         yield "changed", "not since routerd started"
+
+
+def _partner(screen: Screen, view: FlowPartnerView | None) -> list[str]:
+    """Say where the flow would go by the other router of the pair."""
+    if view is None:
+        return []
+    others = [name for name in view["peers"] if name != view["gateway"]]
+    node = (view["gateway"] or "unknown") + (f" ({', '.join(others)})" if others else "")
+    verdict = {None: "", True: ", the same node", False: ", another node: the flow breaks if it comes there"}
+    said = f"{view['router']} sends it to {node}{verdict[view['same']]}"
+    told = screen.paragraph(said, "partner  ", "red" if view["same"] is False else "")
+    return told + [line for each in view["doubts"] for line in screen.paragraph(each, "but      ", "yellow")]
 
 
 def _bucket(bucket: FlowBucketView) -> str:

@@ -55,6 +55,18 @@ def top(socket: str, as_json: bool, once: bool, interval: float, limit: int) -> 
     return show(socket, as_json, once=once, interval=interval, limit=limit)
 
 
+def pair(socket: str, as_json: bool, whole: bool, watch: bool, set_seed: bool) -> int:
+    """The other router of the pair: would it take over each flow?
+
+    Both routers, and the groups whose buckets lead elsewhere there. --set-seed gives this router's kernel the hash
+    seed of the pair, which routerd does by itself only while there are no flows: it moves every flow through this
+    router once, and breaks those that go to another node by that. Exit code 0 if both agree, 3 if not.
+    """
+    from routerd.cli.pair import show
+
+    return show(socket, as_json, whole=whole, watch=watch, set_seed=set_seed)
+
+
 LOOKING = {
     "peer": Command(
         peer,
@@ -109,6 +121,26 @@ LOOKING = {
             ),
         ),
         {3: "the kernel has not what is wanted"},
+    ),
+    "pair": Command(
+        pair,
+        (
+            SOCKET,
+            JSON,
+            argument("-a", "--all", dest="whole", action="store_true", help="The groups that are equal, too."),
+            argument(
+                "-w",
+                "--watch",
+                action="store_true",
+                help="Look again every second, until Ctrl-C; with --json a line each.",
+            ),
+            argument(
+                "--set-seed",
+                action="store_true",
+                help="Give the kernel's hash the pair's seed: every flow moves once.",
+            ),
+        ),
+        {3: "both do not agree: flows would break if one took over"},
     ),
     "top": Command(
         top,

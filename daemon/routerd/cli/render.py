@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # what stands behind them takes as long to load as all the re
         ForeignBgpView,
         GroupMemberView,
         GroupView,
+        PairStateView,
         PathView,
         PeerView,
         RouteDetailView,
@@ -64,6 +65,7 @@ def status(screen: Screen, view: StatusView, *, first: bool = False) -> list[str
         ),
         *(screen.paragraph(_foreign(fib["foreign_bgp"]), "foreign  ") if any(fib["foreign_bgp"].values()) else []),
         *screen.paragraph(_sysctls(view), "sysctl   "),
+        *([] if view["pair"] is None else _pair(screen, view["pair"])),
         f"loop     {_event_loop(view['event_loop'])}",
         *(_problems(screen, view) if first else []),
         "",
@@ -97,6 +99,16 @@ def _problems(screen: Screen, view: StatusView) -> list[str]:
         lines += ["", *screen.paragraph(f"{problem['where']}: {problem['what']}", "problem  ", "red")]
         lines += screen.paragraph(problem["remedy"], "     do  ", "dim")
     return lines
+
+
+def _pair(screen: Screen, view: PairStateView) -> list[str]:
+    """Say whether the other router is heard, and how many groups lead to the same nodes there."""
+    heard = "heard" if view["up"] else "not heard"
+    reason = f" ({view['reason']})" if view["reason"] else ""
+    leads = ", this router leads" if view["leads"] else ""
+    states = ", ".join(f"{number} {state}" for state, number in view["groups"].items()) or "none"
+    said = f"{view['partner']} {heard} for {duration(view['since_seconds'])}{reason}{leads}; groups: {states}"
+    return screen.paragraph(said, "pair     ", "" if view["agrees"] else "red")
 
 
 def _event_loop(view: EventLoopView) -> str:

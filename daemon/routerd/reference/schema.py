@@ -6,6 +6,7 @@ import json
 from typing import Any, TypedDict
 
 from routerd.api import inspection, models
+from routerd.api.models.pair import PairView, SeedView
 from routerd.api.openapi import schema_of
 from routerd.cli.fleet.views import FleetDrainView, SiteView
 
@@ -42,6 +43,7 @@ PRINTED: dict[str, Any] = {
     "groups": list[models.GroupView],
     "flow": inspection.FlowAnswerView,
     "fib": inspection.DifferencesView,
+    "pair": PairView | SeedView,
     "top": inspection.TrafficView,
     "drain": models.DrainView,
     "undrain": models.DrainView,

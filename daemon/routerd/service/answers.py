@@ -16,6 +16,7 @@ from routerd.api.models import (
     EventLoopView,
     GroupView,
     LogView,
+    PairStateView,
     PeerView,
     ProblemView,
     RefusalView,
@@ -63,7 +64,9 @@ from routerd.telemetry.bus import Bus
 from routerd.telemetry.log import bus, level, set_level, sink
 
 if TYPE_CHECKING:
+    from routerd.api.views.flow import Partner
     from routerd.service.inspection import Inspection
+    from routerd.service.paired import Paired
 
 log = structlog.get_logger()
 
@@ -92,6 +95,8 @@ class Answers:
     ) -> None:
         self.notes: list[ProblemView] = []
         self.others: list[Callable[[], Iterable[ProblemView]]] = []
+        self.paired: Paired | None = None
+        """The other router of the pair, where one is configured."""
         self._router = engine.router
         self._engine = engine
         self._speaker = speaker
@@ -129,11 +134,13 @@ class Answers:
         notes += [*lost_history(self._reload.lost), *self._exposing.problems(), *self._monitoring.problems]
         for tell in self.others:
             notes += tell()
+        if self.paired is not None:
+            notes += yield from self.paired.problems(now)
         router = self._router.config.router
         notes += deaf([f"{address} {router.port}" for address in router.listen], state.listening)
         if self._engine.recorder is not None:
             notes += ended_record(self._engine.recorder.ended)
-        return health.status(
+        view = yield from health.status(
             self._router,
             __version__,
             speaker,
@@ -151,8 +158,14 @@ class Answers:
             event_loop=self.event_loop(),
             counts=self._engine.bucket_counts,
             dialled=self._dialled(now),
+            pair=self.pair(now),
             now=now,
         )
+        return view
+
+    def pair(self, now: float) -> PairStateView | None:
+        """Return how this router stands with the other one of its pair; None without one."""
+        return None if self.paired is None else self.paired.state(now)
 
     def event_loop(self) -> EventLoopView:
         """Return how long the event loop has not looked around."""
@@ -193,7 +206,10 @@ class Answers:
         """What looks closer: loaded when somebody does."""
         from routerd.service.inspection import Inspection
 
-        return Inspection(self._engine, self._speaker, bus, self.peers)
+        def partner() -> Partner | None:
+            return None if self.paired is None else self.paired.at_partner
+
+        return Inspection(self._engine, self._speaker, bus, self.peers, partner)
 
     def covering(self, prefix: Prefix) -> str:
         """Return the most specific prefix of the Loc-RIB that `prefix` lies within; empty if there is none."""

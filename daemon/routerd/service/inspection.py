@@ -58,16 +58,23 @@ _HEAD = frozenset(("boot", "sequence", "level"))
 
 
 class Inspection:
-    """Answers from the core and the kernel; `rows` makes the table of the peers."""
+    """Answers from the core and the kernel; `rows` makes the table of the peers, `partner` returns what tells of
+    the other router of the pair, if there is one."""
 
     def __init__(
-        self, engine: Engine, speaker: Speaker, bus: Bus, rows: Callable[[], Slices[list[PeerView]]]
+        self,
+        engine: Engine,
+        speaker: Speaker,
+        bus: Bus,
+        rows: Callable[[], Slices[list[PeerView]]],
+        partner: Callable[[], flows.Partner | None] = lambda: None,
     ) -> None:
         self._router = engine.router
         self._engine = engine
         self._speaker = speaker
         self._bus = bus
         self._rows = rows
+        self._partner = partner
         self._comparing = asyncio.Lock()
         self._asking = asyncio.Lock()
         self._reading = asyncio.Lock()
@@ -102,7 +109,7 @@ class Inspection:
                 raise Failure(503, f"the kernel cannot be asked: {error.strerror}; try again") from error
         now = time.monotonic()
         changed = self._changed(self._engine.changes, way.nexthop, now) if way.nexthop else None
-        return flows.answer(self._router, flow, way, now, changed)
+        return flows.answer(self._router, flow, way, now, changed, partner=self._partner())
 
     def _changed(self, changes: Changes, group: int, now: float) -> FlowChangeView | None:
         change = changes.of(group)

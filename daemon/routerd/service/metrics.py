@@ -29,7 +29,7 @@ from routerd.service.versions import versions
 from routerd.service.watchers import Failure
 from routerd.session.speaker import Speaker
 from routerd.telemetry.log import bus, sink
-from routerd.telemetry.metrics.figures import Figures
+from routerd.telemetry.metrics.figures import Figures, PairFigures
 from routerd.telemetry.metrics.packets import PacketCounts
 from routerd.telemetry.metrics.surroundings import Process, Surroundings
 
@@ -72,6 +72,8 @@ class Metrics:
         """What finds out what is wrong."""
         self.others: Callable[[], Figures] = Figures
         """What has the figures of the broker, of collectors and dumps."""
+        self.pair: Callable[[], Slices[PairFigures]] | None = None
+        """What has those of the pair, if there is one."""
         self._problems: Counter[str] | None = None
         """None while it is not known."""
         self._look_at = 0.0
@@ -97,12 +99,13 @@ class Metrics:
                 config = self._config
                 found = await asyncio.to_thread(fingerprint, config)
                 self._hash = found if config is self._config else ""
+            pair = None if self.pair is None else await in_turns(self.pair())
             made: bytes = await in_turns(
                 module.exposition(
                     self._engine.router,
                     self._engine.tally,
                     self._packets,
-                    self._surroundings(),
+                    self._surroundings(pair),
                     bucket_counts=self._engine.bucket_counts,
                     now=time.monotonic(),
                     compatibility=self._config.metrics.compatibility,
@@ -129,7 +132,7 @@ class Metrics:
         with contextlib.suppress(OSError):
             self._packets.take(packets(self._config.fib.ids), gateways)
 
-    def _surroundings(self) -> Surroundings:
+    def _surroundings(self, pair: PairFigures | None) -> Surroundings:
         state = self._speaker.state
         router = self._config.router
         found = versions()
@@ -161,7 +164,7 @@ class Metrics:
             events=bus.last,
             last_scrape=self._took,
             problems=self._problems,
-            others=self.others(),
+            others=self.others()._replace(pair=pair),
         )
 
 

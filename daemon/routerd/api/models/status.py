@@ -78,6 +78,23 @@ class EventLoopView(TypedDict):
     longest_seconds: float
 
 
+class PairStateView(TypedDict):
+    """The other router of a pair, in short; `GET /v1/pair` has all."""
+
+    partner: str
+    up: bool
+    """Whether the two hear each other."""
+    since_seconds: float
+    reason: str
+    """Why they do not; empty if they do."""
+    leads: bool
+    """Whether this router decides which buckets move."""
+    agrees: bool
+    """Whether all groups lead to the same nodes on both, as far as is known."""
+    groups: dict[str, int]
+    """How many there are, by state: `equal`, `differs`, `only here`, `only there`, `other size`, `not told`."""
+
+
 class StatusView(TypedDict):
     """`GET /v1/status`: the one screen that answers "is all well?"."""
 
@@ -99,3 +116,5 @@ class StatusView(TypedDict):
     refusals: list[RefusalView]
     drops: list[DropView]
     event_loop: EventLoopView
+    pair: PairStateView | None
+    """None if no `[pair]` is configured."""

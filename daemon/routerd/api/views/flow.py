@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from routerd.api.inspection import (
     FlowAnswerView,
     FlowBucketView,
     FlowChangeView,
     FlowMemberView,
+    FlowPartnerView,
     FlowPathView,
     FlowRouteView,
     FlowView,
@@ -22,6 +24,17 @@ from routerd.core.rib.foreign import network_of
 from routerd.core.route import LOCAL, Address, Path, Prefix, format_address, format_as_path, format_prefix
 from routerd.core.router import Router
 
+
+class Place(NamedTuple):
+    """Where a flow is here: in a group, in a bucket of it, if it is known, and with a node."""
+
+    group: int
+    bucket: int | None
+    node: Gateway | None
+
+
+Partner = Callable[[Place], FlowPartnerView]
+"""Tells where a flow would go by the other router of the pair."""
 NUMBERS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
 _MAIN = 254
 _POLICIES = {L3: "l3", L4: "l4", INNER_L3: "2", FIVE_TUPLE: "five-tuple"}
@@ -48,8 +61,16 @@ def expected(router: Router, destination: Address) -> tuple[Prefix | None, int]:
     return None, 0
 
 
-def answer(router: Router, flow: Flow, way: Way, now: float, changed: FlowChangeView | None) -> FlowAnswerView:
-    """Return what the kernel said about a flow, beside what the router knows of it."""
+def answer(
+    router: Router,
+    flow: Flow,
+    way: Way,
+    now: float,
+    changed: FlowChangeView | None,
+    *,
+    partner: Partner | None = None,
+) -> FlowAnswerView:
+    """Return what the kernel said about a flow, beside what the router knows of it, and what `partner` does."""
     prefix, group = expected(router, flow.destination)
     own = bool(way.nexthop) and way.nexthop == group and way.table == _MAIN and way.protocol == RTPROT_BGP
     # With IPv6 the kernel may name another prefix that has led to the same nexthop: its cache is the nexthop's.
@@ -70,7 +91,12 @@ def answer(router: Router, flow: Flow, way: Way, now: float, changed: FlowChange
         members=[FlowMemberView(member=_member(router, each), share=_share(way, each)) for each in way.members],
         paths=list(_paths(router, prefix, None if chosen is None else chosen.gateway, now)) if own and prefix else [],
         changed=changed if own else None,
+        partner=None if partner is None or chosen is None or not own else _partner(way, chosen, partner),
     )
+
+
+def _partner(way: Way, chosen: FlowMember, partner: Partner) -> FlowPartnerView:
+    return partner(Place(way.nexthop, None if way.bucket is None else way.bucket.number, chosen.gateway))
 
 
 def _found(way: Way, *, own: bool, known: bool) -> str:

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from errno import EEXIST
 from itertools import islice
 
-from routerd.api.models import DropView, EventLoopView, ProblemView, RefusalView, SpeakerView, StatusView, SysctlView
+from routerd.api.models import (
+    DropView,
+    EventLoopView,
+    PairStateView,
+    ProblemView,
+    RefusalView,
+    SpeakerView,
+    StatusView,
+    SysctlView,
+)
 from routerd.api.slices import Slices
 from routerd.api.views import fib, groups, peers
 from routerd.api.views.dialling import NOBODY, Dialled, remedy, with_dialling
@@ -56,11 +65,13 @@ def status(
     event_loop: EventLoopView,
     counts: groups.Counts = groups.unread,
     dialled: Dialled = NOBODY,
+    pair: PairStateView | None = None,
     now: float,
 ) -> Slices[StatusView]:
     """Return the whole screen. `notes` are problems that the composition root knows of itself, `unwritten` is how
     much waits to be written to the kernel, `diversions` finds out which routes the kernel passes by, `counts` tells
-    where buckets lead, `dialled` how far the router has come with whom it dials."""
+    where buckets lead, `dialled` how far the router has come with whom it dials, `pair` how it stands with
+    its partner."""
     found = yield from peers.peers(router, now, counts)
     shown = with_dialling(explained(router, found, drops, now), dialled)
     reasons = {peer["address"]: peer["reason"] for peer in shown}
@@ -100,6 +111,7 @@ def status(
         refusals=refusals,
         drops=drops,
         event_loop=event_loop,
+        pair=pair,
     )
 
 

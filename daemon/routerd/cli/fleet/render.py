@@ -8,7 +8,15 @@ from typing import Any
 from routerd.cli.render import count, duration
 from routerd.cli.screen import Column, Screen
 
-_STATES = {"up": "green", "silent": "yellow", "down": "red", "drained": "green", "failed": "red"}
+_STATES = {
+    "agrees": "green",
+    "differs": "red",
+    "up": "green",
+    "silent": "yellow",
+    "down": "red",
+    "drained": "green",
+    "failed": "red",
+}
 
 
 def site(screen: Screen, view: Mapping[str, Any], now: float) -> list[str]:
@@ -28,7 +36,9 @@ def site(screen: Screen, view: Mapping[str, Any], now: float) -> list[str]:
         Column("Version", below="titled"),
         Column("Configuration", below="titled"),
     ]
-    rows = [_row(router, now) for router in routers]
+    paired = any(router["pair"] for router in routers)
+    columns[4:4] = [Column("Pair")] * paired
+    rows = [_row(router, now, paired=paired) for router in routers]
     return [
         f"{screen.paint('site', 'bold')} {view['site']}  {up} of {count(len(routers), 'router')} up  "
         f"{screen.paint(verdict, colour)}",
@@ -39,13 +49,14 @@ def site(screen: Screen, view: Mapping[str, Any], now: float) -> list[str]:
     ]
 
 
-def _row(router: Mapping[str, Any], now: float) -> list[str]:
+def _row(router: Mapping[str, Any], now: float, *, paired: bool) -> list[str]:
     left = f"+{router['vips_left_out']}" if router["vips_left_out"] else ""
     return [
         router["name"],
         router["state"],
         duration(max(0.0, now - router["since"])) if router["since"] else "unknown",
         f"{router['peers_up']}/{router['peers']}",
+        *[router["pair"] or "-"] * paired,
         f"{router['vips']}{left}",
         str(router["routes"]),
         str(router["problems"]),

@@ -296,4 +296,18 @@ def _row(router: Router, now: float) -> RouterView:
         "hash_seed": text(router.birth, "hash_seed"),
         "kernel": text(router.birth, "kernel"),
         "boot": text(router.birth, "boot"),
+        "partner": text(_pair(router), "partner"),
+        "pair": _agreement(_pair(router)),
     }
+
+
+def _pair(router: Router) -> Mapping[str, Any]:
+    """Return what a router says of its pair."""
+    found = router.summary.get("pair")
+    return found if isinstance(found, dict) else {}
+
+
+def _agreement(said: Mapping[str, Any]) -> str:
+    if not said:
+        return ""
+    return "down" if said.get("up") is not True else "agrees" if said.get("agrees") is True else "differs"

@@ -26,6 +26,10 @@ class RouterView(TypedDict):
     hash_seed: str
     kernel: str
     boot: str
+    partner: str
+    """The other router of its pair; empty without one."""
+    pair: str
+    """`agrees`, `differs` or `down`; empty without a pair."""
 
 
 class SiteDifferenceView(TypedDict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from routerd.api.models import ProblemView
+from routerd.api.models import PairStateView, ProblemView
 from routerd.api.views.groups import members
 from routerd.api.views.peers import drain_of, state_of
 from routerd.core.gateway_health import Reason
@@ -65,6 +65,19 @@ def vip(router: Router, prefix: Prefix) -> dict[str, Any] | None:
         "next_hops": sorted(legs, key=lambda leg: str(leg["gateway"]))[:HOPS],
         "in_fib": bool(legs) and refused is None and router.synchronised,
         "refused": "" if refused is None else refused[1],
+    }
+
+
+def pair(state: PairStateView | None) -> dict[str, Any] | None:
+    """Return how the router stands with the other one of its pair; None without one."""
+    if state is None:
+        return None
+    return {
+        "partner": state["partner"],
+        "up": state["up"],
+        "leads": state["leads"],
+        "agrees": state["agrees"],
+        "groups": state["groups"],
     }
 
 

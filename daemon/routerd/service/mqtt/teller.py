@@ -305,6 +305,7 @@ class Teller:
             "more": self._vips.uncounted,
         }
         said["events"] = {"lost": self._link.events.lost}
+        said["pair"] = payloads.pair(self._answers.pair(now))
         if said != self._said or now - self._said_at >= HEARTBEAT:
             self._said, self._said_at = said, now
             self._tell(self._own.topic(topics.SUMMARY), {"time": round(time.time(), 3), **said})

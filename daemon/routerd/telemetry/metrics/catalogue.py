@@ -453,5 +453,50 @@ _OTHERS = (
     ),
 )
 
-METRICS = {each.name: each for each in (*_PEERS, *_NODES, *_FIB, *_TIMES, *_HEALTH, *_PROCESS, *_OTHERS)}
+_PAIR = (
+    _gauge(
+        "pair_up",
+        ("partner",),
+        "Whether the other router of [pair] is heard; of a pair there is nothing if none is configured",
+        "routerd_pair_up == 0",
+    ),
+    _gauge(
+        "pair_groups",
+        ("state",),
+        "Groups of both routers: equal, differs, only_here, only_there, other_size or not_told",
+        'sum by (instance, state) (routerd_pair_groups{state!="equal"}) > 0',
+    ),
+    _gauge(
+        "pair_buckets_differing",
+        (),
+        "Buckets that lead to another node on the other router",
+        "routerd_pair_buckets_differing",
+    ),
+    _gauge(
+        "pair_conflicts",
+        (),
+        "Those of them that carry flows on both: some break when traffic moves",
+        "routerd_pair_conflicts > 0",
+    ),
+    _counter(
+        "pair_messages_total",
+        ("direction",),
+        "Messages to the other router and from it: sent or received",
+        "rate(routerd_pair_messages_total[5m])",
+    ),
+    _counter(
+        "pair_bytes_total",
+        ("direction",),
+        "Octets of these messages",
+        "sum by (instance) (rate(routerd_pair_bytes_total[5m]))",
+    ),
+    _gauge(
+        "pair_last_agreed_timestamp_seconds",
+        (),
+        "When all groups were last equal on both routers, in seconds since 1970",
+        "time() - routerd_pair_last_agreed_timestamp_seconds",
+    ),
+)
+
+METRICS = {each.name: each for each in (*_PEERS, *_NODES, *_FIB, *_TIMES, *_HEALTH, *_PROCESS, *_OTHERS, *_PAIR)}
 """All of them by name, in the order of the page."""

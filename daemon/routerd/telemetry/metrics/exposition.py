@@ -63,6 +63,7 @@ def exposition(
         families.health(router, tally, found),
         families.process(found),
         families.others(found.others),
+        families.pair(found.others.pair),
     ):
         yield
         parts.append(generate_latest(Families(few)))

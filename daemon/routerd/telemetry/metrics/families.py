@@ -13,7 +13,7 @@ from routerd.core.histogram import Histogram
 from routerd.core.route import format_address
 from routerd.core.router import Router
 from routerd.telemetry.metrics.catalogue import METRICS
-from routerd.telemetry.metrics.figures import Figures
+from routerd.telemetry.metrics.figures import Figures, PairFigures
 from routerd.telemetry.metrics.surroundings import Surroundings
 from routerd.telemetry.metrics.tally import OPERATIONS, Tally
 
@@ -140,3 +140,20 @@ def others(found: Figures) -> Iterator[Metric]:
     yield family("mrt_failures_total", [((each.kind,), each.failed) for each in dumps])
     yield family("mrt_lost_records_total", [((each.kind,), each.lost) for each in dumps])
     yield family("mrt_last_write_timestamp_seconds", [((each.kind,), each.last) for each in dumps if each.last])
+
+
+def pair(found: PairFigures | None) -> Iterator[Metric]:
+    """Yield how this router stands with the other one of its pair; without a pair there are no samples."""
+    pairs = [] if found is None else [found]
+    yield family("pair_up", [((each.partner,), int(each.up)) for each in pairs])
+    states = [((state.replace(" ", "_"),), count) for each in pairs for state, count in each.groups.items()]
+    yield family("pair_groups", states)
+    yield family("pair_buckets_differing", [((), each.differing) for each in pairs])
+    yield family("pair_conflicts", [((), each.conflicts) for each in pairs])
+    channels = [each.channel for each in pairs]
+    messages = [(("sent",), each.messages_sent) for each in channels]
+    yield family("pair_messages_total", messages + [(("received",), each.messages_received) for each in channels])
+    octets = [(("sent",), each.octets_sent) for each in channels]
+    yield family("pair_bytes_total", octets + [(("received",), each.octets_received) for each in channels])
+    agreed = [((), each.last_agreed) for each in pairs if each.last_agreed]
+    yield family("pair_last_agreed_timestamp_seconds", agreed)

@@ -1,8 +1,9 @@
-"""The broker, collectors and files, in numbers: what they were told, and what waits for them."""
+"""The broker, collectors, files and the partner, in numbers: what they were told, and what waits for them."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
 
 class BrokerFigures(NamedTuple):
@@ -41,9 +42,32 @@ class DumpFigures(NamedTuple):
     last: float
 
 
+class ChannelFigures(Protocol):
+    """What was said over the channel of a pair, since the start."""
+
+    messages_sent: int
+    messages_received: int
+    octets_sent: int
+    octets_received: int
+
+
+class PairFigures(NamedTuple):
+    """A `[pair]`: groups by state, and buckets. `last_agreed` is when all groups were last equal, in seconds
+    since 1970, or 0."""
+
+    partner: str
+    up: bool
+    groups: Mapping[str, int]
+    differing: int
+    conflicts: int
+    last_agreed: float
+    channel: ChannelFigures
+
+
 class Figures(NamedTuple):
     """All of them."""
 
     broker: BrokerFigures | None = None
     collectors: tuple[CollectorFigures, ...] = ()
     dumps: tuple[DumpFigures, ...] = ()
+    pair: PairFigures | None = None
