@@ -29,10 +29,10 @@ def hand_over(fabric: Fabric, name: str) -> None:
         if router != name:
             lines = [f"address delete {address} dev {link}" for link, both in held.items() for address in both]
             namespace.attempt("ip", "-force", "-batch", "-", stdin="\n".join(lines))  # it need not have them
-    router = fabric.routers[name]
+    gateway = fabric.routers[name]
     for link, (v4, v6) in held.items():
-        router.ip(f"address replace {v4}/32 dev {link}", f"address replace {v6}/128 dev {link} nodad")
-    router.run(sys.executable, "-m", __name__, *(f"{link}={v4},{v6}" for link, (v4, v6) in held.items()))
+        gateway.ip(f"address replace {v4}/32 dev {link}", f"address replace {v6}/128 dev {link} nodad")
+    gateway.run(sys.executable, "-m", __name__, *(f"{link}={v4},{v6}" for link, (v4, v6) in held.items()))
 
 
 def _tell(link: str, v4: str, v6: str) -> None:

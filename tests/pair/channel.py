@@ -1,0 +1,110 @@
+"""The two routers cannot hear each other for a while; flows move meanwhile, and afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from routerd.lab.waiting import until
+from tests.failover import flows
+from tests.pair.broker import broker, by_broker
+from tests.pair.site import ADDRESSES, IDLE, VIPS, PairSite, pair, paired
+from tests.support.mosquitto import needs_mosquitto
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+
+FLOWS = 300
+CHANNELS = ["link", pytest.param("mqtt", marks=needs_mosquitto)]
+
+Lines = tuple[PairSite, Callable[[], None], Callable[[], None]]
+"""The site; what silences the channel; and what lets it be heard again."""
+
+
+@pytest.fixture(scope="module", params=CHANNELS)
+def built(request: pytest.FixtureRequest) -> Iterator[PairSite]:
+    with pair(paired if request.param == "link" else by_broker, 3) as site:
+        yield site
+
+
+@pytest.fixture
+def lines(built: PairSite) -> Iterator[Lines]:
+    with ExitStack() as stack:
+        cut, mend = built.cut, built.mend
+        if 'channel = "mqtt"' in built.a.daemon.config.read_text():
+            between = stack.enter_context(broker(built))
+            cut, mend = between.kill, between.start
+        built.start()
+        built.up(built.numbers, *ADDRESSES)
+        for vip in ADDRESSES:
+            built.wait_for(vip, built.numbers)
+        until(lambda: built.uneven(*ADDRESSES), 10, "fair shares")
+        built.wait_equal(*ADDRESSES)
+        yield built, cut, mend
+
+
+def _told(site: PairSite, wanted: bool) -> str:
+    """Whether both routers say that they do not hear the other one."""
+    texts = [str(each.status()["problems"]) for each in site.both]
+    names = [site.router(other).name for other in reversed(site.both)]
+    wrong = [text for text, name in zip(texts, names, strict=True) if (name in text) is not wanted]
+    return "; ".join(wrong) or ("" if all(texts) else "no answer")
+
+
+def test_only_flows_of_buckets_that_changed_since_are_lost(lines: Lines, client: flows.Flows) -> None:
+    site, cut, mend = lines
+    *stay, last = site.numbers
+    for family, vip in VIPS.items():
+        assert not client.open(family, vip, FLOWS).broken
+    cut()
+    until(lambda: _told(site, True), 15, "both say that the other one is not heard")
+    site.withdraw(last, *ADDRESSES)
+    for vip in ADDRESSES:
+        site.wait_for(vip, stay)
+    site.announce(last, *ADDRESSES)
+    for vip in ADDRESSES:
+        site.wait_for(vip, site.numbers)
+    until(lambda: "" if site.b.buckets(VIPS["ipv4"])[site.name(last)] > 50 else "none", 10, "a share at B")
+    for family, vip in VIPS.items():
+        client.open(f"since {family}", vip, 50)
+    labels = {family: (family, f"since {family}") for family in VIPS}
+    before = {label: client.settle(label).alive for both in labels.values() for label in both}
+    changed = {
+        family: set(site.differing(vip)) & site.a.layout(vip, idle=IDLE).keys() for family, vip in VIPS.items()
+    }
+    site.carry(site.b)
+    for family, both in labels.items():
+        lost = sum(sum(before[label].values()) - sum(client.settle(label).alive.values()) for label in both)
+        print(f"{family}: {lost} flows lost in {len(changed[family])} buckets that changed")
+        assert len(changed[family]) <= lost <= 2 * len(changed[family])
+
+    mend()
+    until(lambda: _told(site, False), 30, "both hear each other")
+    site.wait_equal(*ADDRESSES, seconds=20)
+    before = {label: client.settle(label).alive for both in labels.values() for label in both}
+    site.carry(site.a)
+    assert {label: client.settle(label).alive for both in labels.values() for label in both} == before
+
+
+def test_a_lost_channel_moves_nothing(lines: Lines, client: flows.Flows) -> None:
+    """Each keeps what was agreed last, and new groups are equal without a word."""
+    site, cut, _ = lines
+    for family, vip in VIPS.items():
+        assert not client.open(family, vip, FLOWS).broken
+    cut()
+    until(lambda: _told(site, True), 15, "both say that the other one is not heard")
+    assert not site.unequal(*ADDRESSES)
+    new = ("172.16.1.3", "fd00:ac10::3")
+    for node in site.fabric.nodes.values():
+        node.ip(*(f"address replace {vip} dev lo" for vip in new))
+    for number in site.numbers:
+        site.announce(number, *new)
+    for vip in new:
+        site.wait_for(vip, site.numbers)
+        until(lambda vip=vip: site.uneven(vip), 10, "fair shares")
+    assert not site.unequal(*ADDRESSES, *new)
+    site.carry(site.b)
+    reports = {family: client.settle(family) for family in VIPS}
+    assert not any(report.broken for report in reports.values()), reports
