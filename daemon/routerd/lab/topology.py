@@ -141,6 +141,13 @@ def standard(speaker: str = "embedded") -> Topology:
     return Topology(nodes, CLIENT_NETWORK)
 
 
+def doubled(speaker: str = "embedded") -> Topology:
+    """Return the standard lab with two routers, and with a fourth node."""
+    one = standard(speaker)
+    fourth = Node("k8s-w2", 3, NODES_10, 102, speaker)
+    return Topology((*one.nodes, fourth), one.client, routers=PAIR, between=BETWEEN)
+
+
 def row(speakers: Sequence[str]) -> Topology:
     """Return a topology with one node a speaker in 192.168.10.0/24, from .100 on: `node0`, `node1` and so on.
 
