@@ -381,11 +381,12 @@ class Site:
             watch.close()
 
     def layout(self, address: str, idle: float | None = None) -> dict[int, str]:
-        """Return the node of each bucket of the route's group; of those in use within `idle` seconds, if given."""
-        objects = {o["id"]: o for o in self.nexthops()}
+        """Return the node of each bucket of the route's group, "" if that is changing right now; only of those in use
+        within `idle` seconds, if given."""
+        names = {o["id"]: self._names.get(o.get("gateway", ""), "") for o in self.nexthops()}
         with inside(self.router):
             found = lookup.buckets(self.group(address))
-        return {n: self._names[objects[owner]["gateway"]] for n, owner, age in found if idle is None or age < idle}
+        return {n: names.get(owner, "") for n, owner, age in found if idle is None or age < idle}
 
     def buckets(self, address: str, idle: float | None = None) -> Counter[str]:
         """Count the buckets of the route's group by node; only those in use within `idle` seconds if given."""

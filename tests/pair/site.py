@@ -103,6 +103,11 @@ class PairSite:
         self.carry(self.a)
 
     def _boot(self, site: Site) -> None:
+        site.daemon.kill()
+        site.close_sessions()
+        until(site.empty, 10, "an empty kernel")
+        for cable in self.fabric.topology.cables(self.router(site)):
+            self.fabric.plug(cable)
         site.router.sysctl(SEED, SEEDS[self.both.index(site)])
         site.start()
 
@@ -119,10 +124,6 @@ class PairSite:
 
     def reboot(self, site: Site) -> None:
         """Bring a dead router back: nothing is left in its kernel, and the seed is another one."""
-        site.close_sessions()
-        until(site.empty, 10, "an empty kernel")
-        for cable in self.fabric.topology.cables(self.router(site)):
-            self.fabric.plug(cable)
         self._boot(site)
 
     def cut(self) -> None:
@@ -193,7 +194,7 @@ class PairSite:
     def differing(self, address: str) -> list[int]:
         """Return the buckets that lead to different nodes on the two routers, as the kernels have them."""
         here, there = (site.layout(address) for site in self.both)
-        return sorted(n for n in here.keys() | there.keys() if here.get(n) != there.get(n))
+        return sorted(n for n in here.keys() | there.keys() if not here.get(n) == there.get(n) != "")
 
     def unequal(self, *addresses: str) -> str:
         """Return what differs, empty if the two routers lead every flow to these addresses to the same node."""
