@@ -26,27 +26,28 @@ _BATCH = 64
 class Flows:
     """UDP flows, `each` to every VIP. A flow is broken once it led elsewhere than at first, even for a moment."""
 
-    def __init__(self, site: Site, vips: range, each: int) -> None:
+    def __init__(self, site: Site, vips: range, each: int, first_port: int = FIRST_PORT) -> None:
         (link,) = json.loads(site.router.run("ip", "-j", "link", "show", "eth1"))
         with inside(site.router):
             self._socket = wire.open_socket(receive_buffer=1 << 20)
         self._questions = [
-            _question(vip, FIRST_PORT + port, int(link["ifindex"])) for vip in vips for port in range(each)
+            _question(vip, first_port + port, int(link["ifindex"])) for vip in vips for port in range(each)
         ]
-        self._before = self._legs()
-        self._broken: set[int] = set()
+        self.before = self.legs()
+        """Where each of them led at first."""
+        self.broken: set[int] = set()
 
     def look(self) -> int:
         """Ask for all of them, and return how many are broken."""
-        pairs = zip(self._before, self._legs(), strict=True)
-        self._broken.update(number for number, (before, now) in enumerate(pairs) if now != before)
-        return len(self._broken)
+        pairs = zip(self.before, self.legs(), strict=True)
+        self.broken.update(number for number, (before, now) in enumerate(pairs) if now != before)
+        return len(self.broken)
 
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
 
-    def _legs(self) -> list[bytes]:
+    def legs(self) -> list[bytes]:
         """Return the gateway of each flow; b"" where nothing leads."""
         found = []
         for start in range(0, len(self._questions), _BATCH):

@@ -112,14 +112,17 @@ class Stage:
 
 
 @contextmanager
-def stage(kind: type[Contender], settings: Settings | None = None, apart: int = 0) -> Iterator[Stage]:
-    """Start a daemon in namespaces of its own, and of `apart` nodes; at the end everything is taken away."""
+def stage(
+    kind: type[Contender], settings: Settings | None = None, apart: int = 0, place: Site | None = None
+) -> Iterator[Stage]:
+    """Start a daemon in namespaces of its own, and of `apart` nodes, or in those of `place`; at the end everything is
+    taken away."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="routerd-bench-")))
         directory.chmod(0o711)  # FRR's own user passes through
         own = directory / kind.name
         own.mkdir()
-        place = stack.enter_context(site(apart))
+        place = place or stack.enter_context(site(apart))
         # The kernel takes namespaces down in the background: so the routes go before, or the next run would notice.
         stack.callback(place.router.attempt, "ip", "link", "set", "eth0", "down")
         contender = kind(place.router, own, settings or Settings())

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.turns import turn
 
-MEASURING = Path(__file__).parent / "failover"
+MEASURING = (Path(__file__).parent / "failover", Path(__file__).parent / "pair")
 """All tests there are about how long something takes, or what happens meanwhile."""
 
 CI = os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
@@ -36,7 +36,7 @@ def pytest_sessionstart() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that run alone at the end, where nobody waits for them."""
     for item in items:
-        if item.path.is_relative_to(MEASURING):
+        if any(item.path.is_relative_to(room) for room in MEASURING):
             item.add_marker("alone")
     items.sort(key=_alone)
 

@@ -24,13 +24,29 @@ PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
+class Pairing:
+    """The router is one of two: names and addresses of both, the key that they share, and the seed of their kernels.
+    Buckets may move once they are idle for `idle` seconds."""
+
+    router: str
+    partner: str
+    own_address: str
+    partner_address: str
+    key_file: Path
+    seed: int
+    idle: float
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """What a work asks of a daemon: the hold time in seconds, whether learned routes are announced, and whether it is
-    to forward with the routes that it finds when it starts, until the nodes have said theirs (graceful restart)."""
+    """What a work asks of a daemon: the hold time in seconds, whether learned routes are announced, whether it is
+    to forward with the routes that it finds when it starts, until the nodes have said theirs (graceful restart), and
+    whether it has a partner."""
 
     hold: int = 90
     advertise: bool = False
     graceful: bool = False
+    pairing: Pairing | None = None
 
 
 class BenchError(Exception):

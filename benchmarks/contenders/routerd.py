@@ -24,6 +24,7 @@ listen = ["{ROUTER}"]
 max_paths = 64
 metric = {METRIC}
 hash_policy = "five-tuple"
+{_idle_timer(settings)}
 
 [drain]
 state_file = ""
@@ -43,6 +44,24 @@ graceful_restart = {str(settings.graceful).lower()}
 range = "{NETWORK}"
 group = "nodes"
 limit = {MOST_NODES}
+{_pair(settings)}"""
+
+
+def _idle_timer(settings: Settings) -> str:
+    return f"idle_timer = {settings.pairing.idle}" if settings.pairing is not None else ""
+
+
+def _pair(settings: Settings) -> str:
+    if (pairing := settings.pairing) is None:
+        return ""
+    return f"""
+[pair]
+router = "{pairing.router}"
+partner = "{pairing.partner}"
+address = "{pairing.partner_address}"
+listen = "{pairing.own_address}"
+key_file = "{pairing.key_file}"
+hash_seed = {pairing.seed}
 """
 
 

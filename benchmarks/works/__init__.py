@@ -12,6 +12,7 @@ from benchmarks.works import (
     idle,
     loads,
     losses,
+    pair,
     restart,
     rolling,
     subsets,
@@ -32,6 +33,7 @@ WORKS: tuple[Work, ...] = (
     *at_once.WORKS,
     *flap.WORKS,
     *restart.WORKS,
+    *pair.WORKS,
 )
 FIGURES: dict[str, Figure] = {figure.key: figure for work in WORKS for figure in work.figures}
 

@@ -100,14 +100,14 @@ def export(kind: str, config: str, asn: int | None, router_address: list[str]) -
     return export_objects(kind, config, asn, router_address)
 
 
-def lab(speaker: str, keep: bool, observe: bool) -> int:
+def lab(speaker: str, keep: bool, observe: bool, pair: bool) -> int:
     """Show what routerd does, in network namespaces.
 
-    A router, three nodes and a client are built, and some of them lost.
+    A router, three nodes and a client are built, and some of them lost; with --pair two routers and four nodes.
     """
     from routerd.lab.command import run_lab
 
-    return run_lab(speaker, keep, observe)
+    return run_lab(speaker, keep, observe, pair)
 
 
 COMMANDS = {

@@ -350,7 +350,7 @@ _routerd() {
         --speaker) return; return ;;
         esac
         if [[ $current == -* ]]; then
-            mapfile -t COMPREPLY < <(compgen -W "--speaker --keep --no-keep --observe -h --help" -- "$current")
+            mapfile -t COMPREPLY < <(compgen -W "--speaker --keep --no-keep --observe --pair -h --help" -- "$current")
         else
             return
         fi

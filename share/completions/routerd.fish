@@ -187,4 +187,5 @@ complete -c routerd -n __fish_use_subcommand -a lab -d 'Show what routerd does, 
 complete -c routerd -n '__fish_seen_subcommand_from lab' -l speaker -x -d 'What the nodes run: embedded (default), gobgp, frr or bird.'
 complete -c routerd -n '__fish_seen_subcommand_from lab' -l keep -l no-keep -d 'Leave it running at the end, to look around.  [default: no]'
 complete -c routerd -n '__fish_seen_subcommand_from lab' -l observe -d 'Start Prometheus and mosquitto beside it where they are installed, and leave it running.'
+complete -c routerd -n '__fish_seen_subcommand_from lab' -l pair -d 'Build two routers, and let the one die that carries the flows.'
 complete -c routerd -n '__fish_seen_subcommand_from lab' -s h -l help -d 'Show the help and exit.'

@@ -35,8 +35,8 @@ from routerd.lab.laboratory import bgp_route, next_hops
 from routerd.lab.namespaces import Namespace
 from routerd.lab.network import Fabric, built
 from routerd.lab.process import Process
+from routerd.lab.topology import ROUTER_HOST, Router, Topology, row
 from routerd.lab.topology import Node as Place
-from routerd.lab.topology import Topology, row
 from routerd.lab.waiting import until
 from tests.failover import flows
 from tests.support import bgp
@@ -57,6 +57,7 @@ def configuration(
     liveness: str = "",
     group: str = "",
     state_file: str = "",
+    router_id: str = "192.168.10.200",
 ) -> str:
     """Return routerd's configuration; the arguments are lines for its sections.
 
@@ -66,7 +67,7 @@ def configuration(
     return f"""
 [router]
 asn = {ROUTER_AS}
-router_id = "192.168.10.200"
+router_id = "{router_id}"
 
 [fib]
 hash_policy = "five-tuple"
@@ -117,16 +118,16 @@ def _setns(descriptor: int) -> None:
 
 
 class Node:
-    """A node: its server answers to the VIPs, and its BGP is what the test says.
+    """A node: its server answers to the VIPs, and its BGP, to the router of this number, is what the test says.
 
     The speaker has a thread of its own, so that it says its keepalives whatever the test waits for.
     """
 
-    def __init__(self, place: Place, namespace: Namespace) -> None:
+    def __init__(self, place: Place, namespace: Namespace, router: int = ROUTER_HOST) -> None:
         self.name, self.ipv4, self.ipv6 = place.name, place.ipv4, place.ipv6
         self.namespace = namespace
         self.port = place.attachment.port
-        self._router = place.network.address4(200)
+        self._router = place.network.address4(router)
         self._client: bgp.Client | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
@@ -261,19 +262,15 @@ class Node:
 
 
 class Site:
-    """The whole: `fabric` is the wiring, `daemon` the router's, `nodes` the nodes in order."""
+    """A router and what it sees: `fabric` is the wiring, `daemon` the router's, `nodes` the nodes in order."""
 
-    def __init__(self, fabric: Fabric, daemon: Daemon, nodes: list[Node], directory: Path) -> None:
+    def __init__(self, fabric: Fabric, router: Namespace, daemon: Daemon, nodes: list[Node], directory: Path) -> None:
         self.fabric = fabric
+        self.router = router
         self.daemon = daemon
         self.nodes = nodes
         self.directory = directory
         self._names = {address: node.name for node in nodes for address in (node.ipv4, node.ipv6)}
-
-    @property
-    def router(self) -> Namespace:
-        """The router's namespace."""
-        return self.fabric.router
 
     # ---------------------------------------------------------------------------------------------- the daemon
 
@@ -281,13 +278,13 @@ class Site:
         """Start the daemon on an empty kernel, with another configuration if given."""
         self.close_sessions()
         self.daemon.kill()
-        until(self._empty, 10, "an empty kernel")
+        until(self.empty, 10, "an empty kernel")
         if config is not None:
             self.daemon.configure(config)
         self.daemon.log.unlink(missing_ok=True)
         self.start_daemon()
 
-    def _empty(self) -> str:
+    def empty(self) -> str:
         """Delete all nexthops; `ip` stops at the first that is gone already, with another that it deleted."""
         self.router.attempt("ip", "nexthop", "flush")
         return self.router.run("ip", "nexthop", "show")
@@ -383,13 +380,17 @@ class Site:
         finally:
             watch.close()
 
-    def buckets(self, address: str, idle: float | None = None) -> Counter[str]:
-        """Count the buckets of the route's group by node; only those in use within `idle` seconds if given."""
-        objects = {o["id"]: o for o in self.nexthops()}
+    def layout(self, address: str, idle: float | None = None) -> dict[int, str]:
+        """Return the node of each bucket of the route's group, "" if that is changing right now; only of those in use
+        within `idle` seconds, if given."""
+        names = {o["id"]: self._names.get(o.get("gateway", ""), "") for o in self.nexthops()}
         with inside(self.router):
             found = lookup.buckets(self.group(address))
-        names = [self._names[objects[owner]["gateway"]] for _, owner, age in found if idle is None or age < idle]
-        return Counter(names)
+        return {n: names.get(owner, "") for n, owner, age in found if idle is None or age < idle}
+
+    def buckets(self, address: str, idle: float | None = None) -> Counter[str]:
+        """Count the buckets of the route's group by node; only those in use within `idle` seconds if given."""
+        return Counter(self.layout(address, idle).values())
 
     def unread(self, address: str) -> str:
         """What the daemon has not read it cannot remember: empty if it has the counts that the kernel has."""
@@ -470,17 +471,35 @@ def cluster(config: str, nodes: int | Topology) -> Iterator[Site]:
     """Build a router with this configuration and nodes with servers, so many on one link or as a topology has them;
     the daemon is not started."""
     topology = row(["embedded"] * nodes) if isinstance(nodes, int) else nodes
+    with (
+        tempfile.TemporaryDirectory(prefix="routerd-failover-") as text,
+        built(topology) as fabric,
+        serving(fabric, Path(text)),
+        router_of(fabric, topology.routers[0], config, Path(text)) as site,
+    ):
+        yield site
+
+
+@contextmanager
+def serving(fabric: Fabric, directory: Path) -> Iterator[None]:
+    """Run the servers of all nodes."""
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="routerd-failover-")))
-        fabric = stack.enter_context(built(topology))
+        for name, namespace in fabric.nodes.items():
+            stack.callback(flows.serve(namespace, directory / f"{name}.log").kill)
+        yield
+
+
+@contextmanager
+def router_of(fabric: Fabric, router: Router, config: str, directory: Path) -> Iterator[Site]:
+    """Make a router's daemon, which is not started, and the nodes' speakers with it; `directory` is its own."""
+    with ExitStack() as stack:
         made = []
-        for place in topology.nodes:
-            made.append(Node(place, fabric.nodes[place.name]))
+        for place in fabric.topology.nodes:
+            made.append(Node(place, fabric.nodes[place.name], router.host))
             stack.callback(made[-1].dismiss)
-            stack.callback(flows.serve(fabric.nodes[place.name], directory / f"{place.name}.log").kill)
-        daemon = Daemon(fabric.router, directory, config)
+        daemon = Daemon(fabric.routers[router.name], directory, config)
         stack.callback(daemon.kill)
-        yield Site(fabric, daemon, made, directory)
+        yield Site(fabric, fabric.routers[router.name], daemon, made, directory)
 
 
 def prefixes(count: int) -> list[str]:

@@ -35,12 +35,15 @@ _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 class Flow:
     """One connection. `node` is who answered; it is alive while neither `broken` nor `ended`."""
 
-    def __init__(self, address: str, pause: tuple[float, float], life: tuple[float, float] | None) -> None:
+    def __init__(
+        self, address: str, pause: tuple[float, float], life: tuple[float, float] | None, source: str | None = None
+    ) -> None:
         self.node = ""
         self.broken = ""
         self.ended = False
         self.exchanges = 0
         self._address = address
+        self._source = None if source is None else (source, 0)
         self._pause = pause
         self._life = None if life is None else random.uniform(*life)
         self._local: tuple[Any, ...] = ()
@@ -54,7 +57,7 @@ class Flow:
         """Connect, and exchange a line now and then until the life is over, the task is cancelled or it breaks."""
         try:
             async with asyncio.timeout(2 * STALL):
-                reader, writer = await asyncio.open_connection(self._address, PORT)
+                reader, writer = await asyncio.open_connection(self._address, PORT, local_addr=self._source)
                 self._local = writer.get_extra_info("sockname")
                 self.node = (await reader.readline()).decode().strip()
         except (OSError, TimeoutError) as error:
@@ -103,12 +106,19 @@ class _Client:
             print(json.dumps(answer), flush=True)
 
     async def open(
-        self, label: str, address: str, count: int, pause: tuple[float, float], life: tuple[float, float] | None
+        self,
+        label: str,
+        address: str,
+        count: int,
+        *,
+        pause: tuple[float, float],
+        life: tuple[float, float] | None,
+        source: str | None,
     ) -> dict[str, Any]:
         """Open connections and answer once all have a node or failed."""
         made, waiting = self._flows.setdefault(label, []), []
         for index in range(count):
-            flow, connected = Flow(address, pause, life), asyncio.Event()
+            flow, connected = Flow(address, pause, life, source), asyncio.Event()
             made.append((flow, asyncio.create_task(flow.run(connected))))
             waiting.append(connected.wait())
             if index % 50 == 49:
@@ -219,9 +229,12 @@ class Flows:
         *,
         pause: tuple[float, float] = (0.2, 0.5),
         life: tuple[float, float] | None = None,
+        source: str | None = None,
     ) -> Report:
-        """Open connections that exchange a line every `pause` seconds and close after `life` (least, most)."""
-        return Report(self._ask(do="open", label=label, address=address, count=count, pause=pause, life=life))
+        """Open connections that exchange a line every `pause` seconds and close after `life` (least, most), from
+        this address of the client's, if one is said."""
+        what = {"label": label, "address": address, "count": count, "pause": pause, "life": life, "source": source}
+        return Report(self._ask(do="open", **what))
 
     def settle(self, label: str) -> Report:
         """Wait until each connection has shown whether it lives now."""

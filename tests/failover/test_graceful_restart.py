@@ -246,7 +246,7 @@ def gobgp(site: Site, tmp_path: Path) -> Iterator[Restarting]:
         router_id=node.ipv4,
         local=node.ipv4,
         next_hops=(node.ipv4, node.ipv6),
-        router="192.168.10.200",
+        routers=("192.168.10.200",),
         router_asn=ROUTER_AS,
         connect_retry=1,
         restart_time=12,

@@ -103,7 +103,7 @@ def test_the_fib_is_right_soon_after_a_node_without_graceful_restart_is_back(
         router_id=real.ipv4,
         local=real.ipv4,
         next_hops=(real.ipv4, real.ipv6),
-        router="192.168.10.200",
+        routers=("192.168.10.200",),
         router_asn=ROUTER_AS,
         connect_retry=1,
         restart_time=0,

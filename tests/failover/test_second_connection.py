@@ -140,7 +140,7 @@ def frr(site: Site, tmp_path: Path) -> Iterator[Restarting]:
         router_id=node.ipv4,
         local=node.ipv4,
         next_hops=(node.ipv4, node.ipv6),
-        router=ROUTER,
+        routers=(ROUTER,),
         router_asn=ROUTER_AS,
         connect_retry=1,
         restart_time=30,

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from routerd.kernel import lookup
 from routerd.lab.topology import CLIENT_NETWORK, FIRST_NODE_HOST, NODES_10, NODES_20, Node, Topology
 from routerd.lab.waiting import until
 from tests.failover import flows
-from tests.failover.cluster import VIP4, VIP6, Site, cluster, configuration, inside
+from tests.failover.cluster import VIP4, VIP6, Site, cluster, configuration
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
@@ -51,14 +50,6 @@ def _uneven(site: Site, vip: str) -> str:
     return "" if max(counts.values()) - min(counts.values()) <= 1 else str(counts)
 
 
-def _layout(site: Site, vip: str) -> list[str]:
-    """The node of each bucket, by gateway."""
-    with inside(site.router):
-        found = lookup.buckets(site.group(vip))
-    gateways = {entry["id"]: entry["gateway"] for entry in site.nexthops() if "gateway" in entry}
-    return [gateways[owner] for _, owner, _ in found]
-
-
 @pytest.mark.parametrize("family", VIPS)
 def test_flows_of_the_other_link_live_and_silent_ones_of_this_link_too(
     built: Site, client: flows.Flows, family: str
@@ -74,7 +65,7 @@ def test_flows_of_the_other_link_live_and_silent_ones_of_this_link_too(
     until(lambda: _balanced(site) or _uneven(site, vip) or _uneven(site, alone), 20, "balance")
     for each in (vip, alone):
         until(lambda each=each: site.unread(each), 20, "a reading of the buckets")
-    before, theirs = _layout(site, vip), _layout(site, alone)
+    before, theirs = site.layout(vip), site.layout(alone)
     unplugged = time.monotonic()
     site.fabric.unplug(link)
     site.wait_for(vip, site.nodes[2:])
@@ -83,10 +74,11 @@ def test_flows_of_the_other_link_live_and_silent_ones_of_this_link_too(
     site.wait_for(vip, site.nodes)
     away = time.monotonic() - unplugged
     site.wait_for(alone, site.nodes[:2])
-    moved = sum(was != now for was, now in zip(theirs, _layout(site, alone), strict=True))
+    now = site.layout(alone)
+    moved = sum(node != now[bucket] for bucket, node in theirs.items())
     assert not moved, f"{moved} of {len(theirs)} buckets changed hands\n{site.cli('events')[-6000:]}"
-    after = _layout(site, vip)
-    same = sum(was == now for was, now in zip(before, after, strict=True))
+    after = site.layout(vip)
+    same = sum(node == after[bucket] for bucket, node in before.items())
     reports = {label: client.settle(label) for label in ("busy", "seldom", "alone")}
     print(f"{same} of {len(before)} buckets are as before; {reports}")
     lost = {node.name for node in site.nodes[:2]}

@@ -17,13 +17,16 @@ SESSION = Session(
     router_id="192.168.10.100",
     local="192.168.10.100",
     next_hops=("192.168.10.100", "fd00:10::100"),
-    router="192.168.10.200",
+    routers=("192.168.10.200",),
     router_asn=65000,
 )
 SECRET = replace(SESSION, password="hello1")
 INTERNAL = replace(SESSION, asn=65000, restart_time=0)
 PREFIXES = ["172.16.1.1/32", "fd00:ac10::1/128"]
-SESSIONS = pytest.mark.parametrize("session", [SESSION, SECRET, INTERNAL], ids=["external", "password", "internal"])
+PAIR = replace(SECRET, routers=("192.168.10.201", "192.168.10.202"))
+SESSIONS = pytest.mark.parametrize(
+    "session", [SESSION, SECRET, INTERNAL, PAIR], ids=["external", "password", "internal", "two routers"]
+)
 
 
 def _accepts(*argv: str) -> None:

@@ -146,3 +146,9 @@ def test_an_unknown_speaker_is_refused() -> None:
     with lab("--speaker", "openbgpd") as run:
         assert run.finish() == 2
         assert "no speaker 'openbgpd'; there is: embedded, gobgp, frr, bird" in run.text
+
+
+def test_who_looks_at_one_router_is_told_so() -> None:
+    with lab("--pair", "--observe") as run:
+        assert run.finish() == 2
+        assert "--observe looks at one router" in run.text

@@ -119,4 +119,9 @@ LAB = (
         action="store_true",
         help="Start Prometheus and mosquitto beside it where they are installed, and leave it running.",
     ),
+    argument(
+        "--pair",
+        action="store_true",
+        help="Build two routers, and let the one die that carries the flows.",
+    ),
 )

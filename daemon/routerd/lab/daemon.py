@@ -45,6 +45,11 @@ class Daemon:
             raise LabError("routerd is not running")
         return self._process
 
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and not stopped or killed since."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start it and wait until its API answers; LabError with the end of its log if it does not."""
         self._process = process = Process(self._router, [*_ROUTERD, "run", "--config", str(self.config)], self.log)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import ipaddress
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from routerd.lab.connections import Connections
 from routerd.lab.daemon import Daemon
 from routerd.lab.namespaces import Namespace
 from routerd.lab.network import Fabric, built
 from routerd.lab.process import Process
 from routerd.lab.speakers import KINDS, Session, Speaker
-from routerd.lab.topology import ROUTER_HOST, Node, Topology
+from routerd.lab.topology import Node, Router, Topology
 from routerd.lab.traffic import serve
 from routerd.lab.waiting import until
 
@@ -26,11 +27,19 @@ class Laboratory:
     """A built lab. Nothing runs in it until it is started."""
 
     fabric: Fabric
-    daemon: Daemon
+    daemons: dict[str, Daemon]
+    """By the router's name."""
     speakers: dict[str, Speaker]
     """By the node's name; each is set to announce its node's PodCIDRs and the VIPs."""
     webs: dict[str, Process]
     """The web servers that run, by the node's name."""
+    clients: dict[str, Connections] = field(default_factory=dict)
+    """The connections that stay open, by the VIP that they go to."""
+
+    @property
+    def daemon(self) -> Daemon:
+        """The first router's."""
+        return self.daemons[self.topology.routers[0].name]
 
     @property
     def topology(self) -> Topology:
@@ -56,63 +65,75 @@ class Laboratory:
         self.webs.pop(name).kill()
 
     def next_hops(self, address: str) -> set[str]:
-        """Return the gateways of the router's BGP route to a host address, as the kernel has them now."""
+        """Return the gateways of the first router's BGP route to a host address, as the kernel has them now."""
         return next_hops(self.fabric.router, address)
 
-    def wait_for_next_hops(self, address: str, names: list[str], timeout: float) -> float:
-        """Wait until exactly these nodes are the next hops for `address`; return the seconds that it took."""
+    def wait_for_next_hops(self, address: str, names: list[str], timeout: float, router: str = "") -> float:
+        """Wait until exactly these nodes are the next hops for `address` on the first router, or on the one of this
+        name; return the seconds that it took."""
+        namespace = self.fabric.routers[router] if router else self.fabric.router
         nodes = [self.node(name) for name in names]
         wanted = {node.ipv4 if _version(address) == 4 else node.ipv6 for node in nodes}
 
         def missing() -> str:
-            found = self.next_hops(address)
+            found = next_hops(namespace, address)
             return "" if found == wanted else f"the kernel has {', '.join(sorted(found)) or 'none'}"
 
         return until(missing, timeout, f"next hops {', '.join(sorted(wanted)) or 'none'} for {address}")
 
     def wait_for_balance(self, timeout: float) -> float:
-        """Wait until every group has the weights of its members; return the seconds that it took."""
+        """Wait until every group, on all routers that run, has the weights of its members; return the seconds."""
 
         def missing() -> str:
-            status = self.daemon.status()
-            if not status or not status["groups"]:
-                return "there is no group"
-            waiting = [group for group in status["groups"] if not group["balanced"]]
-            return ", ".join(f"group {group['id']} is not balanced" for group in waiting)
+            return ", ".join(filter(None, map(_unbalanced, self._running)))
 
         return until(missing, timeout, "fair shares")
 
     def wait_for_sessions(self, names: list[str], timeout: float) -> float:
-        """Wait until the sessions of these nodes are up; return the seconds that it took."""
+        """Wait until these nodes' sessions with all routers that run are up; return the seconds that it took."""
         wanted = {self.speakers[name].session.local for name in names}
 
         def missing() -> str:
-            down = ", ".join(sorted(wanted - self.daemon.established()))
+            down = ", ".join(sorted(set[str]().union(*(wanted - each.established() for each in self._running))))
             return down and f"none with {down}"
 
         return until(missing, timeout, "sessions established")
 
+    @property
+    def _running(self) -> list[Daemon]:
+        return [daemon for daemon in self.daemons.values() if daemon.runs]
+
 
 @contextmanager
-def laboratory(topology: Topology, config: str) -> Iterator[Laboratory]:
+def laboratory(topology: Topology, config: str | Callable[[Router, Path], str]) -> Iterator[Laboratory]:
     """Build a topology, with routerd and the speakers ready to be started; clear everything away at the end.
 
-    `config` is the text of routerd's configuration; its `[api] socket` is moved to a private directory.
-    LabError when a speaker's programs are not installed.
+    `config` is the text of routerd's configuration, or what makes that of each router, with a directory that all of
+    them can read; its `[api] socket` is moved to a private directory. LabError when a speaker's programs are not
+    installed.
     """
     for kind in {node.speaker for node in topology.nodes}:
         KINDS[kind].require()
     with tempfile.TemporaryDirectory(prefix="routerd-lab-") as text, built(topology) as fabric:
         speakers = {node.name: _speaker(fabric, node, Path(text)) for node in topology.nodes}
-        lab = Laboratory(fabric, Daemon(fabric.router, Path(text), config), speakers, {})
+        daemons = {}
+        for router in topology.routers:
+            directory = Path(text) / router.name if len(topology.routers) > 1 else Path(text)
+            directory.mkdir(exist_ok=True)
+            own = config if isinstance(config, str) else config(router, Path(text))
+            daemons[router.name] = Daemon(fabric.routers[router.name], directory, own)
+        lab = Laboratory(fabric, daemons, speakers, {})
         try:
             yield lab
         finally:
+            for connections in lab.clients.values():
+                connections.close()
             for speaker in speakers.values():
                 speaker.close()
             for web in lab.webs.values():
                 web.kill()
-            lab.daemon.kill()
+            for daemon in daemons.values():
+                daemon.kill()
 
 
 def _speaker(fabric: Fabric, node: Node, parent: Path) -> Speaker:
@@ -123,12 +144,19 @@ def _speaker(fabric: Fabric, node: Node, parent: Path) -> Speaker:
         router_id=node.ipv4,
         local=node.ipv4,
         next_hops=(node.ipv4, node.ipv6),
-        router=node.network.address4(ROUTER_HOST),
+        routers=tuple(node.network.address4(router.host) for router in fabric.topology.routers),
         router_asn=fabric.topology.router_asn,
     )
     speaker = KINDS[node.speaker](fabric.nodes[node.name], directory, session)
     speaker.announce(*fabric.topology.vip_prefixes, *node.pod_cidrs)
     return speaker
+
+
+def _unbalanced(daemon: Daemon) -> str:
+    status = daemon.status()
+    if not status or not status["groups"]:
+        return "there is no group"
+    return ", ".join(f"group {group['id']} is not balanced" for group in status["groups"] if not group["balanced"])
 
 
 def next_hops(router: Namespace, address: str) -> set[str]:

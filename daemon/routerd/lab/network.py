@@ -19,9 +19,14 @@ class Fabric:
 
     topology: Topology
     switch: Namespace
-    router: Namespace
+    routers: dict[str, Namespace]
     client: Namespace
     nodes: dict[str, Namespace]
+
+    @property
+    def router(self) -> Namespace:
+        """The first router."""
+        return self.routers[self.topology.routers[0].name]
 
     def unplug(self, attachment: Attachment) -> None:
         """Pull the cable of an interface out of the switch: both ends lose their carrier at once."""
@@ -34,26 +39,30 @@ class Fabric:
 
 @contextmanager
 def built(topology: Topology) -> Iterator[Fabric]:
-    """Build a topology: namespaces, bridges, cables, addresses, default routes by way of the router, and the
-    VIPs on each node's loopback. Everything is gone at the end."""
+    """Build a topology: namespaces, bridges, cables, addresses, default routes by way of the gateway, and the
+    VIPs on each node's loopback. Everything is gone at the end. Of several routers, none is the gateway yet."""
     with ExitStack() as stack:
-        switch, router, client = (stack.enter_context(namespace(n)) for n in ("switch", "router", "client"))
+        switch = stack.enter_context(namespace("switch"))
+        routers = {router.name: stack.enter_context(namespace(router.name)) for router in topology.routers}
+        client = stack.enter_context(namespace("client"))
         nodes = {node.name: stack.enter_context(namespace(node.name)) for node in topology.nodes}
-        fabric = Fabric(topology, switch, router, client, nodes)
-        for member in (router, client, *nodes.values()):
+        fabric = Fabric(topology, switch, routers, client, nodes)
+        everything = (switch, *routers.values(), client, *nodes.values())
+        for member in everything[1:]:
             # The router cannot ask for an IPv6 neighbour while it still checks its link-local address for doubles.
             for scope in ("all", "default"):
                 member.sysctl(f"net.ipv6.conf.{scope}.accept_dad", "0")
-        for network in topology.networks:
+        for network in (*topology.networks, *filter(None, [topology.between])):
             switch.ip(f"link add {network.name} type bridge mcast_snooping 0", f"link set {network.name} up")
-            _cable(switch, router, network.attachment("router", ROUTER_HOST))
-        for setting in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
-            router.sysctl(setting, "1")
+        for router in topology.routers:
+            for attachment in topology.cables(router):
+                _cable(switch, routers[router.name], attachment)
+            for setting in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+                routers[router.name].sysctl(setting, "1")
         _cable(switch, client, topology.client.attachment("client", CLIENT_HOST))
         _default_route(client, topology.client.attachment("client", CLIENT_HOST))
         for node in topology.nodes:
             _node(fabric, node)
-        everything = (switch, router, client, *nodes.values())
         until(lambda: ", ".join(_starting(everything)), 10, "all cables are up")
         yield fabric
 

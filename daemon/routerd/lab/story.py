@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, RenderableType
@@ -39,11 +39,13 @@ class Step:
     run: Callable[[Laboratory, Show], str]
 
 
-def tell(console: Console, build: Callable[[], Laboratory]) -> Laboratory:
-    """Run all steps in the lab that `build` makes, and return the lab; LabError at the first step that fails."""
+def tell(console: Console, build: Callable[[], Laboratory], steps: Sequence[Step] | None = None) -> Laboratory:
+    """Run all steps, or these, in the lab that `build` makes, and return the lab; LabError at the first step that
+    fails."""
+    steps = STEPS if steps is None else steps
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
-        task = progress.add_task("Network namespaces", total=len(STEPS) + 1)
+        task = progress.add_task("Network namespaces", total=len(steps) + 1)
 
         def show(picture: RenderableType) -> None:
             console.print(picture, soft_wrap=True)
@@ -56,8 +58,9 @@ def tell(console: Console, build: Callable[[], Laboratory]) -> Laboratory:
         start = time.monotonic()
         lab = build()
         networks, nodes = len(lab.topology.networks), len(lab.topology.nodes)
-        done("Network namespaces", f"a router, {nodes} nodes and a client on {networks} networks", start)
-        for step in STEPS:
+        routers = "a router" if len(lab.topology.routers) == 1 else "two routers"
+        done("Network namespaces", f"{routers}, {nodes} nodes and a client on {networks} networks", start)
+        for step in steps:
             progress.update(task, description=step.title)
             start = time.monotonic()
             try:
@@ -81,7 +84,7 @@ def _wait_for_nodes(lab: Laboratory, names: list[str], timeout: float) -> float:
     return sum(lab.wait_for_next_hops(vip, names, timeout) for vip in lab.topology.vips)
 
 
-def _unharmed(tally: Tally) -> str:
+def unharmed(tally: Tally) -> str:
     """Return a line about requests that all must have been answered; LabError if one was not."""
     answered = sum(tally["answers"].values())
     if tally["failed"] or not answered:
@@ -93,7 +96,7 @@ def _unharmed(tally: Tally) -> str:
 def _requests(lab: Laboratory, names: list[str], address: str) -> Tally:
     """Make the requests; LabError if one fails or another node than these answers."""
     tally = requests(lab.fabric.client, address, REQUESTS)
-    _unharmed(tally)
+    unharmed(tally)
     if strangers := tally["answers"].keys() - set(names):
         raise LabError(f"{', '.join(sorted(strangers))} answered, which should get no request")
     return tally
@@ -160,21 +163,21 @@ def _pod_leaves(lab: Laboratory, show: Show) -> str:
         lab.speakers[LEAVING].announce(*vips)
         _wait_for_nodes(lab, _names(lab), 10)
         tally = finish()
-    return f"3 -> 2 next hops in {waited:.2f} s, and back; meanwhile {_unharmed(tally)}"
+    return f"3 -> 2 next hops in {waited:.2f} s, and back; meanwhile {unharmed(tally)}"
 
 
 def _node_lost(lab: Laboratory, show: Show) -> str:
     session = lab.speakers[LOST].session
     lab.lose(LOST)
     waited = _wait_for_nodes(lab, _names(lab, LOST), session.hold_time + session.restart_time + 6)
-    found = _unharmed(_requests(lab, _names(lab, LOST), lab.topology.vips[0]))
+    found = unharmed(_requests(lab, _names(lab, LOST), lab.topology.vips[0]))
     return f"3 -> 2 next hops {waited:.1f} s after its silent death; then {found}"
 
 
 def _node_back(lab: Laboratory, show: Show) -> str:
     lab.boot(LOST)
     _wait_for_nodes(lab, _names(lab), 30)
-    found = _unharmed(_requests(lab, _names(lab), lab.topology.vips[0]))
+    found = unharmed(_requests(lab, _names(lab), lab.topology.vips[0]))
     return f"2 -> 3 next hops; {found}"
 
 
@@ -191,7 +194,7 @@ def _restart(lab: Laboratory, show: Show) -> str:
         waited = lab.wait_for_sessions(names, 40)
         _wait_for_nodes(lab, names, 10)
         tally = finish()
-    return f"the routes stayed, sessions back {waited:.1f} s after the start; meanwhile {_unharmed(tally)}"
+    return f"the routes stayed, sessions back {waited:.1f} s after the start; meanwhile {unharmed(tally)}"
 
 
 STEPS = (

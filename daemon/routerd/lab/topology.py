@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 ROUTER_HOST = 200
+"""The gateway of nodes and client: a single router's own, or what two routers share."""
 CLIENT_HOST = 10
 FIRST_NODE_HOST = 100
 
@@ -85,18 +86,37 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Router:
+    """A router and its number in every network."""
+
+    name: str = "router"
+    host: int = ROUTER_HOST
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
-    """A router with one interface in every network, nodes, and a client in a network of its own."""
+    """Routers with one interface in every network, nodes, and a client in a network of its own.
+
+    A single router is the gateway. Of several, one has the gateway's addresses beside its own ones (`gateway.py`);
+    `between` is a network in which they alone stand.
+    """
 
     nodes: tuple[Node, ...]
     client: Network
     router_asn: int = 65000
     vips: tuple[str, str] = ("172.16.1.1", "fd00:ac10::1")
+    routers: tuple[Router, ...] = (Router(),)
+    between: Network | None = None
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        """Every network, the client's first."""
+        """Every network with a gateway, the client's first."""
         return tuple(dict.fromkeys((self.client, *(node.network for node in self.nodes))))
+
+    def cables(self, router: Router) -> tuple[Attachment, ...]:
+        """Return how a router stands in every network."""
+        own = (self.between,) if self.between is not None else ()
+        return tuple(network.attachment(router.name, router.host) for network in (*self.networks, *own))
 
     @property
     def vip_prefixes(self) -> tuple[str, str]:
@@ -107,6 +127,8 @@ class Topology:
 CLIENT_NETWORK = Network("client", "10.10.1.0/24", "fd00:c::/64")
 NODES_10 = Network("nodes10", "192.168.10.0/24", "fd00:10::/64")
 NODES_20 = Network("nodes20", "192.168.20.0/24", "fd00:20::/64")
+BETWEEN = Network("between", "10.10.9.0/24", "fd00:9::/64")
+PAIR = (Router("router-a", 201), Router("router-b", 202))
 
 
 def standard(speaker: str = "embedded") -> Topology:
@@ -117,6 +139,13 @@ def standard(speaker: str = "embedded") -> Topology:
         Node("k8s-w0", 2, NODES_20, 100, speaker),
     )
     return Topology(nodes, CLIENT_NETWORK)
+
+
+def doubled(speaker: str = "embedded") -> Topology:
+    """Return the standard lab with two routers, and with a fourth node."""
+    one = standard(speaker)
+    fourth = Node("k8s-w2", 3, NODES_10, 102, speaker)
+    return Topology((*one.nodes, fourth), one.client, routers=PAIR, between=BETWEEN)
 
 
 def row(speakers: Sequence[str]) -> Topology:

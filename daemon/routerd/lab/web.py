@@ -47,6 +47,7 @@ class _Server(http.server.ThreadingHTTPServer):
 
 class _Answer(http.server.BaseHTTPRequestHandler):
     server: _Server
+    protocol_version = "HTTP/1.1"  # a connection outlives a request, if the client wants that
 
     def do_GET(self) -> None:
         self.send_response(200)

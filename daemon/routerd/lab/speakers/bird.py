@@ -10,7 +10,7 @@ from routerd.lab.waiting import LabError
 
 
 def configuration(session: Session, prefixes: list[str]) -> str:
-    """Return BIRD's configuration: a static protocol a family with the prefixes, and the session."""
+    """Return BIRD's configuration: a static protocol a family with the prefixes, and a session a router."""
     statics, channels = "", ""
     for family in (4, 6):
         routes = "".join(f" route {prefix} blackhole;" for prefix in prefixes if version(prefix) == family)
@@ -24,13 +24,11 @@ def configuration(session: Session, prefixes: list[str]) -> str:
         options.append(f'password "{session.password}";')
     if session.restart_time:
         options.append(f"graceful restart yes; graceful restart time {session.restart_time};")
-    return f"""\
-log stderr all;
-router id {session.router_id};
-protocol device {{ }}
-{statics}protocol bgp upstream {{
+    sessions = "".join(
+        f"""\
+protocol bgp upstream{number or ""} {{
     local {session.local} as {session.asn};
-    neighbor {session.router} as {session.router_asn};
+    neighbor {router} as {session.router_asn};
     hold time {session.hold_time};
     keepalive time {session.keepalive};
     connect delay time 1;
@@ -39,6 +37,13 @@ protocol device {{ }}
     {" ".join(options)}
 {channels}}}
 """
+        for number, router in enumerate(session.routers)
+    )
+    return f"""\
+log stderr all;
+router id {session.router_id};
+protocol device {{ }}
+{statics}{sessions}"""
 
 
 class Bird(Speaker):

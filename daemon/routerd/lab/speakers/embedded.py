@@ -22,7 +22,7 @@ _ENVIRONMENT = {
 
 
 def configuration(session: Session, prefixes: list[str], commands: Path) -> str:
-    """Return ExaBGP's configuration: one neighbor, and `commands`, a FIFO that it reads its orders from."""
+    """Return ExaBGP's configuration: a neighbor a router, and `commands`, a FIFO that it reads its orders from."""
     options = []
     if session.external:
         options.append(f"outgoing-ttl {session.multihop};")
@@ -33,9 +33,9 @@ def configuration(session: Session, prefixes: list[str], commands: Path) -> str:
     routes = {4: "", 6: ""}
     for prefix in prefixes:
         routes[version(prefix)] += f" unicast {prefix} next-hop {session.next_hop(prefix)};"
-    return f"""\
-process control {{ run /bin/cat {commands}; encoder text; }}
-neighbor {session.router} {{
+    neighbors = "".join(
+        f"""\
+neighbor {router} {{
     router-id {session.router_id};
     local-address {session.local};
     local-as {session.asn};
@@ -47,6 +47,9 @@ neighbor {session.router} {{
     announce {{ ipv4 {{{routes[4]} }} ipv6 {{{routes[6]} }} }}
 }}
 """
+        for router in session.routers
+    )
+    return f"process control {{ run /bin/cat {commands}; encoder text; }}\n{neighbors}"
 
 
 class Embedded(Speaker):

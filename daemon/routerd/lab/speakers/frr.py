@@ -9,20 +9,16 @@ BGPD = "/usr/lib/frr/bgpd"
 
 
 def configuration(session: Session, prefixes: list[str]) -> str:
-    """Return bgpd's configuration. Both families run over the one session, IPv6 with the node's own next hop."""
-    router = session.router
+    """Return bgpd's configuration. Both families run over one session a router, IPv6 with the node's own next hop."""
     restart = f" bgp graceful-restart\n bgp graceful-restart restart-time {session.restart_time}\n"
-    options = [f" neighbor {router} ebgp-multihop {session.multihop}"] if session.external else []
-    if session.password is not None:
-        options.append(f" neighbor {router} password {session.password}")
+    neighbors = "".join(_neighbor(session, router) for router in session.routers)
     families = ""
     for family in (4, 6):
         networks = "".join(f"  network {prefix}\n" for prefix in prefixes if version(prefix) == family)
-        families += f""" address-family ipv{family} unicast
-  neighbor {router} activate
-  neighbor {router} route-map NODE out
-{networks} exit-address-family
-"""
+        active = "".join(
+            f"  neighbor {router} activate\n  neighbor {router} route-map NODE out\n" for router in session.routers
+        )
+        families += f" address-family ipv{family} unicast\n{active}{networks} exit-address-family\n"
     return f"""\
 frr defaults datacenter
 router bgp {session.asn}
@@ -30,16 +26,26 @@ router bgp {session.asn}
  no bgp default ipv4-unicast
  no bgp ebgp-requires-policy
  no bgp network import-check
-{restart if session.restart_time else ""} neighbor {router} remote-as {session.router_asn}
- neighbor {router} update-source {session.local}
- neighbor {router} timers {session.keepalive} {session.hold_time}
- neighbor {router} timers connect {session.connect_retry}
-{"".join(option + chr(10) for option in options)}{families}exit
+{restart if session.restart_time else ""}{neighbors}{families}exit
 route-map NODE permit 10
  set ip next-hop {session.next_hops[0]}
  set ipv6 next-hop global {session.next_hops[1]}
 exit
 """
+
+
+def _neighbor(session: Session, router: str) -> str:
+    lines = [
+        f"remote-as {session.router_asn}",
+        f"update-source {session.local}",
+        f"timers {session.keepalive} {session.hold_time}",
+        f"timers connect {session.connect_retry}",
+    ]
+    if session.external:
+        lines.append(f"ebgp-multihop {session.multihop}")
+    if session.password is not None:
+        lines.append(f"password {session.password}")
+    return "".join(f" neighbor {router} {line}\n" for line in lines)
 
 
 class Frr(Speaker):

@@ -25,15 +25,11 @@ enabled = {graceful}
         f"[neighbors.graceful-restart.config]\nenabled = true\nrestart-time = {session.restart_time}\n"
         "notification-enabled = true"
     )
-    return f"""\
-[global.config]
-as = {session.asn}
-router-id = "{session.router_id}"
-port = -1
-
+    neighbors = "".join(
+        f"""
 [[neighbors]]
 [neighbors.config]
-neighbor-address = "{session.router}"
+neighbor-address = "{router}"
 peer-as = {session.router_asn}
 {password}
 [neighbors.transport.config]
@@ -45,6 +41,14 @@ keepalive-interval = {session.keepalive}
 {multihop if session.external else ""}
 {restart if session.restart_time else ""}
 {families}"""
+        for router in session.routers
+    )
+    return f"""\
+[global.config]
+as = {session.asn}
+router-id = "{session.router_id}"
+port = -1
+{neighbors}"""
 
 
 class GoBgp(Speaker):
@@ -67,7 +71,7 @@ class GoBgp(Speaker):
         )
 
     def _probe(self) -> list[str]:
-        return ["gobgp", "neighbor", self.session.router]
+        return ["gobgp", "neighbor", self.session.routers[0]]
 
     def _started(self) -> None:
         self._change(self.prefixes, [])

@@ -16,9 +16,9 @@ from routerd.lab.waiting import LabError, until
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """How a node speaks with the router. Times are seconds; the defaults are Cilium's with its advised timers.
+    """How a node speaks with its routers. Times are seconds; the defaults are Cilium's with its advised timers.
 
-    `local` and `router` are the session's two addresses, of one family. `next_hops` are the node's addresses,
+    `local` and `routers` are the sessions' addresses, all of one family. `next_hops` are the node's addresses,
     IPv4 and IPv6, that it announces. `restart_time` 0 leaves graceful restart out.
     """
 
@@ -26,7 +26,7 @@ class Session:
     router_id: str
     local: str
     next_hops: tuple[str, str]
-    router: str
+    routers: tuple[str, ...]
     router_asn: int
     hold_time: int = 9
     keepalive: int = 3
@@ -51,7 +51,7 @@ def version(prefix: str) -> int:
 
 
 class Speaker(ABC):
-    """A BGP speaker inside a node's namespace. It dials out to the router and never listens.
+    """A BGP speaker inside a node's namespace. It dials out to the routers and never listens.
 
     `prefixes` is what it announces; a speaker that starts again announces it again.
     """
@@ -85,7 +85,7 @@ class Speaker(ABC):
         return self._process
 
     def start(self) -> None:
-        """Start it; it dials the router at once and announces `prefixes`. LabError if it does not come up."""
+        """Start it; it dials the routers at once and announces `prefixes`. LabError if it does not come up."""
         self.require()
         self._process = process = self._launch()
 
