@@ -158,6 +158,7 @@ class Daemon:
         monitor.start()
         if self.pairing is not None:
             self.pairing.begin()
+            self._show_pair(self.pairing)
         self.reconciler.begin()
         if self.pairing is not None:
             self.pairing.adopted()
@@ -195,6 +196,8 @@ class Daemon:
                     group.create_task(watchers.keep(what, watch))
                 if self.pairing is not None:
                     group.create_task(watchers.keep("channel to the partner", self.pairing.run))
+                if self.answers.paired is not None:
+                    group.create_task(watchers.keep("agreement of the pair", self.answers.paired.watch))
                 group.create_task(self._report())
                 await self._stop.wait()
                 raise StopRequested
@@ -209,6 +212,21 @@ class Daemon:
         repeats.flush(all_of_them=True)
         if flush_on_exit:
             self._log_refusals(flush(self.config.fib))
+
+    def _show_pair(self, pairing: Pairing) -> None:
+        """Have the pair shown, of which the core knows by now."""
+        from routerd.service.paired import Paired  # most routers are alone
+
+        assert self.router.pair is not None
+        paired = Paired(
+            self.router,
+            self.router.pair,
+            self.config.pair.partner,
+            counts=pairing.counts,
+            set_seed=pairing.set_seed,
+            unset=lambda: pairing.unset,
+        )
+        self.answers.paired, self.metrics.pair = paired, paired.figures
 
     # ------------------------------------------------------------------------------------------ tasks
 
