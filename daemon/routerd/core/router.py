@@ -16,6 +16,7 @@ from routerd.core.gateway_health import GatewayHealth
 from routerd.core.gateways import Gateways
 from routerd.core.message import (
     Drain,
+    DrainSelf,
     Effect,
     Enable,
     Event,
@@ -163,6 +164,8 @@ class Router:
                 self.planning.changed(self.rib.guard_peer(peer, now))  # it is shown, even if it is not there
                 self.drains.set(peer, on=on)
                 return self.planning.plan(now)
+            case DrainSelf():
+                self.drains.set_own(message)
             case Shutdown():
                 return self._sessions.shut(message, now)
             case Enable(peer=peer):

@@ -5,6 +5,7 @@ Times ending in `_seconds` are ages or durations in seconds. Addresses and prefi
 
 from __future__ import annotations
 
+from routerd.api.models.carrying import HealthView, OrderedView, RouterDrainView
 from routerd.api.models.daemon import EventView, LogView, VersionView
 from routerd.api.models.forecast import (
     ChangedGroupsView,
@@ -59,6 +60,7 @@ __all__ = [
     "ForeignBgpView",
     "GroupMemberView",
     "GroupView",
+    "HealthView",
     "HistoryView",
     "JudgedPathView",
     "JudgedView",
@@ -66,6 +68,7 @@ __all__ = [
     "LogView",
     "MovedBucketsView",
     "OrderView",
+    "OrderedView",
     "PathView",
     "PeerView",
     "ProblemView",
@@ -74,6 +77,7 @@ __all__ = [
     "ResetView",
     "RouteDetailView",
     "RouteView",
+    "RouterDrainView",
     "RoutesView",
     "ShutdownView",
     "SpeakerView",

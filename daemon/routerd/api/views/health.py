@@ -9,6 +9,7 @@ from itertools import islice
 from routerd.api.models import DropView, EventLoopView, ProblemView, RefusalView, SpeakerView, StatusView, SysctlView
 from routerd.api.slices import Slices
 from routerd.api.views import fib, groups, peers
+from routerd.api.views.carrying import ordered
 from routerd.api.views.dialling import NOBODY, Dialled, remedy, with_dialling
 from routerd.api.views.problems.awaited import awaited, too_few
 from routerd.api.views.problems.conflicts import conflicts
@@ -90,6 +91,7 @@ def status(
         ok=not problems,
         speaker=speaker,
         peers=shown,
+        drained=ordered(router),
         shutdowns=shutdowns(router),
         prefixes=len(router.rib.loc_rib.table),
         paths=sum(sum(hops.values()) for hops in router.rib.loc_rib.hops.values()),
