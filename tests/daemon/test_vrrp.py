@@ -19,6 +19,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.daemon.gateways import (
+    CONFIG,
+    NODES,
+    ROUTERS,
+    SIDES,
+    UPLINK,
+    VIP,
+    VIP6,
+    Gateways,
+    addresses,
+    announce,
+    gateways,
+)
 from tests.daemon.harness import Routerd, becomes, running
 from tests.support import bgp
 from tests.support.netns import Namespace, namespace, needs_root, veth
@@ -29,29 +42,10 @@ pytestmark = [
 ]
 
 FILES = Path(__file__).parents[2] / "config" / "keepalived"
-ROUTERS = {"gw1": 201, "gw2": 202}
-SIDES = {"uplink": ("10.10.1", "fd00:c:"), "nodes10": ("192.168.10", "fd00:10:")}
-VIRTUAL = {f"{four}.200" for four, _ in SIDES.values()} | {f"{six}:200" for _, six in SIDES.values()}
-VIP, VIP6, PORT = "172.16.1.1", "fd00:ac10::1", 7000
+VIRTUAL = {address for side in SIDES for address in addresses(side, 200)}
+PORT = 7000
 ADVERT = 0.3
 BACKUP = "(nodes) Entering BACKUP STATE"
-CONFIG = """
-[router]
-asn = 65000
-router_id = "192.168.10.{host}"
-listen = ["192.168.10.{host}", "fd00:10::{host}"]
-
-[api]
-socket = "{{socket}}"
-group = "root"
-
-[peer_groups.nodes]
-accept = ["172.16.0.0/12", "fd00:ac10::/32"]
-
-[[dynamic_peers]]
-range = "192.168.10.0/24"
-group = "nodes"
-"""
 
 
 def configuration(name: str, daemon: Routerd) -> str:
@@ -90,6 +84,9 @@ class Router:
         self._process.kill()
         self._process.wait()
 
+    def health(self) -> int:
+        return self.daemon.cli("health").returncode
+
     def holds(self) -> set[str]:
         """Return the virtual addresses that it has."""
         shown = self.inside.ip("-o", "address", "show")
@@ -97,10 +94,10 @@ class Router:
 
 
 class Site:
-    """Two routers between a client and a node; `cables` has the bridges that they are plugged into."""
+    """Two routers with keepalived between a client and a node."""
 
-    def __init__(self, routers: dict[str, Router], client: Namespace, node: Namespace, cables: Namespace) -> None:
-        self.routers, self.client, self.node, self.cables = routers, client, node, cables
+    def __init__(self, routers: dict[str, Router], cabling: Gateways) -> None:
+        self.routers, self.cabling = routers, cabling
 
     def active(self) -> str:
         """Return who has the addresses: all of them, and nobody else any."""
@@ -110,7 +107,7 @@ class Site:
 
     def answers(self) -> bool:
         """Tell whether the client reaches the node and is answered, by both families."""
-        return all(_answered(self.client, vip) for vip in (VIP, VIP6))
+        return all(_answered(self.cabling.upstream, vip) for vip in (VIP, VIP6))
 
     async def moved_to(self, name: str) -> None:
         await becomes(self.active, name, 10)
@@ -172,42 +169,19 @@ def echo(node: Namespace) -> Iterator[None]:
 @contextmanager
 def site(directory: Path) -> Iterator[Site]:
     with ExitStack() as stack:
-        cables, client, node = (stack.enter_context(namespace(role)) for role in ("cables", "client", "node"))
-        for side in SIDES:
-            cables.bridge(side)
-        routers: dict[str, Router] = {}
-        insides = {name: stack.enter_context(namespace(name)) for name in ROUTERS}
-        for inside in insides.values():
-            inside.sysctl(net__ipv6__conf__all__accept_dad=0, net__ipv6__conf__default__accept_dad=0)
-        plugs = [(inside, side, ROUTERS[name]) for name, inside in insides.items() for side in SIDES]
-        for member, side, host in [*plugs, (client, "uplink", 10), (node, "nodes10", 101)]:
-            veth(cables, f"{side}-{host}", member, side)
-            cables.ip("link", "set", f"{side}-{host}", "master", side)
-            member.address(side, f"{SIDES[side][0]}.{host}/24", f"{SIDES[side][1]}:{host}/64")
-        for member, side in ((client, "uplink"), (node, "nodes10")):
-            for via in (f"{SIDES[side][0]}.200", f"{SIDES[side][1]}:200"):
+        cabling = stack.enter_context(gateways())
+        for member, side in ((cabling.upstream, UPLINK), (cabling.node, NODES)):
+            for via in addresses(side, 200):
                 member.ip("route", "add", "default", "via", via)
-        node.ip("address", "add", f"{VIP}/32", "dev", "lo")
-        node.ip("address", "add", f"{VIP6}/128", "dev", "lo", "nodad")
-        stack.enter_context(echo(node))
-        for name, inside in insides.items():
+        stack.enter_context(echo(cabling.node))
+        routers: dict[str, Router] = {}
+        for name, inside in cabling.routers.items():
             (directory / name).mkdir()
             text = CONFIG.format(host=ROUTERS[name])
             daemon = stack.enter_context(running(inside, directory / name, text))
             routers[name] = Router(name, inside, daemon, directory / name)
             stack.callback(routers[name].kill)
-        yield Site(routers, client, node, cables)
-
-
-async def announce(inside: Namespace, host: int) -> bgp.Client:
-    """Come up as the node, and announce both addresses."""
-    with inside.enter():
-        client = await bgp.connect(f"192.168.10.{host}", source="192.168.10.101", router_id="192.168.10.101")
-    await client.establish()
-    four, six = bgp.attributes(next_hop="192.168.10.101", as_path=(65001,)), bgp.attributes(as_path=(65001,))
-    client.send(bgp.update(four, [f"{VIP}/32"]) + bgp.update(six + bgp.mp_reach("fd00:10::101", [f"{VIP6}/128"])))
-    client.send(bgp.end_of_rib() + bgp.end_of_rib(bgp.IPV6))
-    return client
+        yield Site(routers, cabling)
 
 
 async def test_addresses_of_both_sides_move_together_and_are_not_taken_back(
@@ -215,9 +189,9 @@ async def test_addresses_of_both_sides_move_together_and_are_not_taken_back(
 ) -> None:
     with site(tmp_path) as made:
         first, second = made.routers["gw1"], made.routers["gw2"]
-        for name, host in ROUTERS.items():
-            clients.append(await announce(made.node, host))
-            await becomes(lambda name=name: made.routers[name].daemon.cli("health").returncode, 0)
+        for name in ROUTERS:
+            clients.append(await announce(made.cabling.node, name))
+            await becomes(made.routers[name].health, 0)
             await becomes(made.active, "gw1", 10)  # who can carry traffic first
         await made.moved_to("gw1")
 
@@ -229,10 +203,9 @@ async def test_addresses_of_both_sides_move_together_and_are_not_taken_back(
         await made.moved_to("gw1")
         await made.returns(second, second.daemon.start)
 
-        port = f"nodes10-{ROUTERS['gw1']}"
-        made.cables.ip("link", "set", port, "down")
+        made.cabling.switch(NODES, "gw1", on=False)
         await made.moved_to("gw2")
-        await made.returns(first, lambda: made.cables.ip("link", "set", port, "up"))
+        await made.returns(first, lambda: made.cabling.switch(NODES, "gw1", on=True))
 
 
 def test_the_two_files_are_the_same_but_for_names_and_addresses() -> None:
