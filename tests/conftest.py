@@ -18,7 +18,7 @@ MEASURING = (Path(__file__).parent / "failover", Path(__file__).parent / "pair")
 
 CI = os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
-PROGRAMS = ("ip", "gobgpd", "gobgp", "bird", "birdc", "/usr/lib/frr/bgpd", "vtysh")
+PROGRAMS = ("ip", "gobgpd", "gobgp", "bird", "birdc", "/usr/lib/frr/bgpd", "vtysh", "keepalived")
 """What `make test` installs and the tests start."""
 
 

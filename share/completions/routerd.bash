@@ -9,7 +9,7 @@ _routerd() {
     done
     COMPREPLY=()
     case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W "status peers routes route groups peer flow fib pair top drain undrain clear shutdown enable log version diff reload confirm rollback history events fleet dump run flush check import export lab -h --help -V --version" -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W "status peers routes route groups peer flow fib pair health top drain undrain clear shutdown enable log version diff reload confirm rollback history events fleet dump run flush check import export lab -h --help -V --version" -- "$current") ;;
     status)
         case $before in
         -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
@@ -112,6 +112,17 @@ _routerd() {
             return
         fi
         ;;
+    health)
+        case $before in
+        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        --at-least) return; return ;;
+        esac
+        if [[ $current == -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W "-s --socket --json --at-least -h --help" -- "$current")
+        else
+            return
+        fi
+        ;;
     top)
         case $before in
         -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
@@ -130,7 +141,7 @@ _routerd() {
         --timeout) return; return ;;
         esac
         if [[ $current == -* ]]; then
-            mapfile -t COMPREPLY < <(compgen -W "-s --socket --json --wait --timeout -h --help" -- "$current")
+            mapfile -t COMPREPLY < <(compgen -W "--self -s --socket --json --wait --timeout -h --help" -- "$current")
         else
             mapfile -t COMPREPLY < <(compgen -W "$(_routerd_peers)" -- "$current")
         fi
@@ -140,7 +151,7 @@ _routerd() {
         -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
-            mapfile -t COMPREPLY < <(compgen -W "-s --socket --json -h --help" -- "$current")
+            mapfile -t COMPREPLY < <(compgen -W "--self -s --socket --json -h --help" -- "$current")
         else
             mapfile -t COMPREPLY < <(compgen -W "$(_routerd_peers)" -- "$current")
         fi

@@ -106,7 +106,7 @@ def status(peers: list[PeerView], groups: list[GroupView], problems: list[Proble
         groups=groups,
         sysctls=[SysctlView(name="net.ipv6.conf.all.forwarding", wanted="1", found="0", current="0", ok=False,
                             remedy="")] * 4,
-        problems=problems, refusals=[], drops=[], shutdowns=[],
+        problems=problems, refusals=[], drops=[], shutdowns=[], drained=None,
         event_loop=EventLoopView(bounds=[0.01, 0.02, 0.05], counts=[1000000, 1000, 100, 10], longest_seconds=12.3456),
         pair=state,
     )  # fmt: skip

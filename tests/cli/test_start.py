@@ -28,10 +28,11 @@ ASKING = {
     "peer": ("node", *NOWHERE),
     "flow": ("10.0.0.9:1", "172.16.1.1:2", *NOWHERE),
     "fib": NOWHERE,
+    "health": NOWHERE,
     "top": ("--once", *NOWHERE),
     "--help": (),
 }
-LAZY = ("peer", "flow", "fib", "top")
+LAZY = ("peer", "flow", "fib", "top", "health")
 """Commands that have a module of their own, which no other one loads."""
 
 
@@ -55,7 +56,7 @@ def test_a_command_loads_no_more_than_it_needs(command: str) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("command", ["status", "flow", "top"])
+@pytest.mark.parametrize("command", ["status", "flow", "top", "health"])
 def test_a_command_starts_nearly_as_fast_as_python_itself(command: str, tmp_path: Path) -> None:
     """Compiled, as it is installed. The least of several, in turn, of the time on a CPU: what else the machine does
     adds to it."""

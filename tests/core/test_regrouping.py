@@ -7,7 +7,8 @@ import random
 import pytest
 
 from routerd.config.load import parse
-from routerd.core.message import Advertise, Reconfigure, Settle, Work
+from routerd.core.message import Advertise, DrainSelf, Reconfigure, Settle, Work
+from routerd.core.rib.decision import GRACEFUL_SHUTDOWN
 from routerd.core.rib.regrouping import PIECE
 from routerd.core.route import Attributes, Family, Prefix, parse_prefix
 from tests.support.core import CONFIG, Simulation
@@ -108,6 +109,42 @@ def test_what_is_heard_otherwise_is_said_once() -> None:
     assert len(said) == len(set(said)) == 1 + COUNT
 
 
+def test_a_router_that_is_drained_tells_all_anew_piece_by_piece() -> None:
+    """GRACEFUL_SHUTDOWN (RFC 8326) is added, and taken away again; the kernel sees nothing of that."""
+    simulation, heard = full("networks", "learned", "default"), Heard()
+    hear(simulation, heard)
+    before = {peer: dict(table) for peer, table in heard.items()}
+    for on in (True, False):
+        simulation.operations.clear()
+        simulation.take(DrainSelf(on, "somebody", 1.0))
+        most = hear(simulation, heard)
+        while simulation.router.busy:
+            simulation.take(Work())
+            simulation.take(Settle())
+            most = max(most, hear(simulation, heard))
+        assert 0 < most <= PIECE
+        wanted = (GRACEFUL_SHUTDOWN,) if on else ()
+        assert {a.communities for table in heard.values() for a in table.values()} == {wanted}
+        assert {peer: table.keys() for peer, table in heard.items()} == {p: t.keys() for p, t in before.items()}
+        assert simulation.operations == []
+        simulation.down(C)
+        del heard[C]
+        simulation.up(C)  # and whoever dials in meanwhile
+        hear(simulation, heard)
+        assert {a.communities for a in heard[C].values()} == {wanted}
+    assert heard == before
+
+
+def test_a_drain_that_is_said_twice_tells_nobody_anything() -> None:
+    simulation = full("networks", "learned")
+    simulation.take(DrainSelf(True))
+    simulation.settle()
+    simulation.forget()
+    simulation.take(DrainSelf(True))
+    simulation.settle()
+    assert not [effect for effect in simulation.effects if isinstance(effect, Advertise)]
+
+
 def test_without_a_session_a_peer_hears_nothing() -> None:
     simulation = Simulation()
     simulation.up(A)
@@ -123,7 +160,7 @@ def test_whatever_happens_on_the_way_peers_hear_what_they_should(seed: int) -> N
     chance = random.Random(seed)
     simulation, heard, told = full("networks"), Heard(), ["networks"]
     for _ in range(12):
-        match chance.randrange(5):
+        match chance.randrange(6):
             case 0 | 1:
                 told = chance.sample(["networks", "learned", "default"], chance.randrange(4))
                 reconfigure(simulation, configured(*told, networks=chance.choice(["10.10.1.0/24", "10.10.2.0/24"])))
@@ -131,6 +168,8 @@ def test_whatever_happens_on_the_way_peers_hear_what_they_should(seed: int) -> N
                 simulation.withdraw(A, *chance.sample(TABLE, 50))
             case 3:
                 simulation.announce(chance.choice([A, B]), *chance.sample(TABLE, 50))
+            case 4:
+                simulation.take(DrainSelf(chance.random() < 0.5))
             case _:
                 hear(simulation, heard)
                 simulation.down(C)

@@ -134,7 +134,7 @@ async def test_openapi_describes_every_endpoint(daemon: Routerd) -> None:
         "/v1/peers/{peer}/drain", "/v1/config/check", "/v1/config/diff", "/v1/config/reload", "/v1/config/confirm",
         "/v1/config/rollback", "/v1/config/history", "/v1/events", "/v1/peers/{peer}/clear",
         "/v1/peers/{peer}/shutdown", "/v1/peers/{peer}/enable", "/v1/dump", "/v1/peers/{peer}", "/v1/flow", "/v1/fib",
-        "/v1/traffic", "/v1/log", "/v1/log/{level}", "/metrics",
+        "/v1/traffic", "/v1/log", "/v1/log/{level}", "/metrics", "/v1/health", "/v1/drain",
     }  # fmt: skip
     operations = {(method, name): each for name, path in described["paths"].items() for method, each in path.items()}
     assert len({each["operationId"] for each in operations.values()}) == len(operations)

@@ -7,7 +7,6 @@ from typing import Any
 
 from tests.daemon.harness import announcement, becomes, node
 from tests.daemon.test_two_routers import ADDRESSES, VIP, Two, two
-from tests.support import bgp
 from tests.support.bgp import Client
 from tests.support.netns import needs_root
 

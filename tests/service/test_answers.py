@@ -22,6 +22,7 @@ from routerd.service.foreseeing import Foreseer
 from routerd.service.journal import Journal
 from routerd.service.live import Live
 from routerd.service.monitoring import Monitoring
+from routerd.service.own_drain import OwnDrain
 from routerd.service.peering import Peering
 from routerd.service.reload import Reload
 from routerd.service.settings import Settings
@@ -61,6 +62,7 @@ async def test_buckets_are_not_counted_on_the_event_loop(router: Namespace, monk
             Drains(""),
             Drops(),
             peering=peering,
+            own_drain=OwnDrain("", engine),
             live=Live(Path("none"), engine.router),
             stretches=stretches,
             failures={},

@@ -55,4 +55,6 @@ def undescribed(value: Any, schema: dict[str, Any], document: dict[str, Any]) ->
         for key in target["$ref"].removeprefix("#/").split("/"):
             inner = inner[key]
         target = inner
+    if "anyOf" in target:
+        return min((undescribed(value, each, document) for each in target["anyOf"]), key=len)
     return set(value) - set(target["properties"])

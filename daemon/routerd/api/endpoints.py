@@ -19,12 +19,14 @@ from routerd.api.models import (
     DrainView,
     EventView,
     GroupView,
+    HealthView,
     HistoryView,
     LogView,
     OrderView,
     PeerView,
     ReloadView,
     RouteDetailView,
+    RouterDrainView,
     RoutesView,
     StatusView,
     VersionView,
@@ -36,6 +38,7 @@ LEVELS = ("debug", "info", "warning", "error")
 """Of the log."""
 MAX_OFFSET = 2**31 - 1
 MAX_LIMIT = 10_000
+MAX_NODES = 100_000
 MAX_CONFIRM = 86_400
 """Seconds that a change may wait to be confirmed."""
 
@@ -62,6 +65,9 @@ class Source(Protocol):
     def covering(self, prefix: Prefix) -> str: ...
     async def drain(self, peer: str) -> DrainView | None: ...
     async def set_drain(self, peer: str, *, on: bool, by: str) -> DrainView | None: ...
+    def health(self, at_least: int) -> HealthView: ...
+    def own_drain(self) -> RouterDrainView: ...
+    async def set_own_drain(self, *, on: bool, by: str) -> RouterDrainView: ...
     def version(self) -> VersionView: ...
     @property
     def events(self) -> stream.Events: ...
@@ -163,6 +169,7 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
     """Return all endpoints, answered from `source`; members of the group `writers` may change something, if any."""
     offset, limit = Number(0, MAX_OFFSET, 0), Number(1, MAX_LIMIT, 100)
     dumps = stream.Bounded(stream.DUMPS)
+    least = Number(0, MAX_NODES, 1)
     longest, number, switch = Number(0, MAX_CONFIRM, 0), Number(0, MAX_OFFSET, 0), Number(0, 1, 1)
 
     async def status(_: Request) -> StatusView:
@@ -245,6 +252,15 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         by = await writer(request)
         return _known(await source.set_drain(request.named, on=request.method == "PUT", by=by), request.named)
 
+    async def health(request: Request) -> HealthView:
+        return source.health(least.read("at_least", request.query.get("at_least")))
+
+    async def own_drain(_: Request) -> RouterDrainView:
+        return source.own_drain()
+
+    async def set_own_drain(request: Request) -> RouterDrainView:
+        return await source.set_own_drain(on=request.method == "PUT", by=await writer(request))
+
     async def clear(request: Request) -> ClearView:
         soft = request.query.get("soft", "")
         if soft not in ("", "in", "out"):
@@ -284,6 +300,8 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
     anew = "Reset a peer's session; or have it announce (`soft=in`) or hear (`soft=out`) all again without."
     down = "End a peer's session, and give it none until it is enabled; it is told the text (RFC 9003)."
     quieter = "Change the least level that the log has, until the next start: debug, info, warning or error."
+    carries = "Can this router carry traffic? With the first reason why not."
+    aside = "Drain this router itself: peers are told GRACEFUL_SHUTDOWN (RFC 8326), and its health fails."
     well = "Is all well? The router, its peers, groups, sysctls and the problems found."
     return (
         Endpoint("GET", "/v1/status", StatusView, well, status),
@@ -295,6 +313,10 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         Endpoint("GET", node, DrainView, "How far a drain has come: the buckets that still carry flows.", drain),
         Endpoint("PUT", node, DrainView, "Drain a node: no new flows, established ones live on.", set_drain),
         Endpoint("DELETE", node, DrainView, "End a drain: the node gets its share again, as flows end.", set_drain),
+        Endpoint("GET", "/v1/health", HealthView, carries, health, {"at_least": least}),
+        Endpoint("GET", "/v1/drain", RouterDrainView, "Whether this router itself is drained.", own_drain),
+        Endpoint("PUT", "/v1/drain", RouterDrainView, aside, set_own_drain),
+        Endpoint("DELETE", "/v1/drain", RouterDrainView, "End the drain of this router itself.", set_own_drain),
         Endpoint("POST", f"{peer}/clear", ClearView, anew, clear, {"soft": None}),
         Endpoint("POST", f"{peer}/shutdown", OrderView, down, shutdown, {"text": None}),
         Endpoint("POST", f"{peer}/enable", OrderView, "Let a peer have a session again that was shut down.", enable),

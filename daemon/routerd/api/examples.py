@@ -51,6 +51,13 @@ _OPEN = {
     "graceful_restart": {"restarting": False, "notification": True, "time_seconds": 120, "families": {"ipv4": True}},
     "others": [73],
 }
+_OWN_DRAIN = {
+    "drain": {"by": "root (uid 0, pid 4711)", "time": 1795795288.3},
+    "peers": 2,
+    "telling": False,
+    "changed": False,
+    "unstored": "",
+}
 _DRAIN = {
     "name": "k8s-w1",
     "drain": "operator",
@@ -137,6 +144,7 @@ EXAMPLES: dict[str, Any] = CHANGES | {
         "ok": False,
         "speaker": {"running": True, "pid": 8753, "restarts": 0, "reason": ""},
         "peers": [_PEER],
+        "drained": None,
         "shutdowns": [],
         "prefixes": 10,
         "paths": 14,
@@ -230,6 +238,10 @@ EXAMPLES: dict[str, Any] = CHANGES | {
             }
         ],
     },
+    "GET /v1/health": {"ok": True, "reason": "", "nodes": 3, "at_least": 1, "drained": False},
+    "GET /v1/drain": _OWN_DRAIN,
+    "PUT /v1/drain": _OWN_DRAIN | {"telling": True, "changed": True},
+    "DELETE /v1/drain": _OWN_DRAIN | {"drain": None, "changed": True},
     "GET /v1/peers/{peer}/drain": _DRAIN,
     "PUT /v1/peers/{peer}/drain": _DRAIN | {"changed": True},
     "DELETE /v1/peers/{peer}/drain": _DRAIN | {"drain": "", "buckets": 0, "changed": True},

@@ -41,6 +41,7 @@ PARAMETERS = {
     "destination_port": Parameter("The port that it connects to; 0: not known", 443),
     "protocol": Parameter("tcp unless it is given", "tcp", tuple(PROTOCOLS)),
     "interface": Parameter("By which packets come in; else that of the way back", "uplink"),
+    "at_least": Parameter("So many nodes must be in the FIB", 2),
     "milliseconds": Parameter("So long packets are counted", 1000),
     "all": Parameter("1 for the groups that are equal, too", 1),
     "Last-Event-ID": Parameter("The id of the last event that the reader has", "1f461129ac0f9dfb:41"),

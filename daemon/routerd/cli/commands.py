@@ -150,13 +150,20 @@ def route(prefix: str, socket: str, as_json: bool) -> int:
     return 0
 
 
-def drain(node: str, socket: str, as_json: bool, wait: bool, timeout: float) -> int:
-    """Give a node (name or address) no new flows.
+def drain(node: str | None, socket: str, as_json: bool, *, itself: bool, wait: bool, timeout: float) -> int:
+    """Give a node (name or address), or this router, no new flows.
 
-    Established ones live on. Exit code 1 if --wait ends in vain; the drain stays then.
+    Established ones live on. With --self peers are told to prefer other routers (GRACEFUL_SHUTDOWN, RFC 8326), and
+    routerd health fails; what still comes is forwarded as before. Exit code 1 if --wait ends in vain; the drain stays
+    then.
     """
     if timeout and not wait:
         raise UsageError("--timeout bounds --wait, which is missing")
+    if _is_own(node, "drain", itself=itself):
+        from routerd.cli import own_drain
+
+        return own_drain.drain(socket, as_json, wait, timeout)
+    assert node is not None
     answer = _drain("PUT", node, socket, as_json)
     deadline = time.monotonic() + timeout if timeout else None
     while wait and not answer["empty"]:
@@ -180,11 +187,23 @@ def _in_vain(answer: Any, node: str, timeout: float, *, late: bool) -> str:
     return f"{node} still carries flows after {timeout:g} s; {stays}" if late else ""
 
 
-def undrain(node: str, socket: str, as_json: bool) -> int:
-    """End the drain of a node.
+def _is_own(node: str | None, command: str, *, itself: bool) -> bool:
+    """Tell whether this router is meant, and not a node."""
+    if (node is None) != itself:
+        raise UsageError(f"write {command} NODE, or {command} --self")
+    return itself
 
-    It gets its share again, as flows end and buckets fall idle.
+
+def undrain(node: str | None, socket: str, as_json: bool, *, itself: bool) -> int:
+    """End the drain of a node, or of this router.
+
+    A node gets its share again, as flows end and buckets fall idle.
     """
+    if _is_own(node, "undrain", itself=itself):
+        from routerd.cli import own_drain
+
+        return own_drain.undrain(socket, as_json)
+    assert node is not None
     _print(_drain("DELETE", node, socket, as_json), as_json, render.drain)
     return 0
 

@@ -44,6 +44,17 @@ def fib(socket: str, as_json: bool, limit: int) -> int:
     return 0 if ask(socket, as_json, lines, "/v1/fib", limit=limit)["same"] else 3
 
 
+def health(socket: str, as_json: bool, at_least: int) -> int:
+    """Can this router carry traffic?
+
+    For keepalived's track_script, and for containers: the daemon answers, has read the kernel, leads to enough nodes
+    there, and is not drained itself. Exit code 0 if so; 1 if not, with one line that says why.
+    """
+    from routerd.cli.health import show
+
+    return show(socket, as_json, at_least)
+
+
 def top(socket: str, as_json: bool, once: bool, interval: float, limit: int) -> int:
     """Who carries how many packets now: nodes and VIPs, until Ctrl-C.
 
@@ -141,6 +152,21 @@ LOOKING = {
             ),
         ),
         {3: "both do not agree: flows would break if one took over"},
+    ),
+    "health": Command(
+        health,
+        (
+            SOCKET,
+            JSON,
+            argument(
+                "--at-least",
+                metavar="COUNT",
+                type=whole(0, 100_000),
+                default=1,
+                help="How many nodes the FIB must lead to.  [default: 1]",
+            ),
+        ),
+        {1: "traffic should not come here: standard error says why"},
     ),
     "top": Command(
         top,

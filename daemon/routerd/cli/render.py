@@ -55,6 +55,7 @@ def status(screen: Screen, view: StatusView, *, first: bool = False) -> list[str
         screen.paint("routerd", "bold") + who + ("\n" if wide else "  ") + screen.paint(verdict, colour),
         f"speaker  ExaBGP {running}, {count(speaker['restarts'], 'restart')}",
         f"peers    {up} of {len(view['peers'])} established{_shut(view)}",
+        *_drained(screen, view),
         *(line for each in view["shutdowns"] for line in screen.paragraph(_shutdown(each), "shutdown ", "yellow")),
         f"RIB      {count(view['prefixes'], 'prefix')}, {count(view['paths'], 'path')}",
         *screen.paragraph(
@@ -78,6 +79,19 @@ def status(screen: Screen, view: StatusView, *, first: bool = False) -> list[str
     return lines if first else lines + _problems(screen, view)
 
 
+def _drained(screen: Screen, view: StatusView) -> list[str]:
+    order = view["drained"]
+    if order is None:
+        return []
+    text = f"this router, by {order['by']}, {moment(order['time'])}: others are preferred; routerd undrain --self"
+    return screen.paragraph(text, "drained  ", "yellow")
+
+
+def moment(time_: float) -> str:
+    """Write a time in seconds since 1970 as the operator's clock has it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_))
+
+
 def _shut(view: StatusView) -> str:
     return f", {len(view['shutdowns'])} shut down" if view["shutdowns"] else ""
 
@@ -89,8 +103,7 @@ def _shutdown(view: ShutdownView) -> str:
 
 def shutdown(view: ShutdownView) -> str:
     """Say who has shut a peer down, when, and what it is told."""
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(view["time"]))
-    return f"by {view['by']}, {when}" + (f': "{view["text"]}"' if view["text"] else "")
+    return f"by {view['by']}, {moment(view['time'])}" + (f': "{view["text"]}"' if view["text"] else "")
 
 
 def _problems(screen: Screen, view: StatusView) -> list[str]:

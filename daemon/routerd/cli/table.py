@@ -8,7 +8,8 @@ from routerd.cli.looking import LOOKING
 from routerd.cli.options import CONFIG, JSON, SOCKET
 
 PEER = argument("peer", metavar="PEER", help="Its name or address.")
-NODE = argument("node", metavar="NODE", help="Its name or address.")
+NODE = argument("node", metavar="NODE", nargs="?", help="Its name or address.")
+SELF = argument("--self", dest="itself", action="store_true", help="This router itself, instead of a node.")
 FILE = argument(
     "file", metavar="FILE", nargs="?", help=f"{CONFIG}.  [default: the one that the daemon was started with]"
 )
@@ -80,9 +81,10 @@ ASKING = {
         commands.drain,
         (
             NODE,
+            SELF,
             SOCKET,
             JSON,
-            argument("--wait", action="store_true", help="Return when no flow is left on the node."),
+            argument("--wait", action="store_true", help="Return when no flow is left on it."),
             argument(
                 "--timeout",
                 metavar="SECONDS",
@@ -91,9 +93,12 @@ ASKING = {
                 help="How long --wait waits at most; 0 for ever.  [default: 0]",
             ),
         ),
-        {1: "--wait has ended in vain; the drain stays"},
+        {
+            1: "--wait has ended in vain; the drain stays",
+            3: "--wait cannot tell whether all flows have gone: standard error says which it does not see",
+        },
     ),
-    "undrain": Command(commands.undrain, (NODE, SOCKET, JSON)),
+    "undrain": Command(commands.undrain, (NODE, SELF, SOCKET, JSON)),
     "clear": Command(
         peering.clear,
         (

@@ -1,12 +1,13 @@
 """The operator's drains: the gateways of drained peers keep their flows and get no new ones.
 
-They leave a group once it has no flow of theirs left.
+They leave a group once it has no flow of theirs left. The router's own drain asks peers to prefer other ways, and
+changes nothing about forwarding.
 """
 
 from __future__ import annotations
 
 from routerd.core.fib.fib import Fib
-from routerd.core.message import Effect, Gateway, InspectGroups
+from routerd.core.message import DrainSelf, Effect, Gateway, InspectGroups
 from routerd.core.rib.rib import Rib
 
 INTERVAL = 5.0
@@ -14,18 +15,25 @@ INTERVAL = 5.0
 
 
 class Drains:
-    """Which peers are drained, by address: `peers`. Times are monotonic seconds."""
+    """Which peers are drained, by address: `peers`; `own` is the order that drains the router itself. Times are
+    monotonic seconds."""
 
     def __init__(self, rib: Rib, fib: Fib, now: float) -> None:
         self._rib = rib
         self._fib = fib
         self.peers: set[str] = set()
+        self.own: DrainSelf | None = None
         self._look_at = now
 
     def set(self, peer: str, *, on: bool) -> None:
         """Drain a peer, or let it have flows again."""
         (self.peers.add if on else self.peers.discard)(peer)
         self.apply()
+
+    def set_own(self, order: DrainSelf) -> None:
+        """Drain the router itself, or end that: all peers are told anew, slice by slice."""
+        self.own = order if order.on else None
+        self._rib.advertising.drain(self._rib.peers.values(), on=order.on)
 
     def apply(self) -> None:
         """Hold the groups to the drains: peers may lead elsewhere now."""

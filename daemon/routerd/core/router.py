@@ -21,6 +21,7 @@ from routerd.core.message import (
     Arrange,
     BucketsRead,
     Drain,
+    DrainSelf,
     Effect,
     Enable,
     Event,
@@ -187,6 +188,8 @@ class Router:
                 self.planning.changed(self.rib.guard_peer(peer, now))  # it is shown, even if it is not there
                 self.drains.set(peer, on=on)
                 return self.planning.plan(now)
+            case DrainSelf():
+                self.drains.set_own(message)
             case Shutdown():
                 return self._sessions.shut(message, now)
             case Enable(peer=peer):

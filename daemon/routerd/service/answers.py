@@ -15,6 +15,7 @@ from routerd.api.models import (
     DropView,
     EventLoopView,
     GroupView,
+    HealthView,
     LogView,
     PairStateView,
     PeerView,
@@ -27,7 +28,7 @@ from routerd.api.models import (
     VersionView,
 )
 from routerd.api.slices import Slices
-from routerd.api.views import groups, health, kernel, peers, routes
+from routerd.api.views import carrying, groups, health, kernel, peers, routes
 from routerd.api.views.dialling import line, with_dialling
 from routerd.api.views.problems.drops import explained
 from routerd.api.views.problems.service import (
@@ -38,6 +39,7 @@ from routerd.api.views.problems.service import (
     not_the_file,
     unconfirmed,
     unkept_drains,
+    unkept_own_drain,
     unkept_shutdowns,
     unwritten_log,
 )
@@ -53,6 +55,7 @@ from routerd.service.exposing import Exposing
 from routerd.service.live import Live
 from routerd.service.metrics import Metrics
 from routerd.service.monitoring import Monitoring
+from routerd.service.own_drain import OwnDrain
 from routerd.service.peering import Peering
 from routerd.service.reload import Reload
 from routerd.service.settings import Settings
@@ -85,6 +88,7 @@ class Answers:
         drops: Drops,
         *,
         peering: Peering,
+        own_drain: OwnDrain,
         live: Live,
         stretches: Histogram,
         failures: Mapping[str, Failure],
@@ -107,6 +111,8 @@ class Answers:
         self._failures = failures
         self._draining = Draining(engine, drains)
         self.drain, self.set_drain = self._draining.drain, self._draining.set_drain
+        self._own_drain = own_drain
+        self.own_drain, self.set_own_drain = own_drain.view, own_drain.set
         self.diff, self.reload, self.confirm = reload.diff, reload.reload, reload.confirm
         self.rollback, self.history = reload.rollback, reload.history
         self.clear, self.shutdown, self.enable = peering.clear, peering.shutdown, peering.enable
@@ -127,6 +133,7 @@ class Answers:
         now = time.monotonic()
         notes = [*self.notes, *unwritten_log(*sink.lost), *unkept_drains(self._drains.unread, self._drains.unstored)]
         notes += unkept_shutdowns(self._shutdowns.unread, self._shutdowns.unstored)
+        notes += unkept_own_drain(self._own_drain.unread, self._own_drain.unstored)
         notes += withheld(self._router, self._engine.withheld)
         for what, failure in self._failures.items():
             notes += failed_watcher(what, failure.count, now - failure.last, failure.text)
@@ -166,6 +173,10 @@ class Answers:
     def pair(self, now: float) -> PairStateView | None:
         """Return how this router stands with the other one of its pair; None without one."""
         return None if self.paired is None else self.paired.state(now)
+
+    def health(self, at_least: int) -> HealthView:
+        """Return the answer to `GET /v1/health`."""
+        return carrying.health(self._router, self._settings.read(), at_least)
 
     def event_loop(self) -> EventLoopView:
         """Return how long the event loop has not looked around."""

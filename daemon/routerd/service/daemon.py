@@ -36,18 +36,19 @@ from routerd.service.feeding import Feeding
 from routerd.service.foreseeing import Foreseer
 from routerd.service.identity import identify
 from routerd.service.journal import Journal
-from routerd.service.kept import store_again
+from routerd.service.kept import beside, store_again
 from routerd.service.live import Live
 from routerd.service.metrics import Metrics
 from routerd.service.monitoring import Monitoring
 from routerd.service.mqtt.mqtt import Mqtt
 from routerd.service.neighbours import Neighbours
+from routerd.service.own_drain import OwnDrain
 from routerd.service.peering import Peering
 from routerd.service.reconciler import NOTIFICATIONS, Reconciler
 from routerd.service.recording import Recorder
 from routerd.service.reload import Reload
 from routerd.service.settings import Settings
-from routerd.service.shutdowns import Shutdowns, beside
+from routerd.service.shutdowns import Shutdowns
 from routerd.service.stretches import Stretches
 from routerd.session.speaker import Speaker
 from routerd.telemetry.log import repeats
@@ -95,6 +96,7 @@ class Daemon:
         self.neighbours = Neighbours(config.liveness, self.engine, self.settings)
         self.drains = Drains(config.drain.state_file)
         self.peering = Peering(self.engine, Shutdowns(config.drain.state_file))
+        self.own_drain = OwnDrain(config.drain.state_file, self.engine)
         self.drops = Drops()
         self.monitoring = Monitoring(config, self.engine, self.reconciler.watchers.keep)
         foreseer = Foreseer(self.router, self.writer.buckets.used)
@@ -119,6 +121,7 @@ class Daemon:
             self.drains,
             self.drops,
             peering=self.peering,
+            own_drain=self.own_drain,
             live=Live(path, self.router),
             stretches=stretches.histogram,
             failures=failures,
@@ -153,6 +156,7 @@ class Daemon:
         for peer in self.drains.peers:
             self.engine.take(Drain(peer, True))
         self.peering.begin()
+        self.own_drain.begin()
         # Before the first dump, so that what changes after it does not go unheard.
         monitor = Monitor(self.engine.ports, self.reconciler, self.neighbours.heard)
         monitor.start()
@@ -185,7 +189,7 @@ class Daemon:
                     ("probing of neighbours", self.neighbours.watch),
                     ("sysctls", self.settings.keep),
                     ("link-layer addresses", partial(identify, self.engine)),
-                    ("drains", partial(store_again, self.drains, self.peering.shutdowns)),
+                    ("drains", partial(store_again, self.drains, self.own_drain, self.peering.shutdowns)),
                     ("buckets", self._remember),
                     ("counters of dropped segments", self._watch_drops),
                     ("changes of groups", self.engine.membership.run),
@@ -291,7 +295,8 @@ class Daemon:
 
     async def _move(self, state_file: str) -> None:
         await self.drains.move(state_file)
-        await self.peering.shutdowns.move(beside(state_file))
+        for each in (self.peering.shutdowns, self.own_drain):
+            await each.move(beside(state_file, each.SUFFIX))
 
     def _note(self, where: str, what: str, remedy: str) -> None:
         log.warning(what, where=where, remedy=remedy)

@@ -78,6 +78,11 @@ class Kept(ABC):
             log.error(f"{self._what} are lost", reason=self.unread)
 
 
+def beside(drains: str, suffix: str) -> str:
+    """Return the path of a file beside that of the drains; empty if there shall be none."""
+    return str(Path(drains).with_suffix(suffix)) if drains else ""
+
+
 async def store_again(*kept: Kept) -> None:
     """Try again, now and then, to keep what could not be kept."""
     while True:

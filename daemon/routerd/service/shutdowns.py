@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from routerd.core.route import format_address, parse_address
-from routerd.service.kept import Kept
+from routerd.service.kept import Kept, beside
 
 MAX_TEXT = 255
 """Octets of a Shutdown Communication (RFC 9003 section 2)."""
@@ -24,9 +23,11 @@ class Order(NamedTuple):
 class Shutdowns(Kept):
     """The orders by the addresses of the peers, kept beside the drains, whose file is at `drains`."""
 
+    SUFFIX = ".shutdowns.json"
+
     def __init__(self, drains: str) -> None:
         self.orders: dict[str, Order] = {}
-        super().__init__(beside(drains), "shutdowns")
+        super().__init__(beside(drains, self.SUFFIX), "shutdowns")
 
     def _said(self) -> dict[str, dict[str, Any]]:
         return {address: order._asdict() for address, order in sorted(self.orders.items())}
@@ -38,11 +39,6 @@ class Shutdowns(Kept):
             )
             for address, order in said.items()
         }
-
-
-def beside(drains: str) -> str:
-    """Return the file's path from that of the drains; empty if there shall be none."""
-    return str(Path(drains).with_suffix(".shutdowns.json")) if drains else ""
 
 
 def checked(text: str) -> str:

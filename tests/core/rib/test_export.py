@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from routerd.config.model import PeerGroup
+from routerd.core.rib.decision import GRACEFUL_SHUTDOWN
 from routerd.core.rib.export import Exporter
-from routerd.core.route import Attributes, Family, Path, parse_address
+from routerd.core.route import LOCAL, Attributes, Family, Path, parse_address
 from tests.support.core import sequence
 
 NEXT_HOPS = {Family.IPV4: parse_address("10.0.0.1"), Family.IPV6: parse_address("fd00::1")}
@@ -67,3 +68,21 @@ def test_med_and_local_preference_stay_inside_the_as(external: bool) -> None:
     )
     assert told is not None
     assert (told[0].med, told[0].local_pref) == ((None, None) if external else (10, 200))
+
+
+@pytest.mark.parametrize("external", [True, False])
+def test_a_router_that_is_drained_asks_to_be_avoided(external: bool) -> None:
+    """RFC 8326: GRACEFUL_SHUTDOWN for all, once; within the AS the lowest LOCAL_PREF besides."""
+    group = PeerGroup(advertise=("learned", "networks", "default"))
+    made = Exporter(group, 65000, external=external, next_hops=NEXT_HOPS, draining=True)
+    other = 65001 << 16 | 1
+    for path in (
+        Path(PATH.peer, replace(PATH.attributes, communities=(other,), local_pref=200)),
+        Path(PATH.peer, replace(PATH.attributes, communities=(other, GRACEFUL_SHUTDOWN))),
+        Path(LOCAL, Attributes()),
+    ):
+        told = made.told(path, Family.IPV4)
+        assert told is not None
+        assert told[0].communities == ((GRACEFUL_SHUTDOWN,) if path.peer == LOCAL else (other, GRACEFUL_SHUTDOWN))
+        assert told[0].local_pref == (None if external else 0)
+    assert {attributes.communities for attributes, _ in made.defaults.values()} == {(GRACEFUL_SHUTDOWN,)}

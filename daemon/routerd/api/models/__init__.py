@@ -5,6 +5,7 @@ Times ending in `_seconds` are ages or durations in seconds. Addresses and prefi
 
 from __future__ import annotations
 
+from routerd.api.models.carrying import HealthView, OrderedView, RouterDrainView
 from routerd.api.models.daemon import EventView, LogView, VersionView
 from routerd.api.models.forecast import (
     ChangedGroupsView,
@@ -60,6 +61,7 @@ __all__ = [
     "ForeignBgpView",
     "GroupMemberView",
     "GroupView",
+    "HealthView",
     "HistoryView",
     "JudgedPathView",
     "JudgedView",
@@ -67,6 +69,7 @@ __all__ = [
     "LogView",
     "MovedBucketsView",
     "OrderView",
+    "OrderedView",
     "PairStateView",
     "PathView",
     "PeerView",
@@ -76,6 +79,7 @@ __all__ = [
     "ResetView",
     "RouteDetailView",
     "RouteView",
+    "RouterDrainView",
     "RoutesView",
     "ShutdownView",
     "SpeakerView",

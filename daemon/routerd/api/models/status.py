@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from routerd.api.models.carrying import OrderedView
 from routerd.api.models.groups import GroupView
 from routerd.api.models.peers import DropView, PeerView, RefusalView, ShutdownView
 
@@ -105,6 +106,8 @@ class StatusView(TypedDict):
     ok: bool
     speaker: SpeakerView
     peers: list[PeerView]
+    drained: OrderedView | None
+    """By whom the router itself is drained, if it is."""
     shutdowns: list[ShutdownView]
     """Of peers that are not shown, too."""
     prefixes: int

@@ -18,6 +18,7 @@ from routerd.api.models import (
 )
 from routerd.api.slices import Slices
 from routerd.api.views import fib, groups, peers
+from routerd.api.views.carrying import ordered
 from routerd.api.views.dialling import NOBODY, Dialled, remedy, with_dialling
 from routerd.api.views.problems.awaited import awaited, too_few
 from routerd.api.views.problems.conflicts import conflicts
@@ -101,6 +102,7 @@ def status(
         ok=not problems,
         speaker=speaker,
         peers=shown,
+        drained=ordered(router),
         shutdowns=shutdowns(router),
         prefixes=len(router.rib.loc_rib.table),
         paths=sum(sum(hops.values()) for hops in router.rib.loc_rib.hops.values()),

@@ -62,7 +62,7 @@ from routerd.core.message.operation import (
     SetNexthop,
     SetRoutes,
 )
-from routerd.core.message.order import Drain, Enable, Reconfigure, Settle, Shutdown, SoftReset, Work
+from routerd.core.message.order import Drain, DrainSelf, Enable, Reconfigure, Settle, Shutdown, SoftReset, Work
 from routerd.core.message.pair import (
     AllSaid,
     Ask,
@@ -106,6 +106,7 @@ __all__ = [
     "DeleteRoutes",
     "Diversion",
     "Drain",
+    "DrainSelf",
     "Effect",
     "Enable",
     "Event",
@@ -198,6 +199,7 @@ Input = (
     | GroupsUnused
     | GroupLost
     | Drain
+    | DrainSelf
     | Shutdown
     | Enable
     | SoftReset

@@ -18,6 +18,19 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainSelf:
+    """The operator drains the router itself, or ends it: peers are told to prefer other ways (GRACEFUL_SHUTDOWN, RFC
+    8326), and what still comes is forwarded as before.
+
+    For people: who asked for it, and when (seconds since 1970).
+    """
+
+    on: bool
+    by: str = ""
+    time: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown:
     """The operator shuts a peer down (by address): its session ends, what it announced goes, and it gets no session.
 

@@ -11,18 +11,22 @@ from routerd.core.rib.regrouping import Regrouping
 from routerd.core.rib.update_group import Bests, UpdateGroup, by_attributes
 from routerd.core.route import Address, Family, Prefix, family_of
 
-Key = tuple[str, tuple[str, ...], bool, tuple[tuple[Family, Address], ...], int]
-"""Peer group, what it is told, eBGP or not, the router's address by family, and a number that is another one when
-routerd's own networks are others: peers with the same key hear the same."""
+Key = tuple[str, tuple[str, ...], bool, tuple[tuple[Family, Address], ...], int, bool]
+"""Peer group, what it is told, eBGP or not, the router's address by family, a number that is another one when
+routerd's own networks are others, and whether the router is drained: peers with the same key hear the same."""
 
 
 class AdjRibsOut:
     """What all peers with a session were told. `prefixes` lists what there is to be told, learned routes or not, and
-    `bests` yields the best paths of prefixes. It is true while peers are on their way to another update group."""
+    `bests` yields the best paths of prefixes. It is true while peers are on their way to another update group.
+
+    While the router is `draining` they hear that other ways are better: `move` is to follow when that changes.
+    """
 
     def __init__(
         self, asn: int, prefixes: Callable[[bool], list[Prefix]], bests: Callable[[Iterable[Prefix]], Bests]
     ) -> None:
+        self.draining = False
         self._asn = asn
         self._prefixes = prefixes
         self._bests = bests
@@ -129,12 +133,15 @@ class AdjRibsOut:
         return 0 if key is None else self._groups[key].count(peer, family)
 
     def _key(self, peer: Peer, next_hops: dict[Family, Address]) -> Key:
-        return peer.group_name, peer.group.advertise, peer.external, tuple(sorted(next_hops.items())), self._version
+        addresses = tuple(sorted(next_hops.items()))
+        return peer.group_name, peer.group.advertise, peer.external, addresses, self._version, self.draining
 
     def _join(self, peer: Peer, next_hops: dict[Family, Address]) -> UpdateGroup:
         key = self._of[peer.address] = self._key(peer, next_hops)
         if key not in self._groups:
-            exporter = Exporter(peer.group, self._asn, external=peer.external, next_hops=next_hops)
+            exporter = Exporter(
+                peer.group, self._asn, external=peer.external, next_hops=next_hops, draining=self.draining
+            )
             self._groups[key] = UpdateGroup(exporter)
         group = self._groups[key]
         group.members[peer.address] = None

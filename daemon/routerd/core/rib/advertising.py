@@ -77,6 +77,12 @@ class Advertising:
         self.adj_ribs_out.begin()
         self.renew_slice()
 
+    def drain(self, peers: Iterable[Peer], *, on: bool) -> None:
+        """All that is told carries GRACEFUL_SHUTDOWN from now on, or does so no longer (RFC 8326 section 4)."""
+        if on != self.adj_ribs_out.draining:
+            self.adj_ribs_out.draining = on
+            self.renew(peers)
+
     @property
     def busy(self) -> bool:
         """Whether anything is left to be told a part at a time."""

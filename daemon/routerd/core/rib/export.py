@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from routerd.config.model import PeerGroup
 from routerd.core.memo import Memo
+from routerd.core.rib.decision import GRACEFUL_SHUTDOWN
 from routerd.core.route import (
     LOCAL,
     Address,
@@ -28,14 +29,21 @@ Told = tuple[Attributes, str]
 
 
 class Exporter:
-    """Turns best paths into what peers of a kind shall hear. `next_hops` are the router's addresses on their link."""
+    """Turns best paths into what peers of a kind shall hear. `next_hops` are the router's addresses on their link.
 
-    def __init__(self, group: PeerGroup, asn: int, *, external: bool, next_hops: dict[Family, Address]) -> None:
+    While the router is `draining`, all carries GRACEFUL_SHUTDOWN (RFC 8326), and within the AS, where nobody need
+    look at that, the lowest LOCAL_PREF.
+    """
+
+    def __init__(
+        self, group: PeerGroup, asn: int, *, external: bool, next_hops: dict[Family, Address], draining: bool = False
+    ) -> None:
         self._advertise = group.advertise
         self.learned = "learned" in group.advertise
         self._asn = asn
         self._external = external
         self._next_hops = next_hops
+        self._draining = draining
         self._memo: Memo[tuple[Path, Family], Attributes] = Memo(_MEMO_LIMIT)
         self.defaults = {
             DEFAULT_ROUTES[family]: (self._originated(next_hop), "")
@@ -57,7 +65,18 @@ class Exporter:
         return self._memo[key], path.peer
 
     def _originated(self, next_hop: Address) -> Attributes:
-        return Attributes(as_path=self._prepend(()), next_hop=next_hop)
+        return Attributes(
+            as_path=self._prepend(()),
+            next_hop=next_hop,
+            local_pref=self._preference(None),
+            communities=self._communities(()),
+        )
+
+    def _preference(self, heard: int | None) -> int | None:
+        return None if self._external else 0 if self._draining else heard
+
+    def _communities(self, heard: tuple[int, ...]) -> tuple[int, ...]:
+        return (*heard, GRACEFUL_SHUTDOWN) if self._draining and GRACEFUL_SHUTDOWN not in heard else heard
 
     def _allowed(self, path: Path) -> bool:
         if path.peer == LOCAL:
@@ -86,10 +105,10 @@ class Exporter:
             as_path=self._prepend(heard.as_path),
             next_hop=next_hop,
             med=None if self._external else heard.med,
-            local_pref=None if self._external else heard.local_pref,
+            local_pref=self._preference(heard.local_pref),
             atomic_aggregate=heard.atomic_aggregate,
             aggregator=heard.aggregator,
-            communities=heard.communities,
+            communities=self._communities(heard.communities),
             extended_communities=tuple(
                 each for each in heard.extended_communities if not (self._external and each[0] & _NON_TRANSITIVE)
             ),

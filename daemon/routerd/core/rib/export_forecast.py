@@ -101,7 +101,13 @@ class ExportForecast:
 
     def _compare(self, audience: Audience, peers: Collection[str], said: Said) -> Slices[None]:
         asn = self._config.router.asn
-        exporter = Exporter(audience.group, asn, external=audience.external, next_hops=dict(audience.next_hops))
+        exporter = Exporter(
+            audience.group,
+            asn,
+            external=audience.external,
+            next_hops=dict(audience.next_hops),
+            draining=self._rib.advertising.adj_ribs_out.draining,
+        )
         heard = audience.heard
         for some in self._prefixes(heard, exporter):
             yield

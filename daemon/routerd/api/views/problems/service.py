@@ -33,13 +33,21 @@ def unkept_shutdowns(unread: str, unstored: str) -> Iterator[ProblemView]:
     return _unkept("shutdowns", "no peer is shut down", again, unread, unstored)
 
 
-def _unkept(where: str, lost: str, again: str, unread: str, unstored: str) -> Iterator[ProblemView]:
+def unkept_own_drain(unread: str, unstored: str) -> Iterator[ProblemView]:
+    """As `unkept_drains`, of the router's own drain."""
+    again = "routerd drain --self if it shall be drained; if not, routerd undrain --self"
+    return _unkept("drain of this router", "this router is not drained", again, unread, unstored, they="it")
+
+
+def _unkept(
+    where: str, lost: str, again: str, unread: str, unstored: str, *, they: str = "they"
+) -> Iterator[ProblemView]:
     if unread:
         yield ProblemView(where=where, what=f"{lost}, whatever was before the start: {unread}", remedy=again)
     if unstored:
         yield ProblemView(
             where=where,
-            what=f"they will not outlive a restart of routerd: {unstored}",
+            what=f"{they} will not outlive a restart of routerd: {unstored}",
             remedy="make room there, or let routerd's user write it; it is tried again every second",
         )
 
