@@ -10,6 +10,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.turns import turn
 
@@ -20,6 +21,9 @@ CI = os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
 PROGRAMS = ("ip", "gobgpd", "gobgp", "bird", "birdc", "/usr/lib/frr/bgpd", "vtysh", "keepalived")
 """What `make test` installs and the tests start."""
+
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")  # what an example takes says more of the machine than of the code
 
 
 def pytest_sessionstart() -> None:
