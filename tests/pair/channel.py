@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces ne
 FLOWS = 300
 LOST, THERE = "no channel to the partner", "channel to the partner"
 """What routerd logs."""
-CHANNELS = ["link", pytest.param("mqtt", marks=needs_mosquitto)]
+CHANNELS = ["link", pytest.param("mqtt", marks=[needs_mosquitto, pytest.mark.long])]
 
 Lines = tuple[PairSite, Callable[[], None], Callable[[], None]]
 """The site; what silences the channel; and what lets it be heard again."""
