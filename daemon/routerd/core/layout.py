@@ -55,3 +55,18 @@ def surplus(owners: Sequence[int], weights: Mapping[int, int]) -> int:
     """Return how many buckets lead to members that have more than their weight wants, or to none of them."""
     wanted = shares([(owner, False) for owner in owners], weights)
     return sum(max(0, count - wanted[id]) for id, count in Counter(owners).items())
+
+
+def made(buckets: int, members: Sequence[Member]) -> list[tuple[int, int]]:
+    """Return the layout of a group that is made with these members: a run each, in the reverse of their order. The
+    kernel rounds the sum of weights up to a member (nh_res_group_rebalance in net/ipv4/nexthop.c)."""
+    total = sum(member.weight for member in members)
+    runs: list[tuple[int, int]] = []
+    begin = weight = 0
+    for member in members:
+        weight += member.weight
+        end = (buckets * weight + total // 2) // total
+        if end > begin:
+            runs.append((member.id, end - begin))
+        begin = end
+    return runs[::-1]

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from types import MappingProxyType
 
+from routerd.core.layout import made
 from routerd.core.message import Member
 
 
@@ -32,21 +33,6 @@ def steps(
         gaining[owner] = len(list(run))
     left -= sum(gaining.values())
     yield _step(counts, gaining, stand_in, left)
-
-
-def made(buckets: int, members: Sequence[Member]) -> list[tuple[int, int]]:
-    """Return the layout of a group that is made with these members: a run each, in the reverse of their order. The
-    kernel rounds the sum of weights up to a member (nh_res_group_rebalance in net/ipv4/nexthop.c)."""
-    total = sum(member.weight for member in members)
-    runs: list[tuple[int, int]] = []
-    begin = weight = 0
-    for member in members:
-        weight += member.weight
-        end = (buckets * weight + total // 2) // total
-        if end > begin:
-            runs.append((member.id, end - begin))
-        begin = end
-    return runs[::-1]
 
 
 def at_once(runs: Sequence[tuple[int, int]], members: Sequence[Member]) -> tuple[Member, ...]:

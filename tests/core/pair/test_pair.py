@@ -108,14 +108,21 @@ def test_flows_of_the_one_that_carries_them_stay_and_the_other_follows(carrier: 
 
 def test_flows_that_differ_stay_on_both_until_one_is_idle() -> None:
     two = Two(connected=False)
-    serve(two, *NODES[:2])
-    flows = carry(two.b, *range(BUCKETS)), carry(two.a, *range(BUCKETS))
+    flows = []
+    for half, first, second in ((two.b, NODES[0], NODES[1]), (two.a, NODES[1], NODES[0])):
+        for node in (first, second):
+            half.up(node, graceful=preserving())
+        half.announce(first, VIP)
+        half.settle_now()
+        flows.append(carry(half, *range(BUCKETS)))
+        half.announce(second, VIP)
+        half.settle_now()
     two.connect()
     two.advance(2 * IDLE)
-    assert (at(two.b, flows[0]), at(two.a, flows[1])) == flows
+    assert [at(two.b, flows[0]), at(two.a, flows[1])] == flows
     agreement = two.a.pair.agreement(two.a.group_of(VIP))
     assert agreement is not None
-    assert agreement.conflicts == agreement.differing == BUCKETS  # they came in another order
+    assert agreement.conflicts == agreement.differing == BUCKETS
     assert states(two.a) == states(two.b) == {"differs": 1}
     two.a.buckets.flows.clear()
     two.advance(2 * IDLE)
@@ -176,6 +183,21 @@ def test_without_a_channel_each_balances_its_groups_itself() -> None:
         assert sorted(map(half.layout(VIP).count, NODES[:3])) == [5, 5, 6]
         assert half.pair.leads
         assert states(half) == {"not told": 1}
+
+
+def test_without_a_channel_groups_that_are_new_on_both_are_the_same() -> None:
+    """Nodes announce a VIP one by one, in another order to each router. No flow was ever in it, so that it may be laid
+    out as if it were made now; not so once there was one, though nobody saw it end."""
+    two = Two(connected=False)
+    serve(two, *NODES[:3])
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+    serve(two, *NODES[:4])
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+    two.advance(2 * IDLE)
+    before = two.a.layout(VIP)
+    serve(two, *NODES[:5])
+    moved = [was for was, now in zip(before, two.a.layout(VIP), strict=True) if was != now]
+    assert two.a.layout(VIP).count(NODES[4]) == len(moved) == BUCKETS // 5
 
 
 def test_every_write_of_a_group_that_is_there_is_held() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from routerd.core.fib.model import Legs
-from routerd.core.layout import lay_out, surplus
+from routerd.core.layout import lay_out, made, surplus
 from routerd.core.message import Hello, Member
 from routerd.core.pair.layouts import Held
 from routerd.core.route import Address
@@ -47,6 +47,13 @@ def lead(here: Held, there: Held | None, weights: Weights) -> Owners:
                 buckets[index] = numbers[owner], True
     layout = lay_out(buckets, [Member(number, weights[address]) for address, number in numbers.items()])
     return here.owners if layout is None else tuple(order[number - 1] for number in layout)
+
+
+def anew(size: int, weights: Weights) -> Owners:
+    """Return how a group of these legs is laid out when it is made: on both routers alike, without a word."""
+    order = sorted(address for address in weights if weights[address])
+    runs = made(size, [Member(number, weights[address]) for number, address in enumerate(order)])
+    return tuple(order[number] for number, length in runs for _ in range(length))
 
 
 def follow(here: Held, there: Held, legs: Collection[Address]) -> Owners:

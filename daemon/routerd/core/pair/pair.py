@@ -38,7 +38,7 @@ from routerd.core.message import (
 )
 from routerd.core.pair.accord import Accord, Agreement
 from routerd.core.pair.asking import MOST, Asking
-from routerd.core.pair.decisions import Owners, Weights, follow, gap, lead, leads, off, weights_of
+from routerd.core.pair.decisions import Owners, Weights, anew, follow, gap, lead, leads, off, weights_of
 from routerd.core.pair.introduction import Introduction
 from routerd.core.pair.layouts import Held, heard, read, said
 from routerd.core.pair.register import Register
@@ -326,7 +326,7 @@ class Pair:
         look_at: float | None = None  # what is not settled is read again once it is
         if held.settled and len(group.legs) > 1:
             weights = weights_of(group.legs)
-            wanted = self._wanted(held, there, weights)
+            wanted = self._wanted(group, held, there, weights, now)
             if there is None and self._is_early(now):
                 self._waiting.add(accord.id)
                 look_at = self.since + INTRODUCTION
@@ -345,8 +345,13 @@ class Pair:
         if accord.is_news(held, busy=look_at is not None):
             self._say(accord, held)
 
-    def _wanted(self, held: Held, there: Held | None, weights: Weights) -> Owners:
-        return lead(held, there, weights) if self.leads or there is None else follow(held, there, weights)
+    def _wanted(self, group: Group, held: Held, there: Held | None, weights: Weights, now: float) -> Owners:
+        """Return where the buckets are to lead. While no flow has ever been in a group, as the nodes announce it one
+        by one, it is as if it were made now."""
+        if there is not None and not self.leads:
+            return follow(held, there, weights)
+        used = held.busy or (there is not None and there.busy) or now - group.born >= self._groups.shape.idle_timer
+        return lead(held, there, weights) if used else anew(len(held.owners), weights)
 
     def _is_early(self, now: float) -> bool:
         """Tell whether the partner may still say something of a group of which it has said nothing."""
