@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces ne
 FLOWS = 300
 LOST, THERE = "no channel to the partner", "channel to the partner"
 """What routerd logs."""
+NEW = ("172.16.1.9", "fd00:ac10::9")
 CHANNELS = ["link", pytest.param("mqtt", marks=[needs_mosquitto, pytest.mark.long])]
 
 Lines = tuple[PairSite, Callable[[], None], Callable[[], None]]
@@ -93,7 +94,7 @@ def test_only_flows_of_buckets_that_changed_since_are_lost(lines: Lines, client:
 
 
 def test_a_lost_channel_moves_nothing(lines: Lines, client: flows.Flows) -> None:
-    """Each keeps what was agreed last."""
+    """Each keeps what was agreed last, and what is new is the same on both without a word, whoever came first."""
     site, cut, _ = lines
     for family, vip in VIPS.items():
         assert not client.open(family, vip, FLOWS).broken
@@ -102,3 +103,9 @@ def test_a_lost_channel_moves_nothing(lines: Lines, client: flows.Flows) -> None
     site.carry(site.b)
     reports = {family: client.settle(family) for family in VIPS}
     assert not any(report.broken for report in reports.values()), reports
+    for router in (0, 1):
+        for number in site.numbers[:: -1 if router else 1]:
+            site.nodes(number)[router].announce(*NEW)
+    for vip in NEW:
+        site.wait_for(vip, site.numbers)
+    site.wait_equal(*NEW)

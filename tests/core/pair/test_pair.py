@@ -186,8 +186,8 @@ def test_without_a_channel_each_balances_its_groups_itself() -> None:
 
 
 def test_without_a_channel_groups_that_are_new_on_both_are_the_same() -> None:
-    """Nodes announce a VIP one by one, in another order to each router. No flow was ever in it, so that it may be laid
-    out as if it were made now; not so once there was one, though nobody saw it end."""
+    """Nodes announce a VIP one by one, in another order to each router. No flow was ever in it, so that it may be
+    laid out as if it were made now; not so once there may have been one."""
     two = Two(connected=False)
     serve(two, *NODES[:3])
     assert two.a.layout(VIP) == two.b.layout(VIP)
