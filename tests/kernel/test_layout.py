@@ -9,11 +9,11 @@ from itertools import groupby
 
 import pytest
 
-from routerd.core.layout import lay_out
+from routerd.core.layout import lay_out, made
 from routerd.core.message import Gateway, Member, SetGroup, SetNexthop
 from routerd.core.route import parse_address
 from routerd.kernel import lookup
-from routerd.kernel.layout import at_once, held, made, settled, steps
+from routerd.kernel.layout import at_once, held, settled, steps
 from routerd.kernel.writer import KernelWriter
 from tests.kernel.scenario import FIB
 from tests.support.netns import Namespace, needs_root

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from routerd.core.layout import lay_out, shares
+from routerd.core.layout import lay_out, made, shares
 from routerd.core.message import Arrange, BucketsRead, Gateway, Member, Operation, SetGroup
 from routerd.core.route import Prefix
-from routerd.kernel.layout import made
 from tests.support.kernel import FakeKernel
 
 

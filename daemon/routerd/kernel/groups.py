@@ -6,11 +6,11 @@ import errno
 from collections.abc import Sequence
 from dataclasses import replace
 
+from routerd.core.layout import made
 from routerd.core.message import GroupLost, Member, SetGroup, WriteFailed
 from routerd.kernel import messages
 from routerd.kernel.compat import CompatMode
 from routerd.kernel.continuing import Continuation
-from routerd.kernel.layout import made
 from routerd.kernel.owned import OwnedObjects, not_ours, refusal
 from routerd.kernel.requests import Requests
 from routerd.kernel.spare import CREATE

@@ -16,9 +16,9 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from itertools import chain, groupby
 
+from routerd.core.layout import made
 from routerd.core.message import Gateway, Member
 from routerd.kernel import lookup
-from routerd.kernel.layout import made
 
 AT_ONCE = 128
 """Groups that are read at a time: each takes a third of a millisecond."""

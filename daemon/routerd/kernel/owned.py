@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Collection, Iterable
 
+from routerd.core.layout import made
 from routerd.core.message import (
     RTPROT_BGP,
     Gateway,
@@ -19,7 +20,6 @@ from routerd.core.message import (
 from routerd.core.route import Prefix
 from routerd.kernel import wire
 from routerd.kernel.buckets import Buckets
-from routerd.kernel.layout import made
 from routerd.kernel.memory import Memory, Runs
 from routerd.kernel.spare import CREATE
 

@@ -15,11 +15,12 @@ from routerd.api.views.forecast import forecast
 from routerd.config.model import Config
 from routerd.core.fib.forecast import Part, foresee
 from routerd.core.fib.model import Legs
+from routerd.core.layout import made
 from routerd.core.message import Gateway, Member
 from routerd.core.rib.export_forecast import ExportForecast
 from routerd.core.rib.forecast import Forecast
 from routerd.core.router import Router
-from routerd.kernel import layout, lookup
+from routerd.kernel import lookup
 from routerd.kernel.lookup import Bucket
 
 PATIENCE = 2.0
@@ -124,7 +125,7 @@ def _wanted(legs: Legs, nexthops: dict[Gateway, int], buckets: int) -> dict[int,
     """Return how many buckets the kernel wants for each member that there is now."""
     ordered = sorted(legs.items(), key=lambda leg: leg[1])
     members = [Member(nexthops.get(each, -number), weight) for number, (each, weight) in enumerate(ordered)]
-    wanted = dict(layout.made(buckets, members))
+    wanted = dict(made(buckets, members))
     return {member.id: wanted.get(member.id, 0) for member in members if member.id > 0}
 
 

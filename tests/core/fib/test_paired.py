@@ -10,6 +10,7 @@ from routerd.config.model import FibSection
 from routerd.core.fib.drift import mend_objects
 from routerd.core.fib.fib import Fib
 from routerd.core.fib.model import Shape, in_order
+from routerd.core.layout import made
 from routerd.core.message import (
     RTPROT_BGP,
     Gateway,
@@ -22,7 +23,6 @@ from routerd.core.message import (
     SetNexthop,
 )
 from routerd.core.route import Address, parse_address, parse_prefix
-from routerd.kernel.layout import made
 
 A, B, C = (Gateway(parse_address(f"10.0.0.{i}"), 2) for i in (1, 2, 3))
 P, Q = parse_prefix("172.16.1.1/32"), parse_prefix("172.16.1.2/32")
