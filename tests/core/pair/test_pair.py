@@ -200,6 +200,33 @@ def test_without_a_channel_groups_that_are_new_on_both_are_the_same() -> None:
     assert two.a.layout(VIP).count(NODES[4]) == len(moved) == BUCKETS // 5
 
 
+def test_flows_of_a_partner_that_dies_are_where_it_had_them_before_they_have_said_a_word() -> None:
+    """Whoever takes over has seen none of them: their buckets are idle there, and a node that joins may not have them
+    before an idle timer has passed."""
+    two = Two()
+    serve(two, *NODES[:3])
+    flows = carry(two.a, 0, 3, 7, 11)
+    two.disconnect()
+    agreed = two.b.layout(VIP)
+    serve(two, NODES[3])
+    two.advance(0.9 * IDLE - 1.0)
+    assert two.b.layout(VIP) == agreed
+    two.b.buckets.flows[parse_prefix(VIP)].update(flows)
+    two.advance(2 * IDLE)
+    assert at(two.b, flows) == flows
+    assert NODES[3] in two.b.layout(VIP)
+
+
+def test_a_group_that_is_younger_than_the_loss_of_the_channel_needs_no_care() -> None:
+    two = Two()
+    two.advance(1.0)
+    two.disconnect()
+    two.advance(1.0)
+    serve(two, *NODES[:3])
+    for half in two.both:
+        assert set(half.layout(VIP)) == set(NODES[:3])
+
+
 def test_every_write_of_a_group_that_is_there_is_held() -> None:
     two = Two()
     two.a.forget()
@@ -256,6 +283,7 @@ def test_a_lost_channel_ends_nothing_and_what_was_said_before_does_not_count_aft
     assert not two.a.pair.up
     assert two.a.pair.reason == "connection lost"
     serve(two, NODES[2])
+    two.advance(2 * IDLE)
     for half in two.both:
         assert NODES[2] in half.layout(VIP)
     two.connect()

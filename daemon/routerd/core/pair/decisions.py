@@ -49,6 +49,17 @@ def lead(here: Held, there: Held | None, weights: Weights) -> Owners:
     return here.owners if layout is None else tuple(order[number - 1] for number in layout)
 
 
+def keep(here: Held, there: Held | None, legs: Collection[Address]) -> Owners:
+    """Return what a leader wants that does not know of all flows: nothing moves, but for what is busy at the partner
+    alone."""
+    if there is None:
+        return here.owners
+    return tuple(
+        theirs if elsewhere and not busy and theirs in legs else mine
+        for mine, theirs, busy, elsewhere in zip(here.owners, there.owners, here.bits(), there.bits(), strict=True)
+    )
+
+
 def anew(size: int, weights: Weights) -> Owners:
     """Return how a group of these legs is laid out when it is made: on both routers alike, without a word."""
     order = sorted(address for address in weights if weights[address])

@@ -14,7 +14,7 @@ from itertools import groupby
 
 from routerd.core.deadlines import Deadlines
 from routerd.core.fib.fib import Fib
-from routerd.core.fib.model import Group
+from routerd.core.fib.model import NEVER, Group
 from routerd.core.message import (
     AllSaid,
     Arrange,
@@ -38,7 +38,7 @@ from routerd.core.message import (
 )
 from routerd.core.pair.accord import Accord, Agreement
 from routerd.core.pair.asking import MOST, Asking
-from routerd.core.pair.decisions import Owners, Weights, anew, follow, gap, lead, leads, off, weights_of
+from routerd.core.pair.decisions import Owners, Weights, anew, follow, gap, keep, lead, leads, off, weights_of
 from routerd.core.pair.introduction import Introduction
 from routerd.core.pair.layouts import Held, heard, read, said
 from routerd.core.pair.register import Register
@@ -66,6 +66,8 @@ class Pair:
         self.since = now
         self.reason = "not connected yet"
         self.leads = True
+        self._lost = NEVER
+        """When the channel was lost last."""
         self._register = Register(fib)
         self._introduction = Introduction()
         self._asking = Asking()
@@ -196,7 +198,7 @@ class Pair:
     def _disconnected(self, reason: str, now: float) -> None:
         """Each leads itself from now on. What the partner said last is kept to be shown."""
         if self.up:
-            self.since = now
+            self.since = self._lost = now
         self.up, self.leads, self.reason = False, True, reason
         self._introduction.end()
         for accord in self._register.accords.values():
@@ -350,6 +352,8 @@ class Pair:
         by one, it is as if it were made now."""
         if there is not None and not self.leads:
             return follow(held, there, weights)
+        if group.born < self._lost and now < self._lost + self._groups.shape.idle_timer:
+            return keep(held, there, weights)  # the partner's flows may be here now, and have yet to show themselves
         used = held.busy or (there is not None and there.busy) or now - group.born >= self._groups.shape.idle_timer
         return lead(held, there, weights) if used else anew(len(held.owners), weights)
 
