@@ -33,9 +33,10 @@ class ResilientKernel(FakeKernel):
     def read(self, group: int) -> BucketsRead:
         """Return what routerd would read of a group; nobody sees flows of a group with one member."""
         if group not in self.groups:
-            return BucketsRead(group, (), 0)
+            return BucketsRead(group)
         seen = self.busy(group) if len(self.groups[group].members) > 1 else ()
-        return BucketsRead(group, tuple(self.owners[group]), sum(1 << bucket for bucket in seen))
+        members = tuple(member.id for member in self.groups[group].members)
+        return BucketsRead(group, tuple(self.owners[group]), sum(1 << bucket for bucket in seen), members)
 
     def delete(self, id_: int) -> None:
         """Buckets of a nexthop that goes are for those that are left, whatever flows are in them."""

@@ -34,7 +34,8 @@ class Held(TypedDict):
     alive: dict[str, int]
     """How many live, by the node that they lead to."""
     broken: dict[str, int]
-    last_error: str
+    errors: dict[str, int]
+    """Why they broke, and how many each."""
 
 
 class Connections:
@@ -116,7 +117,7 @@ async def _shown(connections: list[_Connection]) -> Held:
     return Held(
         alive=dict(Counter(each.node for each in connections if not each.broken)),
         broken=dict(Counter(each.node for each in connections if each.broken)),
-        last_error=next((each.broken for each in connections if each.broken), ""),
+        errors=dict(Counter(f"{each.node}: {each.broken}" for each in connections if each.broken)),
     )
 
 

@@ -15,6 +15,7 @@ from routerd.core.message import (
     GroupsUnused,
     Input,
     InspectGroups,
+    KernelGroup,
     ReadBuckets,
 )
 from routerd.kernel import lookup
@@ -69,13 +70,14 @@ class Enquiries:
 
     def _buckets_of(self, id: int) -> BucketsRead:
         try:
-            found = lookup.buckets(id)
+            found, group = lookup.buckets(id), lookup.nexthop(id)  # in this order: a member that is lost is missed
         except OSError:
-            return BucketsRead(id, (), 0)
+            return BucketsRead(id)
         digits = bytearray(b"0") * len(found)
         for index, _, _ in self._buckets.used(found, id, self.idle_timer):
             digits[-1 - index] = ord("1")
-        return BucketsRead(id, tuple(owner for _, owner, _ in found), int(digits, 2))
+        members = tuple(member.id for member in group.members) if isinstance(group, KernelGroup) else ()
+        return BucketsRead(id, tuple(owner for _, owner, _ in found), int(digits, 2), members)
 
     def _activity(self, ids: Iterable[int]) -> dict[int, dict[int, int]]:
         busy: dict[int, dict[int, int]] = {}

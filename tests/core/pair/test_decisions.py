@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from routerd.core.fib.model import Group, Wanted
 from routerd.core.fib.settling import Settling, Why
 from routerd.core.message import BucketsRead, Gateway, GroupLayout
-from routerd.core.pair.decisions import follow, gap, lead, off, weights_of
+from routerd.core.pair.decisions import follow, gap, keep, lead, off, weights_of
 from routerd.core.pair.layouts import Held, heard, key_of, read, said
 from routerd.core.route import Address, parse_address, parse_prefix
 
@@ -21,7 +21,7 @@ SIZE = 16
 @st.composite
 def layouts(draw: st.DrawFn) -> Held:
     owners = draw(st.lists(st.sampled_from(NODES), min_size=SIZE, max_size=SIZE))
-    return Held(tuple(owners), draw(st.integers(0, (1 << SIZE) - 1)))
+    return Held(tuple(owners), draw(st.integers(0, (1 << SIZE) - 1)), frozenset(NODES))
 
 
 @given(layouts(), layouts())
@@ -40,8 +40,8 @@ def test_what_is_busy_here_stays_and_so_does_what_is_busy_there_alone(here: Held
 
 @given(layouts(), layouts())
 def test_the_two_end_alike_but_for_what_is_busy_on_both_and_then_rest(leader: Held, follower: Held) -> None:
-    leader = Held(tuple(owner if owner in LEGS else A for owner in leader.owners), leader.busy)
-    follower = Held(tuple(owner if owner in LEGS else B for owner in follower.owners), follower.busy)
+    leader = Held(tuple(owner if owner in LEGS else A for owner in leader.owners), leader.busy, frozenset(LEGS))
+    follower = Held(tuple(owner if owner in LEGS else B for owner in follower.owners), follower.busy, frozenset(LEGS))
     leader = leader._replace(owners=lead(leader, follower, LEGS))
     follower = follower._replace(owners=follow(follower, leader, LEGS))
     found = gap(leader, follower, LEGS)
@@ -55,12 +55,12 @@ def test_a_drained_leg_is_to_have_no_bucket() -> None:
     weights = weights_of({light: 1, heavy: 32, other: 32})
     assert weights == {A: 0, B: 1, C: 1}
     assert weights_of({light: 1, heavy: 1}) == {A: 1, B: 1}
-    assert A not in lead(Held((A,) * SIZE, 0), None, weights)
+    assert A not in lead(Held((A,) * SIZE, 0, frozenset(weights)), None, weights)
     assert off((A, A, B, C), weights) == 2
 
 
 def test_a_layout_that_is_told_is_heard_as_it_was() -> None:
-    held = Held((B, A, B, C), 0b1010, settled=False)
+    held = Held((B, A, B, C), 0b1010, frozenset((A, B, C)), settled=False)
     told = said("172.16.1.1/32", held, 7)
     assert told == GroupLayout("172.16.1.1/32", (A, B, C), (1, 0, 1, 2), 0b1010, False, 7)
     assert heard(told) == held
@@ -82,13 +82,30 @@ def group(*legs: Address) -> tuple[Group, dict[Gateway, int]]:
 
 def test_flows_that_have_not_shown_themselves_may_be_anywhere() -> None:
     two, nexthops = group(A, B)
-    message = BucketsRead(1, (2, 3, 2, 3), 0b1000)
-    assert read(two, message, nexthops, None) == Held((A, B, A, B), 0b1000)
+    both = frozenset((A, B))
+    message = BucketsRead(1, (2, 3, 2, 3), 0b1000, (3, 2))
+    assert read(two, message, nexthops, None) == Held((A, B, A, B), 0b1000, both)
     settling = Settling(9.0, Why.ALONE, frozenset([Gateway(A, 2)]))
-    assert read(two, message, nexthops, settling) == Held((A, B, A, B), 0b1101, settled=False)
+    assert read(two, message, nexthops, settling) == Held((A, B, A, B), 0b1101, both, settled=False)
     alone, nexthops = group(A)
-    assert read(alone, BucketsRead(1, (2, 2, 2, 2), 0), nexthops, None) == Held((A, A, A, A), 0b1111)
-    assert read(alone, BucketsRead(1, (2, 2, 2, 9), 0), nexthops, None) is None
+    assert read(alone, BucketsRead(1, (2, 2), 0, (2,)), nexthops, None) == Held((A, A), 0b11, frozenset((A,)))
+    assert read(alone, BucketsRead(1, (2, 9), 0, (2,)), nexthops, None) is None
+
+
+def test_what_is_read_while_a_link_has_gone_and_has_not_said_so_counts_for_nothing() -> None:
+    two, nexthops = group(A, B)
+    assert read(two, BucketsRead(1, (2, 2, 2, 2), 0, (2,)), nexthops, None) is None
+
+
+def test_who_has_lost_legs_is_no_judge_of_their_buckets() -> None:
+    """The link of one router goes first, and the flows come to the other one next: they must find what they had."""
+    here = Held((A, B, C, A), 0, frozenset((A, B, C)))
+    there = Held((C, C, C, C), 0b1010, frozenset((C,)))
+    assert follow(here, there, LEGS) == here.owners
+    assert keep(here, there, LEGS) == here.owners
+    assert lead(here, there, LEGS) == here.owners
+    assert gap(here, there, LEGS) == (3, 0, 0)
+    assert follow(here._replace(legs=frozenset((B, C))), there, (B, C)) == (C, B, C, C)
 
 
 def test_a_group_has_the_same_name_on_both() -> None:

@@ -346,10 +346,12 @@ def test_no_bucket_is_moved_in_a_group_that_has_not_settled() -> None:
     [first, second, _] = group.legs
     half.router.fib.groups.settling.begin(group, half.now + IDLE, Why.TAKEN_OVER, [first])
     half.forget()
-    half.take(BucketsRead(group.id, (half.router.fib.groups.nexthops[second],) * BUCKETS, 0))
+    ids = [half.router.fib.groups.nexthops[leg] for leg in group.legs]
+    found = BucketsRead(group.id, (half.router.fib.groups.nexthops[second],) * BUCKETS, 0, tuple(ids))
+    half.take(found)
     assert not half.operations_of(Arrange)
     half.advance(2 * IDLE)  # what was read was not so
-    half.take(BucketsRead(group.id, (half.router.fib.groups.nexthops[second],) * BUCKETS, 0))
+    half.take(found)
     assert half.operations_of(Arrange)
 
 

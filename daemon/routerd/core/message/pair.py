@@ -29,7 +29,7 @@ class GroupLayout(NamedTuple):
     """Where the buckets of a group lead on one router.
 
     `key` is the group's name on both: its prefix, or for a shared one `shared:` and a digest of its members. `owners`
-    has, by bucket, the index of a gateway in `members`; `busy` is a mask (bit n for bucket n) of the buckets in which
+    has, by bucket, the index of a gateway in `members`, which are all legs of the group; `busy` is a mask (bit n for bucket n) of the buckets in which
     flows are, or may be. `settled` is false while flows have yet to show themselves. `answers` is the number of the
     Ask to which this is the answer, 0 if nobody asked.
     """
@@ -91,11 +91,12 @@ class PartnerSaid:
 @dataclass(frozen=True, slots=True)
 class BucketsRead:
     """The buckets of a group as the kernel has them: the nexthop id of each, and a mask of those that carry flows.
-    `owners` is empty if the kernel has no such group."""
+    `members` are all nexthop objects in the group. All is empty if the kernel has no such group."""
 
     id: int
-    owners: tuple[int, ...]
-    busy: int
+    owners: tuple[int, ...] = ()
+    busy: int = 0
+    members: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class Accord:
         return (
             told is None
             or told.owners != held.owners
+            or told.legs != held.legs
             or told.settled != held.settled
             or (busy and told.busy != held.busy)
         )
@@ -61,11 +62,11 @@ class Accord:
     def is_concerned(self, before: Held | None, there: Held) -> bool:
         """Tell whether what the partner says, and what it said before, may be a reason to move buckets. Which of them
         are busy there alone is looked at now and then."""
-        if before is not None and (before.owners, before.settled) == (there.owners, there.settled):
+        if before is not None and before._replace(busy=0) == there._replace(busy=0):
             return False
         if self.held is None or self.held.owners != there.owners:
             return True
-        return before is not None and before.settled != there.settled
+        return before is not None and (before.settled, before.legs) != (there.settled, there.legs)
 
 
 def state_of(accord: Accord | None, partner: Held | None, *, complete: bool) -> str:

@@ -6,7 +6,7 @@ what they know of each other is, no flow moves.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from routerd.core.fib.model import Legs
@@ -42,9 +42,8 @@ def lead(here: Held, there: Held | None, weights: Weights) -> Owners:
     numbers = {address: number for number, address in enumerate(order, 1)}
     buckets = [(numbers.get(owner, 0), busy) for owner, busy in zip(here.owners, here.bits(), strict=True)]
     if there is not None:
-        for index, (owner, busy) in enumerate(zip(there.owners, there.bits(), strict=True)):
-            if busy and not buckets[index][1] and owner in weights:
-                buckets[index] = numbers[owner], True
+        for index, owner in _busy_there(here, there, weights):
+            buckets[index] = numbers[owner], True
     layout = lay_out(buckets, [Member(number, weights[address]) for address, number in numbers.items()])
     return here.owners if layout is None else tuple(order[number - 1] for number in layout)
 
@@ -52,12 +51,22 @@ def lead(here: Held, there: Held | None, weights: Weights) -> Owners:
 def keep(here: Held, there: Held | None, legs: Collection[Address]) -> Owners:
     """Return what a leader wants that does not know of all flows: nothing moves, but for what is busy at the partner
     alone."""
-    if there is None:
-        return here.owners
-    return tuple(
-        theirs if elsewhere and not busy and theirs in legs else mine
-        for mine, theirs, busy, elsewhere in zip(here.owners, there.owners, here.bits(), there.bits(), strict=True)
-    )
+    moved = dict(_busy_there(here, there, legs)) if there is not None else {}
+    return tuple(moved.get(index, owner) for index, owner in enumerate(here.owners))
+
+
+def _busy_there(here: Held, there: Held, legs: Collection[Address]) -> Iterator[tuple[int, Address]]:
+    """Yield the buckets that are busy at the partner alone, and the leg that they lead to there."""
+    both = enumerate(zip(here.owners, there.owners, here.bits(), there.bits(), strict=True))
+    for index, (mine, theirs, busy, elsewhere) in both:
+        if elsewhere and not busy and theirs in legs and _is_known(mine, there, legs):
+            yield index, theirs
+
+
+def _is_known(mine: Address, there: Held, legs: Collection[Address]) -> bool:
+    """Tell whether the partner may judge of a bucket: its group has the leg that has it here. One that has lost legs,
+    as when its link is down, has given their buckets to others, and this router will have the flows."""
+    return mine in there.legs or mine not in legs
 
 
 def anew(size: int, weights: Weights) -> Owners:
@@ -68,9 +77,10 @@ def anew(size: int, weights: Weights) -> Owners:
 
 
 def follow(here: Held, there: Held, legs: Collection[Address]) -> Owners:
-    """Return what the follower wants: the leader's owners, but for what is busy here."""
+    """Return what the follower wants: the leader's owners, but for what is busy here, or with a leg that the leader
+    has not."""
     return tuple(
-        mine if busy or theirs not in legs else theirs
+        mine if busy or theirs not in legs or not _is_known(mine, there, legs) else theirs
         for mine, theirs, busy in zip(here.owners, there.owners, here.bits(), strict=True)
     )
 
@@ -93,7 +103,8 @@ def gap(here: Held, there: Held, legs: Collection[Address]) -> Gap:
     ]
     both = here.busy & there.busy
     conflicts = sum(both >> index & 1 for index in differing)
-    return Gap(len(differing), conflicts, sum(there.owners[index] in legs for index in differing))
+    passing = (there.owners[index] in legs and _is_known(here.owners[index], there, legs) for index in differing)
+    return Gap(len(differing), conflicts, sum(passing))
 
 
 def off(owners: Owners, weights: Weights) -> int:

@@ -13,10 +13,11 @@ from routerd.core.route import Address, format_prefix
 
 
 class Held(NamedTuple):
-    """The owner of each bucket, and a mask of those in which flows are, or may be."""
+    """The owner of each bucket, a mask of those in which flows are, or may be, and all legs of the group."""
 
     owners: tuple[Address, ...]
     busy: int
+    legs: frozenset[Address]
     settled: bool = True
 
     def bits(self) -> list[bool]:
@@ -38,12 +39,13 @@ def key_of(group: Group) -> str:
 def read(
     group: Group, message: BucketsRead, nexthops: Mapping[Gateway, int], settling: Settling | None
 ) -> Held | None:
-    """Return what was read of a group; None if that is not of this moment: a bucket leads to no leg of it.
+    """Return what was read of a group; None if that is not of this moment: it has other legs, as when a link has
+    gone and has yet to say so.
 
     Flows that have not shown themselves may be in each bucket of those that they go to.
     """
     addresses = {nexthops[leg]: leg.address for leg in group.legs if leg in nexthops}
-    if not addresses.keys() >= set(message.owners):
+    if addresses.keys() != set(message.members) or not addresses.keys() >= set(message.owners):
         return None
     owners = tuple(addresses[owner] for owner in message.owners)
     holders = (
@@ -53,12 +55,12 @@ def read(
     busy = message.busy
     if unseen:
         busy |= int("".join("1" if owner in unseen else "0" for owner in reversed(owners)), 2)
-    return Held(owners, busy, settling is None)
+    return Held(owners, busy, frozenset(addresses.values()), settling is None)
 
 
 def said(key: str, held: Held, answers: int) -> GroupLayout:
     """Return what is told of a group."""
-    members = tuple(sorted(set(held.owners)))
+    members = tuple(sorted(held.legs))
     index = {address: number for number, address in enumerate(members)}
     return GroupLayout(key, members, tuple(index[owner] for owner in held.owners), held.busy, held.settled, answers)
 
@@ -68,4 +70,5 @@ def heard(layout: GroupLayout) -> Held | None:
     size, members = len(layout.owners), layout.members
     if not size or min(layout.owners) < 0 or max(layout.owners) >= len(members) or layout.busy >> size:
         return None
-    return Held(tuple(members[owner] for owner in layout.owners), layout.busy, layout.settled)
+    owners = tuple(members[owner] for owner in layout.owners)
+    return Held(owners, layout.busy, frozenset(members), layout.settled)
