@@ -28,10 +28,10 @@ class Hello(NamedTuple):
 class GroupLayout(NamedTuple):
     """Where the buckets of a group lead on one router.
 
-    `key` is the group's name on both: its prefix, or for a shared one `shared:` and a digest of its members. `owners`
-    has, by bucket, the index of a gateway in `members`, which are all legs of the group; `busy` is a mask (bit n for bucket n) of the buckets in which
-    flows are, or may be. `settled` is false while flows have yet to show themselves. `answers` is the number of the
-    Ask to which this is the answer, 0 if nobody asked.
+    `key` is the group's name on both: its prefix, or for a shared one `shared:` and a digest of its members.
+    `members` are all legs of the group, `owners` has, by bucket, the index of one; `busy` is a mask (bit n for bucket
+    n) of the buckets in which flows are, or may be. `settled` is false while flows have yet to show themselves.
+    `answers` is the number of the Ask to which this is the answer, 0 if nobody asked.
     """
 
     key: str
