@@ -38,7 +38,7 @@ lab:
 test:
 	@.ci/setup test
 	@[[ $$(id -u) -eq 0 ]] || echo "make test: not root, so tests that need network namespaces are skipped" >&2
-	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak:
 	@.ci/setup soak
