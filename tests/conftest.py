@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.turns import turn
 
-MEASURING = (Path(__file__).parent / "failover", Path(__file__).parent / "pair")
+MEASURING = Path(__file__).parent / "failover"
 """All tests there are about how long something takes, or what happens meanwhile."""
 
 CI = os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
@@ -40,7 +40,7 @@ def pytest_sessionstart() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that run alone at the end, where nobody waits for them."""
     for item in items:
-        if any(item.path.is_relative_to(room) for room in MEASURING):
+        if item.path.is_relative_to(MEASURING):
             item.add_marker("alone")
     items.sort(key=_alone)
 

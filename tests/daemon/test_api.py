@@ -135,6 +135,7 @@ async def test_openapi_describes_every_endpoint(daemon: Routerd) -> None:
         "/v1/config/rollback", "/v1/config/history", "/v1/events", "/v1/peers/{peer}/clear",
         "/v1/peers/{peer}/shutdown", "/v1/peers/{peer}/enable", "/v1/dump", "/v1/peers/{peer}", "/v1/flow", "/v1/fib",
         "/v1/traffic", "/v1/log", "/v1/log/{level}", "/metrics", "/v1/health", "/v1/drain",
+        "/v1/pair", "/v1/pair/seed",
     }  # fmt: skip
     operations = {(method, name): each for name, path in described["paths"].items() for method, each in path.items()}
     assert len({each["operationId"] for each in operations.values()}) == len(operations)
@@ -155,7 +156,7 @@ async def test_openapi_describes_every_endpoint(daemon: Routerd) -> None:
         "/v1/events": "text/event-stream", "/v1/dump": "application/octet-stream", "/metrics": PROMETHEUS,
     }  # fmt: skip
     for name, path in described["paths"].items():
-        changing = {"post"} if re.search("/(reload|confirm|rollback|clear|shutdown|enable)$", name) else {"get"}
+        changing = {"post"} if re.search("/(reload|confirm|rollback|clear|shutdown|enable|seed)$", name) else {"get"}
         changing = {"put"} if name == "/v1/log/{level}" else changing
         assert set(path) == ({"get", "put", "delete"} if name.endswith("/drain") else changing)
         for each in path.values():

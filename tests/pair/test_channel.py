@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ import pytest
 
 from routerd.lab.waiting import until
 from tests.failover import flows
+from tests.failover.cluster import Site
 from tests.pair.broker import broker, by_broker
 from tests.pair.site import ADDRESSES, IDLE, VIPS, PairSite, pair, paired
 from tests.support.mosquitto import needs_mosquitto
@@ -45,7 +47,13 @@ def lines(built: PairSite) -> Iterator[Lines]:
             built.wait_for(vip, built.numbers)
         until(lambda: built.uneven(*ADDRESSES), 10, "fair shares")
         built.wait_equal(*ADDRESSES)
+        until(lambda: "" if all(map(_agrees, built.both)) else "not yet", 15, "both say that they agree")
         yield built, cut, mend
+
+
+def _agrees(router: Site) -> bool:
+    agrees: bool = json.loads(router.cli("pair", "--json", check=False))["ok"]
+    return agrees
 
 
 def _until_both_say(site: PairSite, event: str, after: Callable[[], None]) -> None:
