@@ -38,7 +38,7 @@ from routerd.core.message import (
 )
 from routerd.core.pair.accord import Accord, Agreement
 from routerd.core.pair.asking import MOST, Asking
-from routerd.core.pair.decisions import Owners, Weights, anew, follow, gap, keep, lead, leads, off, weights_of
+from routerd.core.pair.decisions import Owners, Weights, anew, follow, is_passing, keep, lead, leads, off, weights_of
 from routerd.core.pair.introduction import Introduction
 from routerd.core.pair.layouts import Held, heard, read, said
 from routerd.core.pair.register import Register
@@ -253,7 +253,11 @@ class Pair:
             self._conclude(accord, now, asked=True)
         elif accord.id in self._waiting or accord.is_concerned(before, there):
             self._waiting.discard(accord.id)
-            self._reads[accord.id] = None
+            if accord.held is not None and accord.held.owners == there.owners:
+                if accord.id not in self._asking:  # nothing moves because of it: what was read last will do
+                    self._conclude(accord, now)
+            else:
+                self._reads[accord.id] = None
 
     # ------------------------------------------------------------------------------------------ groups
 
@@ -333,7 +337,7 @@ class Pair:
                 self._waiting.add(accord.id)
                 look_at = self.since + INTRODUCTION
             elif wanted == held.owners:
-                passing = off(wanted, weights) or (there is not None and gap(held, there, weights).passing)
+                passing = off(wanted, weights) or (there is not None and is_passing(held, there, weights))
                 look_at = now + self._period if passing else None
             elif now < accord.again:
                 look_at = accord.again
