@@ -7,6 +7,8 @@ what they know of each other is, no flow moves.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from itertools import compress, count
+from operator import ne
 from typing import NamedTuple
 
 from routerd.core.fib.model import Legs
@@ -79,12 +81,19 @@ def anew(size: int, weights: Weights) -> Owners:
 def follow(here: Held, there: Held, legs: Collection[Address]) -> Owners:
     """Return what the follower wants: the leader's owners, but for what is busy here, or with a leg that the leader
     has not."""
+    owners = list(here.owners)
+    for index in _differing(here, there):
+        mine, theirs = here.owners[index], there.owners[index]
+        if theirs in legs and not here.busy >> index & 1 and _is_known(mine, there, legs):
+            owners[index] = theirs
+    return tuple(owners)
+
+
+def _differing(here: Held, there: Held) -> Iterator[int]:
+    """Return the buckets that lead elsewhere at the partner."""
     if here.owners == there.owners:
-        return here.owners
-    return tuple(
-        mine if mine == theirs or busy or theirs not in legs or not _is_known(mine, there, legs) else theirs
-        for mine, theirs, busy in zip(here.owners, there.owners, here.bits(), strict=True)
-    )
+        return iter(())
+    return compress(count(), map(ne, here.owners, there.owners))
 
 
 class Gap(NamedTuple):
@@ -96,20 +105,15 @@ class Gap(NamedTuple):
 
 def gap(here: Held, there: Held) -> Gap:
     """Compare two layouts of as many buckets."""
-    if here.owners == there.owners:
-        return Gap(0, 0)
-    differing = [
-        index for index, pair in enumerate(zip(here.owners, there.owners, strict=True)) if pair[0] != pair[1]
-    ]
-    both = here.busy & there.busy
+    differing, both = list(_differing(here, there)), here.busy & there.busy
     return Gap(len(differing), sum(both >> index & 1 for index in differing))
 
 
 def is_passing(here: Held, there: Held, legs: Collection[Address]) -> bool:
     """Tell whether two layouts of as many buckets differ in one that might be the same once it is idle."""
-    return here.owners != there.owners and any(
-        mine != theirs and theirs in legs and _is_known(mine, there, legs)
-        for mine, theirs in zip(here.owners, there.owners, strict=True)
+    return any(
+        there.owners[index] in legs and _is_known(here.owners[index], there, legs)
+        for index in _differing(here, there)
     )
 
 

@@ -47,6 +47,8 @@ TICK, BUCKETS = 0.025, 4096
 """Seconds between two times at which something is read, or asked, and how many buckets that are, about."""
 LATER = 1.0
 """Seconds, at least, until one looks again at a group in which something is left to be done."""
+FRESH = 0.1
+"""Seconds for which what was read is as good as read now. The kernel moves no bucket that has become busy since."""
 INTRODUCTION = 10.0
 """Seconds that the partner has to say all, before groups of which it has said nothing count for this router's own."""
 
@@ -253,11 +255,17 @@ class Pair:
             self._conclude(accord, now, asked=True)
         elif accord.id in self._waiting or accord.is_concerned(before, there):
             self._waiting.discard(accord.id)
-            if accord.held is not None and accord.held.owners == there.owners:
-                if accord.id not in self._asking:  # nothing moves because of it: what was read last will do
-                    self._conclude(accord, now)
-            else:
+            if not self._is_known(accord, there, now):
                 self._reads[accord.id] = None
+            elif accord.id not in self._asking:
+                self._conclude(accord, now)
+
+    def _is_known(self, accord: Accord, there: Held, now: float) -> bool:
+        """Tell whether what was read of a group last is enough to judge of what the partner says of it: nothing moves
+        for that, or it was read just now."""
+        if accord.held is None or accord.arranged:
+            return False
+        return accord.held.owners == there.owners or now - accord.read < FRESH
 
     # ------------------------------------------------------------------------------------------ groups
 
@@ -310,7 +318,7 @@ class Pair:
             accord.again = 0.0
         elif accord.arranged:
             accord.again = now + self._period
-        accord.arranged = False
+        accord.arranged, accord.read = False, now
         self._register.take(accord, held, frozenset(message.owners))
         if accord.answers:
             self._say(accord, held)
