@@ -155,6 +155,15 @@ async def test_certificates_are_read_again_for_each_connection(two: Two) -> None
     assert (one.ups, other.ups) == (1, 1)
 
 
+async def test_who_is_dialled_and_has_no_certificate_of_use_says_so_and_so_does_the_other(two: Two) -> None:
+    files = signed(two.ca, "gw2", days=-1)
+    one, other = two.gw1(signed(two.ca, "gw1")), two.gw2(files)
+    wrong = f"this router has no certificate: certificate_file: {files.certificate} is not valid by"
+    await _say(one, "the partner refuses: it has no key or certificate of use", other, f"gw1 at 127.0.0.1: {wrong}")
+    signed(two.ca, "gw2")
+    await _talking(one, other)
+
+
 async def test_a_certificate_of_the_authority_is_no_key(two: Two) -> None:
     """The proof of the key goes on inside."""
     another = two.key_file.with_name("other.key")

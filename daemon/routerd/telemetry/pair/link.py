@@ -16,7 +16,7 @@ from routerd.config.pair import Files
 from routerd.core.message import PartnerMessage
 from routerd.telemetry.mqtt import keyfile
 from routerd.telemetry.pair.channel import Home, Names
-from routerd.telemetry.pair.session import Own, RefusedError, Session, explained, introduce_to
+from routerd.telemetry.pair.session import Own, RefusedError, Session, explained, introduce_to, refuse
 from routerd.telemetry.ratelimit import RateLimiter
 
 FIRST, LAST = 0.25, 3.0
@@ -121,7 +121,9 @@ class Link:
         self._strangers[known] += 1
         session = None
         try:
-            session = await introduce_to(reader, writer, await self._own(), "listener", lambda: bool(self._session))
+            session = await introduce_to(
+                reader, writer, await self._own_for(reader, writer), "listener", lambda: bool(self._session)
+            )
         except (RefusedError, OSError, EOFError) as error:
             self._refuse(address, explained(error), known=known)
             return
@@ -181,7 +183,7 @@ class Link:
         try:
             key = await asyncio.to_thread(keyfile.read, self._key_file)
         except ValueError as error:
-            raise RefusedError(f"this router has no key: key_file {error}") from error
+            raise RefusedError(f"this router has no key: key_file {error}", b"unready") from error
         if self._ends.files is None:
             return Own(self._names, key, self._hold_time, self._home.counts)
         from routerd.config import certificates
@@ -189,8 +191,16 @@ class Link:
         try:
             found = await asyncio.to_thread(certificates.read, self._ends.files)
         except ValueError as error:
-            raise RefusedError(f"this router has no certificate: {error}") from error
+            raise RefusedError(f"this router has no certificate: {error}", b"unready") from error
         return Own(self._names, key, self._hold_time, self._home.counts, found)
+
+    async def _own_for(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Own:
+        """Return it, or tell who has dialled that there is none."""
+        try:
+            return await self._own()
+        except RefusedError as error:
+            await refuse(reader, writer, error.code)
+            raise
 
     async def _talk(self, session: Session, address: str) -> None:
         self._session, self._reason = session, ""

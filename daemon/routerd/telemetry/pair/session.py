@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from routerd.core.message import PartnerMessage
@@ -33,6 +34,7 @@ REFUSALS = {
     "[pair] here, or remove them there",
     b"no tls": "it does not talk over TLS, and this router does: write certificate_file, private_key_file and "
     "ca_file in [pair] there, or remove them here",
+    b"unready": "it has no key or certificate of use: routerd status says there what is wrong with which",
     b"protocol": "it speaks another version of the pair's protocol: upgrade the older one",
 }
 """What a router that refuses another one sends, and what that makes of it: no words of a stranger are logged."""
@@ -142,6 +144,15 @@ async def introduce_to(
         raise RefusedError(f"it has not introduced itself within {PATIENCE:g} s") from None
     except (FrameError, MessageError) as error:
         raise RefusedError(str(error)) from error
+
+
+async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, code: bytes) -> None:
+    """Refuse to talk to who introduces itself."""
+    frames = Frames(reader, writer)
+    with suppress(TimeoutError, FrameError, OSError, EOFError):
+        async with asyncio.timeout(PATIENCE):
+            await frames.read()
+        frames.write(_REFUSED + code)
 
 
 async def _dialled(frames: Frames, own: Own, _: Callable[[], bool]) -> float:
