@@ -63,7 +63,9 @@ OTHER: dict[str, dict[str, Any]] = {
     },
     "pair": {
         "partner": "gw2", "router": "gw1", "channel": "mqtt", "address": "10.255.0.2", "listen": "10.255.0.1",
-        "port": 7180, "key_file": "/etc/routerd/pair.key", "hash_seed": 7, "hold_time": 1.0,
+        "port": 7180, "key_file": "/etc/routerd/pair.key",
+        "certificate_file": "/etc/routerd/gw1.pem", "private_key_file": "/etc/routerd/gw1.key",
+        "ca_file": "/etc/routerd/pair-ca.pem", "hash_seed": 7, "hold_time": 1.0,
     },
     "mrt": {"directory": "/var/lib/routerd/mrt", "interval": 60, "updates": True, "rotate": 60, "keep": 3},
     "looking_glass": {"listen": ("127.0.0.1",), "port": 8080, "rate": 1, "connections": 2},

@@ -9,12 +9,19 @@ import pytest
 from routerd.config.fingerprint import fingerprint
 from routerd.config.live import unreachable
 from routerd.config.load import check, parse
+from routerd.config.pair import Files
+from routerd.config.pairing import TLS
 from routerd.config.source import ConfigError
+from tests.support.certificates import authority, signed
 
 ROUTER = '[router]\nasn = 65000\nrouter_id = "192.0.2.1"\n'
 PAIR = '[pair]\npartner = "gw2"\nrouter = "gw1"\naddress = "10.255.0.2"\nkey_file = "/etc/hostname"\n'
 FITTING = '[fib]\nhash_policy = "five-tuple"\n'
 BROKER = '[mqtt]\nbroker = "mqtt://127.0.0.1"\nrouter = "gw1"\n'
+
+
+def _tls(files: Files) -> str:
+    return "".join(f'{key} = "{path}"\n' for key, path in zip(TLS, files, strict=True))
 
 
 def test_nothing_else_is_needed() -> None:
@@ -66,6 +73,11 @@ def test_a_name_is_that_of_the_site_unless_there_is_another() -> None:
             BROKER.replace("gw1", "gw7") + '[pair]\nchannel = "mqtt"',
             "at the broker this router is gw7, and so it is for its partner; remove it here",
         ),
+        (
+            "[pair]",
+            '[pair]\nca_file = "/etc/hostname"',
+            "pair.ca_file: TLS takes three files; write certificate_file and private_key_file as well",
+        ),
         ("[pair]", '[fib]\ngroups = "hash-threshold"\n[pair]', "c.toml:5: fib.groups: a pair agrees on the buckets"),
         ("[pair]", "[pair]\nhash_seed = 4294967296", "pair.hash_seed: write a whole number from 0 to 4294"),
         (
@@ -103,6 +115,14 @@ def test_ports_of_other_addresses_do_not_collide() -> None:
         ),
         (FITTING + PAIR + 'listen = "203.0.113.7"\n', "pair.listen: this host has no address 203.0.113.7"),
         (FITTING + BROKER + PAIR + 'channel = "mqtt"\n', "pair.address: is of no use over the broker"),
+        (
+            FITTING + PAIR + _tls(Files("/nowhere/gw1.pem", "/etc/hostname", "/etc/hostname")),
+            "c.toml:11: pair.certificate_file: /nowhere/gw1.pem: No such file or directory; let routerd's user",
+        ),
+        (
+            FITTING + PAIR + _tls(Files(*["/etc/hostname"] * 3)),
+            "pair.certificate_file: /etc/hostname has no certificate",
+        ),
         ('[pair]\nkey_file = "/etc/hostname"\n', "c.toml:5: pair.key_file: there is no pair without a partner"),
     ],
 )
@@ -117,6 +137,27 @@ def test_a_pair_that_fits_is_beyond_doubt(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text(ROUTER + FITTING + PAIR)
     assert not _doubts(path)
+
+
+def test_certificates_are_tried_out(tmp_path: Path) -> None:
+    """Not where the link needs none."""
+    path = tmp_path / "c.toml"
+    files = signed(authority(tmp_path), "gw1")
+    path.write_text(ROUTER + FITTING + PAIR + _tls(files))
+    assert not _doubts(path)
+    files = signed(Path(files.ca), "gw1", days=-1)
+    (found,) = _doubts(path)
+    assert f"c.toml:11: pair.certificate_file: {files.certificate} is not valid by ca_file {files.ca}: " in found
+    assert "certificate has expired; both routers need one of this CA, valid now" in found
+    path.write_text(ROUTER + FITTING + PAIR + _tls(files._replace(private_key=files.ca)))
+    (found,) = _doubts(path)
+    assert f"c.toml:12: pair.private_key_file: {files.ca} is not the key of {files.certificate}" in found
+    path.write_text(
+        ROUTER + FITTING + BROKER + PAIR.replace('address = "10.255.0.2"', 'channel = "mqtt"') + _tls(files)
+    )
+    assert [line.partition("pair.")[2] for line in _doubts(path)] == [
+        f'{key}: is of no use over the broker; write channel = "link", or remove it' for key in TLS
+    ]
 
 
 def _doubts(path: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 from hypothesis import given
@@ -33,3 +34,16 @@ def test_idle_buckets_go_where_the_weights_want_them(buckets: list[tuple[int, bo
     assert sum(counts[id] for id in heavy) == len(layout)
     assert max(counts[id] for id in heavy) - min(counts[id] for id in heavy) <= 1
     assert surplus(layout, dict(enumerate(weights, 1))) == 0
+
+
+@given(BUCKETS, WEIGHTS, st.randoms(use_true_random=False))
+def test_what_has_no_surplus_is_left_as_it_is_whatever_is_busy(
+    buckets: list[tuple[int, bool]], weights: list[int], chance: random.Random
+) -> None:
+    members = [Member(id, weight) for id, weight in enumerate(weights, 1)]
+    layout = lay_out([(owner, False) for owner, _ in buckets], members)
+    assert layout is not None
+    chance.shuffle(layout)
+    assert surplus(layout, dict(enumerate(weights, 1))) == 0
+    again = [(owner, busy) for owner, (_, busy) in zip(layout, buckets, strict=True)]
+    assert lay_out(again, members) == layout

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from routerd.config.pairing import TLS
 from tests.daemon.harness import CONFIG, ROUTER, Network, Routerd, announcement, becomes, node, running
 from tests.support import bgp
 from tests.support.bgp import Client
+from tests.support.certificates import authority, signed
 from tests.support.mosquitto import mosquitto, needs_mosquitto
 from tests.support.netns import needs_root
 from tests.telemetry.pair.ends import End, end
@@ -86,3 +88,25 @@ async def test_another_key_is_taken_as_it_is_written(daemon: Routerd, partner: E
     assert "no channel to the partner" in daemon.log.read_text()
     key_file.write_text(KEY)
     await becomes(lambda: partner.up)
+
+
+async def test_tls_comes_with_a_reload_that_refuses_what_is_of_no_use(
+    network: Network, daemon: Routerd, partner: End, tmp_path: Path, key_file: Path
+) -> None:
+    await becomes(lambda: partner.up)
+    files = signed(authority(tmp_path), "gw1", days=-1)
+    keys = "".join(f'{key} = "{path}"\n' for key, path in zip(TLS, files, strict=True))
+    daemon.config.write_text(daemon.config.read_text().replace("[pair]\n", f"[pair]\n{keys}"))
+    refused = daemon.cli("reload")
+    assert refused.returncode
+    assert f"pair.certificate_file: {files.certificate} is not valid by ca_file {files.ca}" in refused.stderr
+    assert (partner.ups, partner.up) == (1, True)
+    signed(Path(files.ca), "gw1")
+    assert not daemon.cli("reload").returncode
+    await becomes(lambda: "it talks over TLS, and this router does not" in "".join(partner.reasons[-1:]))
+    await becomes(lambda: "it does not talk over TLS, and this router does" in str(daemon.status()["problems"]))
+    partner.close()
+    options = {"names": ("gw2", "gw1"), "address": ROUTER, "listen": node(9), "key_file": str(key_file)}
+    with end("link", options | {"files": signed(Path(files.ca), "gw2")}, network.nodes) as other:
+        await becomes(lambda: other.up)
+        await becomes(lambda: "Hello(router='gw1'" in "".join(other.heard))

@@ -48,6 +48,8 @@ VALUES: dict[str, str] = {
     "mqtt.metrics_interval": "10",
     "pair.router": '"gw1"', "pair.channel": '"mqtt"', "pair.address": '"10.0.0.9"', "pair.listen": '"10.0.0.1"',
     "pair.port": "7180", "pair.key_file": '"{directory}/pair.key"', "pair.hash_seed": "7", "pair.hold_time": "1.0",
+    "pair.certificate_file": '"{directory}/gw1.pem"', "pair.private_key_file": '"{directory}/gw1.key"',
+    "pair.ca_file": '"{directory}/pair-ca.pem"',
     "mrt.directory": '"{directory}/mrt"', "mrt.interval": "60", "mrt.updates": "true", "mrt.rotate": "60",
     "mrt.keep": "2",
     "looking_glass.listen": '["10.0.0.1"]', "looking_glass.port": "8080", "looking_glass.rate": "5",

@@ -12,7 +12,7 @@ from pathlib import Path
 from routerd.config.contradictions import Problem
 from routerd.config.metrics import MetricsSection
 from routerd.config.model import Config
-from routerd.config.pairing import doubts_of_pair
+from routerd.config.pairing import doubts_of_pair, unusable_certificates
 
 
 def unwise(config: Config) -> Iterator[Problem]:
@@ -97,6 +97,7 @@ def missing(config: Config) -> Iterator[Problem]:
     for section, key, path in (*files, ("pair", "key_file", config.pair.key_file)):
         if path and not Path(path).is_file():
             yield (section, key), f"this host has no file {path}"
+    yield from unusable_certificates(config)
     for index, peer in enumerate(config.peers):
         if peer.connect and peer.local_address is not None and not _is_here(peer.local_address):
             yield (

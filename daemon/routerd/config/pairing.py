@@ -11,6 +11,8 @@ from routerd.config.model import Config
 if TYPE_CHECKING:
     from routerd.config.contradictions import Problem
 
+TLS = ("certificate_file", "private_key_file", "ca_file")
+
 
 def contradictions_of_pair(config: Config) -> Iterator[Problem]:
     """Yield what keeps the two from being a pair."""
@@ -30,6 +32,10 @@ def contradictions_of_pair(config: Config) -> Iterator[Problem]:
             ("fib", "groups"),
             'a pair agrees on the buckets of resilient groups, and hash-threshold ones have none; write "resilient"',
         )
+    there = [key for key in TLS if getattr(pair, key)]
+    if there and len(there) < len(TLS):
+        needed = " and ".join(key for key in TLS if key not in there)
+        yield ("pair", there[0]), f"TLS takes three files; write {needed} as well"
     yield from (_broker if pair.channel == "mqtt" else _link)(config)
 
 
@@ -87,7 +93,7 @@ def doubts_of_pair(config: Config) -> Iterator[Problem]:
     """Yield what is valid, and of no use in a pair or without one."""
     pair = config.pair
     if not pair.partner:
-        for key in ("router", "address", "key_file"):
+        for key in ("router", "address", "key_file", *TLS):
             if getattr(pair, key):
                 yield ("pair", key), 'there is no pair without a partner; write partner = "...", or remove it'
         return
@@ -107,9 +113,21 @@ def doubts_of_pair(config: Config) -> Iterator[Problem]:
             "write true",
         )
     if pair.channel == "mqtt":
-        for key in ("address", "listen"):
+        for key in ("address", "listen", *TLS):
             if getattr(pair, key):
                 yield ("pair", key), 'is of no use over the broker; write channel = "link", or remove it'
+
+
+def unusable_certificates(config: Config) -> Iterator[Problem]:
+    """Yield why there can be no TLS to the partner, by the files as they are now."""
+    if config.pair.tls:
+        from routerd.config.certificates import read  # few have any
+
+        try:
+            read(config.pair.files)
+        except ValueError as error:
+            key, _, what = str(error).partition(": ")
+            yield ("pair", key), what
 
 
 def unreachable_partner(config: Config, own: Collection[str]) -> Iterator[Problem]:

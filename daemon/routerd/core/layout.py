@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import compress
+from typing import TypeVar
 
 from routerd.core.message import Member
+
+Owner = TypeVar("Owner", bound=int | bytes)
 
 
 def shares(buckets: Sequence[tuple[int, bool]], weights: Mapping[int, int]) -> Counter[int]:
@@ -14,12 +18,17 @@ def shares(buckets: Sequence[tuple[int, bool]], weights: Mapping[int, int]) -> C
     What is left when all shares are rounded down goes to the heaviest, and among those to who cannot give it up, or
     has more: a layout that is as the weights want it stays so.
     """
-    total = sum(weights.values())
-    room = Counter({id: len(buckets) * weight // total for id, weight in weights.items()})
-    counts = Counter(owner for owner, _ in buckets)
-    pinned = Counter(owner for owner, busy in buckets if busy)
+    return _shares(
+        Counter([owner for owner, _ in buckets]), Counter([owner for owner, busy in buckets if busy]), weights
+    )
+
+
+def _shares(counts: Counter[Owner], pinned: Counter[Owner], weights: Mapping[Owner, int]) -> Counter[Owner]:
+    """Of buckets of which each member has so many, and of them so many that are busy."""
+    size, total = counts.total(), sum(weights.values())
+    room = Counter({id: size * weight // total for id, weight in weights.items()})
     over = sorted(weights, key=lambda id: (-weights[id], pinned[id] <= room[id], room[id] - counts[id]))
-    room.update(over[: len(buckets) - room.total()])
+    room.update(over[: size - room.total()])
     return room
 
 
@@ -31,30 +40,43 @@ def lay_out(buckets: Sequence[tuple[int, bool]], members: Sequence[Member]) -> l
     way to the new one later. What is left goes where the weights want it. What this returns it leaves as it is.
     """
     weights = {member.id: member.weight for member in members}
-    if weights.keys().isdisjoint(owner for owner, _ in buckets):
+    return laid([owner for owner, _ in buckets], [busy for _, busy in buckets], weights)
+
+
+def laid(owners: Sequence[Owner], busy: Sequence[bool], weights: Mapping[Owner, int]) -> list[Owner] | None:
+    """Return what `lay_out` does, of buckets whose members may be known by anything."""
+    counts, pinned = Counter(owners), Counter(compress(owners, busy))
+    if weights.keys().isdisjoint(counts):
         return None
-    room = shares(buckets, weights)
-    kept = {index: owner for index, (owner, busy) in enumerate(buckets) if busy and owner in weights}
-    room.subtract(kept.values())
-    for index, (owner, busy) in enumerate(buckets):
-        if not busy and room[owner] > 0:
-            kept[index] = owner
+    room = dict(_shares(counts, pinned, weights))
+    for owner in pinned.keys() & weights.keys():
+        room[owner] -= pinned[owner]
+    kept: list[Owner | None] = []
+    for owner, is_busy in zip(owners, busy, strict=True):
+        stays = owner in weights if is_busy else room.get(owner, 0) > 0
+        kept.append(owner if stays else None)
+        if stays and not is_busy:
             room[owner] -= 1
-    layout: list[int] = []
-    for index in range(len(buckets)):
-        if index not in kept:
+    layout, last, roomy = list[Owner](), next(iter(weights)), list(weights)
+    for each in kept:
+        if each is not None:
+            last = each
+        else:
             # Prolong the run where there is room: fewer runs are fewer steps.
-            last = layout[-1] if layout else 0
-            kept[index] = last if room[last] > 0 else max(weights, key=lambda id: (room[id], weights[id]))
-            room[kept[index]] -= 1
-        layout.append(kept[index])
+            if not layout or room[last] <= 0:
+                roomy = [id for id in roomy if room[id] > 0]
+                last = max(roomy, key=lambda id: (room[id], weights[id]))
+            room[last] -= 1
+        layout.append(last)
     return layout
 
 
-def surplus(owners: Sequence[int], weights: Mapping[int, int]) -> int:
-    """Return how many buckets lead to members that have more than their weight wants, or to none of them."""
-    wanted = shares([(owner, False) for owner in owners], weights)
-    return sum(max(0, count - wanted[id]) for id, count in Counter(owners).items())
+def surplus(owners: Sequence[Owner], weights: Mapping[Owner, int]) -> int:
+    """Return how many buckets lead to members that have more than their weight wants, or to none of them: 0 of a
+    layout that `lay_out` leaves as it is, whichever buckets are busy."""
+    counts = Counter(owners)
+    wanted = _shares(counts, Counter(), weights)
+    return sum(max(0, count - wanted[id]) for id, count in counts.items())
 
 
 def made(buckets: int, members: Sequence[Member]) -> list[tuple[int, int]]:

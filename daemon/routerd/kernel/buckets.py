@@ -69,8 +69,8 @@ class Buckets:
         now = time.monotonic()
         inherited = self._inherited.get(group, ()) if now - self._made.get(group, 0.0) < idle_timer else ()
         begun = {index for index, since in [*self._begun.get(group, {}).items()] if now - since < idle_timer}
-        idle = self.idle(found, group, idle_timer)
-        return [each for each in found if each[0] not in idle or each[0] in inherited or each[0] in begun]
+        idle = self.idle(found, group, idle_timer).difference(inherited, begun)
+        return [each for each in found if each[0] not in idle]
 
     def idle(self, found: list[Bucket], group: int, idle_timer: float) -> set[int]:
         """Return the indices of those of a group's buckets that the kernel takes for idle.
@@ -84,10 +84,12 @@ class Buckets:
         if last and now - max(last) >= idle_timer:
             self._handed.pop(group, None)
             self._begun.pop(group, None)
-        return {
-            index
-            for index, _, idle in found
-            if idle >= idle_timer
-            or abs(idle - age) <= _WRITE_TIME
-            or (last and -_WRITE_TIME <= idle - (now - last[index]) <= last[index] - first[index] + _WRITE_TIME)
-        }
+        least, most = age - _WRITE_TIME, age + _WRITE_TIME
+        unused = {index for index, _, idle in found if idle >= idle_timer or least <= idle <= most}
+        if last:
+            unused |= {
+                index
+                for index, _, idle in found
+                if -_WRITE_TIME <= idle - (now - last[index]) <= last[index] - first[index] + _WRITE_TIME
+            }
+        return unused

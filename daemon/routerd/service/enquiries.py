@@ -28,6 +28,8 @@ READ_AT_ONCE = 4
 DOUBTED_AT_ONCE = 256
 """Groups of which the kernel is asked whether they have carried a packet: each takes 10 us."""
 
+_ONE = ord("1")
+
 
 class Enquiries:
     """True while there is something to ask. A bucket is busy whose last packet is younger than `idle_timer`."""
@@ -75,9 +77,10 @@ class Enquiries:
             return BucketsRead(id)
         digits = bytearray(b"0") * len(found)
         for index, _, _ in self._buckets.used(found, id, self.idle_timer):
-            digits[-1 - index] = ord("1")
+            digits[index] = _ONE
         members = tuple(member.id for member in group.members) if isinstance(group, KernelGroup) else ()
-        return BucketsRead(id, tuple(owner for _, owner, _ in found), int(digits, 2), members)
+        digits.reverse()  # the mask has the first bucket last
+        return BucketsRead(id, tuple([owner for _, owner, _ in found]), int(digits, 2), members)
 
     def _activity(self, ids: Iterable[int]) -> dict[int, dict[int, int]]:
         busy: dict[int, dict[int, int]] = {}

@@ -198,7 +198,8 @@ def channel(config: Config, home: Home) -> Channel:
         return Broker(access(config.mqtt), config.mqtt.site, names, pair.key_file, home)
     from routerd.telemetry.pair.link import Ends, Link
 
-    return Link(Ends(pair.address, pair.listen, pair.port), names, pair.key_file, pair.hold_time, home)
+    ends = Ends(pair.address, pair.listen, pair.port, pair.files if pair.tls else None)
+    return Link(ends, names, pair.key_file, pair.hold_time, home)
 
 
 def _wanted(config: Config) -> Hashable:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from routerd.core.fib.model import Group, Wanted
 from routerd.core.fib.settling import Settling, Why
 from routerd.core.message import BucketsRead, Gateway, GroupLayout
-from routerd.core.pair.decisions import follow, gap, keep, lead, off, weights_of
+from routerd.core.pair.decisions import follow, gap, is_passing, keep, lead, off, weights_of
 from routerd.core.pair.layouts import Held, heard, key_of, read, said
 from routerd.core.route import Address, parse_address, parse_prefix
 
@@ -44,7 +44,7 @@ def test_the_two_end_alike_but_for_what_is_busy_on_both_and_then_rest(leader: He
     follower = Held(tuple(owner if owner in LEGS else B for owner in follower.owners), follower.busy, frozenset(LEGS))
     leader = leader._replace(owners=lead(leader, follower, LEGS))
     follower = follower._replace(owners=follow(follower, leader, LEGS))
-    found = gap(leader, follower, LEGS)
+    found = gap(leader, follower)
     assert found.differing == found.conflicts
     assert lead(leader, follower, LEGS) == leader.owners
     assert follow(follower, leader, LEGS) == follower.owners
@@ -104,7 +104,8 @@ def test_who_has_lost_legs_is_no_judge_of_their_buckets() -> None:
     assert follow(here, there, LEGS) == here.owners
     assert keep(here, there, LEGS) == here.owners
     assert lead(here, there, LEGS) == here.owners
-    assert gap(here, there, LEGS) == (3, 0, 0)
+    assert gap(here, there) == (3, 0)
+    assert not is_passing(here, there, LEGS)
     assert follow(here._replace(legs=frozenset((B, C))), there, (B, C)) == (C, B, C, C)
 
 

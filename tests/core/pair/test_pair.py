@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 
 from routerd.core.fib.settling import Why
@@ -62,6 +64,27 @@ def test_a_group_is_the_same_on_both_whoever_came_first() -> None:
     assert states(two.a) == states(two.b) == {"equal": 1}
     assert two.a.pair.complete
     assert two.b.pair.complete
+
+
+def test_a_node_that_leaves_costs_each_router_one_reading() -> None:
+    """Its buckets go to the same others on both, so that the partner's news is no reason to look again."""
+    two = Two()
+    reads = [Mock(wraps=half.buckets.read) for half in two.both]
+    for half, read in zip(two.both, reads, strict=True):
+        setattr(half.buckets, "read", read)  # noqa: B010
+        for node in NODES[:4]:
+            half.up(node, graceful=preserving())
+            half.announce(node, VIP)
+            half.settle_now()
+    two.advance(3 * IDLE)
+    for half, read in zip(two.both, reads, strict=True):
+        read.reset_mock()
+        half.withdraw(NODES[3], VIP)
+        half.settle_now()
+    two.advance(5.0)
+    assert set(two.a.layout(VIP)) == set(NODES[:3])
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+    assert [read.call_count for read in reads] == [1, 1]
 
 
 def test_one_leads() -> None:

@@ -52,9 +52,11 @@ async def _made(kind: str, options: dict[str, Any], home: Home) -> Channel:
         from routerd.telemetry.pair.broker import Broker
 
         return Broker(Access(options["url"]), "default", names, options["key_file"], home)
+    from routerd.config.pair import Files
     from routerd.telemetry.pair.link import Ends, Link
 
-    ends = Ends(options["address"], options.get("listen", ""), options.get("port", 7179))
+    files = Files(*options["files"]) if options.get("files") else None
+    ends = Ends(options["address"], options.get("listen", ""), options.get("port", 7179), files)
     return Link(ends, names, options["key_file"], options.get("hold_time", 1.0), home)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from routerd.core.fib.model import NEVER
 from routerd.core.pair.layouts import Held
 
 EQUAL, DIFFERS, ONLY_HERE, ONLY_THERE, OTHER_SIZE, NOT_TOLD = (
@@ -30,18 +31,19 @@ class Agreement(NamedTuple):
 class Accord:
     """A group of this router.
 
-    `held` is how its buckets were read last, None if they were not; `told` is what the partner knows of that. `again`
-    is the earliest time of another attempt to move buckets, after one that moved none; `arranged` tells that one is
-    on its way. `answers` is the number of an Ask that waits for a reading, or 0. `nexthops` are
-    the objects that it was read to use.
+    `held` is how its buckets were read last, which was at the time `read`; None if they were not. `told` is what the
+    partner knows of that. `again` is the earliest time of another attempt to move buckets, after one that moved none;
+    `arranged` tells that one is on its way. `answers` is the number of an Ask that waits for a reading, or 0.
+    `nexthops` are the objects that it was read to use.
     """
 
-    __slots__ = ("again", "answers", "arranged", "held", "id", "key", "nexthops", "told")
+    __slots__ = ("again", "answers", "arranged", "held", "id", "key", "nexthops", "read", "told")
 
     def __init__(self, id: int, key: str) -> None:
         self.id = id
         self.key = key
         self.held: Held | None = None
+        self.read = NEVER
         self.told: Held | None = None
         self.nexthops = frozenset[int]()
         self.again = 0.0

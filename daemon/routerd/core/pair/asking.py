@@ -48,6 +48,10 @@ class Asking:
         late, self._asked = list(self._asked), {}
         return late
 
+    def __contains__(self, id: int) -> bool:
+        """Whether a group is to be asked about, or has been."""
+        return id in self._waiting or id in self._asked
+
     def forget(self, id: int) -> None:
         """A group is gone."""
         self._waiting.pop(id, None)

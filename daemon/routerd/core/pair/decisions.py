@@ -7,10 +7,12 @@ what they know of each other is, no flow moves.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from itertools import compress, count
+from operator import ne
 from typing import NamedTuple
 
 from routerd.core.fib.model import Legs
-from routerd.core.layout import lay_out, made, surplus
+from routerd.core.layout import laid, made, surplus
 from routerd.core.message import Hello, Member
 from routerd.core.pair.layouts import Held
 from routerd.core.route import Address
@@ -38,14 +40,14 @@ def weights_of(legs: Legs) -> dict[Address, int]:
 def lead(here: Held, there: Held | None, weights: Weights) -> Owners:
     """Return what the leader wants: what is busy stays, also what is busy at the partner alone, where that has it; of
     the rest as much as the weights allow."""
-    order = sorted(weights)
-    numbers = {address: number for number, address in enumerate(order, 1)}
-    buckets = [(numbers.get(owner, 0), busy) for owner, busy in zip(here.owners, here.bits(), strict=True)]
-    if there is not None:
-        for index, owner in _busy_there(here, there, weights):
-            buckets[index] = numbers[owner], True
-    layout = lay_out(buckets, [Member(number, weights[address]) for address, number in numbers.items()])
-    return here.owners if layout is None else tuple(order[number - 1] for number in layout)
+    taken = dict(_busy_there(here, there, weights)) if there is not None else {}
+    if all(here.owners[index] == owner for index, owner in taken.items()) and not off(here.owners, weights):
+        return here.owners
+    owners, busy = list(here.owners), here.bits()
+    for index, owner in taken.items():
+        owners[index], busy[index] = owner, True
+    layout = laid(owners, busy, {address: weights[address] for address in sorted(weights)})
+    return here.owners if layout is None else tuple(layout)
 
 
 def keep(here: Held, there: Held | None, legs: Collection[Address]) -> Owners:
@@ -57,10 +59,10 @@ def keep(here: Held, there: Held | None, legs: Collection[Address]) -> Owners:
 
 def _busy_there(here: Held, there: Held, legs: Collection[Address]) -> Iterator[tuple[int, Address]]:
     """Yield the buckets that are busy at the partner alone, and the leg that they lead to there."""
-    both = enumerate(zip(here.owners, there.owners, here.bits(), there.bits(), strict=True))
-    for index, (mine, theirs, busy, elsewhere) in both:
-        if elsewhere and not busy and theirs in legs and _is_known(mine, there, legs):
-            yield index, theirs
+    alone = there.busy & ~here.busy
+    for index, bit in enumerate(reversed(f"{alone:b}")):
+        if bit == "1" and there.owners[index] in legs and _is_known(here.owners[index], there, legs):
+            yield index, there.owners[index]
 
 
 def _is_known(mine: Address, there: Held, legs: Collection[Address]) -> bool:
@@ -79,37 +81,42 @@ def anew(size: int, weights: Weights) -> Owners:
 def follow(here: Held, there: Held, legs: Collection[Address]) -> Owners:
     """Return what the follower wants: the leader's owners, but for what is busy here, or with a leg that the leader
     has not."""
-    return tuple(
-        mine if busy or theirs not in legs or not _is_known(mine, there, legs) else theirs
-        for mine, theirs, busy in zip(here.owners, there.owners, here.bits(), strict=True)
-    )
+    owners = list(here.owners)
+    for index in _differing(here, there):
+        mine, theirs = here.owners[index], there.owners[index]
+        if theirs in legs and not here.busy >> index & 1 and _is_known(mine, there, legs):
+            owners[index] = theirs
+    return tuple(owners)
+
+
+def _differing(here: Held, there: Held) -> Iterator[int]:
+    """Return the buckets that lead elsewhere at the partner."""
+    if here.owners == there.owners:
+        return iter(())
+    return compress(count(), map(ne, here.owners, there.owners))
 
 
 class Gap(NamedTuple):
-    """How many buckets lead elsewhere at the partner (`differing`), are busy on both besides (`conflicts`), and might
-    be the same once they are idle (`passing`)."""
+    """How many buckets lead elsewhere at the partner (`differing`), and are busy on both besides (`conflicts`)."""
 
     differing: int
     conflicts: int
-    passing: int
 
 
-def gap(here: Held, there: Held, legs: Collection[Address]) -> Gap:
+def gap(here: Held, there: Held) -> Gap:
     """Compare two layouts of as many buckets."""
-    if here.owners == there.owners:
-        return Gap(0, 0, 0)
-    differing = [
-        index for index, pair in enumerate(zip(here.owners, there.owners, strict=True)) if pair[0] != pair[1]
-    ]
-    both = here.busy & there.busy
-    conflicts = sum(both >> index & 1 for index in differing)
-    passing = (there.owners[index] in legs and _is_known(here.owners[index], there, legs) for index in differing)
-    return Gap(len(differing), conflicts, sum(passing))
+    differing, both = list(_differing(here, there)), here.busy & there.busy
+    return Gap(len(differing), sum(both >> index & 1 for index in differing))
+
+
+def is_passing(here: Held, there: Held, legs: Collection[Address]) -> bool:
+    """Tell whether two layouts of as many buckets differ in one that might be the same once it is idle."""
+    return any(
+        there.owners[index] in legs and _is_known(here.owners[index], there, legs)
+        for index in _differing(here, there)
+    )
 
 
 def off(owners: Owners, weights: Weights) -> int:
     """Return how many buckets are not where the weights want them."""
-    order = {address: number for number, address in enumerate(sorted(weights), 1)}
-    return surplus(
-        [order.get(owner, 0) for owner in owners], {order[address]: weight for address, weight in weights.items()}
-    )
+    return surplus(owners, {address: weights[address] for address in sorted(weights)})

@@ -47,14 +47,14 @@ def read(
     addresses = {nexthops[leg]: leg.address for leg in group.legs if leg in nexthops}
     if addresses.keys() != set(message.members) or not addresses.keys() >= set(message.owners):
         return None
-    owners = tuple(addresses[owner] for owner in message.owners)
+    owners = tuple(map(addresses.__getitem__, message.owners))
     holders = (
         frozenset(settling.holders) if settling is not None else frozenset(group.legs) if group.untracked else ()
     )
     unseen = {holder.address for holder in holders}
     busy = message.busy
     if unseen:
-        busy |= int("".join("1" if owner in unseen else "0" for owner in reversed(owners)), 2)
+        busy |= int("".join(["1" if owner in unseen else "0" for owner in reversed(owners)]), 2)
     return Held(owners, busy, frozenset(addresses.values()), settling is None)
 
 
@@ -62,7 +62,7 @@ def said(key: str, held: Held, answers: int) -> GroupLayout:
     """Return what is told of a group."""
     members = tuple(sorted(held.legs))
     index = {address: number for number, address in enumerate(members)}
-    return GroupLayout(key, members, tuple(index[owner] for owner in held.owners), held.busy, held.settled, answers)
+    return GroupLayout(key, members, tuple(map(index.__getitem__, held.owners)), held.busy, held.settled, answers)
 
 
 def heard(layout: GroupLayout) -> Held | None:
@@ -70,5 +70,5 @@ def heard(layout: GroupLayout) -> Held | None:
     size, members = len(layout.owners), layout.members
     if not size or min(layout.owners) < 0 or max(layout.owners) >= len(members) or layout.busy >> size:
         return None
-    owners = tuple(members[owner] for owner in layout.owners)
+    owners = tuple(map(members.__getitem__, layout.owners))
     return Held(owners, layout.busy, frozenset(members), layout.settled)

@@ -38,7 +38,7 @@ from routerd.core.message import (
 )
 from routerd.core.pair.accord import Accord, Agreement
 from routerd.core.pair.asking import MOST, Asking
-from routerd.core.pair.decisions import Owners, Weights, anew, follow, gap, keep, lead, leads, off, weights_of
+from routerd.core.pair.decisions import Owners, Weights, anew, follow, is_passing, keep, lead, leads, off, weights_of
 from routerd.core.pair.introduction import Introduction
 from routerd.core.pair.layouts import Held, heard, read, said
 from routerd.core.pair.register import Register
@@ -47,6 +47,8 @@ TICK, BUCKETS = 0.025, 4096
 """Seconds between two times at which something is read, or asked, and how many buckets that are, about."""
 LATER = 1.0
 """Seconds, at least, until one looks again at a group in which something is left to be done."""
+FRESH = 0.1
+"""Seconds for which what was read is as good as read now. The kernel moves no bucket that has become busy since."""
 INTRODUCTION = 10.0
 """Seconds that the partner has to say all, before groups of which it has said nothing count for this router's own."""
 
@@ -253,7 +255,17 @@ class Pair:
             self._conclude(accord, now, asked=True)
         elif accord.id in self._waiting or accord.is_concerned(before, there):
             self._waiting.discard(accord.id)
-            self._reads[accord.id] = None
+            if not self._is_known(accord, there, now):
+                self._reads[accord.id] = None
+            elif accord.id not in self._asking:
+                self._conclude(accord, now)
+
+    def _is_known(self, accord: Accord, there: Held, now: float) -> bool:
+        """Tell whether what was read of a group last is enough to judge of what the partner says of it: nothing moves
+        for that, or it was read just now."""
+        if accord.held is None or accord.arranged:
+            return False
+        return accord.held.owners == there.owners or now - accord.read < FRESH
 
     # ------------------------------------------------------------------------------------------ groups
 
@@ -306,7 +318,7 @@ class Pair:
             accord.again = 0.0
         elif accord.arranged:
             accord.again = now + self._period
-        accord.arranged = False
+        accord.arranged, accord.read = False, now
         self._register.take(accord, held, frozenset(message.owners))
         if accord.answers:
             self._say(accord, held)
@@ -333,7 +345,7 @@ class Pair:
                 self._waiting.add(accord.id)
                 look_at = self.since + INTRODUCTION
             elif wanted == held.owners:
-                passing = off(wanted, weights) or (there is not None and gap(held, there, weights).passing)
+                passing = off(wanted, weights) or (there is not None and is_passing(held, there, weights))
                 look_at = now + self._period if passing else None
             elif now < accord.again:
                 look_at = accord.again

@@ -133,7 +133,7 @@ class Register:
         weights = weights_of(group.legs)
         differing = conflicts = 0
         if state == DIFFERS and held is not None and there is not None:
-            differing, conflicts, _ = gap(held, there, weights)
+            differing, conflicts = gap(held, there)
         deviating = off(held.owners, weights) if held is not None else 0
         return Agreement(accord.key, group_id, group.buckets, differing, conflicts, deviating, state)
 

@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from typing import TYPE_CHECKING
 
 from routerd.telemetry.pair.codec import LARGEST
+
+if TYPE_CHECKING:
+    import ssl
+
+    from routerd.telemetry.pair.tls import Tls
 
 MAC = 32
 FIRST_FRAMES = 1024
@@ -25,12 +31,22 @@ class Frames:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._tls: Tls | None = None
         self._saying = self._hearing = b""
         self._said = self._heard = 0
 
     def secure(self, saying: bytes, hearing: bytes) -> None:
         """From now on all frames are authenticated, with a key for each direction."""
         self._saying, self._hearing = saying, hearing
+
+    async def encrypt(self, context: ssl.SSLContext, *, listens: bool) -> bytes:
+        """From now on all goes over TLS; return the other side's certificate (DER), or raise ssl.SSLError."""
+        from routerd.telemetry.pair.tls import Tls
+
+        tls = Tls(self._reader, self._writer, context, listens=listens)
+        certificate = await tls.handshake()
+        self._tls = tls
+        return certificate
 
     @property
     def waiting(self) -> int:
@@ -43,18 +59,19 @@ class Frames:
         if self._saying:
             mac = _mac(self._saying, self._said, payload)
             self._said += 1
-        self._writer.write((len(payload) + len(mac)).to_bytes(4) + payload + mac)
+        (self._tls or self._writer).write((len(payload) + len(mac)).to_bytes(4) + payload + mac)
 
     async def read(self) -> bytes:
         """Return the next frame's payload; FrameError if it is not the one that the other side has sent."""
-        size = int.from_bytes(await self._reader.readexactly(4))
+        reader = self._tls or self._reader
+        size = int.from_bytes(await reader.readexactly(4))
         if not self._hearing:
             if size > FIRST_FRAMES:
                 raise FrameError("it speaks another language")
-            return await self._reader.readexactly(size)
+            return await reader.readexactly(size)
         if not MAC <= size <= LARGEST + MAC:
             raise FrameError(f"a frame of {size} octets came")
-        frame = await self._reader.readexactly(size)
+        frame = await reader.readexactly(size)
         payload, mac = frame[:-MAC], frame[-MAC:]
         if not hmac.compare_digest(_mac(self._hearing, self._heard, payload), mac):
             raise FrameError("a frame came that the partner has not sent so")

@@ -1,4 +1,4 @@
-"""The direct link to the partner: TCP. Both listen, and the one whose name is lower dials: there is one connection.
+"""The direct link to the partner: TCP, or TLS. Both listen, and the one whose name is lower dials: there is one.
 
 Whoever else connects has a few seconds to prove that it has the key, and is refused with a line in the log; that
 disturbs no session. There are few such connections at a time, and the partner's address has a share of its own.
@@ -12,10 +12,11 @@ import time
 from collections import Counter
 from typing import NamedTuple
 
+from routerd.config.pair import Files
 from routerd.core.message import PartnerMessage
 from routerd.telemetry.mqtt import keyfile
 from routerd.telemetry.pair.channel import Home, Names
-from routerd.telemetry.pair.session import Own, RefusedError, Session, explained, introduce_to
+from routerd.telemetry.pair.session import Own, RefusedError, Session, explained, introduce_to, refuse
 from routerd.telemetry.ratelimit import RateLimiter
 
 FIRST, LAST = 0.25, 3.0
@@ -29,15 +30,17 @@ QUIET = 10.0
 
 
 class Ends(NamedTuple):
-    """Where the two are: the partner's address, this router's (empty: all of them), and the port of both."""
+    """Where the two are: the partner's address, this router's (empty: all of them), and the port of both. With
+    `files` they talk over TLS."""
 
     address: str
     listen: str
     port: int
+    files: Files | None = None
 
 
 class Link:
-    """A Channel. The key is read anew for each connection. Times are seconds."""
+    """A Channel. The key and the certificates are read anew for each connection. Times are seconds."""
 
     def __init__(self, ends: Ends, names: Names, key_file: str, hold_time: float, home: Home) -> None:
         self._ends = ends
@@ -118,7 +121,9 @@ class Link:
         self._strangers[known] += 1
         session = None
         try:
-            session = await introduce_to(reader, writer, await self._own(), "listener", lambda: bool(self._session))
+            session = await introduce_to(
+                reader, writer, await self._own_for(reader, writer), "listener", lambda: bool(self._session)
+            )
         except (RefusedError, OSError, EOFError) as error:
             self._refuse(address, explained(error), known=known)
             return
@@ -178,8 +183,24 @@ class Link:
         try:
             key = await asyncio.to_thread(keyfile.read, self._key_file)
         except ValueError as error:
-            raise RefusedError(f"this router has no key: key_file {error}") from error
-        return Own(self._names, key, self._hold_time, self._home.counts)
+            raise RefusedError(f"this router has no key: key_file {error}", b"unready") from error
+        if self._ends.files is None:
+            return Own(self._names, key, self._hold_time, self._home.counts)
+        from routerd.config import certificates
+
+        try:
+            found = await asyncio.to_thread(certificates.read, self._ends.files)
+        except ValueError as error:
+            raise RefusedError(f"this router has no certificate: {error}", b"unready") from error
+        return Own(self._names, key, self._hold_time, self._home.counts, found)
+
+    async def _own_for(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Own:
+        """Return it, or tell who has dialled that there is none."""
+        try:
+            return await self._own()
+        except RefusedError as error:
+            await refuse(reader, writer, error.code)
+            raise
 
     async def _talk(self, session: Session, address: str) -> None:
         self._session, self._reason = session, ""

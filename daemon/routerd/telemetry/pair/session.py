@@ -7,13 +7,17 @@ import os
 import secrets
 import socket
 from collections.abc import Callable
-from typing import NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from routerd.core.message import PartnerMessage
 from routerd.telemetry.pair.channel import MOST_WAITING, Counts, Names
 from routerd.telemetry.pair.codec import MessageError, OtherProtocolError, decode, encode
 from routerd.telemetry.pair.frames import FrameError, Frames
 from routerd.telemetry.pair.proof import Introduction, Proof, Side, introduce, introduced
+
+if TYPE_CHECKING:
+    from routerd.config.certificates import Certificates
 
 PATIENCE = 3.0
 """Seconds that a connection may take until both have proved who they are."""
@@ -26,6 +30,11 @@ REFUSALS = {
     b"key": "it has another key: put the same key_file on both",
     b"busy": "it has a channel to a router of this name already: give each a name of its own, unless that is the "
     "connection before, which it will miss soon",
+    b"tls": "it talks over TLS, and this router does not: write certificate_file, private_key_file and ca_file in "
+    "[pair] here, or remove them there",
+    b"no tls": "it does not talk over TLS, and this router does: write certificate_file, private_key_file and "
+    "ca_file in [pair] there, or remove them here",
+    b"unready": "it has no key or certificate of use: routerd status says there what is wrong with which",
     b"protocol": "it speaks another version of the pair's protocol: upgrade the older one",
 }
 """What a router that refuses another one sends, and what that makes of it: no words of a stranger are logged."""
@@ -49,6 +58,7 @@ class Own(NamedTuple):
     key: bytes
     hold_time: float
     counts: Counts
+    certificates: Certificates | None = None
 
 
 class Session:
@@ -136,12 +146,24 @@ async def introduce_to(
         raise RefusedError(str(error)) from error
 
 
+async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, code: bytes) -> None:
+    """Refuse to talk to who introduces itself."""
+    frames = Frames(reader, writer)
+    with suppress(TimeoutError, FrameError, OSError, EOFError):
+        async with asyncio.timeout(PATIENCE):
+            await frames.read()
+        frames.write(_REFUSED + code)
+
+
 async def _dialled(frames: Frames, own: Own, _: Callable[[], bool]) -> float:
     """Prove first; return the hold time of the other side."""
-    mine = introduce(own.names, secrets.token_bytes(32), own.hold_time)
+    mine = _introduce(own)
     frames.write(mine)
-    other, theirs = await _introduced(frames, own.names)
-    proof = Proof(own.key, mine, theirs)
+    other, theirs = await _introduced(frames, own)
+    certificates: tuple[bytes, ...] = ()
+    if own.certificates is not None:
+        certificates = own.certificates.own, await frames.encrypt(own.certificates.dialler, listens=False)
+    proof = Proof(own.key, mine, theirs, certificates)
     frames.write(proof.by("dialler"))
     if not proof.holds("listener", await _heard(frames)):
         raise RefusedError(_OTHER_KEY)
@@ -151,10 +173,13 @@ async def _dialled(frames: Frames, own: Own, _: Callable[[], bool]) -> float:
 
 async def _listened(frames: Frames, own: Own, taken: Callable[[], bool]) -> float:
     """Prove after the other side has; return its hold time."""
-    other, theirs = await _introduced(frames, own.names)
-    mine = introduce(own.names, secrets.token_bytes(32), own.hold_time)
+    other, theirs = await _introduced(frames, own)
+    mine = _introduce(own)
+    certificates: tuple[bytes, ...] = ()
     frames.write(mine)
-    proof = Proof(own.key, theirs, mine)
+    if own.certificates is not None:
+        certificates = await frames.encrypt(own.certificates.listener, listens=True), own.certificates.own
+    proof = Proof(own.key, theirs, mine, certificates)
     if not proof.holds("dialler", await _heard(frames)):
         raise RefusedError(_OTHER_KEY, b"key")
     if taken():
@@ -168,9 +193,13 @@ async def _listened(frames: Frames, own: Own, taken: Callable[[], bool]) -> floa
     return other.hold_time
 
 
-async def _introduced(frames: Frames, names: Names) -> tuple[Introduction, bytes]:
+def _introduce(own: Own) -> bytes:
+    return introduce(own.names, secrets.token_bytes(32), own.hold_time, tls=own.certificates is not None)
+
+
+async def _introduced(frames: Frames, own: Own) -> tuple[Introduction, bytes]:
     """Return how the other side introduces itself, if it is who it should be."""
-    payload = await _heard(frames)
+    names, payload = own.names, await _heard(frames)
     try:
         other = introduced(payload)
     except OtherProtocolError as error:
@@ -181,6 +210,10 @@ async def _introduced(frames: Frames, names: Names) -> tuple[Introduction, bytes
         raise RefusedError(f"it calls itself {other.router}, and the partner is {names.partner}", b"name")
     if other.partner != names.router:
         raise RefusedError(f"its partner is {other.partner}, and this router is {names.router}", b"name")
+    if other.tls and own.certificates is None:
+        raise RefusedError(REFUSALS[b"tls"], b"no tls")
+    if own.certificates is not None and not other.tls:
+        raise RefusedError(REFUSALS[b"no tls"], b"tls")
     return other, payload
 
 
@@ -197,6 +230,19 @@ def explained(error: BaseException) -> str:
     """Return in words how a connection has ended, or why there is none."""
     if isinstance(error, EOFError):
         return "the other side has closed the connection"
+    if (reason := getattr(error, "reason", None)) is not None:
+        return _of_tls(reason, getattr(error, "verify_message", ""))
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
-    return str(error)
+    return str(error) or "the other side has closed the connection"
+
+
+def _of_tls(reason: str, unverified: str) -> str:
+    """Return in words why TLS ends: the `reason` is OpenSSL's name for it."""
+    if unverified:
+        return f"its certificate is not accepted here: {unverified}; both need one of the CA in ca_file, valid now"
+    _, refused, why = reason.partition("_ALERT_")
+    if refused:
+        why = why.lower().replace("_", " ")
+        return f"it does not accept this router's certificate: {why}; both need one of the CA in ca_file, valid now"
+    return f"TLS ends: {reason.lower().replace('_', ' ')}"
