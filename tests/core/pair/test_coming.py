@@ -96,3 +96,22 @@ def test_who_takes_over_is_restarted_before_the_flows_have_said_a_word() -> None
     two.advance(4 * IDLE)
     assert at(two.b, flows) == flows
     assert NODES[3] in two.b.layout(VIP)
+
+
+def test_a_partner_that_does_not_answer_may_have_flows_in_each_bucket() -> None:
+    """As while its process is stopped, and the channel has yet to find out: its kernel goes on."""
+    two, _ = agreed()
+    two.a.buckets.flows.clear()
+    two.advance(2 * IDLE)
+    flows = carry(two.b, *range(BUCKETS))  # since it was read last
+    serve(two.a, NODES[3])
+    two.a.advance(15.0)  # B does not
+    assert at(two.a, flows) == flows
+    two.b.now = two.a.now
+    two.advance(1.0)
+    assert at(two.a, flows) == at(two.b, flows) == flows
+    two.b.buckets.flows.clear()
+    serve(two.b, NODES[3])
+    two.advance(IDLE)
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+    assert NODES[3] in two.a.layout(VIP)

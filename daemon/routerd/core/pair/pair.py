@@ -165,7 +165,7 @@ class Pair:
         accords = self._register.accords
         self._reads.update(dict.fromkeys(self._looks.due(now)))
         for id in self._asking.late(now):
-            self._conclude(accords[id], now, asked=True)
+            self._looks.set(id, now + self._period)
         if ids := self._asking.begin(now):
             self._tell(Ask(tuple(accords[id].key for id in ids), self._asking.number))
         self._read_some()
