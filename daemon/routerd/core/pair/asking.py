@@ -7,8 +7,8 @@ from itertools import islice
 MOST = 64
 """Groups of one Ask."""
 PATIENCE = 5.0
-"""Seconds until others have their turn. What is known of before will not do: who does not answer may have flows in each
-bucket, and be about to lose its traffic to this router."""
+"""Seconds until others have their turn. What is known from before will not do: who does not answer may have flows in
+each bucket, and be about to lose its traffic to this router."""
 
 
 class Asking:

@@ -104,9 +104,15 @@ class Pair:
         group does not have is on no interface (0)."""
         return self._register.owner(group_id, bucket)
 
-    def busy_at_partner(self, group_id: int) -> frozenset[Gateway]:
-        """Return the legs of a group that have flows on the partner, as last told; none without a channel."""
-        return self._register.busy(group_id) if self.up else frozenset()
+    def busy_at_partner(self, group_id: int, now: float) -> frozenset[Gateway]:
+        """Return the legs of a group that have flows on the partner, as last told; without a channel those that may
+        have been left to this router just now."""
+        accord, group = self._register.accords.get(group_id), self._groups.by_id.get(group_id)
+        if accord is None or group is None:
+            return frozenset()
+        coming = self._coming(accord, group, now)
+        busy = self._register.busy(group_id) if self.up else frozenset()
+        return busy.union(leg for leg in group.legs if leg.address in coming)
 
     @property
     def timer(self) -> float | None:
