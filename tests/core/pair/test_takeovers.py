@@ -66,6 +66,11 @@ class Clocked(ResilientKernel):
             self.used[prefix][bucket] = (self.half.now, self.owners[group][bucket])
 
 
+def kernel(half: Half) -> Clocked:
+    assert isinstance(half.buckets, Clocked)
+    return half.buckets
+
+
 @dataclass(eq=False)
 class Flow:
     """`half` carries it, and it speaks at `next`. `safe`: the other router would lead it to its node. `hurt`: it is
@@ -87,7 +92,7 @@ class Takeovers:
         self.chance = random.Random(seed)
         self.two = Two()
         for half in self.two.both:
-            half.buckets.half = half
+            kernel(half).half = half
         self.up: dict[Half, dict[str, set[str]]] = {half: {vip: set() for vip in VIPS} for half in self.two.both}
         self.flows: list[Flow] = []
         self.drained: set[str] = set()
@@ -126,7 +131,7 @@ class Takeovers:
             self.flows.remove(flow)
             return
         flow.hurt = False
-        flow.half.buckets.packet(flow.vip, flow.bucket)
+        kernel(flow.half).packet(flow.vip, flow.bucket)
         flow.next = flow.half.now + IDLE * self.chance.choice([0.02, 0.3, 0.9, 0.95])
 
     def to(self, half: Half, flow: Flow) -> str:
@@ -246,7 +251,7 @@ class Takeovers:
         self.two.disconnect()
         if empty:
             half.kernel = half.buckets = Clocked(LINKS, fib=half.config.fib)
-            half.buckets.half = half
+            kernel(half).half = half
         half.buckets._past.clear()  # of which routerd knows, and nobody else
         half.restart(age=0.0 if empty else half.now)
         for node in self.drained:
