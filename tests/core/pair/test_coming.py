@@ -115,3 +115,23 @@ def test_a_partner_that_does_not_answer_may_have_flows_in_each_bucket() -> None:
     two.advance(IDLE)
     assert two.a.layout(VIP) == two.b.layout(VIP)
     assert NODES[3] in two.a.layout(VIP)
+
+
+def test_a_node_that_both_have_lost_is_as_new_when_it_is_back() -> None:
+    """One router hears of its death before the other one, which for that expects no flows any more."""
+    two = Two()
+    for half in two.both:
+        serve(half, *NODES[:3])
+    two.advance(2 * IDLE)
+    for half in two.both:
+        half.down(NODES[0])
+        half.settle_now()
+        two.advance(0.2)
+    for half in two.both:
+        serve(half, NODES[0])
+    two.advance(2 * IDLE / 3)
+    for half in two.both:
+        serve(half, NODES[3])
+    two.advance(1.0)
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+    assert {two.a.layout(VIP).count(node) for node in NODES[:4]} == {4}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from routerd.core.pair.layouts import Held
@@ -59,9 +59,10 @@ class Accord:
         if self.held is not None:
             self.held = self.held.used_by(self._coming)
 
-    def coming(self, now: float) -> frozenset[Address]:
-        """Return the legs whose flows may be in any of their buckets."""
-        self._coming = {leg: until for leg, until in self._coming.items() if until > now}
+    def coming(self, legs: Collection[Address], now: float) -> frozenset[Address]:
+        """Return those of a group's legs whose flows may be in any of their buckets. Who has lost a leg as well
+        expects none."""
+        self._coming = {leg: until for leg, until in self._coming.items() if until > now and leg in legs}
         return frozenset(self._coming)
 
     def is_news(self, held: Held, *, busy: bool) -> bool:

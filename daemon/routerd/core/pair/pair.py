@@ -379,9 +379,10 @@ class Pair:
 
     def _coming(self, accord: Accord, group: Group, now: float) -> frozenset[Address]:
         """Return the legs to which flows of the partner's may go by now that have yet to show themselves here."""
+        legs = frozenset(leg.address for leg in group.legs)
         if group.born < self._lost and now < self._lost + self._groups.shape.idle_timer:
-            return frozenset(leg.address for leg in group.legs)
-        return accord.coming(now)
+            return legs
+        return accord.coming(legs, now)
 
     def _is_early(self, now: float) -> bool:
         """Tell whether the partner may still say something of a group of which it has said nothing."""
