@@ -85,6 +85,7 @@ def test_a_pair_that_agrees(two: Simulation) -> None:
         {"partner": THERE._replace(seed="0000")},
         {"partner": THERE._replace(policy="l3")},
         {"partner": THERE._replace(kernel="6.18.1")},
+        {"hello": HERE._replace(idle_timer=120.0), "partner": THERE._replace(idle_timer=60.0)},
         {"hello": HERE._replace(seed="random"), "partner": THERE._replace(seed="random")},
         {"hello": HERE._replace(seed=""), "partner": THERE._replace(seed="")},
         {"hello": HERE._replace(policy="l4"), "partner": THERE._replace(policy="l4")},

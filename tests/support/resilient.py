@@ -88,10 +88,11 @@ class ResilientKernel(FakeKernel):
         self._fill(owners, group.members)
         busy = self.busy(group.id)
         if group.like == group.id:
+            here = {*owners}
             for member in group.members:
                 gateway = self.nexthops[member.id].gateway
                 for bucket in self._past.get(group.id, {}).pop(gateway, ()) if gateway is not None else ():
-                    if bucket not in busy:
+                    if bucket not in busy and member.id not in here:
                         owners[bucket] = member.id
         if not group.hold:
             weights = {member.id: member.weight for member in group.members}

@@ -205,7 +205,7 @@ class Router:
             case WriteFailed():
                 return self.retries.refused(message, now)
             case GroupActivity(busy=busy):
-                self.fib.drained({id: self._busy(id, some) for id, some in busy.items()})
+                self.fib.drained({id: self._busy(id, some, now) for id, some in busy.items()})
                 return self.planning.plan(now)
             case GroupsUnused(ids=ids):
                 self.fib.unused(ids)
@@ -226,11 +226,11 @@ class Router:
         self.fib.groups.paired = True
         return self.pair.wake(self.fib.groups.by_id, now)
 
-    def _busy(self, id: int, busy: Collection[int]) -> Collection[int]:
+    def _busy(self, id: int, busy: Collection[int], now: float) -> Collection[int]:
         """Add the nexthop objects of a group to which flows go on the partner."""
         if self.pair is None:
             return busy
-        return {*busy, *(self.fib.groups.nexthops[each] for each in self.pair.busy_at_partner(id))}
+        return {*busy, *(self.fib.groups.nexthops[each] for each in self.pair.busy_at_partner(id, now))}
 
     def _settle(self, now: float, *, quiet: bool) -> list[Effect]:
         if not self.synchronised:

@@ -166,6 +166,7 @@ class Pairing:
             config.fib.hash_policy,
             hash_seed(),
             time.monotonic() - self._since,
+            config.fib.idle_timer,
         )
 
     # ------------------------------------------------------------------------------------------ what is said

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from routerd.core.fib.model import Group, Wanted
 from routerd.core.fib.settling import Settling, Why
 from routerd.core.message import BucketsRead, Gateway, GroupLayout
-from routerd.core.pair.decisions import follow, gap, is_passing, keep, lead, off, weights_of
+from routerd.core.pair.decisions import follow, gap, is_passing, lead, off, weights_of
 from routerd.core.pair.layouts import Held, heard, key_of, read, said
 from routerd.core.route import Address, parse_address, parse_prefix
 
@@ -102,7 +102,6 @@ def test_who_has_lost_legs_is_no_judge_of_their_buckets() -> None:
     here = Held((A, B, C, A), 0, frozenset((A, B, C)))
     there = Held((C, C, C, C), 0b1010, frozenset((C,)))
     assert follow(here, there, LEGS) == here.owners
-    assert keep(here, there, LEGS) == here.owners
     assert lead(here, there, LEGS) == here.owners
     assert gap(here, there) == (3, 0)
     assert not is_passing(here, there, LEGS)

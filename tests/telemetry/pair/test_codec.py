@@ -35,7 +35,7 @@ MESSAGES = (
     layouts()
     | st.builds(GroupGone, TEXTS)
     | st.builds(Ask, st.lists(TEXTS, max_size=3).map(tuple), NUMBERS)
-    | st.builds(Hello, *[TEXTS] * 6, st.floats(0, 1e9))
+    | st.builds(Hello, *[TEXTS] * 6, st.floats(0, 1e9), st.floats(0, 1e6))
     | st.just(AllSaid())
 )
 
@@ -52,6 +52,14 @@ def layout(buckets: int, members: int, *, runs: bool) -> GroupLayout:
 @given(MESSAGES)
 def test_what_is_said_is_what_is_heard(message: PartnerMessage) -> None:
     assert decode(encode(message)) == message
+
+
+def test_a_partner_that_does_not_say_its_idle_timer() -> None:
+    hello = Hello("gw2", "b", "0.1.0", "6.12.43", "five-tuple", "5f0c", 60.0)
+    payload = json.dumps({name: value for name, value in json.loads(encode(hello)).items() if name != "idle_timer"})
+    assert decode(payload.encode()) == hello
+    with pytest.raises(MessageError, match="idle_timer: no number of seconds"):
+        decode(json.dumps({**json.loads(payload), "idle_timer": -1}).encode())
 
 
 @pytest.mark.parametrize(

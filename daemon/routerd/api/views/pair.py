@@ -49,6 +49,15 @@ def hashed_apart(here: Hello, there: Hello) -> Iterator[str]:
         )
 
 
+def waits_apart(here: Hello, there: Hello) -> Iterator[str]:
+    """Yield why flows that are silent for a while may go to another node on the partner, in a sentence."""
+    if 0 != here.idle_timer != there.idle_timer != 0:
+        yield (
+            f"the idle timer is {here.idle_timer:g} s here and {there.idle_timer:g} s on {there.router}: flows that "
+            "are silent for longer than the shorter one may go to another node when traffic moves"
+        )
+
+
 def seed(said: Hello) -> str:
     """Return a seed's fingerprint for people."""
     return {"random": "a random one", "": "unknown"}.get(said.seed, said.seed)
@@ -104,7 +113,7 @@ def pair(
             if whole or len(shown) < SHOWN:
                 shown.append(_group(router, each))
     there, here, fine = pair.partner, pair.hello, agrees(pair)
-    apart = [] if there is None else list(hashed_apart(here, there))
+    apart = [] if there is None else [*hashed_apart(here, there), *waits_apart(here, there)]
     return PairView(
         ok=fine and not apart,
         partner=partner,

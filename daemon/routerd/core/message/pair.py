@@ -13,7 +13,8 @@ class Hello(NamedTuple):
 
     `boot` is another one after each start. `policy` is the hash policy by name, `seed` a fingerprint of the hash seed
     (`kernel.hash_seed`), `kernel` its release, `version` routerd's. `age` is for how many seconds its groups have
-    been there, as far as it knows: who has the older ones leads.
+    been there, as far as it knows: who has the older ones leads. `idle_timer` is that of its groups in seconds, 0 if
+    it does not say.
     """
 
     router: str
@@ -23,6 +24,7 @@ class Hello(NamedTuple):
     policy: str
     seed: str
     age: float
+    idle_timer: float = 0.0
 
 
 class GroupLayout(NamedTuple):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from routerd.core.fib.model import NEVER
 from routerd.core.pair.layouts import Held
+from routerd.core.route import Address
 
 EQUAL, DIFFERS, ONLY_HERE, ONLY_THERE, OTHER_SIZE, NOT_TOLD = (
     "equal", "differs", "only here", "only there", "other size", "not told",
@@ -37,7 +39,7 @@ class Accord:
     `nexthops` are the objects that it was read to use.
     """
 
-    __slots__ = ("again", "answers", "arranged", "held", "id", "key", "nexthops", "read", "told")
+    __slots__ = ("_coming", "again", "answers", "arranged", "held", "id", "key", "nexthops", "read", "told")
 
     def __init__(self, id: int, key: str) -> None:
         self.id = id
@@ -49,6 +51,21 @@ class Accord:
         self.again = 0.0
         self.arranged = False
         self.answers = 0
+        self._coming: dict[Address, float] = {}
+        """Legs that the partner has lost, and until when its flows to them may come without having been seen here."""
+
+    def expect(self, legs: Iterable[Address], until: float) -> None:
+        """The partner has lost these legs: whoever moves traffic to this router for that moves their flows, which
+        have yet to show themselves."""
+        self._coming |= dict.fromkeys(legs, until)
+        if self.held is not None:
+            self.held = self.held.used_by(self._coming)
+
+    def coming(self, legs: Collection[Address], now: float) -> frozenset[Address]:
+        """Return those of a group's legs whose flows may be in any of their buckets. Who has lost a leg as well
+        expects none."""
+        self._coming = {leg: until for leg, until in self._coming.items() if until > now and leg in legs}
+        return frozenset(self._coming)
 
     def is_news(self, held: Held, *, busy: bool) -> bool:
         """Tell whether the partner does not know of this; which buckets are `busy` may not matter."""

@@ -6,8 +6,9 @@ from itertools import islice
 
 MOST = 64
 """Groups of one Ask."""
-PATIENCE = 1.0
-"""Seconds until what was known before has to do."""
+PATIENCE = 5.0
+"""Seconds until others have their turn. What is known from before will not do: who does not answer may have flows in
+each bucket, and be about to lose its traffic to this router."""
 
 
 class Asking:
@@ -42,7 +43,7 @@ class Asking:
         return True
 
     def late(self, now: float) -> list[int]:
-        """Return the groups for whose answer nobody waits any longer."""
+        """Return the groups for whose answer nobody waits any longer: they are to be asked about again."""
         if not self._asked or now < self._until:
             return []
         late, self._asked = list(self._asked), {}

@@ -50,13 +50,6 @@ def lead(here: Held, there: Held | None, weights: Weights) -> Owners:
     return here.owners if layout is None else tuple(layout)
 
 
-def keep(here: Held, there: Held | None, legs: Collection[Address]) -> Owners:
-    """Return what a leader wants that does not know of all flows: nothing moves, but for what is busy at the partner
-    alone."""
-    moved = dict(_busy_there(here, there, legs)) if there is not None else {}
-    return tuple(moved.get(index, owner) for index, owner in enumerate(here.owners))
-
-
 def _busy_there(here: Held, there: Held, legs: Collection[Address]) -> Iterator[tuple[int, Address]]:
     """Yield the buckets that are busy at the partner alone, and the leg that they lead to there."""
     alone = there.busy & ~here.busy

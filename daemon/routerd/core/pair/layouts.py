@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from routerd.core.fib.model import Group
@@ -24,6 +24,13 @@ class Held(NamedTuple):
         """Return for each bucket whether it is busy."""
         return [bit == "1" for bit in reversed(f"{self.busy:0{len(self.owners)}b}")]
 
+    def used_by(self, unseen: Collection[Address]) -> Held:
+        """Return the same, all buckets of these owners busy: flows that have yet to show themselves may be there."""
+        if not unseen:
+            return self
+        theirs = int("".join("1" if owner in unseen else "0" for owner in reversed(self.owners)), 2)
+        return self._replace(busy=self.busy | theirs)
+
 
 def key_of(group: Group) -> str:
     """Return the name of a group on both routers: its prefix, or a digest of its members if it is shared; empty if no
@@ -37,12 +44,17 @@ def key_of(group: Group) -> str:
 
 
 def read(
-    group: Group, message: BucketsRead, nexthops: Mapping[Gateway, int], settling: Settling | None
+    group: Group,
+    message: BucketsRead,
+    nexthops: Mapping[Gateway, int],
+    settling: Settling | None,
+    coming: frozenset[Address] = frozenset(),
 ) -> Held | None:
     """Return what was read of a group; None if that is not of this moment: it has other legs, as when a link has
     gone and has yet to say so.
 
-    Flows that have not shown themselves may be in each bucket of those that they go to.
+    Flows that have not shown themselves may be in each bucket of those that they go to, as may those that are
+    `coming`.
     """
     addresses = {nexthops[leg]: leg.address for leg in group.legs if leg in nexthops}
     if addresses.keys() != set(message.members) or not addresses.keys() >= set(message.owners):
@@ -51,11 +63,8 @@ def read(
     holders = (
         frozenset(settling.holders) if settling is not None else frozenset(group.legs) if group.untracked else ()
     )
-    unseen = {holder.address for holder in holders}
-    busy = message.busy
-    if unseen:
-        busy |= int("".join(["1" if owner in unseen else "0" for owner in reversed(owners)]), 2)
-    return Held(owners, busy, frozenset(addresses.values()), settling is None)
+    unseen = coming.union(holder.address for holder in holders)
+    return Held(owners, message.busy, frozenset(addresses.values()), settling is None).used_by(unseen)
 
 
 def said(key: str, held: Held, answers: int) -> GroupLayout:

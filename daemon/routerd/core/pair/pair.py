@@ -14,7 +14,7 @@ from itertools import groupby
 
 from routerd.core.deadlines import Deadlines
 from routerd.core.fib.fib import Fib
-from routerd.core.fib.model import NEVER, Group
+from routerd.core.fib.model import Group
 from routerd.core.message import (
     AllSaid,
     Arrange,
@@ -38,10 +38,11 @@ from routerd.core.message import (
 )
 from routerd.core.pair.accord import Accord, Agreement
 from routerd.core.pair.asking import MOST, Asking
-from routerd.core.pair.decisions import Owners, Weights, anew, follow, is_passing, keep, lead, leads, off, weights_of
+from routerd.core.pair.decisions import Owners, Weights, anew, follow, is_passing, lead, leads, off, weights_of
 from routerd.core.pair.introduction import Introduction
 from routerd.core.pair.layouts import Held, heard, read, said
 from routerd.core.pair.register import Register
+from routerd.core.route import Address
 
 TICK, BUCKETS = 0.025, 4096
 """Seconds between two times at which something is read, or asked, and how many buckets that are, about."""
@@ -68,8 +69,8 @@ class Pair:
         self.since = now
         self.reason = "not connected yet"
         self.leads = True
-        self._lost = NEVER
-        """When the channel was lost last."""
+        self._lost = now
+        """When the channel was lost last: when routerd starts it may have been just now."""
         self._register = Register(fib)
         self._introduction = Introduction()
         self._asking = Asking()
@@ -105,9 +106,15 @@ class Pair:
         group does not have is on no interface (0)."""
         return self._register.owner(group_id, bucket)
 
-    def busy_at_partner(self, group_id: int) -> frozenset[Gateway]:
-        """Return the legs of a group that have flows on the partner, as last told; none without a channel."""
-        return self._register.busy(group_id) if self.up else frozenset()
+    def busy_at_partner(self, group_id: int, now: float) -> frozenset[Gateway]:
+        """Return the legs of a group that have flows on the partner, as last told; without a channel those that may
+        have been left to this router just now."""
+        accord, group = self._register.accords.get(group_id), self._groups.by_id.get(group_id)
+        if accord is None or group is None:
+            return frozenset()
+        coming = self._coming(accord, group, now)
+        busy = self._register.busy(group_id) if self.up else frozenset()
+        return busy.union(leg for leg in group.legs if leg.address in coming)
 
     @property
     def timer(self) -> float | None:
@@ -166,7 +173,7 @@ class Pair:
         accords = self._register.accords
         self._reads.update(dict.fromkeys(self._looks.due(now)))
         for id in self._asking.late(now):
-            self._conclude(accords[id], now, asked=True)
+            self._looks.set(id, now + self._period)
         if ids := self._asking.begin(now):
             self._tell(Ask(tuple(accords[id].key for id in ids), self._asking.number))
         self._read_some()
@@ -201,12 +208,19 @@ class Pair:
         """Each leads itself from now on. What the partner said last is kept to be shown."""
         if self.up:
             self.since = self._lost = now
+            self._expect_all(now)
         self.up, self.leads, self.reason = False, True, reason
         self._introduction.end()
         for accord in self._register.accords.values():
             accord.answers = 0
         self._reads.update(dict.fromkeys(self._asking.clear()))
         self._stop_waiting()
+
+    def _expect_all(self, now: float) -> None:
+        """The flows of a partner that is gone may come, to any bucket."""
+        for accord in self._register.accords.values():
+            if accord.held is not None and (group := self._groups.by_id.get(accord.id)) is not None:
+                accord.held = accord.held.used_by(self._coming(accord, group, now))
 
     def _stop_waiting(self) -> None:
         self._reads.update(dict.fromkeys(sorted(self._waiting)))
@@ -223,8 +237,11 @@ class Pair:
             case GroupLayout():
                 self._hear_layout(message, now)
             case GroupGone(key=key):
-                self._register.hear(key, None)
-                if (accord := self._register.named(key)) is not None and self._asking.answered(accord.id):
+                before = self._register.hear(key, None)
+                accord = self._register.named(key)
+                if accord is not None and before is not None:
+                    accord.expect(before.legs, now + self._groups.shape.idle_timer)
+                if accord is not None and self._asking.answered(accord.id):
                     self._conclude(accord, now, asked=True)
                 elif accord is not None:
                     self._reads[accord.id] = None
@@ -251,6 +268,9 @@ class Pair:
         before = self._register.hear(layout.key, there)
         if (accord := self._register.named(layout.key)) is None:
             return
+        if before is not None and not before.legs <= there.legs:
+            accord.expect(before.legs - there.legs, now + self._groups.shape.idle_timer)
+            self._reads[accord.id] = None
         if self._asking.answered(accord.id, layout.answers):
             self._conclude(accord, now, asked=True)
         elif accord.id in self._waiting or accord.is_concerned(before, there):
@@ -310,7 +330,9 @@ class Pair:
         if group is None or not message.owners:
             self._gone(accord)  # it is read again when it was written
             return
-        held = read(group, message, self._groups.nexthops, self._groups.settling.get(group))
+        held = read(
+            group, message, self._groups.nexthops, self._groups.settling.get(group), self._coming(accord, group, now)
+        )
         if held is None:
             self._looks.set(accord.id, now + LATER)
             return
@@ -364,10 +386,15 @@ class Pair:
         by one, it is as if it were made now."""
         if there is not None and not self.leads:
             return follow(held, there, weights)
-        if group.born < self._lost and now < self._lost + self._groups.shape.idle_timer:
-            return keep(held, there, weights)  # the partner's flows may be here now, and have yet to show themselves
         used = held.busy or (there is not None and there.busy) or now - group.born >= self._groups.shape.idle_timer
         return lead(held, there, weights) if used else anew(len(held.owners), weights)
+
+    def _coming(self, accord: Accord, group: Group, now: float) -> frozenset[Address]:
+        """Return the legs to which flows of the partner's may go by now that have yet to show themselves here."""
+        legs = frozenset(leg.address for leg in group.legs)
+        if group.born < self._lost and now < self._lost + self._groups.shape.idle_timer:
+            return legs
+        return accord.coming(legs, now)
 
     def _is_early(self, now: float) -> bool:
         """Tell whether the partner may still say something of a group of which it has said nothing."""

@@ -15,6 +15,10 @@ from routerd.core.pair.layouts import Held, key_of
 
 LIMIT = 2 * MOST
 """Groups that the partner may have: twice as many as this router."""
+ROOM = 1 << 24
+"""Buckets of all these groups together, of eight octets each: a short message may tell of many."""
+_LEG = 16
+"""Buckets for whose room a leg stands."""
 
 
 class Register:
@@ -26,6 +30,8 @@ class Register:
         self.accords: dict[int, Accord] = {}
         self.theirs: dict[str, Held] = {}
         self.complete = False
+        self._taken = 0
+        """Of `ROOM`."""
         self._ids: dict[str, int] = {}
         self._states: dict[str, str] = {}
         self._summary = Counter[str]()
@@ -81,8 +87,10 @@ class Register:
     def hear(self, key: str, held: Held | None) -> Held | None:
         """The partner tells of a group, or that it is gone; return what it has told before."""
         before = self.theirs.pop(key, None)
-        if held is not None and len(self.theirs) < LIMIT:
+        self._taken -= _room(before)
+        if held is not None and len(self.theirs) < LIMIT and self._taken + _room(held) <= ROOM:
             self.theirs[key] = held
+            self._taken += _room(held)
         self.restate(key)
         return before
 
@@ -96,6 +104,7 @@ class Register:
         """Nothing that the partner has told counts any more."""
         keys = [*self.theirs, *self._ids]
         self.theirs.clear()
+        self._taken = 0
         self.complete = False
         for key in dict.fromkeys(keys):
             self.restate(key)
@@ -155,3 +164,7 @@ class Register:
             return frozenset()
         busy = {owner for owner, is_busy in zip(there.owners, there.bits(), strict=True) if is_busy}
         return frozenset(leg for leg in group.legs if leg.address in busy)
+
+
+def _room(held: Held | None) -> int:
+    return 0 if held is None else len(held.owners) + _LEG * len(held.legs)

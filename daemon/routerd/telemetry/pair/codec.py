@@ -87,7 +87,9 @@ def decode(payload: bytes) -> PartnerMessage | None:
                 raise MessageError("keys: no list")
             return Ask(tuple(text({"keys": key}, "keys") for key in keys), _number(said, "number"))
         case "hello":
-            return Hello(**{name: text(said, name, least=0) for name in Hello._fields[:-1]}, age=_age(said))
+            texts = {name: text(said, name, least=0) for name in Hello._fields[:-2]}
+            idle_timer = _seconds(said, "idle_timer") if "idle_timer" in said else 0.0  # which not every version says
+            return Hello(**texts, age=_seconds(said, "age"), idle_timer=idle_timer)
         case "all":
             return AllSaid()
     return None
@@ -121,10 +123,10 @@ def _number(said: dict[str, Any], name: str, least: int = 0, most: int = _LARGES
     return found
 
 
-def _age(said: dict[str, Any]) -> float:
-    found = said.get("age")
+def _seconds(said: dict[str, Any], name: str) -> float:
+    found = said.get(name)
     if not isinstance(found, int | float) or isinstance(found, bool) or not 0 <= found < _LARGEST_NUMBER:
-        raise MessageError("age: no number of seconds")
+        raise MessageError(f"{name}: no number of seconds")
     return float(found)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from routerd.api.models import ProblemView
 from routerd.api.slices import Slices
-from routerd.api.views.pair import L4, Totals, seed, series, totals
+from routerd.api.views.pair import L4, Totals, seed, series, totals, waits_apart
 from routerd.core.message import Hello
 from routerd.core.pair.accord import DIFFERS, NOT_TOLD, ONLY_HERE, ONLY_THERE, OTHER_SIZE
 from routerd.core.pair.pair import Pair
@@ -126,6 +126,8 @@ def _hash(here: Hello, there: Hello | None, *, unset: bool) -> Iterator[ProblemV
             "itself may change",
             "run kernels of one series on both",
         )
+    for what in waits_apart(here, there):
+        yield _problem(what, "write the same idle_timer in [fib] of both")
 
 
 def _groups(pair: Pair, partner: str, states: Mapping[str, float], sums: Totals, now: float) -> Iterator[ProblemView]:

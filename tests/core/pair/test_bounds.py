@@ -1,0 +1,34 @@
+"""What a partner says takes a bounded room, whoever has its key."""
+
+from __future__ import annotations
+
+import pytest
+
+from routerd.core.message import GroupGone, GroupLayout, PartnerSaid
+from routerd.core.pair import register
+from routerd.core.route import parse_address
+from tests.support.pairs import Two
+
+NODE = parse_address("192.168.10.101")
+
+
+def test_short_messages_about_large_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(register, "ROOM", 4 * 1024)
+    two = Two()
+    theirs = two.a.pair._register.theirs
+
+    def tell(key: str, size: int) -> None:
+        two.a.take(PartnerSaid(GroupLayout(key, (NODE,), (0,) * size, 0)))
+
+    for number in range(10):
+        tell(f"172.16.1.{number}/32", 1000)
+    assert len(theirs) == 4
+    tell("172.16.1.1/32", 1000)  # another layout of the same takes no more
+    assert len(theirs) == 4
+    two.a.take(PartnerSaid(GroupGone("172.16.1.1/32")))
+    tell("172.16.1.9/32", 900)
+    assert [*theirs][-1] == "172.16.1.9/32"
+    two.disconnect()
+    two.connect()
+    tell("172.16.1.1/32", 4000)
+    assert list(theirs) == ["172.16.1.1/32"]

@@ -1,0 +1,137 @@
+"""Traffic moves to the other router, and flows that are silent meanwhile have yet to show themselves there."""
+
+from __future__ import annotations
+
+from routerd.core.route import parse_prefix
+from tests.core.pair.test_pair import NODES, VIP, at, carry
+from tests.support.pairs import BUCKETS, IDLE, Half, Two
+
+SILENT = 0.9 * IDLE
+
+
+def serve(half: Half, *nodes: str) -> None:
+    """These nodes announce a prefix, and stay gone when their sessions are."""
+    for node in nodes:
+        half.up(node)
+        half.announce(node, VIP)
+        half.settle_now()
+
+
+def agreed() -> tuple[Two, dict[int, str]]:
+    """Return two routers that agree, and where the flows go, of which A alone has seen packets."""
+    two = Two()
+    for half in two.both:
+        serve(half, *NODES[:3])
+    two.advance(1.0)
+    flows = carry(two.a, *range(0, BUCKETS, 2))
+    two.advance(2 * IDLE)
+    assert at(two.a, flows) == at(two.b, flows) == flows
+    return two, flows
+
+
+def speak(half: Half, flows: dict[int, str]) -> None:
+    """What was silent says something."""
+    half.buckets.flows[parse_prefix(VIP)].update(flows)
+
+
+def test_the_cables_of_the_leader_flap_while_the_channel_lives() -> None:
+    """All at once, as with the port of its switch: its group is made anew, node by node, and is no judge."""
+    two, flows = agreed()
+    assert two.a.pair.leads
+    two.a.buckets.flows.clear()
+    for node in NODES[:3]:
+        two.a.down(node)
+    two.a.settle_now()
+    two.advance(1.0)
+    serve(two.a, *NODES[:3])
+    two.advance(SILENT - 2.0)
+    assert at(two.b, flows) == flows
+    speak(two.b, flows)
+    two.advance(4 * IDLE)
+    assert at(two.a, flows) == at(two.b, flows) == flows
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+
+
+def test_one_cable_of_the_leader_flaps_and_flows_begin_meanwhile() -> None:
+    two, flows = agreed()
+    two.a.buckets.flows.clear()
+    two.a.down(NODES[0])
+    two.a.settle_now()
+    theirs = {bucket: node for bucket, node in flows.items() if node == NODES[0]}
+    speak(two.a, theirs)
+    two.advance(1.0)
+    serve(two.a, NODES[0])
+    two.advance(SILENT - 2.0)
+    assert at(two.b, theirs) == theirs
+    speak(two.b, theirs)
+    two.a.buckets.flows.clear()
+    two.advance(4 * IDLE)
+    assert at(two.a, theirs) == at(two.b, theirs) == theirs
+
+
+def test_a_partner_that_dies_is_back_with_nothing_at_once() -> None:
+    """What it makes anew, node by node, has all its buckets busy, as far as it knows."""
+    two, flows = agreed()
+    two.restart(two.a, empty=True)
+    two.connect()
+    serve(two.a, *NODES[:3])
+    two.advance(SILENT)
+    assert at(two.b, flows) == flows
+    speak(two.b, flows)
+    two.advance(4 * IDLE)
+    assert at(two.a, flows) == at(two.b, flows) == flows
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+
+
+def test_who_takes_over_is_restarted_before_the_flows_have_said_a_word() -> None:
+    two, flows = agreed()
+    two.disconnect()
+    two.b.restart()
+    serve(two.b, *NODES[:4])
+    for node in NODES[:4]:
+        two.b.end_of_rib(node)
+    two.advance(SILENT)
+    assert at(two.b, flows) == flows
+    speak(two.b, flows)
+    two.advance(4 * IDLE)
+    assert at(two.b, flows) == flows
+    assert NODES[3] in two.b.layout(VIP)
+
+
+def test_a_partner_that_does_not_answer_may_have_flows_in_each_bucket() -> None:
+    """As while its process is stopped, and the channel has yet to find out: its kernel goes on."""
+    two, _ = agreed()
+    two.a.buckets.flows.clear()
+    two.advance(2 * IDLE)
+    flows = carry(two.b, *range(BUCKETS))  # since it was read last
+    serve(two.a, NODES[3])
+    two.a.advance(15.0)  # B does not
+    assert at(two.a, flows) == flows
+    two.b.now = two.a.now
+    two.advance(1.0)
+    assert at(two.a, flows) == at(two.b, flows) == flows
+    two.b.buckets.flows.clear()
+    serve(two.b, NODES[3])
+    two.advance(IDLE)
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+    assert NODES[3] in two.a.layout(VIP)
+
+
+def test_a_node_that_both_have_lost_is_as_new_when_it_is_back() -> None:
+    """One router hears of its death before the other one, which for that expects no flows any more."""
+    two = Two()
+    for half in two.both:
+        serve(half, *NODES[:3])
+    two.advance(2 * IDLE)
+    for half in two.both:
+        half.down(NODES[0])
+        half.settle_now()
+        two.advance(0.2)
+    for half in two.both:
+        serve(half, NODES[0])
+    two.advance(2 * IDLE / 3)
+    for half in two.both:
+        serve(half, NODES[3])
+    two.advance(1.0)
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+    assert {two.a.layout(VIP).count(node) for node in NODES[:4]} == {4}
