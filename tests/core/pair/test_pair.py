@@ -403,3 +403,13 @@ def test_buckets_that_the_kernel_refuses_to_hand_over_are_told_of() -> None:
     two.a.take(WriteFailed(Arrange(1, ((2, 16),)), 22, "Invalid argument"))
     assert [(event.name, event.fields["operation"]) for event in two.a.events] == [("kernel refused", "Arrange")]
     assert not two.a.router.refusals.again_at
+
+
+def test_a_group_that_could_not_be_read_for_once_is_one_of_the_pair_s_again() -> None:
+    two = Two()
+    serve(two, *NODES[:3])
+    two.a.take(BucketsRead(two.a.group_of(VIP)))
+    two.deliver()
+    assert states(two.b) == {"only here": 1}
+    two.advance(IDLE)
+    assert states(two.a) == states(two.b) == {"equal": 1}

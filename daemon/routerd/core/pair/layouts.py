@@ -45,7 +45,11 @@ def read(
     Flows that have not shown themselves may be in each bucket of those that they go to.
     """
     addresses = {nexthops[leg]: leg.address for leg in group.legs if leg in nexthops}
-    if addresses.keys() != set(message.members) or not addresses.keys() >= set(message.owners):
+    if (
+        len(message.owners) != group.buckets
+        or addresses.keys() != set(message.members)
+        or not addresses.keys() >= set(message.owners)
+    ):
         return None
     owners = tuple(addresses[owner] for owner in message.owners)
     holders = (

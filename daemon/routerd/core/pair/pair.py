@@ -152,9 +152,12 @@ class Pair:
                 self._disconnected(reason, now)
             case PartnerSaid(message=news):
                 self._hear(news, now)
+            case BucketsRead(id=id, owners=()):
+                self._unread(id, now)
+            case BucketsRead(id=id) if (accord := self._register.accords.get(id)) is not None:
+                self._take(accord, message, now)
             case BucketsRead(id=id):
-                if (accord := self._register.accords.get(id)) is not None:
-                    self._take(accord, message, now)
+                self._touch(id)  # it could not be read before
         return [*self._taken(), *self.look(now)]
 
     def look(self, now: float) -> list[Effect]:
@@ -292,11 +295,18 @@ class Pair:
         if ids:
             self._effects.append(ReadBuckets(tuple(ids)))
 
+    def _unread(self, id: int, now: float) -> None:
+        """A group is not in the kernel, or could not be read: one looks again, for it may be there."""
+        if (accord := self._register.accords.get(id)) is not None:
+            self._gone(accord)
+        if (group := self._groups.by_id.get(id)) is not None and group.legs:
+            self._looks.set(id, now + self._period)
+
     def _take(self, accord: Accord, message: BucketsRead, now: float) -> None:
         """A group was read."""
         group = self._groups.by_id.get(accord.id)
-        if group is None or not message.owners:
-            self._gone(accord)  # it is read again when it was written
+        if group is None:
+            self._gone(accord)
             return
         held = read(group, message, self._groups.nexthops, self._groups.settling.get(group))
         if held is None:
