@@ -176,6 +176,39 @@ def test_a_drained_node_keeps_its_flows_on_both_and_has_no_bucket_once_they_are_
     assert two.a.layout(VIP) == two.b.layout(VIP)
 
 
+@pytest.mark.parametrize("where", ["a", "b"])
+def test_a_node_that_is_drained_on_one_of_them_gets_no_new_flow_from_either(where: str) -> None:
+    two = Two()
+    serve(two, *NODES[:3])
+    before = two.b.layout(VIP)
+    bucket = before.index(NODES[0])
+    flow = carry(two.b, bucket)
+    half = two.a if where == "a" else two.b
+    half.take(Drain(NODES[0], on=True))
+    two.advance(2 * IDLE)
+    for each in two.both:
+        assert [n for n, node in enumerate(each.layout(VIP)) if node == NODES[0]] == [bucket]
+    two.b.buckets.flows.clear()
+    two.advance(2 * IDLE)
+    for each in two.both:
+        assert NODES[0] not in each.layout(VIP)
+        assert each.pair.timer is None
+    half.take(Drain(NODES[0], on=False))
+    two.advance(2 * IDLE)
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+    assert two.a.layout(VIP).count(NODES[0]) == before.count(NODES[0])
+    assert set(flow.values()) == {NODES[0]}
+
+
+def test_nodes_that_are_drained_one_on_each_leave_what_each_says_itself() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    for half, node in zip(two.both, NODES[:2], strict=True):
+        half.take(Drain(node, on=True))
+    two.advance(2 * IDLE)
+    assert set(two.a.layout(VIP)) == set(two.b.layout(VIP)) == {NODES[1]}
+
+
 def test_without_a_channel_each_balances_its_groups_itself() -> None:
     two = Two(connected=False)
     serve(two, *NODES[:3])

@@ -55,7 +55,7 @@ class Accord:
             told is None
             or told.owners != held.owners
             or told.legs != held.legs
-            or told.settled != held.settled
+            or (told.settled, told.drained) != (held.settled, held.drained)
             or (busy and told.busy != held.busy)
         )
 
@@ -66,7 +66,9 @@ class Accord:
             return False
         if self.held is None or self.held.owners != there.owners:
             return True
-        return before is not None and (before.settled, before.legs) != (there.settled, there.legs)
+        return there.drained != (frozenset() if before is None else before.drained) or (
+            before is not None and (before.settled, before.legs) != (there.settled, there.legs)
+        )
 
 
 def state_of(accord: Accord | None, partner: Held | None, *, complete: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import NamedTuple
 
 from routerd.core.fib.model import Group
@@ -13,12 +13,14 @@ from routerd.core.route import Address, format_prefix
 
 
 class Held(NamedTuple):
-    """The owner of each bucket, a mask of those in which flows are, or may be, and all legs of the group."""
+    """The owner of each bucket, a mask of those in which flows are, or may be, and all legs of the group; `drained` are
+    the members that are to get no new flow."""
 
     owners: tuple[Address, ...]
     busy: int
     legs: frozenset[Address]
     settled: bool = True
+    drained: frozenset[Address] = frozenset()
 
     def bits(self) -> list[bool]:
         """Return for each bucket whether it is busy."""
@@ -37,7 +39,11 @@ def key_of(group: Group) -> str:
 
 
 def read(
-    group: Group, message: BucketsRead, nexthops: Mapping[Gateway, int], settling: Settling | None
+    group: Group,
+    message: BucketsRead,
+    nexthops: Mapping[Gateway, int],
+    settling: Settling | None,
+    draining: Set[Gateway] = frozenset(),
 ) -> Held | None:
     """Return what was read of a group; None if that is not of this moment: it has other legs, as when a link has
     gone and has yet to say so.
@@ -59,14 +65,16 @@ def read(
     busy = message.busy
     if unseen:
         busy |= int("".join("1" if owner in unseen else "0" for owner in reversed(owners)), 2)
-    return Held(owners, busy, frozenset(addresses.values()), settling is None)
+    drained = frozenset(each.address for each in group.members if each in draining or each in group.wanted.leaving)
+    return Held(owners, busy, frozenset(addresses.values()), settling is None, drained)
 
 
 def said(key: str, held: Held, answers: int) -> GroupLayout:
     """Return what is told of a group."""
     members = tuple(sorted(held.legs))
     index = {address: number for number, address in enumerate(members)}
-    return GroupLayout(key, members, tuple(index[owner] for owner in held.owners), held.busy, held.settled, answers)
+    owners, drained = tuple(index[owner] for owner in held.owners), tuple(sorted(held.drained))
+    return GroupLayout(key, members, owners, held.busy, held.settled, answers, drained)
 
 
 def heard(layout: GroupLayout) -> Held | None:
@@ -75,4 +83,4 @@ def heard(layout: GroupLayout) -> Held | None:
     if not size or min(layout.owners) < 0 or max(layout.owners) >= len(members) or layout.busy >> size:
         return None
     owners = tuple(members[owner] for owner in layout.owners)
-    return Held(owners, layout.busy, frozenset(members), layout.settled)
+    return Held(owners, layout.busy, frozenset(members), layout.settled, frozenset(layout.drained))

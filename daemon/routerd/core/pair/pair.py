@@ -308,7 +308,8 @@ class Pair:
         if group is None:
             self._gone(accord)
             return
-        held = read(group, message, self._groups.nexthops, self._groups.settling.get(group))
+        groups = self._groups
+        held = read(group, message, groups.nexthops, groups.settling.get(group), groups.draining)
         if held is None:
             self._looks.set(accord.id, now + LATER)
             return
@@ -337,7 +338,7 @@ class Pair:
         there = self._counterpart(accord, held)
         look_at: float | None = None  # what is not settled is read again once it is
         if held.settled and len(group.legs) > 1:
-            weights = weights_of(group.legs)
+            weights = weights_of(group.legs, there)
             wanted = self._wanted(group, held, there, weights, now)
             if there is None and self._is_early(now):
                 self._waiting.add(accord.id)
