@@ -13,8 +13,8 @@ from routerd.core.route import Address, format_prefix
 
 
 class Held(NamedTuple):
-    """The owner of each bucket, a mask of those in which flows are, or may be, and all legs of the group; `drained` are
-    the members that are to get no new flow."""
+    """The owner of each bucket, a mask of those in which flows are, or may be, and all legs of the group. `drained`
+    are the members that are to get no new flow."""
 
     owners: tuple[Address, ...]
     busy: int
