@@ -263,3 +263,14 @@ def test_narrow_weights_are_told_of_where_they_do_not_suffice(
     assert isinstance(told, WriteFailed)
     assert told.text == "too many buckets for weights before Linux 6.12"
     assert lookup.owners(100) == wanted
+
+
+def test_a_group_with_a_member_of_somebody_else_is_left_as_it_is(router: Namespace, writer: KernelWriter) -> None:
+    group, _ = made(writer, 4)
+    router.ip("nexthop", "add", "id", "77", "via", "10.0.0.9", "dev", "eth0")
+    router.ip("nexthop", "replace", "id", "100", "group", "1/2/3/77", "type", "resilient", "buckets", "128")
+    was = lookup.owners(100)
+    (told,) = writer.write([Arrange(100, tuple(runs_of(shuffled(group, 1))))])
+    assert isinstance(told, WriteFailed)
+    assert "77" in told.text
+    assert lookup.owners(100) == was
