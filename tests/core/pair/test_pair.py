@@ -434,7 +434,8 @@ def test_who_says_something_else_of_itself_goes_on_to_lead() -> None:
 def test_buckets_that_the_kernel_refuses_to_hand_over_are_told_of() -> None:
     two = Two()
     two.a.take(WriteFailed(Arrange(1, ((2, 16),)), 22, "Invalid argument"))
-    assert [(event.name, event.fields["operation"]) for event in two.a.events] == [("kernel refused", "Arrange")]
+    [event] = [event for event in two.a.events if event.name == "kernel refused"]
+    assert event.fields["operation"] == "Arrange"
     assert not two.a.router.refusals.again_at
 
 

@@ -36,7 +36,7 @@ from routerd.core.message import (
     SetGroup,
     TellPartner,
 )
-from routerd.core.pair.accord import Accord, Agreement
+from routerd.core.pair.accord import EQUAL, Accord, Agreement
 from routerd.core.pair.asking import MOST, Asking
 from routerd.core.pair.decisions import Owners, Weights, anew, follow, gap, keep, lead, leads, off, weights_of
 from routerd.core.pair.introduction import Introduction
@@ -85,6 +85,11 @@ class Pair:
     def complete(self) -> bool:
         """Whether the partner has said all since the channel is there."""
         return self.up and self._register.complete
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the partner is heard and all groups are equal."""
+        return self.complete and all(state == EQUAL for state in self.summary())
 
     def summary(self) -> Counter[str]:
         """Return how many groups there are by state."""
