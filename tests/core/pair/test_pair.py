@@ -337,6 +337,26 @@ def test_the_leader_asks_before_it_moves_what_it_knows_to_be_idle() -> None:
     assert at(two.a, flows) == flows
 
 
+def test_nothing_moves_while_the_partner_does_not_answer() -> None:
+    """It may have died, and its flows be here already, of which none has shown itself; nor has it said of late in
+    which buckets they were. That it is not heard is noticed some seconds later."""
+    two = Two()
+    serve(two, *NODES[:2])
+    two.advance(2 * IDLE)
+    flows = carry(two.b, *range(BUCKETS))  # of which nothing is said: both are at rest
+    before = two.a.layout(VIP)
+    two.connected = False
+    two.a.up(NODES[2])
+    two.a.announce(NODES[2], VIP)
+    two.a.settle_now()
+    two.a.advance(3.0)
+    assert two.a.layout(VIP) == before
+    two.disconnect()
+    two.a.buckets.flows[parse_prefix(VIP)].update(flows)
+    two.a.advance(2 * IDLE)
+    assert at(two.a, flows) == flows
+
+
 def test_what_cannot_be_moved_is_not_tried_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     two = Two()
     serve(two, *NODES[:2])

@@ -7,7 +7,7 @@ from itertools import islice
 MOST = 64
 """Groups of one Ask."""
 PATIENCE = 1.0
-"""Seconds until what was known before has to do."""
+"""Seconds for which an answer is waited for."""
 
 
 class Asking:

@@ -172,7 +172,7 @@ class Pair:
         accords = self._register.accords
         self._reads.update(dict.fromkeys(self._looks.due(now)))
         for id in self._asking.late(now):
-            self._conclude(accords[id], now, asked=True)
+            self._postpone(accords[id], now)
         if ids := self._asking.begin(now):
             self._tell(Ask(tuple(accords[id].key for id in ids), self._asking.number))
         self._read_some()
@@ -362,6 +362,13 @@ class Pair:
         self._looks.set(accord.id, look_at)
         if accord.is_news(held, busy=look_at is not None):
             self._say(accord, held)
+
+    def _postpone(self, accord: Accord, now: float) -> None:
+        """The partner does not say how its buckets are. It may have died just now, and its flows be here already, of
+        which none has shown itself: nothing moves."""
+        self._looks.set(accord.id, now + LATER)
+        if accord.held is not None and accord.is_news(accord.held, busy=True):
+            self._say(accord, accord.held)
 
     def _wanted(self, group: Group, held: Held, there: Held | None, weights: Weights, now: float) -> Owners:
         """Return where the buckets are to lead. While no flow has ever been in a group, as the nodes announce it one
