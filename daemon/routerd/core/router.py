@@ -165,7 +165,10 @@ class Router:
                 return effects + self._settle(now, quiet=True)
             case KernelObjects():
                 if self.synchronised:
-                    return self.reconciliation.objects(message, now) + self._settle(now, quiet=True)
+                    effects = self.reconciliation.objects(message, now)
+                    if self.pair is not None:
+                        effects += self.pair.seen(message.groups, now)
+                    return effects + self._settle(now, quiet=True)
             case RoutesChanged():
                 if self.synchronised:
                     effects, changed = self.reconciliation.routes(message)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from routerd.core.fib.settling import Why
@@ -439,6 +441,23 @@ def test_the_larger_of_two_shared_groups_has_the_name() -> None:
     assert states(two.a) == states(two.b) == {"equal": 1}
     [agreement] = two.a.pair.agreements()
     assert agreement.key.startswith("shared:")
+
+
+def test_buckets_that_somebody_has_the_kernel_move_are_seen_and_go_back() -> None:
+    two = Two()
+    serve(two, *NODES[:3])
+    two.advance(2 * IDLE)
+    for half in two.both:
+        half.dump()
+    before, id = two.a.layout(VIP), two.a.group_of(VIP)
+    there = two.a.buckets.groups[id]
+    [first, *others] = there.members
+    two.a.buckets.groups[id] = replace(there, members=(replace(first, weight=7), *others))  # by ip nexthop replace
+    two.a.buckets.owners[id] = [first.id] * BUCKETS
+    two.a.dump()
+    two.advance(IDLE)
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+    assert sorted(map(two.a.layout(VIP).count, NODES[:3])) == sorted(map(before.count, NODES[:3]))
 
 
 def test_who_says_something_else_of_itself_goes_on_to_lead() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from routerd.core.message import Member
 from routerd.core.pair.layouts import Held
 
 EQUAL, DIFFERS, ONLY_HERE, ONLY_THERE, OTHER_SIZE, NOT_TOLD = (
@@ -33,10 +34,10 @@ class Accord:
     `held` is how its buckets were read last, None if they were not; `told` is what the partner knows of that. `again`
     is the earliest time of another attempt to move buckets, after one that moved none; `arranged` tells that one is
     on its way. `answers` is the number of an Ask that waits for a reading, or 0. `nexthops` are
-    the objects that it was read to use.
+    the objects that it was read to use, and `members` those that it was seen to have, with their weights.
     """
 
-    __slots__ = ("again", "answers", "arranged", "held", "id", "key", "nexthops", "told")
+    __slots__ = ("again", "answers", "arranged", "held", "id", "key", "members", "nexthops", "told")
 
     def __init__(self, id: int, key: str) -> None:
         self.id = id
@@ -44,6 +45,7 @@ class Accord:
         self.held: Held | None = None
         self.told: Held | None = None
         self.nexthops = frozenset[int]()
+        self.members: tuple[Member, ...] = ()
         self.again = 0.0
         self.arranged = False
         self.answers = 0

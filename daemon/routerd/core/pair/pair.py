@@ -23,6 +23,7 @@ from routerd.core.message import (
     GroupGone,
     GroupLayout,
     Hello,
+    KernelGroup,
     Operation,
     PartnerDown,
     PartnerMessage,
@@ -95,6 +96,16 @@ class Pair(Standing):
         for id in ids:
             self._touch(id)
         return [*self._taken(), *self.look(now)]
+
+    def seen(self, groups: Iterable[KernelGroup], now: float) -> list[Effect]:
+        """The kernel has these groups: where weights are others its buckets may have moved, whoever wrote them."""
+        for group in groups:
+            if (accord := self._register.accords.get(group.id)) is None or accord.members == group.members:
+                continue
+            if accord.members:
+                self._reading.soon([group.id])
+            accord.members = group.members
+        return self.look(now)
 
     def handle(self, message: PartnerUp | PartnerDown | PartnerSaid | BucketsRead, now: float) -> list[Effect]:
         """Take in what the channel or the kernel says."""
