@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from routerd.api.views.problems.pair import problems
 from routerd.core.drains import JOINING
 from routerd.core.message import DrainSelf
 from tests.core.pair.test_pair import NODES, VIP, carry, serve
 from tests.support.pairs import BUCKETS, IDLE, Half, Two
+from tests.support.slices import whole
 
 
 def is_asking_for_less(half: Half) -> bool:
@@ -30,6 +32,8 @@ def test_a_router_that_is_back_empty_asks_for_traffic_once_it_leads_flows_where_
     two.connect()
     two.advance(5.0)
     assert is_asking_for_less(two.a)
+    found = whole(problems(two.a.router, two.a.pair, "b", {}, two.a.now, unset=False))
+    assert any("tells peers to prefer b" in each["what"] for each in found)
     serve(two, *NODES[:3])
     two.advance(5.0)
     assert two.a.layout(VIP) == two.b.layout(VIP)
