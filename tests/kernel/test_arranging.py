@@ -256,7 +256,7 @@ def test_a_group_that_continues_another_keeps_the_flows_that_the_kernel_has_not_
 def test_narrow_weights_are_told_of_where_they_do_not_suffice(
     router: Namespace, writer: KernelWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer._arranging, "_widest", NARROW)
+    monkeypatch.setattr(writer, "_widest", NARROW)
     group, _ = made(writer, 4)
     arrange(writer, wanted := shuffled(group, 1))
     assert lookup.owners(100) == wanted
