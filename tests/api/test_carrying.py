@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from routerd.api.views import carrying
 from routerd.config.load import parse
-from routerd.core.message import DrainSelf, SysctlState
+from routerd.core.message import DrainSelf, SetRoutes, SysctlState, WriteFailed
+from routerd.core.route import parse_prefix
 from routerd.core.router import Router
 from tests.support.core import CONFIG, Simulation
 
@@ -47,6 +48,18 @@ def test_forwarding_that_is_off_counts_for_a_family_in_use() -> None:
     other = SysctlState("net.ipv4.fib_multipath_hash_policy", "1", "1", "0", "")
     assert reason(simulation.router, off[0], other) == ""
     assert reason(simulation.router, *off) == "net.ipv4.ip_forward is 0: the kernel does not forward"
+
+
+def test_some_refused_routes_are_no_reason_and_all_of_them_are() -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    for prefix in (VIP, "172.16.1.2/32"):
+        simulation.announce(A, prefix)
+    simulation.settle()
+    for prefix, expected in ((VIP, ""), ("172.16.1.2/32", "the kernel refuses every route")):
+        group = simulation.group_of(prefix)
+        simulation.take(WriteFailed(SetRoutes(group, (parse_prefix(prefix),)), 17, "File exists"))
+        assert reason(simulation.router, at_least=0) == expected
 
 
 def test_what_the_operator_has_done_comes_first() -> None:

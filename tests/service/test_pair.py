@@ -231,5 +231,5 @@ async def test_the_seed_is_set_on_request(paired: Paired, monkeypatch: pytest.Mo
 def test_a_router_that_is_alone_loads_nothing_of_it() -> None:
     listed = "import sys, routerd.service.daemon; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True).stdout.split()
-    parts = ("service.pair", "telemetry.pair", "core.pair", "kernel.hash_seed")
+    parts = ("service.pair", "telemetry.pair", "core.pair", "kernel.hash_seed", "kernel.arranging")
     assert [name for name in found if name.startswith(tuple(f"routerd.{part}" for part in parts))] == []

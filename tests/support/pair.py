@@ -43,6 +43,10 @@ class FakePair:
     def summary(self) -> Counter[str]:
         return Counter(each.state for each in self.groups)
 
+    @property
+    def agrees(self) -> bool:
+        return self.up and self.complete and self.summary().keys() <= {"equal"}
+
     def agreements(self) -> Iterator[Agreement]:
         return iter(self.groups)
 

@@ -124,6 +124,8 @@ class Router:
     def handle(self, message: Input, now: float) -> list[Effect]:
         """Take in one message; return what is to be done about it, in order."""
         effects = self._handle(message, now)
+        if self.pair is not None and self.drains.joining:
+            effects += self.drains.joined(now, agrees=self.pair.agrees)
         effects += self.rib.effects
         self.rib.effects.clear()
         if self.health.news:
@@ -158,10 +160,15 @@ class Router:
                 effects += self._sessions.adopted(now)
                 if self.pair is not None:
                     effects += self.pair.wake(self.fib.groups.by_id, now)
+                    if not self.fib.groups.by_id:
+                        effects += self.drains.join(now)
                 return effects + self._settle(now, quiet=True)
             case KernelObjects():
                 if self.synchronised:
-                    return self.reconciliation.objects(message, now) + self._settle(now, quiet=True)
+                    effects = self.reconciliation.objects(message, now)
+                    if self.pair is not None:
+                        effects += self.pair.seen(message.groups, now)
+                    return effects + self._settle(now, quiet=True)
             case RoutesChanged():
                 if self.synchronised:
                     effects, changed = self.reconciliation.routes(message)

@@ -21,7 +21,7 @@ from routerd.kernel import lookup
 from routerd.kernel.buckets import Buckets
 from routerd.kernel.layout import held, settled, steps
 from routerd.kernel.memory import runs_of
-from routerd.kernel.owned import OwnedObjects
+from routerd.kernel.owned import OwnedObjects, not_ours
 from routerd.kernel.stand_in import StandIns
 
 SLICE = 0.01
@@ -68,6 +68,8 @@ class Arranging:
     def _arrange(self, there: KernelGroup, wanted: list[int]) -> None:
         if len(wanted) != there.buckets:
             raise OSError(errno.EINVAL, f"the group has {there.buckets} buckets, not {len(wanted)}")
+        if foreign := [member.id for member in there.members if member.id not in self._objects.gateways]:
+            raise OSError(errno.EINVAL, not_ours(foreign[0]))
         moves, end = self._begin(there, wanted), time.monotonic() + SLICE
         first = least = moves.left
         tries = _TRIES

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from routerd.config.model import FibSection
 from routerd.core.message import (
@@ -27,7 +28,6 @@ from routerd.core.message import (
     WriteFailed,
 )
 from routerd.kernel import messages
-from routerd.kernel.arranging import Arranging
 from routerd.kernel.compat import CompatMode
 from routerd.kernel.continuing import Continuation
 from routerd.kernel.groups import GroupWriter
@@ -38,6 +38,9 @@ from routerd.kernel.routes import RouteWriter
 from routerd.kernel.runs import Run, runs
 from routerd.kernel.spare import CREATE, Spare
 from routerd.kernel.stand_in import StandIns
+
+if TYPE_CHECKING:
+    from routerd.kernel.arranging import Arranging
 
 
 class KernelWriter:
@@ -63,10 +66,10 @@ class KernelWriter:
         except OSError:
             self.close()
             raise
-        widest = WIDE if self.wide_weights else NARROW
-        stand_ins = StandIns(self._requests, self._compat, self._spare)
-        self._arranging = Arranging(stand_ins, self._objects, widest)
-        continuation = Continuation(self._requests, stand_ins, self._objects, widest)
+        self._widest = WIDE if self.wide_weights else NARROW
+        self._stand_ins = StandIns(self._requests, self._compat, self._spare)
+        self._arranging: Arranging | None = None
+        continuation = Continuation(self._requests, self._stand_ins, self._objects, self._widest)
         self._groups = GroupWriter(self._requests, self._compat, self._objects, continuation, wide=self.wide_weights)
 
     def close(self) -> None:
@@ -92,7 +95,7 @@ class KernelWriter:
 
     def unfinished(self) -> int:
         """Return the group of the Arrange that was written last if it is to be written again, to go on; 0 if not."""
-        return self._arranging.unfinished
+        return 0 if self._arranging is None else self._arranging.unfinished
 
     def write(self, operations: Sequence[Operation]) -> list[WriteFailed | GroupLost]:
         """Carry out `operations` in order and return the refused ones, a SetRoutes or DeleteRoutes per prefix, and
@@ -112,11 +115,18 @@ class KernelWriter:
             case SetGroup():
                 return self._groups.write([each for each in run if isinstance(each, SetGroup)])
             case Arrange():
-                return [told for each in run if isinstance(each, Arrange) for told in self._arranging.arrange(each)]
+                return [told for each in run if isinstance(each, Arrange) for told in self._arrange(each)]
             case SetRoutes() | DeleteRoutes():
                 return [*self.routes.write([each for each in run if isinstance(each, SetRoutes | DeleteRoutes)])]
             case DeleteNexthop():
                 return [*self._delete_nexthops([each for each in run if isinstance(each, DeleteNexthop)])]
+
+    def _arrange(self, operation: Arrange) -> list[WriteFailed]:
+        if self._arranging is None:
+            from routerd.kernel.arranging import Arranging  # most routers are alone
+
+            self._arranging = Arranging(self._stand_ins, self._objects, self._widest)
+        return self._arranging.arrange(operation)
 
     def _set_nexthops(self, nexthops: Sequence[SetNexthop]) -> list[WriteFailed]:
         told: list[WriteFailed] = []

@@ -125,7 +125,7 @@ class Paired:
         that, or after the partner was not heard."""
         self._note(now)
         counts = views.by_state(self._pair)
-        if views.agrees(self._pair):
+        if self._pair.agrees:
             if self._apart:
                 self._apart = False
                 return [Event("pair agrees again", {"partner": self._partner, "groups": sum(counts.values())})]
@@ -141,5 +141,5 @@ class Paired:
         """Note since when groups are in which states."""
         found = [state for state in views.by_state(self._pair) if state != EQUAL]
         self._states = {state: self._states.get(state, now) for state in found}
-        if views.agrees(self._pair):
+        if self._pair.agrees:
             self._agreed = now

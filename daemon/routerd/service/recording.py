@@ -42,8 +42,8 @@ def encode(value: Any) -> Any:
             return {"mask": hex(value)}
         case list():
             return [encode(item) for item in value]
-        case tuple() if names := getattr(value, "_fields", ()):
-            return {type(value).__name__: dict(zip(names, map(encode, value), strict=True))}
+        case tuple() if hasattr(value, "_fields"):  # which may be none
+            return {type(value).__name__: dict(zip(value._fields, map(encode, value), strict=True))}
         case tuple():
             return {"tuple": [encode(item) for item in value]}
         case frozenset():

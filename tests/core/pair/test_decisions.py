@@ -88,8 +88,10 @@ def test_flows_that_have_not_shown_themselves_may_be_anywhere() -> None:
     settling = Settling(9.0, Why.ALONE, frozenset([Gateway(A, 2)]))
     assert read(two, message, nexthops, settling) == Held((A, B, A, B), 0b1101, both, settled=False)
     alone, nexthops = group(A)
-    assert read(alone, BucketsRead(1, (2, 2), 0, (2,)), nexthops, None) == Held((A, A), 0b11, frozenset((A,)))
-    assert read(alone, BucketsRead(1, (2, 9), 0, (2,)), nexthops, None) is None
+    held = Held((A,) * 4, 0b1111, frozenset((A,)))
+    assert read(alone, BucketsRead(1, (2,) * 4, 0, (2,)), nexthops, None) == held
+    assert read(alone, BucketsRead(1, (2,) * 3, 0, (2,)), nexthops, None) is None  # not all of it, or another group
+    assert read(alone, BucketsRead(1, (2, 2, 2, 9), 0, (2,)), nexthops, None) is None
 
 
 def test_what_is_read_while_a_link_has_gone_and_has_not_said_so_counts_for_nothing() -> None:

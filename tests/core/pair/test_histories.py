@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from routerd.core.message import Drain
+from routerd.core.message import BucketsRead, Drain
 from routerd.core.route import parse_prefix
 from tests.support.pairs import BUCKETS, IDLE, Half, Two
 
@@ -23,7 +23,7 @@ class History:
         self.chance = random.Random(seed)
         self.two = Two(connected=self.chance.random() < 0.7)
         self.serving: dict[str, set[str]] = {vip: set() for vip in VIPS}
-        self.drained: set[str] = set()
+        self.drained: dict[Half, set[str]] = {half: set() for half in self.two.both}
         self.flows: dict[tuple[Half, str, int], str] = {}
         self.done: list[str] = []
         for vip in VIPS:
@@ -37,8 +37,8 @@ class History:
         what = chance.choice(
             ["join"] * 3
             + ["leave"] * 2
-            + ["die", "drain", "restart", "empty", "channel"]
-            + ["flows"] * 6
+            + ["die", "drain", "drain here", "lose", "unread", "restart", "empty", "channel"]
+            + ["flows", "take over"] * 6
             + ["end"] * 4
         )
         self.done.append(f"{what} {node} {vip} {half.name}")
@@ -50,10 +50,19 @@ class History:
             case "die":
                 self.die(node)
             case "drain":
-                self.drained ^= {node}
+                on = node not in self.drained[half]
                 for each in self.in_some_order():
-                    each.take(Drain(node, node in self.drained))
+                    self.drain(each, node, on=on)
                     self.pause()
+            case "drain here":
+                self.drain(half, node, on=node not in self.drained[half])
+            case "lose" if node in half.sessions:
+                self.lose(half, node)
+            case "unread":
+                for group in list(half.router.fib.groups.by_id):
+                    half.take(BucketsRead(group))
+            case "take over":
+                self.take_over(half)
             case "restart" | "empty":
                 self.restart(half, empty=what == "empty")
             case "channel" if self.two.connected:
@@ -74,6 +83,29 @@ class History:
     def pause(self) -> None:
         """The two do not hear of anything at the same moment."""
         self.two.advance(self.chance.choice([0.0, 0.0, 0.001, 0.2]))
+
+    def drain(self, half: Half, node: str, *, on: bool) -> None:
+        (self.drained[half].add if on else self.drained[half].discard)(node)
+        half.take(Drain(node, on))
+
+    def lose(self, half: Half, node: str) -> None:
+        """One router alone loses its session with a node for a while, and what went there by it."""
+        self.flows = {flow: to for flow, to in self.flows.items() if flow[0] is not half or to != node}
+        self.carry()
+        half.down(node)
+        half.settle_now()
+        self.pause()
+        self.check()
+        for vip in VIPS:
+            if node in self.serving[vip]:
+                self.announce(half, node, vip)
+
+    def take_over(self, half: Half) -> None:
+        """All traffic of a router comes to the other one: it is where it was, if they say that they agree."""
+        other = self.two.b if half is self.two.a else self.two.a
+        if half.pair.agrees and other.pair.agrees and not (self.two.a.said or self.two.b.said):
+            self.flows = {(other, vip, bucket): to for (_, vip, bucket), to in self.flows.items()}
+            self.carry()
 
     def join(self, node: str, vip: str) -> None:
         self.serving[vip].add(node)
@@ -113,7 +145,7 @@ class History:
             self.flows = {flow: to for flow, to in self.flows.items() if flow[0] is not half}
         self.two.restart(half, empty=empty)
         self.carry()
-        for node in self.drained:
+        for node in self.drained[half]:
             half.take(Drain(node, True))
         for node in self.chance.sample(NODES, len(NODES)):
             for vip in VIPS:
@@ -187,7 +219,9 @@ def test_a_random_history(seed: int) -> None:
     for vip in VIPS:
         layout = two.a.layout(vip)
         assert layout == two.b.layout(vip)
-        alive = history.serving[vip] - history.drained or history.serving[vip]
+        leader, other = two.both if two.a.pair.leads else two.both[::-1]
+        alive = history.serving[vip] - history.drained[leader] or history.serving[vip]
+        alive = alive - history.drained[other] or alive
         assert set(layout) == alive
         counts = [layout.count(node) for node in alive]
         assert not counts or max(counts) - min(counts) <= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
@@ -199,6 +200,39 @@ def test_a_drained_node_keeps_its_flows_on_both_and_has_no_bucket_once_they_are_
     assert two.a.layout(VIP) == two.b.layout(VIP)
 
 
+@pytest.mark.parametrize("where", ["a", "b"])
+def test_a_node_that_is_drained_on_one_of_them_gets_no_new_flow_from_either(where: str) -> None:
+    two = Two()
+    serve(two, *NODES[:3])
+    before = two.b.layout(VIP)
+    bucket = before.index(NODES[0])
+    flow = carry(two.b, bucket)
+    half = two.a if where == "a" else two.b
+    half.take(Drain(NODES[0], on=True))
+    two.advance(2 * IDLE)
+    for each in two.both:
+        assert [n for n, node in enumerate(each.layout(VIP)) if node == NODES[0]] == [bucket]
+    two.b.buckets.flows.clear()
+    two.advance(2 * IDLE)
+    for each in two.both:
+        assert NODES[0] not in each.layout(VIP)
+        assert each.pair.timer is None
+    half.take(Drain(NODES[0], on=False))
+    two.advance(2 * IDLE)
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+    assert two.a.layout(VIP).count(NODES[0]) == before.count(NODES[0])
+    assert set(flow.values()) == {NODES[0]}
+
+
+def test_nodes_that_are_drained_one_on_each_leave_what_each_says_itself() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    for half, node in zip(two.both, NODES[:2], strict=True):
+        half.take(Drain(node, on=True))
+    two.advance(2 * IDLE)
+    assert set(two.a.layout(VIP)) == set(two.b.layout(VIP)) == {NODES[1]}
+
+
 def test_without_a_channel_each_balances_its_groups_itself() -> None:
     two = Two(connected=False)
     serve(two, *NODES[:3])
@@ -327,6 +361,26 @@ def test_the_leader_asks_before_it_moves_what_it_knows_to_be_idle() -> None:
     assert at(two.a, flows) == flows
 
 
+def test_nothing_moves_while_the_partner_does_not_answer() -> None:
+    """It may have died, and its flows be here already, of which none has shown itself; nor has it said of late in
+    which buckets they were. That it is not heard is noticed some seconds later."""
+    two = Two()
+    serve(two, *NODES[:2])
+    two.advance(2 * IDLE)
+    flows = carry(two.b, *range(BUCKETS))  # of which nothing is said: both are at rest
+    before = two.a.layout(VIP)
+    two.connected = False
+    two.a.up(NODES[2])
+    two.a.announce(NODES[2], VIP)
+    two.a.settle_now()
+    two.a.advance(3.0)
+    assert two.a.layout(VIP) == before
+    two.disconnect()
+    two.a.buckets.flows[parse_prefix(VIP)].update(flows)
+    two.a.advance(2 * IDLE)
+    assert at(two.a, flows) == flows
+
+
 def test_what_cannot_be_moved_is_not_tried_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     two = Two()
     serve(two, *NODES[:2])
@@ -414,6 +468,23 @@ def test_the_larger_of_two_shared_groups_has_the_name() -> None:
     assert agreement.key.startswith("shared:")
 
 
+def test_buckets_that_somebody_has_the_kernel_move_are_seen_and_go_back() -> None:
+    two = Two()
+    serve(two, *NODES[:3])
+    two.advance(2 * IDLE)
+    for half in two.both:
+        half.dump()
+    before, id = two.a.layout(VIP), two.a.group_of(VIP)
+    there = two.a.buckets.groups[id]
+    [first, *others] = there.members
+    two.a.buckets.groups[id] = replace(there, members=(replace(first, weight=7), *others))  # by ip nexthop replace
+    two.a.buckets.owners[id] = [first.id] * BUCKETS
+    two.a.dump()
+    two.advance(IDLE)
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+    assert sorted(map(two.a.layout(VIP).count, NODES[:3])) == sorted(map(before.count, NODES[:3]))
+
+
 def test_who_says_something_else_of_itself_goes_on_to_lead() -> None:
     two = Two()
     two.advance(100.0)
@@ -427,5 +498,16 @@ def test_who_says_something_else_of_itself_goes_on_to_lead() -> None:
 def test_buckets_that_the_kernel_refuses_to_hand_over_are_told_of() -> None:
     two = Two()
     two.a.take(WriteFailed(Arrange(1, ((2, 16),)), 22, "Invalid argument"))
-    assert [(event.name, event.fields["operation"]) for event in two.a.events] == [("kernel refused", "Arrange")]
+    [event] = [event for event in two.a.events if event.name == "kernel refused"]
+    assert event.fields["operation"] == "Arrange"
     assert not two.a.router.refusals.again_at
+
+
+def test_a_group_that_could_not_be_read_for_once_is_one_of_the_pair_s_again() -> None:
+    two = Two()
+    serve(two, *NODES[:3])
+    two.a.take(BucketsRead(two.a.group_of(VIP)))
+    two.deliver()
+    assert states(two.b) == {"only here": 1}
+    two.advance(IDLE)
+    assert states(two.a) == states(two.b) == {"equal": 1}

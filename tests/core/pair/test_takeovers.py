@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from routerd.api.views.pair import agrees
 from routerd.core.message import DeleteNexthop, Drain, Operation
 from routerd.core.route import Prefix, parse_prefix
 from routerd.kernel.memory import KEPT
@@ -144,7 +143,7 @@ class Takeovers:
             return
         for flow in self.flows:
             flow.safe = self.to(self.other(flow.half), flow) == flow.node
-        if calm and any(agrees(half.pair) for half in self.two.both):
+        if calm and any(half.pair.agrees for half in self.two.both):
             for vip in VIPS:
                 assert self.two.a.layout(vip) == self.two.b.layout(vip), (vip, self.done[-6:])
 

@@ -28,7 +28,8 @@ def layouts(draw: st.DrawFn) -> GroupLayout:
     members = tuple(map(Address, draw(st.lists(ADDRESSES, min_size=1, max_size=5, unique=True))))
     owners = tuple(draw(st.lists(st.integers(0, len(members) - 1), min_size=1, max_size=40)))
     busy = draw(st.integers(0, (1 << len(owners)) - 1))
-    return GroupLayout(draw(TEXTS), members, owners, busy, draw(st.booleans()), draw(NUMBERS))
+    drained = draw(st.sets(st.sampled_from(members)))
+    return GroupLayout(draw(TEXTS), members, owners, busy, draw(st.booleans()), draw(NUMBERS), tuple(drained))
 
 
 MESSAGES = (

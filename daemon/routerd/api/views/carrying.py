@@ -34,7 +34,7 @@ def _reasons(
             yield f"{state.name} is {state.current or 'absent'}: the kernel does not forward"
     if nodes < at_least:
         yield f"{nodes or 'no'} node{'s' * (nodes > 1)} in the FIB, at least {at_least} wanted"
-    if router.fib.routes and len(router.fib.refused) >= len(router.fib.routes):
+    if router.fib.refused and not router.fib.routes:
         yield "the kernel refuses every route"
 
 

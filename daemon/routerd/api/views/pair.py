@@ -29,11 +29,6 @@ class Totals(NamedTuple):
     off: int = 0
 
 
-def agrees(pair: Pair) -> bool:
-    """Tell whether the partner is heard and all groups are equal."""
-    return pair.up and pair.complete and all(state == EQUAL or not count for state, count in pair.summary().items())
-
-
 def hashed_apart(here: Hello, there: Hello) -> Iterator[str]:
     """Yield why the same packet may fall into another bucket on the partner, a sentence each."""
     if here.policy != there.policy:
@@ -76,7 +71,7 @@ def state(pair: Pair, partner: str, now: float) -> PairStateView:
         since_seconds=max(0.0, now - pair.since),
         reason="" if pair.up else pair.reason,
         leads=pair.leads,
-        agrees=agrees(pair),
+        agrees=pair.agrees,
         groups=by_state(pair),
     )
 
@@ -112,7 +107,7 @@ def pair(
             total += 1
             if whole or len(shown) < SHOWN:
                 shown.append(_group(router, each))
-    there, here, fine = pair.partner, pair.hello, agrees(pair)
+    there, here, fine = pair.partner, pair.hello, pair.agrees
     apart = [] if there is None else [*hashed_apart(here, there), *waits_apart(here, there)]
     return PairView(
         ok=fine and not apart,

@@ -33,7 +33,8 @@ class GroupLayout(NamedTuple):
     `key` is the group's name on both: its prefix, or for a shared one `shared:` and a digest of its members.
     `members` are all legs of the group, `owners` has, by bucket, the index of one; `busy` is a mask (bit n for bucket
     n) of the buckets in which flows are, or may be. `settled` is false while flows have yet to show themselves.
-    `answers` is the number of the Ask to which this is the answer, 0 if nobody asked.
+    `answers` is the number of the Ask to which this is the answer, 0 if nobody asked. `drained` are the members that
+    are to get no new flow, legs or not.
     """
 
     key: str
@@ -42,6 +43,7 @@ class GroupLayout(NamedTuple):
     busy: int
     settled: bool = True
     answers: int = 0
+    drained: tuple[Address, ...] = ()
 
 
 class GroupGone(NamedTuple):

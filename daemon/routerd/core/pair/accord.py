@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from routerd.core.fib.model import NEVER
+from routerd.core.message import Member
 from routerd.core.pair.layouts import Held
 from routerd.core.route import Address
 
@@ -36,10 +37,13 @@ class Accord:
     `held` is how its buckets were read last, which was at the time `read`; None if they were not. `told` is what the
     partner knows of that. `again` is the earliest time of another attempt to move buckets, after one that moved none;
     `arranged` tells that one is on its way. `answers` is the number of an Ask that waits for a reading, or 0.
-    `nexthops` are the objects that it was read to use.
+    `nexthops` are the objects that it was read to use, and `members` those that it was seen to have, with their
+    weights.
     """
 
-    __slots__ = ("_coming", "again", "answers", "arranged", "held", "id", "key", "nexthops", "read", "told")
+    __slots__ = (
+        "_coming", "again", "answers", "arranged", "held", "id", "key", "members", "nexthops", "read", "told",
+    )  # fmt: skip
 
     def __init__(self, id: int, key: str) -> None:
         self.id = id
@@ -48,6 +52,7 @@ class Accord:
         self.read = NEVER
         self.told: Held | None = None
         self.nexthops = frozenset[int]()
+        self.members: tuple[Member, ...] = ()
         self.again = 0.0
         self.arranged = False
         self.answers = 0
@@ -74,7 +79,7 @@ class Accord:
             told is None
             or told.owners != held.owners
             or told.legs != held.legs
-            or told.settled != held.settled
+            or (told.settled, told.drained) != (held.settled, held.drained)
             or (busy and told.busy != held.busy)
         )
 
@@ -85,7 +90,9 @@ class Accord:
             return False
         if self.held is None or self.held.owners != there.owners:
             return True
-        return before is not None and (before.settled, before.legs) != (there.settled, there.legs)
+        return there.drained != (frozenset() if before is None else before.drained) or (
+            before is not None and (before.settled, before.legs) != (there.settled, there.legs)
+        )
 
 
 def state_of(accord: Accord | None, partner: Held | None, *, complete: bool) -> str:

@@ -31,10 +31,13 @@ def leads(mine: Hello, partner: Hello) -> bool:
     return mine.router < partner.router
 
 
-def weights_of(legs: Legs) -> dict[Address, int]:
-    """Return by address what part of the buckets each leg is to have: none, if it is drained."""
+def weights_of(legs: Legs, there: Held | None = None) -> dict[Address, int]:
+    """Return by address what part of the buckets each leg is to have: none, if it is drained, be it on the partner
+    alone, as long as others are left."""
     heaviest = max(legs.values(), default=0)
-    return {leg.address: int(weight == heaviest) for leg, weight in legs.items()}
+    weights = {leg.address: int(weight == heaviest) for leg, weight in legs.items()}
+    left = {} if there is None else {**weights, **dict.fromkeys(weights.keys() & there.drained, 0)}
+    return left if any(left.values()) else weights
 
 
 def lead(here: Held, there: Held | None, weights: Weights) -> Owners:

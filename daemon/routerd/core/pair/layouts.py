@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from typing import NamedTuple
 
 from routerd.core.fib.model import Group
@@ -13,12 +13,14 @@ from routerd.core.route import Address, format_prefix
 
 
 class Held(NamedTuple):
-    """The owner of each bucket, a mask of those in which flows are, or may be, and all legs of the group."""
+    """The owner of each bucket, a mask of those in which flows are, or may be, and all legs of the group. `drained`
+    are the members that are to get no new flow."""
 
     owners: tuple[Address, ...]
     busy: int
     legs: frozenset[Address]
     settled: bool = True
+    drained: frozenset[Address] = frozenset()
 
     def bits(self) -> list[bool]:
         """Return for each bucket whether it is busy."""
@@ -48,30 +50,36 @@ def read(
     message: BucketsRead,
     nexthops: Mapping[Gateway, int],
     settling: Settling | None,
-    coming: frozenset[Address] = frozenset(),
+    draining: Set[Gateway] = frozenset(),
 ) -> Held | None:
     """Return what was read of a group; None if that is not of this moment: it has other legs, as when a link has
     gone and has yet to say so.
 
-    Flows that have not shown themselves may be in each bucket of those that they go to, as may those that are
-    `coming`.
+    Flows that have not shown themselves may be in each bucket of those that they go to.
     """
     addresses = {nexthops[leg]: leg.address for leg in group.legs if leg in nexthops}
-    if addresses.keys() != set(message.members) or not addresses.keys() >= set(message.owners):
+    if (
+        len(message.owners) != group.buckets
+        or addresses.keys() != set(message.members)
+        or not addresses.keys() >= set(message.owners)
+    ):
         return None
     owners = tuple(map(addresses.__getitem__, message.owners))
     holders = (
         frozenset(settling.holders) if settling is not None else frozenset(group.legs) if group.untracked else ()
     )
-    unseen = coming.union(holder.address for holder in holders)
-    return Held(owners, message.busy, frozenset(addresses.values()), settling is None).used_by(unseen)
+    unseen = {holder.address for holder in holders}
+    drained = frozenset(each.address for each in group.members if each in draining or each in group.wanted.leaving)
+    held = Held(owners, message.busy, frozenset(addresses.values()), settling is None, drained)
+    return held.used_by(unseen)
 
 
 def said(key: str, held: Held, answers: int) -> GroupLayout:
     """Return what is told of a group."""
     members = tuple(sorted(held.legs))
     index = {address: number for number, address in enumerate(members)}
-    return GroupLayout(key, members, tuple(map(index.__getitem__, held.owners)), held.busy, held.settled, answers)
+    owners, drained = tuple(map(index.__getitem__, held.owners)), tuple(sorted(held.drained))
+    return GroupLayout(key, members, owners, held.busy, held.settled, answers, drained)
 
 
 def heard(layout: GroupLayout) -> Held | None:
@@ -80,4 +88,4 @@ def heard(layout: GroupLayout) -> Held | None:
     if not size or min(layout.owners) < 0 or max(layout.owners) >= len(members) or layout.busy >> size:
         return None
     owners = tuple(map(members.__getitem__, layout.owners))
-    return Held(owners, layout.busy, frozenset(members), layout.settled)
+    return Held(owners, layout.busy, frozenset(members), layout.settled, frozenset(layout.drained))

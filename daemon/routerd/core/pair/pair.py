@@ -8,11 +8,9 @@ now and then; about any other nothing is read and nothing said. How much is read
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import groupby
 
-from routerd.core.deadlines import Deadlines
 from routerd.core.fib.fib import Fib
 from routerd.core.fib.model import Group
 from routerd.core.message import (
@@ -22,10 +20,10 @@ from routerd.core.message import (
     BucketsRead,
     DeleteNexthop,
     Effect,
-    Gateway,
     GroupGone,
     GroupLayout,
     Hello,
+    KernelGroup,
     Operation,
     PartnerDown,
     PartnerMessage,
@@ -36,16 +34,16 @@ from routerd.core.message import (
     SetGroup,
     TellPartner,
 )
-from routerd.core.pair.accord import Accord, Agreement
+from routerd.core.pair.accord import Accord
 from routerd.core.pair.asking import MOST, Asking
-from routerd.core.pair.decisions import Owners, Weights, anew, follow, is_passing, lead, leads, off, weights_of
+from routerd.core.pair.decisions import Owners, Weights, anew, follow, is_passing, lead, off, weights_of
 from routerd.core.pair.introduction import Introduction
 from routerd.core.pair.layouts import Held, heard, read, said
-from routerd.core.pair.register import Register
-from routerd.core.route import Address
+from routerd.core.pair.reading import Reading
+from routerd.core.pair.standing import Standing
 
-TICK, BUCKETS = 0.025, 4096
-"""Seconds between two times at which something is read, or asked, and how many buckets that are, about."""
+TICK = 0.025
+"""Seconds between two times at which something is read, or asked."""
 LATER = 1.0
 """Seconds, at least, until one looks again at a group in which something is left to be done."""
 FRESH = 0.1
@@ -54,73 +52,23 @@ INTRODUCTION = 10.0
 """Seconds that the partner has to say all, before groups of which it has said nothing count for this router's own."""
 
 
-class Pair:
-    """This router's part. `hello` says who it is, `partner` who the other one is, as far as it has said; `up` whether
-    there is a channel, `since` when that is so, and `reason` why there is none. `leads` tells who decides. Times are
-    monotonic seconds.
-    """
+class Pair(Standing):
+    """This router's part. Times are monotonic seconds."""
 
     def __init__(self, fib: Fib, hello: Hello, now: float) -> None:
+        super().__init__(fib, hello, now)
         self._groups = fib.groups
-        self._born = now - hello.age
-        self.hello = hello
-        self.partner: Hello | None = None
-        self.up = False
-        self.since = now
-        self.reason = "not connected yet"
-        self.leads = True
-        self._lost = now
-        """When the channel was lost last: when routerd starts it may have been just now."""
-        self._register = Register(fib)
         self._introduction = Introduction()
         self._asking = Asking()
-        self._reads: dict[int, None] = {}
-        """Groups that are to be read."""
-        self._waiting: set[int] = set()
-        """Groups about which nothing is decided before the partner has spoken."""
-        self._looks = Deadlines[int]()
+        self._reading = Reading()
         self._next = now
         self._effects: list[Effect] = []
-
-    # ------------------------------------------------------------------------------------------ what is known
-
-    @property
-    def complete(self) -> bool:
-        """Whether the partner has said all since the channel is there."""
-        return self.up and self._register.complete
-
-    def summary(self) -> Counter[str]:
-        """Return how many groups there are by state."""
-        return self._register.summary()
-
-    def agreements(self) -> Iterator[Agreement]:
-        """Return all groups, as they are when it is their turn."""
-        return self._register.agreements()
-
-    def agreement(self, group_id: int) -> Agreement | None:
-        """Return how a group stands; None if it is not one of the pair's."""
-        return self._register.agreement(group_id)
-
-    def owner_at_partner(self, group_id: int, bucket: int) -> Gateway | None:
-        """Return where a bucket leads on the partner, as last told; None if it was not. A gateway that this router's
-        group does not have is on no interface (0)."""
-        return self._register.owner(group_id, bucket)
-
-    def busy_at_partner(self, group_id: int, now: float) -> frozenset[Gateway]:
-        """Return the legs of a group that have flows on the partner, as last told; without a channel those that may
-        have been left to this router just now."""
-        accord, group = self._register.accords.get(group_id), self._groups.by_id.get(group_id)
-        if accord is None or group is None:
-            return frozenset()
-        coming = self._coming(accord, group, now)
-        busy = self._register.busy(group_id) if self.up else frozenset()
-        return busy.union(leg for leg in group.legs if leg.address in coming)
 
     @property
     def timer(self) -> float | None:
         """When `look` has something to do."""
-        at_once = self._next if self._reads or self._introduction.is_due else None
-        times = (at_once, self._asking.due, self._looks.next)
+        at_once = self._next if self._reading or self._introduction.is_due else None
+        times = (at_once, self._asking.due, self._reading.next)
         first = min((time for time in times if time is not None), default=None)
         return None if first is None else max(self._next, first)
 
@@ -128,8 +76,7 @@ class Pair:
 
     def introduce(self, hello: Hello, now: float) -> list[Effect]:
         """This router says something else of itself."""
-        self._born = now - hello.age
-        self.hello = hello._replace(age=self.hello.age) if self.up else hello  # who leads goes on to lead
+        self.present(hello, now)
         self._tell(self.hello)
         return self._taken()
 
@@ -152,6 +99,16 @@ class Pair:
             self._touch(id)
         return [*self._taken(), *self.look(now)]
 
+    def seen(self, groups: Iterable[KernelGroup], now: float) -> list[Effect]:
+        """The kernel has these groups: where weights are others its buckets may have moved, whoever wrote them."""
+        for group in groups:
+            if (accord := self._register.accords.get(group.id)) is None or accord.members == group.members:
+                continue
+            if accord.members:
+                self._reading.soon([group.id])
+            accord.members = group.members
+        return self.look(now)
+
     def handle(self, message: PartnerUp | PartnerDown | PartnerSaid | BucketsRead, now: float) -> list[Effect]:
         """Take in what the channel or the kernel says."""
         match message:
@@ -161,22 +118,25 @@ class Pair:
                 self._disconnected(reason, now)
             case PartnerSaid(message=news):
                 self._hear(news, now)
+            case BucketsRead(id=id, owners=()):
+                self._unread(id, now)
+            case BucketsRead(id=id) if (accord := self._register.accords.get(id)) is not None:
+                self._take(accord, message, now)
             case BucketsRead(id=id):
-                if (accord := self._register.accords.get(id)) is not None:
-                    self._take(accord, message, now)
+                self._touch(id)  # it could not be read before
         return [*self._taken(), *self.look(now)]
 
     def look(self, now: float) -> list[Effect]:
         """Do a part of what is due."""
-        if (due := self.timer) is None or now < due:
+        if (timer := self.timer) is None or now < timer:
             return []
         accords = self._register.accords
-        self._reads.update(dict.fromkeys(self._looks.due(now)))
         for id in self._asking.late(now):
-            self._looks.set(id, now + self._period)
+            self._postpone(accords[id], now)
         if ids := self._asking.begin(now):
             self._tell(Ask(tuple(accords[id].key for id in ids), self._asking.number))
-        self._read_some()
+        if due := self._reading.some(self._groups.by_id, now):
+            self._effects.append(ReadBuckets(due))
         for accord in [accords[id] for id in self._introduction.some()]:
             if accord.held is not None:
                 self._say(accord, accord.held)
@@ -193,47 +153,37 @@ class Pair:
     # ------------------------------------------------------------------------------------------ the channel
 
     def _connected(self, now: float) -> None:
-        self.up, self.since, self.reason, self.partner = True, now, "", None
+        self.connect(now)
         self._register.forget()
-        self._reads.update(dict.fromkeys(self._asking.clear()))
+        self._reading.soon(self._asking.clear())
         accords = self._register.accords.values()
         for accord in accords:
             accord.told = None
         self._introduction.begin(self._register.accords, (each.id for each in accords if each.held is not None))
-        self.hello = self.hello._replace(age=round(now - self._born, 3))
         self._tell(self.hello)
-        self._elect()
 
     def _disconnected(self, reason: str, now: float) -> None:
         """Each leads itself from now on. What the partner said last is kept to be shown."""
-        if self.up:
-            self.since = self._lost = now
+        was_up = self.up
+        self.disconnect(reason, now)
+        if was_up:
             self._expect_all(now)
-        self.up, self.leads, self.reason = False, True, reason
         self._introduction.end()
         for accord in self._register.accords.values():
             accord.answers = 0
-        self._reads.update(dict.fromkeys(self._asking.clear()))
-        self._stop_waiting()
+        self._reading.soon(self._asking.clear())
+        self._reading.heard_all()
 
     def _expect_all(self, now: float) -> None:
         """The flows of a partner that is gone may come, to any bucket."""
         for accord in self._register.accords.values():
             if accord.held is not None and (group := self._groups.by_id.get(accord.id)) is not None:
-                accord.held = accord.held.used_by(self._coming(accord, group, now))
-
-    def _stop_waiting(self) -> None:
-        self._reads.update(dict.fromkeys(sorted(self._waiting)))
-        self._waiting.clear()
-
-    def _elect(self) -> None:
-        self.leads = not self.up or self.partner is None or leads(self.hello, self.partner)
+                accord.held = accord.held.used_by(self.coming(accord, group, now))
 
     def _hear(self, message: PartnerMessage, now: float) -> None:
         match message:
             case Hello():
-                self.partner = message
-                self._elect()
+                self.meet(message)
             case GroupLayout():
                 self._hear_layout(message, now)
             case GroupGone(key=key):
@@ -244,12 +194,12 @@ class Pair:
                 if accord is not None and self._asking.answered(accord.id):
                     self._conclude(accord, now, asked=True)
                 elif accord is not None:
-                    self._reads[accord.id] = None
+                    self._reading.soon([accord.id])
             case Ask(keys=keys, number=number):
                 self._answer(keys[:MOST], number)
             case AllSaid():
                 self._register.heard_all()
-                self._stop_waiting()
+                self._reading.heard_all()
 
     def _answer(self, keys: Iterable[str], number: int) -> None:
         known = list[int]()
@@ -270,13 +220,12 @@ class Pair:
             return
         if before is not None and not before.legs <= there.legs:
             accord.expect(before.legs - there.legs, now + self._groups.shape.idle_timer)
-            self._reads[accord.id] = None
+            self._reading.soon([accord.id])
         if self._asking.answered(accord.id, layout.answers):
             self._conclude(accord, now, asked=True)
-        elif accord.id in self._waiting or accord.is_concerned(before, there):
-            self._waiting.discard(accord.id)
+        elif self._reading.heard(accord.id) or accord.is_concerned(before, there):
             if not self._is_known(accord, there, now):
-                self._reads[accord.id] = None
+                self._reading.soon([accord.id])
             elif accord.id not in self._asking:
                 self._conclude(accord, now)
 
@@ -300,42 +249,35 @@ class Pair:
             self._register.add(id, key)
             self._introduction.add(id)
         if key:
-            self._reads[id] = None
+            self._reading.soon([id])
 
     def _gone(self, accord: Accord) -> None:
         self._register.remove(accord)
-        self._reads.pop(accord.id, None)
-        self._waiting.discard(accord.id)
+        self._reading.forget(accord.id)
         self._introduction.done(accord.id)
         self._asking.forget(accord.id)
-        self._looks.set(accord.id, None)
         if accord.told is not None or accord.answers:
             self._tell(GroupGone(accord.key))
 
-    def _read_some(self) -> None:
-        ids, room = list[int](), BUCKETS
-        for id in self._reads:
-            if room <= 0:
-                break
-            ids.append(id)
-            room -= 0 if (group := self._groups.by_id.get(id)) is None else group.buckets
-        for id in ids:
-            del self._reads[id]
-        if ids:
-            self._effects.append(ReadBuckets(tuple(ids)))
+    def _unread(self, id: int, now: float) -> None:
+        """A group is not in the kernel, or could not be read: one looks again, for it may be there."""
+        if (accord := self._register.accords.get(id)) is not None:
+            self._gone(accord)
+        if (group := self._groups.by_id.get(id)) is not None and group.legs:
+            self._reading.at(id, now + self._period)
 
     def _take(self, accord: Accord, message: BucketsRead, now: float) -> None:
         """A group was read."""
         group = self._groups.by_id.get(accord.id)
-        if group is None or not message.owners:
-            self._gone(accord)  # it is read again when it was written
+        if group is None:
+            self._gone(accord)
             return
-        held = read(
-            group, message, self._groups.nexthops, self._groups.settling.get(group), self._coming(accord, group, now)
-        )
+        groups = self._groups
+        held = read(group, message, groups.nexthops, groups.settling.get(group), groups.draining)
         if held is None:
-            self._looks.set(accord.id, now + LATER)
+            self._reading.at(accord.id, now + LATER)
             return
+        held = held.used_by(self.coming(accord, group, now))
         if accord.held is not None and accord.held.owners != held.owners:
             accord.again = 0.0
         elif accord.arranged:
@@ -356,15 +298,15 @@ class Pair:
     def _conclude(self, accord: Accord, now: float, *, asked: bool = False) -> None:
         """Move buckets of a group, if they are to lead elsewhere; ask the partner before, unless it was `asked`."""
         group, held = self._groups.by_id.get(accord.id), accord.held
-        if group is None or held is None or accord.id in self._reads:
+        if group is None or held is None or accord.id in self._reading:
             return
         there = self._counterpart(accord, held)
         look_at: float | None = None  # what is not settled is read again once it is
         if held.settled and len(group.legs) > 1:
-            weights = weights_of(group.legs)
+            weights = weights_of(group.legs, there)
             wanted = self._wanted(group, held, there, weights, now)
             if there is None and self._is_early(now):
-                self._waiting.add(accord.id)
+                self._reading.wait(accord.id)
                 look_at = self.since + INTRODUCTION
             elif wanted == held.owners:
                 passing = off(wanted, weights) or (there is not None and is_passing(held, there, weights))
@@ -377,9 +319,16 @@ class Pair:
             else:
                 self._arrange(accord, group, wanted)
                 return
-        self._looks.set(accord.id, look_at)
+        self._reading.at(accord.id, look_at)
         if accord.is_news(held, busy=look_at is not None):
             self._say(accord, held)
+
+    def _postpone(self, accord: Accord, now: float) -> None:
+        """The partner does not say how its buckets are. It may have died just now, and its flows be here already, of
+        which none has shown itself: nothing moves."""
+        self._reading.at(accord.id, now + LATER)
+        if accord.held is not None and accord.is_news(accord.held, busy=True):
+            self._say(accord, accord.held)
 
     def _wanted(self, group: Group, held: Held, there: Held | None, weights: Weights, now: float) -> Owners:
         """Return where the buckets are to lead. While no flow has ever been in a group, as the nodes announce it one
@@ -388,13 +337,6 @@ class Pair:
             return follow(held, there, weights)
         used = held.busy or (there is not None and there.busy) or now - group.born >= self._groups.shape.idle_timer
         return lead(held, there, weights) if used else anew(len(held.owners), weights)
-
-    def _coming(self, accord: Accord, group: Group, now: float) -> frozenset[Address]:
-        """Return the legs to which flows of the partner's may go by now that have yet to show themselves here."""
-        legs = frozenset(leg.address for leg in group.legs)
-        if group.born < self._lost and now < self._lost + self._groups.shape.idle_timer:
-            return legs
-        return accord.coming(legs, now)
 
     def _is_early(self, now: float) -> bool:
         """Tell whether the partner may still say something of a group of which it has said nothing."""

@@ -55,6 +55,7 @@ def encode(message: PartnerMessage) -> bytes:
                 "packed": _packed(message),
                 "settled": message.settled,
                 "answers": message.answers,
+                "drained": [format_address(member) for member in message.drained],
             }
         case GroupGone(key=key):
             said = {"type": "gone", "key": key}
@@ -138,7 +139,7 @@ def _packed(layout: GroupLayout) -> str:
 
 
 def _layout(said: dict[str, Any]) -> GroupLayout:
-    members, buckets = _members(said), _number(said, "buckets", 1, MOST_BUCKETS)
+    members, buckets = _addresses(said, "members", 1), _number(said, "buckets", 1, MOST_BUCKETS)
     width = 1 if len(members) <= 256 else 2
     octets = _unpacked(said.get("packed"), width * buckets + math.ceil(buckets / 8))
     owners, mask = octets[: width * buckets], octets[width * buckets :]
@@ -151,22 +152,23 @@ def _layout(said: dict[str, Any]) -> GroupLayout:
     settled = said.get("settled")
     if not isinstance(settled, bool):
         raise MessageError("settled: neither true nor false")
-    return GroupLayout(text(said, "key"), members, found, busy, settled, _number(said, "answers"))
+    answers, drained = _number(said, "answers"), _addresses(said, "drained")
+    return GroupLayout(text(said, "key"), members, found, busy, settled, answers, drained)
 
 
-def _members(said: dict[str, Any]) -> tuple[Address, ...]:
-    found = said.get("members")
-    if not isinstance(found, list) or not 1 <= len(found) <= MOST_MEMBERS:
-        raise MessageError(f"members: no list of 1 to {MOST_MEMBERS} addresses")
+def _addresses(said: dict[str, Any], name: str, least: int = 0) -> tuple[Address, ...]:
+    found = said.get(name)
+    if not isinstance(found, list) or not least <= len(found) <= MOST_MEMBERS:
+        raise MessageError(f"{name}: no list of {least} to {MOST_MEMBERS} addresses")
     try:
-        members = tuple(parse_address(text({"members": each}, "members")) for each in found)
+        addresses = tuple(parse_address(text({name: each}, name)) for each in found)
     except MessageError:
         raise
     except ValueError:
-        raise MessageError("members: no address") from None
-    if len({*members}) < len(members):
-        raise MessageError("members: one stands there twice")
-    return members
+        raise MessageError(f"{name}: no address") from None
+    if len({*addresses}) < len(addresses):
+        raise MessageError(f"{name}: one stands there twice")
+    return addresses
 
 
 def _unpacked(packed: Any, size: int) -> bytes:

@@ -50,6 +50,13 @@ def problems(
     """Return them. `states` are those that groups have, and since when some has each; `unset` tells that the seed was
     left as it was, as there were flows."""
     found = [*_channel(pair, partner, now), *_hash(pair.hello, pair.partner, unset=unset)]
+    if router.drains.joining:
+        found.append(
+            _problem(
+                f"this router came up empty: until both agree it tells peers to prefer {partner} (GRACEFUL_SHUTDOWN)",
+                "wait a moment: that ends by itself, after a minute at most",
+            )
+        )
     sums = Totals()
     if pair.up and pair.summary()[DIFFERS]:
         sums = yield from totals(pair)
