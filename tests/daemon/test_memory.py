@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from benchmarks import processes
 from tests.daemon.harness import Network, running
 from tests.support.netns import needs_root
 
-pytestmark = needs_root
+pytestmark = [needs_root, pytest.mark.alone]  # on a busy machine threads meet in malloc, and it makes more arenas
 
 MOST = 70_000_000
 

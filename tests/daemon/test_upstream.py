@@ -147,7 +147,7 @@ async def test_a_router_that_is_drained_hands_all_traffic_over(
         assert found() == second
         counted.since()
         share = await shared(counted)
-        assert share["gw1"] < 0.02 * share["gw2"], share  # its BGP session goes on
+        assert share["gw1"] <= 0.05 * share["gw2"], share  # its BGP session goes on
         assert daemons["gw1"].cli("health").returncode == 1
         states = {peer["name"]: peer["state"] for peer in daemons["gw1"].status()["peers"]}
         assert states["upstream"] == "established"
