@@ -7,7 +7,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ from routerd.kernel.memory import runs_of
 from routerd.kernel.messages import NARROW
 from routerd.kernel.stand_in import StandIns
 from routerd.kernel.writer import KernelWriter
-from tests.kernel.scenario import gateway, prefixes
+from tests.kernel.scenario import during, gateway, prefixes
 from tests.support.netns import Namespace, needs_root
 
 pytestmark = needs_root
@@ -208,19 +208,6 @@ def members() -> tuple[Member, ...]:
     group = lookup.nexthop(100)
     assert isinstance(group, KernelGroup)
     return group.members
-
-
-def during(reading: int, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
-    """Have something happen just before the owners of buckets are read for the first, or the second time."""
-    real, readings = lookup.owners, list[int]()
-
-    def owners_then(group: int) -> list[int]:
-        readings.append(group)
-        if len(readings) == reading:
-            happens()
-        return real(group)
-
-    monkeypatch.setattr(lookup, "owners", owners_then)
 
 
 @pytest.mark.parametrize("reading", [1, 2])

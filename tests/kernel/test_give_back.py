@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,6 +11,7 @@ from routerd.core.message import DeleteNexthop, GroupLost, Member, SetGroup, Wri
 from routerd.kernel import lookup, memory
 from routerd.kernel.dump import objects
 from routerd.kernel.writer import KernelWriter
+from tests.kernel.scenario import during
 from tests.kernel.test_memory import GROUP, nexthops, owners, read, uneven
 from tests.support.netns import Namespace, needs_root
 
@@ -115,19 +115,6 @@ def returning(writer: KernelWriter) -> SetGroup:
     read(writer)
     assert writer.write(nexthops(21)[:1]) == []
     return replace(GROUP, members=tuple(map(Member, (21, 2, 3))), like=10, known=True)
-
-
-def during(reading: int, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
-    """Have something happen just before the buckets of a group are read for the first, or the second time."""
-    real, readings = lookup.owners, list[int]()
-
-    def owners_then(group: int) -> list[int]:
-        readings.append(group)
-        if len(readings) == reading:
-            happens()
-        return real(group)
-
-    monkeypatch.setattr(lookup, "owners", owners_then)
 
 
 @pytest.mark.parametrize("reading", [1, 2])

@@ -12,19 +12,12 @@ from routerd.core.message import Member
 Owner = TypeVar("Owner", bound=int | bytes)
 
 
-def shares(buckets: Sequence[tuple[int, bool]], weights: Mapping[int, int]) -> Counter[int]:
-    """Return how many buckets each member is to have, where `buckets` are the member of each and whether it is busy.
+def shares(counts: Counter[Owner], pinned: Counter[Owner], weights: Mapping[Owner, int]) -> Counter[Owner]:
+    """Return how many buckets each member is to have, of which each has so many now, and of them so many busy.
 
     What is left when all shares are rounded down goes to the heaviest, and among those to who cannot give it up, or
     has more: a layout that is as the weights want it stays so.
     """
-    return _shares(
-        Counter([owner for owner, _ in buckets]), Counter([owner for owner, busy in buckets if busy]), weights
-    )
-
-
-def _shares(counts: Counter[Owner], pinned: Counter[Owner], weights: Mapping[Owner, int]) -> Counter[Owner]:
-    """Of buckets of which each member has so many, and of them so many that are busy."""
     size, total = counts.total(), sum(weights.values())
     room = Counter({id: size * weight // total for id, weight in weights.items()})
     over = sorted(weights, key=lambda id: (-weights[id], pinned[id] <= room[id], room[id] - counts[id]))
@@ -48,7 +41,7 @@ def laid(owners: Sequence[Owner], busy: Sequence[bool], weights: Mapping[Owner, 
     counts, pinned = Counter(owners), Counter(compress(owners, busy))
     if weights.keys().isdisjoint(counts):
         return None
-    room = dict(_shares(counts, pinned, weights))
+    room = dict(shares(counts, pinned, weights))
     for owner in pinned.keys() & weights.keys():
         room[owner] -= pinned[owner]
     kept: list[Owner | None] = []
@@ -75,7 +68,7 @@ def surplus(owners: Sequence[Owner], weights: Mapping[Owner, int]) -> int:
     """Return how many buckets lead to members that have more than their weight wants, or to none of them: 0 of a
     layout that `lay_out` leaves as it is, whichever buckets are busy."""
     counts = Counter(owners)
-    wanted = _shares(counts, Counter(), weights)
+    wanted = shares(counts, Counter(), weights)
     return sum(max(0, count - wanted[id]) for id, count in counts.items())
 
 
