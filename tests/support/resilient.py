@@ -96,7 +96,7 @@ class ResilientKernel(FakeKernel):
                         owners[bucket] = member.id
         if not group.hold:
             weights = {member.id: member.weight for member in group.members}
-            room = shares([(owner, False) for owner in owners], weights)
+            room = shares(Counter(owners), Counter(), weights)
             room.subtract(owners)
             for bucket, owner in enumerate(owners):
                 if room[owner] < 0 and bucket not in busy:

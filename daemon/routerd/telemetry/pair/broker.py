@@ -20,7 +20,7 @@ from typing import Any
 from routerd.core.message import PartnerMessage
 from routerd.telemetry.mqtt import keyfile, signing
 from routerd.telemetry.mqtt.broker import Access, BrokerError, Connection, Will, connection
-from routerd.telemetry.mqtt.link import InPlace
+from routerd.telemetry.mqtt.link import AT_ONCE, FAREWELL, PAUSE, InPlace
 from routerd.telemetry.mqtt.topics import Topic, parse
 from routerd.telemetry.pair.channel import MOST_WAITING, Home, Names
 from routerd.telemetry.pair.codec import MessageError, decode
@@ -31,12 +31,8 @@ KIND, SESSION, SAID = "pair", "session", "said"
 """Topics: `.../pair/session` is retained, `.../pair/said` has the messages."""
 FIRST, LAST = 0.25, 10.0
 """Seconds until the broker is tried again; doubled each time, until that has lasted longer."""
-AT_ONCE, PAUSE = 16, 0.02
-"""Messages on their way to the broker, and seconds between two lots of them."""
 SIGN, SILENCE = 5.0, 16.0
 """Seconds between two signs of life; and without one, until the partner is away."""
-FAREWELL = 2.0
-"""Seconds that the end may take."""
 QUIET = 10.0
 """Seconds between two lines about what is not heeded: anybody may write there."""
 
