@@ -24,8 +24,12 @@ def run(
     """Run the daemon in the foreground."""
     from pathlib import Path
 
+    from routerd.bare import without
+
     # structlog would load it, 4 MB, for tracebacks that the log renders without.
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+    without("pydantic.plugin._loader", get_plugins=tuple)  # reads what all packages say of themselves, with 2 MB
+    without("logging.config")  # uvicorn would load it for a log that it is not given
     from routerd.service.main import start
 
     recorded, kept = Path(record) if record else None, Path(journal) if journal else None

@@ -1,4 +1,4 @@
-"""A part of a package without the rest of it."""
+"""A part of a package without the rest of it, and without what it imports and nobody uses."""
 
 from __future__ import annotations
 
@@ -26,3 +26,10 @@ def bare(package: str) -> Iterator[ModuleType]:
         yield sys.modules[package]
     finally:
         del sys.modules[package]
+
+
+def without(module: str, **needed: object) -> None:
+    """Have `module` imported as one that has nothing but what is `needed` of it, unless it is loaded already."""
+    hollow = ModuleType(module)
+    vars(hollow).update(needed)
+    sys.modules.setdefault(module, hollow)

@@ -13,7 +13,7 @@ from tests.support.netns import needs_root
 
 pytestmark = [needs_root, pytest.mark.alone]  # on a busy machine threads meet in malloc, and it makes more arenas
 
-MOST = 70_000_000
+MOST = 66_000_000
 
 
 async def test_both_processes_together(network: Network, tmp_path: Path) -> None:

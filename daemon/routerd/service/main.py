@@ -16,10 +16,10 @@ import structlog
 from routerd.api.server import SocketInUseError
 from routerd.config.source import ConfigError
 from routerd.kernel.lock import WriterLock, WriterLockedError
+from routerd.memory import give_back
 from routerd.service.beginning import begin
 from routerd.service.daemon import Daemon
 from routerd.service.journal import Journal
-from routerd.service.memory import give_back
 from routerd.service.refusing import refuse
 from routerd.service.stretches import Stretches
 from routerd.telemetry import log

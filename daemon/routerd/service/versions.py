@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import platform
 from functools import cache
-from importlib.metadata import version as installed_version
 
 from routerd import __version__
 from routerd.api.models import VersionView
+from routerd.session.release import EXABGP
 
 
 @cache
@@ -15,7 +15,7 @@ def versions() -> VersionView:
     """Return them; they do not change while the daemon runs."""
     return VersionView(
         routerd=__version__,
-        exabgp=installed_version("exabgp"),
+        exabgp=EXABGP,
         python=platform.python_version(),
         kernel=platform.release(),
     )

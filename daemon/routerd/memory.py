@@ -5,16 +5,17 @@ from __future__ import annotations
 import ctypes
 import gc
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _SIZE = 128 * 1024
 """Octets: what glibc begins with (mallopt(3))."""
 
 
 def give_back() -> None:
-    """Give back what loading has left, and hold glibc to the thresholds that it begins with.
+    """Give back what loading has left, and hold glibc to the thresholds that it begins with, and to one arena.
 
-    Else it raises both for every large block that is freed, and keeps megabytes after a large table has been loaded.
-    A C library without them needs none.
+    Else it raises both for every large block that is freed, and keeps megabytes after a large table has been loaded;
+    and threads that meet in malloc get arenas of their own, though Python has one allocate at a time. A C library
+    without them needs none.
     """
     gc.collect()
     library = ctypes.CDLL(None)
@@ -24,3 +25,4 @@ def give_back() -> None:
     if mallopt is not None:
         mallopt(_M_TRIM_THRESHOLD, _SIZE)
         mallopt(_M_MMAP_THRESHOLD, _SIZE)
+        mallopt(_M_ARENA_MAX, 1)
