@@ -14,11 +14,8 @@ import time
 from routerd.telemetry.bus import Bus, Reader, Told
 from routerd.telemetry.mqtt import topics
 from routerd.telemetry.mqtt.broker import Connection
+from routerd.telemetry.mqtt.thread import AT_ONCE, PAUSE
 from routerd.telemetry.mqtt.topics import Own
-
-AT_ONCE, PAUSE = 16, 0.02
-"""Events on their way, and seconds between two lots of them."""
-
 
 _WITHHELD = "the configuration stays as it is"
 """An event whose reason is not for whoever may read at the broker: it shows lines of files."""

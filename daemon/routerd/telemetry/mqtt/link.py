@@ -1,18 +1,11 @@
-"""A router's link to its broker: it comes back by itself, says all anew, and what it does never holds up routing.
-
-It lives in a thread with an event loop of its own, because names are looked up, connections made and TLS agreed on by
-calls that block. Nobody waits for the thread, not even the end of the process: it may be stuck in one of them.
-"""
+"""A router's link to its broker: it comes back by itself, says all anew, and what it does never holds up routing."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
-import threading
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from routerd.telemetry.bus import Bus
@@ -21,19 +14,15 @@ from routerd.telemetry.mqtt.broker import Access, BrokerError, Connection, Will,
 from routerd.telemetry.mqtt.events import Events
 from routerd.telemetry.mqtt.requests import Requests
 from routerd.telemetry.mqtt.states import CLEARED, States
+from routerd.telemetry.mqtt.thread import AT_ONCE, PAUSE, BrokerThread
 from routerd.telemetry.mqtt.topics import Own, Topic
 
-FIRST, LAST = 0.5, 10.0
-"""Seconds until the broker is tried again; doubled each time, until a connection has stood for the longer of them."""
-AT_ONCE, PAUSE = 16, 0.02
-"""Messages on their way to the broker, and seconds between two lots of them: the thread shares one processor with the
-core, and 800 messages a second are a tenth of it."""
+FIRST = 0.5
+"""Seconds until the broker is tried again."""
 INSIST, SELDOM = 2.0, 60.0
 """Seconds until what the broker refused is tried again; doubled each time, as long as it refuses."""
 FLOOD, CALM = 500, 30.0
 """Requests in a second that are too many, and for how many seconds none are heard then."""
-FAREWELL = 2.0
-"""Seconds that the end of the link may take."""
 
 
 class Trouble(NamedTuple):
@@ -73,11 +62,9 @@ class Link:
         self._access = access
         self._requests = Requests(own, key_file, heed, say) if key_file else None
         self._say = say
-        self._home = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._main, name="mqtt", daemon=True)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._wake, self._ended = asyncio.Event(), asyncio.Event()
-        self._ending = self._clearing = self._complete = self._born = False
+        self._thread = BrokerThread("mqtt", FIRST, self._talk, self._failed)
+        self._wake = asyncio.Event()
+        self._clearing = self._complete = self._born = False
         self._figures: bytes | None = None
         self._second = self._count = 0
         """Requests in the present second."""
@@ -125,49 +112,23 @@ class Link:
 
     async def close(self, *, clear: bool) -> None:
         """Say goodbye, and have the broker forget all if `clear`. Who is not connected has nobody to say it to."""
-        self._ending, self._clearing = True, clear
-        loop = self._loop
-        if loop is not None:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._ended.set)
-        if self.connected:
-            await asyncio.to_thread(self._thread.join, FAREWELL)
+        self._clearing = clear
+        await self._thread.close(wait=self.connected)
 
     def _rouse(self) -> None:
-        loop = self._loop
-        if loop is not None and not self._wake.is_set():
-            with contextlib.suppress(RuntimeError):  # it has ended
-                loop.call_soon_threadsafe(self._wake.set)
+        self._thread.rouse(self._wake)
 
     # ------------------------------------------------------------------------------------------ in the thread
 
-    def _main(self) -> None:
-        with asyncio.Runner() as runner:
-            runner.run(self._run())
-
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(InPlace())
-        self._loop = loop
-        delay = FIRST
-        while not self._ending:
-            began = time.monotonic()
-            try:
-                async with connection(self._access, self._identifier, self._will) as broker:
-                    if not self._ending:  # else it took until now to connect, and another link may be there
-                        await self._serve(broker)
-            except BrokerError as error:
-                self._note(error)
-            except Exception as error:  # noqa: BLE001 - whatever it is, routing has nothing to do with it
-                self._note(BrokerError(f"an internal error: {error!r}", "report it; it is tried again"))
+    async def _talk(self) -> None:
+        """One connection, from start to end."""
+        try:
+            async with connection(self._access, self._identifier, self._will) as broker:
+                if not self._thread.ending:  # else it took until now to connect, and another link may be there
+                    await self._serve(broker)
+        finally:
             self.connected = False
             self.states.lost()
-            if time.monotonic() - began > LAST:
-                delay = FIRST
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(delay * random.uniform(0.75, 1.0)):
-                    await self._ended.wait()
-            delay = min(2 * delay, LAST)
 
     @property
     def _identifier(self) -> str:
@@ -180,16 +141,18 @@ class Link:
     def _availability(self, state: str, **more: Any) -> bytes:
         return topics.encode({"boot": self.own.boot, "state": state, **more})
 
+    def _failed(self, error: Exception) -> None:
+        if not isinstance(error, BrokerError):
+            error = BrokerError(f"an internal error: {error!r}", "report it; it is tried again")
+        self._note(error)
+
     def _note(self, error: BrokerError) -> None:
         """Something does not work: tell of it once."""
         if self.trouble is None or self.trouble.what != str(error):
             since = time.monotonic() if self.trouble is None else self.trouble.since
             self.trouble = Trouble(str(error), error.remedy, since)
-            self._tell("warning", "the broker does not hear the router", reason=str(error), remedy=error.remedy)
-
-    def _tell(self, level: str, event: str, **fields: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the daemon has ended
-            self._home.call_soon_threadsafe(lambda: self._say(level, event, **fields))
+            told = "the broker does not hear the router"
+            self._thread.at_home(self._say, "warning", told, reason=str(error), remedy=error.remedy)
 
     async def _serve(self, broker: Connection) -> None:
         """Say all anew, and go on until the end of the link, or of the connection."""
@@ -201,17 +164,10 @@ class Link:
         self._broker = broker
         self.connected = True
         self.connections += 1
-        self._tell("info", "the broker hears the router", connection=self.connections)
-        parts = [self._send_states(broker), self.events.send(broker), self._read(broker), self._insist(broker)]
-        tasks = [asyncio.ensure_future(part) for part in (*parts, self._ended.wait())]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            task.result()
+        self._thread.at_home(self._say, "info", "the broker hears the router", connection=self.connections)
+        await self._thread.together(
+            self._send_states(broker), self.events.send(broker), self._read(broker), self._insist(broker)
+        )
         await self._part(broker, topic)
 
     async def _part(self, broker: Connection, topic: str) -> None:
@@ -326,16 +282,3 @@ class Link:
         with contextlib.suppress(ValueError):
             if self._born and topics.decode(birth).get("boot") != self.own.boot:
                 self.rival = time.monotonic()
-
-
-class InPlace(ThreadPoolExecutor):
-    """Does it here and now: the thread is the link's own, and at its end Python would wait for another one."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Call a function, and return what it has returned or raised."""
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001 - it is whoever waits that it is for
-            future.set_exception(error)
-        return future

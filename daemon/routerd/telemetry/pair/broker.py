@@ -1,8 +1,8 @@
 """The channel to the partner through the site's MQTT broker, for two routers without a link of their own.
 
 Both are there under the names of `[mqtt]`, with a connection beside the one that tells how the router is, in a thread
-of its own (`telemetry/mqtt/link.py` says why). What they say is signed with the pair's key, and what is not signed so
-does not count. Nothing is retained but who is there: whoever comes back is told all anew. The broker tells when a
+of its own (`telemetry/mqtt/thread.py`). What they say is signed with the pair's key, and what is not signed so does
+not count. Nothing is retained but who is there: whoever comes back is told all anew. The broker tells when a
 router is gone; one that is there and says nothing is missed after `SILENCE`.
 """
 
@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import secrets
-import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from routerd.core.message import PartnerMessage
 from routerd.telemetry.mqtt import keyfile, signing
 from routerd.telemetry.mqtt.broker import Access, BrokerError, Connection, Will, connection
-from routerd.telemetry.mqtt.link import AT_ONCE, FAREWELL, PAUSE, InPlace
+from routerd.telemetry.mqtt.thread import AT_ONCE, PAUSE, BrokerThread
 from routerd.telemetry.mqtt.topics import Topic, parse
 from routerd.telemetry.pair.channel import MOST_WAITING, Home, Names
 from routerd.telemetry.pair.codec import MessageError, decode
@@ -29,8 +26,8 @@ from routerd.telemetry.pair.outbox import Full, Outbox
 
 KIND, SESSION, SAID = "pair", "session", "said"
 """Topics: `.../pair/session` is retained, `.../pair/said` has the messages."""
-FIRST, LAST = 0.25, 10.0
-"""Seconds until the broker is tried again; doubled each time, until that has lasted longer."""
+FIRST = 0.25
+"""Seconds until the broker is tried again."""
 SIGN, SILENCE = 5.0, 16.0
 """Seconds between two signs of life; and without one, until the partner is away."""
 QUIET = 10.0
@@ -46,11 +43,8 @@ class Broker:
         self._names = names
         self._key_file = key_file
         self._home = home
-        self._home_loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._main, name="pair", daemon=True)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._ended, self._news, self._full = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._ending = self._closed = False
+        self._thread = BrokerThread("pair", FIRST, self._meet, self._failed)
+        self._news, self._full = asyncio.Event(), asyncio.Event()
         self._outbox = Outbox()
         self._session = ""
         """The one of which the core knows that it is up; empty if none is."""
@@ -66,10 +60,10 @@ class Broker:
         try:
             self._outbox.put(message)
         except Full:
-            self._rouse(self._full)
+            self._thread.rouse(self._full)
         except ValueError as error:
             self._home.say("warning", "the partner is not told something", reason=str(error))
-        self._rouse(self._news)
+        self._thread.rouse(self._news)
 
     async def run(self) -> None:
         """Talk until cancelled."""
@@ -77,25 +71,17 @@ class Broker:
         try:
             await asyncio.get_running_loop().create_future()
         finally:
-            self._ending = True
-            self._rouse(self._ended)
-            if self._session:
-                await asyncio.to_thread(self._thread.join, FAREWELL)
+            up = bool(self._session)
+            await self._thread.close(wait=up)
+            if up:
                 self._is_down("this router ends it")
-            self._closed = True
-
-    def _rouse(self, event: asyncio.Event) -> None:
-        loop = self._loop
-        if loop is not None and not event.is_set():
-            with contextlib.suppress(RuntimeError):  # it has ended
-                loop.call_soon_threadsafe(event.set)
 
     def _is_up(self, session: str) -> None:
         self._outbox.clear()
         self._session, self._reason = session, ""
         self._home.say("info", "channel to the partner", partner=self._names.partner, broker=self._access.url)
         self._home.up()
-        self._rouse(self._news)
+        self._thread.rouse(self._news)
 
     def _is_down(self, reason: str) -> None:
         if self._session or reason != self._reason:
@@ -109,42 +95,13 @@ class Broker:
 
     # ------------------------------------------------------------------------------------------------ in the thread
 
-    def _at_home(self, call: Callable[..., None], *arguments: Any) -> None:
-        """Call something in the loop that made this, in order."""
+    def _failed(self, error: Exception) -> None:
+        known = isinstance(error, BrokerError | LostError | ValueError)
+        self._thread.at_home(self._is_down, str(error) if known else f"an internal error: {error!r}")
 
-        def unless_closed() -> None:
-            if not self._closed:
-                call(*arguments)
-
-        with contextlib.suppress(RuntimeError):  # the daemon has ended
-            self._home_loop.call_soon_threadsafe(unless_closed)
-
-    def _main(self) -> None:
-        with asyncio.Runner() as runner:
-            runner.run(self._run())
-
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(InPlace())
-        self._loop = loop
-        delay = FIRST
-        while not self._ending:
-            meeting, began = Meeting(self._names, secrets.token_hex(8)), time.monotonic()
-            try:
-                await self._meet(meeting)
-            except (BrokerError, LostError, MessageError, ValueError) as error:
-                self._at_home(self._is_down, str(error))
-            except Exception as error:  # noqa: BLE001 - whatever it is, routing has nothing to do with it
-                self._at_home(self._is_down, f"an internal error: {error!r}")
-            if time.monotonic() - began > LAST:
-                delay = FIRST
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(delay * random.uniform(0.75, 1.0)):
-                    await self._ended.wait()
-            delay = min(2 * delay, LAST)
-
-    async def _meet(self, meeting: Meeting) -> None:
+    async def _meet(self) -> None:
         """One connection, from start to end."""
+        meeting = Meeting(self._names, secrets.token_hex(8))
         key = keyfile.read(self._key_file)
         topic = str(self._topic(self._names.router, SESSION))
         will = Will(topic, signing.seal("pair", meeting.announcement("offline"), key))
@@ -153,20 +110,20 @@ class Broker:
         ) as broker:
             await broker.subscribe(str(self._topic(self._names.partner, "+")))
             await self._announce(broker, meeting, key)
-            self._at_home(self._is_down, f"{self._names.partner} is not at the broker")
-            parts = (self._listen(broker, meeting, key), self._talk(broker, meeting, key), self._watch(meeting))
-            tasks = [asyncio.ensure_future(part) for part in (*parts, self._ended.wait())]
+            self._thread.at_home(self._is_down, f"{self._names.partner} is not at the broker")
             try:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-            if all(isinstance(task.exception(), LostError | MessageError | None) for task in done):
-                await broker.publish(topic, will.payload)
-                await broker.publish(topic, b"", retain=True)
-            for task in done:
-                task.result()
+                await self._thread.together(
+                    self._listen(broker, meeting, key), self._talk(broker, meeting, key), self._watch(meeting)
+                )
+            except (LostError, MessageError):
+                await self._part(broker, will)
+                raise
+            await self._part(broker, will)
+
+    async def _part(self, broker: Connection, will: Will) -> None:
+        """Say goodbye; nothing is retained then."""
+        await broker.publish(will.topic, will.payload)
+        await broker.publish(will.topic, b"", retain=True)
 
     def _topic(self, router: str, what: str) -> Topic:
         return Topic(self._site, router, KIND, what)
@@ -183,7 +140,7 @@ class Broker:
             except signing.RefusedError as error:
                 self._say("what came by the broker is not the partner's", topic=message.topic, reason=str(error))
                 if not meeting.up:
-                    self._at_home(self._is_down, f"what {self._names.partner} says at the broker: {error}")
+                    self._thread.at_home(self._is_down, f"what {self._names.partner} says at the broker: {error}")
                 continue
             topic = parse(message.topic)
             if said and topic is not None and topic.what == SESSION:
@@ -193,7 +150,7 @@ class Broker:
                 if payload:
                     self._home.counts.received(payload)
                     if (heard := decode(payload)) is not None:
-                        self._at_home(self._said, heard)
+                        self._thread.at_home(self._said, heard)
 
     async def _hear_of(self, broker: Connection, meeting: Meeting, key: bytes, said: dict[str, Any]) -> None:
         """The partner has announced itself."""
@@ -202,7 +159,7 @@ class Broker:
             await self._announce(broker, meeting, key)
         if meeting.up and not was_up:
             self._heard_at = time.monotonic()
-            self._at_home(self._is_up, meeting.mine)
+            self._thread.at_home(self._is_up, meeting.mine)
         if meeting.rival and meeting.rival != rival:
             self._say(
                 "another router calls itself as the partner does", reason="give each router of a site its own name"
@@ -249,4 +206,4 @@ class Broker:
         """Log something that anybody may bring about: once in a while."""
         if time.monotonic() - self._told_at > QUIET:
             self._told_at = time.monotonic()
-            self._at_home(lambda: self._home.say("warning", event, **fields))
+            self._thread.at_home(self._home.say, "warning", event, **fields)
