@@ -16,7 +16,8 @@ from routerd.core.router import Router
 
 STATES = (EQUAL, DIFFERS, ONLY_HERE, ONLY_THERE, OTHER_SIZE, NOT_TOLD)
 """Of groups."""
-L4 = "l4"
+_L4 = "l4"
+_SET = "routerd pair --set-seed, on the router that carries less: each of its flows moves once"
 SHOWN = 100
 """Groups that are named, unless all are asked for."""
 
@@ -29,18 +30,44 @@ class Totals(NamedTuple):
     off: int = 0
 
 
-def hashed_apart(here: Hello, there: Hello) -> Iterator[str]:
-    """Yield why the same packet may fall into another bucket on the partner, a sentence each."""
-    if here.policy != there.policy:
-        yield f"the hash policy is {here.policy} here and {there.policy} on {there.router}"
-    elif here.policy == L4:
-        yield "with the hash policy l4 a packet may go by a hash of the network card's, which is another one there"
-    if here.seed != there.seed or here.seed in ("", "random"):
-        yield f"the seed of the hash is {seed(here)} here and {seed(there)} on {there.router}"
-    if series(here.kernel) != series(there.kernel):
+def hashed_apart(here: Hello, there: Hello | None, *, unset: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield why the same packet may fall into another bucket on the partner, as far as anybody knows, and what helps.
+
+    `unset` tells that the seed was left as it was, as there were flows.
+    """
+    if here.seed == "":
         yield (
-            f"the kernel is {here.kernel} here and {there.kernel} on {there.router}: "
-            "between release series the hash itself may change"
+            f"Linux {here.kernel} cannot be told the seed of its hash: when traffic moves, flows go to other nodes",
+            "use Linux 6.11 or newer on both routers",
+        )
+    elif unset or here.seed == "random":
+        yield (
+            "the seed of the hash is not the pair's: there were flows when it was to be set, and each moves once",
+            _SET,
+        )
+    elif there is not None and here.seed != there.seed:
+        yield (
+            f"the seed of the hash is {here.seed} here and {_seed(there)} on {there.router}: when traffic moves, "
+            "flows go to other nodes",
+            f"write the same key_file and hash_seed in [pair] of both, then {_SET}",
+        )
+    if there is not None and here.policy != there.policy:
+        yield (
+            f"the hash policy is {here.policy} here and {there.policy} on {there.router}: when traffic moves, "
+            "flows go to other nodes",
+            'write hash_policy = "five-tuple" in [fib] of both',
+        )
+    elif here.policy == _L4:
+        yield (
+            "the hash policy is l4: a packet may go by a hash of the network card's, which is another one on the "
+            "other router",
+            'write hash_policy = "five-tuple" in [fib] of both, at a quiet hour: it moves flows once',
+        )
+    if there is not None and _series(here.kernel) != _series(there.kernel):
+        yield (
+            f"the kernel is {here.kernel} here and {there.kernel} on {there.router}: between release series the hash "
+            "itself may change",
+            "run kernels of one series on both",
         )
 
 
@@ -53,12 +80,12 @@ def waits_apart(here: Hello, there: Hello) -> Iterator[str]:
         )
 
 
-def seed(said: Hello) -> str:
+def _seed(said: Hello) -> str:
     """Return a seed's fingerprint for people."""
     return {"random": "a random one", "": "unknown"}.get(said.seed, said.seed)
 
 
-def series(release: str) -> tuple[str, ...]:
+def _series(release: str) -> tuple[str, ...]:
     """Return the series of a kernel's release: (`6`, `12`) of `6.12.43-amd64`."""
     return tuple(release.partition("-")[0].split(".")[:2])
 
@@ -108,7 +135,7 @@ def pair(
             if whole or len(shown) < SHOWN:
                 shown.append(_group(router, each))
     there, here, fine = pair.partner, pair.hello, pair.agrees
-    apart = [] if there is None else [*hashed_apart(here, there), *waits_apart(here, there)]
+    apart = [] if there is None else [what for what, _ in hashed_apart(here, there)] + [*waits_apart(here, there)]
     return PairView(
         ok=fine and not apart,
         partner=partner,

@@ -49,4 +49,4 @@ def _doubts(pair: Pair, now: float) -> Iterator[str]:
     if not pair.up:
         yield f"it is not heard, for {max(0.0, now - pair.since):.0f} s: what it said last may be old"
     if pair.partner is not None:
-        yield from hashed_apart(pair.hello, pair.partner)
+        yield from (what for what, _ in hashed_apart(pair.hello, pair.partner))

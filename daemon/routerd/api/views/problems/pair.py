@@ -6,15 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from routerd.api.models import ProblemView
 from routerd.api.slices import Slices
-from routerd.api.views.pair import L4, Totals, seed, series, totals, waits_apart
-from routerd.core.message import Hello
+from routerd.api.views.pair import Totals, hashed_apart, totals, waits_apart
 from routerd.core.pair.accord import DIFFERS, NOT_TOLD, ONLY_HERE, ONLY_THERE, OTHER_SIZE
 from routerd.core.pair.pair import Pair
 from routerd.core.router import Router
 
 WHILE = 10.0
 """Seconds for which one router may have a group that the other has not: nodes reach them one after the other."""
-_SET = "routerd pair --set-seed, on the router that carries less: each of its flows moves once"
 _NODES = "see whether the nodes have sessions with both routers, which accept the same; routerd pair names the groups"
 _ONE = {"s": "s", "be": "is", "have": "has", "were": "was"}
 _MORE = {"s": "", "be": "are", "have": "have", "were": "were"}
@@ -49,7 +47,11 @@ def problems(
 ) -> Slices[list[ProblemView]]:
     """Return them. `states` are those that groups have, and since when some has each; `unset` tells that the seed was
     left as it was, as there were flows."""
-    found = [*_channel(pair, partner, now), *_hash(pair.hello, pair.partner, unset=unset)]
+    found = [*_channel(pair, partner, now)]
+    found += [_problem(*each) for each in hashed_apart(pair.hello, pair.partner, unset=unset)]
+    if pair.partner is not None:
+        remedy = "write the same idle_timer in [fib] of both"
+        found += [_problem(what, remedy) for what in waits_apart(pair.hello, pair.partner)]
     if router.drains.joining:
         found.append(
             _problem(
@@ -93,48 +95,6 @@ def _channel(pair: Pair, partner: str, now: float) -> Iterator[ProblemView]:
             "of buckets that have moved since then break when traffic moves",
             f"see whether routerd runs on {partner}, and the way there; it is tried again",
         )
-
-
-def _hash(here: Hello, there: Hello | None, *, unset: bool) -> Iterator[ProblemView]:
-    """Yield why the same packet falls into different buckets: whatever leads where then, flows break."""
-    if here.seed == "":
-        yield _problem(
-            f"Linux {here.kernel} cannot be told the seed of its hash: when traffic moves, flows go to other nodes",
-            "use Linux 6.11 or newer on both routers",
-        )
-    elif unset or here.seed == "random":
-        yield _problem(
-            "the seed of the hash is not the pair's: there were flows when it was to be set, and each moves once",
-            _SET,
-        )
-    elif there is not None and here.seed != there.seed:
-        yield _problem(
-            f"the seed of the hash is {seed(here)} here and {seed(there)} on {there.router}: when traffic moves, "
-            "flows go to other nodes",
-            f"write the same key_file and hash_seed in [pair] of both, then {_SET}",
-        )
-    if here.policy == L4:
-        yield _problem(
-            "the hash policy is l4: a packet may go by a hash of the network card's, which is another one on the "
-            "other router",
-            'write hash_policy = "five-tuple" in [fib] of both, at a quiet hour: it moves flows once',
-        )
-    if there is None:
-        return
-    if here.policy != there.policy:
-        yield _problem(
-            f"the hash policy is {here.policy} here and {there.policy} on {there.router}: when traffic moves, "
-            "flows go to other nodes",
-            'write hash_policy = "five-tuple" in [fib] of both',
-        )
-    if series(here.kernel) != series(there.kernel):
-        yield _problem(
-            f"the kernel is {here.kernel} here and {there.kernel} on {there.router}: between release series the hash "
-            "itself may change",
-            "run kernels of one series on both",
-        )
-    for what in waits_apart(here, there):
-        yield _problem(what, "write the same idle_timer in [fib] of both")
 
 
 def _groups(pair: Pair, partner: str, states: Mapping[str, float], sums: Totals, now: float) -> Iterator[ProblemView]:
