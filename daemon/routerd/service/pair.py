@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import platform
 import time
 from collections.abc import Callable, Hashable
@@ -48,10 +49,12 @@ class Pairing:
         """The one that both routers are to have; 0 while there is no key."""
         self._make = make or channel
         self._channel: Channel | None = None
+        self._has: Hashable = None
+        """What the channel was made of."""
         self._since = time.monotonic()
         """Since when there are groups here, as far as is known."""
         self._said: Hello | None = None
-        self._changed = asyncio.Event()
+        self._changed, self._other = asyncio.Event(), asyncio.Event()
         engine.tell_partner = self._tell
 
     def begin(self) -> None:
@@ -94,13 +97,13 @@ class Pairing:
         watching = asyncio.get_running_loop().create_task(self._watch())
         try:
             while True:
-                self._changed.clear()
-                config = self._config
-                made = self._make(config, self._home())
+                self._other.clear()
+                self._has = self._wanted
+                made = self._make(self._config, self._home())
                 running = asyncio.get_running_loop().create_task(made.run())
                 self._channel = made
                 try:
-                    await self._until_other(config, running, watching)
+                    await self._until_other(running, watching)
                 finally:
                     running.cancel()
                     await asyncio.gather(running, return_exceptions=True)
@@ -108,39 +111,39 @@ class Pairing:
         finally:
             watching.cancel()
 
-    async def _until_other(self, config: Config, *running: asyncio.Task[None]) -> None:
+    async def _until_other(self, *running: asyncio.Task[None]) -> None:
         """Wait until another channel is wanted; raise what ends one of these."""
-        key = self._key
-        while True:
-            changed = asyncio.get_running_loop().create_task(self._until_changed())
-            try:
-                done, _ = await asyncio.wait([changed, *running], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                changed.cancel()
-            for task in done:
-                task.result()
-            self._changed.clear()
-            await self._look()
-            if _wanted(self._config) != _wanted(config) or self._key != key:
-                return
-
-    async def _until_changed(self) -> None:
-        await self._changed.wait()
+        other = asyncio.get_running_loop().create_task(self._other.wait())
+        try:
+            done, _ = await asyncio.wait([other, *running], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            other.cancel()
+        for task in done:
+            task.result()
 
     async def _watch(self) -> None:
-        """Notice another key, and say anew who this router is when it is somebody else."""
+        """Notice another configuration or key, and say anew who this router is when it is somebody else."""
         while True:
-            await asyncio.sleep(INTERVAL)
-            key = self._key
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(INTERVAL):
+                    await self._changed.wait()
+            self._changed.clear()
             await self._look()
-            if self._key != key:
-                self._changed.set()
+            if self._wanted != self._has:
+                self._other.set()
 
     async def _look(self) -> None:
         """Look at the key and the seed. Without a key, as while its file is written, all goes on as it was."""
         self._key = await asyncio.to_thread(_key, self._config) or self._key
         self._want_seed()
         self._introduce()
+
+    @property
+    def _wanted(self) -> Hashable:
+        """What a channel depends on."""
+        pair = self._config.pair
+        broker = self._config.mqtt if pair.channel == "mqtt" else None
+        return self._config.name_in_pair, pair.model_copy(update={"hash_seed": 0}), broker, self._key
 
     # ------------------------------------------------------------------------------------------ who this router is
 
@@ -201,13 +204,6 @@ def channel(config: Config, home: Home) -> Channel:
 
     ends = Ends(pair.address, pair.listen, pair.port, pair.files if pair.tls else None)
     return Link(ends, names, pair.key_file, pair.hold_time, home)
-
-
-def _wanted(config: Config) -> Hashable:
-    """Return what a channel depends on."""
-    pair = config.pair
-    broker = config.mqtt if pair.channel == "mqtt" else None
-    return config.name_in_pair, pair.model_copy(update={"hash_seed": 0}), broker
 
 
 def _key(config: Config) -> bytes:
