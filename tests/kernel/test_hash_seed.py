@@ -25,6 +25,10 @@ from tests.support.netns import Namespace, needs_root, router, routing
 __all__ = ["router"]
 
 NAME = "net.ipv4.fib_multipath_hash_seed"
+POLICIES = [
+    *((f"net.{family}.fib_multipath_hash_policy", "3", "1") for family in ("ipv4", "ipv6")),
+    ("net.ipv4.fib_multipath_hash_fields", "55", "7"),
+]
 
 
 def test_a_secret_has_one_seed() -> None:
@@ -72,21 +76,27 @@ def test_it_is_set_where_nothing_moves_and_kept(router: Namespace) -> None:
 
 
 @needs_root
-async def test_another_one_is_noticed_though_nobody_tells(router: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "SEED_LOOK", 0.01)
-    monkeypatch.setattr(settings, "PAUSE", 0.01)
+@pytest.mark.parametrize(("name", "was", "other"), [(NAME, "12345", "6"), *POLICIES])
+async def test_another_one_is_noticed_though_nobody_tells(
+    router: Namespace, monkeypatch: pytest.MonkeyPatch, name: str, was: str, other: str
+) -> None:
+    """So is another policy, as when somebody has the files of sysctl.d set again: each moves flows."""
+    monkeypatch.setattr(settings, "HASH_LOOK", 0.01)
+    path = Path("/proc/sys", *name.split("."))
     with router.enter():
-        wanted = Settings(FIB)
+        wanted = Settings(FibSection(nexthop_id_base=1, hash_policy="five-tuple"))
+        wanted.begin()
         wanted.want_seed(12345)
         keeping = asyncio.create_task(wanted.keep())
         await asyncio.sleep(0.05)
-        PATH.write_text("6\n")
-        for _ in range(500):
-            if PATH.read_text() == "12345\n":
+        assert path.read_text() == f"{was}\n"
+        path.write_text(f"{other}\n")
+        for _ in range(50):
+            if path.read_text() == f"{was}\n":
                 break
             await asyncio.sleep(0.01)
         keeping.cancel()
-        assert PATH.read_text() == "12345\n"
+        assert path.read_text() == f"{was}\n"
 
 
 @needs_root

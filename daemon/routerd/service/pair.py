@@ -13,6 +13,7 @@ from routerd import __version__
 from routerd.config.model import Config
 from routerd.core.message import Hello, Introduce, PartnerDown, PartnerMessage, PartnerSaid, PartnerUp
 from routerd.kernel.hash_seed import derived, fingerprint, hash_seed
+from routerd.kernel.sysctl import hash_policy
 from routerd.service.engine import Engine
 from routerd.service.settings import Settings
 from routerd.telemetry.log import bus
@@ -163,7 +164,7 @@ class Pairing:
             bus.boot,
             __version__,
             platform.release(),
-            config.fib.hash_policy,
+            hash_policy() or config.fib.hash_policy,
             hash_seed(),
             time.monotonic() - self._since,
             config.fib.idle_timer,

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 PAUSE = 1.0
 """Seconds between two looks at least: somebody else may want another value, again and again."""
-SEED_LOOK = 1.0
-"""Seconds between two looks at the hash seed: nobody tells of its changes, and each moves every flow."""
+HASH_LOOK = 0.2
+"""Seconds between two looks at what flows are spread by: nobody tells of changes, as when the files of sysctl.d are
+set again, and each moves flows."""
 
 log = structlog.get_logger()
 
@@ -106,8 +107,8 @@ class Settings:
         try:
             while True:
                 await self._due(changes)
-                await asyncio.sleep(PAUSE)
                 self.verify()
+                await asyncio.sleep(PAUSE)
                 try:
                     self.host((), time.monotonic())  # so that it knows which counters rise
                 except OSError as error:
@@ -125,14 +126,21 @@ class Settings:
             if self._manage and changed and not was.ok:
                 log.warning("sysctl was changed by someone else", was=was.current, **view.sysctl(state))
 
+    def _moved(self) -> bool:
+        """Tell whether flows are spread otherwise than at the last look."""
+        now = self._sysctls.hashing()
+        if self._seed is not None:
+            now[self._seed.name] = self._seed.current
+        return any(value != self._left.get(name, value) for name, value in now.items())
+
     async def _due(self, changes: SettingChanges) -> None:
-        """Wait until something is said to have changed, the time of an audit has come, or the seed is another one."""
+        """Wait until something is said to have changed, the time of an audit has come, or flows move."""
         self._configured.clear()
         waits = [asyncio.ensure_future(changes.heard()), asyncio.ensure_future(self._configured.wait())]
         left, done = self._interval, set[asyncio.Task[Literal[True] | None]]()
         try:
-            while left > 0 and not done and not (self._manage and self._seed is not None and self._seed.lost):
-                some = left if self._seed is None else min(left, SEED_LOOK)
+            while left > 0 and not done and not self._moved():
+                some = min(left, HASH_LOOK)
                 done, _ = await asyncio.wait(waits, timeout=some, return_when=asyncio.FIRST_COMPLETED)
                 left -= some
             for each in done:

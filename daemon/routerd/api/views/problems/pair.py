@@ -125,7 +125,8 @@ def _hash(here: Hello, there: Hello | None, *, unset: bool) -> Iterator[ProblemV
         yield _problem(
             f"the hash policy is {here.policy} here and {there.policy} on {there.router}: when traffic moves, "
             "flows go to other nodes",
-            'write hash_policy = "five-tuple" in [fib] of both',
+            'write hash_policy = "five-tuple" in [fib] of both; if that is so already, routerd status says on one of '
+            "them what keeps the kernel from it",
         )
     if series(here.kernel) != series(there.kernel):
         yield _problem(
