@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import replace
 from operator import ne
 from pathlib import Path
@@ -109,12 +110,14 @@ def test_under_flows_it_is_set_on_request_alone(router: Namespace) -> None:
         wanted.want_seed(12345)
         wanted.verify()
         assert PATH.read_text() == "0\n"
+        assert wanted.unset == "there were flows when it was to be set, and each moves once"
         (view,) = [sysctl(state) for state in wanted.read() if state.name == NAME]
         assert (view["ok"], view["wanted"], view["current"]) == (False, fingerprint(12345), "random")
         assert view["remedy"] == "routerd pair --set-seed  # moves every flow once"
         state = wanted.set_seed()
         assert state is not None
         assert state.ok
+        assert not wanted.unset
         assert (PATH.read_text(), hash_seed()) == ("12345\n", fingerprint(12345))
         again = Settings(FIB)
         again.want_seed(12345)
@@ -131,6 +134,19 @@ def test_whom_it_does_not_manage_it_leaves_alone(router: Namespace) -> None:
         wanted.want_seed(12345)
         wanted.verify()
         assert PATH.read_text() == "0\n"
+        assert wanted.unset == "[fib] manage_sysctls is false"
+
+
+@needs_root
+def test_a_seed_that_cannot_be_written_is_not_put_down_to_flows(router: Namespace, tmp_path: Path) -> None:
+    """As in a container, whose /proc/sys is read-only."""
+    text = (
+        "from routerd.config.model import FibSection; from routerd.service.settings import Settings; "
+        "wanted = Settings(FibSection()); wanted.want_seed(7); print(wanted.unset)"
+    )
+    script = 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$@"'
+    shown = router.run("unshare", "--mount", "sh", "-c", script, "sh", sys.executable, "-c", text)
+    assert shown.splitlines()[-1] == "cannot write it: Read-only file system"
 
 
 @needs_root

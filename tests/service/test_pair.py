@@ -73,7 +73,7 @@ class Paired:
         self.groups = groups
         router = SimpleNamespace(fib=SimpleNamespace(groups=SimpleNamespace(by_id=groups)))
         self.engine = SimpleNamespace(router=router, take=self.taken.append, wake=asyncio.Event(), tell_partner=None)
-        self.settings = SimpleNamespace(want_seed=self.seeds.append, set_seed=lambda: self.state)
+        self.settings = SimpleNamespace(want_seed=self.seeds.append, set_seed=lambda: self.state, unset="")
         self.pairing = Pairing(
             self.config(), cast("Engine", self.engine), cast("Settings", self.settings), self._make
         )
@@ -178,6 +178,7 @@ async def test_the_channel_stays_where_it_is_the_same_and_ends_with_another_key(
         paired.key_file.write_text("fedcba9876543210\n")
         await becomes(lambda: len(paired.channels), 2)
         paired.key_file.unlink()
+        await becomes(lambda: paired.pairing.keyless.startswith(f"{paired.key_file}: No such file"))
         await asyncio.sleep(0.1)
         assert len(paired.channels) == 2
 

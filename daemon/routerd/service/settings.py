@@ -25,6 +25,8 @@ PAUSE = 1.0
 HASH_LOOK = 0.2
 """Seconds between two looks at what flows are spread by: nobody tells of changes, as when the files of sysctl.d are
 set again, and each moves flows."""
+ROUTED = "there were flows when it was to be set, and each moves once"
+UNMANAGED = "[fib] manage_sysctls is false"
 
 log = structlog.get_logger()
 
@@ -39,6 +41,8 @@ class Settings:
         self._ids = fib.ids
         self._sysctls = Sysctls(fib)
         self._seed: HashSeed | None = None
+        self.unset = ""
+        """Why the seed that is wanted was not set, if it was not."""
         self._host = Host()
         self._configured = asyncio.Event()
         self._left: dict[str, str] = {}
@@ -86,9 +90,10 @@ class Settings:
         self._seed = HashSeed(seed) if seed else None
         if self._seed is not None:
             _, groups = nexthops()
-            routed = bool(own_nexthops((), groups, self._ids))
-            state = self._seed.set() if self._manage and not routed else self._seed.apply(manage=False)
-            self._note_seed(state)
+            why = "" if self._manage else UNMANAGED
+            if own_nexthops((), groups, self._ids):
+                why = why or ROUTED
+            self._note_seed(self._seed.apply(manage=False) if why else self._seed.set(), why)
 
     def set_seed(self) -> SysctlState | None:
         """Set the seed that is wanted, which moves every flow once, and return how it is; None if any will do."""
@@ -97,7 +102,8 @@ class Settings:
             self._note_seed(state)
         return state
 
-    def _note_seed(self, state: SysctlState) -> None:
+    def _note_seed(self, state: SysctlState, why: str = "") -> None:
+        self.unset = state.problem or why
         self._left[state.name] = state.current
         log.info("sysctl", **view.sysctl(state))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from routerd.api.models import ProblemView
 from routerd.api.slices import Slices
@@ -15,6 +16,10 @@ from routerd.core.router import Router
 WHILE = 10.0
 """Seconds for which one router may have a group that the other has not: nodes reach them one after the other."""
 _SET = "routerd pair --set-seed, on the router that carries less: each of its flows moves once"
+_SET_THERE = (
+    "write the same hash_seed in [pair] of both, and set net.ipv4.fib_multipath_hash_seed to it on the host: each "
+    "flow moves once"
+)
 _NODES = "see whether the nodes have sessions with both routers, which accept the same; routerd pair names the groups"
 _ONE = {"s": "s", "be": "is", "have": "has", "were": "was"}
 _MORE = {"s": "", "be": "are", "have": "have", "were": "were"}
@@ -44,12 +49,19 @@ _GROUPS = {
 """By state: what is wrong with so many groups, and what helps."""
 
 
+class Host(NamedTuple):
+    """What this router's host has to say: why the seed of the hash was left `unset`, and why the router is `keyless`,
+    as its key cannot be read now. Each is empty if that is not so."""
+
+    unset: str = ""
+    keyless: str = ""
+
+
 def problems(
-    router: Router, pair: Pair, partner: str, states: Mapping[str, float], now: float, *, unset: bool
+    router: Router, pair: Pair, partner: str, states: Mapping[str, float], now: float, *, host: Host
 ) -> Slices[list[ProblemView]]:
-    """Return them. `states` are those that groups have, and since when some has each; `unset` tells that the seed was
-    left as it was, as there were flows."""
-    found = [*_channel(pair, partner, now), *_hash(pair.hello, pair.partner, unset=unset)]
+    """Return them. `states` are those that groups have, and since when some has each."""
+    found = [*_channel(pair, partner, now, host.keyless), *_hash(pair.hello, pair.partner, host.unset)]
     if router.drains.joining:
         found.append(
             _problem(
@@ -76,9 +88,15 @@ def problems(
     return found
 
 
-def _channel(pair: Pair, partner: str, now: float) -> Iterator[ProblemView]:
+def _channel(pair: Pair, partner: str, now: float, keyless: str) -> Iterator[ProblemView]:
     lasted = f"{max(0.0, now - pair.since):.0f} s"
     if pair.up:
+        if keyless:  # else that is why there is no channel
+            yield _problem(
+                f"key_file {keyless}",
+                f"put the key there that {partner} has: the channel goes on with the one that was read before, and "
+                "once it is lost there is none",
+            )
         if not pair.complete:
             yield _problem(f"{partner} has not told all of its groups yet, for {lasted}", "wait a moment")
     elif pair.partner is None:
@@ -95,7 +113,7 @@ def _channel(pair: Pair, partner: str, now: float) -> Iterator[ProblemView]:
         )
 
 
-def _hash(here: Hello, there: Hello | None, *, unset: bool) -> Iterator[ProblemView]:
+def _hash(here: Hello, there: Hello | None, unset: str) -> Iterator[ProblemView]:
     """Yield why the same packet falls into different buckets: whatever leads where then, flows break."""
     if here.seed == "":
         yield _problem(
@@ -104,8 +122,8 @@ def _hash(here: Hello, there: Hello | None, *, unset: bool) -> Iterator[ProblemV
         )
     elif unset or here.seed == "random":
         yield _problem(
-            "the seed of the hash is not the pair's: there were flows when it was to be set, and each moves once",
-            _SET,
+            f"the seed of the hash is not the pair's: {unset or 'nobody has set it'}",
+            _SET_THERE if "cannot write" in unset else _SET,
         )
     elif there is not None and here.seed != there.seed:
         yield _problem(
