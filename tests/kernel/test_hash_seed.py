@@ -122,6 +122,7 @@ def test_under_flows_it_is_set_on_request_alone(router: Namespace) -> None:
         again = Settings(FIB)
         again.want_seed(12345)
         assert all(state.ok for state in again.read() if state.name == NAME)
+        assert not again.unset
         again.want_seed(0)
         assert not [state for state in again.read() if state.name == NAME]
         writer.close()

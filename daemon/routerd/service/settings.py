@@ -103,7 +103,7 @@ class Settings:
         return state
 
     def _note_seed(self, state: SysctlState, why: str = "") -> None:
-        self.unset = state.problem or why
+        self.unset = "" if state.ok else state.problem or why
         self._left[state.name] = state.current
         log.info("sysctl", **view.sysctl(state))
 
