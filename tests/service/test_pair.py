@@ -224,9 +224,17 @@ async def test_a_key_that_comes_later_makes_the_seed_then(paired: Paired, monkey
 
 async def test_the_seed_is_set_on_request(paired: Paired, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pair, "hash_seed", lambda: fingerprint(7))
+    paired.state = SysctlState("seed", "a", "a", "a", "")
     assert await paired.pairing.set_seed() == (fingerprint(7), fingerprint(7))
     paired.state = SysctlState("seed", "a", "b", "b", "cannot write it")
     with pytest.raises(OSError, match="cannot write it"):
+        await paired.pairing.set_seed()
+
+
+async def test_without_a_key_there_is_no_seed_to_set(paired: Paired) -> None:
+    paired.key_file.write_text("")  # as by a disk that was full
+    paired.pairing.begin()
+    with pytest.raises(LookupError, match="a key has 16 octets at least, and this has 0"):
         await paired.pairing.set_seed()
 
 

@@ -81,10 +81,12 @@ class Pairing:
 
     async def set_seed(self) -> tuple[str, str]:
         """Set the pair's seed, which moves every flow once; return fingerprints of the one before and of the one that
-        is there now. OSError if the kernel does not take it."""
+        is there now. OSError if the kernel does not take it, LookupError if none is known, for want of a key."""
         before = hash_seed()
         state = self._settings.set_seed()
-        if state is not None and state.problem:
+        if state is None:
+            raise LookupError(self.keyless)
+        if state.problem:
             raise OSError(state.problem)
         self._introduce()
         return before, hash_seed()

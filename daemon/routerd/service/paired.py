@@ -110,6 +110,8 @@ class Paired:
         """Give the kernel the pair's seed, as `by` asked for: each flow through this router moves once."""
         try:
             before, after = await self._set_seed()
+        except LookupError as error:
+            raise Failure(503, f"the seed is made of the key, and there is none: key_file {error}") from error
         except OSError as error:
             raise Failure(503, f"the kernel does not take the seed: {error.strerror or error}") from error
         log.warning("hash seed", by=by, changed=before != after)
