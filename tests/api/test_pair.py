@@ -9,7 +9,7 @@ import pytest
 from routerd.api.views import pair as views
 from routerd.api.views.flow import Place
 from routerd.api.views.partner import at_partner
-from routerd.api.views.problems.pair import WHILE, problems
+from routerd.api.views.problems.pair import WHILE, Host, problems
 from routerd.core.route import parse_prefix
 from tests.support.core import Simulation
 from tests.support.pair import HERE, THERE, FakePair, agreed
@@ -36,9 +36,12 @@ def seen(two: Simulation, pair: FakePair, *, everything: bool = False) -> Any:
     return whole(views.pair(two.router, pair, "gw2", 100.0, agreed=90.0, whole=everything))
 
 
-def told(pair: FakePair, states: dict[str, float] | None = None, *, unset: bool = False) -> list[str]:
+SOUND = Host()
+
+
+def told(pair: FakePair, states: dict[str, float] | None = None, host: Host = SOUND) -> list[str]:
     since = dict.fromkeys(pair.summary(), 0.0) if states is None else states
-    found = whole(problems(NOBODY, pair, "gw2", since, 100.0, unset=unset))
+    found = whole(problems(NOBODY, pair, "gw2", since, 100.0, host=host))
     assert all(each["where"] == "pair" and each["remedy"] for each in found)
     return [each["what"] for each in found]
 
@@ -131,11 +134,25 @@ def test_groups_that_differ_are_one_at_once_and_conflicts_are_counted() -> None:
     assert size == "1 group has another number of buckets on gw2, for 100 s"
 
 
-def test_a_seed_that_was_left_as_there_were_flows_is_named_with_what_helps() -> None:
-    pair = FakePair(agreed(VIP, 1))
-    (what,) = told(pair, unset=True)
-    assert "there were flows" in what
-    assert "routerd pair --set-seed" in whole(problems(NOBODY, pair, "gw2", {}, 0.0, unset=True))[0]["remedy"]
+@pytest.mark.parametrize(
+    ("why", "remedy"),
+    [
+        ("there were flows when it was to be set", "routerd pair --set-seed"),
+        ("cannot write it: Read-only file system", "write the same hash_seed in [pair] of both"),
+    ],
+)
+def test_a_seed_that_was_not_set_is_named_with_what_helps(why: str, remedy: str) -> None:
+    (found,) = whole(problems(NOBODY, FakePair(agreed(VIP, 1)), "gw2", {}, 0.0, host=Host(unset=why)))
+    assert found["what"] == f"the seed of the hash is not the pair's: {why}"
+    assert found["remedy"].startswith(remedy)
+
+
+def test_a_key_that_cannot_be_read_any_more_is_named_before_the_channel_is_lost() -> None:
+    host = Host(keyless="/etc/key: Permission denied; let routerd's user read it")
+    (what,) = told(FakePair(agreed(VIP, 1)), host=host)
+    assert what == f"key_file {host.keyless}"
+    (lost,) = told(FakePair(up=False, reason="this router has no key"), host=host)
+    assert "this router has no key" in lost
 
 
 def test_nothing_is_said_of_groups_while_nobody_is_heard() -> None:
@@ -146,11 +163,11 @@ def test_groups_that_the_pair_leaves_out_are_named(two: Simulation) -> None:
     group = two.router.fib.routes[parse_prefix(VIP)]
     buckets, group.buckets = group.buckets, 0
     try:
-        found = whole(problems(two.router, FakePair(), "gw2", {}, 0.0, unset=False))
+        found = whole(problems(two.router, FakePair(), "gw2", {}, 0.0, host=SOUND))
     finally:
         group.buckets = buckets
     assert [each["what"][:44] for each in found] == ["1 group cannot be compared with gw2: no bucke"[:44]]
-    assert whole(problems(two.router, FakePair(), "gw2", {}, 0.0, unset=False)) == []
+    assert whole(problems(two.router, FakePair(), "gw2", {}, 0.0, host=SOUND)) == []
 
 
 # ---------------------------------------------------------------------------------------------------- a flow
@@ -202,7 +219,7 @@ def test_of_two_routers_that_lose_each_other_and_meet_again() -> None:
         assert (found["gateway"] in (A, B), found["peers"] == [found["gateway"]]) == (True, True)
 
     two.disconnect()
-    lost = whole(problems(two.a.router, two.a.pair, "b", {}, two.a.now + 60, unset=False))
+    lost = whole(problems(two.a.router, two.a.pair, "b", {}, two.a.now + 60, host=SOUND))
     assert any("b is not heard, for 60 s: connection lost" in each["what"] for each in lost)
     two.b.down(A)
     two.advance(IDLE)

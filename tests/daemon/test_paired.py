@@ -90,6 +90,23 @@ async def test_another_key_is_taken_as_it_is_written(daemon: Routerd, partner: E
     await becomes(lambda: partner.up)
 
 
+async def test_a_reload_refuses_a_key_that_is_of_no_use(daemon: Routerd, partner: End, tmp_path: Path) -> None:
+    await becomes(lambda: partner.up)
+    other = tmp_path / "other.key"
+    good = daemon.config.read_text()
+    daemon.config.write_text(good.replace("pair.key", "other.key"))
+    refused = daemon.cli("reload")
+    assert refused.returncode
+    assert f"pair.key_file: {other}: No such file or directory" in refused.stderr
+    other.touch(0o644)
+    other.write_text(OTHER)
+    assert f"{other} is open to everybody on this machine: chmod o= {other}" in daemon.cli("reload").stderr
+    assert (partner.ups, partner.up) == (1, True)
+    other.chmod(0o600)
+    assert not daemon.cli("reload").returncode
+    await becomes(lambda: "it has another key" in "".join(partner.reasons[-1:]))
+
+
 async def test_tls_comes_with_a_reload_that_refuses_what_is_of_no_use(
     network: Network, daemon: Routerd, partner: End, tmp_path: Path, key_file: Path
 ) -> None:

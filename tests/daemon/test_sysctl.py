@@ -75,8 +75,8 @@ def test_what_somebody_changes_later_is_told(network: Network, tmp_path: Path) -
 
 
 async def test_what_somebody_changes_later_is_set_again(network: Network, tmp_path: Path) -> None:
-    """By event if it is of an interface, or of all; else at the next audit."""
-    with running(network.router, tmp_path, config("audit_interval = 2")) as daemon:
+    """By event if it is of an interface, or of all; at once if it is of the hash; else at the next audit."""
+    with running(network.router, tmp_path) as daemon:
         for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv4.fib_multipath_hash_policy"):
             network.router.run("sysctl", "-qw", f"{name}=0")
             await becomes(lambda name=name: network.router.run("sysctl", "-n", name).strip(), "1")

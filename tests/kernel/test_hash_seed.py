@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import replace
 from operator import ne
 from pathlib import Path
@@ -25,6 +26,10 @@ from tests.support.netns import Namespace, needs_root, router, routing
 __all__ = ["router"]
 
 NAME = "net.ipv4.fib_multipath_hash_seed"
+POLICIES = [
+    *((f"net.{family}.fib_multipath_hash_policy", "3", "1") for family in ("ipv4", "ipv6")),
+    ("net.ipv4.fib_multipath_hash_fields", "55", "7"),
+]
 
 
 def test_a_secret_has_one_seed() -> None:
@@ -72,21 +77,27 @@ def test_it_is_set_where_nothing_moves_and_kept(router: Namespace) -> None:
 
 
 @needs_root
-async def test_another_one_is_noticed_though_nobody_tells(router: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "SEED_LOOK", 0.01)
-    monkeypatch.setattr(settings, "PAUSE", 0.01)
+@pytest.mark.parametrize(("name", "was", "other"), [(NAME, "12345", "6"), *POLICIES])
+async def test_another_one_is_noticed_though_nobody_tells(
+    router: Namespace, monkeypatch: pytest.MonkeyPatch, name: str, was: str, other: str
+) -> None:
+    """So is another policy, as when somebody has the files of sysctl.d set again: each moves flows."""
+    monkeypatch.setattr(settings, "HASH_LOOK", 0.01)
+    path = Path("/proc/sys", *name.split("."))
     with router.enter():
-        wanted = Settings(FIB)
+        wanted = Settings(FibSection(nexthop_id_base=1, hash_policy="five-tuple"))
+        wanted.begin()
         wanted.want_seed(12345)
         keeping = asyncio.create_task(wanted.keep())
         await asyncio.sleep(0.05)
-        PATH.write_text("6\n")
-        for _ in range(500):
-            if PATH.read_text() == "12345\n":
+        assert path.read_text() == f"{was}\n"
+        path.write_text(f"{other}\n")
+        for _ in range(50):
+            if path.read_text() == f"{was}\n":
                 break
             await asyncio.sleep(0.01)
         keeping.cancel()
-        assert PATH.read_text() == "12345\n"
+        assert path.read_text() == f"{was}\n"
 
 
 @needs_root
@@ -99,16 +110,19 @@ def test_under_flows_it_is_set_on_request_alone(router: Namespace) -> None:
         wanted.want_seed(12345)
         wanted.verify()
         assert PATH.read_text() == "0\n"
+        assert wanted.unset == "there were flows when it was to be set, and each moves once"
         (view,) = [sysctl(state) for state in wanted.read() if state.name == NAME]
         assert (view["ok"], view["wanted"], view["current"]) == (False, fingerprint(12345), "random")
         assert view["remedy"] == "routerd pair --set-seed  # moves every flow once"
         state = wanted.set_seed()
         assert state is not None
         assert state.ok
+        assert not wanted.unset
         assert (PATH.read_text(), hash_seed()) == ("12345\n", fingerprint(12345))
         again = Settings(FIB)
         again.want_seed(12345)
         assert all(state.ok for state in again.read() if state.name == NAME)
+        assert not again.unset
         again.want_seed(0)
         assert not [state for state in again.read() if state.name == NAME]
         writer.close()
@@ -121,6 +135,19 @@ def test_whom_it_does_not_manage_it_leaves_alone(router: Namespace) -> None:
         wanted.want_seed(12345)
         wanted.verify()
         assert PATH.read_text() == "0\n"
+        assert wanted.unset == "[fib] manage_sysctls is false"
+
+
+@needs_root
+def test_a_seed_that_cannot_be_written_is_not_put_down_to_flows(router: Namespace, tmp_path: Path) -> None:
+    """As in a container, whose /proc/sys is read-only."""
+    text = (
+        "from routerd.config.model import FibSection; from routerd.service.settings import Settings; "
+        "wanted = Settings(FibSection()); wanted.want_seed(7); print(wanted.unset)"
+    )
+    script = 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$@"'
+    shown = router.run("unshare", "--mount", "sh", "-c", script, "sh", sys.executable, "-c", text)
+    assert shown.splitlines()[-1] == "cannot write it: Read-only file system"
 
 
 @needs_root

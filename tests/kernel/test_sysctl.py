@@ -8,7 +8,7 @@ import pytest
 
 from routerd.api.views.kernel import sysctl
 from routerd.config.model import FibSection
-from routerd.kernel.sysctl import SettingChanges, Sysctls, wanted
+from routerd.kernel.sysctl import SettingChanges, Sysctls, hash_policy, wanted
 from tests.support.netns import Namespace, needs_root
 
 
@@ -73,6 +73,27 @@ def test_the_real_ones(router: Namespace) -> None:
     assert views["net.ipv4.ip_forward"].found == "0"
     assert router.run("sysctl", "-n", "net.ipv6.fib_multipath_hash_fields").strip() in ("55", "0x0037")
     assert router.run("sysctl", "-n", "net.ipv4.fib_multipath_hash_policy") == "3\n"
+
+
+@needs_root
+def test_the_policy_is_called_what_the_kernel_does(router: Namespace) -> None:
+    with router.enter():
+        assert hash_policy() == "l3"
+        for word in ("l4", "five-tuple"):
+            Sysctls(FibSection(hash_policy=word)).apply(manage=True)
+            assert hash_policy() == word
+        router.sysctl(net__ipv6__fib_multipath_hash_fields=7)
+        assert hash_policy() == "five-tuple and 3 of fields 7"
+        router.sysctl(net__ipv4__fib_multipath_hash_policy=2)
+        assert hash_policy() == "2 and 3 of fields 7"
+
+
+def test_a_kernel_without_ipv6_has_one_policy(tmp_path: Path) -> None:
+    assert hash_policy(tmp_path) == ""
+    policy = tmp_path / "net/ipv4/fib_multipath_hash_policy"
+    policy.parent.mkdir(parents=True)
+    policy.write_text("1\n")
+    assert hash_policy(tmp_path) == "l4"
 
 
 @needs_root

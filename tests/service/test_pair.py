@@ -73,15 +73,15 @@ class Paired:
         self.groups = groups
         router = SimpleNamespace(fib=SimpleNamespace(groups=SimpleNamespace(by_id=groups)))
         self.engine = SimpleNamespace(router=router, take=self.taken.append, wake=asyncio.Event(), tell_partner=None)
-        self.settings = SimpleNamespace(want_seed=self.seeds.append, set_seed=lambda: self.state)
+        self.settings = SimpleNamespace(want_seed=self.seeds.append, set_seed=lambda: self.state, unset="")
         self.pairing = Pairing(
             self.config(), cast("Engine", self.engine), cast("Settings", self.settings), self._make
         )
 
-    def config(self, more: str = "", policy: str = "five-tuple") -> Config:
+    def config(self, more: str = "") -> Config:
         text = f'[pair]\npartner = "gw2"\nrouter = "gw1"\nkey_file = "{self.key_file}"\n{more}'
         address = "" if "address" in more else 'address = "10.255.0.2"\n'
-        return parse(HEAD.replace("five-tuple", policy) + text + address)
+        return parse(HEAD + text + address)
 
     def _make(self, config: Config, home: Home) -> FakeChannel:
         self.channels.append(FakeChannel(home))
@@ -93,7 +93,8 @@ class Paired:
 
 
 @pytest.fixture
-async def paired(tmp_path: Path) -> Paired:
+async def paired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paired:
+    monkeypatch.setattr(pair, "hash_policy", lambda: "")  # as if it could not be read
     (tmp_path / "key").touch(0o600)
     (tmp_path / "key").write_text("0123456789abcdef\n")
     return Paired(tmp_path / "key")
@@ -137,8 +138,8 @@ async def test_it_says_anew_who_it_is_when_the_seed_or_the_policy_is_another(
     paired.pairing.begin()
     async with running(paired):
         await becomes(lambda: [hello.seed for hello in paired.hellos], ["a", "b"])
-        paired.pairing.configure(paired.config(policy="l4"))
-        await becomes(lambda: paired.hellos[-1].policy, "l4")
+        monkeypatch.setattr(pair, "hash_policy", lambda: "l3")  # whatever the configuration says
+        await becomes(lambda: paired.hellos[-1].policy, "l3")
         assert len(paired.channels) == 1
 
 
@@ -177,6 +178,7 @@ async def test_the_channel_stays_where_it_is_the_same_and_ends_with_another_key(
         paired.key_file.write_text("fedcba9876543210\n")
         await becomes(lambda: len(paired.channels), 2)
         paired.key_file.unlink()
+        await becomes(lambda: paired.pairing.keyless.startswith(f"{paired.key_file}: No such file"))
         await asyncio.sleep(0.1)
         assert len(paired.channels) == 2
 
@@ -222,9 +224,17 @@ async def test_a_key_that_comes_later_makes_the_seed_then(paired: Paired, monkey
 
 async def test_the_seed_is_set_on_request(paired: Paired, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pair, "hash_seed", lambda: fingerprint(7))
+    paired.state = SysctlState("seed", "a", "a", "a", "")
     assert await paired.pairing.set_seed() == (fingerprint(7), fingerprint(7))
     paired.state = SysctlState("seed", "a", "b", "b", "cannot write it")
     with pytest.raises(OSError, match="cannot write it"):
+        await paired.pairing.set_seed()
+
+
+async def test_without_a_key_there_is_no_seed_to_set(paired: Paired) -> None:
+    paired.key_file.write_text("")  # as by a disk that was full
+    paired.pairing.begin()
+    with pytest.raises(LookupError, match="a key has 16 octets at least, and this has 0"):
         await paired.pairing.set_seed()
 
 

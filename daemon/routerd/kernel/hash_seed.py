@@ -46,6 +46,8 @@ class HashSeed:
     set again if somebody sets another one, which moves flows back to where they were. `path` is a stand-in in tests.
     """
 
+    name = NAME
+
     def __init__(self, wanted: int, path: Path = PATH) -> None:
         self.wanted = wanted
         self.kept = False
@@ -53,13 +55,13 @@ class HashSeed:
         self._found: str | None = None
 
     @property
-    def lost(self) -> bool:
-        """Whether somebody has set another one."""
-        return self.kept and self._read()[0] != fingerprint(self.wanted)
+    def current(self) -> str:
+        """A fingerprint of what is there, empty if it cannot be read."""
+        return self._read()[0]
 
     def apply(self, manage: bool) -> SysctlState:
         """Set it if `manage` and it was there before; return it as it is, with what was in the way."""
-        return self.set() if manage and self.lost else self._state()
+        return self.set() if manage and self.kept else self._state()
 
     def set(self) -> SysctlState:
         """Set it, whatever flows there are."""

@@ -1,6 +1,7 @@
 """The last ids of routerd's range: for objects that the writer makes and deletes within one operation.
 
-A process that is killed meanwhile leaves them there: they are routerd's by id and protocol, and go at the next start.
+A process that is killed meanwhile leaves them there: they are routerd's by id and protocol, and go at the next start,
+once the buckets that they hold are back where they lead (`left_behind.py`).
 What is somebody else's stays, and its id is not used.
 """
 
@@ -24,6 +25,10 @@ class Spare:
         entries: list[KernelNexthop | KernelGroup] = [*groups, *nexthops]
         there = {entry.id: entry.protocol for entry in entries if entry.id in spare}
         left = [id for id, protocol in there.items() if protocol == RTPROT_BGP]
+        if any(member.id in left for group in groups for member in group.members):
+            from routerd.kernel.left_behind import give_back  # after a crash alone
+
+            give_back(requests, left, nexthops, groups)
         requests.transmit([messages.delete_nexthop(id) for id in left])
         self._free = [id for id in spare if id not in there or id in left]
         if len(self._free) < 2:

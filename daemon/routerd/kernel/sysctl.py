@@ -22,6 +22,7 @@ PROC_SYS = Path("/proc/sys")
 _POLICY = {"l3": "0", "l4": "1", "five-tuple": "3"}
 _FIVE_TUPLE = str(0x37)
 """FIB_MULTIPATH_HASH_FIELD_: source and destination address, protocol, source and destination port."""
+_HASHING = ("net.ipv4.fib_multipath_hash_", "net.ipv6.fib_multipath_hash_")
 _RTMGRP_NETCONF = 1 << 23 | 1 << 24
 """RTNLGRP_IPV4_NETCONF and RTNLGRP_IPV6_NETCONF."""
 
@@ -48,6 +49,10 @@ class Sysctls:
             self._found.pop(name, None)
         self._interfaces = settings
 
+    def hashing(self) -> dict[str, str]:
+        """Return what is asked for of the hash by which flows are spread, as it stands there."""
+        return {name: _read(_path(self._root, name))[0] for name in self._wanted if name.startswith(_HASHING)}
+
     def apply(self, manage: bool) -> list[SysctlState]:
         """Set what differs if `manage`, read all back and return it, with what was in the way.
 
@@ -56,8 +61,7 @@ class Sysctls:
         return [self._apply(name, value, manage) for name, value in (self._wanted | self._interfaces).items()]
 
     def _apply(self, name: str, value: str, manage: bool) -> SysctlState:
-        # As sysctl(8) has it: with slashes, a dot is part of a name, such as that of a VLAN's interface.
-        path = self._root.joinpath(*name.split("/" if "/" in name else "."))
+        path = _path(self._root, name)
         current, problem = _read(path)
         found = self._found.setdefault(name, current)
         if manage and not problem and current != value:
@@ -103,6 +107,26 @@ def wanted(fib: FibSection) -> dict[str, str]:
         settings["net.ipv4.fib_multipath_hash_fields"] = _FIVE_TUPLE
         settings["net.ipv6.fib_multipath_hash_fields"] = _FIVE_TUPLE
     return settings
+
+
+def hash_policy(root: Path = PROC_SYS) -> str:
+    """Return the kernel's hash policy by the name that `[fib]` has for it, or by its number; of both families, where
+    these differ. Empty if none can be read."""
+    names: dict[str, None] = {}
+    for family in ("ipv4", "ipv6"):
+        policy, unread = _read(root / "net" / family / "fib_multipath_hash_policy")
+        fields, _ = _read(root / "net" / family / "fib_multipath_hash_fields")
+        name = next((name for name, number in _POLICY.items() if number == policy), policy)
+        if name == "five-tuple" and fields != _FIVE_TUPLE:
+            name = f"{policy} of fields {fields}"
+        if not unread:  # as where there is no IPv6
+            names[name] = None
+    return " and ".join(names)
+
+
+def _path(root: Path, name: str) -> Path:
+    # As sysctl(8) has it: with slashes, a dot is part of a name, such as that of a VLAN's interface.
+    return root.joinpath(*name.split("/" if "/" in name else "."))
 
 
 def _read(path: Path) -> tuple[str, str]:

@@ -229,6 +229,7 @@ class Daemon:
             counts=pairing.counts,
             set_seed=pairing.set_seed,
             unset=lambda: pairing.unset,
+            keyless=lambda: pairing.keyless,
         )
         self.answers.paired, self.metrics.pair = paired, paired.figures
 

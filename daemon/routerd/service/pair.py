@@ -14,6 +14,7 @@ from routerd import __version__
 from routerd.config.model import Config
 from routerd.core.message import Hello, Introduce, PartnerDown, PartnerMessage, PartnerSaid, PartnerUp
 from routerd.kernel.hash_seed import derived, fingerprint, hash_seed
+from routerd.kernel.sysctl import hash_policy
 from routerd.service.engine import Engine
 from routerd.service.settings import Settings
 from routerd.telemetry.log import bus
@@ -45,6 +46,8 @@ class Pairing:
         self._settings = settings
         self._key = b""
         """As it was last read; empty if it never was."""
+        self.keyless = ""
+        """Why the key could not be read when one looked last, if it could not."""
         self._seed = 0
         """The one that both routers are to have; 0 while there is no key."""
         self._make = make or channel
@@ -60,7 +63,7 @@ class Pairing:
     def begin(self) -> None:
         """Have the seed set, if there are no groups yet, and tell the core that it is one of two: before it knows
         what the kernel has."""
-        self._key = _key(self._config)
+        self._take_key(_key(self._config))
         self._want_seed()
         self._introduce()
 
@@ -73,16 +76,20 @@ class Pairing:
             self._introduce()
 
     @property
-    def unset(self) -> bool:
-        """Whether the kernel hashes by another seed than the pair's: there were groups when it was to be set."""
-        return bool(self._seed) and hash_seed() != fingerprint(self._seed)
+    def unset(self) -> str:
+        """Why the kernel hashes by another seed than the pair's, if it does."""
+        if not self._seed or hash_seed() == fingerprint(self._seed):
+            return ""
+        return self._settings.unset or "somebody has set another one"
 
     async def set_seed(self) -> tuple[str, str]:
         """Set the pair's seed, which moves every flow once; return fingerprints of the one before and of the one that
-        is there now. OSError if the kernel does not take it."""
+        is there now. OSError if the kernel does not take it, LookupError if none is known, for want of a key."""
         before = hash_seed()
         state = self._settings.set_seed()
-        if state is not None and state.problem:
+        if state is None:
+            raise LookupError(self.keyless)
+        if state.problem:
             raise OSError(state.problem)
         self._introduce()
         return before, hash_seed()
@@ -134,7 +141,7 @@ class Pairing:
 
     async def _look(self) -> None:
         """Look at the key and the seed. Without a key, as while its file is written, all goes on as it was."""
-        self._key = await asyncio.to_thread(_key, self._config) or self._key
+        self._take_key(await asyncio.to_thread(_key, self._config))
         self._want_seed()
         self._introduce()
 
@@ -146,6 +153,10 @@ class Pairing:
         return self._config.name_in_pair, pair.model_copy(update={"hash_seed": 0}), broker, self._key
 
     # ------------------------------------------------------------------------------------------ who this router is
+
+    def _take_key(self, read: tuple[bytes, str]) -> None:
+        key, self.keyless = read
+        self._key = key or self._key
 
     def _want_seed(self) -> None:
         """Have the kernel hash by the seed of both routers."""
@@ -166,7 +177,7 @@ class Pairing:
             bus.boot,
             __version__,
             platform.release(),
-            config.fib.hash_policy,
+            hash_policy() or config.fib.hash_policy,
             hash_seed(),
             time.monotonic() - self._since,
             config.fib.idle_timer,
@@ -206,9 +217,9 @@ def channel(config: Config, home: Home) -> Channel:
     return Link(ends, names, pair.key_file, pair.hold_time, home)
 
 
-def _key(config: Config) -> bytes:
-    """Return the key, empty if there is none: the channel says why."""
+def _key(config: Config) -> tuple[bytes, str]:
+    """Return the key, or an empty one and why there is none."""
     try:
-        return keyfile.read(config.pair.key_file)
-    except ValueError:
-        return b""
+        return keyfile.read(config.pair.key_file), ""
+    except ValueError as error:
+        return b"", str(error)

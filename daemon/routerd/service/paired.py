@@ -14,7 +14,7 @@ from routerd.api.models import PairStateView, ProblemView
 from routerd.api.models.pair import PairView, SeedView
 from routerd.api.slices import Slices
 from routerd.api.views import pair as views
-from routerd.api.views.problems.pair import problems
+from routerd.api.views.problems.pair import Host, problems
 from routerd.core.message import Event
 from routerd.core.pair.accord import DIFFERS, EQUAL
 from routerd.core.pair.pair import Pair
@@ -38,7 +38,8 @@ class Paired:
     """The core's `pair`, of which `partner` is the other router.
 
     `set_seed` gives the kernel the pair's seed, and returns fingerprints of the seed before and after; OSError if the
-    kernel does not take it. `unset` tells that this was left undone as there were flows; `counts` what was said.
+    kernel does not take it. `unset` tells why this was left undone, `keyless` why the key cannot be read
+    now, each empty if that is not so; `counts` what was said.
     """
 
     def __init__(
@@ -49,13 +50,15 @@ class Paired:
         *,
         counts: ChannelFigures,
         set_seed: Callable[[], Awaitable[tuple[str, str]]],
-        unset: Callable[[], bool] = lambda: False,
+        unset: Callable[[], str] = str,
+        keyless: Callable[[], str] = str,
     ) -> None:
         self._router = router
         self._pair = pair
         self._partner = partner
         self._set_seed = set_seed
         self._unset = unset
+        self._keyless = keyless
         self._counts = counts
         self._epoch = Epoch()
         self._states: dict[str, float] = {}
@@ -78,7 +81,8 @@ class Paired:
     def problems(self, now: float) -> Slices[list[ProblemView]]:
         """Return what would break flows if the partner took over now."""
         self._note(now)
-        return problems(self._router, self._pair, self._partner, self._states, now, unset=self._unset())
+        host = Host(self._unset(), self._keyless())
+        return problems(self._router, self._pair, self._partner, self._states, now, host=host)
 
     def at_partner(self, place: Place) -> FlowPartnerView:
         """Return where a flow would go there that is in this place here."""
@@ -106,6 +110,8 @@ class Paired:
         """Give the kernel the pair's seed, as `by` asked for: each flow through this router moves once."""
         try:
             before, after = await self._set_seed()
+        except LookupError as error:
+            raise Failure(503, f"the seed is made of the key, and there is none: key_file {error}") from error
         except OSError as error:
             raise Failure(503, f"the kernel does not take the seed: {error.strerror or error}") from error
         log.warning("hash seed", by=by, changed=before != after)

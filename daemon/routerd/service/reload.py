@@ -191,6 +191,8 @@ class Reload:
         if wanted.pair != self.config.pair:
             for (section, key), what in await asyncio.to_thread(list, unusable_certificates(wanted)):
                 raise Failure(409, f"{section}.{key}: {what}")
+            if wanted.pair.partner:
+                await asyncio.to_thread(_try_key, wanted.pair.key_file)
         if not found and own == self._journal.own and not self.differs:
             return
         await self._stored(lambda: self._journal.add(sources.files, own, time.time(), by, confirmed=not confirm))
@@ -252,3 +254,13 @@ class Reload:
         rib, left = self._foreseer.router.rib, self.unconfirmed
         names = () if files is None else tuple(each.name for each in files.files)
         return views.reload(rib, self.config, after, found, dry=dry, files=names, confirm_seconds=left)
+
+
+def _try_key(path: str) -> None:
+    """Raise Failure if a file has no key that a pair could use."""
+    from routerd.telemetry.mqtt import keyfile  # most routers are alone
+
+    try:
+        keyfile.read(path)
+    except ValueError as error:
+        raise Failure(409, f"pair.key_file: {error}") from error

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 PAUSE = 1.0
 """Seconds between two looks at least: somebody else may want another value, again and again."""
-SEED_LOOK = 1.0
-"""Seconds between two looks at the hash seed: nobody tells of its changes, and each moves every flow."""
+HASH_LOOK = 0.2
+"""Seconds between two looks at what flows are spread by: nobody tells of changes, as when the files of sysctl.d are
+set again, and each moves flows."""
+ROUTED = "there were flows when it was to be set, and each moves once"
+UNMANAGED = "[fib] manage_sysctls is false"
 
 log = structlog.get_logger()
 
@@ -38,6 +41,8 @@ class Settings:
         self._ids = fib.ids
         self._sysctls = Sysctls(fib)
         self._seed: HashSeed | None = None
+        self.unset = ""
+        """Why the seed that is wanted was not set, if it was not."""
         self._host = Host()
         self._configured = asyncio.Event()
         self._left: dict[str, str] = {}
@@ -85,9 +90,10 @@ class Settings:
         self._seed = HashSeed(seed) if seed else None
         if self._seed is not None:
             _, groups = nexthops()
-            routed = bool(own_nexthops((), groups, self._ids))
-            state = self._seed.set() if self._manage and not routed else self._seed.apply(manage=False)
-            self._note_seed(state)
+            why = "" if self._manage else UNMANAGED
+            if own_nexthops((), groups, self._ids):
+                why = why or ROUTED
+            self._note_seed(self._seed.apply(manage=False) if why else self._seed.set(), why)
 
     def set_seed(self) -> SysctlState | None:
         """Set the seed that is wanted, which moves every flow once, and return how it is; None if any will do."""
@@ -96,7 +102,8 @@ class Settings:
             self._note_seed(state)
         return state
 
-    def _note_seed(self, state: SysctlState) -> None:
+    def _note_seed(self, state: SysctlState, why: str = "") -> None:
+        self.unset = "" if state.ok else state.problem or why
         self._left[state.name] = state.current
         log.info("sysctl", **view.sysctl(state))
 
@@ -106,8 +113,8 @@ class Settings:
         try:
             while True:
                 await self._due(changes)
-                await asyncio.sleep(PAUSE)
                 self.verify()
+                await asyncio.sleep(PAUSE)
                 try:
                     self.host((), time.monotonic())  # so that it knows which counters rise
                 except OSError as error:
@@ -125,14 +132,21 @@ class Settings:
             if self._manage and changed and not was.ok:
                 log.warning("sysctl was changed by someone else", was=was.current, **view.sysctl(state))
 
+    def _moved(self) -> bool:
+        """Tell whether flows are spread otherwise than at the last look."""
+        now = self._sysctls.hashing()
+        if self._seed is not None:
+            now[self._seed.name] = self._seed.current
+        return any(value != self._left.get(name, value) for name, value in now.items())
+
     async def _due(self, changes: SettingChanges) -> None:
-        """Wait until something is said to have changed, the time of an audit has come, or the seed is another one."""
+        """Wait until something is said to have changed, the time of an audit has come, or flows move."""
         self._configured.clear()
         waits = [asyncio.ensure_future(changes.heard()), asyncio.ensure_future(self._configured.wait())]
         left, done = self._interval, set[asyncio.Task[Literal[True] | None]]()
         try:
-            while left > 0 and not done and not (self._manage and self._seed is not None and self._seed.lost):
-                some = left if self._seed is None else min(left, SEED_LOOK)
+            while left > 0 and not done and not self._moved():
+                some = min(left, HASH_LOOK)
                 done, _ = await asyncio.wait(waits, timeout=some, return_when=asyncio.FIRST_COMPLETED)
                 left -= some
             for each in done:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from routerd.api.views.problems.pair import problems
+from routerd.api.views.problems.pair import Host, problems
 from routerd.core.drains import JOINING
 from routerd.core.message import DrainSelf
 from tests.core.pair.test_pair import NODES, VIP, carry, serve
@@ -32,7 +32,7 @@ def test_a_router_that_is_back_empty_asks_for_traffic_once_it_leads_flows_where_
     two.connect()
     two.advance(5.0)
     assert is_asking_for_less(two.a)
-    found = whole(problems(two.a.router, two.a.pair, "b", {}, two.a.now, unset=False))
+    found = whole(problems(two.a.router, two.a.pair, "b", {}, two.a.now, host=Host()))
     assert any("tells peers to prefer b" in each["what"] for each in found)
     serve(two, *NODES[:3])
     two.advance(5.0)

@@ -18,6 +18,10 @@ STATES = (EQUAL, DIFFERS, ONLY_HERE, ONLY_THERE, OTHER_SIZE, NOT_TOLD)
 """Of groups."""
 _L4 = "l4"
 _SET = "routerd pair --set-seed, on the router that carries less: each of its flows moves once"
+_SET_THERE = (
+    "write the same hash_seed in [pair] of both, and set net.ipv4.fib_multipath_hash_seed to it on the host: each "
+    "flow moves once"
+)
 SHOWN = 100
 """Groups that are named, unless all are asked for."""
 
@@ -30,10 +34,10 @@ class Totals(NamedTuple):
     off: int = 0
 
 
-def hashed_apart(here: Hello, there: Hello | None, *, unset: bool = False) -> Iterator[tuple[str, str]]:
+def hashed_apart(here: Hello, there: Hello | None, unset: str = "") -> Iterator[tuple[str, str]]:
     """Yield why the same packet may fall into another bucket on the partner, as far as anybody knows, and what helps.
 
-    `unset` tells that the seed was left as it was, as there were flows.
+    `unset` says why the seed was left as it was; it is empty if that is not so.
     """
     if here.seed == "":
         yield (
@@ -42,8 +46,8 @@ def hashed_apart(here: Hello, there: Hello | None, *, unset: bool = False) -> It
         )
     elif unset or here.seed == "random":
         yield (
-            "the seed of the hash is not the pair's: there were flows when it was to be set, and each moves once",
-            _SET,
+            f"the seed of the hash is not the pair's: {unset or 'nobody has set it'}",
+            _SET_THERE if "cannot write" in unset else _SET,
         )
     elif there is not None and here.seed != there.seed:
         yield (
@@ -55,7 +59,8 @@ def hashed_apart(here: Hello, there: Hello | None, *, unset: bool = False) -> It
         yield (
             f"the hash policy is {here.policy} here and {there.policy} on {there.router}: when traffic moves, "
             "flows go to other nodes",
-            'write hash_policy = "five-tuple" in [fib] of both',
+            'write hash_policy = "five-tuple" in [fib] of both; if that is so already, routerd status says on one of '
+            "them what keeps the kernel from it",
         )
     elif here.policy == _L4:
         yield (

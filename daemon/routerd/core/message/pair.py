@@ -11,10 +11,10 @@ from routerd.core.route import Address
 class Hello(NamedTuple):
     """Who a router is, said first, and again when it changes.
 
-    `boot` is another one after each start. `policy` is the hash policy by name, `seed` a fingerprint of the hash seed
-    (`kernel.hash_seed`), `kernel` its release, `version` routerd's. `age` is for how many seconds its groups have
-    been there, as far as it knows: who has the older ones leads. `idle_timer` is that of its groups in seconds, 0 if
-    it does not say.
+    `boot` is another one after each start. `policy` is the kernel's hash policy by name, `seed` a fingerprint of its
+    hash seed (`kernel.hash_seed`), `kernel` its release, `version` routerd's. `age` is for how many seconds its
+    groups have been there, as far as it knows: who has the older ones leads. `idle_timer` is that of its groups in
+    seconds, 0 if it does not say.
     """
 
     router: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -16,7 +17,8 @@ def read(path: str) -> bytes:
         text = Path(path).read_bytes()
         mode = os.stat(path).st_mode
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}; openssl rand -hex 32 makes one") from error
+        remedy = "openssl rand -hex 32 makes one" if error.errno == errno.ENOENT else "let routerd's user read it"
+        raise ValueError(f"{path}: {error.strerror}; {remedy}") from error
     if mode & _OTHERS:
         raise ValueError(f"{path} is open to everybody on this machine: chmod o= {path}")
     key = text.partition(b"\n")[0].strip()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import time
 from collections import Counter
 from typing import NamedTuple
@@ -23,6 +24,9 @@ FIRST, LAST = 0.25, 3.0
 """Seconds until the partner is dialled again; doubled each time, until a session has lasted longer than that."""
 CONNECT_TIME = 3.0
 """Seconds that the partner's kernel may take for an answer."""
+SEGMENT = 1220
+"""Octets of a TCP segment in both directions, at most: with them a packet gets through wherever IPv6 may go, whatever
+frames the two interfaces would take. Where a switch in between takes smaller ones, nobody is told."""
 AT_ONCE = 4
 """Connections that have yet to prove who they are: of the partner's address, and of all others."""
 QUIET = 10.0
@@ -98,10 +102,16 @@ class Link:
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, LAST)
                 continue
+            for each in server.sockets:
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
             if self._names.router > self._names.partner:
                 self._down(f"{self._names.partner} has not dialled yet")
+            delay, told = FIRST, ""
             try:
-                await server.serve_forever()
+                while True:
+                    await asyncio.sleep(LAST)
+                    if not _is_there(server, self._ends.listen):
+                        break
             finally:
                 server.close()
 
@@ -219,3 +229,13 @@ class Link:
             self._reason = reason
             self._home.say("warning", "no channel to the partner", partner=self._names.partner, reason=reason)
             self._home.down(reason)
+
+
+def _is_there(server: asyncio.Server, listen: str) -> bool:
+    """Tell whether the interface of a link-local address is the one on which a server listens: one that was made anew
+    has another index, under the same name, and the server hears nothing of it."""
+    name = listen.partition("%")[2]
+    try:
+        return not name or name.isdigit() or socket.if_nametoindex(name) == server.sockets[0].getsockname()[3]
+    except OSError:
+        return False

@@ -232,6 +232,8 @@ def explained(error: BaseException) -> str:
         return "the other side has closed the connection"
     if (reason := getattr(error, "reason", None)) is not None:
         return _of_tls(reason, getattr(error, "verify_message", ""))
+    if isinstance(error, socket.gaierror):
+        return "there is no such address, or no such interface"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
     return str(error) or "the other side has closed the connection"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from routerd.api.models import ProblemView
 from routerd.api.slices import Slices
@@ -42,13 +43,20 @@ _GROUPS = {
 """By state: what is wrong with so many groups, and what helps."""
 
 
+class Host(NamedTuple):
+    """What this router's host has to say: why the seed of the hash was left `unset`, and why the router is `keyless`,
+    as its key cannot be read now. Each is empty if that is not so."""
+
+    unset: str = ""
+    keyless: str = ""
+
+
 def problems(
-    router: Router, pair: Pair, partner: str, states: Mapping[str, float], now: float, *, unset: bool
+    router: Router, pair: Pair, partner: str, states: Mapping[str, float], now: float, *, host: Host
 ) -> Slices[list[ProblemView]]:
-    """Return them. `states` are those that groups have, and since when some has each; `unset` tells that the seed was
-    left as it was, as there were flows."""
-    found = [*_channel(pair, partner, now)]
-    found += [_problem(*each) for each in hashed_apart(pair.hello, pair.partner, unset=unset)]
+    """Return them. `states` are those that groups have, and since when some has each."""
+    found = [*_channel(pair, partner, now, host.keyless)]
+    found += [_problem(*each) for each in hashed_apart(pair.hello, pair.partner, host.unset)]
     if pair.partner is not None:
         remedy = "write the same idle_timer in [fib] of both"
         found += [_problem(what, remedy) for what in waits_apart(pair.hello, pair.partner)]
@@ -78,9 +86,15 @@ def problems(
     return found
 
 
-def _channel(pair: Pair, partner: str, now: float) -> Iterator[ProblemView]:
+def _channel(pair: Pair, partner: str, now: float, keyless: str) -> Iterator[ProblemView]:
     lasted = f"{max(0.0, now - pair.since):.0f} s"
     if pair.up:
+        if keyless:  # else that is why there is no channel
+            yield _problem(
+                f"key_file {keyless}",
+                f"put the key there that {partner} has: the channel goes on with the one that was read before, and "
+                "once it is lost there is none",
+            )
         if not pair.complete:
             yield _problem(f"{partner} has not told all of its groups yet, for {lasted}", "wait a moment")
     elif pair.partner is None:
