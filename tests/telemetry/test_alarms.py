@@ -145,6 +145,20 @@ def test_a_drain_is_forgotten_after_a_day(tmp_path: Path) -> None:
     assert ringing(ALARMS, tmp_path, (1500, drained, [FORGOTTEN]), step="20m") == {FORGOTTEN}
 
 
+def test_whatever_status_calls_a_problem_rings(tmp_path: Path) -> None:
+    """A range that lacks nodes of which nothing is known, a peer whose routes lead nowhere, a history that is lost;
+    what a peer that is away costs its range rings once."""
+    few = {f'routerd_problems{{{JOB},kind="range"}}': "1x100"}
+    away = {f"routerd_peer_up{{{PEER}}}": "0x100", f'routerd_peer_state{{{PEER},state="established"}}': "_x100"}
+    for changed, rings in (
+        (few, {"RouterdProblem"}),
+        (few | away, {"RouterdPeerDown"}),
+        ({f'routerd_problems{{{JOB},kind="session"}}': "1x100"}, {"RouterdProblem"}),
+        ({f'routerd_problems{{{JOB},kind="configuration"}}': "1x100"}, {"RouterdConfigUnsettled"}),
+    ):
+        assert ringing(ALARMS, tmp_path, (50, series(WELL | changed), NAMES)) == rings
+
+
 def test_a_peer_that_was_shut_down_is_not_down(tmp_path: Path) -> None:
     shut = {
         f"routerd_peer_up{{{PEER}}}": "0x100",

@@ -137,7 +137,7 @@ class Answers:
         notes += withheld(self._router, self._engine.withheld)
         for what, failure in self._failures.items():
             notes += failed_watcher(what, failure.count, now - failure.last, failure.text)
-        notes += [*unconfirmed(self._reload.unconfirmed), *not_the_file(self._reload.differs)]
+        notes += [*unconfirmed(self._reload.unconfirmed), *not_the_file(self._reload.differs or self._reload.refused)]
         notes += [*lost_history(self._reload.lost), *self._exposing.problems(), *self._monitoring.problems]
         for tell in self.others:
             notes += tell()

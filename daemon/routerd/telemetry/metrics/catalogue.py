@@ -245,7 +245,8 @@ _HEALTH = (
     _gauge(
         "problems",
         ("kind",),
-        "What routerd status names as wrong, by the first word of where; found out every 30 s while somebody scrapes",
+        "What routerd status names as wrong, by the first word of where, but session if it is a peer that is there; "
+        "found out every 30 s while somebody scrapes",
         "sum by (instance, kind) (routerd_problems)",
     ),
     _counter(
@@ -350,7 +351,7 @@ _PROCESS = (
     _gauge(
         "config_differs",
         (),
-        "Whether what runs is not what the daemon's own file said when it was last looked at",
+        "Whether what runs is not what the daemon's own file said when it was last looked at, or that was refused",
         "routerd_config_differs == 1",
     ),
     _gauge(
