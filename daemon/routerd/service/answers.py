@@ -109,8 +109,8 @@ class Answers:
         self._drops = drops
         self._stretches = stretches
         self._failures = failures
-        self._draining = Draining(engine, drains)
-        self.drain, self.set_drain = self._draining.drain, self._draining.set_drain
+        self.draining = Draining(engine, drains)
+        self.drain, self.set_drain = self.draining.drain, self.draining.set_drain
         self._own_drain = own_drain
         self.own_drain, self.set_own_drain = own_drain.view, own_drain.set
         self.diff, self.reload, self.confirm = reload.diff, reload.reload, reload.confirm
@@ -233,7 +233,7 @@ class Answers:
 
     def names(self, peer: str) -> frozenset[str]:
         """Return the name and the address of a peer, by either; nothing if there is no such peer."""
-        found = self._draining.find(peer)
+        found = self.draining.find(peer)
         return frozenset() if found is None else frozenset((found.name, found.address))
 
     def log_level(self) -> LogView:
