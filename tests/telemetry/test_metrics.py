@@ -193,6 +193,17 @@ def test_packets_only_grow_whatever_the_kernel_forgets() -> None:
     assert packets.members == {7: {A: 15, B: 24}}, "a member that is gone for now may return"
 
 
+def test_packets_of_an_earlier_life_are_not_counted_again() -> None:
+    """A counter that begins anew counts from 0: whoever takes its rate adds all that it has at first."""
+    packets, gateways = PacketCounts(), {1: A, 2: B}
+    packets.take({7: {1: 1000, 2: 2000}, 8: {1: 3}}, gateways, is_adopted={7}.__contains__)
+    assert packets.nodes == {A: 3, B: 0}
+    packets.take({7: {1: 1004, 2: 2000}, 8: {1: 3}}, gateways, is_adopted={7}.__contains__)
+    assert (packets.nodes, packets.members[7]) == ({A: 7, B: 0}, {A: 4, B: 0})
+    packets.take({7: {1: 2, 2: 1}, 8: {1: 3}}, gateways)  # it was written
+    assert packets.nodes == {A: 9, B: 1}
+
+
 # --------------------------------------------------------------------------------------------- tally
 
 

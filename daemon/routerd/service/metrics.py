@@ -130,7 +130,8 @@ class Metrics:
     def _read_packets(self, gateways: Mapping[int, Gateway]) -> None:
         """Read the kernel's group statistics; if that fails they are what they were. Blocking, for a thread."""
         with contextlib.suppress(OSError):
-            self._packets.take(packets(self._config.fib.ids), gateways)
+            changes = self._engine.changes
+            self._packets.take(packets(self._config.fib.ids), gateways, lambda group: changes.of(group) is None)
 
     def _surroundings(self, pair: PairFigures | None) -> Surroundings:
         state = self._speaker.state

@@ -110,7 +110,8 @@ _NODES = (
     _counter(
         "node_packets_total",
         NODE,
-        "Packets for which the kernel chose the node in groups of several members (Linux 6.9 and later)",
+        "Packets for which the kernel chose the node in groups of several members, since the start (Linux "
+        "6.9 and later)",
         "sum by (name) (rate(routerd_node_packets_total[5m])) / scalar(sum(rate(routerd_node_packets_total[5m])))",
     ),
     _gauge(
