@@ -82,7 +82,7 @@ def _serve(uplink: Uplink, generation: int, config: SpeakerConfig) -> int:
     reactor.configure(config)
     uplink.received()  # who is shut down, before anybody is dialled
     gc.collect()  # what loading has left
-    gc.set_threshold(100_000, 50, 1000)  # as in the parent: hardly anything here is cyclic
+    gc.set_threshold(20_000, 250, 1000)  # as in the parent: hardly anything here is cyclic
     return int(reactor.run())
 
 
