@@ -159,6 +159,29 @@ def test_whatever_status_calls_a_problem_rings(tmp_path: Path) -> None:
         assert ringing(ALARMS, tmp_path, (50, series(WELL | changed), NAMES)) == rings
 
 
+def _peers(**values: str) -> Series:
+    """Return whether peers are up, by their names."""
+    return {f'routerd_peer_up{{{JOB},peer="{each}",name="{each}",group="nodes"}}': up for each, up in values.items()}
+
+
+def test_nodes_that_are_replaced_one_by_one_are_not_lost(tmp_path: Path) -> None:
+    """Each has another address than the one whose place it takes, which is remembered for an hour."""
+    old = {f"old{number}": f"1x{10 + number} 0x100" for number in range(6)}
+    new = {f"new{number}": f"_x{13 + number} 1x100" for number in range(6)}
+    played = [(minutes, series(_peers(**old, **new)), ["RouterdPeersLost"]) for minutes in range(10, 30)]
+    assert ringing(ALARMS, tmp_path, *played) == set()
+
+
+def test_peers_that_do_not_return_after_a_restart_are_lost(tmp_path: Path) -> None:
+    """Those of a range are not even known any more. Some of their speakers dial every two minutes alone."""
+    found = series(
+        _peers(**{f"w{number}": "1x15 stale" for number in range(4)})
+        | {f"routerd_start_time_seconds{{{JOB}}}": "0x15 960x100"}
+    )
+    assert ringing(ALARMS, tmp_path, (18, found, ["RouterdPeersLost"])) == set()
+    assert ringing(ALARMS, tmp_path, (21, found, ["RouterdPeersLost"])) == {"RouterdPeersLost"}
+
+
 def test_a_peer_that_was_shut_down_is_not_down(tmp_path: Path) -> None:
     shut = {
         f"routerd_peer_up{{{PEER}}}": "0x100",
