@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from routerd.api.views import peers
 from routerd.core.histogram import Histogram
-from routerd.core.message import Gateway, Notification, SessionDown, SetRoutes, Shutdown, SpeakerDown
+from routerd.core.message import DrainSelf, Gateway, Notification, SessionDown, SetRoutes, Shutdown, SpeakerDown
 from routerd.core.route import Address, parse_prefix
 from routerd.telemetry.metrics.catalogue import METRICS
 from routerd.telemetry.metrics.causes import cause
@@ -177,6 +177,13 @@ def test_what_changes_nothing_is_not_counted_and_what_waits_forever_is_let_go() 
     made.heard(ONE, 50.0)
     made.handled(1, 0, 50.001)
     assert sum(made.histogram.counts) == 2
+
+
+def test_a_drain_of_the_router_itself_is_seen() -> None:
+    simulation = Simulation()
+    for on in (True, False):
+        simulation.take(DrainSelf(on))
+        assert f"\nrouterd_drained {float(on)}\n" in whole(page(simulation)).decode()
 
 
 # --------------------------------------------------------------------------------------------- packets

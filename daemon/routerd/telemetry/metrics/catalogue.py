@@ -268,6 +268,7 @@ _HEALTH = (
         "Drains that the operator began, or that a restart took up",
         "increase(routerd_drains_total[1d])",
     ),
+    _gauge("drained", (), "Whether the operator drains the router itself", "routerd_drained == 1"),
     _counter(
         "tcp_dropped_segments_total",
         ("counter",),
