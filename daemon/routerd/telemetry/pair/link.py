@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import time
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Coroutine
+from typing import Any, NamedTuple
 
+from routerd.accepting import accepting
 from routerd.config.pair import Files
 from routerd.core.message import PartnerMessage
 from routerd.telemetry.mqtt import keyfile
@@ -54,7 +57,7 @@ class Link:
         self._strangers: Counter[bool] = Counter()
         """Connections that have yet to prove who they are, by whether they come from the partner's address."""
         self._refused = RateLimiter[tuple[bool, str]](1, QUIET, 16)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def send(self, message: PartnerMessage) -> None:
         """Hand a message over."""
@@ -86,7 +89,7 @@ class Link:
         delay, told = FIRST, ""
         while True:
             try:
-                server = await asyncio.start_server(self._accept, self._ends.listen or None, self._ends.port)
+                listener = _listener(self._ends)
             except OSError as error:
                 where = f"{self._ends.listen or 'any address'} port {self._ends.port}"
                 why = f"nobody can dial {where}: {explained(error)}"
@@ -100,20 +103,33 @@ class Link:
                 continue
             if self._names.router > self._names.partner:
                 self._down(f"{self._names.partner} has not dialled yet")
-            try:
-                await server.serve_forever()
-            finally:
-                server.close()
+            with listener, accepting(listener, self._take):
+                await asyncio.Event().wait()
+
+    def _take(self, connection: socket.socket, _: object) -> None:
+        self._keep(self._connected(connection))
+
+    async def _connected(self, connection: socket.socket) -> None:
+        """Make streams of a connection, those of who was dialled, and go on with `_accept`."""
+        loop = asyncio.get_running_loop()
+        protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._accept)
+        try:
+            await loop.connect_accepted_socket(lambda: protocol, connection)
+        except OSError:  # it is gone already
+            connection.close()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._meet(reader, writer))
+        self._keep(self._meet(reader, writer))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Find out who has dialled, and talk if it is the partner."""
-        address = str((writer.get_extra_info("peername") or ("an unknown address",))[0])
-        known = address.removeprefix("::ffff:") == self._ends.address
+        address = str((writer.get_extra_info("peername") or ("an unknown address",))[0]).removeprefix("::ffff:")
+        known = address == self._ends.address
         if self._strangers[known] >= AT_ONCE:
             writer.transport.abort()
             self._refuse(address, "too many connections have yet to say who they are", known=known)
@@ -219,3 +235,11 @@ class Link:
             self._reason = reason
             self._home.say("warning", "no channel to the partner", partner=self._names.partner, reason=reason)
             self._home.down(reason)
+
+
+def _listener(ends: Ends) -> socket.socket:
+    """Return a socket that listens where the partner dials; OSError if it cannot be had."""
+    if not ends.listen and socket.has_dualstack_ipv6():
+        return socket.create_server(("", ends.port), family=socket.AF_INET6, dualstack_ipv6=True)
+    family = socket.AF_INET6 if ":" in ends.listen else socket.AF_INET
+    return socket.create_server((ends.listen, ends.port), family=family)
