@@ -41,10 +41,12 @@ from routerd.api.views.problems.service import (
     unkept_drains,
     unkept_own_drain,
     unkept_shutdowns,
+    unread_host,
     unwritten_log,
 )
 from routerd.api.views.problems.withheld import withheld
 from routerd.core.histogram import Histogram
+from routerd.core.message.host import HostState
 from routerd.core.route import Prefix
 from routerd.kernel import lookup
 from routerd.kernel.drops import Drops
@@ -153,11 +155,7 @@ class Answers:
             speaker,
             sysctls,
             notes,
-            host=self._settings.host(
-                self._router.rib.nexthops.interfaces.values(),
-                now,
-                {gateway.ifindex for gateway in self._router.fib.groups.nexthops},
-            ),
+            host=self._host(now, notes),
             refusals=[refusal(each, now) for each in state.refusals],
             drops=self._dropped(now),
             diversions=lookup.diversions,
@@ -169,6 +167,15 @@ class Answers:
             now=now,
         )
         return view
+
+    def _host(self, now: float, notes: list[ProblemView]) -> HostState:
+        """Return how the host is; if that cannot be read it is noted, and all else can be shown."""
+        nodes = {gateway.ifindex for gateway in self._router.fib.groups.nexthops}
+        try:
+            return self._settings.host(self._router.rib.nexthops.interfaces.values(), now, nodes)
+        except OSError as error:
+            notes += unread_host(error.strerror or str(error))
+            return HostState(frozenset(), frozenset(), False, frozenset(), ())
 
     def pair(self, now: float) -> PairStateView | None:
         """Return how this router stands with the other one of its pair; None without one."""
