@@ -89,7 +89,9 @@ async def test_buckets_are_not_counted_on_the_event_loop(router: Namespace, monk
     assert threading.current_thread() not in threads
 
 
-async def test_a_host_that_cannot_be_read_hides_nothing_else(router: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_host_that_cannot_be_read_hides_nothing_else(
+    router: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """That is a problem among the others, and `status`, which is asked when things go wrong, answers."""
 
     def short(*_: object) -> Never:
