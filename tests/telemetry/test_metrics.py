@@ -179,6 +179,21 @@ def test_what_changes_nothing_is_not_counted_and_what_waits_forever_is_let_go() 
     assert sum(made.histogram.counts) == 2
 
 
+def test_a_gateway_that_no_node_leads_to_any_more_leaves_no_series() -> None:
+    """Clusters whose nodes are replaced at other addresses would leave one for each, for ever."""
+    simulation = Simulation()
+    simulation.up("192.168.10.100")
+    simulation.announce("192.168.10.100", "172.16.1.1/32")
+    tally = Tally(simulation.router)
+    tally.losses.update({A: 2, B: 3})
+    page = exposition(
+        simulation.router, tally, PacketCounts(), FOUND, bucket_counts=lambda _: {}, now=simulation.now,
+    )  # fmt: skip
+    name = "routerd_liveness_probes_lost_total{gateway="
+    lost = [line.partition(",")[0] for line in whole(page).decode().splitlines() if line.startswith(name)]
+    assert lost == [f'{name}"192.168.10.100"']
+
+
 def test_a_drain_of_the_router_itself_is_seen() -> None:
     simulation = Simulation()
     for on in (True, False):
