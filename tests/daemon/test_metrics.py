@@ -203,7 +203,7 @@ async def test_a_real_scrape_is_as_prometheus_wants_it(
         assert is_("fib_routes") == 2
         assert is_("fib_writes_total", operation="set_route") >= 3
         assert is_("fib_buckets") == 2048
-        assert is_("convergence_seconds_count") >= 3
+        assert is_("convergence_seconds_count") >= 1  # one is followed at a time
         assert is_("failover_seconds_count") >= 1
         assert 0 < is_("failover_seconds_sum") < 1
         assert is_("event_loop_stretch_seconds_count") > 20

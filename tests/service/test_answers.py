@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Never
 from unittest.mock import Mock
 
 import pytest
@@ -31,6 +34,7 @@ from routerd.service.watchers import Watchers
 from routerd.session.speaker import Speaker
 from tests.support.core import CONFIG, parse
 from tests.support.netns import Namespace, needs_root, router
+from tests.support.slices import whole
 
 __all__ = ["router"]
 
@@ -39,43 +43,63 @@ pytestmark = needs_root
 STATIC = CONFIG + '\n[[peers]]\nname = "a"\naddress = "192.168.10.101"\ngroup = "nodes"\n'
 
 
+@contextmanager
+def _answers(inside: Namespace) -> Iterator[Answers]:
+    """Answers about a router that has a peer and nothing else."""
+    config = parse(STATIC)
+    with inside.enter():
+        writer, speaker = KernelWriter(config.fib), Speaker(config, log=structlog.get_logger())
+        engine = Engine(config, Router(config, 0.0), writer, speaker)
+        foreseer = Foreseer(engine.router, writer.buckets.used)
+        yield Answers(
+            engine,
+            speaker,
+            Settings(config.fib),
+            Drains(""),
+            Drops(),
+            peering=Peering(engine, Shutdowns("")),
+            own_drain=OwnDrain("", engine),
+            live=Live(Path("none"), engine.router),
+            stretches=Histogram(()),
+            failures={},
+            reload=Reload(Path("none"), config, Journal(None), foreseer, lambda _: None),
+            metrics=Mock(),
+            exposing=Mock(problems=lambda: ()),
+            monitoring=Monitoring(config, engine, Watchers(lambda: None).keep),
+        )
+        engine.finish()
+        writer.close()
+
+
 async def test_buckets_are_not_counted_on_the_event_loop(router: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node may be in thousands of groups, each of which takes a millisecond, and failover waits for nothing."""
-    config, threads = parse(STATIC), list[threading.Thread]()
+    threads = list[threading.Thread]()
 
     def count(_: Iterable[tuple[int, int]]) -> int:
         threads.append(threading.current_thread())
         return 7
 
     monkeypatch.setattr(draining, "_count_buckets", count)
-    with router.enter():
-        writer, speaker = KernelWriter(config.fib), Speaker(config, log=structlog.get_logger())
-        engine = Engine(config, Router(config, 0.0), writer, speaker)
-        foreseer = Foreseer(engine.router, writer.buckets.used)
-        reload = Reload(Path("none"), config, Journal(None), foreseer, lambda _: None)
-        settings, stretches = Settings(config.fib), Histogram(())
-        peering = Peering(engine, Shutdowns(""))
-        answers = Answers(
-            engine,
-            speaker,
-            settings,
-            Drains(""),
-            Drops(),
-            peering=peering,
-            own_drain=OwnDrain("", engine),
-            live=Live(Path("none"), engine.router),
-            stretches=stretches,
-            failures={},
-            reload=reload,
-            metrics=Mock(),
-            exposing=Mock(),
-            monitoring=Monitoring(config, engine, Watchers(lambda: None).keep),
-        )
+    with _answers(router) as answers:
         begun = await answers.set_drain("192.168.10.101", on=True, by="a test")
         asked = await answers.drain("192.168.10.101")
-        engine.finish()
-        writer.close()
     assert begun is not None
     assert asked is not None
     assert (begun["buckets"], asked["buckets"]) == (7, 7)
     assert threading.current_thread() not in threads
+
+
+async def test_a_host_that_cannot_be_read_hides_nothing_else(
+    router: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is a problem among the others, and `status`, which is asked when things go wrong, answers."""
+
+    def short(*_: object) -> Never:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Settings, "host", short)
+    with _answers(router) as answers:
+        found = whole(answers.status())
+    problems = {each["where"]: each["what"] for each in found["problems"]}
+    assert "Too many open files" in problems["host"]
+    assert "peer a" in problems

@@ -280,6 +280,11 @@ def test_times_are_of_what_happened_not_of_when_it_is_told(monkeypatch: pytest.M
     clock["time"] += 100
     session.some(1000)
     assert times[PEERS[0], "pre"][-1] == times[PEERS[0], "post"][-1] == 1.8e9
+    simulation.announce(PEERS[0], "172.16.0.0/24")
+    clock["time"] = 0.0  # a clock that lost its battery, or was set back: all was before its time
+    session = Session(simulation)
+    session.some(1000)
+    assert set(session.reading.times[PEERS[0], "post"]) == {0}
 
 
 def test_the_bound_of_what_waits_counts_attributes() -> None:

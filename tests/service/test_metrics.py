@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from structlog.testing import capture_logs
 
-from routerd.service.metrics import Metrics, kind
+from routerd.service.metrics import Metrics, kinds
 
 
 async def test_a_search_for_problems_that_fails_is_logged_and_says_nothing() -> None:
@@ -20,11 +20,11 @@ async def test_a_search_for_problems_that_fails_is_logged_and_says_nothing() -> 
         yield
         if not problems:
             raise KeyError("why")
-        return {"problems": problems}  # type: ignore[return-value]
+        return {"problems": problems, "peers": []}  # type: ignore[return-value]
 
-    await metrics._look(cast("Any", lambda: status({"where": "peer w1"})))
+    await metrics._look(cast("Any", lambda: status({"where": "fib"})))
     known = metrics._problems
-    assert known == {"peer": 1}
+    assert known == {"fib": 1}
     with capture_logs() as logs:
         await metrics._look(cast("Any", status))
     assert metrics._problems is None
@@ -32,5 +32,11 @@ async def test_a_search_for_problems_that_fails_is_logged_and_says_nothing() -> 
 
 
 def test_kinds_of_problems_are_few() -> None:
-    wheres = ("peer k8s-w0", "route 172.16.1.1/32", "ipv4 neighbours", "fib", "interface eth0")
-    assert [kind(each) for each in wheres] == ["peer", "route", "neighbours", "fib", "interface"]
+    wheres = ("peer w0", "peer w1", "peer w2", "route 172.16.1.1/32", "ipv4 neighbours", "fib", "interface eth0")
+    peers = [("w0", "established", False), ("w1", "waiting", False), ("w2", "established", True)]
+    found = {
+        "problems": [{"where": each} for each in wheres],
+        "peers": [{"name": name, "state": state, "silent": silent} for name, state, silent in peers],
+    }
+    expected = ["session", "peer", "peer", "route", "neighbours", "fib", "interface"]
+    assert list(kinds(cast("Any", found))) == expected, "no alarm of a peer's own tells what w0 has"

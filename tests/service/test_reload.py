@@ -116,3 +116,20 @@ async def test_one_dry_run_at_a_time_and_no_change_waits_for_it(
     go_on.set()
     assert (await first)["changes"]
     assert (await reload.diff(None))["changes"] == []
+
+
+async def test_a_refused_reload_is_known_until_the_file_is_taken(tmp_path: Path) -> None:
+    """Who asked for it may have been a script: a restart would not take the file either."""
+    path, reload, applied = _reload(tmp_path)
+    path.write_text(CONFIG + "nonsense")
+    with pytest.raises(Failure):
+        await reload.reload(None, 0, "a test")
+    assert str(path) in reload.refused
+    path.write_text(CONFIG)
+    await reload.reload(None, 0, "a test")
+    assert (reload.refused, applied) == ("", [])
+    other = tmp_path / "other.toml"
+    other.write_text("nonsense")
+    with pytest.raises(Failure):
+        await reload.reload(str(other), 0, "a test")
+    assert reload.refused == "", "that is not the daemon's own file"

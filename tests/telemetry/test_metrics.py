@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from routerd.api.views import peers
 from routerd.core.histogram import Histogram
-from routerd.core.message import Gateway, Notification, SessionDown, SetRoutes, Shutdown, SpeakerDown
+from routerd.core.message import DrainSelf, Gateway, Notification, SessionDown, SetRoutes, Shutdown, SpeakerDown
 from routerd.core.route import Address, parse_prefix
 from routerd.telemetry.metrics.catalogue import METRICS
 from routerd.telemetry.metrics.causes import cause
@@ -179,6 +179,28 @@ def test_what_changes_nothing_is_not_counted_and_what_waits_forever_is_let_go() 
     assert sum(made.histogram.counts) == 2
 
 
+def test_a_gateway_that_no_node_leads_to_any_more_leaves_no_series() -> None:
+    """Clusters whose nodes are replaced at other addresses would leave one for each, for ever."""
+    simulation = Simulation()
+    simulation.up("192.168.10.100")
+    simulation.announce("192.168.10.100", "172.16.1.1/32")
+    tally = Tally(simulation.router)
+    tally.losses.update({A: 2, B: 3})
+    page = exposition(
+        simulation.router, tally, PacketCounts(), FOUND, bucket_counts=lambda _: {}, now=simulation.now,
+    )  # fmt: skip
+    name = "routerd_liveness_probes_lost_total{gateway="
+    lost = [line.partition(",")[0] for line in whole(page).decode().splitlines() if line.startswith(name)]
+    assert lost == [f'{name}"192.168.10.100"']
+
+
+def test_a_drain_of_the_router_itself_is_seen() -> None:
+    simulation = Simulation()
+    for on in (True, False):
+        simulation.take(DrainSelf(on))
+        assert f"\nrouterd_drained {float(on)}\n" in whole(page(simulation)).decode()
+
+
 # --------------------------------------------------------------------------------------------- packets
 
 
@@ -191,6 +213,17 @@ def test_packets_only_grow_whatever_the_kernel_forgets() -> None:
     packets.take({7: {2: 4}}, {2: B})
     assert packets.nodes == {B: 24}
     assert packets.members == {7: {A: 15, B: 24}}, "a member that is gone for now may return"
+
+
+def test_packets_of_an_earlier_life_are_not_counted_again() -> None:
+    """A counter that begins anew counts from 0: whoever takes its rate adds all that it has at first."""
+    packets, gateways = PacketCounts(), {1: A, 2: B}
+    packets.take({7: {1: 1000, 2: 2000}, 8: {1: 3}}, gateways, is_adopted={7}.__contains__)
+    assert packets.nodes == {A: 3, B: 0}
+    packets.take({7: {1: 1004, 2: 2000}, 8: {1: 3}}, gateways, is_adopted={7}.__contains__)
+    assert (packets.nodes, packets.members[7]) == ({A: 7, B: 0}, {A: 4, B: 0})
+    packets.take({7: {1: 2, 2: 1}, 8: {1: 3}}, gateways)  # it was written
+    assert packets.nodes == {A: 9, B: 1}
 
 
 # --------------------------------------------------------------------------------------------- tally

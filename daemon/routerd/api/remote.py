@@ -12,6 +12,7 @@ from typing import Any
 
 from uvicorn.server import ServerState
 
+from routerd.accepting import accepting
 from routerd.api.application import Message, Receive, Send, respond
 from routerd.api.caller import Caller
 from routerd.api.connection import TOO_MANY, Connection
@@ -23,9 +24,6 @@ CONNECTIONS = 16
 """At once, handshakes included: each of a few Prometheus servers keeps one. A client has a part of them at most."""
 HANDSHAKE_TIME = 5.0
 """Seconds for TLS to begin."""
-BACKLOG = 16
-PAUSE = 1.0
-"""Seconds until more is accepted when that failed: no descriptor is free."""
 PATH = "/metrics"
 _PLAIN = "text/plain; charset=utf-8"
 
@@ -102,17 +100,8 @@ async def serve(
     state, places, loop = ServerState(), Places(CONNECTIONS), asyncio.get_running_loop()
     tasks = set[asyncio.Task[None]]()
 
-    def accept() -> None:
-        try:
-            connection, (address, *_) = listener.accept()
-        except BlockingIOError:
-            return
-        except OSError:  # no descriptor is free
-            loop.remove_reader(listener)
-            loop.call_later(PAUSE, lambda: listener.fileno() < 0 or loop.add_reader(listener, accept))
-            return
-        connection.setblocking(False)
-        client = client_of(address)
+    def take(connection: socket.socket, address: Any) -> None:
+        client = client_of(address[0])
         if not places.take(client):
             with contextlib.suppress(OSError):
                 if tls is None:
@@ -142,13 +131,10 @@ async def serve(
             finally:
                 transport.abort()
 
-    listener.setblocking(False)
-    listener.listen(BACKLOG)
-    loop.add_reader(listener, accept)
     try:
-        await asyncio.Event().wait()
+        with accepting(listener, take):
+            await asyncio.Event().wait()
     finally:
-        loop.remove_reader(listener)
         listener.close()
         for each in tasks:
             each.cancel()

@@ -8,9 +8,11 @@ import grp
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
+from routerd.accepting import accepting
 from routerd.api import inspecting, pairing
 from routerd.api.application import Application, Message, Receive, Send
 from routerd.api.connection import HEAD, IDLE_TIME, Bounded, Connection
@@ -21,9 +23,9 @@ with bare("uvicorn") as package:  # whose command line takes 2 MB
     from uvicorn.config import Config
 
     package.Config = Config  # type: ignore[attr-defined]
-    # Takes it from there; the server looks for it by name.
+    # Takes it from there; the configuration looks for it by name.
     from uvicorn.lifespan import off  # noqa: F401
-    from uvicorn.server import Server
+    from uvicorn.server import ServerState
 
 MODE = 0o660
 
@@ -68,18 +70,6 @@ def _hand_to_group(path: str, group: str) -> str:
     return ""
 
 
-class _Server(Server):
-    """A server that leaves signals to the composition root, and sleeps while nobody asks."""
-
-    async def main_loop(self) -> None:
-        """Do nothing: uvicorn would look ten times a second whether it is to stop, and renew the Date field."""
-        await asyncio.Event().wait()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def configured(application: Callable[[Message, Receive, Send], Awaitable[None]], http: type[Connection]) -> Config:
     """Return how uvicorn serves an application on connections of a kind."""
     # What a client does wrong is told the client; the log is for what the daemon does wrong.
@@ -103,13 +93,30 @@ async def run(
     http: type[Connection],
 ) -> None:
     """Serve an application until cancelled; then nobody listens any more, and all connections are over."""
-    server = _Server(configured(application, http))
+    config, state, loop = configured(application, http), ServerState(), asyncio.get_running_loop()
+    config.load()
+    tasks = set[asyncio.Task[Any]]()
+
+    def take(connection: socket.socket, _: object) -> None:
+        task = loop.create_task(connect(connection))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def connect(connection: socket.socket) -> None:
+        try:
+            await loop.connect_accepted_socket(lambda: http(config, state, {}), connection)
+        except OSError:  # it is gone already
+            connection.close()
+
     try:
-        await server.serve(sockets=listeners)
+        with contextlib.ExitStack() as all_of_them:
+            for each in listeners:
+                all_of_them.enter_context(accepting(each, take))
+            await asyncio.Event().wait()
     finally:
-        for each in getattr(server, "servers", ()):
+        for each in listeners:
             each.close()
-        for connected in list(server.server_state.connections):
+        for connected in list(state.connections):
             connected.transport.abort()
 
 

@@ -41,10 +41,12 @@ from routerd.api.views.problems.service import (
     unkept_drains,
     unkept_own_drain,
     unkept_shutdowns,
+    unread_host,
     unwritten_log,
 )
 from routerd.api.views.problems.withheld import withheld
 from routerd.core.histogram import Histogram
+from routerd.core.message.host import HostState
 from routerd.core.route import Prefix
 from routerd.kernel import lookup
 from routerd.kernel.drops import Drops
@@ -109,8 +111,8 @@ class Answers:
         self._drops = drops
         self._stretches = stretches
         self._failures = failures
-        self._draining = Draining(engine, drains)
-        self.drain, self.set_drain = self._draining.drain, self._draining.set_drain
+        self.draining = Draining(engine, drains)
+        self.drain, self.set_drain = self.draining.drain, self.draining.set_drain
         self._own_drain = own_drain
         self.own_drain, self.set_own_drain = own_drain.view, own_drain.set
         self.diff, self.reload, self.confirm = reload.diff, reload.reload, reload.confirm
@@ -137,7 +139,7 @@ class Answers:
         notes += withheld(self._router, self._engine.withheld)
         for what, failure in self._failures.items():
             notes += failed_watcher(what, failure.count, now - failure.last, failure.text)
-        notes += [*unconfirmed(self._reload.unconfirmed), *not_the_file(self._reload.differs)]
+        notes += [*unconfirmed(self._reload.unconfirmed), *not_the_file(self._reload.differs or self._reload.refused)]
         notes += [*lost_history(self._reload.lost), *self._exposing.problems(), *self._monitoring.problems]
         for tell in self.others:
             notes += tell()
@@ -153,11 +155,7 @@ class Answers:
             speaker,
             sysctls,
             notes,
-            host=self._settings.host(
-                self._router.rib.nexthops.interfaces.values(),
-                now,
-                {gateway.ifindex for gateway in self._router.fib.groups.nexthops},
-            ),
+            host=self._host(now, notes),
             refusals=[refusal(each, now) for each in state.refusals],
             drops=self._dropped(now),
             diversions=lookup.diversions,
@@ -169,6 +167,15 @@ class Answers:
             now=now,
         )
         return view
+
+    def _host(self, now: float, notes: list[ProblemView]) -> HostState:
+        """Return how the host is; if that cannot be read it is noted, and all else can be shown."""
+        nodes = {gateway.ifindex for gateway in self._router.fib.groups.nexthops}
+        try:
+            return self._settings.host(self._router.rib.nexthops.interfaces.values(), now, nodes)
+        except OSError as error:
+            notes += unread_host(error.strerror or str(error))
+            return HostState(frozenset(), frozenset(), False, frozenset(), ())
 
     def pair(self, now: float) -> PairStateView | None:
         """Return how this router stands with the other one of its pair; None without one."""
@@ -233,7 +240,7 @@ class Answers:
 
     def names(self, peer: str) -> frozenset[str]:
         """Return the name and the address of a peer, by either; nothing if there is no such peer."""
-        found = self._draining.find(peer)
+        found = self.draining.find(peer)
         return frozenset() if found is None else frozenset((found.name, found.address))
 
     def log_level(self) -> LogView:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterable
 
 import structlog
@@ -16,6 +17,11 @@ from routerd.kernel import lookup
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
 
+LOOK = 5.0
+"""Seconds between two looks whether drains have become empty, at least."""
+_PART = 20
+"""What they take is a part of the time, of so many."""
+
 log = structlog.get_logger()
 
 
@@ -27,6 +33,8 @@ class Draining:
         self._router = engine.router
         self._drains = drains
         self._counting = asyncio.Lock()
+        self._told: set[str] = set()
+        """The peers of which an event has told that they are empty."""
 
     async def drain(self, peer: str) -> DrainView | None:
         """Return the answer to `GET /v1/peers/{peer}/drain`; None if there is no such peer."""
@@ -40,6 +48,7 @@ class Draining:
             return None
         changed = self._drains.mark(found.address, on=on)
         if changed:
+            self._told.discard(found.address)
             self._engine.take(Drain(found.address, on))
             self._engine.wake.set()  # from now on the core looks whether flows are left
         log.info("drain" if on else "undrain", peer=found.name, by=by, changed=changed)
@@ -49,6 +58,29 @@ class Draining:
     def find(self, peer: str) -> Peer | None:
         """Return a peer by its name or address; None if there is no such peer."""
         return next((p for p in self._router.rib.peers.values() if peer in (p.name, p.address)), None)
+
+    async def watch(self) -> None:
+        """Tell once of each drain that no flow is left there, until cancelled."""
+        while True:
+            begun = time.monotonic()
+            await self.look()
+            await asyncio.sleep(max(LOOK, _PART * (time.monotonic() - begun)))
+
+    async def look(self) -> None:
+        """Tell of the drains that have become empty: of peers that are there, once it is known what leads there."""
+        drained = self._router.drains.peers
+        self._told &= drained
+        if not self._router.synchronised or self._told == drained:
+            return
+        awaited = self._router.fib.awaited()
+        for address in sorted(drained - self._told):
+            peer = self._router.rib.peers.get(address)
+            if peer is None or peer.session is None or not awaited.isdisjoint(self._router.rib.gateways_of(peer)):
+                continue
+            shared, sole = peers.drained_groups(self._router, peer)
+            if not sole and not await asyncio.to_thread(_any_bucket, shared) and address in drained:
+                self._told.add(address)
+                log.info("drained", peer=peer.name, groups=len(shared))
 
     async def _drain_view(self, peer: Peer, *, changed: bool) -> DrainView:
         """Count the buckets that lead to a peer: a second, perhaps, for a node of thousands of groups."""
@@ -66,6 +98,11 @@ class Draining:
             changed=changed,
             unstored=self._drains.unstored,
         )
+
+
+def _any_bucket(shared: Iterable[tuple[int, int]]) -> bool:
+    """Tell whether a bucket of one of these groups leads to its nexthop: as a rule one of the first has some."""
+    return any(_count_buckets([each]) for each in shared)
 
 
 def _count_buckets(shared: Iterable[tuple[int, int]]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +15,7 @@ import structlog
 from routerd.api.server import SocketInUseError
 from routerd.config.source import ConfigError
 from routerd.kernel.lock import WriterLock, WriterLockedError
-from routerd.memory import give_back
+from routerd.memory import collect_seldom, give_back
 from routerd.service.beginning import begin
 from routerd.service.daemon import Daemon
 from routerd.service.journal import Journal
@@ -36,9 +35,7 @@ def start(
     if log_level not in log.LEVELS or log_format not in log.FORMATS:
         return refuse(f"--log-level is one of {', '.join(log.LEVELS)}, --log-format one of {', '.join(log.FORMATS)}")
     log.configure(log_level, log_format)
-    # The tables hold few objects that could be garbage, but many to look at: a full collection takes 0.1 s at
-    # 500,000 prefixes, and the default looks often.
-    gc.set_threshold(100_000, 50, 1000)
+    collect_seldom()
     try:
         with WriterLock():
             kept = Journal(journal)

@@ -125,12 +125,13 @@ class Metrics:
             log.exception("nobody knows what is wrong", remedy="report it; the metric is left out")
             self._problems = None
         else:
-            self._problems = Counter(kind(problem["where"]) for problem in found["problems"])
+            self._problems = Counter(kinds(found))
 
     def _read_packets(self, gateways: Mapping[int, Gateway]) -> None:
         """Read the kernel's group statistics; if that fails they are what they were. Blocking, for a thread."""
         with contextlib.suppress(OSError):
-            self._packets.take(packets(self._config.fib.ids), gateways)
+            changes = self._engine.changes
+            self._packets.take(packets(self._config.fib.ids), gateways, lambda group: changes.of(group) is None)
 
     def _surroundings(self, pair: PairFigures | None) -> Surroundings:
         state = self._speaker.state
@@ -155,7 +156,7 @@ class Metrics:
             config_hash=self._hash,
             config_changed=self._epoch.clock(self._changed),
             config_unconfirmed=self._reload.unconfirmed is not None,
-            config_differs=bool(self._reload.differs),
+            config_differs=bool(self._reload.differs or self._reload.refused),
             reloads=self._reload.results,
             sysctls_wrong=sum(not each.ok for each in self._settings.read()),
             dropped_segments={name: each.count for name, each in self._drops.seen.items()},
@@ -168,9 +169,16 @@ class Metrics:
         )
 
 
-def kind(where: str) -> str:
-    """Return of what kind a problem is, of which there are few, by where it is: `peer k8s-w0` is a peer's."""
-    return "neighbours" if where.endswith(" neighbours") else where.partition(" ")[0]
+def kinds(found: StatusView) -> Iterator[str]:
+    """Yield of what kind each problem is, of which there are few, by where it is.
+
+    `peer` is that of a peer that is away or silent, which metrics of its own tell; what is wrong although it is there
+    and has a session is of the kind `session`.
+    """
+    away = {f"peer {each['name']}" for each in found["peers"] if each["silent"] or each["state"] != "established"}
+    for where in (problem["where"] for problem in found["problems"]):
+        first = "neighbours" if where.endswith(" neighbours") else where.partition(" ")[0]
+        yield "session" if first == "peer" and where not in away else first
 
 
 def _processes(pids: Mapping[str, int | None]) -> Iterator[Process]:

@@ -48,6 +48,8 @@ class Reload:
         self.config = config
         self.differs = ""
         """Why what runs is not what the daemon's own file says; empty if it is."""
+        self.refused = ""
+        """That the file was refused when it was to be taken over last; empty if it was not."""
         self.results: Counter[str] = Counter()
         """How many reloads and rollbacks were `taken`, and how many `refused`."""
         self._path = path
@@ -105,11 +107,16 @@ class Reload:
     async def _take(self, path: str | None, confirm: int, by: str) -> ReloadView:
         async with self._busy:
             self._none_waits()
-            wanted = await self._read(path)
-            found = changes(self.config, wanted.config)
-            view = self._view(wanted.config, found, dry=False, files=wanted.sources)
-            view = await self._foreseen(view, wanted.config, found, FORESEEING)
-            await self._commit(wanted, found, by, confirm=confirm)
+            try:
+                wanted = await self._read(path)
+                found = changes(self.config, wanted.config)
+                view = self._view(wanted.config, found, dry=False, files=wanted.sources)
+                view = await self._foreseen(view, wanted.config, found, FORESEEING)
+                await self._commit(wanted, found, by, confirm=confirm)
+            except Failure:
+                if path is None:
+                    self.refused = f"the last reload was refused: {self._path} is not what runs"
+                raise
             return view | {"confirm_seconds": self.unconfirmed}
 
     async def confirm(self, by: str) -> ReloadView:
@@ -194,9 +201,10 @@ class Reload:
             if wanted.pair.partner:
                 await asyncio.to_thread(_try_key, wanted.pair.key_file)
         if not found and own == self._journal.own and not self.differs:
+            self.refused = ""
             return
         await self._stored(lambda: self._journal.add(sources.files, own, time.time(), by, confirmed=not confirm))
-        self._journal.unread = ""
+        self._journal.unread = self.refused = ""
         before, self.config = self.config, wanted
         self.differs = "" if self._journal.running == own else f"{sources.files[0].name} as it was is in force"
         log.info("configuration changes", by=by, keys=[each.key for each in found], confirm=confirm or None)

@@ -7,7 +7,6 @@ the SHUTDOWNs that are in force, and a CONFIGURE whose generation is the number 
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
 import pwd
 import resource
@@ -18,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from routerd.bare import without
-from routerd.memory import give_back
+from routerd.memory import collect_seldom, give_back
 from routerd.session import privileges
 from routerd.session.configuration import SpeakerConfig, unpack_config
 from routerd.session.exabgp.uplink import Uplink
@@ -86,7 +85,7 @@ def _serve(uplink: Uplink, generation: int, config: SpeakerConfig) -> int:
     reactor.configure(config)
     uplink.received()  # who is shut down, before anybody is dialled
     give_back()
-    gc.set_threshold(100_000, 50, 1000)  # as in the parent: hardly anything here is cyclic
+    collect_seldom()
     return int(reactor.run())
 
 

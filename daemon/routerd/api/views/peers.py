@@ -138,7 +138,7 @@ def drained_groups(router: Router, peer: Peer) -> tuple[list[tuple[int, int]], i
     have nobody else."""
     shared, sole = [], 0
     gateways = router.rib.gateways_of(peer)
-    for group in router.fib.groups:
+    for group in dict.fromkeys(group for gateway in gateways for group in router.fib.groups.having(gateway)):
         mine = gateways.intersection(group.legs)
         if mine and mine == group.legs.keys():
             sole += group.users

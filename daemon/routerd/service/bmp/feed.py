@@ -235,8 +235,9 @@ class Feed:
 
 
 def _wall(since: float) -> float:
-    """Return a monotonic time in whole seconds since 1970: more would differ from one question to the next."""
-    return float(round(since + time.time() - time.monotonic()))
+    """Return a monotonic time in whole seconds since 1970: more would differ from one question to the next; 0, which
+    is an unknown one, if the clock on the wall was set back to before it."""
+    return float(max(0, round(since + time.time() - time.monotonic())))
 
 
 def _encoders(*, external: bool) -> tuple[UpdateEncoder, UpdateEncoder]:

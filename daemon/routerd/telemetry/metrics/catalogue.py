@@ -110,7 +110,8 @@ _NODES = (
     _counter(
         "node_packets_total",
         NODE,
-        "Packets for which the kernel chose the node in groups of several members (Linux 6.9 and later)",
+        "Packets for which the kernel chose the node in groups of several members, since the start (Linux "
+        "6.9 and later)",
         "sum by (name) (rate(routerd_node_packets_total[5m])) / scalar(sum(rate(routerd_node_packets_total[5m])))",
     ),
     _gauge(
@@ -245,7 +246,8 @@ _HEALTH = (
     _gauge(
         "problems",
         ("kind",),
-        "What routerd status names as wrong, by the first word of where; found out every 30 s while somebody scrapes",
+        "What routerd status names as wrong, by the first word of where, but session if it is a peer that is there; "
+        "found out every 30 s while somebody scrapes",
         "sum by (instance, kind) (routerd_problems)",
     ),
     _counter(
@@ -266,6 +268,7 @@ _HEALTH = (
         "Drains that the operator began, or that a restart took up",
         "increase(routerd_drains_total[1d])",
     ),
+    _gauge("drained", (), "Whether the operator drains the router itself", "routerd_drained == 1"),
     _counter(
         "tcp_dropped_segments_total",
         ("counter",),
@@ -350,7 +353,7 @@ _PROCESS = (
     _gauge(
         "config_differs",
         (),
-        "Whether what runs is not what the daemon's own file said when it was last looked at",
+        "Whether what runs is not what the daemon's own file said when it was last looked at, or that was refused",
         "routerd_config_differs == 1",
     ),
     _gauge(

@@ -87,9 +87,14 @@ def health(router: Router, tally: Tally, found: Surroundings) -> Iterator[Metric
         yield family("problems", _by(found.problems))
     yield family("liveness_probes_total", tally.probes)
     name_of = router.rib.nexthops.name_of
-    lost = [((format_address(each.address), name_of(each.ifindex)), n) for each, n in tally.losses.items()]
+    lost = [
+        ((format_address(each.address), name_of(each.ifindex)), n)
+        for each, n in tally.losses.items()
+        if router.rib.leads.peers(each)
+    ]
     yield family("liveness_probes_lost_total", lost)
     yield family("drains_total", tally.drains)
+    yield family("drained", int(router.drains.own is not None))
     yield family("tcp_dropped_segments_total", _by(found.dropped_segments))
     yield family("sysctls_wrong", found.sysctls_wrong)
     yield family("watcher_failures_total", _by(found.watcher_failures))

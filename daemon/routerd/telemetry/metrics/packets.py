@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from routerd.core.message import Gateway
 
@@ -11,7 +11,9 @@ from routerd.core.message import Gateway
 class PacketCounts:
     """What was read so far, added up: `members` by group and gateway, `nodes` by gateway.
 
-    What a group has counted between the last reading and its replacement is lost. A group that is gone is forgotten.
+    What a group has counted between the last reading and its replacement is lost, and so is what one that was adopted
+    has counted before the first reading: with that a counter that begins anew would not begin at 0, and rates of it
+    would leap at each restart. A group that is gone is forgotten.
     """
 
     def __init__(self) -> None:
@@ -19,13 +21,21 @@ class PacketCounts:
         self.nodes: Counter[Gateway] = Counter()
         self._last: dict[int, dict[int, int]] = {}
 
-    def take(self, read: Mapping[int, Mapping[int, int]], gateways: Mapping[int, Gateway]) -> None:
-        """Take in what the kernel has counted, by group and nexthop object; `gateways` says where those lead to."""
-        nobody: dict[int, int] = {}
+    def take(
+        self,
+        read: Mapping[int, Mapping[int, int]],
+        gateways: Mapping[int, Gateway],
+        is_adopted: Callable[[int], bool] = lambda _: False,
+    ) -> None:
+        """Take in what the kernel has counted, by group and nexthop object; `gateways` says where those lead to,
+        `is_adopted` tells of a group that was not written since the start."""
+        nobody: Mapping[int, int] = {}
         for group in self.members.keys() - read.keys():
             del self.members[group]
         for group, packets in read.items():
-            last = self._last.get(group, nobody)
+            last: Mapping[int, int] | None = self._last.get(group)
+            if last is None:
+                last = packets if is_adopted(group) else nobody
             members = self.members.setdefault(group, Counter())
             for nexthop, count in packets.items():
                 before, gateway = last.get(nexthop, 0), gateways.get(nexthop)

@@ -11,8 +11,10 @@ import random
 import socket
 import time
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Coroutine
+from typing import Any, NamedTuple
 
+from routerd.accepting import accepting
 from routerd.config.pair import Files
 from routerd.core.message import PartnerMessage
 from routerd.telemetry.mqtt import keyfile
@@ -58,7 +60,7 @@ class Link:
         self._strangers: Counter[bool] = Counter()
         """Connections that have yet to prove who they are, by whether they come from the partner's address."""
         self._refused = RateLimiter[tuple[bool, str]](1, QUIET, 16)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def send(self, message: PartnerMessage) -> None:
         """Hand a message over."""
@@ -90,7 +92,7 @@ class Link:
         delay, told = FIRST, ""
         while True:
             try:
-                server = await asyncio.start_server(self._accept, self._ends.listen or None, self._ends.port)
+                listener = _listener(self._ends)
             except OSError as error:
                 where = f"{self._ends.listen or 'any address'} port {self._ends.port}"
                 why = f"nobody can dial {where}: {explained(error)}"
@@ -102,28 +104,40 @@ class Link:
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, LAST)
                 continue
-            for each in server.sockets:
-                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
             if self._names.router > self._names.partner:
                 self._down(f"{self._names.partner} has not dialled yet")
             delay, told = FIRST, ""
-            try:
+            with listener, accepting(listener, self._take):
                 while True:
                     await asyncio.sleep(LAST)
-                    if not _is_there(server, self._ends.listen):
+                    if not _is_there(listener, self._ends.listen):
                         break
-            finally:
-                server.close()
+
+    def _take(self, connection: socket.socket, _: object) -> None:
+        self._keep(self._connected(connection))
+
+    async def _connected(self, connection: socket.socket) -> None:
+        """Make streams of a connection, those of who was dialled, and go on with `_accept`."""
+        loop = asyncio.get_running_loop()
+        protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._accept)
+        try:
+            await loop.connect_accepted_socket(lambda: protocol, connection)
+        except OSError:  # it is gone already
+            connection.close()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._meet(reader, writer))
+        self._keep(self._meet(reader, writer))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Find out who has dialled, and talk if it is the partner."""
-        address = str((writer.get_extra_info("peername") or ("an unknown address",))[0])
-        known = address.removeprefix("::ffff:") == self._ends.address
+        address = str((writer.get_extra_info("peername") or ("an unknown address",))[0]).removeprefix("::ffff:")
+        known = address == self._ends.address
         if self._strangers[known] >= AT_ONCE:
             writer.transport.abort()
             self._refuse(address, "too many connections have yet to say who they are", known=known)
@@ -231,11 +245,19 @@ class Link:
             self._home.down(reason)
 
 
-def _is_there(server: asyncio.Server, listen: str) -> bool:
-    """Tell whether the interface of a link-local address is the one on which a server listens: one that was made anew
-    has another index, under the same name, and the server hears nothing of it."""
+def _is_there(listener: socket.socket, listen: str) -> bool:
+    """Tell whether the interface of a link-local address is the one on which a socket listens: one that was made anew
+    has another index, under the same name, and the socket hears nothing of it."""
     name = listen.partition("%")[2]
     try:
-        return not name or name.isdigit() or socket.if_nametoindex(name) == server.sockets[0].getsockname()[3]
+        return not name or name.isdigit() or socket.if_nametoindex(name) == listener.getsockname()[3]
     except OSError:
         return False
+
+
+def _listener(ends: Ends) -> socket.socket:
+    """Return a socket that listens where the partner dials; OSError if it cannot be had."""
+    if not ends.listen and socket.has_dualstack_ipv6():
+        return socket.create_server(("", ends.port), family=socket.AF_INET6, dualstack_ipv6=True)
+    family, _, _, _, address = socket.getaddrinfo(ends.listen, ends.port, type=socket.SOCK_STREAM)[0]
+    return socket.create_server(address, family=family)  # with the interface of a link-local one

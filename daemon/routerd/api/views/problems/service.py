@@ -92,6 +92,15 @@ def lost_history(unread: str) -> Iterator[ProblemView]:
         )
 
 
+def unread_host(reason: str) -> Iterator[ProblemView]:
+    """What else of the host decides whether packets get through could not be read."""
+    yield ProblemView(
+        where="host",
+        what=f"whether its settings and tables let packets through could not be read: {reason}",
+        remedy="if the machine is short of memory or files, mend that; all else is as it is shown",
+    )
+
+
 def deaf(wanted: Iterable[str], listening: Collection[str]) -> Iterator[ProblemView]:
     """Places (`address port`) where nodes should be able to dial in, and where they are."""
     # A kernel without IPv6 has no wildcard of it, and all are gone while the speaker restarts.
