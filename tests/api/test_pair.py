@@ -113,6 +113,18 @@ def test_why_the_partner_is_not_heard_and_since_when() -> None:
     assert what == "gw2 was never heard since this router started, 60 s ago: the keys differ"
 
 
+def test_what_keeps_two_from_meeting_is_named_the_firewall_included() -> None:
+    for known in (None, THERE):
+        pair = FakePair(up=False, partner=known, since=40.0, reason="gw2 at 10.255.0.2 port 7179: no answer")
+        (found,) = whole(problems(NOBODY, pair, "gw2", {}, 100.0, unset=False))
+        assert all(word in found["remedy"] for word in ("address", "key", "port", "firewalls"))
+
+
+def test_without_a_key_no_flows_are_blamed_for_the_seed() -> None:
+    (what,) = told(FakePair(hello=HERE._replace(seed="random")))
+    assert what.startswith("the seed of the hash is made of the key, which this router has never had")
+
+
 def test_groups_of_one_router_alone_are_a_problem_once_they_stay_so() -> None:
     for state in ("only here", "only there"):
         pair = FakePair(agreed("x", 0, state=state), agreed("y", 0, state=state))

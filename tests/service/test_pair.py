@@ -228,6 +228,16 @@ async def test_the_seed_is_set_on_request(paired: Paired, monkeypatch: pytest.Mo
         await paired.pairing.set_seed()
 
 
+async def test_without_a_key_there_is_no_seed_to_set(paired: Paired) -> None:
+    """And one that has come a moment ago is read."""
+    away = paired.key_file.rename(paired.key_file.with_suffix(".away"))
+    with pytest.raises(ValueError, match="No such file or directory"):
+        await paired.pairing.set_seed()
+    away.rename(paired.key_file)
+    await paired.pairing.set_seed()
+    assert paired.seeds == [derived(b"0123456789abcdef")]
+
+
 def test_a_router_that_is_alone_loads_nothing_of_it() -> None:
     listed = "import sys, routerd.service.daemon; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True).stdout.split()

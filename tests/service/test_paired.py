@@ -79,3 +79,9 @@ async def test_the_seed_is_set_if_one_asks() -> None:
     assert answer == {"changed": True, "before": "random", "after": "5f0c"}
     with pytest.raises(Failure, match="Read-only file system"):
         await paired(FakePair(), set_seed=refused).set_seed("root")
+
+    async def keyless() -> tuple[str, str]:
+        raise ValueError("/nowhere/key: No such file or directory")
+
+    with pytest.raises(Failure, match="made of the key, and there is none: key_file /nowhere/key: No such file"):
+        await paired(FakePair(), set_seed=keyless).set_seed("root")

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routerd.config import keyfile
 from routerd.telemetry.bus import Bus
-from routerd.telemetry.mqtt import keyfile, signing, topics
+from routerd.telemetry.mqtt import signing, topics
 from routerd.telemetry.mqtt.broker import Access
 from routerd.telemetry.mqtt.link import Link
 from routerd.telemetry.mqtt.requests import Requests

@@ -108,6 +108,8 @@ class Paired:
             before, after = await self._set_seed()
         except OSError as error:
             raise Failure(503, f"the kernel does not take the seed: {error.strerror or error}") from error
+        except ValueError as error:
+            raise Failure(409, f"the seed is made of the key, and there is none: key_file {error}") from error
         log.warning("hash seed", by=by, changed=before != after)
         return SeedView(changed=before != after, before=before, after=after)
 

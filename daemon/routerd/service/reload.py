@@ -17,7 +17,7 @@ from routerd.api.views import reload as views
 from routerd.config.diff import Change, changes
 from routerd.config.impact import Impact
 from routerd.config.model import Config
-from routerd.config.pairing import unusable_certificates
+from routerd.config.pairing import unusable_files
 from routerd.config.source import ConfigError, Sources
 from routerd.service.exposing import try_out
 from routerd.service.foreseeing import Foreseer
@@ -189,7 +189,7 @@ class Reload:
         except (OSError, ValueError) as error:
             raise Failure(409, str(error)) from error
         if wanted.pair != self.config.pair:
-            for (section, key), what in await asyncio.to_thread(list, unusable_certificates(wanted)):
+            for (section, key), what in await asyncio.to_thread(list, unusable_files(wanted)):
                 raise Failure(409, f"{section}.{key}: {what}")
         if not found and own == self._journal.own and not self.differs:
             return

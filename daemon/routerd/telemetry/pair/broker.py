@@ -17,8 +17,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from routerd.config import keyfile
 from routerd.core.message import PartnerMessage
-from routerd.telemetry.mqtt import keyfile, signing
+from routerd.telemetry.mqtt import signing
 from routerd.telemetry.mqtt.broker import Access, BrokerError, Connection, Will, connection
 from routerd.telemetry.mqtt.link import AT_ONCE, FAREWELL, PAUSE, InPlace
 from routerd.telemetry.mqtt.topics import Topic, parse

@@ -15,6 +15,10 @@ from routerd.core.router import Router
 WHILE = 10.0
 """Seconds for which one router may have a group that the other has not: nodes reach them one after the other."""
 _SET = "routerd pair --set-seed, on the router that carries less: each of its flows moves once"
+_MEET = (
+    "see whether routerd runs on {partner}; whether [pair] of each names the other router and its address, with the "
+    "same key, channel and port; and whether firewalls let that port through. It is tried again"
+)
 _NODES = "see whether the nodes have sessions with both routers, which accept the same; routerd pair names the groups"
 _ONE = {"s": "s", "be": "is", "have": "has", "were": "was"}
 _MORE = {"s": "", "be": "are", "have": "have", "were": "were"}
@@ -84,14 +88,13 @@ def _channel(pair: Pair, partner: str, now: float) -> Iterator[ProblemView]:
     elif pair.partner is None:
         yield _problem(
             f"{partner} was never heard since this router started, {lasted} ago: {pair.reason or 'nobody answers'}",
-            f"see whether routerd runs on {partner}, and its [pair] names this router, with the same key and "
-            "channel; it is tried again",
+            _MEET.format(partner=partner),
         )
     else:
         yield _problem(
             f"{partner} is not heard, for {lasted}: {pair.reason}; groups are as they were agreed last, and flows "
             "of buckets that have moved since then break when traffic moves",
-            f"see whether routerd runs on {partner}, and the way there; it is tried again",
+            _MEET.format(partner=partner),
         )
 
 
@@ -102,7 +105,13 @@ def _hash(here: Hello, there: Hello | None, *, unset: bool) -> Iterator[ProblemV
             f"Linux {here.kernel} cannot be told the seed of its hash: when traffic moves, flows go to other nodes",
             "use Linux 6.11 or newer on both routers",
         )
-    elif unset or here.seed == "random":
+    elif here.seed == "random" and not unset:
+        yield _problem(
+            "the seed of the hash is made of the key, which this router has never had: when traffic moves, flows go "
+            "to other nodes",
+            "put the same key_file on both; if the seed is not set by that, as there are flows, status says so",
+        )
+    elif unset:
         yield _problem(
             "the seed of the hash is not the pair's: there were flows when it was to be set, and each moves once",
             _SET,
