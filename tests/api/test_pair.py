@@ -137,8 +137,10 @@ def test_groups_of_one_router_alone_are_a_problem_once_they_stay_so() -> None:
 def test_groups_that_differ_are_one_at_once_and_conflicts_are_counted() -> None:
     pair = FakePair(agreed("x", 1, 1024, 5, 2, 0, state="differs"), agreed("y", 2, 1024, 3, 0, 0, state="differs"))
     differing, conflicts = told(pair, {"differs": 99.0})
-    assert differing == "2 groups lead some buckets elsewhere on gw2, 8 in all, for 1 s"
+    assert differing == "2 groups lead some buckets elsewhere on gw2, 8 buckets in all, for 1 s"
     assert conflicts.startswith("2 buckets carry flows on both routers")
+    (what,) = told(FakePair(agreed("x", 1, 1024, 5, 0, 0, state="other nodes")))
+    assert what == "1 group leads to other nodes than on gw2, 5 buckets in all, for 100 s"
     (size,) = told(FakePair(agreed("x", 1, state="other size")))
     assert size == "1 group has another number of buckets on gw2, for 100 s"
 

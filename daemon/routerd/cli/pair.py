@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _STATES = {
     "equal": "green",
     "differs": "red",
+    "other nodes": "red",
     "only here": "red",
     "only there": "red",
     "other size": "red",

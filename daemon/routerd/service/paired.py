@@ -16,7 +16,7 @@ from routerd.api.slices import Slices
 from routerd.api.views import pair as views
 from routerd.api.views.problems.pair import problems
 from routerd.core.message import Event
-from routerd.core.pair.accord import DIFFERS, EQUAL
+from routerd.core.pair.accord import EQUAL
 from routerd.core.pair.pair import Pair
 from routerd.core.router import Router
 from routerd.service.epoch import Epoch
@@ -91,7 +91,7 @@ class Paired:
         self._note(time.monotonic())
         counts = views.by_state(self._pair)
         # Of groups that are equal there is nothing to add up, which is how all are nearly always.
-        sums = (yield from views.totals(self._pair)) if counts.get(DIFFERS) else views.Totals()
+        sums = (yield from views.totals(self._pair)) if views.APART & counts.keys() else views.Totals()
         return PairFigures(
             self._partner,
             self._pair.up,

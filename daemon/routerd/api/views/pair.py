@@ -9,13 +9,24 @@ from routerd.api.models.pair import PairGroupView, PairRouterView, PairView
 from routerd.api.models.status import PairStateView
 from routerd.api.slices import Slices
 from routerd.core.message import Hello
-from routerd.core.pair.accord import DIFFERS, EQUAL, NOT_TOLD, ONLY_HERE, ONLY_THERE, OTHER_SIZE, Agreement
+from routerd.core.pair.accord import (
+    DIFFERS,
+    EQUAL,
+    NOT_TOLD,
+    ONLY_HERE,
+    ONLY_THERE,
+    OTHER_NODES,
+    OTHER_SIZE,
+    Agreement,
+)
 from routerd.core.pair.pair import Pair
 from routerd.core.route import format_prefix
 from routerd.core.router import Router
 
-STATES = (EQUAL, DIFFERS, ONLY_HERE, ONLY_THERE, OTHER_SIZE, NOT_TOLD)
+STATES = (EQUAL, DIFFERS, OTHER_NODES, ONLY_HERE, ONLY_THERE, OTHER_SIZE, NOT_TOLD)
 """Of groups."""
+APART = {DIFFERS, OTHER_NODES}
+"""Those of groups with buckets that lead elsewhere at the partner."""
 L4 = "l4"
 SHOWN = 100
 """Groups that are named, unless all are asked for."""

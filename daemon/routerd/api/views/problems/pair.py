@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from routerd.api.models import ProblemView
 from routerd.api.slices import Slices
-from routerd.api.views.pair import L4, Totals, seed, series, totals, waits_apart
+from routerd.api.views.pair import APART, L4, Totals, seed, series, totals, waits_apart
 from routerd.core.message import Hello
-from routerd.core.pair.accord import DIFFERS, NOT_TOLD, ONLY_HERE, ONLY_THERE, OTHER_SIZE
+from routerd.core.pair.accord import DIFFERS, NOT_TOLD, ONLY_HERE, ONLY_THERE, OTHER_NODES, OTHER_SIZE
 from routerd.core.pair.pair import Pair
 from routerd.core.router import Router
 
@@ -26,6 +26,11 @@ _GROUPS = {
     DIFFERS: (
         "lead{s} some buckets elsewhere on {partner}",
         "it is mended as buckets fall idle; routerd pair shows which groups these are",
+    ),
+    OTHER_NODES: (
+        "lead{s} to other nodes than on {partner}",
+        "see whether the nodes have sessions with both routers, of the same accept and max_paths: routerd pair names "
+        "the groups, routerd route PREFIX on both the nodes",
     ),
     ONLY_HERE: (
         "{be} not on {partner}: nothing leads to their VIPs there",
@@ -62,7 +67,7 @@ def problems(
             )
         )
     sums = Totals()
-    if pair.up and pair.summary()[DIFFERS]:
+    if pair.up and APART & pair.summary().keys():
         sums = yield from totals(pair)
     found += _groups(pair, partner, states, sums, now)
     alone = 0
@@ -157,7 +162,7 @@ def _groups(pair: Pair, partner: str, states: Mapping[str, float], sums: Totals,
             continue  # that is said already
         words = _ONE if count == 1 else _MORE
         what, remedy = (text.format(partner=partner, **words) for text in _GROUPS[state])
-        buckets = f", {sums.differing} in all" if state == DIFFERS else ""
+        buckets = f", {sums.differing} buckets in all" if {state} == APART & pair.summary().keys() else ""
         yield _problem(f"{count} group{'s' * (count > 1)} {what}{buckets}, for {lasted:.0f} s", remedy)
     if sums.conflicts:
         yield _problem(
