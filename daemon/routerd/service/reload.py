@@ -196,7 +196,7 @@ class Reload:
         await self._stored(lambda: self._journal.add(sources.files, own, time.time(), by, confirmed=not confirm))
         self._journal.unread = ""
         before, self.config = self.config, wanted
-        self.differs = "" if self._journal.running == own else f"{sources.files[0].name} as it was is in force"
+        self.differs = "" if self._journal.running == own else _instead(sources.files[0].name, self._path)
         log.info("configuration changes", by=by, keys=[each.key for each in found], confirm=confirm or None)
         if confirm:
             self._trial = Trial(before, confirm, self._expire)
@@ -252,3 +252,8 @@ class Reload:
         rib, left = self._foreseer.router.rib, self.unconfirmed
         names = () if files is None else tuple(each.name for each in files.files)
         return views.reload(rib, self.config, after, found, dry=dry, files=names, confirm_seconds=left)
+
+
+def _instead(name: str, own: Path) -> str:
+    """Return what runs where that is not what the daemon's own file says."""
+    return f"an earlier {own} is in force" if name == str(own) else f"{name}, as it was taken, is in force, not {own}"
