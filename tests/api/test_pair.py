@@ -117,7 +117,7 @@ def test_what_keeps_two_from_meeting_is_named_the_firewall_included() -> None:
     for known in (None, THERE):
         pair = FakePair(up=False, partner=known, since=40.0, reason="gw2 at 10.255.0.2 port 7179: no answer")
         (found,) = whole(problems(NOBODY, pair, "gw2", {}, 100.0, unset=False))
-        assert all(word in found["remedy"] for word in ("address", "key", "port", "firewalls"))
+        assert all(word in found["remedy"] for word in ("address", "key", "port", "firewalls", "site"))
 
 
 def test_without_a_key_no_flows_are_blamed_for_the_seed() -> None:

@@ -16,8 +16,9 @@ WHILE = 10.0
 """Seconds for which one router may have a group that the other has not: nodes reach them one after the other."""
 _SET = "routerd pair --set-seed, on the router that carries less: each of its flows moves once"
 _MEET = (
-    "see whether routerd runs on {partner}; whether [pair] of each names the other router and its address, with the "
-    "same key, channel and port; and whether firewalls let that port through. It is tried again"
+    "see whether routerd runs on {partner}, and [pair] of each names the other one, with the same key and channel; "
+    "over a link also its address and the port, which firewalls have to let through, over a broker the same site of "
+    "[mqtt]. It is tried again"
 )
 _NODES = "see whether the nodes have sessions with both routers, which accept the same; routerd pair names the groups"
 _ONE = {"s": "s", "be": "is", "have": "has", "were": "was"}
