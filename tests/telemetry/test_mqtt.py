@@ -395,8 +395,7 @@ async def test_what_a_router_said_before_its_restart_is_no_other_router(
     messages = Connection.messages
 
     async def late(self: Connection) -> AsyncIterator[Message]:
-        while not second._born:
-            await asyncio.sleep(0.01)
+        await becomes(lambda: second._born)
         async for message in messages(self):
             yield message
             read.append(message)
