@@ -116,6 +116,18 @@ def test_why_the_partner_is_not_heard_and_since_when() -> None:
     assert what == "gw2 was never heard since this router started, 60 s ago: the keys differ"
 
 
+def test_what_keeps_two_from_meeting_is_named_the_firewall_included() -> None:
+    for known in (None, THERE):
+        pair = FakePair(up=False, partner=known, since=40.0, reason="gw2 at 10.255.0.2 port 7179: no answer")
+        (found,) = whole(problems(NOBODY, pair, "gw2", {}, 100.0, host=Host()))
+        assert all(word in found["remedy"] for word in ("address", "key", "port", "firewalls", "site"))
+
+
+def test_without_a_key_no_flows_are_blamed_for_the_seed() -> None:
+    (what,) = told(FakePair(hello=HERE._replace(seed="random")))
+    assert what.startswith("the seed of the hash is made of the key, which this router has never had")
+
+
 def test_groups_of_one_router_alone_are_a_problem_once_they_stay_so() -> None:
     for state in ("only here", "only there"):
         pair = FakePair(agreed("x", 0, state=state), agreed("y", 0, state=state))
@@ -128,8 +140,10 @@ def test_groups_of_one_router_alone_are_a_problem_once_they_stay_so() -> None:
 def test_groups_that_differ_are_one_at_once_and_conflicts_are_counted() -> None:
     pair = FakePair(agreed("x", 1, 1024, 5, 2, 0, state="differs"), agreed("y", 2, 1024, 3, 0, 0, state="differs"))
     differing, conflicts = told(pair, {"differs": 99.0})
-    assert differing == "2 groups lead some buckets elsewhere on gw2, 8 in all, for 1 s"
+    assert differing == "2 groups lead some buckets elsewhere on gw2, 8 buckets in all, for 1 s"
     assert conflicts.startswith("2 buckets carry flows on both routers")
+    (what,) = told(FakePair(agreed("x", 1, 1024, 5, 0, 0, state="other nodes")))
+    assert what == "1 group leads to other nodes than on gw2, 5 buckets in all, for 100 s"
     (size,) = told(FakePair(agreed("x", 1, state="other size")))
     assert size == "1 group has another number of buckets on gw2, for 100 s"
 

@@ -12,6 +12,7 @@ from routerd.cli import flow, pair
 from routerd.cli.arguments import UsageError
 from routerd.cli.client import Client
 from routerd.cli.fleet import render, site
+from routerd.cli.render import _pair
 from routerd.cli.screen import Screen
 from routerd.telemetry.mqtt import topics
 from routerd.telemetry.mqtt.topics import Topic
@@ -75,6 +76,18 @@ def test_a_pair_that_agrees_takes_few_lines() -> None:
         "leads    gw1",
         "groups   42 equal",
         "buckets  0 lead elsewhere there, 0 of them busy on both; 0 held here by flows",
+    ]
+
+
+def test_each_leads_for_itself_while_they_do_not_hear_each_other() -> None:
+    away: Any = WELL | {"up": False, "ok": False, "reason": "no answer"}
+    assert "leads    gw1, for itself alone" in pair.lines(SCREEN, away)
+    state: Any = {"partner": "gw2", "since_seconds": 9.0, "leads": True, "agrees": False, "groups": {"equal": 2}}
+    assert _pair(SCREEN, state | {"up": True, "reason": ""}) == [
+        "pair     gw2 heard for 00:00:09, this router leads; groups: 2 equal"
+    ]
+    assert _pair(SCREEN, state | {"up": False, "reason": "no answer"}) == [
+        "pair     gw2 not heard for 00:00:09 (no answer); groups, as last heard: 2 equal",
     ]
 
 

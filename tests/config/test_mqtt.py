@@ -8,7 +8,7 @@ import pytest
 
 from routerd.config.broker import Place, place
 from routerd.config.fingerprint import fingerprint
-from routerd.config.load import parse
+from routerd.config.load import check, parse
 from routerd.config.mqtt import of_file
 from routerd.config.source import ConfigError
 
@@ -80,3 +80,17 @@ def test_what_routers_of_a_site_have_in_common() -> None:
     assert fingerprint(parse(TEXT + collector)) == fingerprint(parse(TEXT + collector.replace("0.9", "0.8"))) != one
     assert fingerprint(parse(TEXT.replace("/16", "/15"))) != one
     assert fingerprint(parse(TEXT.replace("w2", "w3"))) != one
+
+
+def test_files_that_are_not_of_use_are_doubtful(tmp_path: Path) -> None:
+    key = tmp_path / "fleet.key"
+    key.touch(0o644)
+    key.write_text("0" * 32)
+    path = tmp_path / "c.toml"
+    lines = f'broker = "mqtts://b"\nuser = "gw1"\npassword_file = "/nowhere/password"\nfleet_key_file = "{key}"\n'
+    path.write_text(f"{TEXT}[mqtt]\n{lines}")
+    found = [line.partition("mqtt.")[2] for line in check(path) if " mqtt." in line]
+    assert found == [
+        "password_file: this host has no file /nowhere/password",
+        f"fleet_key_file: {key} is open to everybody on this machine: chmod o= {key}",
+    ]

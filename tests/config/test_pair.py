@@ -15,7 +15,7 @@ from routerd.config.source import ConfigError
 from tests.support.certificates import authority, signed
 
 ROUTER = '[router]\nasn = 65000\nrouter_id = "192.0.2.1"\n'
-PAIR = '[pair]\npartner = "gw2"\nrouter = "gw1"\naddress = "10.255.0.2"\nkey_file = "/etc/hostname"\n'
+PAIR = '[pair]\npartner = "gw2"\nrouter = "gw1"\naddress = "10.255.0.2"\nkey_file = "/nowhere/pair.key"\n'
 FITTING = '[fib]\nhash_policy = "five-tuple"\n'
 BROKER = '[mqtt]\nbroker = "mqtt://127.0.0.1"\nrouter = "gw1"\n'
 
@@ -48,8 +48,12 @@ def test_a_name_is_that_of_the_site_unless_there_is_another() -> None:
             "c.toml:5: pair.partner: 192.0.2.1 is",
         ),
         ('partner = "gw2"', 'partner = "gw/2"', "pair.partner: write a name of letters, digits"),
-        ('key_file = "/etc/hostname"\n', "", 'c.toml:4: pair.key_file: the two have no key; write key_file = "/etc'),
-        ('"/etc/hostname"', '"pair.key"', "pair.key_file: write an absolute path"),
+        (
+            'key_file = "/nowhere/pair.key"\n',
+            "",
+            'c.toml:4: pair.key_file: the two have no key; write key_file = "/etc',
+        ),
+        ('"/nowhere/pair.key"', '"pair.key"', "pair.key_file: write an absolute path"),
         ('address = "10.255.0.2"\n', "", "c.toml:4: pair.address: where gw2 is is not said"),
         ("10.255.0.2", "gw2", "c.toml:7: pair.address: 'gw2' is not an IPv4 or IPv6 address; write one such as"),
         ("10.255.0.2", "10.255.0.2/24", 'has a length; write "10.255.0.2" alone'),
@@ -110,14 +114,16 @@ def test_ports_of_other_addresses_do_not_collide() -> None:
             "c.toml:6: fib.manage_sysctls: so the seed of the",
         ),
         (
-            FITTING + PAIR.replace("/etc/hostname", "/nowhere/key"),
-            "pair.key_file: this host has no file",
+            FITTING + PAIR.replace("/pair.key", "/no.key"),
+            "/no.key: No such file or directory; openssl rand -hex 32 makes one",
         ),
+        (FITTING + PAIR.replace("pair.key", "open.key"), "open.key is open to everybody on this machine: chmod o="),
+        (FITTING + PAIR.replace("pair.key", "short.key"), "short.key: its first line is the key, 16 octets at least"),
         (FITTING + PAIR + 'listen = "203.0.113.7"\n', "pair.listen: this host has no address 203.0.113.7"),
         (FITTING + BROKER + PAIR + 'channel = "mqtt"\n', "pair.address: is of no use over the broker"),
         (
-            FITTING + PAIR + _tls(Files("/nowhere/gw1.pem", "/etc/hostname", "/etc/hostname")),
-            "c.toml:11: pair.certificate_file: /nowhere/gw1.pem: No such file or directory; let routerd's user",
+            FITTING + PAIR + _tls(Files("/nowhere-else/gw1.pem", "/etc/hostname", "/etc/hostname")),
+            "c.toml:11: pair.certificate_file: /nowhere-else/gw1.pem: No such file or directory; let routerd's user",
         ),
         (
             FITTING + PAIR + _tls(Files(*["/etc/hostname"] * 3)),
@@ -127,37 +133,43 @@ def test_ports_of_other_addresses_do_not_collide() -> None:
     ],
 )
 def test_what_is_doubtful(text: str, doubt: str, tmp_path: Path) -> None:
-    path = tmp_path / "c.toml"
-    path.write_text(ROUTER + text)
+    path = _written(tmp_path, text)
     (found,) = _doubts(path)
     assert doubt in found
 
 
 def test_a_pair_that_fits_is_beyond_doubt(tmp_path: Path) -> None:
-    path = tmp_path / "c.toml"
-    path.write_text(ROUTER + FITTING + PAIR)
-    assert not _doubts(path)
+    assert not _doubts(_written(tmp_path, FITTING + PAIR))
 
 
 def test_certificates_are_tried_out(tmp_path: Path) -> None:
     """Not where the link needs none."""
-    path = tmp_path / "c.toml"
     files = signed(authority(tmp_path), "gw1")
-    path.write_text(ROUTER + FITTING + PAIR + _tls(files))
+    path = _written(tmp_path, FITTING + PAIR + _tls(files))
     assert not _doubts(path)
     files = signed(Path(files.ca), "gw1", days=-1)
     (found,) = _doubts(path)
     assert f"c.toml:11: pair.certificate_file: {files.certificate} is not valid by ca_file {files.ca}: " in found
     assert "certificate has expired; both routers need one of this CA, valid now" in found
-    path.write_text(ROUTER + FITTING + PAIR + _tls(files._replace(private_key=files.ca)))
+    _written(tmp_path, FITTING + PAIR + _tls(files._replace(private_key=files.ca)))
     (found,) = _doubts(path)
     assert f"c.toml:12: pair.private_key_file: {files.ca} is not the key of {files.certificate}" in found
-    path.write_text(
-        ROUTER + FITTING + BROKER + PAIR.replace('address = "10.255.0.2"', 'channel = "mqtt"') + _tls(files)
-    )
+    _written(tmp_path, FITTING + BROKER + PAIR.replace('address = "10.255.0.2"', 'channel = "mqtt"') + _tls(files))
     assert [line.partition("pair.")[2] for line in _doubts(path)] == [
         f'{key}: is of no use over the broker; write channel = "link", or remove it' for key in TLS
     ]
+
+
+def _written(directory: Path, text: str) -> Path:
+    """Return a file with a configuration, whose keys of the pair are in the same directory."""
+    for name, mode, key in (("pair", 0o640, "0" * 32), ("open", 0o644, "0" * 32), ("short", 0o640, "0" * 15)):
+        made = directory / f"{name}.key"
+        made.touch(0o600)
+        made.write_text(f"{key}\n")
+        made.chmod(mode)
+    path = directory / "c.toml"
+    path.write_text(ROUTER + text.replace("/nowhere/", f"{directory}/"))
+    return path
 
 
 def _doubts(path: Path) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from routerd.config.load import check, load
+from routerd.config.load import check, load, parse
 from routerd.config.source import ConfigError
 
 MAIN = """\
@@ -150,3 +150,9 @@ def test_a_text_alone_includes_nothing(tmp_path: Path) -> None:
     """What is not a directory's name is an error like any other wrong type."""
     path = write(tmp_path, MAIN.replace('"conf.d"', "5"))
     assert [line.partition(" (")[0] for line in problems(path)] == ["routerd.toml:1: include: write a text in quotes"]
+
+
+def test_a_last_line_that_is_nothing_has_its_number() -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse("[router]\nasn = 1\nlisten\n\n", "c.toml")
+    assert str(refused.value) == "c.toml:3: is neither a [section] nor key = value: listen"

@@ -232,10 +232,14 @@ async def test_the_seed_is_set_on_request(paired: Paired, monkeypatch: pytest.Mo
 
 
 async def test_without_a_key_there_is_no_seed_to_set(paired: Paired) -> None:
+    """And one that has come a moment ago is read."""
     paired.key_file.write_text("")  # as by a disk that was full
     paired.pairing.begin()
-    with pytest.raises(LookupError, match="a key has 16 octets at least, and this has 0"):
+    with pytest.raises(ValueError, match="16 octets at least, and has 0"):
         await paired.pairing.set_seed()
+    paired.key_file.write_text("0123456789abcdef")
+    await paired.pairing.set_seed()
+    assert paired.seeds == [derived(b"0123456789abcdef")]
 
 
 def test_a_router_that_is_alone_loads_nothing_of_it() -> None:

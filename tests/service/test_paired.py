@@ -81,7 +81,7 @@ async def test_the_seed_is_set_if_one_asks() -> None:
         await paired(FakePair(), set_seed=refused).set_seed("root")
 
     async def keyless() -> tuple[str, str]:
-        raise LookupError("/etc/key: No such file or directory")
+        raise ValueError("/nowhere/key: No such file or directory")
 
-    with pytest.raises(Failure, match="the seed is made of the key, and there is none: key_file /etc/key: No such"):
+    with pytest.raises(Failure, match="made of the key, and there is none: key_file /nowhere/key: No such file"):
         await paired(FakePair(), set_seed=keyless).set_seed("root")

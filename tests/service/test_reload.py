@@ -63,6 +63,19 @@ async def test_what_is_taken_back_is_not_taken_back_again(tmp_path: Path) -> Non
     assert reload.unconfirmed is None
 
 
+async def test_what_runs_is_named_where_the_file_says_something_else(tmp_path: Path) -> None:
+    path, reload, _ = _reload(tmp_path)
+    good, other = reload._journal.entries[0].number, tmp_path / "other.toml"
+    path.write_text(CONFIG.replace("hold_time = 9", "hold_time = 30"))
+    await reload.reload(None, 0, "a test")
+    assert reload.differs == ""
+    await reload.rollback(good, "a test")
+    assert reload.differs == f"an earlier {path} is in force"
+    other.write_text(CONFIG.replace("hold_time = 9", "hold_time = 60"))
+    await reload.reload(str(other), 0, "a test")
+    assert reload.differs == f"{other}, as it was taken, is in force, not {path}"
+
+
 async def _hangs(*_: object) -> None:
     await asyncio.Event().wait()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routerd.config import keyfile
 from routerd.telemetry.bus import Bus
-from routerd.telemetry.mqtt import keyfile, signing, topics
-from routerd.telemetry.mqtt.broker import Access
+from routerd.telemetry.mqtt import signing, topics
+from routerd.telemetry.mqtt.broker import Access, Connection, Message
 from routerd.telemetry.mqtt.link import Link
 from routerd.telemetry.mqtt.requests import Requests
 from routerd.telemetry.mqtt.signing import Gate, RefusedError, RepeatedError
@@ -383,6 +384,33 @@ async def test_a_flood_of_requests_is_not_listened_to(
     await becomes(lambda: link.trouble, None)
     assert (link.connections, link.states.waiting) == (1, 0)
     await link.close(clear=False)
+
+
+@needs_mosquitto
+async def test_what_a_router_said_before_its_restart_is_no_other_router(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be born anew before it has read that, as where the broker retains much."""
+    read: list[object] = []
+    messages = Connection.messages
+
+    async def late(self: Connection) -> AsyncIterator[Message]:
+        await becomes(lambda: second._born)
+        async for message in messages(self):
+            yield message
+            read.append(message)
+
+    first = made(broker, Bus())
+    first.states.tell(OWN.topic(topics.BIRTH), topics.encode({"boot": OWN.boot}))
+    await becomes(lambda: first.connected and not first.states.waiting)
+    await first.close(clear=False)
+    monkeypatch.setattr(Connection, "messages", late)
+    other = OWN._replace(boot="b" * 16)
+    second = made(broker, Bus(), other)
+    second.states.tell(other.topic(topics.BIRTH), topics.encode({"boot": other.boot}))
+    await becomes(lambda: read)
+    assert second.rival < 0
+    await second.close(clear=False)
 
 
 @needs_mosquitto

@@ -86,6 +86,42 @@ def test_nodes_of_several_groups_are_told_apart_by_a_label() -> None:
     assert labels == ["routerd-rack-1", "routerd-rack-1-2"]
 
 
+UPSTREAM = """
+[router]
+asn = 65000
+router_id = "192.168.10.201"
+
+[peer_groups.nodes]
+accept = ["172.16.0.0/16"]
+
+[peer_groups.upstream]
+accept = [{accept}]
+advertise = ["learned"]
+
+[[dynamic_peers]]
+range = "192.168.10.0/24"
+group = "nodes"
+
+[[peers]]
+name = "upstream"
+address = "10.10.1.1"
+group = "upstream"
+connect = {connect}
+"""
+
+
+@pytest.mark.parametrize("accept", ["", '"0.0.0.0/0", "::/0"'])
+def test_an_upstream_router_is_no_node(accept: str) -> None:
+    (found,) = sessions(parse(UPSTREAM.format(accept=accept, connect="true")), 65001, ())
+    assert (found.name, found.alone) == ("nodes", True)
+
+
+@pytest.mark.parametrize(("accept", "connect"), [('"172.16.0.0/16"', "true"), ("", "false")])
+def test_nodes_that_are_dialled_are_nodes(accept: str, connect: str) -> None:
+    found = sessions(parse(UPSTREAM.format(accept=accept, connect=connect)), 65001, ())
+    assert [each.name for each in found] == ["nodes", "upstream"]
+
+
 def test_who_is_not_told_is_asked_for() -> None:
     with pytest.raises(MissingError, match="--asn"):
         sessions(LAB, None, ())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _STATES = {
     "equal": "green",
     "differs": "red",
+    "other nodes": "red",
     "only here": "red",
     "only there": "red",
     "other size": "red",
@@ -66,7 +67,7 @@ def lines(screen: Screen, view: PairView) -> list[str]:
     return [
         *screen.paragraph(f"with {view['partner']}: {verdict}", "pair     ", colour),
         *screen.paragraph(_channel(view), "channel  "),
-        *screen.paragraph(view["leads"], "leads    "),
+        *screen.paragraph(view["leads"] + ("" if view["up"] else ", for itself alone"), "leads    "),
         *screen.paragraph(_groups(view), "groups   "),
         *screen.paragraph(f"{elsewhere}; {view['off']} held here by flows", "buckets  "),
         "",

@@ -118,9 +118,10 @@ def _pair(screen: Screen, view: PairStateView) -> list[str]:
     """Say whether the other router is heard, and how many groups lead to the same nodes there."""
     heard = "heard" if view["up"] else "not heard"
     reason = f" ({view['reason']})" if view["reason"] else ""
-    leads = ", this router leads" if view["leads"] else ""
+    leads = ", this router leads" if view["leads"] and view["up"] else ""
+    groups = "groups" if view["up"] else "groups, as last heard"
     states = ", ".join(f"{number} {state}" for state, number in view["groups"].items()) or "none"
-    said = f"{view['partner']} {heard} for {duration(view['since_seconds'])}{reason}{leads}; groups: {states}"
+    said = f"{view['partner']} {heard} for {duration(view['since_seconds'])}{reason}{leads}; {groups}: {states}"
     return screen.paragraph(said, "pair     ", "" if view["agrees"] else "red")
 
 

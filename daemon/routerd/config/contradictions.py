@@ -62,7 +62,10 @@ def _onlookers(config: Config) -> Iterator[Problem]:
     names: dict[str, int] = {}
     for index, collector in enumerate(config.bmp):
         if (first := names.setdefault(collector.name, index)) != index:
-            yield ("bmp", index, "name"), f"{collector.name!r} is already the name of bmp[{first}]"
+            yield (
+                ("bmp", index, "name"),
+                f"{collector.name!r} is already the name of {config.bmp[first].address}",
+            )
         if collector.max_retry < collector.min_retry:
             yield (
                 ("bmp", index, "max_retry"),
@@ -107,9 +110,9 @@ def _peers(config: Config) -> Iterator[Problem]:
     own = {config.router.router_id: "router_id", **dict.fromkeys(config.router.listen, "listen address")}
     for index, peer in enumerate(config.peers):
         if (first := names.setdefault(peer.name, index)) != index:
-            yield ("peers", index, "name"), f"{peer.name!r} is already the name of peers[{first}]"
+            yield ("peers", index, "name"), f"{peer.name!r} is already the name of {config.peers[first].address}"
         if (first := addresses.setdefault(peer.address, index)) != index:
-            yield ("peers", index, "address"), f"{peer.address} is already the address of peers[{first}]"
+            yield ("peers", index, "address"), f"{peer.address} is already the address of {config.peers[first].name}"
         if _is_another(peer.name, peer.address):
             yield (
                 ("peers", index, "name"),
@@ -126,7 +129,8 @@ def _peers(config: Config) -> Iterator[Problem]:
     for index, peer in enumerate(config.peers):
         for address in peer.addresses:
             if (first := addresses.setdefault(address, index)) != index or address == peer.address:
-                yield ("peers", index, "addresses"), f"{address} is already an address of peers[{first}]; remove it"
+                owner = config.peers[first].name
+                yield ("peers", index, "addresses"), f"{address} is already an address of {owner}; remove it"
 
 
 def _dialling(index: int, peer: Peer) -> Iterator[Problem]:
@@ -166,7 +170,10 @@ def _ranges(config: Config) -> Iterator[Problem]:
     for index, dynamic in enumerate(config.dynamic_peers):
         where = ("dynamic_peers", index, "range")
         if (first := ranges.setdefault(dynamic.range, index)) != index:
-            yield where, f"{dynamic.range} is already dynamic_peers[{first}]"
+            yield (
+                where,
+                f"{dynamic.range} is there already, with group {config.dynamic_peers[first].group}; remove one",
+            )
         if dynamic.expected > dynamic.limit:
             yield (
                 ("dynamic_peers", index, "expected"),

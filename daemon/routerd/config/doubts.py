@@ -9,10 +9,11 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from routerd.config import keyfile
 from routerd.config.contradictions import Problem
 from routerd.config.metrics import MetricsSection
 from routerd.config.model import Config
-from routerd.config.pairing import doubts_of_pair, unusable_certificates
+from routerd.config.pairing import doubts_of_pair, unusable_files
 
 
 def unwise(config: Config) -> Iterator[Problem]:
@@ -94,10 +95,18 @@ def missing(config: Config) -> Iterator[Problem]:
             "ip address show",
         )
     files = [("metrics", key, getattr(config.metrics, key)) for key in ("token_file", "certificate", "key")]
-    for section, key, path in (*files, ("pair", "key_file", config.pair.key_file)):
+    if config.mqtt.broker:
+        keys = ("password_file", "ca_file", "certificate_file", "key_file")
+        files += [("mqtt", key, getattr(config.mqtt, key)) for key in keys]
+    for section, key, path in files:
         if path and not Path(path).is_file():
             yield (section, key), f"this host has no file {path}"
-    yield from unusable_certificates(config)
+    if config.mqtt.broker and config.mqtt.fleet_key_file:
+        try:
+            keyfile.read(config.mqtt.fleet_key_file)
+        except ValueError as error:
+            yield ("mqtt", "fleet_key_file"), str(error)
+    yield from unusable_files(config)
     for index, peer in enumerate(config.peers):
         if peer.connect and peer.local_address is not None and not _is_here(peer.local_address):
             yield (

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
+from routerd.config import keyfile
 from routerd.config.model import Config
 
 if TYPE_CHECKING:
@@ -118,8 +119,13 @@ def doubts_of_pair(config: Config) -> Iterator[Problem]:
                 yield ("pair", key), 'is of no use over the broker; write channel = "link", or remove it'
 
 
-def unusable_certificates(config: Config) -> Iterator[Problem]:
-    """Yield why there can be no TLS to the partner, by the files as they are now."""
+def unusable_files(config: Config) -> Iterator[Problem]:
+    """Yield why there can be no channel to the partner, by the key and the files of TLS as they are now."""
+    if config.pair.partner:
+        try:
+            keyfile.read(config.pair.key_file)
+        except ValueError as error:
+            yield ("pair", "key_file"), str(error)
     if config.pair.tls:
         from routerd.config.certificates import read  # few have any
 

@@ -24,6 +24,8 @@ def explain(text: str, message: str) -> tuple[int | None, str]:
     if number is None and said == 'Expected "\'"':
         number = next((n for n, each in enumerate(lines, 1) if each.split("#")[0].count("'") % 2), None)
         return number, "a single quote has no counterpart on its line; write one at both ends of a text"
+    if number is None and said.startswith("Expected '=' after a key"):
+        number = max((n for n, each in enumerate(lines, 1) if each.split("#")[0].strip()), default=None)
     if number is None or number > len(lines):
         return number, f"not valid TOML: {said}"
     line = lines[number - 1]

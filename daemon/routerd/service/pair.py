@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable
 import structlog
 
 from routerd import __version__
+from routerd.config import keyfile
 from routerd.config.model import Config
 from routerd.core.message import Hello, Introduce, PartnerDown, PartnerMessage, PartnerSaid, PartnerUp
 from routerd.kernel.hash_seed import derived, fingerprint, hash_seed
@@ -18,7 +19,6 @@ from routerd.kernel.sysctl import hash_policy
 from routerd.service.engine import Engine
 from routerd.service.settings import Settings
 from routerd.telemetry.log import bus
-from routerd.telemetry.mqtt import keyfile
 from routerd.telemetry.pair.channel import Channel, Counts, Home, Names
 
 INTERVAL = 2.0
@@ -84,12 +84,13 @@ class Pairing:
 
     async def set_seed(self) -> tuple[str, str]:
         """Set the pair's seed, which moves every flow once; return fingerprints of the one before and of the one that
-        is there now. OSError if the kernel does not take it, LookupError if none is known, for want of a key."""
+        is there now. OSError if the kernel does not take it, ValueError if there is none as there is no key."""
+        await self._look()
+        if not self._seed:
+            await asyncio.to_thread(keyfile.read, self._config.pair.key_file)  # which says why
         before = hash_seed()
         state = self._settings.set_seed()
-        if state is None:
-            raise LookupError(self.keyless)
-        if state.problem:
+        if state is not None and state.problem:
             raise OSError(state.problem)
         self._introduce()
         return before, hash_seed()

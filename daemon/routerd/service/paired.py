@@ -16,7 +16,7 @@ from routerd.api.slices import Slices
 from routerd.api.views import pair as views
 from routerd.api.views.problems.pair import Host, problems
 from routerd.core.message import Event
-from routerd.core.pair.accord import DIFFERS, EQUAL
+from routerd.core.pair.accord import EQUAL
 from routerd.core.pair.pair import Pair
 from routerd.core.router import Router
 from routerd.service.epoch import Epoch
@@ -95,7 +95,7 @@ class Paired:
         self._note(time.monotonic())
         counts = views.by_state(self._pair)
         # Of groups that are equal there is nothing to add up, which is how all are nearly always.
-        sums = (yield from views.totals(self._pair)) if counts.get(DIFFERS) else views.Totals()
+        sums = (yield from views.totals(self._pair)) if views.APART & counts.keys() else views.Totals()
         return PairFigures(
             self._partner,
             self._pair.up,
@@ -110,10 +110,10 @@ class Paired:
         """Give the kernel the pair's seed, as `by` asked for: each flow through this router moves once."""
         try:
             before, after = await self._set_seed()
-        except LookupError as error:
-            raise Failure(503, f"the seed is made of the key, and there is none: key_file {error}") from error
         except OSError as error:
             raise Failure(503, f"the kernel does not take the seed: {error.strerror or error}") from error
+        except ValueError as error:
+            raise Failure(409, f"the seed is made of the key, and there is none: key_file {error}") from error
         log.warning("hash seed", by=by, changed=before != after)
         return SeedView(changed=before != after, before=before, after=after)
 

@@ -17,7 +17,7 @@ from routerd.api.views import reload as views
 from routerd.config.diff import Change, changes
 from routerd.config.impact import Impact
 from routerd.config.model import Config
-from routerd.config.pairing import unusable_certificates
+from routerd.config.pairing import unusable_files
 from routerd.config.source import ConfigError, Sources
 from routerd.service.exposing import try_out
 from routerd.service.foreseeing import Foreseer
@@ -196,17 +196,15 @@ class Reload:
         except (OSError, ValueError) as error:
             raise Failure(409, str(error)) from error
         if wanted.pair != self.config.pair:
-            for (section, key), what in await asyncio.to_thread(list, unusable_certificates(wanted)):
+            for (section, key), what in await asyncio.to_thread(list, unusable_files(wanted)):
                 raise Failure(409, f"{section}.{key}: {what}")
-            if wanted.pair.partner:
-                await asyncio.to_thread(_try_key, wanted.pair.key_file)
         if not found and own == self._journal.own and not self.differs:
             self.refused = ""
             return
         await self._stored(lambda: self._journal.add(sources.files, own, time.time(), by, confirmed=not confirm))
         self._journal.unread = self.refused = ""
         before, self.config = self.config, wanted
-        self.differs = "" if self._journal.running == own else f"{sources.files[0].name} as it was is in force"
+        self.differs = "" if self._journal.running == own else _instead(sources.files[0].name, self._path)
         log.info("configuration changes", by=by, keys=[each.key for each in found], confirm=confirm or None)
         if confirm:
             self._trial = Trial(before, confirm, self._expire)
@@ -264,11 +262,6 @@ class Reload:
         return views.reload(rib, self.config, after, found, dry=dry, files=names, confirm_seconds=left)
 
 
-def _try_key(path: str) -> None:
-    """Raise Failure if a file has no key that a pair could use."""
-    from routerd.telemetry.mqtt import keyfile  # most routers are alone
-
-    try:
-        keyfile.read(path)
-    except ValueError as error:
-        raise Failure(409, f"pair.key_file: {error}") from error
+def _instead(name: str, own: Path) -> str:
+    """Return what runs where that is not what the daemon's own file says."""
+    return f"an earlier {own} is in force" if name == str(own) else f"{name}, as it was taken, is in force, not {own}"

@@ -311,6 +311,21 @@ def test_what_the_other_has_and_what_nobody_told_of() -> None:
     assert states(two.a) == states(two.b) == {"equal": 1}
 
 
+def test_groups_of_other_nodes_are_told_apart_from_those_that_wait_for_idle_buckets() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    two.a.withdraw(NODES[1], VIP)
+    two.a.settle_now()
+    two.advance(1.0)
+    assert states(two.a) == states(two.b) == {"other nodes": 1}
+    (found,) = two.b.pair.agreements()
+    assert found.differing > 0
+    two.b.withdraw(NODES[1], VIP)
+    two.b.settle_now()
+    two.advance(IDLE)
+    assert states(two.a) == states(two.b) == {"equal": 1}
+
+
 def test_groups_of_another_size_are_told_and_left_alone() -> None:
     two = Two()
     serve(two, *NODES[:2])

@@ -226,6 +226,15 @@ async def test_two_routers_of_one_name(two: Two) -> None:
     await _talking(rival, other, "c")
 
 
+async def test_two_that_dial_each_other_say_so_once(two: Two) -> None:
+    """Both routers have the same name: each is refused and refuses in turn, for as long as that lasts."""
+    one, other = two.gw1(), two.gw2(names=("gw1", "gw2"))
+    await becomes(lambda: len(one.reasons) >= 6 and len(other.reasons) >= 6)
+    for each in (one, other):
+        lines = [line for line in each.lines if "no channel to the partner" in str(line)]
+        assert len(lines) == len({str(line) for line in lines})
+
+
 async def test_what_went_over_the_wire_before_is_of_no_use(two: Two) -> None:
     """A session is recorded and played again; and one that stands gets a frame twice, and one that was changed."""
     other = two.gw2()

@@ -25,7 +25,7 @@ class PairGroupView(TypedDict):
     key: str
     """Its name on both: its prefix, or `shared:` and a digest of its members."""
     state: str
-    """`equal`, `differs`, `only here`, `only there`, `other size` or `not told`."""
+    """`equal`, `differs`, `other nodes`, `only here`, `only there`, `other size` or `not told`."""
     nexthop_id: int | None
     """Of the group here; None if it is there alone."""
     prefix: str

@@ -93,7 +93,8 @@ class PairStateView(TypedDict):
     agrees: bool
     """Whether all groups lead to the same nodes on both, as far as is known."""
     groups: dict[str, int]
-    """How many there are, by state: `equal`, `differs`, `only here`, `only there`, `other size`, `not told`."""
+    """How many there are, by state: `equal`, `differs`, `other nodes`, `only here`, `only there`, `other size`,
+    `not told`."""
 
 
 class StatusView(TypedDict):

@@ -9,13 +9,24 @@ from routerd.api.models.pair import PairGroupView, PairRouterView, PairView
 from routerd.api.models.status import PairStateView
 from routerd.api.slices import Slices
 from routerd.core.message import Hello
-from routerd.core.pair.accord import DIFFERS, EQUAL, NOT_TOLD, ONLY_HERE, ONLY_THERE, OTHER_SIZE, Agreement
+from routerd.core.pair.accord import (
+    DIFFERS,
+    EQUAL,
+    NOT_TOLD,
+    ONLY_HERE,
+    ONLY_THERE,
+    OTHER_NODES,
+    OTHER_SIZE,
+    Agreement,
+)
 from routerd.core.pair.pair import Pair
 from routerd.core.route import format_prefix
 from routerd.core.router import Router
 
-STATES = (EQUAL, DIFFERS, ONLY_HERE, ONLY_THERE, OTHER_SIZE, NOT_TOLD)
+STATES = (EQUAL, DIFFERS, OTHER_NODES, ONLY_HERE, ONLY_THERE, OTHER_SIZE, NOT_TOLD)
 """Of groups."""
+APART = {DIFFERS, OTHER_NODES}
+"""Those of groups with buckets that lead elsewhere at the partner."""
 _L4 = "l4"
 _SET = "routerd pair --set-seed, on the router that carries less: each of its flows moves once"
 _SET_THERE = (
@@ -44,9 +55,15 @@ def hashed_apart(here: Hello, there: Hello | None, unset: str = "") -> Iterator[
             f"Linux {here.kernel} cannot be told the seed of its hash: when traffic moves, flows go to other nodes",
             "use Linux 6.11 or newer on both routers",
         )
-    elif unset or here.seed == "random":
+    elif here.seed == "random" and not unset:
         yield (
-            f"the seed of the hash is not the pair's: {unset or 'nobody has set it'}",
+            "the seed of the hash is made of the key, which this router has never had: when traffic moves, flows go "
+            "to other nodes",
+            "put the same key_file on both; if the seed is not set by that, as there are flows, status says so",
+        )
+    elif unset:
+        yield (
+            f"the seed of the hash is not the pair's: {unset}",
             _SET_THERE if "cannot write" in unset else _SET,
         )
     elif there is not None and here.seed != there.seed:

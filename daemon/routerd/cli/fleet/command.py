@@ -21,8 +21,8 @@ from routerd.cli.fleet.site import Router, number, text
 from routerd.cli.fleet.views import DrainedView, FleetDrainView, SiteView
 from routerd.cli.output import fail, write
 from routerd.cli.screen import Screen
+from routerd.config import keyfile
 from routerd.config.broker import place
-from routerd.telemetry.mqtt import keyfile
 from routerd.telemetry.mqtt.broker import Access, BrokerError
 
 DEFAULT_CONFIG = "/etc/routerd/routerd.toml"

@@ -10,8 +10,8 @@ from routerd.core.message import Member
 from routerd.core.pair.layouts import Held
 from routerd.core.route import Address
 
-EQUAL, DIFFERS, ONLY_HERE, ONLY_THERE, OTHER_SIZE, NOT_TOLD = (
-    "equal", "differs", "only here", "only there", "other size", "not told",
+EQUAL, DIFFERS, OTHER_NODES, ONLY_HERE, ONLY_THERE, OTHER_SIZE, NOT_TOLD = (
+    "equal", "differs", "other nodes", "only here", "only there", "other size", "not told",
 )  # fmt: skip
 
 
@@ -103,4 +103,6 @@ def state_of(accord: Accord | None, partner: Held | None, *, complete: bool) -> 
         return ONLY_HERE if complete and accord.held is not None else NOT_TOLD
     if len(partner.owners) != len(accord.held.owners):
         return OTHER_SIZE
-    return EQUAL if partner.owners == accord.held.owners else DIFFERS
+    if partner.owners == accord.held.owners:
+        return EQUAL
+    return DIFFERS if partner.legs == accord.held.legs else OTHER_NODES

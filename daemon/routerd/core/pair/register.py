@@ -9,7 +9,7 @@ from routerd.core.fib.fib import Fib
 from routerd.core.fib.groups import MOST
 from routerd.core.fib.model import Group
 from routerd.core.message import Gateway
-from routerd.core.pair.accord import DIFFERS, NOT_TOLD, Accord, Agreement, state_of
+from routerd.core.pair.accord import DIFFERS, NOT_TOLD, OTHER_NODES, Accord, Agreement, state_of
 from routerd.core.pair.decisions import gap, off, weights_of
 from routerd.core.pair.layouts import Held, key_of
 
@@ -141,7 +141,7 @@ class Register:
         state, held, there = self._states[accord.key], accord.held, self.theirs.get(accord.key)
         weights = weights_of(group.legs, there)
         differing = conflicts = 0
-        if state == DIFFERS and held is not None and there is not None:
+        if state in (DIFFERS, OTHER_NODES) and held is not None and there is not None:
             differing, conflicts = gap(held, there)
         deviating = off(held.owners, weights) if held is not None else 0
         return Agreement(accord.key, group_id, group.buckets, differing, conflicts, deviating, state)

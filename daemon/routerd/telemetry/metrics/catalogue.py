@@ -466,7 +466,7 @@ _PAIR = (
     _gauge(
         "pair_groups",
         ("state",),
-        "Groups of both routers: equal, differs, only_here, only_there, other_size or not_told",
+        "Groups of both routers: equal, differs, other_nodes, only_here, only_there, other_size or not_told",
         'sum by (instance, state) (routerd_pair_groups{state!="equal"}) > 0',
     ),
     _gauge(

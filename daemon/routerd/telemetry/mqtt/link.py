@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from routerd.telemetry.bus import Bus
 from routerd.telemetry.mqtt import topics
-from routerd.telemetry.mqtt.broker import Access, BrokerError, Connection, Will, connection
+from routerd.telemetry.mqtt.broker import Access, BrokerError, Connection, Message, Will, connection
 from routerd.telemetry.mqtt.events import Events
 from routerd.telemetry.mqtt.requests import Requests
 from routerd.telemetry.mqtt.states import CLEARED, States
@@ -64,7 +64,7 @@ class Link:
         self._say = say
         self._thread = BrokerThread("mqtt", FIRST, self._talk, self._failed)
         self._wake = asyncio.Event()
-        self._clearing = self._complete = self._born = False
+        self._clearing = self._complete = self._born = self._born_before = False
         self._figures: bytes | None = None
         self._second = self._count = 0
         """Requests in the present second."""
@@ -159,6 +159,7 @@ class Link:
         topic = str(self.own.topic(topics.AVAILABILITY))
         self._strays.clear()
         self._refused.clear()
+        self._born_before = self._born
         await self._subscribe(broker)  # first, to find what is there before it is said anew
         await broker.publish(topic, self._availability("online", time=time.time()), retain=True)
         self._broker = broker
@@ -256,7 +257,7 @@ class Link:
                     continue
                 self._requests.take(broker, message.payload)
             elif topic is not None and topic.kind == topics.BIRTH:
-                self._compare(message.payload)
+                self._compare(message)
             elif topic is not None and message.retained and message.payload:
                 self._strays.add(topic)
                 if self._complete:
@@ -277,8 +278,10 @@ class Link:
             await broker.unsubscribe(topic)
         return bool(self._deaf_until)
 
-    def _compare(self, birth: bytes) -> None:
-        """Find out whether another router has this one's name: its birth is there after this one's own."""
+    def _compare(self, birth: Message) -> None:
+        """Find out whether another router has this one's name: its birth is there after this one's own. What the
+        broker retains may be from before this router's restart, unless this one was born before it asked for that."""
         with contextlib.suppress(ValueError):
-            if self._born and topics.decode(birth).get("boot") != self.own.boot:
+            born = self._born_before if birth.retained else self._born
+            if born and topics.decode(birth.payload).get("boot") != self.own.boot:
                 self.rival = time.monotonic()

@@ -8,7 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from routerd.telemetry.mqtt import keyfile, signing, topics
+from routerd.config import keyfile
+from routerd.telemetry.mqtt import signing, topics
 from routerd.telemetry.mqtt.broker import Connection
 from routerd.telemetry.mqtt.signing import Gate, RefusedError, RepeatedError
 from routerd.telemetry.mqtt.topics import Own

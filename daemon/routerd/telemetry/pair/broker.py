@@ -14,8 +14,9 @@ import secrets
 import time
 from typing import Any
 
+from routerd.config import keyfile
 from routerd.core.message import PartnerMessage
-from routerd.telemetry.mqtt import keyfile, signing
+from routerd.telemetry.mqtt import signing
 from routerd.telemetry.mqtt.broker import Access, BrokerError, Connection, Will, connection
 from routerd.telemetry.mqtt.thread import AT_ONCE, PAUSE, BrokerThread
 from routerd.telemetry.mqtt.topics import Topic, parse

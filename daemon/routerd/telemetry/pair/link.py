@@ -15,9 +15,9 @@ from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
 from routerd.accepting import accepting
+from routerd.config import keyfile
 from routerd.config.pair import Files
 from routerd.core.message import PartnerMessage
-from routerd.telemetry.mqtt import keyfile
 from routerd.telemetry.pair.channel import Home, Names
 from routerd.telemetry.pair.session import Own, RefusedError, Session, explained, introduce_to, refuse
 from routerd.telemetry.ratelimit import RateLimiter
@@ -33,6 +33,8 @@ AT_ONCE = 4
 """Connections that have yet to prove who they are: of the partner's address, and of all others."""
 QUIET = 10.0
 """Seconds between two lines in the log about connections that are refused."""
+SAID = 600.0
+"""Seconds between two lines about one reason for which there is no session: where both dial, they alternate."""
 
 
 class Ends(NamedTuple):
@@ -57,6 +59,7 @@ class Link:
         self._session: Session | None = None
         self._reason = ""
         """Why there is no session, as it was last told."""
+        self._said = RateLimiter[str](1, SAID, 16)
         self._strangers: Counter[bool] = Counter()
         """Connections that have yet to prove who they are, by whether they come from the partner's address."""
         self._refused = RateLimiter[tuple[bool, str]](1, QUIET, 16)
@@ -228,6 +231,7 @@ class Link:
 
     async def _talk(self, session: Session, address: str) -> None:
         self._session, self._reason = session, ""
+        self._said = RateLimiter(1, SAID, 16)
         self._home.say("info", "channel to the partner", partner=self._names.partner, address=address)
         reason = "this router ends it"
         try:
@@ -241,7 +245,13 @@ class Link:
         """Tell why there is no session, once."""
         if self._session is None and reason != self._reason:
             self._reason = reason
-            self._home.say("warning", "no channel to the partner", partner=self._names.partner, reason=reason)
+            now = time.monotonic()
+            held = sum(count for _, count in self._said.over(now))
+            if self._said.passes(reason, now):
+                more = {"more": held} if held else {}
+                self._home.say(
+                    "warning", "no channel to the partner", partner=self._names.partner, reason=reason, **more
+                )
             self._home.down(reason)
 
 

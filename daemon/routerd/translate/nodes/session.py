@@ -76,12 +76,12 @@ class Session:
 
 
 def sessions(config: Config, asn: int | None, routers: Sequence[str]) -> list[Session]:
-    """Return the sessions of all peer groups that somebody belongs to. MissingError if an AS or address is unknown.
+    """Return the sessions of all peer groups that nodes belong to. MissingError if an AS or address is unknown.
 
     `asn` is that of nodes whose group says "external"; `routers` are addresses where nodes reach the router.
     """
     members = {each.group for each in config.peers} | {each.group for each in config.dynamic_peers}
-    used = [name for name in config.peer_groups if name in members]
+    used = [name for name in config.peer_groups if name in members and not _is_upstream(config, name)]
     if not used:
         raise MissingError("no node belongs to any peer group: write [[peers]] or [[dynamic_peers]]")
     names: dict[str, str] = {}
@@ -101,6 +101,14 @@ def sessions(config: Config, asn: int | None, routers: Sequence[str]) -> list[Se
         )
         for name in used
     ]
+
+
+def _is_upstream(config: Config, name: str) -> bool:
+    """Tell whether a group is of routers that are dialled for a way out: no nodes, as no service is heard there."""
+    ranges = any(each.group == name for each in config.dynamic_peers)
+    accept = config.peer_groups[name].accept or ()
+    dialled = all(each.connect for each in config.peers if each.group == name)
+    return dialled and not ranges and accept != "any" and all(each.endswith("/0") for each in accept)
 
 
 def _address(config: Config, name: str) -> str:

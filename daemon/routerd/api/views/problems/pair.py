@@ -7,13 +7,18 @@ from typing import NamedTuple
 
 from routerd.api.models import ProblemView
 from routerd.api.slices import Slices
-from routerd.api.views.pair import Totals, hashed_apart, totals, waits_apart
-from routerd.core.pair.accord import DIFFERS, NOT_TOLD, ONLY_HERE, ONLY_THERE, OTHER_SIZE
+from routerd.api.views.pair import APART, Totals, hashed_apart, totals, waits_apart
+from routerd.core.pair.accord import DIFFERS, NOT_TOLD, ONLY_HERE, ONLY_THERE, OTHER_NODES, OTHER_SIZE
 from routerd.core.pair.pair import Pair
 from routerd.core.router import Router
 
 WHILE = 10.0
 """Seconds for which one router may have a group that the other has not: nodes reach them one after the other."""
+_MEET = (
+    "see whether routerd runs on {partner}, and [pair] of each names the other one, with the same key and channel; "
+    "over a link also its address and the port, which firewalls have to let through, over a broker the same site of "
+    "[mqtt]. It is tried again"
+)
 _NODES = "see whether the nodes have sessions with both routers, which accept the same; routerd pair names the groups"
 _ONE = {"s": "s", "be": "is", "have": "has", "were": "was"}
 _MORE = {"s": "", "be": "are", "have": "have", "were": "were"}
@@ -21,6 +26,11 @@ _GROUPS = {
     DIFFERS: (
         "lead{s} some buckets elsewhere on {partner}",
         "it is mended as buckets fall idle; routerd pair shows which groups these are",
+    ),
+    OTHER_NODES: (
+        "lead{s} to other nodes than on {partner}",
+        "see whether the nodes have sessions with both routers, of the same accept and max_paths: routerd pair names "
+        "the groups, routerd route PREFIX on both the nodes",
     ),
     ONLY_HERE: (
         "{be} not on {partner}: nothing leads to their VIPs there",
@@ -68,7 +78,7 @@ def problems(
             )
         )
     sums = Totals()
-    if pair.up and pair.summary()[DIFFERS]:
+    if pair.up and APART & pair.summary().keys():
         sums = yield from totals(pair)
     found += _groups(pair, partner, states, sums, now)
     alone = 0
@@ -100,14 +110,13 @@ def _channel(pair: Pair, partner: str, now: float, keyless: str) -> Iterator[Pro
     elif pair.partner is None:
         yield _problem(
             f"{partner} was never heard since this router started, {lasted} ago: {pair.reason or 'nobody answers'}",
-            f"see whether routerd runs on {partner}, and its [pair] names this router, with the same key and "
-            "channel; it is tried again",
+            _MEET.format(partner=partner),
         )
     else:
         yield _problem(
             f"{partner} is not heard, for {lasted}: {pair.reason}; groups are as they were agreed last, and flows "
             "of buckets that have moved since then break when traffic moves",
-            f"see whether routerd runs on {partner}, and the way there; it is tried again",
+            _MEET.format(partner=partner),
         )
 
 
@@ -122,7 +131,7 @@ def _groups(pair: Pair, partner: str, states: Mapping[str, float], sums: Totals,
             continue  # that is said already
         words = _ONE if count == 1 else _MORE
         what, remedy = (text.format(partner=partner, **words) for text in _GROUPS[state])
-        buckets = f", {sums.differing} in all" if state == DIFFERS else ""
+        buckets = f", {sums.differing} buckets in all" if {state} == APART & pair.summary().keys() else ""
         yield _problem(f"{count} group{'s' * (count > 1)} {what}{buckets}, for {lasted:.0f} s", remedy)
     if sums.conflicts:
         yield _problem(

@@ -16,6 +16,9 @@ def read(path: str) -> bytes:
     try:
         text = Path(path).read_bytes()
         mode = os.stat(path).st_mode
+    except PermissionError as error:
+        remedy = f"chgrp routerd {path}; chmod 0640 {path}"
+        raise ValueError(f"{path}: {error.strerror}; let routerd's user read it: {remedy}") from error
     except OSError as error:
         remedy = "openssl rand -hex 32 makes one" if error.errno == errno.ENOENT else "let routerd's user read it"
         raise ValueError(f"{path}: {error.strerror}; {remedy}") from error
@@ -23,5 +26,7 @@ def read(path: str) -> bytes:
         raise ValueError(f"{path} is open to everybody on this machine: chmod o= {path}")
     key = text.partition(b"\n")[0].strip()
     if len(key) < LEAST:
-        raise ValueError(f"{path}: a key has {LEAST} octets at least, and this has {len(key)}: openssl rand -hex 32")
+        raise ValueError(
+            f"{path}: its first line is the key, {LEAST} octets at least, and has {len(key)}: openssl rand -hex 32"
+        )
     return key
