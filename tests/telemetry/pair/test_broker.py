@@ -16,7 +16,7 @@ from routerd.core.route import Address
 from routerd.telemetry.mqtt import signing
 from routerd.telemetry.pair import outbox
 from routerd.telemetry.pair.channel import Names
-from routerd.telemetry.pair.codec import OtherProtocolError, decode
+from routerd.telemetry.pair.codec import MessageError, OtherProtocolError, decode
 from routerd.telemetry.pair.meeting import LostError, Meeting
 from routerd.telemetry.pair.outbox import Full, Outbox
 from tests.daemon.harness import becomes
@@ -45,6 +45,17 @@ def test_a_layout_takes_the_place_of_an_older_one_and_an_answer_does_not_get_los
     assert waiting.octets == 0
     waiting.put(_layout(1))
     assert [decode(payload) for payload in waiting.take(1)] == [_layout(1)]
+
+
+def test_what_was_taken_is_kept_no_longer() -> None:
+    """Nor are the names of groups: a channel may be up for years."""
+    waiting = Outbox()
+    for number in range(3):
+        waiting.put(_layout(0)._replace(key=f"172.16.0.{number}/32"))
+    assert len(waiting.take(2)) == 2
+    waiting.put(_layout(0)._replace(key="172.16.0.0/32"))
+    assert len(waiting.take(2)) == 2
+    assert (waiting.octets, waiting._waiting, waiting._layouts) == (0, {}, {})
 
 
 def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,6 +120,27 @@ def test_a_partner_that_hears_another_session_is_lost() -> None:
     other.mine = "b2"
     with pytest.raises(LostError, match="another router of this name"):
         other.announced(one.announcement())
+
+
+def test_a_session_that_is_over_is_not_met() -> None:
+    """The broker retains what it was told of it."""
+    one, gone = Meeting(A, "a1"), Meeting(B, "b0")
+    assert not one.announced(gone.announcement("offline"))
+    assert one.theirs == ""
+    assert one.announced(gone.announcement())
+    assert not one.announced(Meeting(B, "b1").announcement("offline"))
+    assert one.theirs == "b0"
+    assert not one.announced(gone.announcement("offline"))
+    assert (one.theirs, one.up) == ("", False)
+
+
+@pytest.mark.parametrize("changed", [{"number": "1"}, {"number": None}, {"message": None}, {"message": 1}])
+def test_what_is_signed_and_makes_no_sense_is_told(changed: dict[str, Any]) -> None:
+    one, other = _met()
+    with pytest.raises(MessageError, match="number, message: not there"):
+        other.heard(one.said(b"a") | changed)
+    with pytest.raises(MessageError, match="session: no text"):
+        other.announced(one.announcement() | {"session": 1})
 
 
 def test_a_partner_of_another_protocol() -> None:

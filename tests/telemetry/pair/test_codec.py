@@ -112,6 +112,11 @@ def _heard(payload: bytes) -> None:
         assert message is None or decode(encode(message)) == message
 
 
+def _deflated(octets: bytes, *, end: bool = True) -> bytes:
+    deflating = zlib.compressobj(wbits=-15)
+    return deflating.compress(octets) + deflating.flush(zlib.Z_FINISH if end else zlib.Z_SYNC_FLUSH)
+
+
 @pytest.mark.parametrize(
     ("changed", "error"),
     [
@@ -131,6 +136,8 @@ def _heard(payload: bytes) -> None:
             {"packed": base64.b64encode(zlib.compress(bytes(4) + b"\x10", wbits=-15)).decode()},
             "the mask has more bits",
         ),
+        ({"packed": base64.b64encode(_deflated(bytes(5), end=False)).decode()}, "packed: not as many octets"),
+        ({"packed": base64.b64encode(_deflated(bytes(5)) + b"more").decode()}, "packed: not as many octets"),
         ({"settled": 1}, "settled: neither"),
         ({"key": "a\nb"}, "key: no text"),
         ({"key": "a" * 129}, "key: no text"),
@@ -141,6 +148,12 @@ def test_errors_say_what_is_wrong(changed: dict[str, Any], error: str) -> None:
     said = json.loads(encode(layout(4, 2, runs=True)))
     with pytest.raises(MessageError, match=error):
         decode(json.dumps(said | changed).encode())
+
+
+def test_a_name_may_be_as_long_as_it_is_said_to_be() -> None:
+    assert decode(encode(GroupGone("a" * 128))) == GroupGone("a" * 128)
+    with pytest.raises(MessageError, match="key: no text of 1 to 128 characters"):
+        decode(encode(GroupGone("a" * 129)))
 
 
 def test_a_partner_of_another_version() -> None:
