@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from routerd.core.message import Ask
 from routerd.core.route import parse_prefix
 from tests.core.pair.test_pair import NODES, VIP, at, carry
 from tests.support.pairs import BUCKETS, IDLE, Half, Two
@@ -67,6 +68,27 @@ def test_one_cable_of_the_leader_flaps_and_flows_begin_meanwhile() -> None:
     two.a.buckets.flows.clear()
     two.advance(4 * IDLE)
     assert at(two.a, theirs) == at(two.b, theirs) == theirs
+
+
+def test_the_cables_of_the_follower_are_lost_while_it_is_asked() -> None:
+    """That its group is gone is its answer: its flows come, and are in the buckets that were about to move."""
+    two, _ = agreed()
+    two.a.buckets.flows.clear()
+    flows = carry(two.b, *range(BUCKETS))
+    two.advance(2 * IDLE)
+    serve(two.a, NODES[3])
+    two.a.advance(0.1)
+    two.b.now = two.a.now
+    assert any(isinstance(each, Ask) for each in two.a.said)
+    for node in NODES[:3]:
+        two.b.down(node)
+    two.b.settle_now()
+    two.b.buckets.flows.clear()
+    two.advance(SILENT)
+    assert at(two.a, flows) == flows
+    speak(two.a, flows)
+    two.advance(2 * IDLE)
+    assert at(two.a, flows) == flows
 
 
 def test_a_partner_that_dies_is_back_with_nothing_at_once() -> None:
