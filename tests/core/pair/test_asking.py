@@ -7,10 +7,10 @@ from routerd.core.pair.asking import MOST, PATIENCE, Asking
 
 def test_a_number_of_groups_is_asked_about_at_a_time() -> None:
     asking = Asking()
-    assert asking.due is None
+    assert (asking.number, asking.due) == (0, None)
     for id in range(1, MOST + 3):
         asking.add(id)
-    assert asking.due == 0.0
+    assert (asking.number, asking.due) == (0, 0.0)
     assert asking.begin(1.0) == list(range(1, MOST + 1))
     assert (asking.number, asking.due) == (1, 1.0 + PATIENCE)
     assert asking.begin(1.1) == []

@@ -13,14 +13,12 @@ def test_groups_are_told_of_a_number_at_a_time() -> None:
     assert first == ids[:TOLD]
     for id in first:
         introduction.done(id)
-    assert introduction.is_due
-    assert not introduction.complete
+    assert (introduction.is_due, introduction.complete) == (True, False)
     assert introduction.some() == ids[TOLD:]
-    assert not introduction.is_due  # nothing is ready, and these have yet to be told of
+    assert (introduction.is_due, introduction.complete) == (False, False)
     for id in ids[TOLD:]:
         introduction.done(id)
-    assert introduction.complete
-    assert introduction.is_due
+    assert (introduction.is_due, introduction.complete) == (True, True)
 
 
 def test_what_was_told_of_meanwhile_is_not_told_of_again() -> None:
@@ -36,21 +34,20 @@ def test_all_is_said_after_groups_that_have_yet_to_be_read_and_those_that_come_m
     introduction.add(3)
     introduction.done(1)
     introduction.done(2)
-    assert not introduction.complete
+    assert (introduction.is_due, introduction.complete) == (True, False)
     introduction.done(3)
-    assert introduction.complete
+    assert (introduction.is_due, introduction.complete) == (True, True)
 
 
 def test_without_a_channel_and_once_all_was_said_there_is_nothing_to_say() -> None:
     introduction = Introduction()
     introduction.add(1)
-    assert not introduction.is_due
+    assert (introduction.is_due, introduction.complete) == (False, False)
     introduction.begin([], [])
-    assert introduction.complete
+    assert (introduction.is_due, introduction.complete) == (True, True)
     introduction.end()
     introduction.add(2)
-    assert not introduction.complete
+    assert (introduction.is_due, introduction.complete) == (False, False)
     introduction.begin([3], [3])
     introduction.end()
-    assert not introduction.is_due
-    assert introduction.some() == []
+    assert (introduction.is_due, introduction.some()) == (False, [])
