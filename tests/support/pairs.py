@@ -91,6 +91,7 @@ class Half(Simulation):
             match effect:
                 case ReadBuckets(ids=ids):
                     self.asked.extend(ids)
+                    rest.append(effect)
                 case TellPartner(message=message):
                     self.said.append(message)
                     self.told += 1

@@ -89,6 +89,9 @@ def test_the_cables_of_the_follower_are_lost_while_it_is_asked() -> None:
     speak(two.a, flows)
     two.advance(2 * IDLE)
     assert at(two.a, flows) == flows
+    two.a.buckets.flows.clear()
+    two.advance(2 * IDLE)
+    assert NODES[3] in two.a.layout(VIP)
 
 
 def test_a_partner_that_dies_is_back_with_nothing_at_once() -> None:

@@ -22,6 +22,7 @@ from routerd.core.message import (
     WriteFailed,
 )
 from routerd.core.pair.decisions import leads
+from routerd.core.pair.layouts import said
 from routerd.core.pair.pair import INTRODUCTION
 from routerd.core.route import format_address, parse_address, parse_prefix
 from tests.support.core import preserving
@@ -526,3 +527,35 @@ def test_a_group_that_could_not_be_read_for_once_is_one_of_the_pair_s_again() ->
     assert states(two.b) == {"only here": 1}
     two.advance(IDLE)
     assert states(two.a) == states(two.b) == {"equal": 1}
+
+
+def test_a_group_that_is_gone_at_the_partner_keeps_no_other_waiting() -> None:
+    """What is asked about next has its turn once all that was asked is answered, be it so."""
+    two, other = Two(), "172.16.1.2/32"
+    for prefix in (VIP, other):
+        serve(two, *NODES[:2], prefix=prefix)
+    two.advance(2 * IDLE)
+    two.a.up(NODES[2])
+    for prefix in (VIP, other):
+        two.a.announce(NODES[2], prefix)
+        two.a.settle_now()
+        two.a.advance(0.1)
+    two.b.now = two.a.now
+    for node in NODES[:2]:
+        two.b.withdraw(node, VIP)
+    two.b.settle_now()
+    two.advance(1.0)
+    assert NODES[2] in two.a.layout(other)
+
+
+def test_what_was_read_just_now_is_not_read_again_before_buckets_are_moved() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    two.advance(2 * IDLE)
+    told = said(VIP, two.b.pair._register.theirs[VIP], 0)
+    for message, expected in ((told._replace(owners=told.owners[::-1]), [ReadBuckets, Arrange]), (told, [Arrange])):
+        two.b.forget()
+        two.b.take(PartnerSaid(message))
+        two.b.settle_now()
+        done = [type(each) for effect in two.b.effects for each in getattr(effect, "operations", (effect,))]
+        assert done[: done.index(Arrange) + 1] == expected
