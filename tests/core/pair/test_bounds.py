@@ -32,3 +32,11 @@ def test_short_messages_about_large_groups(monkeypatch: pytest.MonkeyPatch) -> N
     two.connect()
     tell("172.16.1.1/32", 4000)
     assert list(theirs) == ["172.16.1.1/32"]
+
+
+def test_more_groups_than_a_router_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(register, "LIMIT", 3)
+    two = Two()
+    for number in (0, 1, 2, 3, 1):
+        two.a.take(PartnerSaid(GroupLayout(f"172.16.1.{number}/32", (NODE,), (0,) * 16, 0)))
+    assert [*two.a.pair._register.theirs] == [f"172.16.1.{number}/32" for number in (0, 2, 1)]

@@ -22,7 +22,6 @@ from routerd.core.message import (
     WriteFailed,
 )
 from routerd.core.pair.decisions import leads
-from routerd.core.pair.layouts import said
 from routerd.core.pair.pair import INTRODUCTION
 from routerd.core.route import format_address, parse_address, parse_prefix
 from tests.support.core import preserving
@@ -422,6 +421,23 @@ def test_nothing_is_decided_before_the_partner_has_spoken() -> None:
     assert at(two.a, flows) == at(two.b, flows) == flows
 
 
+def test_a_group_of_which_the_partner_says_nothing_is_this_router_s_own_once_it_has_said_all() -> None:
+    two = Two(connected=False)
+    for node in NODES[:3]:
+        two.a.up(node)
+    for node in NODES[:2]:
+        two.a.announce(node, VIP)
+        two.a.settle_now()
+    two.advance(2 * IDLE)
+    two.connect()
+    two.a.announce(NODES[2], VIP)
+    two.a.advance(0.1)
+    assert NODES[2] not in two.a.layout(VIP)
+    two.b.now = two.a.now
+    two.advance(1.0)
+    assert NODES[2] in two.a.layout(VIP)
+
+
 def test_a_partner_that_never_says_all_is_not_waited_for_for_ever() -> None:
     two = Two()
     two.a.take(PartnerUp())
@@ -552,10 +568,24 @@ def test_what_was_read_just_now_is_not_read_again_before_buckets_are_moved() -> 
     two = Two()
     serve(two, *NODES[:2])
     two.advance(2 * IDLE)
-    told = said(VIP, two.b.pair._register.theirs[VIP], 0)
+    owners = tuple(NODES.index(node) for node in two.b.layout(VIP))
+    told = GroupLayout(VIP, tuple(map(parse_address, NODES[:2])), owners, 0)
     for message, expected in ((told._replace(owners=told.owners[::-1]), [ReadBuckets, Arrange]), (told, [Arrange])):
         two.b.forget()
         two.b.take(PartnerSaid(message))
         two.b.settle_now()
         done = [type(each) for effect in two.b.effects for each in getattr(effect, "operations", (effect,))]
         assert done[: done.index(Arrange) + 1] == expected
+
+
+def test_of_a_group_that_is_not_one_of_the_pair_s_nothing_is_known() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    id, pair = two.a.group_of(VIP), two.a.pair
+    two.a.take(PartnerSaid(GroupLayout(VIP, tuple(map(parse_address, NODES[:2])), (0,) * BUCKETS, 1)))
+    assert {format_address(leg.address) for leg in pair.busy_at_partner(id, two.a.now)} == {NODES[0]}
+    two.a.take(BucketsRead(id))
+    for each in (id, id + 1000):
+        assert pair.busy_at_partner(each, two.a.now) == frozenset()
+        assert pair.owner_at_partner(each, 0) is None
+        assert pair.agreement(each) is None

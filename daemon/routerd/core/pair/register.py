@@ -156,11 +156,9 @@ class Register:
         address = there.owners[bucket]
         return next((leg for leg in group.legs if leg.address == address), Gateway(address, 0))
 
-    def busy(self, group_id: int) -> frozenset[Gateway]:
+    def busy(self, accord: Accord, group: Group) -> frozenset[Gateway]:
         """Return the legs of a group that have flows on the partner, as last told."""
-        accord, group = self.accords.get(group_id), self._fib.groups.by_id.get(group_id)
-        there = self.theirs.get(accord.key) if accord is not None else None
-        if there is None or group is None:
+        if (there := self.theirs.get(accord.key)) is None:
             return frozenset()
         busy = {owner for owner, is_busy in zip(there.owners, there.bits(), strict=True) if is_busy}
         return frozenset(leg for leg in group.legs if leg.address in busy)

@@ -91,7 +91,7 @@ class Standing:
         if accord is None or group is None:
             return frozenset()
         coming = self.coming(accord, group, now)
-        busy = self._register.busy(group_id) if self.up else frozenset()
+        busy = self._register.busy(accord, group) if self.up else frozenset()
         return busy.union(leg for leg in group.legs if leg.address in coming)
 
     def coming(self, accord: Accord, group: Group, now: float) -> frozenset[Address]:
