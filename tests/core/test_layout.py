@@ -8,7 +8,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routerd.core.layout import lay_out, surplus
+from routerd.core.layout import lay_out, made, surplus
 from routerd.core.message import Member
 
 BUCKETS = st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=8, max_size=64)
@@ -47,3 +47,35 @@ def test_what_has_no_surplus_is_left_as_it_is_whatever_is_busy(
     assert surplus(layout, dict(enumerate(weights, 1))) == 0
     again = [(owner, busy) for owner, (_, busy) in zip(layout, buckets, strict=True)]
     assert lay_out(again, members) == layout
+
+
+def test_a_new_group_is_laid_out_as_the_kernel_does_it() -> None:
+    """The last member first, and the sum of weights rounded to the nearest bucket."""
+    assert made(16, [Member(1, 1), Member(2, 1), Member(3, 1)]) == [(3, 5), (2, 6), (1, 5)]
+    assert made(8, [Member(1, 1), Member(2, 3)]) == [(2, 6), (1, 2)]
+    assert made(8, [Member(1, 1), Member(2, 0), Member(3, 1)]) == [(3, 4), (1, 4)]
+    assert made(8, [Member(1, 1), Member(2, 100)]) == [(2, 8)]
+    assert made(2, [Member(1, 1), Member(2, 3)]) == [(2, 1), (1, 1)]  # half a bucket is one
+
+
+def test_of_who_has_as_much_to_give_up_who_carries_flows_keeps_more() -> None:
+    busy, idle = (1, True), (2, False)
+    layout = lay_out([busy] * 4 + [idle] * 3, [Member(1, 1), Member(2, 1)])
+    assert layout is not None
+    assert Counter(layout) == {1: 4, 2: 3}
+
+
+def test_a_group_whose_members_have_all_gone_has_nothing_to_continue() -> None:
+    assert lay_out([(1, True), (2, False)], [Member(3, 1)]) is None
+
+
+def test_surplus_is_what_is_to_move() -> None:
+    assert surplus([1, 1, 1, 1], {1: 1, 2: 1}) == 2
+    assert surplus([1, 1, 3, 3], {1: 1, 2: 1}) == 2
+    assert surplus([1, 1, 2], {1: 1, 2: 1}) == surplus([1, 2, 2], {1: 1, 2: 1}) == 0
+    assert surplus([1, 1], {1: 0, 2: 1}) == 2
+
+
+def test_what_is_left_continues_the_run_before_it() -> None:
+    """Fewer runs are fewer steps for the kernel."""
+    assert lay_out([(1, True), (9, False), (2, True), (9, False)], [Member(1, 1), Member(2, 1)]) == [1, 1, 2, 2]
