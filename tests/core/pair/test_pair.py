@@ -564,6 +564,22 @@ def test_a_group_that_is_gone_at_the_partner_keeps_no_other_waiting() -> None:
     assert NODES[2] in two.a.layout(other)
 
 
+def test_a_group_that_is_gone_when_the_partner_is_asked_is_this_router_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    two.advance(2 * IDLE)
+    two.a.up(NODES[2])
+    two.a.announce(NODES[2], VIP)
+    two.a.settle_now()
+    two.a.advance(0.1)
+    monkeypatch.setattr(two.b.buckets, "read", BucketsRead)  # the kernel has no such group
+    two.b.now = two.a.now
+    two.deliver()
+    assert NODES[2] not in two.a.layout(VIP)
+    two.a.advance(2 * IDLE)
+    assert NODES[2] in two.a.layout(VIP)
+
+
 def test_what_was_read_just_now_is_not_read_again_before_buckets_are_moved() -> None:
     two = Two()
     serve(two, *NODES[:2])
