@@ -90,8 +90,10 @@ class Half(Simulation):
         for effect in effects:
             match effect:
                 case ReadBuckets(ids=ids):
+                    self.effects.append(effect)
                     self.asked.extend(ids)
                 case TellPartner(message=message):
+                    self.effects.append(effect)
                     self.said.append(message)
                     self.told += 1
                 case InspectGroups(ids=ids):
