@@ -8,7 +8,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routerd.core.layout import lay_out, made, surplus
+from routerd.core.layout import lay_out, made, rebalanced, surplus
 from routerd.core.message import Member
 
 BUCKETS = st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=8, max_size=64)
@@ -79,3 +79,24 @@ def test_surplus_is_what_is_to_move() -> None:
 def test_what_is_left_continues_the_run_before_it() -> None:
     """Fewer runs are fewer steps for the kernel."""
     assert lay_out([(1, True), (9, False), (2, True), (9, False)], [Member(1, 1), Member(2, 1)]) == [1, 1, 2, 2]
+
+
+@given(BUCKETS, st.randoms(use_true_random=False))
+def test_the_kernel_is_foreseen_to_hand_on_what_is_idle_in_the_order_of_the_index(
+    buckets: list[tuple[int, bool]], dice: random.Random
+) -> None:
+    """What the kernel itself does is compared with this in tests/kernel/test_arranging.py."""
+    owners, busy = [owner for owner, _ in buckets], [busy for _, busy in buckets]
+    wanted = Counter(dict.fromkeys(range(1, 6), 0))
+    wanted.update(dice.choices(range(1, 6), k=len(owners)))
+    layout = rebalanced(owners, busy, wanted)
+    moved = [index for index, owner in enumerate(layout) if owner != owners[index]]
+    have, got = Counter(owners), Counter(layout)
+    assert not any(busy[index] for index in moved)
+    for id in wanted:
+        given = [index for index in moved if owners[index] == id]
+        idle = [index for index, owner in enumerate(owners) if owner == id and not busy[index]]
+        assert given == idle[: len(given)]
+        assert min(have[id], wanted[id]) <= got[id] <= max(have[id], wanted[id])
+    short = {id: wanted[id] - got[id] for id in wanted if got[id] < wanted[id]}
+    assert not short or all(busy[i] for i, owner in enumerate(layout) if got[owner] > wanted[owner])

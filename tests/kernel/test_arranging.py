@@ -7,12 +7,14 @@ import random
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
+from routerd.core.layout import rebalanced
 from routerd.core.message import (
     Arrange,
     DeleteNexthop,
@@ -87,6 +89,12 @@ def arrange(writer: KernelWriter, layout: list[int]) -> None:
     backlog.add([Arrange(100, tuple(runs_of(layout)))])
     while backlog:
         assert backlog.write(0.001) == []
+
+
+def weigh(writer: KernelWriter, layout: list[int]) -> None:
+    """Have buckets handed over that the kernel picks by itself."""
+    assert writer.write([Arrange(100, tuple(runs_of(layout)), by_weight=True)]) == []
+    writer.memory.seen(100, lookup.owners(100))
 
 
 def used(writer: KernelWriter) -> set[int]:
@@ -267,3 +275,50 @@ def test_a_group_with_a_member_of_somebody_else_is_left_as_it_is(router: Namespa
     assert isinstance(told, WriteFailed)
     assert "77" in told.text
     assert lookup.owners(100) == was
+
+
+def test_by_weight_the_kernel_picks_the_buckets_that_it_is_foreseen_to_pick(
+    router: Namespace, writer: KernelWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no stand-in is made for that."""
+    group, _ = made(writer, 4, members=5)
+    arrange(writer, shuffled(group, 1))
+    monkeypatch.delattr(StandIns, "make")
+    dice = random.Random(2)
+    for _ in range(20):
+        counts = Counter(dict.fromkeys(range(1, 6), 0))
+        counts.update(dice.choices(dice.sample(range(1, 6), 3), k=128))
+        foreseen = rebalanced(lookup.owners(100), [False] * 128, counts)
+        weigh(writer, foreseen)
+        assert lookup.owners(100) == foreseen
+        assert used(writer) == set()
+        there = lookup.nexthop(100)
+        assert isinstance(there, KernelGroup)
+        assert {member.id for member in there.members} == set(range(1, 6))
+
+
+def test_by_weight_a_flow_that_has_begun_stays_and_another_bucket_goes(
+    router: Namespace, writer: KernelWriter, family: int
+) -> None:
+    _, traffic = made(writer, family)
+    time.sleep(0.05)  # what is used within 30 ms of when its group was made counts as never used
+    foreseen = rebalanced(lookup.owners(100), [False] * 128, Counter({1: 0, 2: 64, 3: 64}))
+    before = {port: traffic.send(port) for port in range(1000, 1010)}
+    busy, was = used(writer), lookup.owners(100)
+    weigh(writer, foreseen)
+    assert {port: traffic.send(port) for port in before} == before
+    assert used(writer) == busy
+    assert {index for index, owner in enumerate(lookup.owners(100)) if owner == 1} == {i for i in busy if was[i] == 1}
+
+
+def test_flows_that_the_kernel_has_not_seen_are_not_given_away_by_weight(
+    router: Namespace, writer: KernelWriter
+) -> None:
+    group, traffic = made(writer, 4)
+    time.sleep(0.05)
+    before = {port: traffic.send(port) for port in range(1000, 1030)}
+    (vip,) = prefixes(f"{VIPS[4]}/32")
+    assert writer.write([replace(group, id=101, like=100), SetRoutes(101, (vip,)), DeleteNexthop(100)]) == []
+    layout = tuple(runs_of(rebalanced(lookup.owners(101), [False] * 128, Counter({1: 0, 2: 64, 3: 64}))))
+    assert writer.write([Arrange(101, layout, by_weight=True)]) == []
+    assert {port: traffic.send(port) for port in before} == before

@@ -90,7 +90,7 @@ def test_a_layout_that_is_as_the_weights_want_it_gets_its_weights_and_no_bucket_
     owners = [1] * 342 + [2] * 341 + [3] * 341
     chance.shuffle(owners)
     members = [Member(id_) for id_ in (1, 2, 3)]
-    ordered = settled(owners, members)
+    ordered = settled(Counter(owners), members)
     assert sorted(member.id for member in ordered) == [1, 2, 3]
     with router.enter():
         writer = KernelWriter(FIB)
@@ -100,8 +100,8 @@ def test_a_layout_that_is_as_the_weights_want_it_gets_its_weights_and_no_bucket_
             assert not writer.write([SetGroup(50, some, 1024, 120.0, 0.0)])
         assert [owner for _, owner, _ in lookup.buckets(50)] == owners
         writer.close()
-    assert settled([1] * 400 + [2] * 312 + [3] * 312, members) == ()
-    assert settled([1] * 64, [Member(2), Member(1, 128)]) == (Member(2), Member(1, 128))
+    assert settled(Counter({1: 400, 2: 312, 3: 312}), members) == ()
+    assert settled(Counter({1: 64}), [Member(2), Member(1, 128)]) == (Member(2), Member(1, 128))
 
 
 def _runs(group: int) -> list[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -206,3 +207,17 @@ def test_groups_that_have_changed_are_read_before_those_that_are_as_they_were_ma
     read(writer)
     assert writer.write([*groups, GROUP]) == []
     assert writer.memory.due()[0] == GROUP.id
+
+
+def test_what_stands_where_it_was_read_need_not_be_read_again(router: Namespace, writer: KernelWriter) -> None:
+    before = uneven(writer)
+    group = replace(GROUP, hold=True, known=True)
+    assert writer.write([group]) == []
+    assert not writer.memory.standing(10)
+    writer.memory.seen(10, lookup.owners(10))
+    assert writer.memory.standing(10) == Counter(owner + 1 for owner in before)
+    assert writer.write([group]) == []
+    assert not writer.memory.standing(10)
+    writer.memory.seen(10, lookup.owners(10))
+    writer.memory.lost(3)  # a link may have gone, and more of its members
+    assert not writer.memory.standing(10)

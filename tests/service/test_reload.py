@@ -29,7 +29,7 @@ def _reload(directory: Path) -> tuple[Path, Reload, list[object]]:
     path.write_text(CONFIG)
     config = load(path)
     applied: list[object] = []
-    foreseer = Foreseer(Router(config, 0.0), lambda found, *_: found)
+    foreseer = Foreseer(Router(config, 0.0), lambda *_: set())
     journal = Journal(None)
     sources = read(path)
     journal.add(sources.files, digest(sources.files), 0.0, "a test", confirmed=True)

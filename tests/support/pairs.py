@@ -90,9 +90,10 @@ class Half(Simulation):
         for effect in effects:
             match effect:
                 case ReadBuckets(ids=ids):
+                    self.effects.append(effect)
                     self.asked.extend(ids)
-                    rest.append(effect)
                 case TellPartner(message=message):
+                    self.effects.append(effect)
                     self.said.append(message)
                     self.told += 1
                 case InspectGroups(ids=ids):

@@ -32,6 +32,9 @@ class Deadlines(Generic[K]):
             self._heap = [(time, key) for key, time in self._of.items()]
             heapq.heapify(self._heap)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._of
+
     @property
     def next(self) -> float | None:
         """The earliest deadline, None without any."""

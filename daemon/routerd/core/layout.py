@@ -64,6 +64,21 @@ def laid(owners: Sequence[Owner], busy: Sequence[bool], weights: Mapping[Owner, 
     return layout
 
 
+def rebalanced(owners: Sequence[Owner], busy: Sequence[bool], counts: Mapping[Owner, int]) -> list[Owner]:
+    """Return what the kernel makes of a group whose members are to have these `counts`: it hands the buckets that are
+    not busy on, in the order of their index, from members with too many to the first of `counts` that has too few
+    (nh_res_table_upkeep in net/ipv4/nexthop.c)."""
+    have, layout = Counter(owners), list(owners)
+    lacking = [owner for owner, count in counts.items() for _ in range(count - have[owner])][::-1]
+    for index, owner in enumerate(owners):
+        if not lacking:
+            break
+        if not busy[index] and have[owner] > counts.get(owner, 0):
+            have[owner] -= 1
+            layout[index] = lacking.pop()
+    return layout
+
+
 def surplus(owners: Sequence[Owner], weights: Mapping[Owner, int]) -> int:
     """Return how many buckets lead to members that have more than their weight wants, or to none of them: 0 of a
     layout that `lay_out` leaves as it is, whichever buckets are busy."""

@@ -5,6 +5,8 @@ that have less. So that the right ones go, those before them that are to stay go
 where the member leads. A flow that begins meanwhile thus comes to the node that has its bucket before, or to the one
 that has it from then on, and none goes wrong: the kernel moves no bucket in use. But then it moves the next idle one
 in its place; what went to the wrong member for that is handed over again.
+
+Where it does not matter which idle buckets go, as the members that give some have no flow, weights do it all.
 """
 
 from __future__ import annotations
@@ -31,8 +33,6 @@ _WORK = 32 * 1024
 flows begin meanwhile what comes behind them is one off: the next time there are half as many steps."""
 _TRIES = 3
 """Looks after which nothing is better, and no more is tried: what is in the way is for another time."""
-_EXACT = 3
-"""With weights of so many times the buckets that each is to have, one with weight 1 wants none (`layout.made`)."""
 
 
 class Arranging:
@@ -57,7 +57,7 @@ class Arranging:
         try:
             there = lookup.nexthop(operation.id)
             if isinstance(there, KernelGroup) and there.buckets:
-                self._arrange(there, wanted)
+                self._arrange(there, wanted, by_weight=operation.by_weight)
         except InterruptedError as error:
             return [WriteFailed(operation, errno.EINTR, str(error))]
         except OSError as error:
@@ -65,11 +65,14 @@ class Arranging:
             return [] if gone else [WriteFailed(operation, error.errno or 0, error.strerror or "")]
         return []
 
-    def _arrange(self, there: KernelGroup, wanted: list[int]) -> None:
+    def _arrange(self, there: KernelGroup, wanted: list[int], *, by_weight: bool) -> None:
         if len(wanted) != there.buckets:
             raise OSError(errno.EINVAL, f"the group has {there.buckets} buckets, not {len(wanted)}")
         if foreign := [member.id for member in there.members if member.id not in self._objects.gateways]:
             raise OSError(errno.EINVAL, not_ours(foreign[0]))
+        if by_weight and not self._objects.buckets.took_over(there.id):
+            self._weigh(there, wanted)
+            return
         moves, end = self._begin(there, wanted), time.monotonic() + SLICE
         first = least = moves.left
         tries = _TRIES
@@ -77,13 +80,22 @@ class Arranging:
             if time.monotonic() >= end and moves.left < first:
                 self.unfinished, self._moves = there.id, moves
                 break
-            if _EXACT * moves.most > self._widest:
-                raise OSError(errno.EOPNOTSUPP, "too many buckets for weights before Linux 6.12")
+            for counts in moves.counts:  # with a stand-in that has none
+                self._exact({0: 0} | {member.id: counts[member.id] for member in there.members})
             self._hand_over(there, moves)
             better = moves.left < least or moves.passed
             least, tries = min(least, moves.left), _TRIES if better else tries - 1
         if first:
-            self._rest(there, moves.owners)
+            self._rest(there, Counter(moves.owners))
+            self._objects.memory.note({there.id: runs_of(moves.owners)})
+
+    def _weigh(self, there: KernelGroup, wanted: list[int]) -> None:
+        """Let the kernel pick the buckets. Of those that are to have more the last one listed gets the first."""
+        counts, gateways = Counter(wanted), self._objects.gateways
+        listed = sorted(there.members, key=lambda member: gateways[member.id], reverse=True)
+        began = time.monotonic()
+        self._rest(there, counts, self._exact({member.id: counts[member.id] for member in listed}))
+        self._objects.buckets.written(there.id, began)
 
     def _begin(self, there: KernelGroup, wanted: list[int]) -> Moves:
         """Look at the buckets; if an operation goes on, with what is known."""
@@ -110,13 +122,13 @@ class Arranging:
                 {giver: rest} | {member.id: member.weight + rest * (member.id == giver) for member in step}
                 for step in islice(steps(layout, giver, others), moves.steps)
             ]
-            self._replace(there, *map(_exact, some))
+            self._replace(there, *map(self._exact, some))
             found = lookup.owners(there.id)
             begun = self._take_back(there, stand_in, giver, found)
         finally:
             self._stand_ins.dismiss(stand_in, _group(there))
         moved = [index for index, (was, now) in enumerate(zip(moves.owners, found, strict=True)) if now != was]
-        self._objects.buckets.handed(there.id, there.buckets, began, moved, begun)
+        self._objects.buckets.handed(there.id, began, moved, begun)
         tried = sum(some[-1].values()) - some[-1][giver] - others.total()
         moves.tried(list(aimed)[:tried], moved)
 
@@ -127,23 +139,33 @@ class Arranging:
         stood_in = counts.pop(stand_in, 0)
         counts[giver] += stood_in
         if stood_in:
-            self._replace(there, _exact({**counts, stand_in: 0}))
+            self._replace(there, self._exact({**counts, stand_in: 0}))
         begun = (
             [index for index, owner in enumerate(lookup.owners(there.id)) if owner == stand_in] if stood_in else []
         )
-        self._replace(there, _exact(counts))
+        self._replace(there, self._exact(counts))
         return begun
 
-    def _rest(self, there: KernelGroup, owners: list[int]) -> None:
-        """Let a group have weights with which nothing moves: a function of its layout and the wanted weights alone,
-        so that two groups which are alike lose a member alike."""
+    def _rest(self, there: KernelGroup, counts: Counter[int], *before: Sequence[Member]) -> None:
+        """Let a group have weights with which nothing moves, after these steps: a function of how many buckets each
+        member has and is to have alone, so that two groups which are alike lose a member alike."""
         wanted = {member.id: member for member in self._objects.weights.get(there.id, ())}
         gateways = self._objects.gateways
         members = sorted((wanted.get(m.id, m) for m in there.members), key=lambda member: gateways[member.id])
-        every = settled(owners, members) or held(Counter(owners), members, self._widest)
-        self._replace(there, every)
+        every = settled(counts, members) or held(counts, members, self._widest)
+        self._replace(there, *before, every)
         self._objects.memory.written(there.id, every, held=True)
-        self._objects.memory.note({there.id: runs_of(owners)})
+
+    def _exact(self, counts: Mapping[int, int]) -> list[Member]:
+        """Return members that want these numbers of buckets, in this order; OSError if no weights can say that.
+
+        Those that want none come first: they have weight 1, and the others so much that these together round to none
+        (`layout.made`)."""
+        none = [Member(id) for id, count in counts.items() if not count]
+        scale = 2 * len(none) + 1
+        if scale * max(counts.values()) > self._widest:
+            raise OSError(errno.EOPNOTSUPP, "too many buckets for weights before Linux 6.12")
+        return none + [Member(id, scale * count) for id, count in counts.items() if count]
 
     def _replace(self, there: KernelGroup, *steps: Sequence[Member]) -> None:
         """Go these steps. OSError if one is refused."""
@@ -153,7 +175,7 @@ class Arranging:
 
 class Moves:
     """Which buckets of a group are to lead elsewhere, as far as no flow uses them: `left` is how many. `owners` has
-    who has each now, `most` is how many one member has at most, now or then. `steps` is how many to go at a time, and
+    who has each now, `counts` how many each member has, now and then. `steps` is how many to go at a time, and
     `passed` how many buckets turned out to be in use the last time."""
 
     def __init__(self, there: KernelGroup, wanted: Sequence[int], buckets: Buckets) -> None:
@@ -179,16 +201,16 @@ class Moves:
     def read(self) -> None:
         """Read how things stand. OSError if the group is gone."""
         members = {member.id for member in self.there.members}
-        found = lookup.buckets(self.there.id)
-        self.owners = [owner for _, owner, _ in found]
-        self._idle = sorted(self._buckets.idle(found, self.there.id, self.there.idle_timer) - self._in_use)
-        used = {index for index, _, _ in self._buckets.used(found, self.there.id, self.there.idle_timer)}
+        self.owners, idle = lookup.reading(self.there.id)
+        taken = self._buckets.recent(idle, self.there.id, self.there.idle_timer) | self._in_use
+        self._idle = [index for index in range(len(idle)) if index not in taken]
+        used = self._buckets.used(idle, self.there.id, self.there.idle_timer)
         self._goals = self.owners.copy()
         for index in self._idle:
             if index not in used and self.wanted[index] in members:
                 self._goals[index] = self.wanted[index]
         self.left = sum(map(ne, self.owners, self._goals))
-        self.most = max([*Counter(self.owners).values(), *Counter(self._goals).values()])
+        self.counts = (Counter(self.owners), Counter(self._goals))
 
     def next(self) -> tuple[int, dict[int, int]]:
         """Return a member that is to give some of its buckets, and whom its idle ones are to lead to, up to the last
@@ -202,9 +224,3 @@ class Moves:
 
 def _group(there: KernelGroup) -> SetGroup:
     return SetGroup(there.id, (), there.buckets, there.idle_timer, there.unbalanced_timer)
-
-
-def _exact(counts: Mapping[int, int]) -> list[Member]:
-    """Return members that want these numbers of buckets, in this order; those that want none come first."""
-    none = [Member(id) for id, count in counts.items() if not count]
-    return none + [Member(id, count * _EXACT) for id, count in counts.items() if count]

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import time
-from array import array
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Collection, Container, Iterable, Sequence
+from typing import NamedTuple
 
 from routerd.kernel import lookup
 from routerd.kernel.lookup import Bucket
 
 _WRITE_TIME = 0.03
-"""Seconds that the kernel and this process may disagree about when a group was made: ticks, and 1/100 s."""
+"""Seconds that the kernel and this process may disagree about when a group was written: ticks, and 1/100 s."""
+_MOST = 64
+"""Times at which buckets of a group were handed over that are remembered, some 300 octets each."""
+
+
+class _Handed(NamedTuple):
+    """Buckets (a mask) that were handed over, as idle, at some moment `since` then and `until` then."""
+
+    since: float
+    until: float
+    buckets: int
 
 
 class Buckets:
@@ -19,37 +29,50 @@ class Buckets:
     def __init__(self) -> None:
         self._made: dict[int, float] = {}
         self._inherited: dict[int, Collection[int]] = {}
-        self._handed: dict[int, tuple[array[float], array[float]]] = {}
-        """Since when, and until when, each bucket was being handed over, in seconds; 0 if it was not."""
+        self._written: dict[int, tuple[float, float]] = {}
+        """Since when, and until when, groups were being written that are held."""
+        self._handed: dict[int, list[_Handed]] = {}
         self._begun: dict[int, dict[int, float]] = {}
         """When a flow was found that had begun in a bucket while it was handed over."""
 
     def made(self, group: int, inherited: Collection[int] = ()) -> None:
         """A group was made just now; these of its buckets carry flows of another one."""
+        self.gone(group)
         self._made[group] = time.monotonic()
         self._inherited[group] = inherited
-        self._handed.pop(group, None)
-        self._begun.pop(group, None)
 
-    def handed(self, group: int, size: int, since: float, buckets: Iterable[int], flows: Iterable[int]) -> None:
-        """These buckets of a group of this size were handed over, as idle, at some moment `since` then; in some flows
-        began meanwhile."""
+    def handed(self, group: int, since: float, buckets: Iterable[int], flows: Iterable[int] = ()) -> None:
+        """These buckets of a group were handed over, as idle, at some moment `since` then; in some flows began
+        meanwhile."""
         now = time.monotonic()
-        first, last = self._handed.setdefault(group, (array("d", bytes(8 * size)), array("d", bytes(8 * size))))
-        for index in buckets:
-            first[index], last[index] = since, now
+        self._hand(group, _Handed(since, now, mask(buckets)))
         self._begun.setdefault(group, {}).update(dict.fromkeys(flows, now))
+
+    def written(self, group: int, since: float) -> None:
+        """A group was written at some moment `since` then: the buckets of a member that it has no more go to others
+        at once."""
+        self._written[group] = (since, time.monotonic())
+
+    def moved(self, group: int, buckets: Collection[int]) -> None:
+        """These buckets of a group lead to other members than they did: no flow has used those since that have been
+        idle since it was written."""
+        if buckets and (written := self._written.get(group)) is not None:
+            self._hand(group, _Handed(*written, mask(buckets)))
+
+    def _hand(self, group: int, handed: _Handed) -> None:
+        times = self._handed.setdefault(group, [])
+        times.append(handed)
+        del times[:-_MOST]
 
     def gone(self, group: int) -> None:
         """A group was deleted."""
-        self._made.pop(group, None)
-        self._inherited.pop(group, None)
-        self._handed.pop(group, None)
-        self._begun.pop(group, None)
+        for known in (self._made, self._inherited, self._written, self._handed, self._begun):
+            known.pop(group, None)
 
     def keep(self, groups: Container[int]) -> None:
         """These groups are there, and no others."""
-        for group in [group for group in self._made.keys() | self._handed.keys() if group not in groups]:
+        known = self._made.keys() | self._written.keys() | self._handed.keys()
+        for group in [group for group in known if group not in groups]:
             self.gone(group)
 
     def took_over(self, group: int) -> bool:
@@ -58,38 +81,49 @@ class Buckets:
 
     def flows(self, group: int, idle_timer: float) -> list[Bucket]:
         """Return the buckets that carried traffic within `idle_timer` seconds. Raises OSError as `lookup.buckets`."""
-        return self.used(lookup.buckets(group), group, idle_timer)
+        owners, idle = lookup.reading(group)
+        return [(index, owners[index], idle[index]) for index in sorted(self.used(idle, group, idle_timer))]
 
-    def used(self, found: list[Bucket], group: int, idle_timer: float) -> list[Bucket]:
-        """Choose those of a group's buckets that carry flows.
+    def used(self, idle: Sequence[float], group: int, idle_timer: float) -> set[int]:
+        """Choose those of a group's buckets that carry flows, by index; `idle` is for how many seconds each is idle.
 
         In a group that was made like another one, a bucket that was in use there carries flows that may not have sent
         anything since; and so does one in which a flow began while it was handed over. The kernel does not know.
         """
         now = time.monotonic()
         inherited = self._inherited.get(group, ()) if now - self._made.get(group, 0.0) < idle_timer else ()
-        begun = {index for index, since in [*self._begun.get(group, {}).items()] if now - since < idle_timer}
-        idle = self.idle(found, group, idle_timer).difference(inherited, begun)
-        return [each for each in found if each[0] not in idle]
+        begun = [index for index, since in [*self._begun.get(group, {}).items()] if now - since < idle_timer]
+        return self.recent(idle, group, idle_timer).union(inherited, begun)
 
-    def idle(self, found: list[Bucket], group: int, idle_timer: float) -> set[int]:
-        """Return the indices of those of a group's buckets that the kernel takes for idle.
+    def recent(self, idle: Sequence[float], group: int, idle_timer: float) -> set[int]:
+        """Choose those of a group's buckets that the kernel takes for used, by index.
 
         It counts the idle time of a bucket that was never used from when it was given to its member: what has been
         idle for as long as the group is there, or since it was handed over, has not been used.
         """
         now = time.monotonic()
         age = now - self._made.get(group, -idle_timer)
-        first, last = self._handed.get(group, ((), ()))
-        if last and now - max(last) >= idle_timer:
+        least, most = age - _WRITE_TIME, age + _WRITE_TIME
+        recent = [index for index, time in enumerate(idle) if time < idle_timer and not least <= time <= most]
+        for handed in self._lately(group, now - idle_timer):
+            least, most = now - handed.until - _WRITE_TIME, now - handed.since + _WRITE_TIME
+            recent = [index for index in recent if not (least <= idle[index] <= most and handed.buckets >> index & 1)]
+        return set(recent)
+
+    def _lately(self, group: int, since: float) -> list[_Handed]:
+        """Return the buckets that were handed over `since` then, and forget the others."""
+        times = [handed for handed in self._handed.get(group, ()) if handed.until > since]
+        if not times:
             self._handed.pop(group, None)
             self._begun.pop(group, None)
-        least, most = age - _WRITE_TIME, age + _WRITE_TIME
-        unused = {index for index, _, idle in found if idle >= idle_timer or least <= idle <= most}
-        if last:
-            unused |= {
-                index
-                for index, _, idle in found
-                if -_WRITE_TIME <= idle - (now - last[index]) <= last[index] - first[index] + _WRITE_TIME
-            }
-        return unused
+        return times
+
+
+def mask(buckets: Iterable[int]) -> int:
+    """Return a number with the bits of these indices."""
+    digits = bytearray()
+    for index in buckets:
+        if index >> 3 >= len(digits):
+            digits.extend(bytes((index >> 3) + 1 - len(digits)))
+        digits[index >> 3] |= 1 << (index & 7)
+    return int.from_bytes(digits, "little")

@@ -38,12 +38,15 @@ class Continuation:
         members = self._objects.memory.members(group.id)
         if len(members) == 1:
             return replace(group, members=held({members[0].id: group.buckets}, group.members, self._widest))
-        try:
-            read = lookup.owners(group.id)
-        except OSError:
-            return group  # it is gone, and is made anew
-        self._objects.memory.note({group.id: runs_of(read)})
-        every = settled(read, group.members) or held(Counter(read), group.members, self._widest)
+        counts = self._objects.memory.standing(group.id)
+        if not counts:
+            try:
+                read = lookup.owners(group.id)
+            except OSError:
+                return group  # it is gone, and is made anew
+            self._objects.memory.note({group.id: runs_of(read)})
+            counts = Counter(read)
+        every = settled(counts, group.members) or held(counts, group.members, self._widest)
         return replace(group, members=every)
 
     def order(self, group: SetGroup) -> tuple[Member, ...]:
@@ -56,12 +59,12 @@ class Continuation:
         """Make a group with the buckets of another one, or of its own when it was lost, flows and all; False if that
         cannot be."""
         try:
-            read = lookup.buckets(group.like) if group.like != group.id else []
+            owners, idle = lookup.reading(group.like) if group.like != group.id else ([], [])
         except OSError:
-            read = []
-        if read:
-            busy = {index for index, _, _ in self._objects.buckets.used(read, group.like, group.idle_timer)}
-            found = [(owner, index in busy) for index, owner, _ in read]
+            owners, idle = [], []
+        if owners:
+            busy = self._objects.buckets.used(idle, group.like, group.idle_timer)
+            found = [(owner, index in busy) for index, owner in enumerate(owners)]
         else:  # it is gone: all that is known of it may carry flows
             runs = self._objects.memory.recall(group.like, group.members)
             found = [(owner, owner != 0) for owner, length in runs for _ in range(length)]
@@ -80,7 +83,8 @@ class Continuation:
             return False  # the id is somebody else's
         flags = wire.NLM_F_CREATE | wire.NLM_F_REPLACE
         requests = [messages.set_group(replace(group, members=each), flags) for each in steps(layout, stand_in)]
-        every = settled(layout, group.members) or held(Counter(layout), group.members, self._widest)
+        counts = Counter(layout)
+        every = settled(counts, group.members) or held(counts, group.members, self._widest)
         requests.append(messages.set_group(replace(group, members=every), flags))
         refused = self._requests.transmit(requests)
         if refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -60,8 +61,11 @@ class GroupWriter:
                 weighed = replace(weighed, members=messages.narrow(weighed.members))
             sent.append(weighed)
             requests.append(messages.set_group(weighed, flags))
+        began = time.monotonic()
         refused = self._compat.transmit(self._requests, requests)
         for index, group in enumerate(sent):
+            if group.hold:
+                self._objects.buckets.written(group.id, began)
             told += self._sent(group, refused.get(index), remade=group.id in remade)
         return told
 

@@ -59,15 +59,16 @@ def held(counts: Mapping[int, int], members: Sequence[Member], widest: int) -> t
     return tuple(sorted(weighed, key=lambda member: member.weight))
 
 
-def settled(layout: Sequence[int], members: Sequence[Member]) -> tuple[Member, ...]:
-    """Return the members in an order in which each wants the buckets that it has, with its own weight; empty if there
-    is none. The kernel rounds the sum of weights up to a member (nh_res_group_rebalance in net/ipv4/nexthop.c)."""
-    counts, total = Counter(layout), sum(member.weight for member in members)
+def settled(counts: Counter[int], members: Sequence[Member]) -> tuple[Member, ...]:
+    """Return the members in an order in which each wants the buckets that it has (`counts`), with its own weight;
+    empty if there is none. The kernel rounds the sum of weights up to a member (nh_res_group_rebalance in
+    net/ipv4/nexthop.c)."""
+    size, total = counts.total(), sum(member.weight for member in members)
     left, ordered = list(members), list[Member]()
     begin = weight = 0
     for place in members:
         weight += place.weight
-        end = (len(layout) * weight + total // 2) // total
+        end = (size * weight + total // 2) // total
         fitting = (each for each in left if each.weight == place.weight and counts[each.id] == end - begin)
         if (found := next(fitting, None)) is None:
             return ()

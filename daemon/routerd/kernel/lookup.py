@@ -27,7 +27,7 @@ _STATISTICS = wire.attribute(14, struct.pack("=I", 1))
 """NHA_OP_FLAGS: NHA_OP_FLAG_DUMP_STATS."""
 _ASKED_AT_ONCE, _ANSWER_SIZE = 32, 8192
 """Questions in one send, and what an answer takes of the receive buffer, generously."""
-_BUCKET_HEAD, _OWNER, _INDEX_FIRST = 36, 48, struct.pack("=HH", 6, 1)
+_BUCKET_HEAD, _OWNER, _IDLE, _INDEX_FIRST = 36, 48, 56, struct.pack("=HH", 6, 1)
 _NHA_GROUP_STATS, _STATS_ENTRY_PACKETS = 15, 2
 _NESTED = 0x8000
 _REFUSING = (errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES)
@@ -118,6 +118,21 @@ def owners(group: int) -> list[int]:
             return [id for _, id, _ in buckets(group)]
         found += memoryview(data[:end]).cast("I")[_OWNER // 4 :: size // 4].tolist()
     return found
+
+
+def reading(group: int) -> tuple[list[int], list[float]]:
+    """Return the nexthop id of each bucket of a resilient group, by index, and for how many seconds each is idle.
+
+    Raises OSError as `buckets` does."""
+    owners, idle = list[int](), list[float]()
+    for data, size, end in wire.dump_alike(wire.RTM_GETNEXTHOPBUCKET, _of_group(group)):
+        if not _is_usual(data, size):
+            found = buckets(group)
+            return [id for _, id, _ in found], [seconds for _, _, seconds in found]
+        view = memoryview(data[:end])
+        owners += view.cast("I")[_OWNER // 4 :: size // 4].tolist()
+        idle += [time / messages.TICKS for time in view.cast("Q")[_IDLE // 8 :: size // 8].tolist()]
+    return owners, idle
 
 
 def _of_group(group: int) -> bytes:

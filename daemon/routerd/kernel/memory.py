@@ -13,8 +13,8 @@ import contextlib
 import time
 from array import array
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence, Set
-from itertools import chain, groupby
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
+from itertools import chain, groupby, repeat
 
 from routerd.core.layout import made
 from routerd.core.message import Gateway, Member
@@ -38,11 +38,12 @@ _NOTHING: Layout = ((), array("H"))
 
 
 class Memory:
-    """The layouts of groups, by id. `gateways` says where nexthop objects lead to. `changed` is set when there are
-    groups to be read at once."""
+    """The layouts of groups, by id. `gateways` says where nexthop objects lead to; `moved` is called with a group and
+    its buckets that are found to lead elsewhere. `changed` is set when there are groups to be read at once."""
 
-    def __init__(self, gateways: Mapping[int, Gateway]) -> None:
+    def __init__(self, gateways: Mapping[int, Gateway], moved: Callable[[int, list[int]], None]) -> None:
         self._gateways = gateways
+        self._moved = moved
         self._members: dict[int, tuple[Member, ...]] = {}
         self._layouts: dict[int, Layout] = {}
         self._past: dict[int, list[tuple[float, Layout]]] = {}
@@ -113,6 +114,18 @@ class Memory:
         found = (layout for _, layout in reversed(past) if not those or not those.isdisjoint(layout[0]))
         return next(found, current)
 
+    def standing(self, group: int) -> Counter[int]:
+        """Return how many buckets each nexthop object has, if none moves: the group was read with all written, and
+        each has as many as it wants. Empty if it is not so, or if a member may be lost."""
+        moving = (self._written, self._unsettled, self._unread)
+        if self._lost or self._lost_before or any(group in some for some in moving):
+            return Counter()
+        ids = {self._gateways.get(member.id): member.id for member in self.members(group)}
+        counts = self.counts(group)
+        return Counter(
+            {ids[gateway]: count for gateway, count in counts.items()} if counts.keys() <= ids.keys() else {}
+        )
+
     def counts(self, group: int) -> dict[Gateway, int]:
         """Return how many buckets each gateway had when the group was last read; empty if it never was."""
         gateways, runs = self._layouts.get(group, _NOTHING)
@@ -150,6 +163,12 @@ class Memory:
             self._unsettled.pop(group, None)
         return due
 
+    def seen(self, group: int, owners: Iterable[int]) -> None:
+        """The buckets of a group lead to these nexthop objects now, with all written."""
+        self._written.pop(group, None)
+        self._unsettled.pop(group, None)
+        self.note({group: runs_of(owners)})
+
     def note(self, read: Mapping[int, Runs]) -> None:
         """Keep what was read of groups, unless they were deleted meanwhile."""
         for group, runs in read.items():
@@ -170,8 +189,12 @@ class Memory:
             if gateway is None:
                 return False
             kept.extend((gateways.setdefault(gateway, len(gateways)), length))
+        before, after = self._layouts.get(group, _NOTHING), (tuple(gateways), kept)
+        if before != after:
+            pairs = zip(_expanded(before), _expanded(after), strict=False)
+            self._moved(group, [index for index, (was, now) in enumerate(pairs) if was != now])
         self._keep_past(group, gateways.keys())
-        self._layouts[group] = (tuple(gateways), kept)
+        self._layouts[group] = after
         self._size += len(kept)
         while self._size > _LIMIT:
             self._drop(next(iter(self._layouts)))
@@ -200,6 +223,14 @@ class Memory:
 def runs_of(owners: Iterable[int]) -> Runs:
     """Return the runs of buckets, given the nexthop id of each by index."""
     return [(owner, len(list(run))) for owner, run in groupby(owners)]
+
+
+def _expanded(layout: Layout) -> Iterator[Gateway]:
+    """Yield where each bucket leads."""
+    gateways, runs = layout
+    return chain.from_iterable(
+        repeat(gateways[owner], length) for owner, length in zip(runs[::2], runs[1::2], strict=True)
+    )
 
 
 def look(groups: Iterable[int]) -> dict[int, Runs]:

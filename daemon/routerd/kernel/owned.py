@@ -84,7 +84,7 @@ class OwnedObjects:
         self.gateways: dict[int, Gateway] = {}
         self.weights: dict[int, tuple[Member, ...]] = {}
         self.buckets = Buckets()
-        self.memory = Memory(self.gateways)
+        self.memory = Memory(self.gateways, self.buckets.moved)
 
     def __contains__(self, id: object) -> bool:
         return id in self._ids

@@ -132,7 +132,8 @@ def _path(root: Path, name: str) -> Path:
 def _read(path: Path) -> tuple[str, str]:
     """Return the value, or an empty one and why it cannot be read."""
     try:
-        return path.read_text().strip(), ""
+        with path.open("rb", buffering=0) as file:  # without what text needs: this is read often
+            return file.read(4096).decode(errors="replace").strip(), ""
     except OSError as error:
         return "", f"cannot read it: {error.strerror}"
 

@@ -112,7 +112,7 @@ class Engine:
         self.translation = speaker.translation
         speaker.translation.taken = self._outbox.taken
         self._inbox: deque[Input] = deque()
-        self._enquiries = Enquiries(writer.buckets, config.fib.idle_timer)
+        self._enquiries = Enquiries(writer.buckets, writer.memory, config.fib.idle_timer)
         self._unwritten = asyncio.Event()
         self._progress = asyncio.Event()
         self._ahead = AHEAD

@@ -19,7 +19,8 @@ from routerd.core.message import (
     ReadBuckets,
 )
 from routerd.kernel import lookup
-from routerd.kernel.buckets import Buckets
+from routerd.kernel.buckets import Buckets, mask
+from routerd.kernel.memory import Memory
 
 INSPECTED_AT_ONCE = 16
 """Groups whose buckets are read when the core asks about more: each takes the kernel two milliseconds."""
@@ -28,13 +29,11 @@ READ_AT_ONCE = 4
 DOUBTED_AT_ONCE = 256
 """Groups of which the kernel is asked whether they have carried a packet: each takes 10 us."""
 
-_ONE = ord("1")
-
 
 class Enquiries:
     """True while there is something to ask. A bucket is busy whose last packet is younger than `idle_timer`."""
 
-    def __init__(self, buckets: Buckets, idle_timer: float) -> None:
+    def __init__(self, buckets: Buckets, memory: Memory, idle_timer: float) -> None:
         self.idle_timer = idle_timer
         self.inspected: tuple[int, ...] = ()
         """The groups whose buckets are to be read."""
@@ -42,6 +41,7 @@ class Enquiries:
         self._wanted: dict[int, None] = {}
         """The groups of which the core wants to know every bucket."""
         self._buckets = buckets
+        self._memory = memory
 
     def __bool__(self) -> bool:
         return bool(self.inspected or self._doubted or self._wanted)
@@ -72,15 +72,17 @@ class Enquiries:
 
     def _buckets_of(self, id: int) -> BucketsRead:
         try:
-            found, group = lookup.buckets(id), lookup.nexthop(id)  # in this order: a member that is lost is missed
+            (found, idle), group = (
+                lookup.reading(id),
+                lookup.nexthop(id),
+            )  # in this order: a member that is lost is missed
         except OSError:
             return BucketsRead(id)
-        digits = bytearray(b"0") * len(found)
-        for index, _, _ in self._buckets.used(found, id, self.idle_timer):
-            digits[index] = _ONE
+        owners = tuple(found)
+        self._memory.seen(id, owners)
+        busy = mask(self._buckets.used(idle, id, self.idle_timer))
         members = tuple(member.id for member in group.members) if isinstance(group, KernelGroup) else ()
-        digits.reverse()  # the mask has the first bucket last
-        return BucketsRead(id, tuple([owner for _, owner, _ in found]), int(digits, 2), members)
+        return BucketsRead(id, owners, busy, members)
 
     def _activity(self, ids: Iterable[int]) -> dict[int, dict[int, int]]:
         busy: dict[int, dict[int, int]] = {}

@@ -21,12 +21,11 @@ from routerd.core.rib.export_forecast import ExportForecast
 from routerd.core.rib.forecast import Forecast
 from routerd.core.router import Router
 from routerd.kernel import lookup
-from routerd.kernel.lookup import Bucket
 
 PATIENCE = 2.0
 """Seconds, at most, of reading buckets: a group takes two milliseconds."""
 
-Used = Callable[[list[Bucket], int, float], list[Bucket]]
+Used = Callable[[Sequence[float], int, float], set[int]]
 
 
 class Look(NamedTuple):
@@ -81,16 +80,16 @@ class Foreseer:
                 view["unread"] += 1
                 continue
             with contextlib.suppress(OSError):  # it has gone meanwhile
-                found = lookup.buckets(look.group)
-                busy = Counter(owner for _, owner, _ in self._used(found, look.group, before.fib.idle_timer))
-                still = Counter(owner for _, owner, _ in self._used(found, look.group, after.fib.idle_timer))
+                owners, idle = lookup.reading(look.group)
+                busy = Counter(owners[index] for index in self._used(idle, look.group, before.fib.idle_timer))
+                still = Counter(owners[index] for index in self._used(idle, look.group, after.fib.idle_timer))
                 gone = _gone(look, nexthops, busy)
                 if _rehashes(before, after) and len(look.legs) > 1:
                     gone = busy
                 moving = gone.total()
-                for owner, wanted in _wanted(look.legs, nexthops, len(found)).items():
+                for owner, wanted in _wanted(look.legs, nexthops, len(owners)).items():
                     if owner not in gone:
-                        have = sum(bucket[1] == owner for bucket in found)
+                        have = owners.count(owner)
                         room = max(0, have - wanted - (have - busy[owner]))  # once those are gone that are idle
                         freed = busy[owner] if after.fib.unbalanced_timer else busy[owner] - still[owner]
                         moving += min(room, max(0, freed))

@@ -61,8 +61,8 @@ def test_a_drained_leg_is_to_have_no_bucket() -> None:
 
 def test_a_layout_that_is_told_is_heard_as_it_was() -> None:
     held = Held((B, A, B, C), 0b1010, frozenset((A, B, C)), settled=False)
-    told = said("172.16.1.1/32", held, 7)
-    assert told == GroupLayout("172.16.1.1/32", (A, B, C), (1, 0, 1, 2), 0b1010, False, 7)
+    told = said("172.16.1.1/32", held, 7, fresh=True)
+    assert told == GroupLayout("172.16.1.1/32", (A, B, C), (1, 0, 1, 2), 0b1010, False, 7, (), True)
     assert heard(told) == held
     for wrong in (
         told._replace(owners=()),

@@ -29,7 +29,9 @@ def layouts(draw: st.DrawFn) -> GroupLayout:
     owners = tuple(draw(st.lists(st.integers(0, len(members) - 1), min_size=1, max_size=40)))
     busy = draw(st.integers(0, (1 << len(owners)) - 1))
     drained = draw(st.sets(st.sampled_from(members)))
-    return GroupLayout(draw(TEXTS), members, owners, busy, draw(st.booleans()), draw(NUMBERS), tuple(drained))
+    return GroupLayout(
+        draw(TEXTS), members, owners, busy, draw(st.booleans()), draw(NUMBERS), tuple(drained), draw(st.booleans())
+    )
 
 
 MESSAGES = (

@@ -67,10 +67,14 @@ class SetGroup:
 @dataclass(frozen=True, slots=True)
 class Arrange:
     """Hand the buckets of a group that no flow uses to these members: `layout` has runs of buckets, the nexthop id of
-    each and how many follow one another. Those that are in use, as the kernel says at that moment, stay."""
+    each and how many follow one another. Those that are in use, as the kernel says at that moment, stay.
+
+    If it is `by_weight` the kernel picks just these by itself, and if it does not, as flows have begun meanwhile, it
+    does not matter which idle ones of a member go."""
 
     id: int
     layout: tuple[tuple[int, int], ...]
+    by_weight: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class GroupLayout(NamedTuple):
     `members` are all legs of the group, `owners` has, by bucket, the index of one; `busy` is a mask (bit n for bucket
     n) of the buckets in which flows are, or may be. `settled` is false while flows have yet to show themselves.
     `answers` is the number of the Ask to which this is the answer, 0 if nobody asked. `drained` are the members that
-    are to get no new flow, legs or not.
+    are to get no new flow, legs or not. `fresh` is true if all this was read a moment before it was said.
     """
 
     key: str
@@ -44,6 +44,7 @@ class GroupLayout(NamedTuple):
     settled: bool = True
     answers: int = 0
     drained: tuple[Address, ...] = ()
+    fresh: bool = False
 
 
 class GroupGone(NamedTuple):

@@ -35,14 +35,15 @@ class Accord:
     """A group of this router.
 
     `held` is how its buckets were read last, which was at the time `read`; None if they were not. `told` is what the
-    partner knows of that. `again` is the earliest time of another attempt to move buckets, after one that moved none;
-    `arranged` tells that one is on its way. `answers` is the number of an Ask that waits for a reading, or 0.
-    `nexthops` are the objects that it was read to use, and `members` those that it was seen to have, with their
-    weights.
+    partner knows of that, and `heard` is when it said last how they were there at that moment. `again` is the
+    earliest time of another attempt to move buckets, after one that did not do all; `arranged` is what one that is on
+    its way is to lead to. `answers` is the number of an Ask that waits for a reading, or 0. `nexthops` are the
+    objects that it was read to use, and `members` those that it was seen to have, with their weights.
     """
 
     __slots__ = (
-        "_coming", "again", "answers", "arranged", "held", "id", "key", "members", "nexthops", "read", "told",
+        "_coming", "again", "answers", "arranged", "heard", "held", "id", "key", "members", "nexthops", "read",
+        "told",
     )  # fmt: skip
 
     def __init__(self, id: int, key: str) -> None:
@@ -50,11 +51,12 @@ class Accord:
         self.key = key
         self.held: Held | None = None
         self.read = NEVER
+        self.heard = NEVER
         self.told: Held | None = None
         self.nexthops = frozenset[int]()
         self.members: tuple[Member, ...] = ()
         self.again = 0.0
-        self.arranged = False
+        self.arranged: tuple[Address, ...] | None = None
         self.answers = 0
         self._coming: dict[Address, float] = {}
         """Legs that the partner has lost, and until when its flows to them may come without having been seen here."""

@@ -42,6 +42,10 @@ class Asking:
         del self._asked[id]
         return True
 
+    def spare(self, id: int) -> bool:
+        """The partner has spoken of a group by itself; tell whether it was about to be asked."""
+        return self._waiting.pop(id, self) is None
+
     def late(self, now: float) -> list[int]:
         """Return the groups for whose answer nobody waits any longer: they are to be asked about again."""
         if not self._asked or now < self._until:

@@ -6,17 +6,20 @@ what they know of each other is, no flow moves.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from itertools import compress, count
 from operator import ne
 from typing import NamedTuple
 
 from routerd.core.fib.model import Legs
-from routerd.core.layout import laid, made, surplus
+from routerd.core.layout import laid, made, rebalanced, shares, surplus
 from routerd.core.message import Hello, Member
 from routerd.core.pair.layouts import Held
 from routerd.core.route import Address
 
+SLACK = 256
+"""Of so many buckets one may be with another member than the weights want: it is not worth a move."""
 ALIKE = 2.0
 """Seconds by which the groups of one router must be older than those of the other for that to count."""
 
@@ -44,18 +47,42 @@ def lead(here: Held, there: Held | None, weights: Weights) -> Owners:
     """Return what the leader wants: what is busy stays, also what is busy at the partner alone, where that has it; of
     the rest as much as the weights allow."""
     taken = dict(_busy_there(here, there, weights)) if there is not None else {}
-    if all(here.owners[index] == owner for index, owner in taken.items()) and not off(here.owners, weights):
+    if all(here.owners[index] == owner for index, owner in taken.items()) and not is_off(here.owners, weights):
         return here.owners
     owners, busy = list(here.owners), here.bits()
     for index, owner in taken.items():
         owners[index], busy[index] = owner, True
-    layout = laid(owners, busy, {address: weights[address] for address in sorted(weights)})
-    return here.owners if layout is None else tuple(layout)
+    wanted = {address: weights[address] for address in sorted(weights)}
+    pinned = Counter(compress(owners, busy))
+    counts = shares(Counter(owners), pinned, wanted)
+    if any(number > counts[owner] for owner, number in pinned.items()):
+        layout = laid(owners, busy, wanted)
+        if layout is None:
+            return here.owners
+        counts = Counter(layout)
+    return tuple(rebalanced(owners, busy, _sorted(counts)))
+
+
+def by_weight(here: Held, there: Held | None, wanted: Owners) -> bool:
+    """Tell whether the kernel picks just the buckets that are to lead elsewhere once it has the weights, and may: the
+    members that give some have no flow, here or there."""
+    counts, had = _sorted(Counter(wanted)), Counter(here.owners)
+    giving = {owner for owner, count in had.items() if count > counts[owner]}
+    busy = here.busy | (0 if there is None else there.busy)
+    if any(bit == "1" and here.owners[index] in giving for index, bit in enumerate(reversed(f"{busy:b}"))):
+        return False
+    return tuple(rebalanced(here.owners, here.bits(), counts)) == wanted
+
+
+def _sorted(counts: Counter[Address]) -> Counter[Address]:
+    """Return the same, in the order of addresses."""
+    return Counter(dict(sorted(counts.items())))
 
 
 def _busy_there(here: Held, there: Held, legs: Collection[Address]) -> Iterator[tuple[int, Address]]:
     """Yield the buckets that are busy at the partner alone, and the leg that they lead to there."""
-    alone = there.busy & ~here.busy
+    if not (alone := there.busy & ~here.busy):
+        return
     for index, bit in enumerate(reversed(f"{alone:b}")):
         if bit == "1" and there.owners[index] in legs and _is_known(here.owners[index], there, legs):
             yield index, there.owners[index]
@@ -116,3 +143,9 @@ def is_passing(here: Held, there: Held, legs: Collection[Address]) -> bool:
 def off(owners: Owners, weights: Weights) -> int:
     """Return how many buckets are not where the weights want them."""
     return surplus(owners, {address: weights[address] for address in sorted(weights)})
+
+
+def is_off(owners: Owners, weights: Weights) -> bool:
+    """Tell whether buckets are to be moved as the weights want it, once they are idle."""
+    drained = not all(weights.values()) and any(not weights.get(owner, 1) for owner in set(owners))
+    return drained or off(owners, weights) > len(owners) // SLACK

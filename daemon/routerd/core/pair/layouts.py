@@ -74,12 +74,12 @@ def read(
     return held.used_by(unseen)
 
 
-def said(key: str, held: Held, answers: int) -> GroupLayout:
-    """Return what is told of a group."""
+def said(key: str, held: Held, answers: int, *, fresh: bool) -> GroupLayout:
+    """Return what is told of a group, which was read a moment ago if it is `fresh`."""
     members = tuple(sorted(held.legs))
     index = {address: number for number, address in enumerate(members)}
     owners, drained = tuple(map(index.__getitem__, held.owners)), tuple(sorted(held.drained))
-    return GroupLayout(key, members, owners, held.busy, held.settled, answers, drained)
+    return GroupLayout(key, members, owners, held.busy, held.settled, answers, drained, fresh)
 
 
 def heard(layout: GroupLayout) -> Held | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from routerd.core.fib.fib import Fib
-from routerd.core.fib.model import Group
+from routerd.core.fib.model import NEVER, Group
 from routerd.core.message import (
     AllSaid,
     Arrange,
@@ -36,7 +36,17 @@ from routerd.core.message import (
 )
 from routerd.core.pair.accord import Accord
 from routerd.core.pair.asking import MOST, Asking
-from routerd.core.pair.decisions import Owners, Weights, anew, follow, is_passing, lead, off, weights_of
+from routerd.core.pair.decisions import (
+    Owners,
+    Weights,
+    anew,
+    by_weight,
+    follow,
+    is_off,
+    is_passing,
+    lead,
+    weights_of,
+)
 from routerd.core.pair.introduction import Introduction
 from routerd.core.pair.layouts import Held, heard, read, said
 from routerd.core.pair.reading import Reading
@@ -139,7 +149,7 @@ class Pair(Standing):
             self._effects.append(ReadBuckets(due))
         for accord in [accords[id] for id in self._introduction.some()]:
             if accord.held is not None:
-                self._say(accord, accord.held)
+                self._say(accord, accord.held, now)
         if self._introduction.complete:
             self._introduction.end()
             self._tell(AllSaid())
@@ -192,23 +202,27 @@ class Pair(Standing):
                 if accord is not None and before is not None:
                     accord.expect(before.legs, now + self._groups.shape.idle_timer)
                 if accord is not None and self._asking.answered(accord.id):
-                    self._conclude(accord, now, asked=True)
+                    accord.heard = now
+                    self._conclude(accord, now)
                 elif accord is not None:
                     self._reading.soon([accord.id])
             case Ask(keys=keys, number=number):
-                self._answer(keys[:MOST], number)
+                self._answer(keys[:MOST], number, now)
             case AllSaid():
                 self._register.heard_all()
                 self._reading.heard_all()
 
-    def _answer(self, keys: Iterable[str], number: int) -> None:
+    def _answer(self, keys: Iterable[str], number: int, now: float) -> None:
         known = list[int]()
         for key in keys:
-            if (accord := self._register.named(key)) is not None:
-                accord.answers = number
-                known.append(accord.id)
-            else:
+            if (accord := self._register.named(key)) is None:
                 self._tell(GroupGone(key))
+                continue
+            accord.answers = number
+            if accord.held is not None and accord.arranged is None and now - accord.read < FRESH:
+                self._say(accord, accord.held, now)
+            else:
+                known.append(accord.id)
         if known:
             self._effects.append(ReadBuckets(tuple(known)))
 
@@ -218,21 +232,33 @@ class Pair(Standing):
         before = self._register.hear(layout.key, there)
         if (accord := self._register.named(layout.key)) is None:
             return
-        if before is not None and not before.legs <= there.legs:
-            accord.expect(before.legs - there.legs, now + self._groups.shape.idle_timer)
+        lost = before.legs - there.legs if before is not None else frozenset()
+        if accord.held is not None:
+            lost &= accord.held.legs
+        if lost:
+            accord.expect(lost, now + self._groups.shape.idle_timer)
             self._reading.soon([accord.id])
-        if self._asking.answered(accord.id, layout.answers):
-            self._conclude(accord, now, asked=True)
+        answered = self._asking.answered(accord.id, layout.answers) or (
+            layout.fresh and self._asking.spare(accord.id)
+        )
+        if answered or layout.fresh:
+            accord.heard = now
+        if answered:
+            self._conclude(accord, now)
         elif self._reading.heard(accord.id) or accord.is_concerned(before, there):
+            if accord.arranged:
+                return  # it is about to be read
             if not self._is_known(accord, there, now):
                 self._reading.soon([accord.id])
             elif accord.id not in self._asking:
                 self._conclude(accord, now)
+        elif self._reading.is_planned(accord.id) and accord.id not in self._asking:
+            self._conclude(accord, now)  # the partner may have followed, and one need not look again
 
     def _is_known(self, accord: Accord, there: Held, now: float) -> bool:
         """Tell whether what was read of a group last is enough to judge of what the partner says of it: nothing moves
         for that, or it was read just now."""
-        if accord.held is None or accord.arranged:
+        if accord.held is None:
             return False
         return accord.held.owners == there.owners or now - accord.read < FRESH
 
@@ -249,6 +275,7 @@ class Pair(Standing):
             self._register.add(id, key)
             self._introduction.add(id)
         if key:
+            self._register.accords[id].read = NEVER
             self._reading.soon([id])
 
     def _gone(self, accord: Accord) -> None:
@@ -278,14 +305,15 @@ class Pair(Standing):
             self._reading.at(accord.id, now + LATER)
             return
         held = held.used_by(self.coming(accord, group, now))
-        if accord.held is not None and accord.held.owners != held.owners:
+        before = None if accord.held is None else accord.held.owners
+        if accord.arranged not in (None, held.owners):
+            accord.again = now + (self._period if held.owners == before else LATER)
+        elif held.owners != before:
             accord.again = 0.0
-        elif accord.arranged:
-            accord.again = now + self._period
-        accord.arranged, accord.read = False, now
+        accord.arranged, accord.read = None, now
         self._register.take(accord, held, frozenset(message.owners))
         if accord.answers:
-            self._say(accord, held)
+            self._say(accord, held, now)
         self._conclude(accord, now)
 
     # ------------------------------------------------------------------------------------------ deciding
@@ -295,8 +323,9 @@ class Pair(Standing):
         """Seconds until one looks again at a group in which something is left to be done."""
         return max(LATER, self._groups.shape.idle_timer / 4)
 
-    def _conclude(self, accord: Accord, now: float, *, asked: bool = False) -> None:
-        """Move buckets of a group, if they are to lead elsewhere; ask the partner before, unless it was `asked`."""
+    def _conclude(self, accord: Accord, now: float) -> None:
+        """Move buckets of a group, if they are to lead elsewhere; ask the partner before, unless it has just said how
+        it is there."""
         group, held = self._groups.by_id.get(accord.id), accord.held
         if group is None or held is None or accord.id in self._reading:
             return
@@ -309,26 +338,26 @@ class Pair(Standing):
                 self._reading.wait(accord.id)
                 look_at = self.since + INTRODUCTION
             elif wanted == held.owners:
-                passing = off(wanted, weights) or (there is not None and is_passing(held, there, weights))
+                passing = is_off(wanted, weights) or (there is not None and is_passing(held, there, weights))
                 look_at = now + self._period if passing else None
             elif now < accord.again:
                 look_at = accord.again
-            elif self.leads and there is not None and not asked:
+            elif self.leads and there is not None and now - accord.heard >= FRESH:
                 self._asking.add(accord.id)
                 return
             else:
-                self._arrange(accord, group, wanted)
+                self._arrange(accord, group, wanted, by_weight=by_weight(held, there, wanted))
                 return
         self._reading.at(accord.id, look_at)
         if accord.is_news(held, busy=look_at is not None):
-            self._say(accord, held)
+            self._say(accord, held, now)
 
     def _postpone(self, accord: Accord, now: float) -> None:
         """The partner does not say how its buckets are. It may have died just now, and its flows be here already, of
         which none has shown itself: nothing moves."""
         self._reading.at(accord.id, now + LATER)
         if accord.held is not None and accord.is_news(accord.held, busy=True):
-            self._say(accord, accord.held)
+            self._say(accord, accord.held, now)
 
     def _wanted(self, group: Group, held: Held, there: Held | None, weights: Weights, now: float) -> Owners:
         """Return where the buckets are to lead. While no flow has ever been in a group, as the nodes announce it one
@@ -347,16 +376,16 @@ class Pair(Standing):
         there = self._register.theirs.get(accord.key) if self.up else None
         return there if there is not None and len(there.owners) == len(held.owners) else None
 
-    def _arrange(self, accord: Accord, group: Group, wanted: Owners) -> None:
+    def _arrange(self, accord: Accord, group: Group, wanted: Owners, *, by_weight: bool) -> None:
         nexthops = {leg.address: self._groups.nexthops[leg] for leg in group.legs}
         layout = tuple((nexthops[owner], len(list(run))) for owner, run in groupby(wanted))
-        accord.arranged = True
-        self._effects += [Program((Arrange(accord.id, layout),)), ReadBuckets((accord.id,))]
+        accord.arranged = wanted
+        self._effects += [Program((Arrange(accord.id, layout, by_weight),)), ReadBuckets((accord.id,))]
 
     # ------------------------------------------------------------------------------------------ telling
 
-    def _say(self, accord: Accord, held: Held) -> None:
-        self._tell(said(accord.key, held, accord.answers))
+    def _say(self, accord: Accord, held: Held, now: float) -> None:
+        self._tell(said(accord.key, held, accord.answers, fresh=now - accord.read < FRESH))
         accord.told, accord.answers = held, 0
         self._introduction.done(accord.id)
 

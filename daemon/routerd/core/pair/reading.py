@@ -34,6 +34,10 @@ class Reading:
         """Read this one then; None: not for the time being."""
         self._at.set(id, time)
 
+    def is_planned(self, id: int) -> bool:
+        """Tell whether this one is to be read at a time."""
+        return id in self._at
+
     def wait(self, id: int) -> None:
         """Read this one once the partner has spoken of it, or has said all."""
         self._waiting.add(id)

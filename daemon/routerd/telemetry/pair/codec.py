@@ -56,6 +56,7 @@ def encode(message: PartnerMessage) -> bytes:
                 "settled": message.settled,
                 "answers": message.answers,
                 "drained": [format_address(member) for member in message.drained],
+                "fresh": message.fresh,
             }
         case GroupGone(key=key):
             said = {"type": "gone", "key": key}
@@ -153,7 +154,8 @@ def _layout(said: dict[str, Any]) -> GroupLayout:
     if not isinstance(settled, bool):
         raise MessageError("settled: neither true nor false")
     answers, drained = _number(said, "answers"), _addresses(said, "drained")
-    return GroupLayout(text(said, "key"), members, found, busy, settled, answers, drained)
+    fresh = said.get("fresh") is True  # which not every version says
+    return GroupLayout(text(said, "key"), members, found, busy, settled, answers, drained, fresh)
 
 
 def _addresses(said: dict[str, Any], name: str, least: int = 0) -> tuple[Address, ...]:
