@@ -48,7 +48,7 @@ class Asking:
 
     def late(self, now: float) -> list[int]:
         """Return the groups for whose answer nobody waits any longer: they are to be asked about again."""
-        if not self._asked or now < self._until:
+        if now < self._until:
             return []
         late, self._asked = list(self._asked), {}
         return late
