@@ -278,6 +278,18 @@ def test_flows_of_a_partner_that_dies_are_where_it_had_them_before_they_have_sai
     assert NODES[3] in two.b.layout(VIP)
 
 
+def test_who_has_lost_the_channel_says_afterwards_that_flows_may_be_in_each_bucket() -> None:
+    """Those of the partner, which may have come while it was not heard, and have yet to show themselves."""
+    two = Two()
+    serve(two, *NODES[:3])
+    two.advance(2 * IDLE)
+    two.disconnect()
+    two.connect()
+    two.a.advance(0.1)
+    [told] = [each for each in two.a.said if isinstance(each, GroupLayout)]
+    assert told.busy == (1 << BUCKETS) - 1
+
+
 def test_a_group_that_is_younger_than_the_loss_of_the_channel_needs_no_care() -> None:
     two = Two()
     two.advance(1.0)
@@ -598,6 +610,18 @@ def test_what_was_read_just_now_is_not_read_again_before_buckets_are_moved() -> 
         assert len([each for each in two.b.effects if isinstance(each, ReadBuckets)]) == reads
 
 
+def test_what_is_read_of_an_id_that_a_group_had_before_is_not_of_this_group() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    [group] = two.a.router.fib.groups
+    found = two.a.buckets.read(group.id)
+    two.a.router.fib.groups.renumber(group)
+    two.a.take(found)
+    two.deliver()
+    assert states(two.a) == {"only there": 1}
+    assert states(two.b) == {"only here": 1}
+
+
 def test_of_a_group_that_is_not_one_of_the_pair_s_nothing_is_known() -> None:
     two = Two()
     serve(two, *NODES[:2])
@@ -666,6 +690,21 @@ def test_a_partner_that_has_just_said_how_it_is_is_not_asked() -> None:
         effect for effect in two.a.effects if isinstance(effect, TellPartner) and isinstance(effect.message, Ask)
     ]
     assert two.a.layout(VIP) == two.b.layout(VIP)
+
+
+def test_nor_is_a_partner_that_hears_of_a_node_before_this_router_does() -> None:
+    two = Two()
+    serve(two, *NODES[:3])
+    two.advance(2 * IDLE)
+    for half in (two.b, two.a):
+        half.forget()
+        half.up(NODES[3], graceful=preserving())
+        half.announce(NODES[3], VIP)
+        half.settle_now()
+        two.deliver()
+    two.advance(1.0)
+    assert not [each for each in two.a.effects if isinstance(each, TellPartner) and isinstance(each.message, Ask)]
+    assert NODES[3] in two.a.layout(VIP)
 
 
 def test_a_partner_whose_version_does_not_say_that_it_has_just_looked_is_asked_once() -> None:
