@@ -22,6 +22,7 @@ from routerd.core.message import (
     SetGroup,
     SetNexthop,
 )
+from routerd.core.pair.register import Register
 from routerd.core.route import Address, parse_address, parse_prefix
 
 A, B, C = (Gateway(parse_address(f"10.0.0.{i}"), 2) for i in (1, 2, 3))
@@ -100,3 +101,4 @@ def test_legs_that_only_their_interface_tells_apart_are_balanced_by_the_kernel()
     assert [each.hold for each in written(fib)] == [False]
     [group] = fib.groups
     assert not group.comparable
+    assert Register(fib).name(group) == ("", None), "the partner cannot mean the same by an address"

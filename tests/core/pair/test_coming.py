@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from routerd.core.message import Ask
+from routerd.core.message import Ask, GroupLayout
 from routerd.core.route import parse_prefix
 from tests.core.pair.test_pair import NODES, VIP, at, carry
 from tests.support.pairs import BUCKETS, IDLE, Half, Two
@@ -131,6 +131,9 @@ def test_a_partner_that_does_not_answer_may_have_flows_in_each_bucket() -> None:
     flows = carry(two.b, *range(BUCKETS))  # since it was read last
     serve(two.a, NODES[3])
     two.a.advance(15.0)  # B does not
+    assert [len(each.members) for each in two.a.said if isinstance(each, GroupLayout)] == [
+        4
+    ]  # it is told all the same
     assert at(two.a, flows) == flows
     two.b.now = two.a.now
     two.advance(1.0)

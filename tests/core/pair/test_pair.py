@@ -350,6 +350,8 @@ def test_groups_of_another_size_are_told_and_left_alone() -> None:
     before = two.a.layout(VIP)
     two.a.advance(60.0)
     assert states(two.a) == {"other size": 1}
+    [agreement] = two.a.pair.agreements()
+    assert (agreement.buckets, agreement.differing, agreement.conflicts) == (BUCKETS, 0, 0)
     assert two.a.layout(VIP) == before
 
 
@@ -703,8 +705,9 @@ def test_nor_is_a_partner_that_hears_of_a_node_before_this_router_does() -> None
         half.settle_now()
         two.deliver()
     two.advance(1.0)
-    assert not [each for each in two.a.effects if isinstance(each, TellPartner) and isinstance(each.message, Ask)]
     assert NODES[3] in two.a.layout(VIP)
+    told = [type(each.message) for each in two.a.effects if isinstance(each, TellPartner)]
+    assert told == [GroupLayout], "nor is it told before buckets have moved, and again after it"
 
 
 def test_a_partner_whose_version_does_not_say_that_it_has_just_looked_is_asked_once() -> None:
