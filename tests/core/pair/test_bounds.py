@@ -32,6 +32,19 @@ def test_short_messages_about_large_groups(monkeypatch: pytest.MonkeyPatch) -> N
     two.connect()
     tell("172.16.1.1/32", 4000)
     assert list(theirs) == ["172.16.1.1/32"]
+    for _ in range(2000):  # of none that it has told of, which leaves no room
+        two.a.pair._register.hear("172.16.1.2/32", None)
+    tell("172.16.1.3/32", 1000)
+    assert list(theirs) == ["172.16.1.1/32"]
+
+
+def test_short_messages_about_many_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(register, "ROOM", 4 * 1024)
+    two = Two()
+    nodes = tuple(parse_address(f"192.168.10.{number}") for number in range(200))
+    for number in range(5):
+        two.a.take(PartnerSaid(GroupLayout(f"172.16.1.{number}/32", nodes, (0,), 0)))
+    assert len(two.a.pair._register.theirs) == 1
 
 
 def test_more_groups_than_a_router_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
