@@ -65,6 +65,15 @@ def test_a_partner_that_does_not_say_its_idle_timer() -> None:
         decode(json.dumps({**json.loads(payload), "idle_timer": -1}).encode())
 
 
+def test_a_layout_that_is_not_said_to_be_of_this_moment_is_not() -> None:
+    """A partner of an older version is asked."""
+    said = json.loads(encode(layout(4, 2, runs=True)._replace(fresh=True)))
+    for changed in ({"fresh": None}, {"fresh": 1}, {"fresh": False}):
+        assert decode(json.dumps(said | changed).encode()) == layout(4, 2, runs=True)
+    del said["fresh"]
+    assert decode(json.dumps(said).encode()) == layout(4, 2, runs=True)
+
+
 @pytest.mark.parametrize(
     ("said", "most"),
     [
