@@ -30,7 +30,7 @@ class Introduction(NamedTuple):
     partner: str
     nonce: str
     hold_time: float
-    tls: bool = False
+    tls: bool
 
 
 def introduce(names: Names, nonce: bytes, hold_time: float, *, tls: bool = False) -> bytes:
