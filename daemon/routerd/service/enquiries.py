@@ -72,17 +72,14 @@ class Enquiries:
 
     def _buckets_of(self, id: int) -> BucketsRead:
         try:
-            (found, idle), group = (
-                lookup.reading(id),
-                lookup.nexthop(id),
-            )  # in this order: a member that is lost is missed
+            owners, idle = lookup.reading(id)
+            group = lookup.nexthop(id)  # after that: a member that is lost is missed
         except OSError:
             return BucketsRead(id)
-        owners = tuple(found)
         self._memory.seen(id, owners)
         busy = mask(self._buckets.used(idle, id, self.idle_timer))
         members = tuple(member.id for member in group.members) if isinstance(group, KernelGroup) else ()
-        return BucketsRead(id, owners, busy, members)
+        return BucketsRead(id, tuple(owners), busy, members)
 
     def _activity(self, ids: Iterable[int]) -> dict[int, dict[int, int]]:
         busy: dict[int, dict[int, int]] = {}

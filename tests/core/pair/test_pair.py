@@ -25,8 +25,8 @@ from routerd.core.message import (
     TellPartner,
     WriteFailed,
 )
+from routerd.core.pair.concluding import INTRODUCTION
 from routerd.core.pair.decisions import leads
-from routerd.core.pair.pair import INTRODUCTION
 from routerd.core.route import format_address, parse_address, parse_prefix
 from tests.support.core import preserving
 from tests.support.pairs import BUCKETS, IDLE, PAIRED, Half, Two, hello
