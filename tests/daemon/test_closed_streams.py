@@ -1,0 +1,34 @@
+"""Whoever starts routerd may have closed standard input, output and error."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.daemon.harness import CLI, Network, Routerd, announcement
+from tests.support.bgp import Client
+from tests.support.netns import needs_root
+
+pytestmark = needs_root
+
+
+async def test_standard_streams_that_are_closed(network: Network, tmp_path: Path, clients: list[Client]) -> None:
+    """No socket takes their place and is written the log; that it goes nowhere is a problem. Commands have
+    their exit codes: `health` is asked by scripts."""
+    daemon = Routerd(network.router, tmp_path)
+    try:
+        daemon.start(wrapper=("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"))
+        fds = Path(f"/proc/{daemon.pid}/fd")
+        assert [os.readlink(fds / str(number)) for number in range(3)] == ["/dev/null"] * 3
+        clients.append(await network.establish(0))
+        clients[0].send(announcement(0, "172.16.1.1/32"))
+        await network.has("172.16.1.1/32", 0)
+        assert "Bad file descriptor" in daemon.problems()["log"]
+        for command, wanted in ((("health",), 0), (("peers",), 0), (("drain", "nobody"), 1)):
+            closed = ("sh", "-c", 'exec "$@" >&-', "sh", *CLI, *command, "--socket", str(daemon.socket))
+            done = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False, timeout=20)
+            assert (done.returncode, "Traceback" in done.stderr) == (wanted, False)
+        assert daemon.stop() == 0
+    finally:
+        daemon.kill()
