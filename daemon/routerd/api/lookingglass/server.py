@@ -24,6 +24,7 @@ class _Application(Application):
     again."""
 
     explains = "error"
+    described = False
 
     def __init__(self, router: Router, rate: int) -> None:
         super().__init__(endpoints(router))
