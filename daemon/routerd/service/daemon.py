@@ -231,6 +231,7 @@ class Daemon:
             set_seed=pairing.set_seed,
             unset=lambda: pairing.unset,
             keyless=lambda: pairing.keyless,
+            uncertified=lambda: pairing.uncertified,
         )
         self.answers.paired, self.metrics.pair = paired, paired.figures
 
