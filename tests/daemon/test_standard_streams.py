@@ -1,4 +1,4 @@
-"""Whoever starts routerd may have closed standard input, output and error."""
+"""Standard streams that whoever starts routerd has closed, or that cannot have what is to be written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.daemon.harness import CLI, Network, Routerd, announcement
+from tests.daemon.harness import CLI, CONFIG, Network, Routerd, announcement, becomes, node, running
+from tests.support import bgp
 from tests.support.bgp import Client
 from tests.support.netns import needs_root
 
@@ -32,3 +33,21 @@ async def test_standard_streams_that_are_closed(network: Network, tmp_path: Path
         assert daemon.stop() == 0
     finally:
         daemon.kill()
+
+
+async def test_texts_of_others_on_a_terminal_that_has_not_their_letters(
+    network: Network, tmp_path: Path, clients: list[Client]
+) -> None:
+    """Whatever a peer says when it ends its session (RFC 9003), `status` shows the rest."""
+    static = f'\n[[peers]]\nname = "w0"\naddress = "{node(0)}"\ngroup = "nodes"\n'
+    with running(network.router, tmp_path, CONFIG + static) as daemon:
+        clients.append(await network.establish(0))
+        text = "größer \u2713".encode()
+        clients[0].send(bgp.notification(6, 2, bytes((len(text),)) + text))
+        await becomes(lambda: "größer" in daemon.peer(0)["reason"])
+        ascii_alone = os.environ | {"PYTHONIOENCODING": "ascii"}
+        for command in ("status", "peers", "peer"):
+            words = (*CLI, command, *([node(0)] if command == "peer" else []), "--socket", str(daemon.socket))
+            done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=20, env=ascii_alone)
+            assert "gr\\xf6\\xdfer \\u2713" in done.stdout
+            assert "Traceback" not in done.stderr
