@@ -72,7 +72,10 @@ class Application:
         for pattern, methods in self._paths.items():
             if found := pattern.fullmatch(path):
                 if method not in methods:
-                    raise Failure(405, f"{method} is not for {path}; {' and '.join(methods)} are")
+                    raise Failure(
+                        405,
+                        f"{method} is not for {path}; {' and '.join(methods)} {'is' if len(methods) == 1 else 'are'}",
+                    )
                 query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
                 named = found[1] if found.groups() else ""
                 resumed = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")
