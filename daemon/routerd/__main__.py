@@ -11,7 +11,7 @@ from routerd.cli.apart import APART
 from routerd.cli.arguments import Command
 from routerd.cli.arguments import run as run_command
 from routerd.cli.client import ApiError, Client
-from routerd.cli.output import abandon, fail, write
+from routerd.cli.output import abandon, fail, secure, write
 from routerd.cli.outside import CHECK, EXPORT, FLUSH, IMPORT, LAB, RUN
 from routerd.cli.table import ASKING
 
@@ -128,6 +128,7 @@ COMMANDS = {
 
 def main() -> None:
     """The entry point."""
+    secure()
     try:
         code = run_command("routerd", ABOUT, f"routerd {__version__}", COMMANDS, sys.argv[1:])
         sys.stdout.flush()

@@ -3,16 +3,26 @@ _routerd_peers() {
     routerd peers --json 2>/dev/null | sed -n 's/^ *"\(name\|address\)": "\(.*\)",$/\2/p' | sort -u
 }
 _routerd() {
-    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command= i
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        [[ ${COMP_WORDS[i]} == -* ]] || { command=${COMP_WORDS[i]}; break; }
+    local line=${COMP_LINE:0:COMP_POINT} words current before command= word
+    read -a words <<< "$line"
+    [[ $line != *[[:space:]] ]] || words+=('')
+    current=${words[-1]} before=${words[-2]}
+    [[ $current != --*=* ]] || { before=${current%%=*}; current=${current#*=}; }
+    for word in "${words[@]:1:${#words[@]}-2}"; do
+        [[ $word == -* ]] || { command=$word; break; }
     done
     COMPREPLY=()
+    _routerd_words
+    # What stands before a colon bash takes for a word of its own.
+    [[ $current != *:* || $COMP_WORDBREAKS != *:* ]] ||
+        COMPREPLY=("${COMPREPLY[@]#"${current%"${current##*:}"}"}")
+}
+_routerd_words() {
     case $command in
     '') mapfile -t COMPREPLY < <(compgen -W "status peers routes route groups peer flow fib pair health top drain undrain clear shutdown enable log version diff reload confirm rollback history events fleet dump run flush check import export lab -h --help -V --version" -- "$current") ;;
     status)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-s --socket --json -w --watch -h --help" -- "$current")
@@ -22,7 +32,7 @@ _routerd() {
         ;;
     peers)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-s --socket --json -h --help" -- "$current")
@@ -32,7 +42,7 @@ _routerd() {
         ;;
     routes)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         --peer) mapfile -t COMPREPLY < <(compgen -W "$(_routerd_peers)" -- "$current"); return ;;
         --longer) return; return ;;
         --shorter) return; return ;;
@@ -50,7 +60,7 @@ _routerd() {
         ;;
     route)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-s --socket --json -h --help" -- "$current")
@@ -60,7 +70,7 @@ _routerd() {
         ;;
     groups)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-s --socket --json -h --help" -- "$current")
@@ -70,7 +80,7 @@ _routerd() {
         ;;
     peer)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         --limit) return; return ;;
         esac
         if [[ $current == -* ]]; then
@@ -83,7 +93,7 @@ _routerd() {
         case $before in
         --proto) mapfile -t COMPREPLY < <(compgen -W "tcp udp icmp" -- "$current"); return ;;
         -i | --interface) return; return ;;
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "--proto -i --interface -s --socket --json -h --help" -- "$current")
@@ -93,7 +103,7 @@ _routerd() {
         ;;
     fib)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         --limit) return; return ;;
         esac
         if [[ $current == -* ]]; then
@@ -104,7 +114,7 @@ _routerd() {
         ;;
     pair)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-s --socket --json -a --all -w --watch --set-seed -h --help" -- "$current")
@@ -114,7 +124,7 @@ _routerd() {
         ;;
     health)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         --at-least) return; return ;;
         esac
         if [[ $current == -* ]]; then
@@ -125,7 +135,7 @@ _routerd() {
         ;;
     top)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         --interval) return; return ;;
         --limit) return; return ;;
         esac
@@ -137,7 +147,7 @@ _routerd() {
         ;;
     drain)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         --timeout) return; return ;;
         esac
         if [[ $current == -* ]]; then
@@ -148,7 +158,7 @@ _routerd() {
         ;;
     undrain)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "--self -s --socket --json -h --help" -- "$current")
@@ -159,7 +169,7 @@ _routerd() {
     clear)
         case $before in
         --soft) mapfile -t COMPREPLY < <(compgen -W "in out" -- "$current"); return ;;
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "--soft -s --socket --json -h --help" -- "$current")
@@ -169,7 +179,7 @@ _routerd() {
         ;;
     shutdown)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-s --socket --json -h --help" -- "$current")
@@ -179,7 +189,7 @@ _routerd() {
         ;;
     enable)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-s --socket --json -h --help" -- "$current")
@@ -189,7 +199,7 @@ _routerd() {
         ;;
     log)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-s --socket --json -h --help" -- "$current")
@@ -199,7 +209,7 @@ _routerd() {
         ;;
     version)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-s --socket --json -h --help" -- "$current")
@@ -209,28 +219,28 @@ _routerd() {
         ;;
     diff)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-s --socket --json -h --help" -- "$current")
         else
-            mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current")
+            compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current")
         fi
         ;;
     reload)
         case $before in
         --confirm) return; return ;;
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "--confirm -s --socket --json -h --help" -- "$current")
         else
-            mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current")
+            compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current")
         fi
         ;;
     confirm)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-s --socket --json -h --help" -- "$current")
@@ -240,7 +250,7 @@ _routerd() {
         ;;
     rollback)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-s --socket --json -h --help" -- "$current")
@@ -250,7 +260,7 @@ _routerd() {
         ;;
     history)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-s --socket --json -h --help" -- "$current")
@@ -260,7 +270,7 @@ _routerd() {
         ;;
     events)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         --since) return; return ;;
         --peer) mapfile -t COMPREPLY < <(compgen -W "$(_routerd_peers)" -- "$current"); return ;;
         esac
@@ -272,15 +282,15 @@ _routerd() {
         ;;
     fleet)
         case $before in
-        -c | --config) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -c | --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         --broker) return; return ;;
         --site) return; return ;;
         --user) return; return ;;
-        --password-file) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
-        --ca-file) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
-        --certificate-file) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
-        --key-file) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
-        --fleet-key-file) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        --password-file) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        --ca-file) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        --certificate-file) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        --key-file) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        --fleet-key-file) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         --timeout) return; return ;;
         esac
         if [[ $current == -* ]]; then
@@ -291,21 +301,21 @@ _routerd() {
         ;;
     dump)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-s --socket -h --help" -- "$current")
         else
-            mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current")
+            compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current")
         fi
         ;;
     run)
         case $before in
-        -c | --config) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -c | --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         --log-level) return; return ;;
         --log-format) return; return ;;
-        --record) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
-        --journal) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        --record) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        --journal) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-c --config --flush-on-exit --no-flush-on-exit --log-level --log-format --record --journal -h --help" -- "$current")
@@ -315,7 +325,7 @@ _routerd() {
         ;;
     flush)
         case $before in
-        -c | --config) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -c | --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-c --config --force -h --help" -- "$current")
@@ -325,28 +335,28 @@ _routerd() {
         ;;
     check)
         case $before in
-        -s | --socket) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "--live -s --socket --json -h --help" -- "$current")
         else
-            mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current")
+            compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current")
         fi
         ;;
     import)
         case $before in
         --router-id) return; return ;;
-        -o | --output) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -o | --output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "--router-id -o --output -h --help" -- "$current")
         else
-            mapfile -t COMPREPLY < <(compgen -f -W "frr" -- "$current")
+            compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "frr" -- "$current")
         fi
         ;;
     export)
         case $before in
-        -c | --config) mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
+        -c | --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         --asn) return; return ;;
         --router-address) return; return ;;
         esac

@@ -169,6 +169,13 @@ def test_a_key_that_cannot_be_read_any_more_is_named_before_the_channel_is_lost(
     assert "this router has no key" in lost
 
 
+def test_a_certificate_that_has_expired_is_named_before_the_channel_is_lost() -> None:
+    host = Host(uncertified="certificate_file: /etc/gw1.pem is not valid by ca_file /etc/ca.pem: it has expired")
+    assert told(FakePair(agreed(VIP, 1)), host=host) == [host.uncertified]
+    (lost,) = told(FakePair(up=False, reason="this router has no certificate"), host=host)
+    assert "this router has no certificate" in lost
+
+
 def test_nothing_is_said_of_groups_while_nobody_is_heard() -> None:
     assert len(told(FakePair(agreed("x", 1, 1024, 5, 2, 0, state="differs"), up=False, reason="lost"))) == 1
 

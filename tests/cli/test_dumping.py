@@ -68,3 +68,14 @@ def test_what_is_not_whole_changes_nothing(
     assert said in capsys.readouterr().err
     assert file.read_bytes() == b"before"
     assert not file.with_name("table.mrt.part").exists()
+
+
+def test_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """As everywhere: `routerd dump - | bgpdump -m -`, and no file of that name."""
+    monkeypatch.chdir(tmp_path)
+    with answering(tmp_path, HEAD + b"5\r\ntable\r\n0\r\n\r\n") as path:
+        assert show("-", path) == 0
+    assert capfdbinary.readouterr().out == b"table"
+    assert [each.name for each in tmp_path.iterdir()] == ["socket"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -139,6 +140,18 @@ async def test_what_policy_says_after_a_change_of_it(
         daemon.config.write_text(text.replace(section(collector), ""))
         assert daemon.cli("reload").returncode == 0
         await becomes(lambda: collector.last.terminated, 0)
+
+
+async def test_a_collector_that_is_told_nothing_is_asked_whether_it_is_there(
+    network: Network, tmp_path: Path, collectors: list[Collector]
+) -> None:
+    """A host that is gone says nothing, and without reports nobody would miss it."""
+    collector = collectors[0]
+    with running(network.router, tmp_path, LEARNED + section(collector, statistics=0)) as daemon:
+        await becomes(lambda: value(page(daemon), "routerd_bmp_connected", collector=f"c{collector.port}"), 1)
+        timer = re.compile(rf":{collector.port} .*timer:\(keepalive,(\d+)")
+        found = await becomes(lambda: timer.findall(network.router.run("ss", "-tnoH")))
+        assert 0 < int(found[0]) <= 30
 
 
 async def test_a_collector_that_is_away_dies_and_does_not_read(

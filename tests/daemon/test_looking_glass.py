@@ -198,3 +198,13 @@ async def test_who_asks_too_much_is_told_so_and_nobody_else(network: Network, tm
             each.close()
         await becomes(lambda: other.ask("/version", source=node(52))[0], 200)
         assert daemon.problems() == {}
+
+
+async def test_what_it_has_not(network: Network, tmp_path: Path) -> None:
+    """It has no description, as the API has: whoever asks for it learns so, and the log nothing."""
+    with running(network.router, tmp_path, CONFIG + GLASS) as daemon:
+        for path in ("/openapi.json", "/metrics", "/v1/status", "/", "//"):
+            status, answer = Glass(network).ask(path)
+            assert status == 404
+            assert "docs/monitoring.md says what there is" in answer["error"]
+        assert "Traceback" not in daemon.log.read_text()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -32,17 +36,39 @@ def test_what_is_made_of_the_commands_is_current(place: str) -> None:
         ("routerd lab --no-", {"--no-keep"}),
         ("routerd --ver", {"--version"}),
         ("routerd peers --limit ", set[str]()),
+        ("routerd peer fd00::1", {"101", "102"}),
+        ("routerd peer w", {"w0", "w1", "w2"}),
+        ("routerd routes --peer fd00::1", {"101", "102"}),
+        ("routerd routes --state=re", {"refused", "rejected"}),
     ],
 )
 def test_bash_completes(line: str, wanted: set[str]) -> None:
-    words = line.split(" ")
-    script = (
-        f'source {BASH}; COMP_WORDS=({" ".join(words[:-1])} "{words[-1]}"); COMP_CWORD={len(words) - 1}; _routerd'
-    )
-    done = subprocess.run(
-        ["bash", "-c", f'{script}; printf "%s\\n" "${{COMPREPLY[@]}}"'], capture_output=True, text=True, check=True
-    )
+    """Bash breaks words at colons and at `=`."""
+    form, peers = r'    "name": "%s",\n    "address": "%s",\n', "w0 fd00::101 w1 fd00::102 w2 10.0.0.65"
+    script = f"routerd() {{ printf '{form}' {peers}; }}; source {BASH}; COMP_WORDBREAKS=:="
+    words = f'COMP_LINE={shlex.quote(line)}; COMP_POINT={len(line)}; _routerd; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "-c", f"{script}; {words}"], capture_output=True, text=True, check=True)
     assert (set(done.stdout.split()), done.stderr) == (wanted, "")
+
+
+def test_bash_goes_on_from_a_directory(tmp_path: Path) -> None:
+    """At a terminal, where bash itself decides what comes behind a word."""
+    (tmp_path / "etc of mine").mkdir()
+    (tmp_path / "etc of mine" / "routerd.toml").touch()
+    line = f"routerd check {tmp_path}/et\troute\t"
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execvpe(
+            "bash", ("bash", "--norc", "--noprofile", "-i"), os.environ | {"TERM": "dumb", "INPUTRC": os.devnull}
+        )
+    os.write(terminal, f"source {BASH}; routerd() {{ printf 'given <%s>\\n' \"$2\"; exit; }}\n{line}\n".encode())
+    said = b""
+    with contextlib.suppress(OSError):  # it has ended
+        while octets := os.read(terminal, 4096):
+            said += octets
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    assert f"given <{tmp_path}/etc of mine/routerd.toml>" in said.decode()
 
 
 @pytest.mark.parametrize(("shell", "file"), [("zsh", "_routerd"), ("fish", "routerd.fish")])

@@ -7,7 +7,9 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import inf
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +19,7 @@ from routerd.service import exposing as module
 from routerd.service.exposing import Exposing
 from tests.daemon.harness import becomes
 from tests.support.api import answer
+from tests.support.certificates import authority, signed
 from tests.support.prometheus import self_signed
 
 LISTEN = "127.0.0.1:19179"
@@ -128,6 +131,25 @@ async def test_a_certificate_that_is_renewed(tmp_path: Path) -> None:
         await answers(200, tls=ssl.create_default_context(cafile=certificate))
         assert (await ask(tls=old))[0] == 0
         await becomes(lambda: made.problem, "")
+
+
+async def test_a_certificate_that_expires_while_it_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever verifies it cannot scrape any more, and nothing else would say so here. A renewed one ends that."""
+    ca = authority(tmp_path)
+    files = signed(ca, "gw1")
+    now = time.time()
+    async with exposed(certificate=files.certificate, key=files.private_key) as made:
+        await becomes(lambda: made._until < inf)
+        assert list(made.problems()) == []
+        with monkeypatch.context() as later:
+            later.setattr(module, "time", SimpleNamespace(time=lambda: now + 3 * 86400))
+            assert [each["what"] for each in made.problems()] == [
+                f"the certificate {files.certificate} is not valid now: who verifies it cannot scrape"
+            ]
+        signed(ca, "gw1", days=-1)
+        await becomes(lambda: ["is not valid now" in each["what"] for each in made.problems()], [True])
+        signed(ca, "gw1")
+        await becomes(lambda: list(made.problems()), [])
 
 
 async def test_a_certificate_that_has_its_key_with_it(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ from routerd.telemetry.pair.broker import Broker
 from routerd.telemetry.pair.channel import Home
 from routerd.telemetry.pair.link import Link
 from tests.daemon.harness import becomes
+from tests.support.certificates import authority, signed
 
 HEAD = '[router]\nasn = 65000\nrouter_id = "192.0.2.1"\n[fib]\nhash_policy = "five-tuple"\n'
 
@@ -180,6 +181,26 @@ async def test_the_channel_stays_where_it_is_the_same_and_ends_with_another_key(
         paired.key_file.unlink()
         await becomes(lambda: paired.pairing.keyless.startswith(f"{paired.key_file}: No such file"))
         await asyncio.sleep(0.1)
+        assert len(paired.channels) == 2
+
+
+async def test_a_certificate_is_looked_at_while_the_channel_stands(
+    paired: Paired, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It expires by itself, and is missed only by who connects next."""
+    monkeypatch.setattr(pair, "INTERVAL", 0.01)
+    monkeypatch.setattr(pair, "CERTIFIED", 0.01)
+    files = signed(authority(tmp_path), "gw1")
+    names = ("certificate_file", files.certificate), ("private_key_file", files.private_key), ("ca_file", files.ca)
+    lines = "".join(f'{name} = "{path}"\n' for name, path in names)
+    paired.pairing.begin()
+    async with running(paired):
+        paired.pairing.configure(paired.config(lines))
+        await becomes(lambda: len(paired.channels), 2)
+        signed(Path(files.ca), "gw1", days=-1)
+        await becomes(lambda: "certificate has expired" in paired.pairing.uncertified)
+        signed(Path(files.ca), "gw1")
+        await becomes(lambda: paired.pairing.uncertified, "")
         assert len(paired.channels) == 2
 
 

@@ -10,6 +10,7 @@ from configparser import ConfigParser
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 _LAYOUT = {"2006": "%Y", "01": "%m", "02": "%d", "15": "%H", "04": "%M", "05": "%S", "Z07:00": "%z", "-0700": "%z"}
 _LAYOUT |= {"Jan": "%b", "Mon": "%a"}
@@ -108,7 +109,7 @@ class Alice:
         return found
 
     def _get(self, path: str) -> dict[str, Any]:
-        answer: dict[str, Any] = self._ask(path)
+        answer: dict[str, Any] = self._ask(urlsplit(self.api).path + path)  # nothing sees to a single slash
         head = asserted(answer.get("api"), dict)
         asserted(head.get("Version"), str)
         asserted(head.get("result_from_cache"), bool)

@@ -32,7 +32,7 @@ class Mosquitto:
     """A broker on 127.0.0.1, which retains nothing over its death. `more` are lines of its configuration."""
 
     def __init__(self, directory: Path, inside: Namespace | None = None, more: str = "allow_anonymous true") -> None:
-        self.port = next(_ports) if inside else _free_port()
+        self.port = next(_ports) if inside else free_port()
         self.url = f"mqtt://127.0.0.1:{self.port}"
         self._inside = inside
         self._file = directory / "mosquitto.conf"
@@ -156,7 +156,8 @@ def _parsed(payload: str) -> Any:
         return payload
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody has."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -28,6 +28,8 @@ class Application:
 
     explains = "detail"
     """The field that says why there is no answer."""
+    described = True
+    """Whether `/openapi.json` says what there is."""
 
     def __init__(self, endpoints: Sequence[Endpoint], *, read_only: bool = False) -> None:
         self._endpoints = endpoints
@@ -63,14 +65,17 @@ class Application:
 
     async def _answer(self, scope: Message) -> Any:
         method, path = scope["method"], scope["path"]
-        if path == DESCRIPTION and method == "GET":
+        if path == DESCRIPTION and method == "GET" and self.described:
             return self._description
         if self._read_only and method != "GET":
             raise Failure(403, "one may only look at this socket; [api] socket is where things are changed")
         for pattern, methods in self._paths.items():
             if found := pattern.fullmatch(path):
                 if method not in methods:
-                    raise Failure(405, f"{method} is not for {path}; {' and '.join(methods)} are")
+                    raise Failure(
+                        405,
+                        f"{method} is not for {path}; {' and '.join(methods)} {'is' if len(methods) == 1 else 'are'}",
+                    )
                 query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
                 named = found[1] if found.groups() else ""
                 resumed = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")
@@ -79,7 +84,8 @@ class Application:
                 return await methods[method].answer(
                     Request(method, path, named, query, scope["state"]["caller"], resumed)
                 )
-        raise Failure(404, f"there is nothing at {path[:100]}; GET {DESCRIPTION} says what there is")
+        where = f"GET {DESCRIPTION}" if self.described else "docs/monitoring.md"
+        raise Failure(404, f"there is nothing at {path[:100]}; {where} says what there is")
 
 
 async def respond(send: Send, status: int, content: str, body: bytes, *fields: tuple[bytes, bytes]) -> None:

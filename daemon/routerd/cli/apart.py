@@ -35,7 +35,7 @@ def fleet(
 def dump(file: str, socket: str) -> int:
     """Write the table to an MRT file.
 
-    All paths of all prefixes, as TABLE_DUMP_V2 of RFC 6396, for bgpdump and others.
+    All paths of all prefixes, as TABLE_DUMP_V2 of RFC 6396, for bgpdump and others; as FILE - is standard output.
     """
     from routerd.cli.dumping import show
 

@@ -6,7 +6,10 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from io import TextIOWrapper
 from typing import Any
+
+_STDERR = 2
 
 
 def write(text: str, end: str = "\n") -> None:
@@ -20,6 +23,23 @@ def write(text: str, end: str = "\n") -> None:
         abandon()
         print(f"routerd: standard output cannot be written: {error.strerror}", file=sys.stderr)
         raise SystemExit(1) from error
+
+
+def secure() -> None:
+    """Have something to write to, and write whatever a peer has said.
+
+    The descriptors 0 to 2 are taken where whoever started the process has closed them.
+
+    The next socket would be standard error, and be written the log. They are for reading alone, so that a line of the
+    log fails, and `status` says so. What a command prints is gone, and its exit code is what it is.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= _STDERR:
+        continue
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as it runs
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):  # the texts of shutdowns are UTF-8 (RFC 9003), a terminal may not be
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def abandon() -> None:

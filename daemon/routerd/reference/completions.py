@@ -24,11 +24,21 @@ def bash(commands: Commands) -> str:
             f"    {_PEERS}",
             "}",
             "_routerd() {",
-            "    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command= i",
-            "    for ((i = 1; i < COMP_CWORD; i++)); do",
-            "        [[ ${COMP_WORDS[i]} == -* ]] || { command=${COMP_WORDS[i]}; break; }",
+            "    local line=${COMP_LINE:0:COMP_POINT} words current before command= word",
+            '    read -a words <<< "$line"',
+            "    [[ $line != *[[:space:]] ]] || words+=('')",
+            "    current=${words[-1]} before=${words[-2]}",
+            "    [[ $current != --*=* ]] || { before=${current%%=*}; current=${current#*=}; }",
+            '    for word in "${words[@]:1:${#words[@]}-2}"; do',
+            "        [[ $word == -* ]] || { command=$word; break; }",
             "    done",
             "    COMPREPLY=()",
+            "    _routerd_words",
+            "    # What stands before a colon bash takes for a word of its own.",
+            "    [[ $current != *:* || $COMP_WORDBREAKS != *:* ]] ||",
+            """        COMPREPLY=("${COMPREPLY[@]#"${current%"${current##*:}"}"}")""",
+            "}",
+            "_routerd_words() {",
             "    case $command in",
             f"    '') {_bash_words([*commands, *_OWN])} ;;",
             *cases,
@@ -67,7 +77,8 @@ def _bash_value(values: Iterable[Value]) -> str:
     files = " -f" if any(value.file for value in found) else ""
     if not words and not files:
         return "return"
-    return f'mapfile -t COMPREPLY < <(compgen{files} -W "{" ".join(words)}" -- "$current")'
+    names = "compopt -o filenames 2>/dev/null; " if files else ""  # a directory is gone on from
+    return f'{names}mapfile -t COMPREPLY < <(compgen{files} -W "{" ".join(words)}" -- "$current")'
 
 
 def zsh(commands: Commands) -> str:

@@ -140,7 +140,11 @@ class Answers:
         for what, failure in self._failures.items():
             notes += failed_watcher(what, failure.count, now - failure.last, failure.text)
         notes += [*unconfirmed(self._reload.unconfirmed), *not_the_file(self._reload.differs or self._reload.refused)]
-        notes += [*lost_history(self._reload.lost), *self._exposing.problems(), *self._monitoring.problems]
+        notes += [
+            *lost_history(self._reload.lost, self._reload.unstored),
+            *self._exposing.problems(),
+            *self._monitoring.problems,
+        ]
         for tell in self.others:
             notes += tell()
         if self.paired is not None:

@@ -190,6 +190,7 @@ class Daemon:
                     ("sysctls", self.settings.keep),
                     ("link-layer addresses", partial(identify, self.engine)),
                     ("drains", partial(store_again, self.drains, self.own_drain, self.peering.shutdowns)),
+                    ("history", partial(store_again, self.reload)),
                     ("drains that become empty", self.answers.draining.watch),
                     ("buckets", self._remember),
                     ("counters of dropped segments", self._watch_drops),
@@ -231,6 +232,7 @@ class Daemon:
             set_seed=pairing.set_seed,
             unset=lambda: pairing.unset,
             keyless=lambda: pairing.keyless,
+            uncertified=lambda: pairing.uncertified,
         )
         self.answers.paired, self.metrics.pair = paired, paired.figures
 

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import os
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +34,8 @@ class Secrets(NamedTuple):
     token: str
     tls: ssl.SSLContext | None
     seen: tuple[object, ...]
+    until: float
+    """Seconds since 1970 until which the certificate is valid; 0 if it is not, infinity without one."""
 
 
 class Exposing:
@@ -45,6 +49,7 @@ class Exposing:
         self._page = page
         self._changed = asyncio.Event()
         self.problem = ""
+        self._until = inf
 
     def configure(self, section: MetricsSection) -> None:
         """Go on with another configuration; connections end if it concerns them."""
@@ -76,6 +81,7 @@ class Exposing:
         except OSError as error:
             raise OSError(f"nobody can scrape at {section.listen}: {error.strerror}") from error
         self._told("")
+        self._until = secrets.until
         log.info("metrics are served", listen=section.listen, tls=secrets.tls is not None, token=bool(secrets.token))
         serving = asyncio.ensure_future(remote.serve(self._page, listener, secrets.token, secrets.tls))
         try:
@@ -89,6 +95,7 @@ class Exposing:
                     return
             serving.result()
         finally:
+            self._until = inf
             serving.cancel()
             await asyncio.wait([serving])
             listener.close()
@@ -121,6 +128,12 @@ class Exposing:
                 remedy="bring the address up, end what has the port, or put [metrics] right; it is tried again by "
                 "itself; routerd's user must be able to read the files",
             )
+        if self._until < time.time():
+            yield ProblemView(
+                where="metrics",
+                what=f"the certificate {self._section.certificate} is not valid now: who verifies it cannot scrape",
+                remedy="renew it, or set the clock right; routerd reads the files anew by itself",
+            )
 
 
 def try_out(before: MetricsSection, after: MetricsSection) -> None:
@@ -150,7 +163,8 @@ def _overlap(before: MetricsSection, after: MetricsSection) -> bool:
 def read(section: MetricsSection) -> Secrets:
     """Read the files of a configuration; OSError or ValueError, with a line for people, if they cannot be used."""
     seen = _seen(section)
-    return Secrets(_token(section.token_file), _tls(section.certificate, section.key), seen)
+    token, tls = _token(section.token_file), _tls(section.certificate, section.key)
+    return Secrets(token, tls, seen, inf if tls is None else _valid_until(section.certificate, tls))
 
 
 def _token(path: str) -> str:
@@ -178,6 +192,12 @@ def _tls(certificate: str, key: str) -> ssl.SSLContext | None:
     except OSError as error:
         raise OSError(f"metrics.certificate: {certificate} or its key: {error.strerror}") from error
     return context
+
+
+def _valid_until(certificate: str, tls: ssl.SSLContext) -> float:
+    from routerd.service.validity import valid_until
+
+    return valid_until(certificate, tls)
 
 
 def _no_password() -> str:

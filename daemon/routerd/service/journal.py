@@ -7,11 +7,14 @@ is readable for its owner alone.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from threading import Lock
 
 from routerd.config.source import Source, source
 from routerd.service.storing import read, set_aside, write
@@ -42,7 +45,7 @@ class Journal:
     """The entries, the oldest first, in the file at `path`; without one, in memory.
 
     `own` tells what the daemon's own file said when the last entry was made. `unread` says why the entries of an
-    earlier life are lost; empty if they are not.
+    earlier life are lost, and `unstored` why the file lacks what is in force; each is empty if that is not so.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -50,6 +53,8 @@ class Journal:
         self.entries: list[Entry] = []
         self.own = ""
         self.unread = ""
+        self.unstored = ""
+        self._turn = Lock()
         if path is not None:
             self._load(path)
 
@@ -91,12 +96,32 @@ class Journal:
         entries = entries[-KEPT:]
         while len(entries) > 2 and sum(len(text) for entry in entries for _, text in entry.files) > OCTETS:
             entries = entries[1:]
-        if done:
+        with self._turn:
+            if done:
+                self.entries, self.own = entries, own
+            self._write(entries, own)
             self.entries, self.own = entries, own
-        if self.path is not None:
-            said = {"own": own, "entries": [asdict(entry) for entry in entries]}
+
+    async def store(self) -> None:
+        """Try again to write what could not be written."""
+
+        def again() -> None:
+            with self._turn, contextlib.suppress(OSError):
+                self._write(self.entries, self.own)
+
+        await asyncio.to_thread(again)
+
+    def _write(self, entries: list[Entry], own: str) -> None:
+        if self.path is None:
+            return
+        said = {"own": own, "entries": [asdict(entry) for entry in entries]}
+        try:
             write(self.path, json.dumps(said) + "\n", mode=0o600)
-        self.entries, self.own = entries, own
+        except OSError as error:
+            if entries is self.entries:  # a change that is not noted is none
+                self.unstored = f"{self.path} cannot be written: {error.strerror}"
+            raise
+        self.unstored = ""
 
     def _load(self, path: Path) -> None:
         try:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -83,7 +83,18 @@ def beside(drains: str, suffix: str) -> str:
     return str(Path(drains).with_suffix(suffix)) if drains else ""
 
 
-async def store_again(*kept: Kept) -> None:
+class Storable(Protocol):
+    """What is kept in a file."""
+
+    @property
+    def unstored(self) -> str:
+        """Why it is not there; empty if it is."""
+
+    async def store(self) -> None:
+        """Try to write it."""
+
+
+async def store_again(*kept: Storable) -> None:
     """Try again, now and then, to keep what could not be kept."""
     while True:
         await asyncio.sleep(STORE_INTERVAL)

@@ -23,6 +23,8 @@ from routerd.telemetry.pair.channel import Channel, Counts, Home, Names
 
 INTERVAL = 2.0
 """Seconds between two looks at whether this router has become another one: its hash seed is a setting of the host."""
+CERTIFIED = 60.0
+"""Seconds between two looks at its certificate, which expires by itself: each is a handshake."""
 
 log = structlog.get_logger()
 
@@ -48,6 +50,8 @@ class Pairing:
         """As it was last read; empty if it never was."""
         self.keyless = ""
         """Why the key could not be read when one looked last, if it could not."""
+        self.uncertified, self._certified = "", -CERTIFIED
+        """Why its certificate was of no use when one looked last, if it was not."""
         self._seed = 0
         """The one that both routers are to have; 0 while there is no key."""
         self._make = make or channel
@@ -141,8 +145,12 @@ class Pairing:
                 self._other.set()
 
     async def _look(self) -> None:
-        """Look at the key and the seed. Without a key, as while its file is written, all goes on as it was."""
+        """Look at the key, the certificate and the seed. Without a key, as while its file is written, all goes on as
+        it was."""
         self._take_key(await asyncio.to_thread(_key, self._config))
+        if time.monotonic() >= self._certified + CERTIFIED:
+            self._certified = time.monotonic()
+            self.uncertified = await asyncio.to_thread(_uncertified, self._config)
         self._want_seed()
         self._introduce()
 
@@ -224,3 +232,17 @@ def _key(config: Config) -> tuple[bytes, str]:
         return keyfile.read(config.pair.key_file), ""
     except ValueError as error:
         return b"", str(error)
+
+
+def _uncertified(config: Config) -> str:
+    """Return why the certificate is of no use, if the channel needs one."""
+    pair = config.pair
+    if not pair.tls:
+        return ""
+    from routerd.config.certificates import read
+
+    try:
+        read(pair.files)
+    except ValueError as error:
+        return str(error)
+    return ""

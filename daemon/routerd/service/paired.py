@@ -39,7 +39,7 @@ class Paired:
 
     `set_seed` gives the kernel the pair's seed, and returns fingerprints of the seed before and after; OSError if the
     kernel does not take it. `unset` tells why this was left undone, `keyless` why the key cannot be read
-    now, each empty if that is not so; `counts` what was said.
+    now, `uncertified` why the certificate is of no use now, each empty if that is not so; `counts` what was said.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Paired:
         set_seed: Callable[[], Awaitable[tuple[str, str]]],
         unset: Callable[[], str] = str,
         keyless: Callable[[], str] = str,
+        uncertified: Callable[[], str] = str,
     ) -> None:
         self._router = router
         self._pair = pair
@@ -59,6 +60,7 @@ class Paired:
         self._set_seed = set_seed
         self._unset = unset
         self._keyless = keyless
+        self._uncertified = uncertified
         self._counts = counts
         self._epoch = Epoch()
         self._states: dict[str, float] = {}
@@ -81,7 +83,7 @@ class Paired:
     def problems(self, now: float) -> Slices[list[ProblemView]]:
         """Return what would break flows if the partner took over now."""
         self._note(now)
-        host = Host(self._unset(), self._keyless())
+        host = Host(self._unset(), self._keyless(), self._uncertified())
         return problems(self._router, self._pair, self._partner, self._states, now, host=host)
 
     def at_partner(self, place: Place) -> FlowPartnerView:

@@ -73,6 +73,15 @@ class Reload:
         """Why the history of an earlier life could not be read; empty if it was, or once there is a new one."""
         return self._journal.unread
 
+    @property
+    def unstored(self) -> str:
+        """Why a restart would not know what is in force; empty if it would."""
+        return self._journal.unstored
+
+    async def store(self) -> None:
+        """Try again to have it known."""
+        await self._journal.store()
+
     # ------------------------------------------------------------------------------------------ what is asked for
 
     async def diff(self, path: str | None) -> ReloadView:

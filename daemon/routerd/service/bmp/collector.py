@@ -33,6 +33,8 @@ SLICE = 0.001
 CONNECT_TIME = 10.0
 ANSWER_TIME = 90
 """Seconds that a collector's kernel may acknowledge nothing (TCP_USER_TIMEOUT, tcp(7))."""
+QUIET_TIME = 30
+"""Seconds without anything to tell until its kernel is asked whether it is there: Linux would wait for two hours."""
 _UNSENT = 1 << 18
 """Octets that wait for the socket; more is made once it has taken those."""
 _ASKED, _UNSPECIFIED, _RESOURCES = 0, 1, 2
@@ -102,6 +104,8 @@ class Collector:
         connection: socket.socket = writer.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, ANSWER_TIME * 1000)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, QUIET_TIME)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, QUIET_TIME)
         writer.transport.set_write_buffer_limits(_UNSENT)
         notes = Notes(section.views, section.buffer, self._router, self._translation)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -5,7 +5,9 @@ MQTT 5, and no session that outlives the connection: whoever comes back says all
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 import ssl
 import time
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiomqtt
+from paho.mqtt.enums import LogLevel
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -36,6 +39,8 @@ MOST_UNREAD = 20_000
 """Messages that wait to be read; what comes beyond is dropped."""
 _SILENT = logging.getLogger("routerd.mqtt.library")
 _SILENT.disabled = True
+
+_ENDED, _RESET = "it ends the connection before it has answered", os.strerror(errno.ECONNRESET)
 
 _BAD_CREDENTIALS, _NOT_AUTHORIZED = 134, 135
 _FAILURE = 0x80
@@ -134,7 +139,8 @@ class Connection:
 
 
 class _Client(aiomqtt.Client):
-    """Notes what the broker refuses, which aiomqtt takes for done."""
+    """Notes what the broker refuses, which aiomqtt takes for done, and who ends a connection without an answer, for
+    which aiomqtt waits on."""
 
     written = ""
 
@@ -142,6 +148,24 @@ class _Client(aiomqtt.Client):
         super().__init__(*arguments, **options)
         self.refused: dict[str, str] = {}
         self._written_as: dict[int, str] = {}
+        self._failed = ""
+        self._client.on_log = self._note
+
+    def _note(self, client: Any, userdata: Any, level: int, text: str) -> None:
+        """Keep what is wrong with the connection: nothing but the library's log has the alert of TLS 1.3."""
+        if level == LogLevel.MQTT_LOG_ERR:
+            self._failed = text.partition(": ")[2] or text
+
+    def _on_connect(self, *arguments: Any, **named: Any) -> None:
+        self._client.on_log = None
+        super()._on_connect(*arguments, **named)
+
+    def _on_disconnect(self, *arguments: Any, **named: Any) -> None:
+        if self._connected.done():
+            super()._on_disconnect(*arguments, **named)
+            return
+        self._connected.set_exception(aiomqtt.MqttError(self._failed or _ENDED))
+        self._connected.exception()  # if nobody waits any more, nobody is to be told so
 
     def _pending_call(self, mid: int, value: Any, pending: Any) -> Any:
         if pending is self._pending_publishes:
@@ -201,13 +225,17 @@ def _tls(access: Access) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=access.ca_file or None)
         if access.certificate_file:
-            context.load_cert_chain(access.certificate_file, access.key_file)
+            context.load_cert_chain(access.certificate_file, access.key_file, password=_no_password)
     except (OSError, ValueError) as error:
         files = ", ".join(each for each in (access.ca_file, access.certificate_file, access.key_file) if each)
         raise BrokerError(
             f"a certificate or key cannot be used: {_text(error)}", f"look into {files}: PEM, and readable"
         ) from error
     return context
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted, and nobody is there to be asked for its password")
 
 
 def _explained(access: Access, error: Exception) -> BrokerError:
@@ -223,7 +251,18 @@ def _explained(access: Access, error: Exception) -> BrokerError:
             )
         known = known.__cause__
     text = _text(error)
-    if "CERTIFICATE" in text or "certificate" in text:
+    if " alert " in text and ("certificate" in text or "unknown ca" in text):
+        own = access.certificate_file
+        return BrokerError(
+            f"the broker {at} refuses {own}: {text}" if own else f"the broker {at} wants a certificate: {text}",
+            "give it, in certificate_file and key_file, one for clients that is valid now, by an authority it trusts",
+        )
+    if text in (_ENDED, _RESET):
+        return BrokerError(
+            f"the broker {at} gives no answer: {text}",
+            "see its log: with TLS there it is mqtts://, without mqtt://; it may allow no more clients, or no MQTT 5",
+        )
+    if "certificate" in text:
         return BrokerError(
             f"the broker {at} and the router do not trust each other: {text}",
             "see whether ca_file has signed the broker's certificate, and whether that is for this name and time",
@@ -238,4 +277,4 @@ def _explained(access: Access, error: Exception) -> BrokerError:
 def _text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+    return re.sub(r"^\[(Errno -?\d+|\w+: \w+)\] | \(_ssl\.c:\d+\)$", "", str(error)) or type(error).__name__

@@ -55,17 +55,19 @@ _GROUPS = {
 
 class Host(NamedTuple):
     """What this router's host has to say: why the seed of the hash was left `unset`, and why the router is `keyless`,
-    as its key cannot be read now. Each is empty if that is not so."""
+    as its key cannot be read now, or `uncertified`, as its certificate is of no use now. Each is empty if that is not
+    so."""
 
     unset: str = ""
     keyless: str = ""
+    uncertified: str = ""
 
 
 def problems(
     router: Router, pair: Pair, partner: str, states: Mapping[str, float], now: float, *, host: Host
 ) -> Slices[list[ProblemView]]:
     """Return them. `states` are those that groups have, and since when some has each."""
-    found = [*_channel(pair, partner, now, host.keyless)]
+    found = [*_channel(pair, partner, now, host)]
     found += [_problem(*each) for each in hashed_apart(pair.hello, pair.partner, host.unset)]
     if pair.partner is not None:
         remedy = "write the same idle_timer in [fib] of both"
@@ -96,14 +98,19 @@ def problems(
     return found
 
 
-def _channel(pair: Pair, partner: str, now: float, keyless: str) -> Iterator[ProblemView]:
+def _channel(pair: Pair, partner: str, now: float, host: Host) -> Iterator[ProblemView]:
     lasted = f"{max(0.0, now - pair.since):.0f} s"
     if pair.up:
-        if keyless:  # else that is why there is no channel
+        if host.keyless:  # else that is why there is no channel
             yield _problem(
-                f"key_file {keyless}",
+                f"key_file {host.keyless}",
                 f"put the key there that {partner} has: the channel goes on with the one that was read before, and "
                 "once it is lost there is none",
+            )
+        if host.uncertified:
+            yield _problem(
+                host.uncertified,
+                "the channel goes on, and once it is lost there is none: renew it; routerd reads the files by itself",
             )
         if not pair.complete:
             yield _problem(f"{partner} has not told all of its groups yet, for {lasted}", "wait a moment")

@@ -82,8 +82,14 @@ def not_the_file(why: str) -> Iterator[ProblemView]:
         )
 
 
-def lost_history(unread: str) -> Iterator[ProblemView]:
-    """The journal could not be read at the start, for this reason; none while it is empty."""
+def lost_history(unread: str, unstored: str) -> Iterator[ProblemView]:
+    """The journal could not be read at the start, or cannot be written now; nothing for what is empty."""
+    if unstored:
+        yield ProblemView(
+            where="configuration",
+            what=f"a restart of routerd would not know what is in force, and may begin with an older one: {unstored}",
+            remedy="make room there, or let routerd's user write it; it is tried again every second",
+        )
     if unread:
         yield ProblemView(
             where="configuration",
