@@ -45,7 +45,8 @@ async def test_what_has_happened_whatever_the_log_shows(
         about = told(daemon, "--peer", node(1))
         assert [event["event"] for event in about if event["event"].startswith("peer ")][-1] == "peer down"
         assert all(node(1) in event.values() for event in about)
-        assert told(daemon, "--since", "1h") == told(daemon)
+        found = told(daemon, "--since", "1h")
+        assert told(daemon)[: len(found)] == found
         assert told(daemon, "--since", "0s") == []
         text = daemon.cli("events", "--peer", node(1)).stdout
         assert "peer down  " in text
@@ -135,7 +136,7 @@ async def test_what_others_do_and_the_operator(network: Network, tmp_path: Path,
         assert daemon.cli("reload").returncode == 1
         [kept] = named(daemon, "the configuration stays as it is")
         assert "root" in kept["by"]
-        assert "not valid TOML" in kept["reason"]
+        assert kept["reason"].endswith(": is neither a [section] nor key = value: nonsense")
         assert daemon.cli("drain", node(0)).returncode == 0
         [drain] = named(daemon, "drain")
         assert (drain["peer"], "root" in drain["by"]) == (node(0), True)

@@ -6,19 +6,18 @@ import errno
 import socket
 import struct
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from routerd.core.message import PROTOCOLS, Diversion, KernelGroup, KernelLeg, KernelNexthop, KernelRoute, Member
+from routerd.core.message import PROTOCOLS, KernelGroup, KernelLeg, KernelNexthop, KernelRoute, Member
 from routerd.core.route import IPV4_PREFIX_SIZE, Address, Prefix, format_address, parse_address
 from routerd.kernel import messages, parse, wire
 from routerd.kernel.dump import main_table
 from routerd.kernel.parse import prefix_of
 
 _RTM_F_LOOKUP_TABLE, _RTM_F_FIB_MATCH = 0x1000, 0x2000
-_RTA_DST, _RTA_TABLE, _RTA_NH_ID = 1, 15, 30
+_RTA_DST = 1
 _U32 = struct.Struct("=I")
-_RTMSG_SIZE = 12
 _NHA_ID, _NHA_RES_BUCKET = 1, 13
 _BUCKET_NH_ID = 3
 _BUCKET = struct.Struct("=16x8x8x4x4xH2x4xI4xQ")
@@ -55,30 +54,9 @@ def route(prefix: Prefix) -> KernelRoute | None:
     )
 
 
-def diversions(routes: Iterable[tuple[Prefix, int]]) -> Iterator[Diversion]:
-    """Yield those of routerd's routes, each with its nexthop id, that the kernel does not use for the first address
-    of the prefix, by its rules (`ip rule`) and all of its tables. One lookup each, 25 us.
-
-    Rules for an interface, a sender or a mark do not count: whose packets are meant nobody can say. Nor does a route
-    of the main table for the same prefix, which is foreign, or about to be changed; with IPv6 no route of the main
-    table does: where routes share a nexthop object the kernel may answer with another one of them.
-    """
-    for prefix, id in routes:
-        try:
-            answer = _ask(prefix)
-        except OSError as error:
-            yield Diversion(prefix, error.errno or 0, 0)
-            continue
-        found = wire.attributes(answer, wire.HEADER.size + _RTMSG_SIZE, len(answer))
-        (table,) = _U32.unpack(found[_RTA_TABLE])
-        exact = len(prefix) != IPV4_PREFIX_SIZE or answer[wire.HEADER.size + 1] == prefix[0]
-        same = table == wire.TABLE and exact
-        if not same and found.get(_RTA_NH_ID) != _U32.pack(id):
-            yield Diversion(prefix, 0, table)
-
-
-def _ask(prefix: Prefix) -> bytes:
-    """Have the kernel look up the first address of a prefix; OSError if that does not end at a route to anywhere."""
+def ask(prefix: Prefix) -> bytes:
+    """Have the kernel look up the first address of a prefix; OSError if that does not end at a route to anywhere. If
+    that is a route of a resilient group the bucket counts as used from then on."""
     address, ipv4 = prefix[1:], len(prefix) == IPV4_PREFIX_SIZE
     # Asked so, both families tell the real table; the IPv6 code refuses the flag for what it does anyway.
     flags = _RTM_F_FIB_MATCH | (_RTM_F_LOOKUP_TABLE if ipv4 else 0)
@@ -188,7 +166,7 @@ def _find(prefix: Prefix) -> Any:
     bits, address = prefix[0], prefix[1:]
     family = socket.AF_INET if len(prefix) == IPV4_PREFIX_SIZE else socket.AF_INET6
     try:
-        answer = _ask(prefix)
+        answer = ask(prefix)
     except OSError as error:
         if error.errno == errno.ENETUNREACH:
             return None

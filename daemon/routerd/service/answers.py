@@ -49,6 +49,7 @@ from routerd.core.histogram import Histogram
 from routerd.core.message.host import HostState
 from routerd.core.route import Prefix
 from routerd.kernel import lookup
+from routerd.kernel.diversions import diversions
 from routerd.kernel.drops import Drops
 from routerd.service.draining import Draining
 from routerd.service.drains import Drains
@@ -162,7 +163,7 @@ class Answers:
             host=self._host(now, notes),
             refusals=[refusal(each, now) for each in state.refusals],
             drops=self._dropped(now),
-            diversions=lookup.diversions,
+            diversions=diversions,
             unwritten=self._engine.unwritten,
             event_loop=self.event_loop(),
             counts=self._engine.bucket_counts,

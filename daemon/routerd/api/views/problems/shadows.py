@@ -9,6 +9,7 @@ from itertools import islice
 from routerd.api.models import ProblemView
 from routerd.api.slices import Slices
 from routerd.api.views.problems.first import first
+from routerd.core.fib.model import Group
 from routerd.core.message import PROTOCOLS, ROUTE_TYPES, Diversion, ForeignRoute
 from routerd.core.rib.foreign import network_of
 from routerd.core.route import IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE, Address, Prefix, format_address, format_prefix
@@ -115,12 +116,19 @@ def _describe(router: Router, route: ForeignRoute) -> str:
 
 
 def samples(router: Router, inside: Inside) -> list[tuple[Prefix, int]]:
-    """Return some of the routes that the kernel should have and use, each with its nexthop id."""
+    """Return some of the routes that the kernel should have and use, each with its nexthop id; none with a node that
+    is about to go, for whose buckets to fall idle somebody waits."""
     unused = router.fib.refused.keys() | inside.keys()
     some = [*islice(router.fib.routes.items(), _LOOKED_THROUGH)]
+    draining = router.fib.groups.draining
+
+    def going(group: Group) -> bool:
+        return not group.legs.keys().isdisjoint(draining | group.wanted.leaving)
+
     found: list[tuple[Prefix, int]] = []
     for size in (IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE):
-        there = ((p, group.id) for p, group in some if len(p) == size and group.legs and p not in unused)
+        led = ((p, group) for p, group in some if len(p) == size and group.legs and p not in unused)
+        there = ((p, group.id) for p, group in led if not going(group))
         found += islice((each for each in there if _shadow(router, each[0]) is None), _SAMPLES)
     return found
 
