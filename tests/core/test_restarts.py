@@ -145,6 +145,16 @@ class TestNode:
             [KeepPlace(A, True)] if dynamic else []
         )
 
+    def test_nothing_is_said_of_a_place_when_a_session_begins(self) -> None:
+        """It may have ended when that arrives, and the place is kept for its peer by then."""
+        simulation = Simulation()
+        simulation.up(A, graceful=preserving())
+        again = replace(simulation.sessions[A], generation=7, dynamic=True)
+        simulation.down(A)
+        simulation.forget()
+        simulation.take(again)
+        assert not [each for each in simulation.effects if isinstance(each, KeepPlace)]
+
 
 class TestRouter:
     def test_a_session_that_ends_before_the_kernel_was_read_leaves_nothing(self) -> None:

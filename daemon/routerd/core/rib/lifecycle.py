@@ -76,7 +76,7 @@ class Lifecycle:
                 {"peer": peer.name, "address": up.peer, "asn": up.received.asn, "group": peer.group_name},
             )
         )
-        self._keep_place(peer, on=False)
+        # The place that was kept for it stays so: what is said of a session may come when it has just ended.
         self._advertising.start(peer, up)
 
     def down(self, down: SessionDown, now: float) -> None:
