@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from routerd.api.models import KernelRouteView, RouteView
-from routerd.api.views import groups, peers
+from routerd.api.views import groups, peer, peers
 from routerd.api.views import routes as view
 from routerd.api.views.problems.awaited import too_few
 from routerd.api.views.problems.vanished import vanished
+from routerd.cli.peer import lines
+from routerd.cli.screen import Screen
 from routerd.core.message import Enable, Gateway, NeighbourState, Reconfigure, Shutdown
 from routerd.core.route import parse_address, parse_prefix
-from tests.support.core import Simulation
+from tests.support.core import CONFIG, Simulation
 from tests.support.slices import whole
 
 A, B, C = "192.168.10.100", "192.168.10.101", "192.168.20.100"
@@ -151,3 +153,14 @@ def test_who_is_shut_down_is_not_missing(three: Simulation) -> None:
     assert {each["state"] for each in whole(peers.peers(three.router, three.now))} == {"shutdown"}
     three.take(Enable(A))
     assert [problem["where"] for problem in vanished(three.router, three.now)] == ["range 192.168.0.0/16"]
+
+
+def test_all_that_is_known_of_a_peer_that_never_had_a_session() -> None:
+    static = '[[peers]]\nname = "w0"\naddress = "192.168.10.109"\ngroup = "nodes"\n'
+    simulation = Simulation(CONFIG.replace("accept =", 'remote_as = "external"\naccept =', 1) + static)
+    [row] = whole(peers.peers(simulation.router, simulation.now))
+    found = simulation.router.rib.peers[row["address"]]
+    detail = whole(peer.detail(found, row, simulation.now, 10, refusals=[], messages=None))
+    assert detail["peer"]["name"] == "w0"
+    assert (detail["external"], detail["sent"], detail["received"]) == (None, None, None)
+    assert any(line.endswith("nodes, configured") for line in lines(Screen(80, colours=False), detail))

@@ -86,7 +86,8 @@ class PeerDetailView(TypedDict):
     peer: PeerView
     local: str
     """The router's address of the last session; empty before the first one."""
-    external: bool
+    external: bool | None
+    """Whether the last session was eBGP; None before the first one."""
     sent: OpenView | None
     """Of the last session, up or not; None before the first one."""
     received: OpenView | None

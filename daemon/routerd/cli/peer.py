@@ -47,8 +47,8 @@ def lines(screen: Screen, view: PeerDetailView) -> list[str]:
 
 def _facts(view: PeerDetailView) -> Iterator[tuple[str, str]]:
     peer, timers, last = view["peer"], view["timers"], view["last_error"]
-    kind = "external" if view["external"] else "internal"
-    yield "group", f"{peer['group']}, {kind}, {'of a range' if peer['dynamic'] else 'configured'}"
+    kind = "" if view["external"] is None else "external, " if view["external"] else "internal, "
+    yield "group", f"{peer['group']}, {kind}{'of a range' if peer['dynamic'] else 'configured'}"
     if view["local"]:
         yield "local", f"{view['local']}, {count(peer['sessions'], 'session')} so far"
     if peer["reason"]:

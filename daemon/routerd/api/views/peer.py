@@ -39,7 +39,7 @@ def detail(
     return PeerDetailView(
         peer=row,
         local="" if last is None else last.local,
-        external=peer.external,
+        external=None if last is None else peer.external,
         sent=None if last is None else _open(last.sent),
         received=None if last is None else _open(last.received),
         awaiting_end_of_rib=sorted(family.label for family in peer.pending_eor),
