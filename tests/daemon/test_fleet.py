@@ -53,7 +53,11 @@ async def fleet(place: Place, *words: str) -> tuple[int, Any]:
     """Run `routerd fleet WORDS --json` where the broker is; return its exit code and answer, which has its schema."""
     command = (*CLI, "fleet", *words, "--broker", place.broker.url, "--site", "ams", "--json")
     running = place.network.router.spawn(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    said, errors = await asyncio.to_thread(running.communicate, timeout=30)
+    try:
+        said, errors = await asyncio.to_thread(running.communicate, timeout=30)
+    finally:
+        running.kill()  # if it waits still
+        running.communicate()
     assert said, errors
     answer = json.loads(said)
     assert list(wrong(answer, SCHEMAS["$defs"]["fleet"], SCHEMAS)) == []

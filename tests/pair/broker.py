@@ -13,6 +13,7 @@ from tests.pair.site import PairSite, paired
 from tests.support.mosquitto import PROGRAM
 
 _ADDRESS, _PORT = BETWEEN.address4(1), 1883
+URL = f"mqtt://{_ADDRESS}:{_PORT}"
 
 
 def by_broker(router: Router, partner: Router, directory: Path) -> str:
@@ -20,7 +21,7 @@ def by_broker(router: Router, partner: Router, directory: Path) -> str:
     text = paired(router, partner, directory).replace('channel = "link"', 'channel = "mqtt"')
     return f"""{text}
 [mqtt]
-broker = "mqtt://{_ADDRESS}:{_PORT}"
+broker = "{URL}"
 site = "pair"
 router = "{router.name}"
 """

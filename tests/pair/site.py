@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from routerd.core.pair.decisions import SLACK
 from routerd.lab.gateway import hand_over
 from routerd.lab.network import Fabric, built
 from routerd.lab.topology import (
@@ -212,7 +213,8 @@ class PairSite:
         for address in addresses:
             for site in self.both:
                 counts = site.buckets(address)
-                if max(counts.values()) - min(counts.values()) > 1 or len(counts) < len(site.next_hops(address)):
+                apart = max(counts.values()) - min(counts.values())
+                if apart > 1 + counts.total() // SLACK or len(counts) < len(site.next_hops(address)):
                     found.append(f"{address}: {dict(counts)}")
         return ", ".join(found)
 
