@@ -79,11 +79,13 @@ def test_failover_jumps_the_queue(site: Site) -> None:
             until(lambda: "" if site.peer(loading)["totals"]["received"] else "none", 10, "the first ones are read")
             read = site.peer(loading)["totals"]["received"]
             closed = dying.close()
-            times.append(watch.deletion(id_) - closed)
-        assert read < len(announced), "all was read before the node died: this shows nothing"
+            took = watch.deletion(id_) - closed
+        if read < len(announced):  # else a round shows nothing
+            times.append(took)
         _wait_for_prefixes(site, len(announced), 2)
     site.close_sessions()
     _wait_for_prefixes(site, 0, 0)
+    assert times, "all was read before the node died, each time"
     print(f"while loading: {', '.join(f'{1000 * took:.1f}' for took in times)} ms")
     assert min(times) < 0.2
 
