@@ -134,6 +134,7 @@ def beginning(router: Namespace, traffic: Traffic) -> Iterator[dict[int, Gateway
                     began[port] = traffic.send(port)
                 except OSError as error:  # the kernel has no way for a moment, once in some thousand IPv6 lookups
                     lost.append(error.errno or 0)
+                    began[port] = traffic.send(port)  # as a client does: the one that was lost used a bucket, too
 
     thread = threading.Thread(target=begin)
     thread.start()
