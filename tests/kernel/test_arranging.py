@@ -130,11 +130,11 @@ def beginning(router: Namespace, traffic: Traffic) -> Iterator[dict[int, Gateway
             for port in range(2000, 60000):
                 if over.wait(0.0005):
                     break
-                try:
-                    began[port] = traffic.send(port)
-                except OSError as error:  # the kernel has no way for a moment, once in some thousand IPv6 lookups
-                    lost.append(error.errno or 0)
-                    began[port] = traffic.send(port)  # as a client does: the one that was lost used a bucket, too
+                while port not in began:  # as a client does: a packet that was lost used a bucket, too
+                    try:
+                        began[port] = traffic.send(port)
+                    except OSError as error:
+                        lost.append(error.errno or 0)
 
     thread = threading.Thread(target=begin)
     thread.start()
@@ -143,7 +143,10 @@ def beginning(router: Namespace, traffic: Traffic) -> Iterator[dict[int, Gateway
     finally:
         over.set()
         thread.join()
-    assert lost in ([], [errno.ENETUNREACH])
+    # While a group is replaced on another CPU the kernel has no way for an IPv6 packet, once in some thousand: in 17
+    # of 180 runs of this test, and in none of 100 that were kept on one CPU.
+    assert set(lost) <= {errno.ENETUNREACH}
+    assert len(lost) <= 1 + len(began) // 50
 
 
 def test_flows_that_begin_meanwhile_stay_where_they_are(router: Namespace, writer: KernelWriter, family: int) -> None:
