@@ -45,7 +45,7 @@ OTHER: dict[str, dict[str, Any]] = {
         "max_paths": 8, "metric": 30, "nexthop_id_base": 800_000_000, "nexthop_id_count": 1 << 21,
         "hash_policy": "l3", "groups": "hash-threshold", "buckets": 512, "bucket_budget": 4096,
         "idle_timer": 1.0, "unbalanced_timer": 9.0, "multipath_relax": False, "ignore_origin": True,
-        "always_compare_med": True,
+        "always_compare_med": True, "link_bandwidth": "ignore",
         "nexthop_compat_mode": False, "manage_sysctls": False, "audit_interval": 5.0,
     },
     "api": {"socket": "/run/other.sock", "group": "netops", "readers": "a", "readers_socket": "/run/b"},

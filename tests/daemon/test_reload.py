@@ -35,6 +35,7 @@ VALUES: dict[str, str] = {
     "fib.bucket_budget": "4096", "fib.idle_timer": "5.0",
     "fib.unbalanced_timer": "60.0", "fib.multipath_relax": "false",
     "fib.ignore_origin": "true", "fib.always_compare_med": "true", "fib.nexthop_compat_mode": "false",
+    "fib.link_bandwidth": '"skip-missing"',
     "fib.manage_sysctls": "false", "fib.audit_interval": "5.0",
     "liveness.method": '"off"', "liveness.interval": "0.5", "liveness.retransmit": "0.2", "liveness.retries": "3",
     "metrics.listen": '"127.0.0.1:9179"', "metrics.token_file": '"/etc/hostname"',

@@ -196,11 +196,15 @@ class Node:
         *addresses: str,
         next_hop: tuple[str, str] | None = None,
         community: int | None = None,
+        bandwidth: float | None = None,
         wait: bool = True,
     ) -> None:
-        """Announce addresses or prefixes; wait until the node's kernel has taken it all, unless told not to."""
+        """Announce addresses or prefixes, the bandwidth in octets per second; wait until the node's kernel has taken
+        it all, unless told not to."""
         hop4, hop6 = next_hop or (self.ipv4, self.ipv6)
         extra = b"" if community is None else bgp.attribute(8, struct.pack("!I", community), 0xC0)
+        if bandwidth is not None:
+            extra += bgp.attribute(16, struct.pack("!HHf", 0x4004, NODE_AS, bandwidth), 0xC0)
         v4, v6 = _by_family(addresses)
         head4, head6 = bgp.attributes(hop4, [NODE_AS]) + extra, bgp.attributes(None, [NODE_AS]) + extra
         said = [bgp.update(head4, some) for some in _portions(v4)]

@@ -31,6 +31,7 @@ TEMPLATES = (
     "bgp router-id {address}", "no bgp ebgp-requires-policy", "bgp default ipv6-unicast",
     "no bgp default ipv4-unicast", "timers bgp {number} {number}", "maximum-paths {number}",
     "maximum-paths ibgp {number}", "bgp bestpath as-path multipath-relax", "bgp always-compare-med",
+    "bgp bestpath bandwidth {number}", "bgp bestpath bandwidth skip-missing",
     "bgp graceful-restart", "bgp graceful-restart-disable", "bgp graceful-restart restart-time {number}",
     "bgp graceful-restart stalepath-time {number}", "bgp listen limit {number}",
     "bgp listen range {prefix} peer-group {peer}", "network {prefix}", "no network {prefix}",

@@ -102,10 +102,26 @@ def test_what_a_neighbor_becomes(lines: str, key: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "value"),
+    [
+        ("", "all"),
+        ("bgp bestpath bandwidth skip-missing", "skip-missing"),
+        ("bgp bestpath bandwidth default-weight-for-missing", "default-weight-for-missing"),
+        ("bgp bestpath bandwidth ignore", "ignore"),
+        ("bgp bestpath bandwidth ignore\nno bgp bestpath bandwidth", "all"),
+    ],
+)
+def test_what_becomes_of_link_bandwidth(lines: str, value: str) -> None:
+    config, left = imported(PEER + lines)
+    assert (config.fib.link_bandwidth, left) == (value, [])
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "neighbor 10.0.0.2 maximum-prefix 5", "neighbor 10.0.0.2 password", "neighbor 10.0.0.2 timers",
         "neighbor 10.0.0.2 bfd", "neighbor 10.0.0.2 allowas-in",
+        "bgp bestpath bandwidth 5",
         "neighbor 10.0.0.2 filter-list A in", "neighbor 10.0.0.2 prefix-list A in", "neighbor 10.0.0.2 local-as 5",
         "neighbor 10.0.0.2 timers 1 2", "neighbor 10.0.0.2 shutdown", "neighbor 10.0.0.2 ttl-security hops 255",
         "neighbor 10.0.0.2 default-originate route-map A", "no neighbor 10.0.0.2 enforce-first-as",

@@ -91,6 +91,7 @@ _PATH = {
     "stale": False,
     "best": True,
     "multipath": True,
+    "link_bandwidth": None,
     "lost_at": "",
 }
 

@@ -270,6 +270,10 @@ def _in_fib(route: RouteView) -> str:
     return "yes" if route["in_fib"] else "no"
 
 
+def _megabits(octets: float | None) -> str:
+    return "-" if octets is None else f"{octets * 8 / 1e6:g}"
+
+
 def route(screen: Screen, view: RouteDetailView) -> list[str]:
     """All paths to a prefix, which won, why each other lost, and what the kernel has."""
     columns = [
@@ -281,6 +285,8 @@ def route(screen: Screen, view: RouteDetailView) -> list[str]:
     columns += [Column("Origin"), Column("MED", right=True), Column("Pref", right=True)]
     tagged = any(path["communities"] for path in view["paths"])
     columns += [Column("Communities", fold=True, below="titled")] * tagged
+    weighted = any(path["link_bandwidth"] is not None for path in view["paths"])
+    columns += [Column("Mbit/s", right=True)] * weighted
     columns += [Column("Lost at", fold=True, below="titled")]
     rows = [
         [
@@ -292,6 +298,7 @@ def route(screen: Screen, view: RouteDetailView) -> list[str]:
             "-" if path["med"] is None else str(path["med"]),
             "-" if path["local_pref"] is None else str(path["local_pref"]),
             *[" ".join(path["communities"])] * tagged,
+            *[_megabits(path["link_bandwidth"])] * weighted,
             path["lost_at"],
         ]
         for path in view["paths"]

@@ -99,6 +99,10 @@ class RouterSection(Model):
     networks: Annotated[tuple[NetworkText, ...], AfterValidator(unique)] = ()
 
 
+LinkBandwidth = Literal["all", "skip-missing", "default-weight-for-missing", "ignore"]
+"""What becomes of the link bandwidth that nodes announce (RFC 10005)."""
+
+
 class FibSection(Model):
     """`[fib]`: how routes stand in the kernel. Times are seconds."""
 
@@ -124,6 +128,7 @@ class FibSection(Model):
     multipath_relax: Flag = True
     ignore_origin: Flag = False
     always_compare_med: Flag = False
+    link_bandwidth: LinkBandwidth = "all"
     nexthop_compat_mode: Flag | None = None
     manage_sysctls: Flag = True
     audit_interval: float = Field(default=60.0, ge=1, le=86400, strict=True)

@@ -51,9 +51,8 @@ class Planning:
         loc_rib = self._rib.loc_rib
         for old, new, prefixes in changes:
             before, after = loc_rib.decision(old), loc_rib.decision(new)
-            is_other = (after.members, after.leaving) != (before.members, before.leaving)
-            if is_other or old is new or old in loc_rib.untold:
-                self._fib.want(prefixes, after.members, after.leaving)
+            if after.wanted != before.wanted or old is new or old in loc_rib.untold:
+                self._fib.want(prefixes, after.wanted)
                 self._news |= old is not new  # that a set decides otherwise is no news from the nodes
         if changes:
             self._rib.advertising.export(changes)
@@ -66,8 +65,7 @@ class Planning:
     def want_again(self, prefixes: Iterable[Prefix]) -> None:
         """Want what is decided for these prefixes once more: the kernel has refused it."""
         for prefix in prefixes:
-            decision = self._rib.loc_rib.decision(self._rib.loc_rib.paths_of(prefix))
-            self._fib.want([prefix], decision.members, decision.leaving)
+            self._fib.want([prefix], self._rib.loc_rib.decision(self._rib.loc_rib.paths_of(prefix)).wanted)
 
     # ------------------------------------------------------------------------------------------ when it is planned
 

@@ -30,6 +30,7 @@ from routerd.core.planning import Planning
 from routerd.core.retries import Retries
 from routerd.core.rib.rib import Rib
 from routerd.core.route import format_address
+from routerd.core.wanted import Wanted
 
 
 class Reconciliation:
@@ -63,7 +64,7 @@ class Reconciliation:
         table = self._rib.loc_rib.table
         self._rib.reconsideration.tell_all()
         self._planning.reconsider()
-        self._fib.want([prefix for prefix in self._fib.routes if prefix not in table], ())
+        self._fib.want([prefix for prefix in self._fib.routes if prefix not in table], Wanted(()))
         return effects
 
     def objects(self, dump: KernelObjects, now: float) -> list[Effect]:

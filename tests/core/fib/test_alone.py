@@ -23,6 +23,7 @@ from routerd.core.message import (
     SetRoutes,
 )
 from routerd.core.route import parse_address, parse_prefix
+from routerd.core.wanted import Wanted
 
 A, B, C = (Gateway(parse_address(f"10.0.0.{i}"), 2) for i in (1, 2, 3))
 A6, B6 = (Gateway(parse_address(f"fd00::{i}"), 2) for i in (1, 2))
@@ -51,7 +52,7 @@ class Life:
     def at(self, now: float, *prefixes: bytes, members: tuple[Gateway, ...] = ()) -> None:
         """Let the time come; then these prefixes go to these members."""
         self.fib.groups.balance(now)
-        self.fib.want(prefixes, members)  # type: ignore[arg-type]
+        self.fib.want(prefixes, Wanted(members))  # type: ignore[arg-type]
         self.take(self.fib.plan(now))
         self.take(self.fib.part(now))
 
@@ -221,7 +222,7 @@ def test_a_new_router_completes_it() -> None:
     group = KernelGroup(1, 186, (Member(3, 1), Member(2, 2048)), 1024, IDLE, 0.0)
     assert adopt(fib, KernelDump((), nexthops, (group,), {P: 1}, ()), 1000.0) == []
     fib.stop_awaiting([A, B])
-    fib.want([P], (A, B, C))
+    fib.want([P], Wanted((A, B, C)))
     [_, joined] = fib.plan(1001.0)
     assert isinstance(joined, SetGroup)
     assert joined.hold

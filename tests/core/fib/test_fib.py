@@ -11,7 +11,7 @@ from routerd.core.fib.adopt import adopt
 from routerd.core.fib.drift import mend_objects
 from routerd.core.fib.fib import AT_ONCE, FEW, Fib
 from routerd.core.fib.lost import KEPT
-from routerd.core.fib.model import Shape, Wanted
+from routerd.core.fib.model import Shape
 from routerd.core.fib.placement import BULK
 from routerd.core.message import (
     DeleteNexthop,
@@ -28,6 +28,7 @@ from routerd.core.message import (
     SetRoutes,
 )
 from routerd.core.route import Prefix, parse_address, parse_prefix
+from routerd.core.wanted import Wanted
 
 A, B, C = (Gateway(parse_address(f"10.0.0.{i}"), 2) for i in (1, 2, 3))
 P, Q = parse_prefix("172.16.1.1/32"), parse_prefix("172.16.1.2/32")
@@ -50,38 +51,38 @@ def planned(fib: Fib, now: float = 0.0, *, quiet: bool = True) -> list[Operation
 def filled(*prefixes: Prefix) -> Fib:
     """P and Q go to A and B, by groups 1 and 4 of nexthops 2 and 3."""
     fib = Fib(Shape(FibSection(nexthop_id_base=1)))
-    fib.want(prefixes or [P, Q], (A, B))
+    fib.want(prefixes or [P, Q], Wanted((A, B)))
     planned(fib)
     return fib
 
 
 def test_objects_come_before_what_points_at_them_and_go_after_it() -> None:
     fib = Fib(Shape(FibSection(nexthop_id_base=1)))
-    fib.want([P], (A, B))
+    fib.want([P], Wanted((A, B)))
     nexthops = [SetNexthop(2, A), SetNexthop(3, B)]
     group = SetGroup(1, (Member(2), Member(3)), 1024, 120.0, 0.0)
     assert planned(fib) == [*nexthops, group, SetRoutes(1, (P,))]
-    fib.want([P], ())
+    fib.want([P], Wanted(()))
     assert planned(fib) == [DeleteRoutes((P,)), DeleteNexthop(1), DeleteNexthop(2), DeleteNexthop(3)]
     assert fib.groups.buckets == 0
 
 
 def test_a_prefix_changes_its_own_group_in_place() -> None:
     fib = filled()
-    fib.want([P], (A, B, C))
+    fib.want([P], Wanted((A, B, C)))
     assert planned(fib, quiet=False) == [
         SetNexthop(5, C), SetGroup(1, (Member(2), Member(3), Member(5)), 1024, 120.0, 0.0, like=1)
     ]  # fmt: skip
-    fib.want([P], (B, C))
+    fib.want([P], Wanted((B, C)))
     assert planned(fib, quiet=False) == [SetGroup(1, (Member(3), Member(5)), 1024, 120.0, 0.0)]
 
 
 def test_a_table_shares_a_group_and_a_common_change_is_one_replacement() -> None:
     fib = filled(*TABLE)
     assert len(fib.groups.by_id) == 1
-    fib.want(TABLE[:300], (A, B, C))
+    fib.want(TABLE[:300], Wanted((A, B, C)))
     assert planned(fib, quiet=False) == []
-    fib.want(TABLE[300:], (A, B, C))
+    fib.want(TABLE[300:], Wanted((A, B, C)))
     assert [type(operation) for operation in planned(fib, quiet=False)] == [SetNexthop, SetGroup]
     assert not fib.has_waiting()
 
@@ -89,7 +90,7 @@ def test_a_table_shares_a_group_and_a_common_change_is_one_replacement() -> None
 def test_who_parts_gets_a_group_like_the_one_it_leaves_and_balance_later() -> None:
     fib = filled(*TABLE)
     one = TABLE[0]
-    fib.want([one], (A, B, C))
+    fib.want([one], Wanted((A, B, C)))
     group, nexthop, routes = planned(fib)[0:3]
     nexthop, group, routes = planned_sorted([group, nexthop, routes])
     assert nexthop == SetNexthop(5, C)
@@ -109,16 +110,16 @@ def planned_sorted(operations: list[Operation]) -> list[Operation]:
 
 def test_many_who_part_alike_share_the_copy() -> None:
     fib = filled(*TABLE)
-    fib.want(TABLE[: FEW + 1], (A,))
+    fib.want(TABLE[: FEW + 1], Wanted((A,)))
     assert [type(operation) for operation in planned(fib)] == [SetGroup, SetRoutes]
 
 
 def test_who_changes_once_more_before_it_parts_has_not_parted() -> None:
     fib = filled(*TABLE)
-    fib.want(TABLE[:1], (A,))
+    fib.want(TABLE[:1], Wanted((A,)))
     assert planned(fib, quiet=False) == []
     assert fib.has_waiting()
-    fib.want(TABLE[:1], (A, B))
+    fib.want(TABLE[:1], Wanted((A, B)))
     assert planned(fib) == []
     assert not fib.has_waiting()
 
@@ -128,7 +129,7 @@ def test_when_there_are_groups_enough_new_prefixes_share_them(monkeypatch: pytes
     fib = filled()
     others = [parse_prefix(f"172.16.2.{i}/32") for i in range(4)]
     for other in others:
-        fib.want([other], (A, B))
+        fib.want([other], Wanted((A, B)))
         planned(fib)
     assert len(fib.groups.by_id) == 3
     assert len({fib.routes[other] for other in others}) == 1
@@ -137,11 +138,11 @@ def test_when_there_are_groups_enough_new_prefixes_share_them(monkeypatch: pytes
 def test_a_burst_is_planned_bit_by_bit_and_what_changes_meanwhile_is_written_once() -> None:
     fib = Fib(Shape(FibSection(nexthop_id_base=1)))
     vips = [parse_prefix(f"172.16.2.{i}/32") for i in range(200)]
-    fib.want(vips, (A,))
+    fib.want(vips, Wanted((A,)))
     first = fib.plan(0.0)
     assert len(first) <= 2 * AT_ONCE + 1
     assert fib.behind
-    fib.want(vips[150:], (A, B))
+    fib.want(vips[150:], Wanted((A, B)))
     rest = planned(fib)
     made = [operation for operation in (*first, *rest) if isinstance(operation, SetGroup)]
     assert len(made) == 200
@@ -153,7 +154,7 @@ def test_a_failure_is_one_operation_and_what_follows_in_the_rib_is_none() -> Non
     assert fib.fail([A]) == [DeleteNexthop(2)]
     assert fib.fail([A]) == []
     assert planned(fib) == []
-    fib.want([P, Q], (B,))
+    fib.want([P, Q], Wanted((B,)))
     assert planned(fib) == []
     fib.forget([A])
     assert fib.groups.down == set()
@@ -161,7 +162,7 @@ def test_a_failure_is_one_operation_and_what_follows_in_the_rib_is_none() -> Non
 
 def test_the_last_member_lost_and_back_brings_the_routes_again() -> None:
     fib = Fib(Shape(FibSection(nexthop_id_base=1)))
-    fib.want([P], (A,))
+    fib.want([P], Wanted((A,)))
     planned(fib)
     fib.fail([A])
     assert fib.installed == 0
@@ -172,10 +173,10 @@ def test_the_last_member_lost_and_back_brings_the_routes_again() -> None:
 
 def test_who_wants_a_gateway_that_is_down_has_no_group_until_that_is_back() -> None:
     fib = filled(P, Q)
-    fib.want([Q], (C,))
+    fib.want([Q], Wanted((C,)))
     planned(fib)
     fib.fail([C])
-    fib.want([P], (C,))
+    fib.want([P], Wanted((C,)))
     assert planned(fib) == [DeleteNexthop(1, returns=True), DeleteNexthop(2), DeleteNexthop(3)]
     assert fib.expected() == {}
     fib.restore([C])
@@ -185,7 +186,7 @@ def test_who_wants_a_gateway_that_is_down_has_no_group_until_that_is_back() -> N
 def test_what_was_refused_is_known_as_such_until_it_is_tried_again() -> None:
     fib = filled()
     fib.refuse(1, [P], 22, "no")
-    fib.want([P], (A, B))
+    fib.want([P], Wanted((A, B)))
     assert fib.refused == {P: (22, "no")}
     planned(fib)
     assert fib.refused == {}
@@ -196,11 +197,11 @@ def test_a_group_lost_with_its_link_comes_back_under_its_id_as_it_was(*, withdra
     fib = filled()
     fib.fail([A, B])
     if withdrawn:
-        fib.want([P, Q], ())
+        fib.want([P, Q], Wanted(()))
         assert planned(fib) == []
         assert fib.groups.by_id == {}
     fib.restore([A, B])
-    fib.want([P, Q], (A, B))
+    fib.want([P, Q], Wanted((A, B)))
     groups = [operation for operation in planned(fib, 10.0) if isinstance(operation, SetGroup)]
     assert [(group.id, group.like) for group in groups] == [(1, 1), (4, 4)]
     assert {fib.routes[P].id, fib.routes[Q].id} == {1, 4}
@@ -218,10 +219,10 @@ def test_the_kernel_has_no_route_to_a_group_without_members() -> None:
 def test_a_group_lost_a_while_ago_is_remembered() -> None:
     fib = filled(P)
     fib.fail([A, B])
-    fib.want([P], ())
+    fib.want([P], Wanted(()))
     planned(fib)
     fib.restore([A, B])
-    fib.want([P], (A, B))
+    fib.want([P], Wanted((A, B)))
     groups = [operation for operation in planned(fib, KEPT) if isinstance(operation, SetGroup)]
     assert [(group.id, group.like) for group in groups] == [(1, 1)]
 
@@ -231,13 +232,13 @@ def test_a_group_lost_long_ago_is_forgotten(others: tuple[Prefix, ...]) -> None:
     """Whatever else is planned in the meantime, and if it is nothing."""
     fib = filled(P)
     fib.fail([A, B])
-    fib.want([P], ())
+    fib.want([P], Wanted(()))
     planned(fib)
     fib.restore([A, B])
     if others:
-        fib.want(others, (A, B))
+        fib.want(others, Wanted((A, B)))
         planned(fib, KEPT + 1)
-    fib.want([P], (A, B))
+    fib.want([P], Wanted((A, B)))
     groups = [operation for operation in planned(fib, KEPT + 1) if isinstance(operation, SetGroup)]
     assert [group.like for group in groups] == [0]
 
@@ -246,13 +247,13 @@ def test_a_group_lost_long_ago_is_forgotten(others: tuple[Prefix, ...]) -> None:
 def test_a_lost_group_of_a_type_that_is_not_wanted_any_more_does_not_come_back(swept: str) -> None:
     fib = filled(P)
     fib.fail([A, B])
-    fib.want([P], ())
+    fib.want([P], Wanted(()))
     if swept == "before the change":
         planned(fib)
     fib.reshape(Shape(FibSection(nexthop_id_base=1, groups="hash-threshold")), 1.0)
     planned(fib, 1.0)
     fib.restore([A, B])
-    fib.want([P], (A, B))
+    fib.want([P], Wanted((A, B)))
     groups = [operation for operation in planned(fib, 2.0) if isinstance(operation, SetGroup)]
     assert [group.buckets for group in groups] == [0]
 
@@ -260,11 +261,11 @@ def test_a_lost_group_of_a_type_that_is_not_wanted_any_more_does_not_come_back(s
 def test_prefixes_of_a_lost_group_that_want_different_things_now_do_not_share_it() -> None:
     fib = filled(*TABLE)
     fib.fail([A, B])
-    fib.want(TABLE, ())
+    fib.want(TABLE, Wanted(()))
     planned(fib)
     fib.restore([A, B])
-    fib.want(TABLE[:300], (A, B))
-    fib.want(TABLE[300:], (A,))
+    fib.want(TABLE[:300], Wanted((A, B)))
+    fib.want(TABLE[300:], Wanted((A,)))
     planned(fib, 1.0)
     assert fib.routes[TABLE[0]].legs.keys() == {A, B}
     assert fib.routes[TABLE[300]].legs.keys() == {A}
@@ -272,9 +273,9 @@ def test_prefixes_of_a_lost_group_that_want_different_things_now_do_not_share_it
 
 def test_a_group_whose_node_was_alone_waits_for_its_flows_whatever_was_made_afresh() -> None:
     fib = filled(P)
-    fib.want([P], (A,))
+    fib.want([P], Wanted((A,)))
     planned(fib)
-    fib.want([P], (A, B))
+    fib.want([P], Wanted((A, B)))
     planned(fib, 1000.0)
     group = fib.routes[P]
     assert group in fib.groups.settling
@@ -285,15 +286,15 @@ def test_a_group_whose_node_was_alone_waits_for_its_flows_whatever_was_made_afre
 def test_a_lost_group_whose_id_another_one_has_stays_lost() -> None:
     fib = filled(P)
     fib.fail([A, B])
-    fib.want([P], ())
+    fib.want([P], Wanted(()))
     planned(fib)
     fib.groups.ids._next = 1  # as once all ids were used
-    fib.want([Q], (C,))
+    fib.want([Q], Wanted((C,)))
     planned(fib, 1.0)
     assert fib.routes[Q].id == 1
-    fib.want([Q], (A, B))  # so that the two want the same
+    fib.want([Q], Wanted((A, B)))  # so that the two want the same
     fib.restore([A, B])
-    fib.want([P], (A, B))
+    fib.want([P], Wanted((A, B)))
     planned(fib, 2.0)
     assert fib.groups.by_id[fib.routes[P].id] is fib.routes[P]
 
@@ -302,7 +303,7 @@ def test_new_prefixes_find_a_shared_group_whose_type_is_the_wanted_one_again() -
     fib = filled(*TABLE)
     for kind in ("hash-threshold", "resilient"):
         fib.reshape(Shape(FibSection(nexthop_id_base=1, groups=kind)), 1.0)
-    fib.want([P], (A, B))
+    fib.want([P], Wanted((A, B)))
     planned(fib, 1.0)
     assert fib.routes[P] is fib.routes[TABLE[0]]
 
@@ -354,7 +355,7 @@ def test_nexthops_that_are_not_by_both_marks_ours_are_left_alone() -> None:
     fib = Fib(Shape(FibSection(nexthop_id_base=1)))
     assert adopt(fib, KernelDump((), theirs, (), {}, {}), 0.0) == []
     assert fib.groups.nexthops == {}
-    fib.want([P], (A,))
+    fib.want([P], Wanted((A,)))
     ours = [operation.id for operation in planned(fib) if isinstance(operation, SetNexthop | SetGroup)]
     assert not {1, ids.stop, ids.stop + 1}.intersection(ours)
 
@@ -366,11 +367,11 @@ def test_what_an_adopted_group_waited_for_is_the_last_that_was_said() -> None:
     group = KernelGroup(1, 186, tuple(map(Member, (2, 3, 4))), 1024, 120.0, 0.0)
     adopt(fib, KernelDump((), nexthops, (group,), {P: 1}, {}), 0.0)
     for members in ((A,), (A, B)):
-        fib.want([P], members)
+        fib.want([P], Wanted(members))
         assert fib.plan(1.0) == []
     others = [parse_prefix(f"172.16.2.{i}/32") for i in range(AT_ONCE + 1)]
-    fib.want(others, (A, B))
-    fib.want([P], (A, B, C))
+    fib.want(others, Wanted((A, B)))
+    fib.want([P], Wanted((A, B, C)))
     fib.stop_awaiting([A, B, C])
     operations = [*fib.plan(1.0), *planned(fib, 1.0)]
     assert not any(isinstance(each, SetGroup | DeleteNexthop) and each.id == 1 for each in operations)
@@ -388,7 +389,7 @@ def test_a_drain_changes_weights_only() -> None:
 def test_the_loss_of_a_drained_member_is_one_operation() -> None:
     """Those that are left weigh the same, as they did before."""
     fib = filled(P)
-    fib.want([P], (A, B, C))
+    fib.want([P], Wanted((A, B, C)))
     planned(fib)
     fib.drain({B})
     planned(fib)
@@ -409,14 +410,14 @@ def test_a_refusal_counts_only_for_the_group_that_it_was_about() -> None:
     fib.refuse(1, [P], 22, "no")
     assert fib.refused == {P: (22, "no")}
     assert fib.installed == 1
-    fib.want([P], (A, B))
+    fib.want([P], Wanted((A, B)))
     assert any(isinstance(operation, SetRoutes) and operation.prefixes == (P,) for operation in planned(fib))
     assert fib.refused == {}
 
 
 def test_a_refusal_keeps_nobody_from_parting() -> None:
     fib = filled(*TABLE)
-    fib.want(TABLE[:1], (A,))
+    fib.want(TABLE[:1], Wanted((A,)))
     assert planned(fib, quiet=False) == []
     fib.refuse(1, TABLE[1:2], 22, "no")
     assert any(isinstance(operation, SetRoutes) and operation.prefixes == TABLE[:1] for operation in planned(fib))
@@ -429,9 +430,9 @@ def test_the_work_for_a_change_does_not_grow_with_the_groups() -> None:
     def lines(groups: int) -> int:
         fib = Fib(Shape(FibSection(nexthop_id_base=1)))
         for i in range(groups):
-            fib.want([parse_prefix(f"172.16.{i // 250}.{i % 250}/32")], (A, B))
+            fib.want([parse_prefix(f"172.16.{i // 250}.{i % 250}/32")], Wanted((A, B)))
             planned(fib)
-        fib.want([P], (A, C))
+        fib.want([P], Wanted((A, C)))
         planned(fib)
         count = 0
 
@@ -442,7 +443,7 @@ def test_the_work_for_a_change_does_not_grow_with_the_groups() -> None:
 
         sys.settrace(trace)  # type: ignore[arg-type]
         try:
-            fib.want([P], (A, B, C))
+            fib.want([P], Wanted((A, B, C)))
             fib.plan(1.0)
             fib.fail([C])
         finally:
@@ -454,7 +455,7 @@ def test_the_work_for_a_change_does_not_grow_with_the_groups() -> None:
 
 def test_a_group_that_gets_another_id_is_not_looked_into_under_the_old_one() -> None:
     fib = Fib(Shape(FibSection(nexthop_id_base=1), widest=256))
-    fib.want([P], (A, B))
+    fib.want([P], Wanted((A, B)))
     planned(fib)
     fib.drain({A})
     planned(fib)
@@ -470,7 +471,7 @@ def test_few_who_part_have_a_group_each_unless_there_are_groups_enough(
 ) -> None:
     monkeypatch.setattr("routerd.core.fib.groups.MOST", most)
     fib = filled(*TABLE)
-    fib.want(TABLE[:2], (A,))
+    fib.want(TABLE[:2], Wanted((A,)))
     planned(fib)
     planned(fib)
     assert (fib.routes[TABLE[0]] is fib.routes[TABLE[1]]) is (most == 1)
@@ -480,7 +481,7 @@ def test_few_who_part_have_a_group_each_unless_there_are_groups_enough(
 def test_prefixes_that_come_one_by_one_and_want_the_same_are_a_table_too() -> None:
     fib = Fib(Shape(FibSection(nexthop_id_base=1)))
     for prefix in TABLE:
-        fib.want([prefix], (A, B))
+        fib.want([prefix], Wanted((A, B)))
     planned(fib)
     assert len(fib.groups.by_id) == 1
 
@@ -491,11 +492,11 @@ def test_who_parts_without_room_for_buckets_or_groups_joins_a_group_that_there_i
     """Its flows may move: docs/failover.md says so of a budget that is spent."""
     fib = Fib(Shape(FibSection(nexthop_id_base=1, bucket_budget=2048)))
     for table, members in ((TABLE, (A, B)), (OTHERS, (A, C))):
-        fib.want(table, members)
+        fib.want(table, Wanted(members))
         planned(fib)
     first, second = fib.routes[TABLE[0]], fib.routes[OTHERS[0]]
     monkeypatch.setattr("routerd.core.fib.groups.MOST", 2)
-    fib.want(TABLE[:1], (A, C))
+    fib.want(TABLE[:1], Wanted((A, C)))
     planned(fib)
     assert fib.routes[TABLE[0]] is second
     assert list(fib.groups) == [first, second]
@@ -507,7 +508,7 @@ def test_a_member_that_returns_gets_its_buckets_again_in_a_group_of_few_routes(
 ) -> None:
     """It is made like itself: flows of the member may be there still."""
     fib = Fib(Shape(FibSection(nexthop_id_base=1)))
-    fib.want(prefixes, (A, B, C))
+    fib.want(prefixes, Wanted((A, B, C)))
     planned(fib)
     fib.fail([B])
     fib.restore([B])

@@ -10,6 +10,7 @@ from routerd.core.fib.fib import Fib
 from routerd.core.fib.model import Shape
 from routerd.core.message import DeleteRoutes, ForeignRoute, Gateway, RouteAudit, RouteChange
 from routerd.core.route import parse_address, parse_prefix
+from routerd.core.wanted import Wanted
 
 METRIC = 20
 P, Q = parse_prefix("172.16.1.1/32"), parse_prefix("172.16.1.2/32")
@@ -30,7 +31,7 @@ OURS, THEIRS = ForeignRoute(1, 186, METRIC, 1, ()), ForeignRoute(1, 4, METRIC, 0
 )
 def test_a_change(change: RouteChange, loses: bool) -> None:
     fib = Fib(Shape(FibSection(nexthop_id_base=1)))
-    fib.want([P], (Gateway(parse_address("10.0.0.1"), 2),))
+    fib.want([P], Wanted((Gateway(parse_address("10.0.0.1"), 2),)))
     fib.plan(0.0)
     assert loses_own(fib, change, METRIC) is loses
 
@@ -39,7 +40,7 @@ def test_a_route_under_our_marks_goes_while_the_group_of_its_prefix_has_no_membe
     """Somebody has put it there: the kernel has deleted ours along with the group."""
     gateway = Gateway(parse_address("10.0.0.1"), 2)
     fib = Fib(Shape(FibSection(nexthop_id_base=1)))
-    fib.want([P], (gateway,))
+    fib.want([P], Wanted((gateway,)))
     fib.plan(0.0)
     fib.fail([gateway])
     found = RouteAudit(expected=fib.expected(), missing=(), wrong={}, unknown={P: 9}, foreign={})

@@ -9,9 +9,10 @@ import pytest
 from routerd.config.model import FibSection
 from routerd.core.fib.groups import MOST
 from routerd.core.fib.ids import Ids
-from routerd.core.fib.model import Shape, in_order
+from routerd.core.fib.model import Shape, in_order, shares_of
 from routerd.core.message import Gateway
 from routerd.core.route import parse_address
+from routerd.core.wanted import Wanted
 
 A, B, C = (Gateway(parse_address(f"10.0.0.{i}"), 2) for i in (1, 2, 3))
 
@@ -90,7 +91,7 @@ def test_hash_threshold_groups_have_no_buckets() -> None:
 @pytest.mark.parametrize("drained", [1, 2])
 def test_a_drained_member_wants_no_bucket(buckets: int, drained: int) -> None:
     members = [Gateway(parse_address(f"10.0.0.{i}"), 2) for i in range(1, 6)]
-    legs = Shape(FibSection()).weigh(members, set(members[:drained]), buckets)
+    legs = Shape(FibSection()).weigh({m: int(m not in members[:drained]) for m in members}, buckets)
     total = sum(legs.values())
     # The kernel rounds the cumulated weights: nh_res_group_rebalance in net/ipv4/nexthop.c.
     lightest = sum(legs[member] for member in members[:drained])
@@ -100,12 +101,12 @@ def test_a_drained_member_wants_no_bucket(buckets: int, drained: int) -> None:
 
 def test_weights_are_equal_without_drains_and_when_all_are_drained() -> None:
     shape = Shape(FibSection())
-    assert shape.weigh([A, B], set(), 1024) == {A: 1, B: 1}
-    assert shape.weigh([A, B], {A, B}, 1024) == {A: 1, B: 1}
+    for drained in (set[Gateway](), {A, B}):
+        assert shape.weigh(shares_of(Wanted((A, B)), (A, B), drained), 1024) == {A: 1, B: 1}
 
 
 def test_a_hash_threshold_group_lets_a_drained_member_go() -> None:
-    assert Shape(FibSection(groups="hash-threshold")).weigh([A, B], {A}, 0) == {B: 1}
+    assert Shape(FibSection(groups="hash-threshold")).weigh({A: 0, B: 1}, 0) == {B: 1}
 
 
 def test_order_is_by_address() -> None:

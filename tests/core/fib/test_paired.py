@@ -24,6 +24,7 @@ from routerd.core.message import (
 )
 from routerd.core.pair.register import Register
 from routerd.core.route import Address, parse_address, parse_prefix
+from routerd.core.wanted import Wanted
 
 A, B, C = (Gateway(parse_address(f"10.0.0.{i}"), 2) for i in (1, 2, 3))
 P, Q = parse_prefix("172.16.1.1/32"), parse_prefix("172.16.1.2/32")
@@ -46,9 +47,9 @@ def test_a_new_group_is_the_same_whoever_came_first(drained: set[Gateway]) -> No
         fib = paired()
         fib.drain(drained)
         for number in range(1, 4):  # the ids of the nexthop objects follow the order of joining
-            fib.want([P], tuple(in_order(order[:number])))
+            fib.want([P], Wanted(tuple(in_order(order[:number]))))
             fib.plan(float(number))
-        fib.want([Q], (A, B, C))
+        fib.want([Q], Wanted((A, B, C)))
         [new] = written(fib, 10.0)
         owners = {id: gateway.address for gateway, id in fib.groups.nexthops.items()}
         layouts.append([(owners[id], length) for id, length in made(new.buckets, new.members)])
@@ -57,29 +58,29 @@ def test_a_new_group_is_the_same_whoever_came_first(drained: set[Gateway]) -> No
 
 def test_what_is_there_is_held_and_who_returns_gets_its_buckets_all_the_same() -> None:
     fib = paired()
-    fib.want([P], (A, B))
+    fib.want([P], Wanted((A, B)))
     assert [each.hold for each in written(fib)] == [False]
-    fib.want([P], (A, B, C))
+    fib.want([P], Wanted((A, B, C)))
     [joined] = written(fib)
     assert (joined.hold, joined.like) == (True, joined.id)
     fib.drain({C})
     assert [(each.hold, each.like) for each in written(fib)] == [(True, 0)]
-    fib.want([P], (A, C))
+    fib.want([P], Wanted((A, C)))
     assert [(each.hold, each.like) for each in written(fib)] == [(True, 0)]
 
 
 def test_a_group_without_buckets_is_not_held() -> None:
     fib = Fib(Shape(FibSection(nexthop_id_base=1, groups="hash-threshold")))
     fib.groups.paired = True
-    fib.want([P], (A, B))
+    fib.want([P], Wanted((A, B)))
     fib.plan(0.0)
-    fib.want([P], (A, B, C))
+    fib.want([P], Wanted((A, B, C)))
     assert [each.hold for each in written(fib)] == [False]
 
 
 def test_weights_that_hold_a_group_are_no_drift_but_a_member_that_is_missing_is() -> None:
     fib = paired()
-    fib.want([P], (A, B))
+    fib.want([P], Wanted((A, B)))
     operations: list[Operation] = fib.plan(0.0)
     nexthops = tuple(KernelNexthop(o.id, RTPROT_BGP, o.gateway) for o in operations if isinstance(o, SetNexthop))
     [group] = [o for o in operations if isinstance(o, SetGroup)]
@@ -95,9 +96,9 @@ def test_legs_that_only_their_interface_tells_apart_are_balanced_by_the_kernel()
     fib = paired()
     address = parse_address("fe80::1")
     links = tuple(Gateway(address, index) for index in (2, 3, 4))
-    fib.want([parse_prefix("fd00::1/128")], links[:2])
+    fib.want([parse_prefix("fd00::1/128")], Wanted(links[:2]))
     fib.plan(0.0)
-    fib.want([parse_prefix("fd00::1/128")], links)
+    fib.want([parse_prefix("fd00::1/128")], Wanted(links))
     assert [each.hold for each in written(fib)] == [False]
     [group] = fib.groups
     assert not group.comparable

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import timeit
 
-from routerd.core.fib.model import Group, Wanted
+from routerd.core.fib.model import Group
 from routerd.core.fib.settling import LOOK, Settlings, Why
 from routerd.core.message import Gateway
 from routerd.core.route import parse_address
+from routerd.core.wanted import Wanted
 
 A, B = (Gateway(parse_address(f"10.0.0.{i}"), 2) for i in (1, 2))
 

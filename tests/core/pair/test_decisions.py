@@ -52,7 +52,7 @@ def test_the_two_end_alike_but_for_what_is_busy_on_both_and_then_rest(leader: He
 
 def test_a_drained_leg_is_to_have_no_bucket() -> None:
     light, heavy, other = (Gateway(address, 2) for address in (A, B, C))
-    weights = weights_of({light: 1, heavy: 32, other: 32})
+    weights = weights_of({light: 0, heavy: 1, other: 1})
     assert weights == {A: 0, B: 1, C: 1}
     assert weights_of({light: 1, heavy: 1}) == {A: 1, B: 1}
     assert A not in lead(Held((A,) * SIZE, 0, frozenset(weights)), None, weights)

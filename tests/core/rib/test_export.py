@@ -16,6 +16,7 @@ NEXT_HOPS = {Family.IPV4: parse_address("10.0.0.1"), Family.IPV6: parse_address(
 PATH = Path("10.0.0.2", Attributes(as_path=sequence(65001), next_hop=parse_address("10.0.0.2")))
 ROUTE_TARGET = bytes.fromhex("0002fde800000001")
 LINK_BANDWIDTH, OPAQUE = bytes.fromhex("4004fde846c35000"), bytes.fromhex("4300430043004300")
+LOCAL_TARGET = bytes.fromhex("4002fde800000001")
 
 
 def exporter(*, external: bool = True) -> Exporter:
@@ -32,13 +33,27 @@ def test_each_family_has_its_own_next_hop_whichever_is_told_first(families: tupl
 
 
 def test_communities_that_are_not_transitive_stay_inside_the_as() -> None:
-    tagged = replace(PATH.attributes, extended_communities=(LINK_BANDWIDTH, ROUTE_TARGET, OPAQUE))
+    tagged = replace(PATH.attributes, extended_communities=(LOCAL_TARGET, ROUTE_TARGET, OPAQUE))
     outside = exporter().told(Path(PATH.peer, tagged), Family.IPV4)
     inside = exporter(external=False).told(Path(PATH.peer, tagged), Family.IPV4)
     assert outside is not None
     assert outside[0].extended_communities == (ROUTE_TARGET,)
     assert inside is not None
-    assert inside[0].extended_communities == (LINK_BANDWIDTH, ROUTE_TARGET, OPAQUE)
+    assert inside[0].extended_communities == (LOCAL_TARGET, ROUTE_TARGET, OPAQUE)
+
+
+@pytest.mark.parametrize("transitive", [True, False])
+@pytest.mark.parametrize("external", [True, False])
+def test_the_bandwidth_of_the_link_to_a_node_says_nothing_of_that_to_the_router(
+    *, transitive: bool, external: bool
+) -> None:
+    """RFC 10005: a router that makes itself the next hop does not pass it on."""
+    bandwidth = bytes([0x00 if transitive else 0x40]) + LINK_BANDWIDTH[1:]
+    told = exporter(external=external).told(
+        Path(PATH.peer, replace(PATH.attributes, extended_communities=(bandwidth, ROUTE_TARGET))), Family.IPV4
+    )
+    assert told is not None
+    assert told[0].extended_communities == (ROUTE_TARGET,)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ class PathView(TypedDict):
     med: int | None
     local_pref: int | None
     communities: list[str]
+    link_bandwidth: float | None
+    """Octets per second that the peer says lead to the next hop (RFC 10005); null if it says nothing."""
     stale: bool
     best: bool
     multipath: bool

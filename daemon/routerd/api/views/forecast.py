@@ -16,12 +16,13 @@ from routerd.api.models import (
     ToldView,
 )
 from routerd.core.fib.forecast import Part
-from routerd.core.fib.model import Legs, Members
+from routerd.core.fib.model import Legs
 from routerd.core.message import Gateway
 from routerd.core.rib.export_forecast import Said
 from routerd.core.rib.forecast import FIRST, Forecast, Verdict
 from routerd.core.rib.policy import Reject, is_link_local
 from routerd.core.route import format_address, format_prefix
+from routerd.core.wanted import Wanted
 
 
 def forecast(
@@ -45,7 +46,7 @@ def forecast(
                 fate=fate.value,
                 count=sample.total,
                 first=[
-                    ChangedRouteView(prefix=format_prefix(prefix), before=_hops(before[0]), after=_hops(after[0]))
+                    ChangedRouteView(prefix=format_prefix(prefix), before=_hops(before), after=_hops(after))
                     for prefix, before, after in sample
                 ],
             )
@@ -74,8 +75,11 @@ def _verdict(verdict: Verdict) -> str:
     return "accepted" if verdict is Reject.NONE else verdict.text
 
 
-def _hops(members: Members) -> list[str]:
-    return [_name(gateway) for gateway in members]
+def _hops(wanted: Wanted) -> list[str]:
+    """Return the next hops, with their weights where some are to get more than others."""
+    if not wanted.weights:
+        return [_name(gateway) for gateway in wanted.members]
+    return [f"{_name(gateway)} weight {share}" for gateway, share in wanted.shares.items()]
 
 
 def _groups(parts: Sequence[Part]) -> ChangedGroupsView:

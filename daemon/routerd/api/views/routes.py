@@ -13,6 +13,7 @@ from routerd.api.views.filters import chosen
 from routerd.api.views.order import in_order
 from routerd.core.rib.decision import Decision
 from routerd.core.rib.foreign import network_of
+from routerd.core.rib.link_bandwidth import bandwidth_of
 from routerd.core.rib.loc_rib import PathSet
 from routerd.core.rib.peer import Peer
 from routerd.core.route import LOCAL, Address, Path, Prefix, format_address, format_as_path, format_prefix
@@ -112,6 +113,7 @@ def _path(router: Router, path: Path, decision: Decision | None, *, stale: bool,
         med=attributes.med,
         local_pref=attributes.local_pref,
         communities=[f"{community >> 16}:{community & 0xFFFF}" for community in attributes.communities],
+        link_bandwidth=bandwidth_of(attributes),
         stale=stale,
         best=best,
         multipath=path in winners,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from routerd.core.fib.fib import Fib
-from routerd.core.fib.model import Group, Legs, Wanted
+from routerd.core.fib.model import Group, Legs
 from routerd.core.fib.settling import Why
 from routerd.core.message import RTPROT_BGP, DeleteNexthop, Gateway, KernelDump, KernelGroup, KernelNexthop, Operation
 from routerd.core.route import Address, Prefix
+from routerd.core.wanted import Wanted
 
 ALIEN = Gateway(Address(b""), 0)
 """Stands for a member that the model cannot say: a foreign nexthop, or a group that is not routerd's. No gateway
@@ -32,7 +33,7 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
         group.adapted = fib.groups.shape.fits(kernel.buckets)
         group.awaiting = set(legs)
         fib.groups.add(group)
-        if group.adapted and (timers_differ(fib, kernel) or fib.groups.shape.weigh(legs, set(), 0) != legs):
+        if group.adapted and (timers_differ(fib, kernel) or set(legs.values()) != {1}):
             fib.groups.settling.begin(group, now + fib.groups.shape.idle_timer, Why.TAKEN_OVER, legs)
     fib.routes.update(_routes(fib, dump.routes))
     for group in fib.groups:

@@ -14,11 +14,12 @@ from collections.abc import Collection, Iterable, Mapping
 from itertools import islice, repeat
 
 from routerd.core.fib.groups import Groups
-from routerd.core.fib.model import Group, Members, Shape, Wanted, in_order, runs
+from routerd.core.fib.model import Group, Shape, in_order, runs
 from routerd.core.fib.placement import Placement
 from routerd.core.fib.settling import Why
 from routerd.core.message import DeleteRoutes, Gateway, Operation, SetRoutes
 from routerd.core.route import Prefix, forget
+from routerd.core.wanted import Wanted
 
 PART = 200
 """Prefixes that come in one UPDATE and want the same: so many are a part of a table."""
@@ -49,12 +50,11 @@ class Fib:
 
     # ------------------------------------------------------------------------------------------ what is wanted
 
-    def want(self, prefixes: Collection[Prefix], members: Members, leaving: frozenset[Gateway] = frozenset()) -> None:
-        """These prefixes shall go to these gateways, drained where they are `leaving`; to none: they shall have no
-        route."""
-        self._pending.update(zip(prefixes, repeat(Wanted(members, leaving))))
+    def want(self, prefixes: Collection[Prefix], wanted: Wanted) -> None:
+        """These prefixes shall lead there."""
+        self._pending.update(zip(prefixes, repeat(wanted)))
         self.has_table = self.has_table or len(prefixes) > PART
-        if not members:
+        if not wanted.members:
             forget(self.refused, prefixes)
 
     def has_pending(self) -> bool:

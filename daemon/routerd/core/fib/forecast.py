@@ -12,10 +12,10 @@ from enum import Enum
 from typing import NamedTuple, TypeVar
 
 from routerd.core.fib.fib import Fib
-from routerd.core.fib.model import Group, Legs, Members, Shape, Wanted
+from routerd.core.fib.model import Group, Legs, Shape
 from routerd.core.fib.settling import Why
-from routerd.core.message import Gateway
 from routerd.core.route import Prefix
+from routerd.core.wanted import Wanted
 
 T = TypeVar("T")
 Slices = Generator[None, None, T]
@@ -49,15 +49,15 @@ class Part(NamedTuple):
         return bool(self.before) and (self.afresh or not self.before.keys() <= self.after.keys())
 
 
-def foresee(fib: Fib, shape: Shape, wants: Mapping[Prefix, tuple[Members, frozenset[Gateway]]]) -> Slices[list[Part]]:
+def foresee(fib: Fib, shape: Shape, wants: Mapping[Prefix, Wanted]) -> Slices[list[Part]]:
     """Return what becomes of the groups whose members or weights would be others, or that would be made anew."""
     parted: dict[Group, Counter[Wanted]] = {}
-    for number, (prefix, ways) in enumerate(wants.items()):
+    for number, (prefix, wanted) in enumerate(wants.items()):
         if number % SLICE == 0:
             yield
         group = fib.routes.get(prefix)
         if group is not None:
-            parted.setdefault(group, Counter())[Wanted(*ways)] += 1
+            parted.setdefault(group, Counter())[wanted] += 1
     found: list[Part] = []
     for group in list(fib.groups):
         yield

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from routerd.core.fib.ids import Ids
-from routerd.core.fib.model import NEVER, Group, Legs, Shape, Wanted
+from routerd.core.fib.model import NEVER, Group, Legs, Shape, shares_of
 from routerd.core.fib.settling import Settlings, Why
 from routerd.core.message import DeleteNexthop, Gateway, Member, Operation, SetGroup, SetNexthop
+from routerd.core.wanted import Wanted
 
 STEPWISE = 64
 """Routes at most that a group has whose members get their buckets again when they return."""
@@ -165,9 +166,9 @@ class Groups:
         each costs the kernel what there are routes.
         """
         force = self.changed.pop(group, False)
+        drained = self.draining | group.wanted.light
         if group.emptied:
-            group.emptied &= self.draining | group.wanted.leaving
-        drained = self.draining | group.wanted.leaving
+            group.emptied &= drained
         legs = self.legs_for(group, group.wanted, self.shape)
         until = now + self.shape.idle_timer
         if like is None and group.written and group.buckets and not group.legs:
@@ -184,7 +185,7 @@ class Groups:
             self._unuse(gateway, group)
         force |= self.settling.left(group)
         settled = group not in self.settling
-        if settled and not drained.isdisjoint(legs) and self.shape.clings(legs, group.buckets):
+        if settled and not drained.isdisjoint(legs) and self.shape.clings(legs, self.shares(group), group.buckets):
             self.clinging[group.id] = None
         else:
             self.clinging.pop(group.id, None)
@@ -212,10 +213,14 @@ class Groups:
     def legs_for(self, group: Group, wanted: Wanted, shape: Shape) -> Legs:
         """Return the legs of a group that wants this: the members that are up, without drained ones that carry no
         flow, as long as others are left."""
-        drained = self.draining | wanted.leaving
-        emptied = group.emptied & drained
+        emptied = group.emptied & (self.draining | wanted.light)
         alive = [member for member in wanted.members if member not in self.down]
-        return shape.weigh([member for member in alive if member not in emptied] or alive, drained, group.buckets)
+        legs = [member for member in alive if member not in emptied] or alive
+        return shape.weigh(shares_of(wanted, legs, self.draining), group.buckets)
+
+    def shares(self, group: Group) -> dict[Gateway, int]:
+        """Return what part of its flows each leg of a group is to get."""
+        return shares_of(group.wanted, group.legs, self.draining)
 
     # ------------------------------------------------------------------------------------------ what happens to them
 
@@ -271,7 +276,7 @@ class Groups:
         member is not among them, and is to leave the group."""
         del self.clinging[group.id]  # to the end of the line
         self.clinging[group.id] = None
-        drained = (self.draining | group.wanted.leaving) & group.legs.keys()
+        drained = (self.draining | group.wanted.light) & group.legs.keys()
         idle = {gateway for gateway in drained if self.nexthops[gateway] not in busy}
         if idle == group.legs.keys():
             return False

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 
 from routerd.config.model import FibSection
 from routerd.core.message import Gateway
 from routerd.core.route import Prefix
-
-Members = tuple[Gateway, ...]
-"""The gateways that the RIB wants in a group, each once, in address order."""
-
-
-class Wanted(NamedTuple):
-    """What the RIB wants for a prefix: the members, and those `leaving` among them that say they are about to go
-    (GRACEFUL_SHUTDOWN, RFC 8326) and are drained for this prefix."""
-
-    members: Members
-    leaving: frozenset[Gateway] = frozenset()
-
+from routerd.core.wanted import Members, Wanted
 
 Legs = dict[Gateway, int]
 """What the kernel's group has: gateways that are not down, each with its weight."""
@@ -159,26 +147,32 @@ class Shape:
         """Tell whether a group in the kernel is of the type that is wanted."""
         return bool(buckets) == self.resilient
 
-    def weigh(self, members: Iterable[Gateway], light: Set[Gateway], buckets: int) -> Legs:
-        """Return the weights of a group.
+    def weigh(self, shares: Mapping[Gateway, int], buckets: int) -> Legs:
+        """Return the weights of a group whose legs are to get these shares of the flows.
 
-        A `light` member gets so little that it wants no bucket at all: it keeps those that carry flows, and the
-        kernel gives every idle one to the others. A hash-threshold group has no memory of flows: there such a
-        member leaves at once. When all are light none is.
+        One without a share gets so little weight that it wants no bucket at all: it keeps those that carry flows, and
+        the kernel gives every idle one to the others. A hash-threshold group has no memory of flows: there such a
+        member leaves at once.
         """
-        legs = list(members)
-        few = light & set(legs)
-        if not few or len(few) == len(legs):
-            return dict.fromkeys(legs, 1)
+        light = [member for member, share in shares.items() if not share]
+        if not light:
+            return dict(shares)
         if not buckets:
-            return {member: 1 for member in legs if member not in few}
-        heavy = min(self._widest, 2 * buckets * len(few))
-        return {member: 1 if member in few else heavy for member in legs}
+            return {member: share for member, share in shares.items() if share}
+        times = max(1, min(self._widest // max(shares.values()), 2 * buckets * len(light)))
+        return {member: share * times or 1 for member, share in shares.items()}
 
     @staticmethod
-    def clings(legs: Legs, buckets: int) -> bool:
-        """Tell whether light members keep buckets because weights cannot say that they want none: with those of
-        8 bits, before Linux 6.12, they want one bucket in 257, and as many of a very large group."""
-        heaviest = max(legs.values(), default=0)
-        few = sum(weight for weight in legs.values() if weight < heaviest)
+    def clings(legs: Legs, shares: Mapping[Gateway, int], buckets: int) -> bool:
+        """Tell whether legs without a share keep buckets because weights cannot say that they want none: with those
+        of 8 bits, before Linux 6.12, they want one bucket in 257, and as many of a very large group."""
+        few = sum(weight for leg, weight in legs.items() if not shares[leg])
         return few > 0 and 2 * buckets * few >= sum(legs.values())
+
+
+def shares_of(wanted: Wanted, legs: Collection[Gateway], drained: Set[Gateway]) -> dict[Gateway, int]:
+    """Return what part of the flows each leg of a group is to get: none if it is `drained` or light, as long as
+    others are left that get some."""
+    shares, light = wanted.shares, drained | wanted.light
+    found = {leg: 0 if leg in light else shares.get(leg, 1) for leg in legs}
+    return found if any(found.values()) else {leg: shares.get(leg) or 1 for leg in legs}

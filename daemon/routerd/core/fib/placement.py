@@ -7,9 +7,10 @@ from itertools import repeat
 
 from routerd.core.fib.groups import Groups
 from routerd.core.fib.lost import Lost
-from routerd.core.fib.model import Group, Wanted
+from routerd.core.fib.model import Group
 from routerd.core.message import Operation, SetRoutes
 from routerd.core.route import Prefix, forget
+from routerd.core.wanted import Wanted
 
 BULK = 512
 """Prefixes that come together and want the same: so many are a table, and share a group."""

@@ -60,7 +60,7 @@ class Concluding(Standing):
         there = self._counterpart(accord, held)
         look_at: float | None = None  # what is not settled is read again once it is
         if held.settled and len(group.legs) > 1:
-            weights = weights_of(group.legs, there)
+            weights = weights_of(self._groups.shares(group), there)
             wanted = self._wanted(group, held, there, weights, now)
             if there is None and self._is_early(now):
                 self._reading.wait(accord.id)

@@ -12,9 +12,8 @@ from itertools import compress, count
 from operator import ne
 from typing import NamedTuple
 
-from routerd.core.fib.model import Legs
 from routerd.core.layout import laid, made, rebalanced, shares, surplus
-from routerd.core.message import Hello, Member
+from routerd.core.message import Gateway, Hello, Member
 from routerd.core.pair.layouts import Held
 from routerd.core.route import Address
 
@@ -34,11 +33,10 @@ def leads(mine: Hello, partner: Hello) -> bool:
     return mine.router < partner.router
 
 
-def weights_of(legs: Legs, there: Held | None = None) -> dict[Address, int]:
-    """Return by address what part of the buckets each leg is to have: none, if it is drained, be it on the partner
-    alone, as long as others are left."""
-    heaviest = max(legs.values(), default=0)
-    weights = {leg.address: int(weight == heaviest) for leg, weight in legs.items()}
+def weights_of(shares: Mapping[Gateway, int], there: Held | None = None) -> dict[Address, int]:
+    """Return by address what part of the buckets each leg is to have, given the shares that it is to get of the flows
+    here: none, if it is drained, be it on the partner alone, as long as others are left."""
+    weights = {leg.address: share for leg, share in shares.items()}
     left = {} if there is None else {**weights, **dict.fromkeys(weights.keys() & there.drained, 0)}
     return left if any(left.values()) else weights
 

@@ -69,7 +69,8 @@ def read(
         frozenset(settling.holders) if settling is not None else frozenset(group.legs) if group.untracked else ()
     )
     unseen = {holder.address for holder in holders}
-    drained = frozenset(each.address for each in group.members if each in draining or each in group.wanted.leaving)
+    light = draining | group.wanted.light
+    drained = frozenset(each.address for each in group.members if each in light)
     held = Held(owners, message.busy, frozenset(addresses.values()), settling is None, drained)
     return held.used_by(unseen)
 

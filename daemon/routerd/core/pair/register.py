@@ -139,7 +139,7 @@ class Register:
         if accord is None or group is None:
             return None
         state, held, there = self._states[accord.key], accord.held, self.theirs.get(accord.key)
-        weights = weights_of(group.legs, there)
+        weights = weights_of(self._fib.groups.shares(group), there)
         differing = conflicts = 0
         if state in (DIFFERS, OTHER_NODES) and held is not None and there is not None:
             differing, conflicts = gap(held, there)

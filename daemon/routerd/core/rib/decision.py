@@ -20,15 +20,17 @@ Steps 1 to 7 and 9 to 11 are RFC 4271 section 9.1.2.2 as FRR and BIRD refine it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from operator import attrgetter
 
-from routerd.config.model import FibSection
+from routerd.config.model import FibSection, LinkBandwidth
 from routerd.core.message import Gateway
+from routerd.core.rib.link_bandwidth import bandwidth_of, weights
 from routerd.core.rib.nexthop import Resolution
 from routerd.core.route import LOCAL, Path, first_as
+from routerd.core.wanted import Members, Wanted
 
 GRACEFUL_SHUTDOWN = 0xFFFF0000
 """The community of RFC 8326."""
@@ -84,11 +86,13 @@ class Options:
     multipath_relax: bool = True
     ignore_origin: bool = False
     always_compare_med: bool = False
+    link_bandwidth: LinkBandwidth = "all"
 
     @classmethod
     def of(cls, fib: FibSection) -> Options:
         """Return what a configuration says of it."""
-        return cls(fib.max_paths, fib.multipath_relax, fib.ignore_origin, fib.always_compare_med)
+        relax, origin, med = fib.multipath_relax, fib.ignore_origin, fib.always_compare_med
+        return cls(fib.max_paths, relax, origin, med, fib.link_bandwidth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +100,25 @@ class Decision:
     """The outcome for a set of paths.
 
     `multipath` holds the winners, best first. `lost` maps every path but the best to the step it lost at;
-    a member of the multipath set lost only the tie for best (step 8 or later). `members` are the gateways of
-    the multipath set in address order, each once; empty when the best path is the router's own. `leaving` are those
-    of them that only paths with the community GRACEFUL_SHUTDOWN lead to; empty if all are. Such a path loses nothing:
-    flows shall end by themselves, and another LOCAL_PREF, as in RFC 8326 section 4, would cut them off.
+    a member of the multipath set lost only the tie for best (step 8 or later). `wanted` are the gateways of
+    the multipath set; none when the best path is the router's own. Those are leaving that only paths with the
+    community GRACEFUL_SHUTDOWN lead to, unless all do. Such a path loses nothing: flows shall end by themselves, and
+    another LOCAL_PREF, as in RFC 8326 section 4, would cut them off.
     """
 
     best: Path | None
     multipath: tuple[Path, ...]
     lost: dict[Path, Step]
-    members: tuple[Gateway, ...]
-    leaving: frozenset[Gateway] = frozenset()
+    wanted: Wanted
+
+    @property
+    def members(self) -> Members:
+        """The gateways that the prefix shall lead to."""
+        return self.wanted.members
 
     def differs(self, other: Decision) -> bool:
         """Tell whether another decision is another outcome, for the FIB or for peers: where paths lost is neither."""
-        mine = (self.best, self.multipath, self.members, self.leaving)
-        return mine != (other.best, other.multipath, other.members, other.leaving)
+        return (self.best, self.multipath, self.wanted) != (other.best, other.multipath, other.wanted)
 
 
 Resolve = Callable[[Path], Resolution | None]
@@ -141,9 +148,9 @@ def decide(
         metrics[path] = 0 if resolution is None else resolution.metric
         left.append(path)
     if not left:
-        return Decision(None, (), lost, ())
+        return Decision(None, (), lost, Wanted(()))
     if len(left) == 1:
-        return Decision(left[0], tuple(left), lost, _in_order(*gateways.values()))
+        return Decision(left[0], tuple(left), lost, Wanted(_in_order(*gateways.values())))
 
     if len({(path.merit, metrics[path]) for path in left}) > 1:
         left = _best(left, metrics, options, lost)
@@ -161,13 +168,23 @@ def decide(
             lost[path] = Step.MAX_PATHS
         else:
             multipath.append(path)
-    ways = [path for path in multipath if path in gateways]
-    members = _in_order(*(gateways[path] for path in ways))
-    staying = [path for path in ways if not is_leaving(path)]
-    if len(staying) in (0, len(ways)):
-        return Decision(best, tuple(multipath), lost, members)
-    stay = {gateway for path in staying for gateway in gateways[path]}
-    return Decision(best, tuple(multipath), lost, members, frozenset(members) - stay)
+    ways = {path: gateways[path] for path in multipath if path in gateways}
+    return Decision(best, tuple(multipath), lost, _wanted(ways, options.link_bandwidth))
+
+
+def _wanted(ways: Mapping[Path, tuple[Gateway, ...]], use: LinkBandwidth) -> Wanted:
+    """Return what a prefix shall lead to that these paths share, each with the gateways of its next hop."""
+    members = _in_order(*ways.values())
+    staying = {gateway for path, gateways in ways.items() if not is_leaving(path) for gateway in gateways}
+    leaving = frozenset(members) - staying if staying else frozenset[Gateway]()
+    bandwidths: dict[Gateway, float] = {}
+    for path, gateways in ways.items():
+        if (bandwidth := bandwidth_of(path.attributes)) is not None:
+            for gateway in gateways:
+                bandwidths[gateway] = bandwidths.get(gateway, 0.0) + bandwidth / len(gateways)
+    if len(members) < 2 or not bandwidths:
+        return Wanted(members, leaving)
+    return Wanted(members, leaving, weights([bandwidths.get(member) for member in members], use))
 
 
 def _best(paths: list[Path], metrics: dict[Path, int], options: Options, lost: dict[Path, Step]) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from routerd.config.model import PeerGroup
 from routerd.core.memo import Memo
 from routerd.core.rib.decision import GRACEFUL_SHUTDOWN
+from routerd.core.rib.link_bandwidth import is_link_bandwidth
 from routerd.core.route import (
     LOCAL,
     Address,
@@ -97,6 +98,11 @@ class Exporter:
             return ((SegmentType.SEQUENCE, (self._asn, *as_path[0][1])), *as_path[1:])
         return ((SegmentType.SEQUENCE, (self._asn,)), *as_path)
 
+    def _passes(self, community: bytes) -> bool:
+        """Tell whether an extended community is passed on; the bandwidth of a link that is another one now is not
+        (RFC 10005)."""
+        return not (self._external and community[0] & _NON_TRANSITIVE) and not is_link_bandwidth(community)
+
     def _rewrite(self, path: Path, next_hop: Address) -> Attributes:
         """Next hop self: flows must pass this router, whose FIB spreads them. MED stays within one neighbour AS."""
         heard = path.attributes
@@ -109,9 +115,7 @@ class Exporter:
             atomic_aggregate=heard.atomic_aggregate,
             aggregator=heard.aggregator,
             communities=self._communities(heard.communities),
-            extended_communities=tuple(
-                each for each in heard.extended_communities if not (self._external and each[0] & _NON_TRANSITIVE)
-            ),
+            extended_communities=tuple(filter(self._passes, heard.extended_communities)),
             large_communities=heard.large_communities,
             unknown=tuple(Unknown(u.flags | _PARTIAL, u.code, u.value) for u in heard.unknown),
         )

@@ -14,7 +14,6 @@ from typing import TypeVar
 
 from routerd.config.model import Config, PeerGroup
 from routerd.core.memo import Memo
-from routerd.core.message import Gateway
 from routerd.core.rib.decision import Decision, Options, decide
 from routerd.core.rib.guard import Guard
 from routerd.core.rib.import_policy import ImportPolicy, own_addresses
@@ -24,6 +23,7 @@ from routerd.core.rib.peer import Peer
 from routerd.core.rib.policy import Reject
 from routerd.core.rib.rib import Rib
 from routerd.core.route import LOCAL, Family, Path, Prefix, family_of, parse_address, parse_prefix
+from routerd.core.wanted import Wanted
 
 FIRST = 5
 """Examples that are kept of each kind."""
@@ -61,10 +61,6 @@ class Fate(Enum):
     MOVES = "moves"
 
 
-Ways = tuple[tuple[Gateway, ...], frozenset[Gateway]]
-"""Where a prefix leads: `members` and `leaving` of its decision."""
-
-
 class Sample(list[E]):
     """The first few of a kind, and how many there are."""
 
@@ -90,8 +86,8 @@ class Forecast:
 
     def __init__(self, rib: Rib, config: Config) -> None:
         self.verdicts: dict[tuple[Verdict, Verdict], Sample[tuple[Prefix, Peer]]] = {}
-        self.routes: dict[Fate, Sample[tuple[Prefix, Ways, Ways]]] = {fate: Sample() for fate in Fate}
-        self.wants: dict[Prefix, Ways] = {}
+        self.routes: dict[Fate, Sample[tuple[Prefix, Wanted, Wanted]]] = {fate: Sample() for fate in Fate}
+        self.wants: dict[Prefix, Wanted] = {}
         self.unnamed = self.unasked = 0
         self._rib = rib
         self._config = config
@@ -255,7 +251,7 @@ class Forecast:
     def _compare(self) -> Slices[None]:
         """Find out which prefixes would lead elsewhere."""
         loc_rib = self._rib.loc_rib
-        ways: Memo[tuple[PathSet, PathSet], tuple[Fate | None, Ways, Ways]] = Memo(_MEMO_LIMIT)
+        ways: Memo[tuple[PathSet, PathSet], tuple[Fate | None, Wanted, Wanted]] = Memo(_MEMO_LIMIT)
         known = loc_rib.table.keys()
         came = (prefix for prefix in list(self.moved) if prefix not in known)
         for some in chain(sliced(list(known)), sliced(came)):
@@ -265,7 +261,7 @@ class Forecast:
                 found = ways.get(pair)
                 if found is None:
                     now = loc_rib.decided(pair[0]) or self._decided_now(pair[0])
-                    before, after = _ways(now), _ways(self._sets.decision(pair[1]))
+                    before, after = now.wanted, self._sets.decision(pair[1]).wanted
                     found = ways.remember(pair, (_fate(before, after), before, after), 400)
                 fate, before, after = found
                 if fate is not None:
@@ -284,14 +280,10 @@ def _weight(paths: PathSet) -> int:
     return 600 + 200 * len(paths.paths)
 
 
-def _ways(decision: Decision) -> Ways:
-    return decision.members, decision.leaving
-
-
-def _fate(before: Ways, after: Ways) -> Fate | None:
+def _fate(before: Wanted, after: Wanted) -> Fate | None:
     if before == after:
         return None
-    return Fate.COMES if not before[0] else Fate.GOES if not after[0] else Fate.MOVES
+    return Fate.COMES if not before.members else Fate.GOES if not after.members else Fate.MOVES
 
 
 def sliced(prefixes: Iterable[Prefix]) -> Iterator[list[Prefix]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import get_args
 
+from routerd.config.model import LinkBandwidth
 from routerd.translate.frr import words
 from routerd.translate.frr.lines import Line
 from routerd.translate.frr.model import Frr, Neighbor, Range, Said
@@ -34,6 +36,7 @@ SESSION = {
 }  # fmt: skip
 """What is said of a neighbor's session, not of an address family."""
 
+_BANDWIDTH = get_args(LinkBandwidth)
 _FLAGS = {
     ("bgp", "ebgp-requires-policy"): "requires_policy",
     ("bgp", "default", "ipv4-unicast"): "default_ipv4",
@@ -103,6 +106,8 @@ def _router(frr: Frr, line: Line, family: str, report: Report) -> bool:
     match found:
         case ("bgp", "bestpath", "as-path", "multipath-relax", *_):
             said["multipath_relax"] = Said(not line.negated, line)
+        case ("bgp", "bestpath", "bandwidth", *use) if line.negated or (len(use) == 1 and use[0] in _BANDWIDTH):
+            said["link_bandwidth"] = Said("all" if line.negated else use[0], line)
         case ("bgp", "router-id", *_) if line.negated:
             said.pop("router_id", None)
         case ("bgp", "router-id", router_id):

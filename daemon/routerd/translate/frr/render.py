@@ -86,6 +86,9 @@ def _fib(frr: Frr, made: Members, report: Report) -> str:
     med = frr.settings.get("always_compare_med")
     if med is not None and med.value:
         keys["always_compare_med"] = Value(True, origin(med, ""))
+    bandwidth = frr.setting("link_bandwidth", "all")
+    if bandwidth.value != "all":
+        keys["link_bandwidth"] = Value(bandwidth.value, origin(bandwidth, ""))
     paths = [frr.settings[key] for key in ("max_paths_ipv4", "max_paths_ipv6") if key in frr.settings]
     if any(keys["remote_as"].value in ("internal", frr.asn and frr.asn.value) for keys in made.groups.values()):
         paths += [frr.settings[key] for key in ("max_paths_ibgp",) if key in frr.settings]

@@ -117,13 +117,13 @@ def _describe(router: Router, route: ForeignRoute) -> str:
 
 def samples(router: Router, inside: Inside) -> list[tuple[Prefix, int]]:
     """Return some of the routes that the kernel should have and use, each with its nexthop id; none with a node that
-    is about to go, for whose buckets to fall idle somebody waits."""
+    gets no new flow, for whose buckets to fall idle somebody waits."""
     unused = router.fib.refused.keys() | inside.keys()
     some = [*islice(router.fib.routes.items(), _LOOKED_THROUGH)]
     draining = router.fib.groups.draining
 
     def going(group: Group) -> bool:
-        return not group.legs.keys().isdisjoint(draining | group.wanted.leaving)
+        return not group.legs.keys().isdisjoint(draining | group.wanted.light)
 
     found: list[tuple[Prefix, int]] = []
     for size in (IPV4_PREFIX_SIZE, IPV6_PREFIX_SIZE):
