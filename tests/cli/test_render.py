@@ -80,6 +80,7 @@ def path(**changes: Any) -> PathView:
     view = PathView(
         peer="192.168.20.100", name="k8s-w0", next_hop="192.168.20.100", interface="nodes20", as_path="65001",
         origin="IGP", med=None, local_pref=None, communities=[], stale=False, best=True, multipath=True, lost_at="",
+        link_bandwidth=None,
     )  # fmt: skip
     return view | changes  # type: ignore[return-value]
 
@@ -264,3 +265,10 @@ def test_communities_are_shown_where_there_are_any() -> None:
     tagged = render.route(PIPE, detail(path(communities=["65535:0", "65001:7"]), path()))
     assert "Communities" in tagged[1]
     assert "65535:0 65001:7" in tagged[2]
+
+
+def test_bandwidths_are_shown_where_there_are_any() -> None:
+    assert not any("Mbit/s" in line for line in render.route(PIPE, detail(path())))
+    said = render.route(PIPE, detail(path(link_bandwidth=125000.0), path(link_bandwidth=12_500_000_000.0), path()))
+    assert said[1].split()[-3:] == ["Mbit/s", "Lost", "at"]
+    assert [line.split()[-1] for line in said[2:5]] == ["1", "100000", "-"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import struct
 import time
 from collections import Counter
 from dataclasses import replace
@@ -20,12 +21,14 @@ from routerd.core.message import Gateway, KernelObjects, Notification, Reconfigu
 from routerd.core.rib.forecast import Fate, Forecast, Loss
 from routerd.core.rib.policy import Reject
 from routerd.core.route import Address, Attributes, Family, Prefix, format_address, format_prefix, parse_address
+from routerd.core.wanted import Wanted
 from tests.core.test_reconfigure import RESET, changed
 from tests.support.core import CONFIG, Simulation, preserving, sequence
 
 NODES = ("192.168.10.101", "192.168.10.102", "192.168.10.103", "192.168.20.101")
 VIPS = [*(f"172.16.1.{i}/32" for i in range(8)), "172.20.0.1/32", "192.0.2.9/32", "10.10.1.7/32"]
 VIPS6 = ["fd00:ac10::1/128", "fd00:bb::1/128"]
+BANDWIDTHS = [struct.pack(">HHf", 0x4004, 65001, octets) for octets in (0.0, 1.0, 2.0)]
 KEYS: list[tuple[str, dict[str, Any]]] = [
     ("nodes", {"accept": ["172.16.0.0/16"]}),
     ("nodes", {"accept": ["172.16.1.0/30", "172.20.0.0/16"]}),
@@ -41,6 +44,9 @@ KEYS: list[tuple[str, dict[str, Any]]] = [
     ("fib", {"multipath_relax": False}),
     ("fib", {"ignore_origin": True}),
     ("fib", {"always_compare_med": True}),
+    ("fib", {"link_bandwidth": "ignore"}),
+    ("fib", {"link_bandwidth": "skip-missing"}),
+    ("fib", {"link_bandwidth": "default-weight-for-missing"}),
     ("fib", {"groups": "hash-threshold"}),
     ("fib", {"idle_timer": 3.0}),
     ("router", {"networks": ["172.20.0.0/24"]}),
@@ -78,11 +84,11 @@ def verdicts(simulation: Simulation) -> dict[tuple[str, Prefix], Reject]:
     return found
 
 
-def ways(simulation: Simulation) -> dict[Prefix, Any]:
+def ways(simulation: Simulation) -> dict[Prefix, Wanted]:
     """Return where the decision process leads each prefix."""
     loc_rib = simulation.router.rib.loc_rib
     decisions = {prefix: loc_rib.decision(paths) for prefix, paths in loc_rib.table.items()}
-    return {prefix: (each.members, each.leaving) for prefix, each in decisions.items() if each.members}
+    return {prefix: each.wanted for prefix, each in decisions.items() if each.members}
 
 
 def state(simulation: Simulation) -> Any:
@@ -146,6 +152,7 @@ class Story:
             next_hop=parse_address(own if chance.random() < 0.85 else other),
             med=chance.choice((None, None, 0, 5)),
             communities=(0xFFFF0000,) if chance.random() < 0.1 else (),
+            extended_communities=(chance.choice(BANDWIDTHS),) if chance.random() < 0.4 else (),
         )
         prefixes = chance.sample(VIPS6, 1) if six else chance.sample(VIPS, 4)
         self.announced[node] |= dict.fromkeys(prefixes, attributes)
@@ -222,14 +229,14 @@ def test_what_is_foreseen_happens(seed: int) -> None:
                 story.up(node)
 
 
-def _compare_fib(simulation: Simulation, wanted: dict[Prefix, Any]) -> None:
-    """Members that are leaving may have left already; all others are there, and nothing else."""
+def _compare_fib(simulation: Simulation, wanted: dict[Prefix, Wanted]) -> None:
+    """Members that get no new flow may have left already; all others are there, and nothing else."""
     fib = simulation.fib()
     assert fib.keys() == set(map(format_prefix, wanted))
-    for prefix, (members, leaving) in wanted.items():
+    for prefix, each in wanted.items():
         there = set(fib[format_prefix(prefix)])
-        assert {format_address(each.address) for each in set(members) - leaving} <= there
-        assert there <= {format_address(each.address) for each in members}
+        assert {format_address(member.address) for member in set(each.members) - each.light} <= there
+        assert there <= {format_address(member.address) for member in each.members}
 
 
 def _compare_verdicts(
@@ -381,10 +388,11 @@ def test_a_group_that_gets_what_it_has_is_not_told_of() -> None:
         simulation.announce(node, VIPS[0])
     simulation.settle()
     (group,) = simulation.router.fib.groups
-    same = {next(iter(group.prefixes)): (group.members, frozenset[Gateway]())}
+    same = {next(iter(group.prefixes)): Wanted(group.members)}
     assert found(foresee(simulation.router.fib, Shape(simulation.config.fib), same)) == []
-    less = {prefix: (members[:1], leaving) for prefix, (members, leaving) in same.items()}
-    assert len(found(foresee(simulation.router.fib, Shape(simulation.config.fib), less))) == 1
+    for other in (Wanted(group.members[:1]), Wanted(group.members, weights=(1, 2))):
+        others = dict.fromkeys(same, other)
+        assert len(found(foresee(simulation.router.fib, Shape(simulation.config.fib), others))) == 1
 
 
 def test_slices_are_short() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import struct
+from dataclasses import replace
 
 import pytest
 
@@ -17,11 +19,12 @@ STEPS = 60
 
 class History:
     """Things happen to two routers, by chance. `serving` has the nodes of each VIP, `flows` which node each goes to,
-    by router, VIP and bucket."""
+    by router, VIP and bucket; of a `weighted` one the nodes announce bandwidths."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, weighted: bool = False) -> None:
         self.chance = random.Random(seed)
         self.two = Two(connected=self.chance.random() < 0.7)
+        self.bandwidths = {node: self.chance.randint(1, 3) for node in NODES} if weighted else {}
         self.serving: dict[str, set[str]] = {vip: set() for vip in VIPS}
         self.drained: dict[Half, set[str]] = {half: set() for half in self.two.both}
         self.flows: dict[tuple[Half, str, int], str] = {}
@@ -40,6 +43,7 @@ class History:
             + ["die", "drain", "drain here", "lose", "unread", "restart", "empty", "channel"]
             + ["flows", "take over"] * 6
             + ["end"] * 4
+            + ["weigh"] * 3 * bool(self.bandwidths)
         )
         self.done.append(f"{what} {node} {vip} {half.name}")
         match what:
@@ -73,6 +77,8 @@ class History:
                 self.begin(half, vip)
             case "end":
                 self.end(half)
+            case "weigh":
+                self.weigh(node)
         self.check()
         self.two.advance(chance.choice([0.0, 0.01, 0.1, 1.0, IDLE / 3, 2 * IDLE]))
         self.check()
@@ -116,8 +122,20 @@ class History:
     def announce(self, half: Half, node: str, vip: str) -> None:
         if node not in half.sessions:
             half.up(node)
-        half.announce(node, vip)
+        said = half.attributes(node)
+        if node in self.bandwidths:
+            said = replace(said, extended_communities=(struct.pack(">HHf", 0x4004, 65001, self.bandwidths[node]),))
+        half.announce(node, vip, attributes=said)
         half.settle_now()
+
+    def weigh(self, node: str) -> None:
+        """A node announces another bandwidth."""
+        self.bandwidths[node] = self.chance.randint(1, 3)
+        for half in self.in_some_order():
+            for vip in VIPS:
+                if node in self.serving[vip] and node in half.sessions:
+                    self.announce(half, node, vip)
+            self.pause()
 
     def leave(self, node: str, vip: str) -> None:
         self.serving[vip].discard(node)
@@ -196,9 +214,10 @@ class History:
         return {bucket for each, prefix, bucket in self.flows if each is half and prefix == vip}
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("seed", range(30))
-def test_a_random_history(seed: int) -> None:
-    history = History(seed)
+def test_a_random_history(seed: int, *, weighted: bool) -> None:
+    history = History(seed, weighted=weighted)
     for _ in range(STEPS):
         history.step()
     history.quiet()
@@ -223,6 +242,7 @@ def test_a_random_history(seed: int) -> None:
         alive = history.serving[vip] - history.drained[leader] or history.serving[vip]
         alive = alive - history.drained[other] or alive
         assert set(layout) == alive
-        counts = [layout.count(node) for node in alive]
-        assert not counts or max(counts) - min(counts) <= 1
+        weights = {node: history.bandwidths.get(node, 1) for node in alive}
+        for node, weight in weights.items():
+            assert abs(layout.count(node) - BUCKETS * weight / sum(weights.values())) <= 1
     assert all(half.pair.timer is None for half in two.both)
