@@ -35,14 +35,14 @@ class Held(NamedTuple):
 
 
 def key_of(group: Group) -> str:
-    """Return the name of a group on both routers: its prefix, or a digest of its members if it is shared; empty if no
-    prefix uses it."""
+    """Return the name of a group on both routers: its prefix, or a digest of its members and weights if it is shared;
+    empty if no prefix uses it."""
     if not group.prefixes:
         return ""
     if not group.shared and len(group.prefixes) == 1:
         return format_prefix(next(iter(group.prefixes)))
-    addresses = sorted(member.address for member in group.members)
-    return "shared:" + hashlib.sha256(b"".join(bytes([len(each)]) + each for each in addresses)).hexdigest()[:16]
+    addresses = b"".join(bytes([len(each)]) + each for each in sorted(member.address for member in group.members))
+    return "shared:" + hashlib.sha256(addresses + bytes(group.wanted.weights)).hexdigest()[:16]
 
 
 def read(
