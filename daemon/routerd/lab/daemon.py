@@ -61,6 +61,13 @@ class Daemon:
 
         until(answers, 20, "routerd answers on its socket")
 
+    def reload(self, config: str) -> None:
+        """Have the running daemon take another configuration; LabError with its answer if it does not."""
+        self.configure(config)
+        done = self._router.attempt(*_ROUTERD, "reload", "--socket", str(self.socket))
+        if done.returncode != 0:
+            raise LabError(f"routerd reload has failed:\n{done.stdout}{done.stderr}")
+
     def stop(self) -> None:
         """Stop it with SIGTERM: the FIB stays. LabError if it reports failure."""
         status = self.process.stop()

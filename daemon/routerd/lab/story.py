@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,6 @@ from routerd.lab.web import Tally
 REQUESTS = 100
 LEAVING, LOST = "k8s-w0", "k8s-w1"
 """The node that has no pod left, and the node that dies."""
-HASH_POLICY, L3 = "net.ipv4.fib_multipath_hash_policy", "0"
 
 Show = Callable[[RenderableType], None]
 
@@ -128,11 +128,11 @@ def _spread(lab: Laboratory, show: Show) -> str:
     names, (vip4, vip6) = _names(lab), lab.topology.vips
     tallies = {"l4, IPv4": _requests(lab, names, vip4), "l4, IPv6": _requests(lab, names, vip6)}
     # With IPv6, l3 spreads as well: the kernel takes the flow label for a part of the addresses.
-    before = lab.fabric.router.sysctl(HASH_POLICY, L3)
-    try:
-        tallies["l3, IPv4"] = _requests(lab, names, vip4)
-    finally:
-        lab.fabric.router.sysctl(HASH_POLICY, before)
+    # routerd itself has to set it: it takes back what others set.
+    before = lab.daemon.config.read_text()
+    lab.daemon.reload(_hashing(before, "l3"))
+    tallies["l3, IPv4"] = _requests(lab, names, vip4)
+    lab.daemon.reload(before)
     table = Table("node", *tallies, title=f"{REQUESTS} requests from one client, by hash policy")
     for name in names:
         table.add_row(name, *(str(tally["answers"].get(name, 0)) for tally in tallies.values()))
@@ -142,6 +142,16 @@ def _spread(lab: Laboratory, show: Show) -> str:
         if len(tally["answers"]) != wanted:
             raise LabError(f"{title}: {len(tally['answers'])} nodes answered, not {wanted}")
     return "l4 spreads one client's requests over all nodes, l3 sends them to one"
+
+
+def _hashing(config: str, policy: str) -> str:
+    """Return a configuration with another hash policy."""
+    key = f'hash_policy = "{policy}"'
+    for pattern, text in ((r"^hash_policy\b.*", key), (r"^\[fib\].*", rf"\g<0>\n{key}")):
+        config, found = re.subn(pattern, text, config, count=1, flags=re.MULTILINE)
+        if found:
+            return config
+    return f"{config}\n[fib]\n{key}\n"
 
 
 def _status(lab: Laboratory, show: Show) -> str:
