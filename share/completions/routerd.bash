@@ -19,7 +19,7 @@ _routerd() {
 }
 _routerd_words() {
     case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W "status peers routes route groups peer flow fib pair health top drain undrain clear shutdown enable log version diff reload confirm rollback history events fleet dump run flush check import export lab -h --help -V --version" -- "$current") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W "status peers routes route groups peer flow fib pair health top drain undrain clear shutdown enable log version diff reload confirm rollback config events fleet dump run flush check import export lab -h --help -V --version" -- "$current") ;;
     status)
         case $before in
         -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
@@ -258,14 +258,14 @@ _routerd_words() {
             return
         fi
         ;;
-    history)
+    config)
         case $before in
         -s | --socket) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -W "" -- "$current"); return ;;
         esac
         if [[ $current == -* ]]; then
             mapfile -t COMPREPLY < <(compgen -W "-s --socket --json -h --help" -- "$current")
         else
-            return
+            mapfile -t COMPREPLY < <(compgen -W "history" -- "$current")
         fi
         ;;
     events)

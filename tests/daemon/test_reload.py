@@ -341,14 +341,18 @@ async def test_history_says_who_changed_what(daemon: Routerd) -> None:
     reload(daemon, written(good, "peer_groups.nodes.password", '"secret1"'))
     reload(daemon, written(good, "peer_groups.nodes.password", '"secret2"'))
     assert daemon.cli("rollback", "1").returncode == 0
-    shown = json.loads(daemon.cli("history", "--json").stdout)
+    shown = json.loads(daemon.cli("config", "history", "--json").stdout)
     assert [entry["number"] for entry in shown] == [4, 3, 2, 1]
     assert [[change["key"] for change in entry["changes"]] for entry in shown] == [
         ["peer_groups.nodes.password"]
     ] * 3 + [[]]
     assert shown[1]["by"].startswith("root (uid 0, pid ")
     assert "back to 1" in shown[0]["by"]
-    text = daemon.cli("history").stdout + daemon.cli("history", "--json").stdout + daemon.log.read_text()
+    text = (
+        daemon.cli("config", "history").stdout
+        + daemon.cli("config", "history", "--json").stdout
+        + daemon.log.read_text()
+    )
     assert "secret" not in text
     assert (daemon.config.parent / "journal.json").stat().st_mode & 0o777 == 0o600
     assert daemon.cli("rollback", "99").returncode == 1

@@ -52,7 +52,7 @@ def crash(daemon: Routerd) -> None:
 
 def shown(daemon: Routerd) -> list[tuple[int, bool]]:
     """Return the numbers of the history, and whether each is confirmed, the oldest first."""
-    entries: list[dict[str, Any]] = json.loads(daemon.cli("history", "--json").stdout)
+    entries: list[dict[str, Any]] = json.loads(daemon.cli("config", "history", "--json").stdout)
     return [(entry["number"], entry["confirmed"]) for entry in reversed(entries)]
 
 

@@ -63,7 +63,7 @@ def rollback(number: int, socket: str, as_json: bool) -> int:
     return 0
 
 
-def history(socket: str, as_json: bool) -> int:
+def config(what: str, socket: str, as_json: bool) -> int:
     """Which configurations ran, since when, by whom, and what they changed."""
     answer = _ask("GET", "/v1/config/history", socket, as_json)
     write(json.dumps(answer, indent=2) if as_json else "\n".join(_past(Screen.of_stdout(), answer)))

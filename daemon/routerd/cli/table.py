@@ -166,11 +166,14 @@ ASKING = {
                 nargs="?",
                 type=whole(1, 2**31 - 1),
                 default=0,
-                help="Of the configuration in `routerd history`.  [default: what ran before the last change]",
+                help="Of the configuration in `routerd config history`.  [default: what ran before the last change]",
             ),
             SOCKET,
             JSON,
         ),
     ),
-    "history": Command(reloading.history, (SOCKET, JSON)),
+    "config": Command(
+        reloading.config,
+        (argument("what", metavar="history", choices=("history",), help="What to show."), SOCKET, JSON),
+    ),
 }

@@ -59,7 +59,7 @@ PRINTED: dict[str, Any] = {
     "reload": models.ReloadView,
     "confirm": models.ReloadView,
     "rollback": models.ReloadView,
-    "history": list[models.HistoryView],
+    "config": list[models.HistoryView],
     "version": VersionsView,
 }
 """What each command prints: one document, or with --watch, --follow and the like one in each line."""

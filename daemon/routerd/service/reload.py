@@ -262,7 +262,7 @@ class Reload:
         found = self._journal.find(number) if number else entries[-2] if len(entries) > 1 else None
         if found is None:
             kept = f"{entries[0].number} to {entries[-1].number}" if entries else "none"
-            raise Failure(404, f"the history has no such configuration (kept: {kept}): routerd history")
+            raise Failure(404, f"the history has no such configuration (kept: {kept}): routerd config history")
         return found
 
     def _view(self, after: Config, found: list[Change], *, dry: bool, files: Sources | None = None) -> ReloadView:
