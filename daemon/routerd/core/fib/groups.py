@@ -13,7 +13,7 @@ from routerd.core.wanted import Wanted
 STEPWISE = 64
 """Routes at most that a group has whose members get their buckets again when they return."""
 MOST = 10_000
-"""Groups at most that a prefix has for itself. What comes later shares groups by its members."""
+"""Groups at most that a prefix has for itself. What comes later shares groups by what it wants."""
 
 
 class Groups:
@@ -200,7 +200,8 @@ class Groups:
                 self.nexthops[gateway] = self.ids.new()
                 operations.append(SetNexthop(self.nexthops[gateway], gateway))
         # The lightest first: a member whose share rounds to nothing must not be the last, which gets the rest.
-        ordered = sorted(legs.items(), key=lambda leg: leg[1])
+        # Without buckets the order decides which flows a member gets, and stays.
+        ordered = sorted(legs.items(), key=lambda leg: leg[1]) if group.buckets else legs.items()
         members = tuple(Member(self.nexthops[gateway], weight) for gateway, weight in ordered)
         timers = self.shape.timers if group.buckets else (0.0, 0.0)
         copied = like.id if like is not None and len(legs) > 1 else 0

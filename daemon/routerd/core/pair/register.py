@@ -44,8 +44,8 @@ class Register:
         return self.accords.get(self._ids.get(key, 0))
 
     def name(self, group: Group) -> tuple[str, Accord | None]:
-        """Return the name of a group, and whom it has to be taken from: of several shared ones with the same members
-        the largest has it. Empty for one that is not in the kernel, or that no other router can have."""
+        """Return the name of a group, and whom it has to be taken from: of several shared ones of which the same
+        is wanted the largest has it. Empty for one that is not in the kernel, or that no other router can have."""
         key = key_of(group) if group.comparable and group.legs else ""
         holder = self.named(key)
         if holder is None or holder.id == group.id:
