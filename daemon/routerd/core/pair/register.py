@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from routerd.core.fib.fib import Fib
-from routerd.core.fib.groups import MOST
+from routerd.core.fib.index import MOST
 from routerd.core.fib.model import Group
 from routerd.core.message import Gateway
 from routerd.core.pair.accord import DIFFERS, NOT_TOLD, OTHER_NODES, Accord, Agreement, state_of
