@@ -74,13 +74,14 @@ async def test_a_certificate_of_the_routers_that_the_broker_refuses(at: tuple[Pa
         ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)),
     ],
 )
-def test_a_broker_that_goes_without_a_word_may_have_refused_a_certificate(error: Exception) -> None:
+def test_a_broker_that_goes_without_a_word_may_have_refused_a_certificate_or_speak_no_tls(error: Exception) -> None:
     for certificate, remedy in (
         ("/etc/routerd/gw1.pem", "it may refuse /etc/routerd/gw1.pem"),
         ("", "it may want a"),
     ):
         access = Access("mqtts://broker", certificate_file=certificate)
         assert remedy in _explained(access, error).remedy
+        assert "without TLS there it is mqtt://" in _explained(access, error).remedy
         assert "mqtts://" not in _explained(access, error).remedy
 
 

@@ -125,7 +125,7 @@ def test_who_changes_once_more_before_it_parts_has_not_parted() -> None:
 
 
 def test_when_there_are_groups_enough_new_prefixes_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("routerd.core.fib.groups.MOST", 2)
+    monkeypatch.setattr("routerd.core.fib.index.MOST", 2)
     fib = filled()
     others = [parse_prefix(f"172.16.2.{i}/32") for i in range(4)]
     for other in others:
@@ -469,7 +469,7 @@ def test_a_group_that_gets_another_id_is_not_looked_into_under_the_old_one() -> 
 def test_few_who_part_have_a_group_each_unless_there_are_groups_enough(
     monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr("routerd.core.fib.groups.MOST", most)
+    monkeypatch.setattr("routerd.core.fib.index.MOST", most)
     fib = filled(*TABLE)
     fib.want(TABLE[:2], Wanted((A,)))
     planned(fib)
@@ -495,7 +495,7 @@ def test_who_parts_without_room_for_buckets_or_groups_joins_a_group_that_there_i
         fib.want(table, Wanted(members))
         planned(fib)
     first, second = fib.routes[TABLE[0]], fib.routes[OTHERS[0]]
-    monkeypatch.setattr("routerd.core.fib.groups.MOST", 2)
+    monkeypatch.setattr("routerd.core.fib.index.MOST", 2)
     fib.want(TABLE[:1], Wanted((A, C)))
     planned(fib)
     assert fib.routes[TABLE[0]] is second

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from routerd.config.model import FibSection
-from routerd.core.fib.groups import MOST
 from routerd.core.fib.ids import Ids
+from routerd.core.fib.index import MOST
 from routerd.core.fib.model import Shape, in_order, shares_of
 from routerd.core.message import Gateway
 from routerd.core.route import parse_address

@@ -5,9 +5,19 @@ from __future__ import annotations
 import pytest
 
 from routerd.config.model import FibSection
+from routerd.core.fib.adopt import adopt
 from routerd.core.fib.fib import Fib
 from routerd.core.fib.model import Legs, Shape, shares_of
-from routerd.core.message import DeleteNexthop, Gateway, Member, Operation, SetGroup
+from routerd.core.message import (
+    DeleteNexthop,
+    Gateway,
+    KernelDump,
+    KernelGroup,
+    KernelNexthop,
+    Member,
+    Operation,
+    SetGroup,
+)
 from routerd.core.route import parse_address, parse_prefix
 from routerd.core.wanted import Wanted
 
@@ -116,3 +126,30 @@ def test_the_only_one_with_a_weight_dies_and_the_others_serve_alike() -> None:
     fib.fail([A])
     assert fib.plan(1.0) == []  # the kernel has given its buckets to the two, of like weight, already
     assert fib.routes[P].legs == {B: 1, C: 1}
+
+
+def test_members_of_a_hash_threshold_group_keep_their_order_when_the_weights_change() -> None:
+    """The kernel gives each a range of hashes, in this order: if two change places most flows move."""
+    fib, _ = made(Wanted((A, B)), groups="hash-threshold")
+    for weights in ((2, 1), (1, 2)):
+        fib.want([P], Wanted((A, B), weights=weights))
+        (operation,) = fib.plan(1.0)
+        assert isinstance(operation, SetGroup)
+        assert [member.id for member in operation.members] == [IDS[A], IDS[B]]
+
+
+@pytest.mark.parametrize("weights", [(1, 2), (1, 1)])
+def test_an_adopted_hash_threshold_group_keeps_its_weights_while_its_nodes_return(weights: tuple[int, int]) -> None:
+    nexthops = (KernelNexthop(2, 186, A), KernelNexthop(3, 186, B))
+    group = KernelGroup(1, 186, tuple(map(Member, (2, 3), weights)))
+    fib = Fib(Shape(FibSection(nexthop_id_base=1, groups="hash-threshold")))
+    adopt(fib, KernelDump((), nexthops, (group,), {P: 1, Q: 1}, {}), 0.0)
+    fib.groups.balance(1.0)
+    assert fib.plan(1.0) == []
+    wanted = Wanted((A, B), weights=weights if weights != (1, 1) else ())
+    fib.want([P, Q], wanted)
+    fib.stop_awaiting([A, B])
+    assert fib.plan(2.0) == []
+    assert fib.groups.find(wanted) is fib.routes[P]
+    fib.want([P, Q], Wanted((A, B), weights=(3, 1)))
+    assert groups(fib.plan(3.0)) == [{2: 3, 3: 1}]

@@ -18,8 +18,9 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
     """Take over what the kernel has; return operations that remove what is of no use. The caller says afterwards
     what it wants for every prefix.
 
-    The groups found stay as they are until `Fib.settle` was called for all their members: their nodes announce
-    again one after the other, and no flow shall suffer from that.
+    The groups found keep their members until `Fib.stop_awaiting` was called for all of them: their nodes announce
+    again one after the other, and no flow shall suffer from that. So do the weights of a hash-threshold group; those
+    of buckets may be a layout's, and are alike an idle timer later.
     """
     fib.groups.ids.reserve(nexthop.id for nexthop in dump.nexthops)
     fib.groups.ids.reserve(group.id for group in dump.groups)
@@ -28,12 +29,13 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
     gateways = {id: gateway for gateway, id in found.items()}
     for kernel in own_groups(dump.groups, fib.groups.ids.own).values():
         legs = legs_of(kernel, gateways)
-        group = Group(kernel.id, Wanted(tuple(legs)), kernel.buckets)
+        weights = () if kernel.buckets or len(set(legs.values())) == 1 else tuple(legs.values())
+        group = Group(kernel.id, Wanted(tuple(legs), weights=weights), kernel.buckets)
         group.legs, group.written = legs, True
         group.adapted = fib.groups.shape.fits(kernel.buckets)
         group.awaiting = set(legs)
         fib.groups.add(group)
-        if group.adapted and (timers_differ(fib, kernel) or set(legs.values()) != {1}):
+        if group.adapted and group.buckets and (timers_differ(fib, kernel) or set(legs.values()) != {1}):
             fib.groups.settling.begin(group, now + fib.groups.shape.idle_timer, Why.TAKEN_OVER, legs)
     fib.routes.update(_routes(fib, dump.routes))
     for group in fib.groups:

@@ -1,10 +1,11 @@
-"""Nexthop objects and groups: which exist, which serve which members, and how they are written."""
+"""Nexthop objects and groups: how they come and go, and how they are written."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from routerd.core.fib.ids import Ids
+from routerd.core.fib.index import Index
 from routerd.core.fib.model import NEVER, Group, Legs, Shape, shares_of
 from routerd.core.fib.settling import Settlings, Why
 from routerd.core.message import DeleteNexthop, Gateway, Member, Operation, SetGroup, SetNexthop
@@ -12,11 +13,9 @@ from routerd.core.wanted import Wanted
 
 STEPWISE = 64
 """Routes at most that a group has whose members get their buckets again when they return."""
-MOST = 10_000
-"""Groups at most that a prefix has for itself. What comes later shares groups by its members."""
 
 
-class Groups:
+class Groups(Index):
     """The objects that routerd has in the kernel. `down` gateways are in no group, `draining` ones get no flow. When
     the router is `paired` the kernel moves no bucket because of weights: `core/pair` says where each is to lead.
 
@@ -26,39 +25,19 @@ class Groups:
     """
 
     def __init__(self, shape: Shape) -> None:
+        super().__init__()
         self.shape = shape
         self.paired = False
         self.ids = Ids(shape.ids)
         self.nexthops: dict[Gateway, int] = {}
-        self.by_id: dict[int, Group] = {}
         self.down: set[Gateway] = set()
         self.draining: set[Gateway] = set()
         self.settling = Settlings()
         self.changed: dict[Group, bool] = {}
         self.empty: dict[Group, None] = {}
         self.clinging: dict[int, None] = {}
-        self.buckets = 0
-        self._by_gateway: dict[Gateway, dict[Group, None]] = {}
-        self._by_wanted: dict[Wanted, dict[Group, None]] = {}
-        self._unwanted: dict[Gateway, None] = {}
 
-    def __iter__(self) -> Iterator[Group]:
-        return iter(self.by_id.values())
-
-    # ------------------------------------------------------------------------------------------ which there are
-
-    def having(self, gateway: Gateway) -> Collection[Group]:
-        """Return the groups that have or want this gateway as a member, down or not."""
-        return self._by_gateway.get(gateway, {}).keys()
-
-    def find(self, wanted: Wanted) -> Group | None:
-        """Return a group that prefixes which want this may share."""
-        return max(self._by_wanted.get(wanted, ()), key=lambda group: group.users, default=None)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether no more prefixes can have a group each."""
-        return len(self.by_id) >= MOST
+    # ------------------------------------------------------------------------------------------ how they come and go
 
     def make(
         self, wanted: Wanted, now: float, *, shared: bool = False, born: float = NEVER, buckets: int = 0
@@ -90,26 +69,13 @@ class Groups:
         self.add(group)
         return group, self.write(group, now, like=source)
 
-    def add(self, group: Group) -> None:
-        """Enter a group."""
-        self.by_id[group.id] = group
-        self.buckets += group.buckets
-        for gateway in group.members:
-            self._by_gateway.setdefault(gateway, {})[group] = None
-        if group.shared:
-            self.share(group)
-
     def remove(self, group: Group) -> None:
-        """Undo `add`, and give up the id."""
+        """A group is no more, and its id free."""
         self.ids.free(group.id)
         self.settling.end(group)
         self.changed.pop(group, None)
         self.clinging.pop(group.id, None)
-        del self.by_id[group.id]
-        self.buckets -= group.buckets
-        self.unshare(group)
-        for gateway in dict.fromkeys((*group.members, *group.legs)):
-            self._unuse(gateway, group)
+        super().remove(group)
 
     def revive(self, group: Group, wanted: Wanted) -> bool:
         """Enter a group again that was swept, under its id; False if that is not free any more, or is its own, or if
@@ -122,38 +88,8 @@ class Groups:
 
     def change(self, group: Group, wanted: Wanted, *, shared: bool) -> None:
         """A group shall have other members, and is to be written."""
-        before = group.members
-        self.unshare(group)
-        group.wanted, group.shared = wanted, shared
-        if shared:
-            self.share(group)
-        for gateway in wanted.members:
-            self._by_gateway.setdefault(gateway, {})[group] = None
-        for gateway in before:
-            if gateway not in group.legs:
-                self._unuse(gateway, group)
+        super().change(group, wanted, shared=shared)
         self.changed.setdefault(group, False)
-
-    def share(self, group: Group) -> None:
-        """Let prefixes find a group by what they want."""
-        self._by_wanted.setdefault(group.wanted, {})[group] = None
-
-    def unshare(self, group: Group) -> None:
-        """Let no more prefixes find a group."""
-        groups = self._by_wanted.get(group.wanted, {})
-        groups.pop(group, None)
-        if not groups:
-            self._by_wanted.pop(group.wanted, None)
-
-    def _unuse(self, gateway: Gateway, group: Group) -> None:
-        """A group has no such leg; unless it wants that gateway all the same it is none of the gateway's groups."""
-        if group.id in self.by_id and gateway in group.members:
-            return
-        groups = self._by_gateway.get(gateway, {})
-        groups.pop(group, None)
-        if not groups:
-            self._by_gateway.pop(gateway, None)
-            self._unwanted[gateway] = None
 
     # ------------------------------------------------------------------------------------------ writing
 
@@ -182,7 +118,7 @@ class Groups:
         known, left = bool(group.legs), [gateway for gateway in group.legs if gateway not in legs]
         unchanged, group.legs = legs == group.legs, legs
         for gateway in left:
-            self._unuse(gateway, group)
+            self.without(gateway, group)
         force |= self.settling.left(group)
         settled = group not in self.settling
         if settled and not drained.isdisjoint(legs) and self.shape.clings(legs, self.shares(group), group.buckets):
@@ -200,7 +136,8 @@ class Groups:
                 self.nexthops[gateway] = self.ids.new()
                 operations.append(SetNexthop(self.nexthops[gateway], gateway))
         # The lightest first: a member whose share rounds to nothing must not be the last, which gets the rest.
-        ordered = sorted(legs.items(), key=lambda leg: leg[1])
+        # Without buckets the order decides which flows a member gets, and stays.
+        ordered = sorted(legs.items(), key=lambda leg: leg[1]) if group.buckets else legs.items()
         members = tuple(Member(self.nexthops[gateway], weight) for gateway, weight in ordered)
         timers = self.shape.timers if group.buckets else (0.0, 0.0)
         copied = like.id if like is not None and len(legs) > 1 else 0
@@ -245,7 +182,7 @@ class Groups:
                 self.changed[group] = True
             elif not group.legs and group.emptied:
                 self.changed.setdefault(group, False)  # it wants those back
-            self._unuse(gateway, group)
+            self.without(gateway, group)
         return stripped
 
     def strip(self, id: int) -> list[Group]:
@@ -269,7 +206,7 @@ class Groups:
         """The kernel's group was found to have other legs, or none if it is not there."""
         before, group.legs = group.legs, legs
         for gateway in [gateway for gateway in before if gateway not in legs]:
-            self._unuse(gateway, group)
+            self.without(gateway, group)
 
     def emptied(self, group: Group, busy: Collection[int]) -> bool:
         """Take note of the nexthop objects that carry flows of a group that was looked into; tell whether a drained
@@ -303,9 +240,8 @@ class Groups:
             self.remove(group)
             if group.legs:
                 operations.append(DeleteNexthop(group.id))
-        for gateway in list(self._unwanted):
-            del self._unwanted[gateway]
-            if gateway not in self._by_gateway and (id := self.nexthops.pop(gateway, None)) is not None:
+        for gateway in self.unwanted():
+            if (id := self.nexthops.pop(gateway, None)) is not None:
                 self.ids.free(id)
                 operations.append(DeleteNexthop(id))
         return operations

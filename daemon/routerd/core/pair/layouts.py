@@ -35,14 +35,18 @@ class Held(NamedTuple):
 
 
 def key_of(group: Group) -> str:
-    """Return the name of a group on both routers: its prefix, or a digest of its members and weights if it is shared;
+    """Return the name of a group on both routers: its prefix, or a digest of what is wanted of it if it is shared;
     empty if no prefix uses it."""
     if not group.prefixes:
         return ""
     if not group.shared and len(group.prefixes) == 1:
         return format_prefix(next(iter(group.prefixes)))
-    addresses = b"".join(bytes([len(each)]) + each for each in sorted(member.address for member in group.members))
-    return "shared:" + hashlib.sha256(addresses + bytes(group.wanted.weights)).hexdigest()[:16]
+    members, leaving = _digestible(group.members), _digestible(group.wanted.leaving)
+    return "shared:" + hashlib.sha256(members + bytes(group.wanted.weights) + leaving).hexdigest()[:16]
+
+
+def _digestible(gateways: Collection[Gateway]) -> bytes:
+    return b"".join(bytes([len(each)]) + each for each in sorted(gateway.address for gateway in gateways))
 
 
 def read(

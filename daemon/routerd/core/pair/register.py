@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from routerd.core.fib.fib import Fib
-from routerd.core.fib.groups import MOST
+from routerd.core.fib.index import MOST
 from routerd.core.fib.model import Group
 from routerd.core.message import Gateway
 from routerd.core.pair.accord import DIFFERS, NOT_TOLD, OTHER_NODES, Accord, Agreement, state_of
@@ -44,8 +44,8 @@ class Register:
         return self.accords.get(self._ids.get(key, 0))
 
     def name(self, group: Group) -> tuple[str, Accord | None]:
-        """Return the name of a group, and whom it has to be taken from: of several shared ones with the same members
-        the largest has it. Empty for one that is not in the kernel, or that no other router can have."""
+        """Return the name of a group, and whom it has to be taken from: of several shared ones of which the same
+        is wanted the largest has it. Empty for one that is not in the kernel, or that no other router can have."""
         key = key_of(group) if group.comparable and group.legs else ""
         holder = self.named(key)
         if holder is None or holder.id == group.id:

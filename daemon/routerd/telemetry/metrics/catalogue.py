@@ -1,7 +1,7 @@
 """Every metric: its name, type, labels and meaning, and a query to begin with.
 
-The names are an interface: dashboards and alarms stand on them, and a test keeps a list of them. docs/metrics.md is
-made of this table.
+The names are an interface: dashboards and alarms stand on them, and a test keeps a list of them. Another one holds
+docs/metrics.md to this table, and prints what is to be written there.
 """
 
 from __future__ import annotations

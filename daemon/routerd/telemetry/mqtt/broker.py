@@ -42,7 +42,7 @@ _SILENT.disabled = True
 
 _ENDED, _RESET = "it ends the connection before it has answered", os.strerror(errno.ECONNRESET)
 _EOF = "EOF occurred in violation of protocol"
-"""So OpenSSL says that the other side went without a word of TLS: also when the word was lost on the way."""
+"""So OpenSSL says that the other side went without a word of TLS: it speaks none, or the word was lost on the way."""
 
 _BAD_CREDENTIALS, _NOT_AUTHORIZED = 134, 135
 _FAILURE = 0x80
@@ -260,11 +260,11 @@ def _explained(access: Access, error: Exception) -> BrokerError:
             "give it, in certificate_file and key_file, one for clients that is valid now, by an authority it trusts",
         )
     if text in (_ENDED, _RESET) or text.startswith(_EOF):
-        tls = f"it may refuse {access.certificate_file}" if access.certificate_file else "it may want a certificate"
-        scheme = "with TLS there it is mqtts://, without mqtt://"
+        own = f"it may refuse {access.certificate_file}" if access.certificate_file else "it may want a certificate"
+        why = f"without TLS there it is mqtt://; {own}" if at.tls else "with TLS there it is mqtts://"
         return BrokerError(
             f"the broker {at} gives no answer: {text}",
-            f"see its log: {tls if at.tls else scheme}; it may allow no more clients, or no MQTT 5",
+            f"see its log: {why}; it may allow no more clients, or no MQTT 5",
         )
     if "certificate" in text:
         return BrokerError(
