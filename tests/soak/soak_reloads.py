@@ -30,7 +30,9 @@ AWAY = {
     "peer_groups.nodes.ttl_security", "drain.state_file", "fib.manage_sysctls", "router.asn",
 }  # fmt: skip
 """With these the nodes of this test could not return, or what is compared would be another."""
-KEYS = sorted(VALUES.keys() - AWAY)
+TOGETHER = {"metrics", "mqtt", "mrt", "pair"}
+"""Sections whose keys want files, or each other."""
+KEYS = sorted(key for key in VALUES.keys() - AWAY if key.partition(".")[0] not in TOGETHER)
 BROKEN = ("[router", "", "[fib]\nmax_paths = 0\n", "\0", 'include = "nowhere"\n')
 JOURNAL = "--journal"
 
