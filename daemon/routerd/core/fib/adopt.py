@@ -33,7 +33,7 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
         group.adapted = fib.groups.shape.fits(kernel.buckets)
         group.awaiting = set(legs)
         fib.groups.add(group)
-        if group.adapted and (timers_differ(fib, kernel) or set(legs.values()) != {1}):
+        if group.adapted and (timers_differ(fib, kernel) or (group.buckets and set(legs.values()) != {1})):
             fib.groups.settling.begin(group, now + fib.groups.shape.idle_timer, Why.TAKEN_OVER, legs)
     fib.routes.update(_routes(fib, dump.routes))
     for group in fib.groups:
