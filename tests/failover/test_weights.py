@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -102,3 +103,31 @@ def test_who_says_nothing_gets_no_new_flow_and_keeps_its_own(built: Site, client
 def _idle(site: Site) -> bool:
     last = site.nodes[-1].name
     return site.buckets(VIP4)[last] <= site.buckets(VIP4, 2 * IDLE)[last]
+
+
+def test_weights_outlive_a_restart_from_which_nodes_return_late(built: Site, client: flows.Flows) -> None:
+    bandwidths = (125000, 250000, 375000)
+    for node in built.nodes:
+        if not node.connected:
+            node.up()
+    _announce(built, *bandwidths)
+    _wait_for_weights(built, 1, 2, 3)
+    before = {vip: built.layout(vip) for vip in VIPS}
+    for label, vip in zip(("old", "old6"), VIPS, strict=True):
+        client.open(label, vip)
+    built.daemon.kill()
+    built.close_sessions()
+    built.start_daemon()
+    for node, bandwidth in zip(built.nodes, bandwidths, strict=True):
+        time.sleep(2 * IDLE)  # groups whose weights are known are balanced by then
+        assert {vip: built.layout(vip) for vip in VIPS} == before
+        node.dial()
+        node.announce(*VIPS, bandwidth=bandwidth)
+        node.end_of_rib()
+    until(lambda: "" if "all is well" in built.cli("status") else "not yet", 15, "all have returned")
+    _wait_for_weights(built, 1, 2, 3)
+    assert {vip: built.layout(vip) for vip in VIPS} == before
+    for label in ("old", "old6"):
+        report = client.settle(label)
+        assert not report.broken, report
+        client.close(label)

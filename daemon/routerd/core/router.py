@@ -260,7 +260,7 @@ class Router:
         """Do all whose time has come."""
         effects = self._sessions.expire(now)
         self.rib.advertising.refreshes.begin(now)
-        self.fib.groups.balance(now)
+        self.fib.balance(now)
         if young := self.fib.groups.settling.looks_due(now):
             effects.append(FindUnused(tuple(young)))
         effects += self.drains.look(now)

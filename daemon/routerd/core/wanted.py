@@ -33,3 +33,7 @@ class Wanted(NamedTuple):
         if not self.weights:
             return self.leaving
         return self.leaving.union(member for member, weight in self.shares.items() if not weight)
+
+    def is_like(self, other: Wanted) -> bool:
+        """Tell whether another one differs in its weights at most."""
+        return (self.members, self.leaving) == (other.members, other.leaving)

@@ -51,7 +51,7 @@ class Life:
 
     def at(self, now: float, *prefixes: bytes, members: tuple[Gateway, ...] = ()) -> None:
         """Let the time come; then these prefixes go to these members."""
-        self.fib.groups.balance(now)
+        self.fib.balance(now)
         self.fib.want(prefixes, Wanted(members))  # type: ignore[arg-type]
         self.take(self.fib.plan(now))
         self.take(self.fib.part(now))
@@ -226,9 +226,9 @@ def test_a_new_router_completes_it() -> None:
     [_, joined] = fib.plan(1001.0)
     assert isinstance(joined, SetGroup)
     assert joined.hold
-    fib.groups.balance(1000.0 + IDLE - 1)
+    fib.balance(1000.0 + IDLE - 1)
     assert fib.plan(1000.0 + IDLE - 1) == []
-    fib.groups.balance(1000.0 + IDLE)
+    fib.balance(1000.0 + IDLE)
     [balanced] = fib.plan(1000.0 + IDLE)
     assert isinstance(balanced, SetGroup)
     assert not balanced.hold

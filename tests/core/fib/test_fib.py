@@ -96,11 +96,11 @@ def test_who_parts_gets_a_group_like_the_one_it_leaves_and_balance_later() -> No
     assert nexthop == SetNexthop(5, C)
     assert group == SetGroup(4, (Member(2), Member(3), Member(5)), 1024, 120.0, 0.0, like=1)
     assert routes == SetRoutes(4, (one,))
-    fib.groups.balance(119.0)
+    fib.balance(119.0)
     assert planned(fib, 119.0) == []
-    fib.groups.balance(120.0)
+    fib.balance(120.0)
     assert planned(fib, 120.0) == [SetGroup(4, (Member(2), Member(3), Member(5)), 1024, 120.0, 0.0)]
-    fib.groups.balance(500.0)
+    fib.balance(500.0)
     assert planned(fib, 500.0) == []
 
 

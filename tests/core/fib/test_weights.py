@@ -7,6 +7,7 @@ import pytest
 from routerd.config.model import FibSection
 from routerd.core.fib.adopt import adopt
 from routerd.core.fib.fib import Fib
+from routerd.core.fib.forecast import foresee
 from routerd.core.fib.model import Legs, Shape, shares_of
 from routerd.core.message import (
     DeleteNexthop,
@@ -20,6 +21,7 @@ from routerd.core.message import (
 )
 from routerd.core.route import parse_address, parse_prefix
 from routerd.core.wanted import Wanted
+from tests.core.test_forecast import found
 
 A, B, C = (Gateway(parse_address(f"10.0.0.{i}"), 2) for i in (1, 2, 3))
 P, Q = parse_prefix("172.16.0.1/32"), parse_prefix("172.16.0.2/32")
@@ -144,7 +146,7 @@ def test_an_adopted_hash_threshold_group_keeps_its_weights_while_its_nodes_retur
     group = KernelGroup(1, 186, tuple(map(Member, (2, 3), weights)))
     fib = Fib(Shape(FibSection(nexthop_id_base=1, groups="hash-threshold")))
     adopt(fib, KernelDump((), nexthops, (group,), {P: 1, Q: 1}, {}), 0.0)
-    fib.groups.balance(1.0)
+    fib.balance(1.0)
     assert fib.plan(1.0) == []
     wanted = Wanted((A, B), weights=weights if weights != (1, 1) else ())
     fib.want([P, Q], wanted)
@@ -153,3 +155,73 @@ def test_an_adopted_hash_threshold_group_keeps_its_weights_while_its_nodes_retur
     assert fib.groups.find(wanted) is fib.routes[P]
     fib.want([P, Q], Wanted((A, B), weights=(3, 1)))
     assert groups(fib.plan(3.0)) == [{2: 3, 3: 1}]
+
+
+@pytest.mark.parametrize("groups_are", ["resilient", "hash-threshold"])
+def test_an_adopted_group_keeps_its_weights_until_its_nodes_have_said_theirs(groups_are: str) -> None:
+    """Some take longer than an idle timer."""
+    fib = Fib(Shape(FibSection(nexthop_id_base=1, groups=groups_are)))  # type: ignore[arg-type]
+    buckets, idle = (1024, 120.0) if groups_are == "resilient" else (0, 0.0)
+    nexthops = (KernelNexthop(2, 186, A), KernelNexthop(3, 186, B))
+    group = KernelGroup(1, 186, (Member(2, 1), Member(3, 3)), buckets, idle, 0.0)
+    assert adopt(fib, KernelDump((), nexthops, (group,), {P: 1}, ()), 0.0) == []
+    fib.want([P], Wanted((A,)))
+    fib.stop_awaiting([A])
+    assert fib.plan(1.0) == []
+    fib.balance(500.0)
+    assert fib.plan(500.0) == []
+    fib.want([P], Wanted((A, B), weights=(1, 3)))
+    fib.stop_awaiting([B])
+    fib.balance(501.0)
+    assert all(each == {2: 1, 3: 3} for each in groups(fib.plan(501.0)))
+    fib.balance(501.0)
+    assert all(each == {2: 1, 3: 3} for each in groups(fib.plan(501.0)))
+    assert fib.routes[P] not in fib.groups.settling
+    fib.want([P], Wanted((A, B), weights=(1, 1)))
+    assert groups(fib.plan(502.0)) == [{2: 1, 3: 1}]
+
+
+TABLE = [parse_prefix(f"172.17.{i // 250}.{i % 250}/32") for i in range(600)]
+
+
+def parted(fib: Fib) -> list[Operation]:
+    operations = fib.plan(1.0)
+    while fib.has_waiting():
+        operations += fib.part(1.0)
+    return operations
+
+
+def test_prefixes_of_a_shared_group_that_want_other_weights_stay_where_there_are_no_buckets_for_those() -> None:
+    fib = Fib(Shape(FibSection(nexthop_id_base=1, bucket_budget=2048)))
+    fib.want(TABLE, Wanted((A, B), weights=(1, 2)))
+    fib.plan(0.0)
+    fib.want(TABLE[:1], Wanted((A, B), weights=(2, 1)))
+    parted(fib)
+    group, alone = fib.routes[TABLE[1]], fib.routes[TABLE[0]]
+    assert alone is not group  # there was room
+
+    other = Wanted((A, B), weights=(3, 1))
+    (part,) = found(foresee(fib, fib.groups.shape, dict.fromkeys(TABLE[1:101], other)))
+    assert not part.gone
+    fib.want(TABLE[1:101], other)
+    assert parted(fib) == []
+    assert {fib.routes[prefix] for prefix in TABLE[1:]} == {group}
+    fib.want(TABLE[101:501], Wanted((A, B), weights=(3, 2)))
+    assert groups(parted(fib)) == [{2: 3, 3: 2}]
+    assert list(fib.groups) == [group, alone]
+    fib.want(TABLE[1:], Wanted((A, B), weights=(1, 2)))
+    assert groups(parted(fib)) == [{2: 1, 3: 2}]
+    assert not group.waiting
+    assert list(fib.groups) == [group, alone]
+
+
+def test_prefixes_of_a_shared_group_that_want_other_members_leave_it_whatever_the_budget() -> None:
+    fib = Fib(Shape(FibSection(nexthop_id_base=1, bucket_budget=1024)))
+    fib.want(TABLE, Wanted((A, B), weights=(1, 2)))
+    fib.plan(0.0)
+    fib.want(TABLE[:1], Wanted((A, B), frozenset((A,)), (2, 1)))
+    fib.want(TABLE[1:2], Wanted((A, B, C)))
+    fib.want(TABLE[2:3], Wanted((A, B), weights=(2, 1)))
+    parted(fib)
+    assert len(list(fib.groups)) == 3
+    assert fib.routes[TABLE[2]] is fib.routes[TABLE[3]]

@@ -135,7 +135,11 @@ class Fib:
         room = AT_ONCE
         while self._apart and room > 0:
             group = next(iter(self._apart))
-            wanted, prefixes = min(group.by_wanted().items(), key=lambda item: len(item[1]))
+            apart = [each for each in group.by_wanted().items() if not self._stays(group, each[0])]
+            if not apart:
+                self._stay(group)
+                continue
+            wanted, prefixes = min(apart, key=lambda item: len(item[1]))
             alone = len(prefixes) <= FEW and not self.groups.is_full and bool(group.buckets)
             for some in [[prefix] for prefix in prefixes[: room // LIKE + 1]] if alone else [prefixes]:
                 if len(some) == len(group.prefixes) and group.adapted:
@@ -149,7 +153,7 @@ class Fib:
     def _agree(self, group: Group) -> None:
         """If all prefixes of a group want the same now, that is what it becomes."""
         self._apart.pop(group, None)
-        if group.awaiting or group in self._released or not group.waiting:
+        if self._is_awaiting(group) or not group.waiting:
             return
         if len(group.waiting) == len(group.prefixes) and group.adapted:
             wanted = next(iter(group.waiting.values()))
@@ -158,6 +162,22 @@ class Fib:
                 self.groups.change(group, wanted, shared=group.shared)
                 return
         self._apart[group] = None
+
+    def _stays(self, group: Group, wanted: Wanted) -> bool:
+        """Tell whether prefixes that want this stay in their group: it has the members, and there are no buckets for
+        other weights. Their flows would break for the sake of those."""
+        affords = self.groups.shape.affords(self.groups.buckets + group.buckets)
+        return group.adapted and not affords and wanted.is_like(group.wanted)
+
+    def _stay(self, group: Group) -> None:
+        """A group whose prefixes want different weights, and stay, has those that most of them want."""
+        del self._apart[group]
+        wanted, prefixes = max(group.by_wanted().items(), key=lambda item: len(item[1]))
+        others = group.prefixes.keys() - group.waiting.keys()
+        if len(prefixes) > len(others):
+            group.waiting.update(dict.fromkeys(others, group.wanted))
+            forget(group.waiting, prefixes)
+            self.groups.change(group, wanted, shared=group.shared)
 
     def _part(
         self, source: Group, wanted: Wanted, prefixes: list[Prefix], now: float, *, shared: bool
@@ -192,6 +212,17 @@ class Fib:
             return False
         self._placement.forget_lost()  # of the other type, too
         return True
+
+    def balance(self, now: float) -> None:
+        """Groups whose time has come are to get the weights of their members. Of adopted ones those are not known
+        before their nodes have said them."""
+        for group in self.groups.settling.due(now):
+            if not self._is_awaiting(group):
+                self.groups.settle(group)
+
+    def _is_awaiting(self, group: Group) -> bool:
+        """Tell whether what prefixes of a group want is not yet known, or not yet planned."""
+        return bool(group.awaiting) or group in self._released
 
     # ------------------------------------------------------------------------------------------ failover, drain
 

@@ -76,7 +76,8 @@ def _parts(fib: Fib, shape: Shape, group: Group, others: Counter[Wanted]) -> lis
     parts: list[Part] = []
     for wanted, prefixes in others.items():
         after = fib.groups.legs_for(group, wanted, shape)
-        afresh = not fits or not affords or group.legs.keys().isdisjoint(after)
+        stays = affords or wanted.is_like(group.wanted)
+        afresh = not fits or not stays or group.legs.keys().isdisjoint(after)
         if after != group.legs or afresh:
             part = Part(group.id, prefixes, dict(group.legs), after, afresh, None)
             parts.append(part._replace(unseen=_unseen(fib, group, part)))

@@ -220,11 +220,6 @@ class Groups(Index):
         group.emptied |= idle
         return bool(idle)
 
-    def balance(self, now: float) -> None:
-        """Groups whose time has come are to get the weights of their members."""
-        for group in self.settling.due(now):
-            self.settle(group)
-
     def settle(self, group: Group) -> None:
         """The flows of a group have shown themselves: it is to get the weights of its members."""
         if self.settling.end(group):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from math import gcd, isfinite
+from fractions import Fraction
+from math import gcd, isfinite, lcm
 
 from routerd.config.model import LinkBandwidth
 from routerd.core.route import Attributes
@@ -41,13 +42,15 @@ def weights(bandwidths: Sequence[float | None], use: LinkBandwidth) -> tuple[int
     known = [each for each in bandwidths if each is not None]
     if use == "ignore" or not any(known) or (use == "all" and len(known) < len(bandwidths)):
         return ()
-    missing = 0.0 if use == "skip-missing" else sum(known) / 100
-    return _whole([missing if each is None else each for each in bandwidths])
+    exact = [None if each is None else Fraction(each) for each in bandwidths]
+    missing = Fraction(0) if use == "skip-missing" else sum(filter(None, exact), Fraction(0)) / 100
+    return _whole([missing if each is None else each for each in exact])
 
 
-def _whole(bandwidths: Sequence[float]) -> tuple[int, ...]:
+def _whole(bandwidths: Sequence[Fraction]) -> tuple[int, ...]:
     """Return small whole numbers that are to each other as these are; 0 for 0 alone."""
-    found = _lowest([max(1, round(each)) if each else 0 for each in bandwidths])
+    common = lcm(*(each.denominator for each in bandwidths))
+    found = _lowest(int(each * common) for each in bandwidths)
     if (most := max(found)) > WIDEST:
         found = _lowest([max(1, round(each * WIDEST / most)) if each else 0 for each in found])
     return () if len(set(found)) == 1 else tuple(found)
