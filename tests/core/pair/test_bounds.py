@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from routerd.core.fib.groups import MOST
 from routerd.core.message import GroupGone, GroupLayout, PartnerSaid
 from routerd.core.pair import register
+from routerd.core.pair.layouts import Held
 from routerd.core.route import parse_address
 from tests.support.pairs import Two
 
@@ -45,6 +47,16 @@ def test_short_messages_about_many_members(monkeypatch: pytest.MonkeyPatch) -> N
     for number in range(5):
         two.a.take(PartnerSaid(GroupLayout(f"172.16.1.{number}/32", nodes, (0,), 0)))
     assert len(two.a.pair._register.theirs) == 1
+
+
+def test_a_partner_may_name_all_its_groups_anew() -> None:
+    """It tells of the new names before the old ones are gone."""
+    theirs = Two().a.pair._register
+    held = Held((NODE,), 0, frozenset({NODE}))
+    for name in ("before", "after"):
+        for number in range(MOST):
+            theirs.hear(f"{name} {number}", held)
+    assert len(theirs.theirs) == 2 * MOST
 
 
 def test_more_groups_than_a_router_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
