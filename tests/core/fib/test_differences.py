@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from routerd.core.fib.differences import Differences, Group, both, compare, expected
+from routerd.core.fib.differences import Differences, Expected, Group, both, compare, expected
 from routerd.core.message import Gateway, KernelDump
 from routerd.core.route import Prefix, parse_address, parse_prefix
 from tests.support.core import Simulation
@@ -18,8 +18,8 @@ Routes = dict[Prefix, int]
 GATEWAYS = {name: Gateway(parse_address(name), 2) for name in (A, B)}
 
 
-def looked(change: Callable[[KernelDump], KernelDump]) -> Differences:
-    """Return what differs where P goes to two nodes, and somebody has changed something: group 1 of nexthops 2, 3."""
+def wanted_and_found() -> tuple[Expected, KernelDump]:
+    """Return both where P goes to two nodes."""
     simulation = Simulation()
     for node in (A, B):
         simulation.up(node)
@@ -30,7 +30,13 @@ def looked(change: Callable[[KernelDump], KernelDump]) -> Differences:
         try:
             next(slices)
         except StopIteration as end:
-            return compare(end.value, change(simulation.kernel.dump()))
+            return end.value, simulation.kernel.dump()
+
+
+def looked(change: Callable[[KernelDump], KernelDump]) -> Differences:
+    """Return what differs once somebody has changed something."""
+    wanted, found = wanted_and_found()
+    return compare(wanted, change(found))
 
 
 def other_weights(dump: KernelDump) -> KernelDump:
@@ -53,6 +59,13 @@ def test_routes(
     found = looked(lambda dump: replace(dump, routes=change(dump.routes)))
     assert {prefix: (wanted > 0, there) for prefix, (wanted, there) in found.routes.items()} == routes
     assert found.total == len(routes)
+
+
+def test_what_the_kernel_has_refused_is_told_of_though_nothing_differs() -> None:
+    """A deletion, for one: nothing is wanted there."""
+    wanted, found = wanted_and_found()
+    refused = wanted._replace(refused=dict.fromkeys((P, Q), (17, "File exists")))
+    assert compare(refused, found).routes == {P: (wanted.routes[P], wanted.routes[P]), Q: (0, 0)}
 
 
 def test_nexthops_and_groups() -> None:

@@ -7,6 +7,7 @@ import pytest
 from routerd.core.fib.groups import MOST
 from routerd.core.message import GroupGone, GroupLayout, PartnerSaid
 from routerd.core.pair import register
+from routerd.core.pair.accord import ONLY_THERE, Agreement
 from routerd.core.pair.layouts import Held
 from routerd.core.route import parse_address
 from tests.support.pairs import Two
@@ -38,6 +39,12 @@ def test_short_messages_about_large_groups(monkeypatch: pytest.MonkeyPatch) -> N
         two.a.pair._register.hear("172.16.1.2/32", None)
     tell("172.16.1.3/32", 1000)
     assert list(theirs) == ["172.16.1.1/32"]
+
+
+def test_a_group_that_only_the_partner_has_is_told_of_by_its_name_and_size_alone() -> None:
+    two = Two()
+    two.a.take(PartnerSaid(GroupLayout("172.16.1.9/32", (NODE,), (0,) * 16, 0b11)))
+    assert list(two.a.pair.agreements()) == [Agreement("172.16.1.9/32", 0, 16, 0, 0, 0, ONLY_THERE)]
 
 
 def test_short_messages_about_many_members(monkeypatch: pytest.MonkeyPatch) -> None:
