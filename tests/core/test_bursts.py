@@ -31,6 +31,22 @@ def test_a_burst_is_planned_to_its_end_without_more_input(quiet: bool) -> None:
     assert simulation.fib() == {vip: [NODE] for vip in vips}
 
 
+def test_a_burst_is_over_a_pause_after_its_last_news_whatever_else_happens_meanwhile() -> None:
+    simulation = Simulation()
+    simulation.up(NODE)
+    simulation.announce(NODE, *(f"172.16.0.{number}/32" for number in range(AT_ONCE + 1)))
+    simulation.take(Settle(quiet=False))
+    due = simulation.router.timer
+    assert due is not None
+    simulation.now = (simulation.now + due) / 2
+    simulation.take(Settle(quiet=False))
+    assert simulation.router.timer == due
+    simulation.announce(NODE, "172.16.1.1/32")
+    simulation.take(Settle(quiet=False))
+    assert simulation.router.timer is not None
+    assert simulation.router.timer > due
+
+
 @pytest.mark.parametrize("prefixes", [PART, PART + 1])
 def test_a_table_does_not_wait_for_more_as_a_burst_does(prefixes: int) -> None:
     """What comes with the next UPDATE may change few prefixes once more; a table is far from complete anyway."""

@@ -14,13 +14,23 @@ from typing import Any
 import pytest
 
 from routerd.config.diff import resets
-from routerd.config.model import Config
-from routerd.core.fib.forecast import Part, Slices, Unseen, foresee
+from routerd.config.model import Config, FibSection
+from routerd.core.fib.fib import Fib
+from routerd.core.fib.forecast import SLICE, Part, Slices, Unseen, foresee
 from routerd.core.fib.model import Shape
 from routerd.core.message import Gateway, KernelObjects, Notification, Reconfigure, Update
 from routerd.core.rib.forecast import Fate, Forecast, Loss
 from routerd.core.rib.policy import Reject
-from routerd.core.route import Address, Attributes, Family, Prefix, format_address, format_prefix, parse_address
+from routerd.core.route import (
+    Address,
+    Attributes,
+    Family,
+    Prefix,
+    format_address,
+    format_prefix,
+    parse_address,
+    parse_prefix,
+)
 from routerd.core.wanted import Wanted
 from tests.core.test_reconfigure import RESET, changed
 from tests.support.core import CONFIG, Simulation, preserving, sequence
@@ -381,6 +391,21 @@ def test_where_one_node_was_alone_buckets_do_not_tell_what_moves(alone: bool) ->
     assert part.unseen is (Unseen.ALONE if alone else None)
 
 
+def test_flows_that_took_their_buckets_along_are_seen_there() -> None:
+    """They have yet to show themselves in the group that was made for them, but no bucket has moved under them."""
+    a, b, c = (Gateway(parse_address(node), 2) for node in NODES[:3])
+    prefixes = [parse_prefix(f"172.16.{i >> 8}.{i & 255}/32") for i in range(600)]
+    shape = Shape(FibSection(nexthop_id_base=1))
+    fib = Fib(shape)
+    for some, wanted in ((prefixes, (a, b, c)), (prefixes[:300], (a, b))):
+        fib.want(some, Wanted(wanted))
+        fib.plan(0.0)
+        fib.part(0.0)
+    assert fib.routes[prefixes[0]] in fib.groups.settling
+    [part] = found(foresee(fib, shape, dict.fromkeys(prefixes[:300], Wanted((a,)))))
+    assert (part.gone, part.unseen) == (True, None)
+
+
 def test_a_group_that_gets_what_it_has_is_not_told_of() -> None:
     simulation = Simulation()
     for node in NODES[:2]:
@@ -393,6 +418,12 @@ def test_a_group_that_gets_what_it_has_is_not_told_of() -> None:
     for other in (Wanted(group.members[:1]), Wanted(group.members, weights=(1, 2))):
         others = dict.fromkeys(same, other)
         assert len(found(foresee(simulation.router.fib, Shape(simulation.config.fib), others))) == 1
+
+
+def test_others_have_their_turn_while_many_prefixes_are_looked_at() -> None:
+    simulation = Simulation()
+    wants = {Prefix(bytes([32, 172, 16, i >> 8, i & 255])): Wanted(()) for i in range(4 * SLICE)}
+    assert len(list(foresee(simulation.router.fib, Shape(simulation.config.fib), wants))) == 4
 
 
 def test_slices_are_short() -> None:

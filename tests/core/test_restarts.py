@@ -91,6 +91,13 @@ class TestNode:
         simulation.settle()
         assert simulation.fib() == {VIP: [A], OTHER: [A]}
 
+    @pytest.mark.parametrize("keeps", [False, True])
+    def test_what_is_stale_has_an_end_and_where_nothing_is_there_is_none(self, keeps: bool) -> None:
+        simulation = nodes(A, B, graceful=preserving() if keeps else None)
+        simulation.down(A)
+        simulation.up(A, graceful=preserving() if keeps else None)
+        assert (simulation.router.rib.peers[A].deadline is not None) is keeps
+
     def test_a_pause_ends_what_a_node_without_graceful_restart_says(self) -> None:
         simulation = nodes(A, B)
         simulation.restart()

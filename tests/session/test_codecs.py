@@ -8,6 +8,7 @@ from routerd.core.message import Advertise, SessionUp
 from routerd.core.route import Attributes, Family, Prefix, parse_address, parse_prefix
 from routerd.core.withheld import KEPT, TooLarge
 from routerd.session.codecs import Codecs
+from routerd.session.frames import RawUpdate
 from tests.support.core import opened, sequence
 
 PREFIX = parse_prefix("172.16.1.1/32")
@@ -39,6 +40,16 @@ def test_a_session_that_is_over_has_no_codec() -> None:
     assert made.generation("10.0.0.2") == 1
     made.down("10.0.0.2", 1)
     assert made.generation("10.0.0.2") == 0
+
+
+def test_when_the_speaker_ends_no_session_has_one() -> None:
+    """What was still in line of those sessions is not read any more."""
+    made = codecs(("10.0.0.2", 65001), ("10.0.0.3", 65000))
+    end_of_rib = RawUpdate("10.0.0.3", 2, bytes(4))
+    assert made.decode(end_of_rib) is not None
+    made.clear()
+    assert made.decode(end_of_rib) is None
+    assert [made.generation(peer) for peer in ("10.0.0.2", "10.0.0.3")] == [0, 0]
 
 
 LIMIT = 4096

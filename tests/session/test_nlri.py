@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routerd.session.nlri import split_nlri
+from routerd.core.route import Prefix
+from routerd.session.nlri import join_nlri, split_nlri
 
 
 def one_by_one(field: bytes, width: int) -> list[bytes]:
@@ -48,3 +51,14 @@ def test_any_field(case: tuple[bytes, int]) -> None:
 def test_a_run_of_alike_ones_and_another_one(tail: str) -> None:
     field = bytes.fromhex("18 0a0001 18 0a0002" + tail)
     assert split_nlri(field, 5) == one_by_one(field, 5)
+
+
+@given(st.lists(st.tuples(st.integers(0, 32), st.binary(min_size=4, max_size=4))), st.integers(5, 40))
+def test_fields_are_filled_and_hold_all_prefixes_in_order(drawn: list[tuple[int, bytes]], room: int) -> None:
+    prefixes = [Prefix(bytes([bits]) + address) for bits, address in drawn]
+    prefixes = [Prefix(each) for prefix in prefixes for each in one_by_one(prefix[: 1 + (prefix[0] + 7) // 8], 5)]
+    fields = list(join_nlri(prefixes, 5, room))
+    assert [prefix for field in fields for prefix in split_nlri(field, 5)] == prefixes
+    assert all(len(field) <= room for field in fields)
+    for field, following in pairwise(fields):
+        assert len(field) + 1 + (following[0] + 7) // 8 > room, "the next prefix had no room"

@@ -274,6 +274,45 @@ def test_the_judgement_on_the_peers_as(remote_as: object, asn: int, fits: bool) 
     assert caught.value.subcode == BAD_PEER_AS
 
 
+def open_of(asn: int, *four_octet: int, hold: int = 9, router_id: bytes = b"\x0a\x00\x00\x01") -> bytes:
+    """Return the body of an OPEN with this My-AS, and these four-octet capabilities in one optional parameter."""
+    capabilities = b"".join(b"\x41\x04" + each.to_bytes(4, "big") for each in four_octet)
+    parameters = bytes([2, len(capabilities)]) + capabilities
+    return struct.pack("!BHH4sB", 4, asn, hold, router_id, len(parameters)) + parameters
+
+
+@pytest.mark.parametrize(
+    ("body", "subcode", "data"),
+    [
+        pytest.param(b"\x03" + open_of(65001)[1:], 1, b"\x00\x04", id="another version: the answer names ours"),
+        pytest.param(open_of(0), 2, b"", id="AS 0 (RFC 7607)"),
+        pytest.param(open_of(23456, 0), 2, b"", id="AS 0 in four octets"),
+        pytest.param(open_of(23456), 2, b"", id="AS_TRANS with nothing that it stands for"),
+        pytest.param(open_of(23456, 23456), 2, b"", id="AS_TRANS that stands for itself"),
+        pytest.param(open_of(65001, 65001, 65002), 2, b"", id="two AS numbers"),
+        pytest.param(open_of(65001, 70000), 2, b"", id="a large AS without AS_TRANS"),
+        pytest.param(open_of(23456, 65001), 2, b"", id="AS_TRANS for a small AS"),
+        pytest.param(open_of(65001, router_id=bytes(4)), 3, b"", id="no identifier"),
+        pytest.param(open_of(65001)[:9] + b"\x02\x03\x00", 4, b"", id="an optional parameter that is unknown"),
+        pytest.param(open_of(65001, hold=1), 6, b"", id="a hold time of 1"),
+        pytest.param(open_of(65001, hold=2), 6, b"", id="a hold time of 2"),
+        pytest.param(open_of(65001)[:9] + b"\x03\x02\x00", 0, b"", id="what overruns its lengths"),
+    ],
+)
+def test_what_is_wrong_with_an_open_is_answered_by_its_number(body: bytes, subcode: int, data: bytes) -> None:
+    """RFC 4271 sections 4.5 and 6.2, RFC 6793 section 9."""
+    with pytest.raises(OpenError) as caught:
+        judge_open(decode_open(body), CONFIG, PeerGroup(remote_as="external"))
+    assert (caught.value.subcode, caught.value.data) == (subcode, data)
+
+
+@pytest.mark.parametrize(
+    "body", [open_of(65001), open_of(65001, 65001), open_of(23456, 70000), open_of(65001, hold=0)]
+)
+def test_what_an_open_may_say_of_its_as_and_its_hold_time(body: bytes) -> None:
+    judge_open(decode_open(body), CONFIG, PeerGroup(remote_as="external"))
+
+
 @pytest.mark.parametrize(("remote_as", "asn", "fits"), [("internal", 64512, False), ("external", 65001, True)])
 def test_our_own_identifier_is_wrong_within_our_as_alone(remote_as: str, asn: int, fits: bool) -> None:
     """RFC 6286 section 2.1."""

@@ -114,6 +114,16 @@ def test_many_who_part_alike_share_the_copy() -> None:
     assert [type(operation) for operation in planned(fib)] == [SetGroup, SetRoutes]
 
 
+def test_who_parts_for_a_gateway_that_has_failed_has_no_route_until_it_is_back() -> None:
+    fib = filled(*TABLE)
+    fib.fail([C])
+    fib.want(TABLE[:300], Wanted((C,)))
+    assert DeleteRoutes(TABLE[:300]) in planned(fib)
+    assert fib.expected().keys() == set(TABLE[300:])
+    fib.restore([C])
+    assert {prefix for o in planned(fib) if isinstance(o, SetRoutes) for prefix in o.prefixes} == set(TABLE[:300])
+
+
 def test_who_changes_once_more_before_it_parts_has_not_parted() -> None:
     fib = filled(*TABLE)
     fib.want(TABLE[:1], Wanted((A,)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from routerd.config.model import FibSection
-from routerd.core.fib.drift import loses_own, mend_routes
+from routerd.core.fib.drift import loses_own, mend_changes, mend_routes
 from routerd.core.fib.fib import Fib
 from routerd.core.fib.model import Shape
-from routerd.core.message import DeleteRoutes, ForeignRoute, Gateway, RouteAudit, RouteChange
+from routerd.core.message import DeleteRoutes, ForeignRoute, Gateway, RouteAudit, RouteChange, SetRoutes
 from routerd.core.route import parse_address, parse_prefix
 from routerd.core.wanted import Wanted
 
@@ -34,6 +36,35 @@ def test_a_change(change: RouteChange, loses: bool) -> None:
     fib.want([P], Wanted((Gateway(parse_address("10.0.0.1"), 2),)))
     fib.plan(0.0)
     assert loses_own(fib, change, METRIC) is loses
+
+
+ELSEWHERE = replace(OURS, nexthop=9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        pytest.param([RouteChange(P, OURS, own=True, replaces=True)], "", id="what is wanted"),
+        pytest.param([RouteChange(P, ELSEWHERE, own=True, replaces=True)], "changed", id="another group"),
+        pytest.param([RouteChange(P, THEIRS, replaces=True)], "changed", id="overwritten"),
+        pytest.param([RouteChange(P, OURS, own=True, deleted=True)], "missing", id="deleted"),
+        pytest.param(
+            [RouteChange(P, THEIRS, replaces=True), RouteChange(P, OURS, own=True, deleted=True)],
+            "changed",
+            id="overwritten and deleted is one route",
+        ),
+        pytest.param([RouteChange(Q, OURS, own=True)], "", id="added where we have none: the audit's"),
+    ],
+)
+def test_a_route_is_written_again_only_if_it_is_not_what_it_should_be(changes: list[RouteChange], text: str) -> None:
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    fib.want([P], Wanted((Gateway(parse_address("10.0.0.1"), 2),)))
+    fib.plan(0.0)
+    [group] = fib.groups
+    here = [c._replace(route=replace(OURS, nexthop=group.id)) if c.route is OURS else c for c in changes]
+    wrong, operations = mend_changes(fib, here, METRIC)
+    assert [each.text for each in wrong] == ([f"1 routes were {text}"] if text else [])
+    assert operations == ([SetRoutes(group.id, (P,))] if text else [])
 
 
 def test_a_route_under_our_marks_goes_while_the_group_of_its_prefix_has_no_member() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from routerd.core.fib.groups import MOST
 from routerd.core.message import GroupGone, GroupLayout, PartnerSaid
 from routerd.core.pair import register
+from routerd.core.pair.accord import ONLY_THERE, Agreement
+from routerd.core.pair.layouts import Held
 from routerd.core.route import parse_address
 from tests.support.pairs import Two
 
@@ -38,6 +41,12 @@ def test_short_messages_about_large_groups(monkeypatch: pytest.MonkeyPatch) -> N
     assert list(theirs) == ["172.16.1.1/32"]
 
 
+def test_a_group_that_only_the_partner_has_is_told_of_by_its_name_and_size_alone() -> None:
+    two = Two()
+    two.a.take(PartnerSaid(GroupLayout("172.16.1.9/32", (NODE,), (0,) * 16, 0b11)))
+    assert list(two.a.pair.agreements()) == [Agreement("172.16.1.9/32", 0, 16, 0, 0, 0, ONLY_THERE)]
+
+
 def test_short_messages_about_many_members(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(register, "ROOM", 4 * 1024)
     two = Two()
@@ -45,6 +54,16 @@ def test_short_messages_about_many_members(monkeypatch: pytest.MonkeyPatch) -> N
     for number in range(5):
         two.a.take(PartnerSaid(GroupLayout(f"172.16.1.{number}/32", nodes, (0,), 0)))
     assert len(two.a.pair._register.theirs) == 1
+
+
+def test_a_partner_may_name_all_its_groups_anew() -> None:
+    """It tells of the new names before the old ones are gone."""
+    theirs = Two().a.pair._register
+    held = Held((NODE,), 0, frozenset({NODE}))
+    for name in ("before", "after"):
+        for number in range(MOST):
+            theirs.hear(f"{name} {number}", held)
+    assert len(theirs.theirs) == 2 * MOST
 
 
 def test_more_groups_than_a_router_may_have(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -518,6 +518,30 @@ def test_the_larger_of_two_shared_groups_has_the_name() -> None:
     assert agreement.key.startswith("shared:")
 
 
+@pytest.mark.parametrize("late", ["the larger one", "the smaller one"])
+def test_the_name_goes_with_the_size_and_the_other_one_is_seen_to_all_the_same(late: str) -> None:
+    """Two shared groups come to have the same members: whichever was there first."""
+    two = Two()
+    many = [f"172.17.{i // 250}.{i % 250}/32" for i in range(900)]
+    few = [f"172.18.{i // 250}.{i % 250}/32" for i in range(540)]
+    for half in two.both:
+        for node in NODES[:2]:
+            half.up(node)
+            half.announce(node, *many, *few)
+        half.up(NODES[2])
+        half.announce(NODES[2], *(many if late == "the larger one" else few))
+        half.settle_now()
+    two.advance(2.0)
+    for half in two.both:
+        half.withdraw(NODES[2], *many, *few)
+        half.settle_now()
+    two.advance(2.0)
+    assert [group.shared for group in two.a.router.fib.groups] == [True, True]
+    larger, smaller = two.a.group_of(many[0]), two.a.group_of(few[0])
+    names = {agreement.id: agreement.key for agreement in two.a.pair.agreements()}
+    assert names == {larger: names[larger], smaller: f"{names[larger]} {smaller}"}
+
+
 def test_buckets_that_somebody_has_the_kernel_move_are_seen_and_go_back() -> None:
     two = Two()
     serve(two, *NODES[:3])

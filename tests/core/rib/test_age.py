@@ -58,3 +58,30 @@ def test_graceful_restart_keeps_the_place_of_what_is_announced_as_before() -> No
     simulation.end_of_rib(A)
     simulation.settle()
     assert (best(simulation), best(simulation, OTHER)) == (A, B)
+
+
+def test_after_a_restart_of_the_router_only_what_nodes_say_at_once_is_as_old_as_it() -> None:
+    """What they withdraw later, and announce again, is new."""
+    simulation = both()
+    simulation.restart()
+    restarted = simulation.now
+    for node in (B, A):
+        simulation.advance(1)
+        simulation.up(node)
+        simulation.announce(node, VIP)
+        simulation.end_of_rib(node)
+    simulation.settle()
+    rib = simulation.router.rib.loc_rib
+
+    def ages() -> dict[str, float]:
+        return {path.peer: path.since for path in rib.paths_of(parse_prefix(VIP)).paths}
+
+    assert ages() == {A: restarted, B: restarted}
+    simulation.withdraw(B, VIP)
+    simulation.announce(B, VIP)
+    assert ages() == {A: restarted, B: simulation.now}
+    simulation.down(A)
+    simulation.advance(1)
+    simulation.up(A)
+    simulation.announce(A, VIP)
+    assert ages() == {A: simulation.now, B: simulation.now - 1}, "a session of its own, in which it has not ended yet"

@@ -9,7 +9,7 @@ import pytest
 from routerd.config.model import PeerGroup
 from routerd.core.rib.decision import GRACEFUL_SHUTDOWN
 from routerd.core.rib.export import Exporter
-from routerd.core.route import LOCAL, Attributes, Family, Path, parse_address
+from routerd.core.route import LOCAL, Attributes, Family, Path, Unknown, parse_address
 from tests.support.core import sequence
 
 NEXT_HOPS = {Family.IPV4: parse_address("10.0.0.1"), Family.IPV6: parse_address("fd00::1")}
@@ -40,6 +40,14 @@ def test_communities_that_are_not_transitive_stay_inside_the_as() -> None:
     assert outside[0].extended_communities == (ROUTE_TARGET,)
     assert inside is not None
     assert inside[0].extended_communities == (LOCAL_TARGET, ROUTE_TARGET, OPAQUE)
+
+
+def test_what_is_not_understood_is_passed_on_as_partial() -> None:
+    """RFC 4271 section 5: the bit says so, and stays once it is set; the others are left alone."""
+    unknown = (Unknown(0xC0, 99, b"one"), Unknown(0xE0, 100, b"two"))
+    told = exporter().told(Path(PATH.peer, replace(PATH.attributes, unknown=unknown)), Family.IPV4)
+    assert told is not None
+    assert told[0].unknown == (Unknown(0xE0, 99, b"one"), Unknown(0xE0, 100, b"two"))
 
 
 @pytest.mark.parametrize("transitive", [True, False])

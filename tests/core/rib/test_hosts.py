@@ -7,7 +7,7 @@ from routerd.core.rib.hosts import LIMIT, Hosts
 from routerd.core.rib.policy import Reject
 from routerd.core.route import parse_address
 from tests.core.test_reconfigure import changed
-from tests.support.core import Simulation, link_layer
+from tests.support.core import CONFIG, Simulation, link_layer
 
 A, A6, B = "192.168.10.100", "fd00:10::100", "192.168.10.101"
 VIP6 = "fd00:ac10::1/128"
@@ -60,6 +60,17 @@ def test_a_way_to_the_peer_that_is_gone_is_no_news_of_whose_a_next_hop_is() -> N
     assert hosts.judge(A, None, theirs) is Reject.OTHER_HOST
     hosts.forget(A)
     assert hosts.judge(A, None, theirs) is Reject.OTHER_HOST, "the session is over"
+
+
+def test_an_address_that_the_operator_named_is_the_nodes_whatever_the_link_layer_says() -> None:
+    named = f'[[peers]]\nname = "a"\naddress = "{A}"\naddresses = ["{A6}"]\ngroup = "nodes"\n'
+    simulation = Simulation(CONFIG + named)
+    simulation.identifies = False
+    simulation.up(A)
+    simulation.announce(A, VIP6, attributes=simulation.attributes(A, next_hop=A6))
+    simulation.settle()
+    assert simulation.fib() == {VIP6: [A6]}
+    assert not simulation.router.rib.judge.hosts.wanted, "so nobody is asked"
 
 
 def test_what_is_unknown_is_not_used_and_comes_when_it_is_known() -> None:

@@ -199,6 +199,9 @@ def test_own_addresses_and_networks() -> None:
     assert parse_prefix("fd00:10::/64") in made.networks
     assert made.address_beside(parse_address("192.168.10.200"), 16) == parse_address("fd00:10::200")
     assert made.address_beside(parse_address("192.168.20.200"), 16) is None
+    elsewhere = parse_address("192.0.2.1")  # of an interface that has just lost it
+    assert made.address_beside(elsewhere, 4) == elsewhere
+    assert made.address_beside(elsewhere, 16) is None
     assert made.address_beside(parse_address("192.168.20.200"), 4) == parse_address("192.168.20.200")
 
 

@@ -107,7 +107,7 @@ class Groups(Index):
             group.emptied &= drained
         legs = self.legs_for(group, group.wanted, self.shape)
         until = now + self.shape.idle_timer
-        if like is None and group.written and group.buckets and not group.legs:
+        if group.written and group.buckets and not group.legs:
             like = group  # the kernel has deleted it with its last member: flows may be there still
         if like is not None and len(legs) > 1:
             self.settling.begin(group, until, Why.TAKEN_OVER, legs)

@@ -249,6 +249,8 @@ class Pair(Concluding):
         if key:
             self._register.accords[id].read = NEVER
             self._reading.soon([id])
+        if holder is not None:
+            self._touch(holder.id)  # under a name of its own
 
     def _gone(self, accord: Accord) -> None:
         self._register.remove(accord)

@@ -112,7 +112,7 @@ class Lifecycle:
             )
         )
 
-    def _end(self, peer: Peer, reason: str, now: float, *, again: bool = True) -> None:
+    def _end(self, peer: Peer, reason: str, now: float, *, again: bool) -> None:
         """The session of a peer is over. See `AdjRibIn.mark_stale` for `again`."""
         peer.end(reason, now, again=again)
         self.purges.add(peer)  # what was stale already

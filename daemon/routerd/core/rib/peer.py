@@ -107,7 +107,7 @@ class Peer:
             return None
         return (self.since if self.heard is None else self.heard) + SILENCE
 
-    def end(self, reason: str, now: float, *, again: bool = True) -> None:
+    def end(self, reason: str, now: float, *, again: bool) -> None:
         """The session is over: all that it announced is stale. See `AdjRibIn.mark_stale` for `again`."""
         self.session, self.since, self.reason = None, now, reason
         self.adj_rib_in.mark_stale(again=again)
