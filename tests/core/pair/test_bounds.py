@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from routerd.core.fib.groups import MOST
+from routerd.core.fib.index import MOST
 from routerd.core.message import GroupGone, GroupLayout, PartnerSaid
 from routerd.core.pair import register
 from routerd.core.pair.accord import ONLY_THERE, Agreement
