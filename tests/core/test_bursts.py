@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from routerd.core.fib.fib import AT_ONCE, PART
+from routerd.core.fib.fib import PART
+from routerd.core.fib.parting import AT_ONCE
 from routerd.core.message import Settle, Work
 from tests.support.core import Simulation
 

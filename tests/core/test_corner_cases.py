@@ -10,7 +10,7 @@ import pytest
 
 from routerd.api.views.peers import peers
 from routerd.core.drains import INTERVAL as DRAIN_INTERVAL
-from routerd.core.fib.fib import AT_ONCE, LIKE
+from routerd.core.fib.parting import AT_ONCE, LIKE
 from routerd.core.fib.placement import BULK
 from routerd.core.gateway_health import Reason
 from routerd.core.message import (

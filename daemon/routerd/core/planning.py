@@ -120,7 +120,7 @@ class Planning:
             self._introduced_at = self._introduction_ends(now)
             # What is purged, or judged again, comes in slices, and those belong together.
             due = (quiet and self._introduced_at is None) or now - since >= MOVE_PATIENCE
-            if self._fib.parting or (due and not self._rib.slicing):
+            if self._fib.parting.unfinished or (due and not self._rib.slicing):
                 effects = self.program(self._fib.part(now))
         if not self._fib.has_waiting() or self._rib.slicing:
             self._moves_since = self._introduced_at = None

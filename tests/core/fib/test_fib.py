@@ -9,9 +9,10 @@ import pytest
 from routerd.config.model import FibSection
 from routerd.core.fib.adopt import adopt
 from routerd.core.fib.drift import mend_objects
-from routerd.core.fib.fib import AT_ONCE, FEW, Fib
+from routerd.core.fib.fib import Fib
 from routerd.core.fib.lost import KEPT
 from routerd.core.fib.model import Shape
+from routerd.core.fib.parting import AT_ONCE, FEW
 from routerd.core.fib.placement import BULK
 from routerd.core.message import (
     DeleteNexthop,

@@ -15,6 +15,7 @@ from itertools import islice, repeat
 
 from routerd.core.fib.groups import Groups
 from routerd.core.fib.model import Group, Shape, in_order, runs
+from routerd.core.fib.parting import AT_ONCE, Parting
 from routerd.core.fib.placement import Placement
 from routerd.core.fib.settling import Why
 from routerd.core.message import DeleteRoutes, Gateway, Operation, SetRoutes
@@ -23,12 +24,6 @@ from routerd.core.wanted import Wanted
 
 PART = 200
 """Prefixes that come in one UPDATE and want the same: so many are a part of a table."""
-FEW = 8
-"""Prefixes that leave a shared group together: so many get a group each."""
-AT_ONCE = 64
-"""Groups that are made or changed in one plan: some milliseconds."""
-LIKE = 16
-"""How many of them a group counts for that is laid out like another one."""
 
 
 class Fib:
@@ -37,16 +32,13 @@ class Fib:
     def __init__(self, shape: Shape) -> None:
         self.groups = Groups(shape)
         self._placement = Placement(self.groups)
+        self.parting = Parting(self.groups, self._placement)
         self.routes, self.refused = self._placement.routes, self._placement.refused
         self._pending: dict[Prefix, Wanted] = {}
-        self._apart: dict[Group, None] = {}
-        """Groups of which some prefixes want something else than the others."""
         self._released: dict[Group, None] = {}
         """Adopted groups that wait for no node any more, but perhaps for what was said last to be planned."""
         self.has_table = False
         """Whether a part of a table is among what is wanted and not planned yet."""
-        self.parting = False
-        """Whether the last `part` left a part of what was due to the next one."""
 
     # ------------------------------------------------------------------------------------------ what is wanted
 
@@ -74,11 +66,11 @@ class Fib:
     @property
     def unfinished(self) -> bool:
         """Whether the last plan left a part of what was due to the next one."""
-        return bool(self._pending or self.groups.changed) or self.parting
+        return bool(self._pending or self.groups.changed) or self.parting.unfinished
 
     def has_waiting(self) -> bool:
         """Tell whether prefixes wait for the rest of their group before they leave it."""
-        return bool(self._apart)
+        return bool(self.parting)
 
     @property
     def installed(self) -> int:
@@ -131,66 +123,14 @@ class Fib:
 
     def part(self, now: float) -> list[Operation]:
         """Let prefixes leave groups whose others want something else for good; a part of them, if they are many."""
-        operations: list[Operation] = []
-        room = AT_ONCE
-        while self._apart and room > 0:
-            group = next(iter(self._apart))
-            apart = [each for each in group.by_wanted().items() if not self._stays(group, each[0])]
-            if not apart:
-                self._stay(group)
-                continue
-            wanted, prefixes = min(apart, key=lambda item: len(item[1]))
-            alone = len(prefixes) <= FEW and not self.groups.is_full and bool(group.buckets)
-            for some in [[prefix] for prefix in prefixes[: room // LIKE + 1]] if alone else [prefixes]:
-                if len(some) == len(group.prefixes) and group.adapted:
-                    break  # the last ones: they keep the group
-                operations += self._part(group, wanted, some, now, shared=not alone)
-                room -= LIKE
-            self._agree(group)
-        self.parting = bool(self._apart)
-        return [*operations, *self.rewrite(now)]
+        return [*self.parting.part(now), *self.rewrite(now)]
 
     def _agree(self, group: Group) -> None:
-        """If all prefixes of a group want the same now, that is what it becomes."""
-        self._apart.pop(group, None)
-        if self._is_awaiting(group) or not group.waiting:
-            return
-        if len(group.waiting) == len(group.prefixes) and group.adapted:
-            wanted = next(iter(group.waiting.values()))
-            if all(each is wanted or each == wanted for each in group.waiting.values()):
-                group.waiting.clear()
-                self.groups.change(group, wanted, shared=group.shared)
-                return
-        self._apart[group] = None
-
-    def _stays(self, group: Group, wanted: Wanted) -> bool:
-        """Tell whether prefixes that want this stay in their group: it has the members, and there are no buckets for
-        other weights. Their flows would break for the sake of those."""
-        affords = self.groups.shape.affords(self.groups.buckets + group.buckets)
-        return group.adapted and not affords and wanted.is_like(group.wanted)
-
-    def _stay(self, group: Group) -> None:
-        """A group whose prefixes want different weights, and stay, has those that most of them want."""
-        del self._apart[group]
-        wanted, prefixes = max(group.by_wanted().items(), key=lambda item: len(item[1]))
-        others = group.prefixes.keys() - group.waiting.keys()
-        if len(prefixes) > len(others):
-            group.waiting.update(dict.fromkeys(others, group.wanted))
-            forget(group.waiting, prefixes)
-            self.groups.change(group, wanted, shared=group.shared)
-
-    def _part(
-        self, source: Group, wanted: Wanted, prefixes: list[Prefix], now: float, *, shared: bool
-    ) -> list[Operation]:
-        """Part prefixes from the others of their group, along with the buckets that their flows use."""
-        installed = self._placement.leave(prefixes, now)
-        if source.adapted and source.legs and source.buckets:
-            group, made = self.groups.part(source, wanted, now, shared=shared)
-            operations = [*made, *self._placement.join(prefixes, group)]
+        """What prefixes of a group want has changed."""
+        if self._is_awaiting(group):
+            self.parting.forget(group)
         else:
-            operations, _ = self._placement.add(wanted, prefixes, len(prefixes), now)
-        gone = [prefix for prefix in installed if not self.routes[prefix].legs]
-        return [*operations, DeleteRoutes(tuple(gone))] if gone else operations
+            self.parting.agree(group)
 
     def reshape(self, shape: Shape, now: float) -> bool:
         """Groups are to be made otherwise from now on. Those that there are get the timers, and keep their buckets;
@@ -345,4 +285,4 @@ class Fib:
         if group is not None:
             self._placement.refuse(group, prefixes, errno, text)
             if not group.prefixes:
-                self._apart.pop(group, None)
+                self.parting.forget(group)
