@@ -48,7 +48,8 @@ def check_groups(router: Router) -> None:
     assert groups.nexthops.keys() <= by_gateway.keys()
     assert groups.down == set(router.health.out)
     known = set(groups)
-    assert known.issuperset({*groups.changed, *groups.settling._of, *router.fib.parting._apart, *router.fib._released})
+    fib = router.fib
+    assert known.issuperset({*groups.changed, *groups.settling._of, *fib.parting._apart, *fib._released})
     assert groups.clinging.keys() <= groups.by_id.keys()
     assert {prefix: group.id for prefix, group in router.fib.routes.items()} == {
         prefix: group.id for group in groups for prefix in group.prefixes
