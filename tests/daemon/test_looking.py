@@ -291,6 +291,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "clear": (node(2), "--soft", "in"),
     "shutdown": (node(9), "away"),
     "enable": (node(9),),
+    "config": ("history",),
 }
 
 

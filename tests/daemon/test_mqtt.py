@@ -251,6 +251,31 @@ def held_up(daemon: Routerd, seconds: float) -> int:
     return sum(found["counts"][found["bounds"].index(seconds) + 1 :])
 
 
+async def test_a_line_to_the_broker_that_is_slow_slows_nothing_else(place: Place, clients: list[Client]) -> None:
+    """2 kB/s, and a minute's worth of states: what changes meanwhile is told once, as it is in the end."""
+    network, broker, daemon = place
+    vips = [f"172.18.0.{number}/32" for number in range(250)]
+    slow = ("dev", "lo", "root", "tbf", "rate", "16kbit", "burst", "1600", "latency", "60s")
+    network.router.run("tc", "qdisc", "add", *slow)
+    try:
+        await nodes_up(network, clients, *vips)
+        for _ in range(5):
+            clients[1].send(bgp.update(withdrawn=vips))
+            await becomes(lambda: network.legs(vips[-1]), {node(0)}, 1.0)
+            clients[1].send(announcement(1, *vips))
+            await becomes(lambda: network.legs(vips[-1]), {node(0), node(1)}, 1.0)
+        assert value(page(daemon), "routerd_mqtt_states_waiting") > 100
+    finally:
+        network.router.run("tc", "qdisc", "del", "dev", "lo", "root")
+    with reading(broker) as reader:
+
+        def told() -> int:
+            states = [state for topic, state in reader.states.items() if topic.startswith(f"{GW1}/vip/172.18.0.")]
+            return sum(len(state["next_hops"]) == 2 for state in states)
+
+        await becomes(told, len(vips), 60)
+
+
 async def test_the_end_is_said(place: Place) -> None:
     """The last test of this router: it says goodbye, and ends at once even while it is dialling."""
     _, broker, daemon = place
@@ -292,28 +317,3 @@ def certificates(directory: Path) -> tuple[Path, Path, Path]:
 
 def openssl(*words: str) -> None:
     subprocess.run(["openssl", *words], check=True, capture_output=True)
-
-
-async def test_a_line_to_the_broker_that_is_slow_slows_nothing_else(place: Place, clients: list[Client]) -> None:
-    """2 kB/s, and a minute's worth of states: what changes meanwhile is told once, as it is in the end."""
-    network, broker, daemon = place
-    vips = [f"172.18.0.{number}/32" for number in range(250)]
-    slow = ("dev", "lo", "root", "tbf", "rate", "16kbit", "burst", "1600", "latency", "60s")
-    network.router.run("tc", "qdisc", "add", *slow)
-    try:
-        await nodes_up(network, clients, *vips)
-        for _ in range(5):
-            clients[1].send(bgp.update(withdrawn=vips))
-            await becomes(lambda: network.legs(vips[-1]), {node(0)}, 1.0)
-            clients[1].send(announcement(1, *vips))
-            await becomes(lambda: network.legs(vips[-1]), {node(0), node(1)}, 1.0)
-        assert value(page(daemon), "routerd_mqtt_states_waiting") > 100
-    finally:
-        network.router.run("tc", "qdisc", "del", "dev", "lo", "root")
-    with reading(broker) as reader:
-
-        def told() -> int:
-            states = [state for topic, state in reader.states.items() if topic.startswith(f"{GW1}/vip/172.18.0.")]
-            return sum(len(state["next_hops"]) == 2 for state in states)
-
-        await becomes(told, len(vips), 60)
