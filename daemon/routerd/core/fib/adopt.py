@@ -19,8 +19,8 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
     what it wants for every prefix.
 
     The groups found keep their members until `Fib.stop_awaiting` was called for all of them: their nodes announce
-    again one after the other, and no flow shall suffer from that. So do the weights of a hash-threshold group; those
-    of buckets may be a layout's, and are alike an idle timer later.
+    again one after the other, and no flow shall suffer from that. So they do their weights: of a hash-threshold group
+    those are what is wanted, of buckets they may be a layout's.
     """
     fib.groups.ids.reserve(nexthop.id for nexthop in dump.nexthops)
     fib.groups.ids.reserve(group.id for group in dump.groups)
