@@ -180,13 +180,14 @@ class Client:
         self.send(self.hello)
 
     def send(self, data: bytes) -> None:
-        """Send bytes, in order, without waiting; `flushed` waits."""
-        loop = asyncio.get_running_loop()
+        """Send bytes, in order, without waiting; `flushed` waits. What the kernel takes is sent at once: a test that
+        goes on without a turn of the loop must not keep it back."""
         waited = bool(self._out)
         self._out += data
         self._flushed.clear()
         if not waited:
-            loop.add_writer(self.sock, self._write)
+            asyncio.get_running_loop().add_writer(self.sock, self._write)
+            self._write()
 
     def _write(self) -> None:
         try:
