@@ -69,6 +69,7 @@ async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
             client.send(octets + end_of_rib())
             clients.append(client)
         await becomes(lambda: [daemon.count(n, "received") for n in range(3)], [3, 4, 1])
+        await becomes(lambda: daemon.count(0, "accepted"), 3)  # the IPv6 next hop waits for a neighbour's answer
         await made.has(VIP, 0, 1)
         await made.has(OTHER, 1, 2)
         await becomes(lambda: all(group["balanced"] for group in daemon.get("/v1/groups")))

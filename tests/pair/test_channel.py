@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -68,6 +69,21 @@ def _until_both_say(site: PairSite, event: str, after: Callable[[], None]) -> No
     until(missing, 30, f"both say: {event}")
 
 
+def _until_still(site: PairSite) -> None:
+    """Wait until no bucket has moved for so long that those which seem to be in use are: one that was never used
+    seems so from when it was given away."""
+    seen, since = list[dict[int, str]](), 0.0
+
+    def moved() -> str:
+        nonlocal seen, since
+        now = [each.layout(vip) for each in site.both for vip in VIPS.values()]
+        if now != seen:
+            seen, since = now, time.monotonic()
+        return "" if time.monotonic() > since + IDLE else "a moment ago"
+
+    until(moved, 15, "no bucket moves")
+
+
 def test_only_flows_of_buckets_that_changed_since_are_lost(lines: Lines, client: flows.Flows) -> None:
     site, cut, mend = lines
     *stay, last = site.numbers
@@ -83,6 +99,7 @@ def test_only_flows_of_buckets_that_changed_since_are_lost(lines: Lines, client:
     until(lambda: "" if site.b.buckets(VIPS["ipv4"])[site.name(last)] > 50 else "none", 10, "a share at B")
     for family, vip in VIPS.items():
         client.open(f"since {family}", vip, 50)
+    _until_still(site)
     labels = {family: (family, f"since {family}") for family in VIPS}
     before = {label: client.settle(label).alive for both in labels.values() for label in both}
     changed = {
