@@ -539,7 +539,7 @@ def test_the_name_goes_with_the_size_and_the_other_one_is_seen_to_all_the_same(l
     assert [group.shared for group in two.a.router.fib.groups] == [True, True]
     larger, smaller = two.a.group_of(many[0]), two.a.group_of(few[0])
     names = {agreement.id: agreement.key for agreement in two.a.pair.agreements()}
-    assert names == {larger: names[larger], smaller: f"{names[larger]} {smaller}"}
+    assert names == {larger: names[larger], smaller: f"{names[larger]} {few[0]}"}
 
 
 def test_buckets_that_somebody_has_the_kernel_move_are_seen_and_go_back() -> None:
