@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -15,7 +16,10 @@ import pytest
 
 from routerd.config.certificates import read
 from routerd.config.pair import Files
+from routerd.core.message import GroupGone
+from routerd.telemetry.pair.channel import Counts, Names
 from routerd.telemetry.pair.frames import Frames
+from routerd.telemetry.pair.session import Own, Session, introduce_to
 from tests.daemon.harness import becomes
 from tests.support.certificates import authority, signed
 from tests.telemetry.pair.ends import End, end
@@ -213,3 +217,25 @@ async def test_who_is_in_between_with_a_certificate_of_the_authority_is_found_ou
         await _say(one, "the partner refuses: it has another key", other, "gw1 at 127.0.0.1: it has another key")
         one.close()
     assert carried[0] == b"refused key"
+
+
+async def test_what_is_said_after_the_end_of_tls_and_before_that_is_noticed_is_lost(tmp_path: Path) -> None:
+    """Somebody in between writes into the connection. It is for whoever reads to tell, not for the core."""
+    ca, met = authority(tmp_path), asyncio.get_running_loop().create_future()
+
+    def own(name: str, partner: str) -> Own:
+        return Own(Names(name, partner), KEY.encode(), 3.0, Counts(), read(signed(ca, name)))
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        met.set_result(await introduce_to(reader, writer, own("gw2", "gw1"), "listener"))
+
+    async with await asyncio.start_server(meet, "127.0.0.1", 0) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        await introduce_to(reader, writer, own("gw1", "gw2"), "dialler")
+        other: Session = await met
+        writer.write(b"\x17\x03\x03\x00\x20" + bytes(32))
+        with pytest.raises(ssl.SSLError):
+            await other._frames.read()
+        other.send(GroupGone("172.16.1.1/32"))
+        assert (await other.talk(lambda _: None)).startswith("TLS ends")
+        writer.close()

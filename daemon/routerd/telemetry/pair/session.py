@@ -69,7 +69,7 @@ class Session:
         self._writer = writer
         self._frames = frames
         self._hold_time = hold_time
-        self._full: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         connection: socket.socket = writer.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(hold_time * 1000))
 
@@ -77,15 +77,20 @@ class Session:
         """Send a message, without waiting; ValueError if it is too large. Too much that waits ends the session."""
         payload = encode(message)
         self._counts.sent(payload)
-        self._frames.write(payload)
-        if self._frames.waiting > MOST_WAITING and not self._full.done():
-            self._full.set_exception(
-                FrameError(f"the partner takes too little: more than {MOST_WAITING} octets wait for it")
-            )
+        try:
+            self._frames.write(payload)
+        except OSError as error:  # TLS has come to an end, of which whoever reads is about to tell
+            self._end(error)
+        if self._frames.waiting > MOST_WAITING:
+            self._end(FrameError(f"the partner takes too little: more than {MOST_WAITING} octets wait for it"))
+
+    def _end(self, error: Exception) -> None:
+        if not self._over.done():
+            self._over.set_exception(error)
 
     async def talk(self, said: Callable[[PartnerMessage], None]) -> str:
         """Hand over what the partner says until the session ends; return why it has."""
-        tasks = [asyncio.ensure_future(each) for each in (self._listen(said), self._keep_alive(), self._full)]
+        tasks = [asyncio.ensure_future(each) for each in (self._listen(said), self._keep_alive(), self._over)]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
@@ -230,8 +235,8 @@ def explained(error: BaseException) -> str:
     """Return in words how a connection has ended, or why there is none."""
     if isinstance(error, EOFError):
         return "the other side has closed the connection"
-    if (reason := getattr(error, "reason", None)) is not None:
-        return _of_tls(reason, getattr(error, "verify_message", ""))
+    if hasattr(error, "reason"):
+        return _of_tls(error.reason or "unexpected end", getattr(error, "verify_message", ""))
     if isinstance(error, socket.gaierror):
         return "there is no such address, or no such interface"
     if isinstance(error, OSError) and error.errno:
