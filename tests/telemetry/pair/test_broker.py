@@ -251,3 +251,40 @@ async def test_two_routers_of_one_name(site: Site) -> None:
     await becomes(lambda: "another router calls itself as the partner does" in "".join(other.lines))
     await _talking(one, other, "b")
     assert (one.ups, other.ups, rival.ups) == (1, 1, 0)
+
+
+@needs_mosquitto
+async def test_who_may_write_there_does_not_fill_the_log(site: Site) -> None:
+    """While there is no channel, what it comes to hear is why; once, whatever it is."""
+    one = site.gw(1)
+    await becomes(lambda: one.reasons, ["gw2 is not at the broker"])
+    for number in range(20):
+        site.broker.publish("routerd/v1/default/gw2/pair/said", "garbage" if number % 2 else " " * number + "[")
+    other = site.gw(2)
+    await _talking(one, other)
+    assert len(one.reasons) == 2
+    assert one.reasons[1].startswith("what gw2 says at the broker: it cannot be read")
+    assert len(one.lines) <= 4
+
+
+@needs_mosquitto
+async def test_a_broker_that_hangs_is_missed_in_the_time_of_a_silent_partner(site: Site) -> None:
+    """Not once it has not taken the goodbye either."""
+    one, other = site.gw(1, silence=2.0), site.gw(2, silence=2.0)
+    await _talking(one, other)
+    site.broker.signal(signal.SIGSTOP)
+    try:
+        await becomes(lambda: one.reasons[-1:], ["the partner has said nothing for 2 s"])
+    finally:
+        site.broker.signal(signal.SIGCONT)
+    await _talking(one, other, "b")
+
+
+@needs_mosquitto
+async def test_the_largest_group_gets_through(site: Site) -> None:
+    one, other = site.gw(1), site.gw(2)
+    await _talking(one, other)
+    one.send("large")
+    await becomes(lambda: other.heard[-1], "large")
+    await _talking(one, other, "b")
+    assert (one.ups, other.ups) == (1, 1)
