@@ -185,8 +185,11 @@ def test_groups_that_the_pair_leaves_out_are_named(two: Simulation) -> None:
     buckets, group.buckets = group.buckets, 0
     try:
         found = whole(problems(two.router, FakePair(), "gw2", {}, 0.0, host=SOUND))
+        view = seen(two, FakePair())
     finally:
         group.buckets = buckets
+    assert not view["ok"], "their flows may go to other nodes"
+    assert view["differences"] == [each["what"] for each in found]
     assert [each["what"][:44] for each in found] == ["1 group cannot be compared with gw2: no bucke"[:44]]
     assert whole(problems(two.router, FakePair(), "gw2", {}, 0.0, host=SOUND)) == []
 
