@@ -104,8 +104,10 @@ def state_of(accord: Accord | None, partner: Held | None, *, complete: bool) -> 
         return ONLY_THERE
     if partner is None or accord.held is None:
         return ONLY_HERE if complete and accord.held is not None else NOT_TOLD
-    if len(partner.owners) != len(accord.held.owners):
+    held = accord.held
+    if len(partner.owners) != len(held.owners):
         return OTHER_SIZE
-    if partner.owners == accord.held.owners:
-        return EQUAL
-    return DIFFERS if partner.legs == accord.held.legs else OTHER_NODES
+    if partner.owners != held.owners:
+        return DIFFERS if partner.legs == held.legs else OTHER_NODES
+    # A leg that only the router has that follows gets no bucket on either: that is to be seen.
+    return OTHER_NODES if (partner.legs ^ held.legs) - held.drained - partner.drained else EQUAL

@@ -128,7 +128,8 @@ def _groups(pair: Pair, partner: str, states: Mapping[str, float], sums: Totals,
             continue  # that is said already
         words = _ONE if count == 1 else _MORE
         what, remedy = (text.format(partner=partner, **words) for text in _GROUPS[state])
-        buckets = f", {sums.differing} buckets in all" if {state} == APART & pair.summary().keys() else ""
+        alone = {state} == APART & pair.summary().keys() and sums.differing
+        buckets = f", {sums.differing} buckets in all" if alone else ""
         yield _problem(f"{count} group{'s' * (count > 1)} {what}{buckets}, for {lasted:.0f} s", remedy)
     if sums.conflicts:
         yield _problem(
