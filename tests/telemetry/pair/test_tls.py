@@ -14,11 +14,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from routerd.config import certificates
 from routerd.config.certificates import read
 from routerd.config.pair import Files
 from routerd.core.message import GroupGone
-from routerd.telemetry.pair.channel import Counts, Names
+from routerd.telemetry.pair.channel import Counts, Home, Names
 from routerd.telemetry.pair.frames import Frames
+from routerd.telemetry.pair.link import Ends, Link
+from routerd.telemetry.pair.proof import introduce
 from routerd.telemetry.pair.session import Own, Session, introduce_to
 from tests.daemon.harness import becomes
 from tests.support.certificates import authority, signed
@@ -224,7 +227,8 @@ async def test_what_is_said_after_the_end_of_tls_and_before_that_is_noticed_is_l
     ca, met = authority(tmp_path), asyncio.get_running_loop().create_future()
 
     def own(name: str, partner: str) -> Own:
-        return Own(Names(name, partner), KEY.encode(), 3.0, Counts(), read(signed(ca, name)))
+        files = signed(ca, name)
+        return Own(Names(name, partner), KEY.encode(), 3.0, Counts(), lambda: asyncio.to_thread(read, files))
 
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         met.set_result(await introduce_to(reader, writer, own("gw2", "gw1"), "listener"))
@@ -239,3 +243,24 @@ async def test_what_is_said_after_the_end_of_tls_and_before_that_is_noticed_is_l
         other.send(GroupGone("172.16.1.1/32"))
         assert (await other.talk(lambda _: None)).startswith("TLS ends")
         writer.close()
+
+
+async def test_for_a_stranger_no_certificate_is_read(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That takes milliseconds, and whoever reaches the port may knock there all the time."""
+    asked: list[Files] = []
+    monkeypatch.setattr(certificates, "read", asked.append)
+    heard: list[str] = []
+    home = Home(lambda: None, lambda _: None, heard.append, lambda *_, **__: None)
+    ends = Ends("127.0.0.1", "127.0.0.2", two.port, Files("a", "b", "c"))
+    running = asyncio.ensure_future(Link(ends, Names("gw2", "gw1"), str(two.key_file), 1.0, home).run())
+    try:
+        await becomes(lambda: heard, ["gw1 has not dialled yet"])
+        for said in (b"{}", introduce(Names("gw9", "gw2"), bytes(32), 1.0, tls=True)):
+            reader, writer = await asyncio.open_connection("127.0.0.2", two.port)
+            writer.write(len(said).to_bytes(4) + said)
+            assert b"nonce" not in await reader.read()
+            writer.close()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert not asked

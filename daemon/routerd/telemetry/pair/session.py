@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,13 +52,14 @@ class RefusedError(Exception):
 
 
 class Own(NamedTuple):
-    """What a router brings to a connection. Its hold time is in seconds."""
+    """What a router brings to a connection. Its hold time is in seconds. Its certificates, if there is TLS, take some
+    milliseconds: of who has been dialled they are read once the other side has named itself as the partner."""
 
     names: Names
     key: bytes
     hold_time: float
     counts: Counts
-    certificates: Certificates | None = None
+    certificates: Callable[[], Awaitable[Certificates]] | None = None
 
 
 class Session:
@@ -162,12 +163,11 @@ async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cod
 
 async def _dialled(frames: Frames, own: Own, _: Callable[[], bool]) -> float:
     """Prove first; return the hold time of the other side."""
+    read = None if own.certificates is None else await own.certificates()
     mine = _introduce(own)
     frames.write(mine)
     other, theirs = await _introduced(frames, own)
-    certificates: tuple[bytes, ...] = ()
-    if own.certificates is not None:
-        certificates = own.certificates.own, await frames.encrypt(own.certificates.dialler, listens=False)
+    certificates = () if read is None else (read.own, await frames.encrypt(read.dialler, listens=False))
     proof = Proof(own.key, mine, theirs, certificates)
     frames.write(proof.by("dialler"))
     if not proof.holds("listener", await _heard(frames)):
@@ -179,11 +179,10 @@ async def _dialled(frames: Frames, own: Own, _: Callable[[], bool]) -> float:
 async def _listened(frames: Frames, own: Own, taken: Callable[[], bool]) -> float:
     """Prove after the other side has; return its hold time."""
     other, theirs = await _introduced(frames, own)
+    read = None if own.certificates is None else await own.certificates()
     mine = _introduce(own)
-    certificates: tuple[bytes, ...] = ()
     frames.write(mine)
-    if own.certificates is not None:
-        certificates = await frames.encrypt(own.certificates.listener, listens=True), own.certificates.own
+    certificates = () if read is None else (await frames.encrypt(read.listener, listens=True), read.own)
     proof = Proof(own.key, theirs, mine, certificates)
     if not proof.holds("dialler", await _heard(frames)):
         raise RefusedError(_OTHER_KEY, b"key")
