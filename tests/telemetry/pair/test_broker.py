@@ -122,6 +122,25 @@ def test_a_partner_that_hears_another_session_is_lost() -> None:
         other.announced(one.announcement())
 
 
+def test_what_the_partner_has_announced_before_does_not_count() -> None:
+    """Whoever may write at the broker may say it again: that it hears nobody, or a session before this one."""
+    one, other = Meeting(A, "a1"), Meeting(B, "b1")
+    first = one.announcement()
+    assert other.announced(first)
+    assert one.announced(other.announcement())
+    second = one.announcement()
+    other.announced(second)
+    assert other.up
+    for again in (first, second, first):
+        assert not other.announced(again)
+    assert other.up
+    assert other.announced(Meeting(A, "a1").announcement() | {"session": "a2"}) is False, "a rival waits"
+    without = one.announcement() | {"hears": ""}
+    del without["number"]  # as a version before this one has it
+    with pytest.raises(LostError, match="another router of this name"):
+        other.announced(without)
+
+
 def test_a_session_that_is_over_is_not_met() -> None:
     """The broker retains what it was told of it."""
     one, gone = Meeting(A, "a1"), Meeting(B, "b0")
@@ -241,6 +260,22 @@ async def test_another_key_and_what_others_write(site: Site) -> None:
     await _talking(one, other, "c")
     assert one.heard.count("b") == 1
     assert sum("is not the partner's" in line for line in one.lines) <= 2
+
+
+@needs_mosquitto
+async def test_what_was_said_comes_again_wherever(site: Site) -> None:
+    """All of it has the partner's signature."""
+    with reading(site.broker, "routerd/v1/default/gw2/pair/#") as reader:
+        one, other = site.gw(1), site.gw(2)
+        await _talking(one, other)
+        await becomes(lambda: len(reader.heard) > 3)
+        heard = [*reader.heard]
+    assert {topic.rpartition("/")[2] for topic, _ in heard} == {"session", "said"}
+    for _, said in heard:
+        for what in ("session", "said"):
+            site.broker.publish(f"routerd/v1/default/gw2/pair/{what}", json.dumps(said))
+    await _talking(one, other, "b")
+    assert (one.ups, other.ups) == (1, 1)
 
 
 @needs_mosquitto

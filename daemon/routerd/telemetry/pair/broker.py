@@ -19,7 +19,7 @@ from routerd.core.message import PartnerMessage
 from routerd.telemetry.mqtt import signing
 from routerd.telemetry.mqtt.broker import Access, BrokerError, Connection, Will, connection
 from routerd.telemetry.mqtt.thread import AT_ONCE, PAUSE, BrokerThread
-from routerd.telemetry.mqtt.topics import Topic, parse
+from routerd.telemetry.mqtt.topics import Topic
 from routerd.telemetry.pair.channel import MOST_WAITING, Home, Names
 from routerd.telemetry.pair.codec import LARGEST, MessageError, decode
 from routerd.telemetry.pair.meeting import LostError, Meeting
@@ -148,8 +148,7 @@ class Broker:
                     doubted = True
                     self._thread.at_home(self._is_down, f"what {self._names.partner} says at the broker: {error}")
                 continue
-            topic = parse(message.topic)
-            if said and topic is not None and topic.what == SESSION:
+            if "state" in said:  # wherever it stands: whoever may write there may say it again
                 await self._hear_of(broker, meeting, key, said)
             elif said and (payload := meeting.heard(said)) is not None:
                 self._heard_at = time.monotonic()
