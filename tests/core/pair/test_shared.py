@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from routerd.config.model import FibSection
+from routerd.core.fib.fib import Fib
+from routerd.core.fib.model import Group, Shape
+from routerd.core.message import Gateway
+from routerd.core.pair.register import Register
+from routerd.core.route import parse_address, parse_prefix
+from routerd.core.wanted import Wanted
 from tests.core.pair.test_pair import NODES, states
 from tests.support.pairs import Half, Two
 
@@ -71,3 +78,23 @@ def test_two_tables_that_come_to_lead_to_the_same_nodes_are_not_taken_for_each_o
     two.connect()
     two.advance(5.0)
     assert states(two.a) == states(two.b) == {"equal": 1}
+
+
+def test_a_prefix_that_goes_to_another_table_takes_the_name_along() -> None:
+    fib = Fib(Shape(FibSection()))
+    register, gateway = Register(fib), Gateway(parse_address("10.0.0.1"), 2)
+    names: list[str] = []
+    for id, prefixes in enumerate((MANY, FEW[:9], FEW[9:]), 1):
+        group = Group(id, Wanted((gateway,)), 64, shared=True)
+        group.legs, group.prefixes = {gateway: 1}, dict.fromkeys(map(parse_prefix, prefixes))
+        fib.groups.add(group)
+        key, holder = register.name(group)
+        assert holder is None
+        register.add(id, key)
+        names.append(key)
+    assert names == [names[0], f"{names[0]} {FEW[0]}", f"{names[0]} {FEW[9]}"]
+    first, second = fib.groups.by_id[2], fib.groups.by_id[3]
+    del first.prefixes[parse_prefix(FEW[0])]
+    second.prefixes[parse_prefix(FEW[0])] = None
+    assert register.name(second) == (names[1], register.accords[2])
+    assert register.name(first) == (f"{names[0]} {FEW[1]}", None)

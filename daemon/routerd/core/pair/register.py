@@ -49,13 +49,18 @@ class Register:
         is wanted the largest has it, and the others are told apart by their first prefixes. Empty for one that is not
         in the kernel, or that no other router can have."""
         key = key_of(group) if group.comparable and group.legs else ""
+        holder = self._other(key, group)
+        if holder is not None:
+            other = self._fib.groups.by_id.get(holder.id)
+            if other is not None and other.users >= group.users:
+                key = f"{key} {format_prefix(min(group.prefixes))}"
+                holder = self._other(key, group)
+        return key, holder
+
+    def _other(self, key: str, group: Group) -> Accord | None:
+        """Return who has a name, if it is another one."""
         holder = self.named(key)
-        if holder is None or holder.id == group.id:
-            return key, None
-        other = self._fib.groups.by_id.get(holder.id)
-        if other is None or other.users < group.users:
-            return key, holder
-        return f"{key} {format_prefix(min(group.prefixes))}", None
+        return None if holder is None or holder.id == group.id else holder
 
     def named_after(self, key: str) -> list[int]:
         """Return the shared groups of which the same is wanted as of the one that has this name."""
