@@ -254,7 +254,7 @@ def means(before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:
         ("pair", "hash_seed", 7, ("the same", "flows go to other nodes when traffic moves")),
         ("pair", "port", 7180, ("the same", UNHEARD)),
         ("pair", "router", "gw3", ('partner = "gw3"', UNHEARD)),
-        ("pair", "partner", "gw4", ("gw4 has to name gw1 as its partner", "with gw2 nothing is agreed on any more")),
+        ("pair", "partner", "gw4", ("the same key, and gw1 for its partner", "with gw2 nothing is agreed")),
     ],
 )
 def test_what_the_partner_has_to_get(section: str, key: str, value: Any, words: tuple[str, ...]) -> None:
@@ -281,7 +281,8 @@ def test_what_the_partner_need_not_know() -> None:
 
 def test_a_pair_that_comes_or_goes() -> None:
     come, gone = means(BASE, BASE | {"pair": PAIR}), means(BASE | {"pair": PAIR}, BASE)
-    assert come["pair.partner"].startswith("gw2 has to name gw1 as its partner: until both agree flows break")
+    assert come["pair.partner"].startswith("gw2 has to have the same key, and gw1 for its partner: until both agree")
+    assert [key for key, said in come.items() if said] == ["pair.partner"]
     assert gone["pair.partner"].startswith("with gw2 nothing is agreed on any more")
     assert [key for key, said in gone.items() if said] == ["pair.partner"]
     assert not any(means(BASE, BASE | {"fib": {"buckets": 512, "hash_policy": "l3"}}).values())

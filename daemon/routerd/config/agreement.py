@@ -30,8 +30,8 @@ def for_partner(key: str, before: Config, after: Config) -> str:
     if key == "pair.partner":
         return _partner(before, after)
     partner = after.pair.partner
-    if not partner:
-        return ""
+    if not partner or (not before.pair.partner and not key.startswith("fib.")):
+        return ""  # of a pair that comes all is said with the partner's name
     if key in _SAME:
         return f"{partner} has to get the same: {_SAME[key]}"
     if key in _NAMES and before.name_in_pair != after.name_in_pair:
@@ -50,5 +50,6 @@ def _partner(before: Config, after: Config) -> str:
     """Return what it means that there is another partner, or none any more."""
     gone, come = before.pair.partner, after.pair.partner
     parted = f"with {gone} nothing is agreed on any more: flows break when traffic moves there, or back"
-    met = f"{come} has to name {after.name_in_pair} as its partner: until both agree flows break when traffic moves"
+    until = "until both agree flows break when traffic moves"
+    met = f"{come} has to have the same key, and {after.name_in_pair} for its partner: {until}"
     return "; ".join(each for each, name in ((met, come), (parted, gone)) if name)
