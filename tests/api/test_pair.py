@@ -144,6 +144,8 @@ def test_groups_that_differ_are_one_at_once_and_conflicts_are_counted() -> None:
     assert conflicts.startswith("2 buckets carry flows on both routers")
     (what,) = told(FakePair(agreed("x", 1, 1024, 5, 0, 0, state="other nodes")))
     assert what == "1 group leads to other nodes than on gw2, 5 buckets in all, for 100 s"
+    (what,) = told(FakePair(agreed("x", 1, state="other nodes")))
+    assert what == "1 group leads to other nodes than on gw2, for 100 s"
     (size,) = told(FakePair(agreed("x", 1, state="other size")))
     assert size == "1 group has another number of buckets on gw2, for 100 s"
 
@@ -185,8 +187,11 @@ def test_groups_that_the_pair_leaves_out_are_named(two: Simulation) -> None:
     buckets, group.buckets = group.buckets, 0
     try:
         found = whole(problems(two.router, FakePair(), "gw2", {}, 0.0, host=SOUND))
+        view = seen(two, FakePair())
     finally:
         group.buckets = buckets
+    assert not view["ok"], "their flows may go to other nodes"
+    assert view["differences"] == [each["what"] for each in found]
     assert [each["what"][:44] for each in found] == ["1 group cannot be compared with gw2: no bucke"[:44]]
     assert whole(problems(two.router, FakePair(), "gw2", {}, 0.0, host=SOUND)) == []
 

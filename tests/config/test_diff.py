@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routerd.config.agreement import for_partner
 from routerd.config.diff import HIDDEN, changes, resets, session_parameters
 from routerd.config.impact import Cost, Impact, costs
 from routerd.config.metrics import MetricsSection
@@ -228,3 +229,78 @@ def test_changes_add_up(picked: list[tuple[str, str]]) -> None:
         name, _, which = section.partition(".")
         (data[name][which] if which else data[name])[key] = OTHER[section][key]
     assert {each.key for each in changes(config(), config(data))} == {f"{s}.{k}" for s, k in picked}
+
+
+PAIR = {"partner": "gw2", "router": "gw1", "address": "10.255.0.2", "key_file": "/etc/routerd/pair.key"}
+PAIRED = BASE | {"pair": PAIR, "fib": {"hash_policy": "five-tuple"}}
+UNHEARD = "until then there is no channel"
+
+
+def means(before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:
+    """Return what each changed key means for the partner."""
+    old, new = config(before), config(after)
+    return {each.key: for_partner(each.key, old, new) for each in changes(old, new)}
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "words"),
+    [
+        ("fib", "hash_policy", "l3", ("the same", "flows go to other nodes when traffic moves")),
+        ("fib", "buckets", 512, ("the same", "new groups", "all of their flows move with the traffic")),
+        ("fib", "bucket_budget", 4096, ("the same", "new groups", "all of their flows move with the traffic")),
+        ("fib", "link_bandwidth", "ignore", ("the same", "the router that leads", "shared groups")),
+        ("fib", "idle_timer", 1.0, ("the same", "the shorter one counts")),
+        ("pair", "key_file", "/etc/routerd/other.key", ("the same key", UNHEARD, "another seed of the hash")),
+        ("pair", "hash_seed", 7, ("the same", "flows go to other nodes when traffic moves")),
+        ("pair", "port", 7180, ("the same", UNHEARD)),
+        ("pair", "router", "gw3", ('partner = "gw3"', UNHEARD)),
+        ("pair", "partner", "gw4", ("the same key, and gw1 for its partner", "with gw2 nothing is agreed")),
+    ],
+)
+def test_what_the_partner_has_to_get(section: str, key: str, value: Any, words: tuple[str, ...]) -> None:
+    after = PAIRED | {section: PAIRED[section] | {key: value}}
+    (said,) = means(PAIRED, after).values()
+    assert all(word in said for word in words), said
+    assert said.startswith("gw4" if key == "partner" else "gw2")
+    (change,) = changes(config(PAIRED), config(after))
+    assert change.cost.why.endswith(said)
+    assert all(means(after, PAIRED).values()), "nor is it nothing to go back"
+
+
+def test_what_the_partner_need_not_know() -> None:
+    after = PAIRED | {
+        "fib": PAIRED["fib"] | {"audit_interval": 5.0},
+        "pair": PAIR | {"hold_time": 1.0, "address": "10.255.0.3"},
+        "mqtt": {"broker": "mqtts://broker.example.net", "site": "ams", "router": "gw9"},
+        "router": BASE["router"] | {"router_id": "10.0.0.1"},
+    }
+    found = means(PAIRED, after)
+    assert len(found) == 7
+    assert not any(found.values()), found
+
+
+def test_a_pair_that_comes_or_goes() -> None:
+    come, gone = means(BASE, BASE | {"pair": PAIR}), means(BASE | {"pair": PAIR}, BASE)
+    assert come["pair.partner"].startswith("gw2 has to have the same key, and gw1 for its partner: until both agree")
+    assert [key for key, said in come.items() if said] == ["pair.partner"]
+    assert gone["pair.partner"].startswith("with gw2 nothing is agreed on any more")
+    assert [key for key, said in gone.items() if said] == ["pair.partner"]
+    assert not any(means(BASE, BASE | {"fib": {"buckets": 512, "hash_policy": "l3"}}).values())
+
+
+def test_a_pair_that_talks_otherwise() -> None:
+    """Another key makes no other seed where that is given; over a broker the site and the name count."""
+    fixed = PAIRED | {"pair": PAIR | {"hash_seed": 7}}
+    said = means(fixed, fixed | {"pair": fixed["pair"] | {"key_file": "/etc/routerd/other.key"}})["pair.key_file"]
+    assert "the same key" in said
+    assert "seed" not in said
+    files = {key: f"/etc/routerd/{key}" for key in ("certificate_file", "private_key_file", "ca_file")}
+    found = means(PAIRED, PAIRED | {"pair": PAIR | files})
+    assert [(key, said[:32]) for key, said in found.items() if said] == [
+        ("pair.ca_file", "gw2 has to talk over TLS as well")
+    ]
+    broker = {"broker": "mqtts://broker.example.net", "site": "ams", "router": "gw1"}
+    met = BASE | {"mqtt": broker, "pair": {"partner": "gw2", "channel": "mqtt", "key_file": "/etc/routerd/pair.key"}}
+    assert UNHEARD in means(PAIRED, met)["pair.channel"]
+    assert UNHEARD in means(met, met | {"mqtt": broker | {"site": "fra"}})["mqtt.site"]
+    assert 'partner = "gw5"' in means(met, met | {"mqtt": broker | {"router": "gw5"}})["mqtt.router"]

@@ -103,8 +103,23 @@ async def test_a_reload_refuses_a_key_that_is_of_no_use(daemon: Routerd, partner
     assert f"{other} is open to everybody on this machine: chmod o= {other}" in daemon.cli("reload").stderr
     assert (partner.ups, partner.up) == (1, True)
     other.chmod(0o600)
-    assert not daemon.cli("reload").returncode
+    taken = daemon.cli("reload")
+    assert not taken.returncode
+    assert "gw2 has to get the same key: until then there is no channel" in " ".join(taken.stdout.split())
     await becomes(lambda: "it has another key" in "".join(partner.reasons[-1:]))
+
+
+async def test_a_dry_run_says_what_the_partner_has_to_get(daemon: Routerd) -> None:
+    """And that there will be none to agree with: a change that a reload refuses, as it takes a restart."""
+    good = daemon.config.read_text()
+    daemon.config.write_text(good + "\n[fib]\nbuckets = 64\n")
+    said = " ".join(daemon.cli("diff").stdout.split())
+    assert "gw2 has to get the same: until then new groups have another number of buckets there" in said
+    daemon.config.write_text(good.replace('partner = "gw2"\n', ""))
+    for command in ("diff", "reload"):
+        done = daemon.cli(command)
+        assert "with gw2 nothing is agreed on any more" in " ".join((done.stdout + done.stderr).split())
+    assert done.returncode
 
 
 async def test_tls_comes_with_a_reload_that_refuses_what_is_of_no_use(

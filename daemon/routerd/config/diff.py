@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from routerd.config.agreement import for_partner
 from routerd.config.impact import LIVE, Cost, Impact, cost, costs
 from routerd.config.model import Config, PeerGroup, RouterSection
 
@@ -45,7 +46,13 @@ def changes(before: Config, after: Config) -> list[Change]:
             found += _sections(name, _by(old, "name"), _by(new, "name"))
         elif old != new:
             found.append(Change(name, old, new, cost(field)))
-    return found
+    return [_in_pair(each, before, after) for each in found]
+
+
+def _in_pair(change: Change, before: Config, after: Config) -> Change:
+    """Add what a change means for the agreement with the partner."""
+    said = [each for each in (change.cost.why, for_partner(change.key, before, after)) if each]
+    return change._replace(cost=change.cost._replace(why="; ".join(said)))
 
 
 def resets(before: Config, after: Config, addresses: Iterable[str]) -> dict[str, list[str]]:

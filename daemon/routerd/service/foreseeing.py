@@ -91,7 +91,7 @@ class Foreseer:
                     if owner not in gone:
                         have = owners.count(owner)
                         room = max(0, have - wanted - (have - busy[owner]))  # once those are gone that are idle
-                        freed = busy[owner] if after.fib.unbalanced_timer else busy[owner] - still[owner]
+                        freed = busy[owner] if _forced(after) else busy[owner] - still[owner]
                         moving += min(room, max(0, freed))
                 view["groups"] += 1
                 view["busy"] += busy.total()
@@ -106,8 +106,13 @@ def _rehashes(before: Config, after: Config) -> bool:
 
 def _moves_by_time(before: Config, after: Config) -> bool:
     """Tell whether buckets may be moved that may not be moved now."""
-    forced = after.fib.unbalanced_timer
+    forced = _forced(after)
     return after.fib.idle_timer < before.fib.idle_timer or (bool(forced) and forced != before.fib.unbalanced_timer)
+
+
+def _forced(config: Config) -> float:
+    """Return after how many seconds a bucket may move although a flow is in it; 0 for never, as in a pair."""
+    return 0.0 if config.pair.partner else config.fib.unbalanced_timer
 
 
 def _gone(look: Look, nexthops: dict[Gateway, int], busy: Counter[int]) -> Counter[int]:

@@ -342,6 +342,25 @@ def test_groups_of_other_nodes_are_told_apart_from_those_that_wait_for_idle_buck
     assert states(two.a) == states(two.b) == {"equal": 1}
 
 
+def test_a_node_that_speaks_to_one_of_them_alone_is_seen_even_if_that_one_follows() -> None:
+    """It has no bucket there, so that all lead to the same nodes; nor does it get any flow."""
+    two = Two()
+    serve(two, *NODES[:2])
+    two.b.up(NODES[2])
+    two.b.announce(NODES[2], VIP)
+    two.b.settle_now()
+    two.advance(2 * IDLE)
+    assert not two.b.pair.leads
+    assert two.a.layout(VIP) == two.b.layout(VIP)
+    assert states(two.a) == states(two.b) == {"other nodes": 1}
+    two.a.up(NODES[2])
+    two.a.announce(NODES[2], VIP)
+    two.a.settle_now()
+    two.advance(2 * IDLE)
+    assert NODES[2] in two.b.layout(VIP)
+    assert states(two.a) == states(two.b) == {"equal": 1}
+
+
 def test_groups_of_another_size_are_told_and_left_alone() -> None:
     two = Two()
     serve(two, *NODES[:2])
@@ -539,7 +558,7 @@ def test_the_name_goes_with_the_size_and_the_other_one_is_seen_to_all_the_same(l
     assert [group.shared for group in two.a.router.fib.groups] == [True, True]
     larger, smaller = two.a.group_of(many[0]), two.a.group_of(few[0])
     names = {agreement.id: agreement.key for agreement in two.a.pair.agreements()}
-    assert names == {larger: names[larger], smaller: f"{names[larger]} {smaller}"}
+    assert names == {larger: names[larger], smaller: f"{names[larger]} {few[0]}"}
 
 
 def test_buckets_that_somebody_has_the_kernel_move_are_seen_and_go_back() -> None:

@@ -1,13 +1,14 @@
 """One end of a channel in a process of its own: `python -m tests.telemetry.pair.peers {link|mqtt} JSON`.
 
 It writes a line for all that its channel reports. A line on standard input is sent to the partner: a number has it
-send so many layouts, a word a GroupGone of that key.
+send so many layouts, `large` a very large one, any other word a GroupGone of that key.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sys
 import threading
 from typing import Any
@@ -22,6 +23,14 @@ def group(number: int) -> GroupLayout:
     members = tuple(Address(bytes((10, 0, 0, each))) for each in range(3))
     owners = tuple((bucket * (number + 7) // 5) % 3 for bucket in range(1024))
     return GroupLayout(f"172.16.{number >> 8}.{number & 255}/32", members, owners, number)
+
+
+def large() -> GroupLayout:
+    """Return the layout of a group of as many buckets and members as the configuration allows."""
+    chance = random.Random(1)
+    members = tuple(Address(bytes((192, 168, 100 + each // 100, 100 + each % 100))) for each in range(4094))
+    owners = tuple(chance.randrange(len(members)) for _ in range(16384))
+    return GroupLayout("large", members, owners, chance.getrandbits(16384))
 
 
 def _tell(what: str, said: Any = None) -> None:
@@ -49,8 +58,11 @@ async def _made(kind: str, options: dict[str, Any], home: Home) -> Channel:
     names = Names(*options["names"])
     if kind == "mqtt":
         from routerd.telemetry.mqtt.broker import Access
+        from routerd.telemetry.pair import broker
         from routerd.telemetry.pair.broker import Broker
 
+        broker.SILENCE = options.get("silence", broker.SILENCE)
+        broker.SIGN = broker.SILENCE / 4
         return Broker(Access(options["url"]), "default", names, options["key_file"], home)
     from routerd.config.pair import Files
     from routerd.telemetry.pair.link import Ends, Link
@@ -63,7 +75,9 @@ async def _made(kind: str, options: dict[str, Any], home: Home) -> Channel:
 def _obey(channel: Channel, loop: asyncio.AbstractEventLoop) -> None:
     for line in sys.stdin:
         word = line.strip()
-        if word.isdigit():
+        if word == "large":
+            loop.call_soon_threadsafe(channel.send, large())
+        elif word.isdigit():
             for number in range(int(word)):
                 loop.call_soon_threadsafe(channel.send, group(number))
         else:

@@ -122,6 +122,25 @@ def test_a_partner_that_hears_another_session_is_lost() -> None:
         other.announced(one.announcement())
 
 
+def test_what_the_partner_has_announced_before_does_not_count() -> None:
+    """Whoever may write at the broker may say it again: that it hears nobody, or a session before this one."""
+    one, other = Meeting(A, "a1"), Meeting(B, "b1")
+    first = one.announcement()
+    assert other.announced(first)
+    assert one.announced(other.announcement())
+    second = one.announcement()
+    other.announced(second)
+    assert other.up
+    for again in (first, second, first):
+        assert not other.announced(again)
+    assert other.up
+    assert other.announced(Meeting(A, "a1").announcement() | {"session": "a2"}) is False, "a rival waits"
+    without = one.announcement() | {"hears": ""}
+    del without["number"]  # as a version before this one has it
+    with pytest.raises(LostError, match="another router of this name"):
+        other.announced(without)
+
+
 def test_a_session_that_is_over_is_not_met() -> None:
     """The broker retains what it was told of it."""
     one, gone = Meeting(A, "a1"), Meeting(B, "b0")
@@ -244,6 +263,22 @@ async def test_another_key_and_what_others_write(site: Site) -> None:
 
 
 @needs_mosquitto
+async def test_what_was_said_comes_again_wherever(site: Site) -> None:
+    """All of it has the partner's signature."""
+    with reading(site.broker, "routerd/v1/default/gw2/pair/#") as reader:
+        one, other = site.gw(1), site.gw(2)
+        await _talking(one, other)
+        await becomes(lambda: len(reader.heard) > 3)
+        heard = [*reader.heard]
+    assert {topic.rpartition("/")[2] for topic, _ in heard} == {"session", "said"}
+    for _, said in heard:
+        for what in ("session", "said"):
+            site.broker.publish(f"routerd/v1/default/gw2/pair/{what}", json.dumps(said))
+    await _talking(one, other, "b")
+    assert (one.ups, other.ups) == (1, 1)
+
+
+@needs_mosquitto
 async def test_two_routers_of_one_name(site: Site) -> None:
     one, other = site.gw(1), site.gw(2)
     await _talking(one, other)
@@ -251,3 +286,40 @@ async def test_two_routers_of_one_name(site: Site) -> None:
     await becomes(lambda: "another router calls itself as the partner does" in "".join(other.lines))
     await _talking(one, other, "b")
     assert (one.ups, other.ups, rival.ups) == (1, 1, 0)
+
+
+@needs_mosquitto
+async def test_who_may_write_there_does_not_fill_the_log(site: Site) -> None:
+    """While there is no channel, what it comes to hear is why; once, whatever it is."""
+    one = site.gw(1)
+    await becomes(lambda: one.reasons, ["gw2 is not at the broker"])
+    for number in range(20):
+        site.broker.publish("routerd/v1/default/gw2/pair/said", "garbage" if number % 2 else " " * number + "[")
+    other = site.gw(2)
+    await _talking(one, other)
+    assert len(one.reasons) == 2
+    assert one.reasons[1].startswith("what gw2 says at the broker: it cannot be read")
+    assert len(one.lines) <= 4
+
+
+@needs_mosquitto
+async def test_a_broker_that_hangs_is_missed_in_the_time_of_a_silent_partner(site: Site) -> None:
+    """Not once it has not taken the goodbye either."""
+    one, other = site.gw(1, silence=2.0), site.gw(2, silence=2.0)
+    await _talking(one, other)
+    site.broker.signal(signal.SIGSTOP)
+    try:
+        await becomes(lambda: one.reasons[-1:], ["the partner has said nothing for 2 s"])
+    finally:
+        site.broker.signal(signal.SIGCONT)
+    await _talking(one, other, "b")
+
+
+@needs_mosquitto
+async def test_the_largest_group_gets_through(site: Site) -> None:
+    one, other = site.gw(1), site.gw(2)
+    await _talking(one, other)
+    one.send("large")
+    await becomes(lambda: other.heard[-1], "large")
+    await _talking(one, other, "b")
+    assert (one.ups, other.ups) == (1, 1)

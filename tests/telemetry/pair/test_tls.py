@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -13,9 +14,15 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from routerd.config import certificates
 from routerd.config.certificates import read
 from routerd.config.pair import Files
+from routerd.core.message import GroupGone
+from routerd.telemetry.pair.channel import Counts, Home, Names
 from routerd.telemetry.pair.frames import Frames
+from routerd.telemetry.pair.link import Ends, Link
+from routerd.telemetry.pair.proof import introduce
+from routerd.telemetry.pair.session import Own, Session, introduce_to
 from tests.daemon.harness import becomes
 from tests.support.certificates import authority, signed
 from tests.telemetry.pair.ends import End, end
@@ -213,3 +220,47 @@ async def test_who_is_in_between_with_a_certificate_of_the_authority_is_found_ou
         await _say(one, "the partner refuses: it has another key", other, "gw1 at 127.0.0.1: it has another key")
         one.close()
     assert carried[0] == b"refused key"
+
+
+async def test_what_is_said_after_the_end_of_tls_and_before_that_is_noticed_is_lost(tmp_path: Path) -> None:
+    """Somebody in between writes into the connection. It is for whoever reads to tell, not for the core."""
+    ca, met = authority(tmp_path), asyncio.get_running_loop().create_future()
+
+    def own(name: str, partner: str) -> Own:
+        files = signed(ca, name)
+        return Own(Names(name, partner), KEY.encode(), 3.0, Counts(), lambda: asyncio.to_thread(read, files))
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        met.set_result(await introduce_to(reader, writer, own("gw2", "gw1"), "listener"))
+
+    async with await asyncio.start_server(meet, "127.0.0.1", 0) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        await introduce_to(reader, writer, own("gw1", "gw2"), "dialler")
+        other: Session = await met
+        writer.write(b"\x17\x03\x03\x00\x20" + bytes(32))
+        with pytest.raises(ssl.SSLError):
+            await other._frames.read()
+        other.send(GroupGone("172.16.1.1/32"))
+        assert (await other.talk(lambda _: None)).startswith("TLS ends")
+        writer.close()
+
+
+async def test_for_a_stranger_no_certificate_is_read(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That takes milliseconds, and whoever reaches the port may knock there all the time."""
+    asked: list[Files] = []
+    monkeypatch.setattr(certificates, "read", asked.append)
+    heard: list[str] = []
+    home = Home(lambda: None, lambda _: None, heard.append, lambda *_, **__: None)
+    ends = Ends("127.0.0.1", "127.0.0.2", two.port, Files("a", "b", "c"))
+    running = asyncio.ensure_future(Link(ends, Names("gw2", "gw1"), str(two.key_file), 1.0, home).run())
+    try:
+        await becomes(lambda: heard, ["gw1 has not dialled yet"])
+        for said in (b"{}", introduce(Names("gw9", "gw2"), bytes(32), 1.0, tls=True)):
+            reader, writer = await asyncio.open_connection("127.0.0.2", two.port)
+            writer.write(len(said).to_bytes(4) + said)
+            assert b"nonce" not in await reader.read()
+            writer.close()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert not asked

@@ -144,6 +144,18 @@ def _with(found: Totals, each: Agreement) -> Totals:
     return Totals(found.differing + each.differing, found.conflicts + each.conflicts, found.off + each.off)
 
 
+def left_out(router: Router, partner: str) -> Slices[list[str]]:
+    """Return in a sentence, if there are any, that groups are none of the pair's: no other router can have them."""
+    alone = 0
+    for group in list(router.fib.groups):
+        yield
+        alone += bool(group.legs) and not group.comparable
+    if not alone:
+        return []
+    why = "no buckets, or next hops of one address on two interfaces"
+    return [f"{alone} group{'s' * (alone > 1)} cannot be compared with {partner}: {why}"]
+
+
 def pair(
     router: Router, pair: Pair, partner: str, now: float, *, agreed: float | None, whole: bool
 ) -> Slices[PairView]:
@@ -158,6 +170,7 @@ def pair(
                 shown.append(_group(router, each))
     there, here, fine = pair.partner, pair.hello, pair.agrees
     apart = [] if there is None else [what for what, _ in hashed_apart(here, there)] + [*waits_apart(here, there)]
+    apart += yield from left_out(router, partner)
     return PairView(
         ok=fine and not apart,
         partner=partner,

@@ -87,9 +87,10 @@ class Groups(Index):
         return True
 
     def change(self, group: Group, wanted: Wanted, *, shared: bool) -> None:
-        """A group shall have other members, and is to be written."""
+        """A group shall have other members, and is to be written: of two routers a shared one in any case, though its
+        legs may be the same, for the partner knows it by what is wanted of it (`core/pair/layouts.py`)."""
         super().change(group, wanted, shared=shared)
-        self.changed.setdefault(group, False)
+        self.changed[group] = self.changed.get(group, False) or (self.paired and shared)
 
     # ------------------------------------------------------------------------------------------ writing
 

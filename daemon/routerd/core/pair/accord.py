@@ -34,11 +34,12 @@ class Agreement(NamedTuple):
 class Accord:
     """A group of this router.
 
-    `held` is how its buckets were read last, which was at the time `read`; None if they were not. `told` is what the
-    partner knows of that, and `heard` is when it said last how they were there at that moment. `again` is the
-    earliest time of another attempt to move buckets, after one that did not do all; `arranged` is what one that is on
-    its way is to lead to. `answers` is the number of an Ask that waits for a reading, or 0. `nexthops` are the
-    objects that it was read to use, and `members` those that it was seen to have, with their weights.
+    `held` is how its buckets were read last, None if they were not, at the time `read`: NEVER once the group has
+    changed since. `told` is what the partner knows of that, and `heard` is when it said last how they were there at
+    that moment. `again` is the earliest time of another attempt to move buckets, after one that did not do all;
+    `arranged` is what one that is on its way is to lead to. `answers` is the number of an Ask that waits for a
+    reading, or 0. `nexthops` are the objects that it was read to use, and `members` those that it was seen to have,
+    with their weights.
     """
 
     __slots__ = (
@@ -103,8 +104,10 @@ def state_of(accord: Accord | None, partner: Held | None, *, complete: bool) -> 
         return ONLY_THERE
     if partner is None or accord.held is None:
         return ONLY_HERE if complete and accord.held is not None else NOT_TOLD
-    if len(partner.owners) != len(accord.held.owners):
+    held = accord.held
+    if len(partner.owners) != len(held.owners):
         return OTHER_SIZE
-    if partner.owners == accord.held.owners:
-        return EQUAL
-    return DIFFERS if partner.legs == accord.held.legs else OTHER_NODES
+    if partner.owners != held.owners:
+        return DIFFERS if partner.legs == held.legs else OTHER_NODES
+    # A leg that only the router has that follows gets no bucket on either: that is to be seen.
+    return OTHER_NODES if (partner.legs ^ held.legs) - held.drained - partner.drained else EQUAL

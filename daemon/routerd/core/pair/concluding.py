@@ -6,7 +6,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from routerd.core.fib.fib import Fib
-from routerd.core.fib.model import Group
+from routerd.core.fib.model import NEVER, Group
 from routerd.core.message import Arrange, Effect, Hello, PartnerMessage, Program, ReadBuckets, TellPartner
 from routerd.core.pair.accord import Accord
 from routerd.core.pair.asking import Asking
@@ -53,9 +53,9 @@ class Concluding(Standing):
 
     def _conclude(self, accord: Accord, now: float) -> None:
         """Move buckets of a group, if they are to lead elsewhere; ask the partner before, unless it has just said how
-        it is there."""
+        it is there. Of a group that has changed since it was read nothing is known: it may have lost members."""
         group, held = self._groups.by_id.get(accord.id), accord.held
-        if group is None or held is None or accord.id in self._reading:
+        if group is None or held is None or accord.read == NEVER:
             return
         there = self._counterpart(accord, held)
         look_at: float | None = None  # what is not settled is read again once it is

@@ -240,9 +240,9 @@ class Pair(Concluding):
         """A group is there, and may have changed."""
         group, accord = self._groups.by_id.get(id), self._register.accords.get(id)
         key, holder = ("", None) if group is None else self._register.name(group)
-        for each in (accord, holder):
-            if each is not None and (each is holder or each.key != key):
-                self._gone(each)
+        gone = [each for each in (accord, holder) if each is not None and (each is holder or each.key != key)]
+        for each in gone:
+            self._remove(each)
         if key and id not in self._register.accords:
             self._register.add(id, key)
             self._introduction.add(id)
@@ -251,8 +251,19 @@ class Pair(Concluding):
             self._reading.soon([id])
         if holder is not None:
             self._touch(holder.id)  # under a name of its own
+        for each in gone:
+            self._rename(each.key)
 
     def _gone(self, accord: Accord) -> None:
+        self._remove(accord)
+        self._rename(accord.key)
+
+    def _rename(self, key: str) -> None:
+        """A name is free: another group may have it now."""
+        for id in self._register.named_after(key):
+            self._touch(id)
+
+    def _remove(self, accord: Accord) -> None:
         self._register.remove(accord)
         self._reading.forget(accord.id)
         self._introduction.done(accord.id)

@@ -20,9 +20,6 @@ class Reading:
         self._at = Deadlines[int]()
         self._waiting: set[int] = set()
 
-    def __contains__(self, id: object) -> bool:
-        return id in self._soon
-
     def __bool__(self) -> bool:
         return bool(self._soon)
 

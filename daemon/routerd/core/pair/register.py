@@ -11,7 +11,8 @@ from routerd.core.fib.model import Group
 from routerd.core.message import Gateway
 from routerd.core.pair.accord import DIFFERS, NOT_TOLD, OTHER_NODES, Accord, Agreement, state_of
 from routerd.core.pair.decisions import gap, off, weights_of
-from routerd.core.pair.layouts import Held, key_of
+from routerd.core.pair.layouts import SHARED, Held, key_of
+from routerd.core.route import format_prefix
 
 LIMIT = 2 * MOST
 """Groups that the partner may have: twice as many as this router."""
@@ -45,13 +46,27 @@ class Register:
 
     def name(self, group: Group) -> tuple[str, Accord | None]:
         """Return the name of a group, and whom it has to be taken from: of several shared ones of which the same
-        is wanted the largest has it. Empty for one that is not in the kernel, or that no other router can have."""
+        is wanted the largest has it, and the others are told apart by their first prefixes. Empty for one that is not
+        in the kernel, or that no other router can have."""
         key = key_of(group) if group.comparable and group.legs else ""
+        holder = self._other(key, group)
+        if holder is not None:
+            other = self._fib.groups.by_id.get(holder.id)
+            if other is not None and other.users >= group.users:
+                key = f"{key} {format_prefix(min(group.prefixes))}"
+                holder = self._other(key, group)
+        return key, holder
+
+    def _other(self, key: str, group: Group) -> Accord | None:
+        """Return who has a name, if it is another one."""
         holder = self.named(key)
-        if holder is None or holder.id == group.id:
-            return key, None
-        other = self._fib.groups.by_id.get(holder.id)
-        return (f"{key} {group.id}", None) if other is not None and other.users >= group.users else (key, holder)
+        return None if holder is None or holder.id == group.id else holder
+
+    def named_after(self, key: str) -> list[int]:
+        """Return the shared groups of which the same is wanted as of the one that has this name."""
+        if not key.startswith(SHARED):
+            return []
+        return [each.id for each in self.accords.values() if each.key.startswith(f"{key} ")]
 
     def add(self, id: int, key: str) -> None:
         """Enter a group."""

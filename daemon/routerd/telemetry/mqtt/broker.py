@@ -33,8 +33,8 @@ KEEPALIVE = 10
 """Seconds between two signs of life; the broker tells the will after one and a half of it (MQTT 5, 3.1.2.10)."""
 PATIENCE = 10.0
 """Seconds that the broker may take for an answer."""
-LARGEST_PACKET = LARGEST + 4096
-"""Octets of a packet that the broker may send."""
+OVERHEAD = 4096
+"""Octets of a packet beside its payload, at most."""
 MOST_UNREAD = 20_000
 """Messages that wait to be read; what comes beyond is dropped."""
 _SILENT = logging.getLogger("routerd.mqtt.library")
@@ -182,14 +182,17 @@ class _Client(aiomqtt.Client):
 
 
 @asynccontextmanager
-async def connection(access: Access, identifier: str | None, will: Will | None = None) -> AsyncIterator[Connection]:
-    """Connect to a broker. BrokerError if that fails, and if the connection breaks within the block.
+async def connection(
+    access: Access, identifier: str | None, will: Will | None = None, largest: int = LARGEST
+) -> AsyncIterator[Connection]:
+    """Connect to a broker, which is to send payloads of `largest` octets at most. BrokerError if that fails, and if
+    the connection breaks within the block.
 
     Names are looked up, and connections made, in a thread of the loop's default executor.
     """
     at = place(access.url)
     limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    limits.MaximumPacketSize = LARGEST_PACKET
+    limits.MaximumPacketSize = largest + OVERHEAD
     try:
         client = _Client(
             at.host,

@@ -40,16 +40,16 @@ def seal(purpose: Purpose, said: Mapping[str, Any], key: bytes) -> bytes:
     return topics.encode({"text": text, "hmac": _mac(purpose, text, key)})
 
 
-def unseal(purpose: Purpose, payload: bytes, key: bytes) -> dict[str, Any]:
-    """Return what a payload says; RefusedError if it was not signed with the key, or is none."""
+def unseal(purpose: Purpose, payload: bytes, key: bytes, most: int = topics.LARGEST) -> dict[str, Any]:
+    """Return what a payload of `most` octets says; RefusedError if it was not signed with the key, or is none."""
     try:
-        envelope = topics.decode(payload)
+        envelope = topics.decode(payload, most)
         text, mac = envelope.get("text"), envelope.get("hmac")
         if not isinstance(text, str) or not isinstance(mac, str):
             raise RefusedError("it is not signed")
         if not hmac.compare_digest(_mac(purpose, text, key).encode(), mac.encode(errors="replace")):
             raise RefusedError("its signature is wrong: another key, or not by who has it")
-        return topics.decode(text.encode(errors="replace"))
+        return topics.decode(text.encode(errors="replace"), most)
     except ValueError as error:
         raise RefusedError(f"it cannot be read: {error}") from None
 

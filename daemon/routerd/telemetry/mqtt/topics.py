@@ -70,10 +70,10 @@ def encode(payload: Mapping[str, Any]) -> bytes:
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
-def decode(payload: bytes) -> dict[str, Any]:
-    """Return what a payload says; ValueError if it is no JSON object, or too large."""
-    if len(payload) > LARGEST:
-        raise ValueError(f"{len(payload)} octets, and {LARGEST} are the most")
+def decode(payload: bytes, most: int = LARGEST) -> dict[str, Any]:
+    """Return what a payload says; ValueError if it is no JSON object, or has more octets than `most`."""
+    if len(payload) > most:
+        raise ValueError(f"{len(payload)} octets, and {most} are the most")
     try:
         found = json.loads(payload)
     except RecursionError:

@@ -19,9 +19,9 @@ from routerd.core.message import PartnerMessage
 from routerd.telemetry.mqtt import signing
 from routerd.telemetry.mqtt.broker import Access, BrokerError, Connection, Will, connection
 from routerd.telemetry.mqtt.thread import AT_ONCE, PAUSE, BrokerThread
-from routerd.telemetry.mqtt.topics import Topic, parse
+from routerd.telemetry.mqtt.topics import Topic
 from routerd.telemetry.pair.channel import MOST_WAITING, Home, Names
-from routerd.telemetry.pair.codec import MessageError, decode
+from routerd.telemetry.pair.codec import LARGEST, MessageError, decode
 from routerd.telemetry.pair.meeting import LostError, Meeting
 from routerd.telemetry.pair.outbox import Full, Outbox
 
@@ -31,6 +31,8 @@ FIRST = 0.25
 """Seconds until the broker is tried again."""
 SIGN, SILENCE = 5.0, 16.0
 """Seconds between two signs of life; and without one, until the partner is away."""
+MOST = 2 * LARGEST
+"""Octets of a payload: a message as text within text, in which quotation marks take more."""
 QUIET = 10.0
 """Seconds between two lines about what is not heeded: anybody may write there."""
 
@@ -107,7 +109,7 @@ class Broker:
         topic = str(self._topic(self._names.router, SESSION))
         will = Will(topic, signing.seal("pair", meeting.announcement("offline"), key))
         async with connection(
-            self._access, f"routerd-{self._site}-{self._names.router}-{meeting.mine}", will
+            self._access, f"routerd-{self._site}-{self._names.router}-{meeting.mine}", will, MOST
         ) as broker:
             await broker.subscribe(str(self._topic(self._names.partner, "+")))
             await self._announce(broker, meeting, key)
@@ -116,7 +118,8 @@ class Broker:
                 await self._thread.together(
                     self._listen(broker, meeting, key), self._talk(broker, meeting, key), self._watch(meeting)
                 )
-            except (LostError, MessageError):
+            except (LostError, MessageError) as error:
+                self._failed(error)  # at once: a broker that hangs takes its time over the goodbye
                 await self._part(broker, will)
                 raise
             await self._part(broker, will)
@@ -135,16 +138,17 @@ class Broker:
             raise BrokerError(f"the broker does not let this user write {broker.refused}", "let it write there")
 
     async def _listen(self, broker: Connection, meeting: Meeting, key: bytes) -> None:
+        doubted = False
         async for message in broker.messages():
             try:
-                said = signing.unseal("pair", message.payload, key) if message.payload else {}
+                said = signing.unseal("pair", message.payload, key, MOST) if message.payload else {}
             except signing.RefusedError as error:
                 self._say("what came by the broker is not the partner's", topic=message.topic, reason=str(error))
-                if not meeting.up:
+                if not (meeting.up or doubted):  # once: anybody may write there, and each reason is logged
+                    doubted = True
                     self._thread.at_home(self._is_down, f"what {self._names.partner} says at the broker: {error}")
                 continue
-            topic = parse(message.topic)
-            if said and topic is not None and topic.what == SESSION:
+            if "state" in said:  # wherever it stands: whoever may write there may say it again
                 await self._hear_of(broker, meeting, key, said)
             elif said and (payload := meeting.heard(said)) is not None:
                 self._heard_at = time.monotonic()

@@ -12,7 +12,8 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Coroutine
-from typing import Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routerd.accepting import accepting
 from routerd.config import keyfile
@@ -21,6 +22,9 @@ from routerd.core.message import PartnerMessage
 from routerd.telemetry.pair.channel import Home, Names
 from routerd.telemetry.pair.session import Own, RefusedError, Session, explained, introduce_to, refuse
 from routerd.telemetry.ratelimit import RateLimiter
+
+if TYPE_CHECKING:
+    from routerd.config.certificates import Certificates
 
 FIRST, LAST = 0.25, 3.0
 """Seconds until the partner is dialled again; doubled each time, until a session has lasted longer than that."""
@@ -211,15 +215,8 @@ class Link:
             key = await asyncio.to_thread(keyfile.read, self._key_file)
         except ValueError as error:
             raise RefusedError(f"this router has no key: key_file {error}", b"unready") from error
-        if self._ends.files is None:
-            return Own(self._names, key, self._hold_time, self._home.counts)
-        from routerd.config import certificates
-
-        try:
-            found = await asyncio.to_thread(certificates.read, self._ends.files)
-        except ValueError as error:
-            raise RefusedError(f"this router has no certificate: {error}", b"unready") from error
-        return Own(self._names, key, self._hold_time, self._home.counts, found)
+        reading = None if self._ends.files is None else partial(_certificates, self._ends.files)
+        return Own(self._names, key, self._hold_time, self._home.counts, reading)
 
     async def _own_for(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Own:
         """Return it, or tell who has dialled that there is none."""
@@ -253,6 +250,15 @@ class Link:
                     "warning", "no channel to the partner", partner=self._names.partner, reason=reason, **more
                 )
             self._home.down(reason)
+
+
+async def _certificates(files: Files) -> Certificates:
+    from routerd.config import certificates
+
+    try:
+        return await asyncio.to_thread(certificates.read, files)
+    except ValueError as error:
+        raise RefusedError(f"this router has no certificate: {error}", b"unready") from error
 
 
 def _is_there(listener: socket.socket, listen: str) -> bool:

@@ -2,7 +2,8 @@
 
 Each gives its connection to the broker a random name, its *session*, and tells which session of the partner it hears.
 Whoever is told its own session by the partner knows that this is said now, by somebody with the key. A message has a
-number, the next one in its session: what was said twice does not count, and what got lost is noticed.
+number, the next one in its session: what was said twice does not count, and what got lost is noticed. So has what is
+announced of a session: what was announced before does not count either.
 """
 
 from __future__ import annotations
@@ -29,10 +30,13 @@ class Meeting:
         self.up = False
         self._names = names
         self._said = self._heard = 0
+        self._announced = self._latest = 0
+        """How often this session was announced, and the number of the latest that was heard of the partner's."""
 
     def announcement(self, state: State = "online") -> dict[str, Any]:
         """Return what is retained of this router's session."""
-        return {**self._head(), "state": state, "hears": self.theirs}
+        self._announced += 1
+        return {**self._head(), "state": state, "hears": self.theirs, "number": self._announced}
 
     def said(self, payload: bytes) -> dict[str, Any]:
         """Return a message to the partner; an empty payload says that this router is there."""
@@ -51,6 +55,9 @@ class Meeting:
         if said.get("protocol") != PROTOCOL:
             raise OtherProtocolError(said.get("protocol"))
         session, hears, gone = text(said, "session"), said.get("hears"), said.get("state") == "offline"
+        number = said.get("number")  # which not every version says
+        if session == self.theirs and isinstance(number, int) and number <= self._latest and not gone:
+            return False
         if self.up and session != self.theirs:
             self.rival = "" if gone else session
             return False
@@ -61,7 +68,7 @@ class Meeting:
         if gone:
             self.theirs = "" if session == self.theirs else self.theirs
             return False
-        new, self.theirs = session != self.theirs, session
+        new, self.theirs, self._latest = session != self.theirs, session, number if isinstance(number, int) else 0
         self.up = hears == self.mine
         return new or not self.up
 

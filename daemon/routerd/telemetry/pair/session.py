@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,13 +52,14 @@ class RefusedError(Exception):
 
 
 class Own(NamedTuple):
-    """What a router brings to a connection. Its hold time is in seconds."""
+    """What a router brings to a connection. Its hold time is in seconds. Its certificates, if there is TLS, take some
+    milliseconds: of who has been dialled they are read once the other side has named itself as the partner."""
 
     names: Names
     key: bytes
     hold_time: float
     counts: Counts
-    certificates: Certificates | None = None
+    certificates: Callable[[], Awaitable[Certificates]] | None = None
 
 
 class Session:
@@ -69,7 +70,7 @@ class Session:
         self._writer = writer
         self._frames = frames
         self._hold_time = hold_time
-        self._full: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         connection: socket.socket = writer.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(hold_time * 1000))
 
@@ -77,15 +78,20 @@ class Session:
         """Send a message, without waiting; ValueError if it is too large. Too much that waits ends the session."""
         payload = encode(message)
         self._counts.sent(payload)
-        self._frames.write(payload)
-        if self._frames.waiting > MOST_WAITING and not self._full.done():
-            self._full.set_exception(
-                FrameError(f"the partner takes too little: more than {MOST_WAITING} octets wait for it")
-            )
+        try:
+            self._frames.write(payload)
+        except OSError as error:  # TLS has come to an end, of which whoever reads is about to tell
+            self._end(error)
+        if self._frames.waiting > MOST_WAITING:
+            self._end(FrameError(f"the partner takes too little: more than {MOST_WAITING} octets wait for it"))
+
+    def _end(self, error: Exception) -> None:
+        if not self._over.done():
+            self._over.set_exception(error)
 
     async def talk(self, said: Callable[[PartnerMessage], None]) -> str:
         """Hand over what the partner says until the session ends; return why it has."""
-        tasks = [asyncio.ensure_future(each) for each in (self._listen(said), self._keep_alive(), self._full)]
+        tasks = [asyncio.ensure_future(each) for each in (self._listen(said), self._keep_alive(), self._over)]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
@@ -157,12 +163,11 @@ async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cod
 
 async def _dialled(frames: Frames, own: Own, _: Callable[[], bool]) -> float:
     """Prove first; return the hold time of the other side."""
+    read = None if own.certificates is None else await own.certificates()
     mine = _introduce(own)
     frames.write(mine)
     other, theirs = await _introduced(frames, own)
-    certificates: tuple[bytes, ...] = ()
-    if own.certificates is not None:
-        certificates = own.certificates.own, await frames.encrypt(own.certificates.dialler, listens=False)
+    certificates = () if read is None else (read.own, await frames.encrypt(read.dialler, listens=False))
     proof = Proof(own.key, mine, theirs, certificates)
     frames.write(proof.by("dialler"))
     if not proof.holds("listener", await _heard(frames)):
@@ -174,11 +179,10 @@ async def _dialled(frames: Frames, own: Own, _: Callable[[], bool]) -> float:
 async def _listened(frames: Frames, own: Own, taken: Callable[[], bool]) -> float:
     """Prove after the other side has; return its hold time."""
     other, theirs = await _introduced(frames, own)
+    read = None if own.certificates is None else await own.certificates()
     mine = _introduce(own)
-    certificates: tuple[bytes, ...] = ()
     frames.write(mine)
-    if own.certificates is not None:
-        certificates = await frames.encrypt(own.certificates.listener, listens=True), own.certificates.own
+    certificates = () if read is None else (await frames.encrypt(read.listener, listens=True), read.own)
     proof = Proof(own.key, theirs, mine, certificates)
     if not proof.holds("dialler", await _heard(frames)):
         raise RefusedError(_OTHER_KEY, b"key")
@@ -230,8 +234,8 @@ def explained(error: BaseException) -> str:
     """Return in words how a connection has ended, or why there is none."""
     if isinstance(error, EOFError):
         return "the other side has closed the connection"
-    if (reason := getattr(error, "reason", None)) is not None:
-        return _of_tls(reason, getattr(error, "verify_message", ""))
+    if hasattr(error, "reason"):
+        return _of_tls(error.reason or "unexpected end", getattr(error, "verify_message", ""))
     if isinstance(error, socket.gaierror):
         return "there is no such address, or no such interface"
     if isinstance(error, OSError) and error.errno:

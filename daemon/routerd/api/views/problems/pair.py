@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from routerd.api.models import ProblemView
 from routerd.api.slices import Slices
-from routerd.api.views.pair import APART, Totals, hashed_apart, totals, waits_apart
+from routerd.api.views.pair import APART, Totals, hashed_apart, left_out, totals, waits_apart
 from routerd.core.pair.accord import DIFFERS, NOT_TOLD, ONLY_HERE, ONLY_THERE, OTHER_NODES, OTHER_SIZE
 from routerd.core.pair.pair import Pair
 from routerd.core.router import Router
@@ -83,18 +83,8 @@ def problems(
     if pair.up and APART & pair.summary().keys():
         sums = yield from totals(pair)
     found += _groups(pair, partner, states, sums, now)
-    alone = 0
-    for group in list(router.fib.groups):
-        yield
-        alone += bool(group.legs) and not group.comparable
-    if alone:
-        found.append(
-            _problem(
-                f"{alone} group{'s' * (alone > 1)} cannot be compared with {partner}: no buckets, or next hops of "
-                "one address on two interfaces",
-                "have the nodes announce global addresses as next hops; routerd groups shows which groups these are",
-            )
-        )
+    remedy = "have the nodes announce global addresses as next hops; routerd groups shows which groups these are"
+    found += [_problem(what, remedy) for what in (yield from left_out(router, partner))]
     return found
 
 
@@ -138,7 +128,8 @@ def _groups(pair: Pair, partner: str, states: Mapping[str, float], sums: Totals,
             continue  # that is said already
         words = _ONE if count == 1 else _MORE
         what, remedy = (text.format(partner=partner, **words) for text in _GROUPS[state])
-        buckets = f", {sums.differing} buckets in all" if {state} == APART & pair.summary().keys() else ""
+        alone = {state} == APART & pair.summary().keys() and sums.differing
+        buckets = f", {sums.differing} buckets in all" if alone else ""
         yield _problem(f"{count} group{'s' * (count > 1)} {what}{buckets}, for {lasted:.0f} s", remedy)
     if sums.conflicts:
         yield _problem(
