@@ -104,7 +104,9 @@ class Buckets:
         now = time.monotonic()
         age = now - self._made.get(group, -idle_timer)
         least, most = age - _WRITE_TIME, age + _WRITE_TIME
-        recent = [index for index, time in enumerate(idle) if time < idle_timer and not least <= time <= most]
+        # The kernel counts in ticks, and most of a thousand buckets are idle for as long as their neighbours.
+        times = {time for time in set(idle) if time < idle_timer and not least <= time <= most}
+        recent = [index for index, time in enumerate(idle) if time in times] if times else []
         for handed in self._lately(group, now - idle_timer):
             least, most = now - handed.until - _WRITE_TIME, now - handed.since + _WRITE_TIME
             recent = [index for index in recent if not (least <= idle[index] <= most and handed.buckets >> index & 1)]
