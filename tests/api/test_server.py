@@ -100,6 +100,24 @@ async def test_an_idle_connection_is_closed(tmp_path: Path, monkeypatch: pytest.
         writer.close()
 
 
+async def test_a_connection_that_is_reset_leaves_no_timer_behind(tmp_path: Path) -> None:
+    """It would hold the connection and its request for a minute, however many come and go."""
+    loop = asyncio.get_running_loop()
+
+    def timers() -> int:
+        return sum(not each.cancelled() for each in loop._scheduled)  # type: ignore[attr-defined]
+
+    async with serving(tmp_path) as served:
+        before = timers()
+        for _ in range(20):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.setblocking(False)
+                client.connect(str(served.path))
+                await loop.sock_sendall(client, ASK)
+                assert await loop.sock_recv(client, 1) == b"H"  # what it leaves unread makes a reset of its end
+        await becomes(timers, before)
+
+
 async def test_an_answer_that_is_not_read_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when the client wanted the connection closed after it."""
     monkeypatch.setattr(connection, "IDLE_TIME", 0.2)

@@ -67,10 +67,11 @@ class Connection(H11Protocol):
         self._within(REQUEST_TIME)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It ended, and its timer with it."""
+        """It ended, and its timers with it."""
         if self._deadline is None:
             return  # turned away
         self._deadline.cancel()
+        self._unset_keepalive_if_required()  # after an error uvicorn keeps its own, and with it the request
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
