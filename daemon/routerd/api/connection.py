@@ -63,6 +63,7 @@ class Connection(H11Protocol):
             "endless": self._endless,
             "abort": transport.abort,
             "unread": partial(_unread, transport, connection),
+            "unread_by_all": self._unread_by_all,
         }
         self._within(REQUEST_TIME)
 
@@ -98,6 +99,10 @@ class Connection(H11Protocol):
         if self.cycle is not None:
             self.cycle.disconnected = True
         self.transport.abort()
+
+    def _unread_by_all(self) -> int:
+        """Return the octets that all connections have yet to hand to the kernel."""
+        return sum(each.transport.get_write_buffer_size() for each in self.connections)
 
     def _endless(self) -> None:
         """The answer goes on; who sends it looks to its reader."""

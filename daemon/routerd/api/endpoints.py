@@ -31,6 +31,7 @@ from routerd.api.models import (
     StatusView,
     VersionView,
 )
+from routerd.api.shared import Shared
 from routerd.api.slices import Slices, in_turns
 from routerd.core.route import Prefix, format_prefix, parse_prefix
 
@@ -163,6 +164,8 @@ class Endpoint(NamedTuple):
     content: str = "application/json"
     whole: bool = False
     """Whether its answer is awaited however long it takes: who asks shall know whether it was done."""
+    long: bool = False
+    """Whether its answer may be long: few of these are made at once."""
 
 
 def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
@@ -281,8 +284,10 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
             raise Failure(422, f"a level is one of {', '.join(LEVELS)}, not {request.named[:40]!r}")
         return source.set_log_level(request.named, await writer(request))
 
+    page = Shared(source.metrics)
+
     async def metrics(_: Request) -> Text:
-        return Text(PROMETHEUS, await source.metrics())
+        return Text(PROMETHEUS, await page.get())
 
     one, all_of_it = "/v1/routes/{prefix}", {"offset": offset, "limit": limit, "peer": None}
     all_of_it |= dict.fromkeys(("longer", "shorter", "state", "community", "as_path"))
@@ -303,11 +308,12 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
     carries = "Can this router carry traffic? With the first reason why not."
     aside = "Drain this router itself: peers are told GRACEFUL_SHUTDOWN (RFC 8326), and its health fails."
     well = "Is all well? The router, its peers, groups, sysctls and the problems found."
+    counted = "All metrics, as Prometheus reads them."
     return (
-        Endpoint("GET", "/v1/status", StatusView, well, status),
-        Endpoint("GET", "/v1/peers", list[PeerView], "All peers with their state and counts.", peers),
-        Endpoint("GET", "/v1/groups", list[GroupView], "The nexthop groups in the kernel.", groups),
-        Endpoint("GET", "/v1/routes", RoutesView, "A page of the Loc-RIB.", routes, all_of_it),
+        Endpoint("GET", "/v1/status", StatusView, well, status, long=True),
+        Endpoint("GET", "/v1/peers", list[PeerView], "All peers with their state and counts.", peers, long=True),
+        Endpoint("GET", "/v1/groups", list[GroupView], "The nexthop groups in the kernel.", groups, long=True),
+        Endpoint("GET", "/v1/routes", RoutesView, "A page of the Loc-RIB.", routes, all_of_it, long=True),
         Endpoint("GET", "/v1/dump", str, whole, dump, content=stream.MRT),
         Endpoint("GET", one, RouteDetailView, found, route),
         Endpoint("GET", node, DrainView, "How far a drain has come: the buckets that still carry flows.", drain),
@@ -326,11 +332,11 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         Endpoint("POST", "/v1/config/reload", ReloadView, taken, reload, changed, whole=True),
         Endpoint("POST", "/v1/config/confirm", ReloadView, stays, confirm, whole=True),
         Endpoint("POST", "/v1/config/rollback", ReloadView, back, rollback, {"number": number}, whole=True),
-        Endpoint("GET", "/v1/config/history", list[HistoryView], "What ran, the newest first.", history),
+        Endpoint("GET", "/v1/config/history", list[HistoryView], "What ran, the newest first.", history, long=True),
         Endpoint("GET", "/v1/log", LogView, "The least level that the log has.", log_level),
         Endpoint("PUT", "/v1/log/{level}", LogView, quieter, set_log_level),
         Endpoint("GET", "/v1/version", VersionView, "Versions of routerd and of what it stands on.", version),
-        Endpoint("GET", "/metrics", str, "All metrics, as Prometheus reads them.", metrics, content=PROMETHEUS),
+        Endpoint("GET", "/metrics", str, counted, metrics, content=PROMETHEUS, long=True),
     )
 
 

@@ -83,8 +83,9 @@ def endpoints(inspector: Callable[[], Inspector], writers: int | None = 0) -> tu
     asked = "Which node a flow reaches now, asked of the kernel, and by which route, group, bucket and path."
     compared = "The kernel, read now, against what is wanted: the differences."
     counted = "Packets by node and by group, counted for a while by the kernel's group statistics."
+    one = _endpoint("/v1/peers/{peer}", "PeerDetailView", told, peer, {"limit": limit})
     return (
-        _endpoint("/v1/peers/{peer}", "PeerDetailView", told, peer, {"limit": limit}),
+        one._replace(long=True),  # the table of all peers is made for it
         _endpoint("/v1/flow", "FlowAnswerView", asked, flow, where | {"protocol": None, "interface": None}),
         _endpoint("/v1/fib", "DifferencesView", compared, fib, {"limit": limit}),
         _endpoint("/v1/traffic", "TrafficView", counted, traffic, {"milliseconds": time, "limit": most}),

@@ -43,6 +43,6 @@ def endpoints(paired: Callable[[], Paired | None], writers: int | None = 0) -> t
     seed = "Give the kernel's hash the seed of the pair: each flow through this router moves once."
     module = "routerd.api.models.pair"
     return (
-        Endpoint("GET", "/v1/pair", f"{module}:PairView", about, pair, {"all": switch}),
+        Endpoint("GET", "/v1/pair", f"{module}:PairView", about, pair, {"all": switch}, long=True),
         Endpoint("POST", "/v1/pair/seed", f"{module}:SeedView", seed, set_seed, whole=True),
     )
