@@ -55,10 +55,10 @@ class Client:
             for line in lines:
                 yield line.decode(errors="replace").rstrip("\n")
 
-    def download(self, resource: str) -> Iterator[bytes]:
+    def download(self, resource: str, **query: str | int | None) -> Iterator[bytes]:
         """Yield the octets of an answer that is long, in parts; ApiError as in `get`, and if its end is missing."""
         with (
-            self._asked("GET", resource, {}) as connection,
+            self._asked("GET", resource, query) as connection,
             connection.makefile("rb") as answer,
             self._explained(),
         ):
