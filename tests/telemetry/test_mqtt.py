@@ -367,6 +367,23 @@ async def test_what_the_broker_does_not_allow_is_said(tmp_path: Path) -> None:
 
 
 @needs_mosquitto
+async def test_events_that_the_broker_refuses_are_lost_and_not_told(tmp_path: Path) -> None:
+    """Also those of one topic that are on their way together."""
+    allowed = "".join(f"topic write {OWN.topic(kind)}\n" for kind in (topics.AVAILABILITY, topics.BIRTH))
+    (tmp_path / "acl").write_text(f"topic read #\n{allowed}topic write {OWN.topic(topics.EVENT, 'good')}\n")
+    with mosquitto(tmp_path, more=f"allow_anonymous true\nacl_file {tmp_path}/acl") as broker:
+        bus = Bus()
+        link = made(broker, bus)
+        for _ in range(10):
+            bus.tell("info", "bad", {})
+        for _ in range(3):
+            bus.tell("info", "good", {})
+        await becomes(lambda: link.events.sent + link.events.lost, 13)
+        assert (link.events.sent, link.events.lost) == (3, 10)
+        await link.close(clear=False)
+
+
+@needs_mosquitto
 async def test_a_flood_of_requests_is_not_listened_to(
     broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,9 +113,9 @@ class Connection:
         if expiry is not None:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = expiry
-        self._client.written = topic
+        this = self._client.written = object()  # others of the same topic may be on their way
         await self._client.publish(topic, payload, qos, retain, properties)
-        if (why := self._client.refused.pop(topic, None)) is None:
+        if (why := self._client.refused.pop(this, None)) is None:
             self.last = time.time()
             return True
         self.refused = f"{topic} ({why})"
@@ -144,12 +144,13 @@ class _Client(aiomqtt.Client):
     """Notes what the broker refuses, which aiomqtt takes for done, and who ends a connection without an answer, for
     which aiomqtt waits on."""
 
-    written = ""
+    written: object = None
+    """The message that is about to be handed over."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.refused: dict[str, str] = {}
-        self._written_as: dict[int, str] = {}
+        self.refused: dict[object, str] = {}
+        self._written_as: dict[int, object] = {}
         self._failed = ""
         self._client.on_log = self._note
 
@@ -175,9 +176,9 @@ class _Client(aiomqtt.Client):
         return super()._pending_call(mid, value, pending)
 
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any) -> None:
-        topic = self._written_as.pop(mid, "")
+        written = self._written_as.pop(mid, None)
         if getattr(reason_code, "value", 0) >= _FAILURE:
-            self.refused[topic] = str(reason_code)
+            self.refused[written] = str(reason_code)
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
 
