@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, MutableMapping, Sequence
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
 from routerd.api.endpoints import Endpoint, Failure, Request, Text
-from routerd.api.slices import encoded
+from routerd.api.slices import encoded, in_turns
 from routerd.api.stream import BEAT, Stream
 
 Message = MutableMapping[str, Any]
@@ -88,25 +88,24 @@ class Application:
                 if methods[method].whole:
                     scope["state"]["endless"]()
                 request = Request(method, path, named, query, scope["state"]["caller"], resumed)
-                answer: Awaitable[Any] = (
-                    self._long(methods[method], request, scope["state"]["unread_by_all"])
-                    if methods[method].long
-                    else methods[method].answer(request)
-                )
+                answer = self._made(methods[method], request, scope["state"])
                 return await (_while_there(receive, answer) if method == "GET" else answer)
         where = f"GET {DESCRIPTION}" if self.described else "docs/monitoring.md"
         raise Failure(404, f"there is nothing at {path[:100]}; {where} says what there is")
 
-    async def _long(self, endpoint: Endpoint, request: Request, unread: Callable[[], int]) -> Text:
-        """Return an answer that is long, as it is written; Failure if too much of others waits to be read."""
+    async def _made(self, endpoint: Endpoint, request: Request, state: Message) -> Any:
+        """Return an answer, one that is long as it is written; Failure if too much of others waits to be read."""
+        answer = await endpoint.answer(request)
+        if not isinstance(answer, Generator | Text):
+            return answer
         is_root = request.caller.uid == 0
         async with self._places[is_root]:
-            if not is_root and unread() > UNREAD:
+            if not is_root and state["unread_by_all"]() > UNREAD:
                 raise Failure(503, "too much of what others have asked for waits to be read; ask again later")
-            answer = await endpoint.answer(request)
             if isinstance(answer, Text):
                 return answer
-            return Text(JSON, b"".join([part async for part in encoded(answer)]))
+            view = await in_turns(answer)
+            return Text(JSON, b"".join([part async for part in encoded(view)]))
 
 
 async def respond(send: Send, status: int, content: str, body: bytes, *fields: tuple[bytes, bytes]) -> None:

@@ -32,7 +32,7 @@ from routerd.api.models import (
     VersionView,
 )
 from routerd.api.shared import Shared
-from routerd.api.slices import Slices, in_turns
+from routerd.api.slices import Slices
 from routerd.core.route import Prefix, format_prefix, parse_prefix
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -151,8 +151,8 @@ class Endpoint(NamedTuple):
     or `module:name` for one that is loaded when the API is described.
 
     `query` are the numbers that may stand in the query, and None for a text. The functions are coroutines that do not
-    wait while they look at the core, but for between two rows of what they show, so that nobody sees its state in the
-    middle of a change.
+    wait while they look at the core, so that nobody sees its state in the middle of a change. They return a long
+    answer as the slices that make it.
     """
 
     method: str
@@ -164,8 +164,6 @@ class Endpoint(NamedTuple):
     content: str = "application/json"
     whole: bool = False
     """Whether its answer is awaited however long it takes: who asks shall know whether it was done."""
-    long: bool = False
-    """Whether its answer may be long: few of these are made at once."""
 
 
 def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
@@ -175,19 +173,19 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
     least = Number(0, MAX_NODES, 1)
     longest, number, switch = Number(0, MAX_CONFIRM, 0), Number(0, MAX_OFFSET, 0), Number(0, 1, 1)
 
-    async def status(_: Request) -> StatusView:
-        return await in_turns(source.status())
+    async def status(_: Request) -> Slices[StatusView]:
+        return source.status()
 
-    async def peers(_: Request) -> list[PeerView]:
-        return await in_turns(source.peers())
+    async def peers(_: Request) -> Slices[list[PeerView]]:
+        return source.peers()
 
-    async def groups(_: Request) -> list[GroupView]:
-        return await in_turns(source.groups())
+    async def groups(_: Request) -> Slices[list[GroupView]]:
+        return source.groups()
 
     async def version(_: Request) -> VersionView:
         return source.version()
 
-    async def routes(request: Request) -> RoutesView:
+    async def routes(request: Request) -> Slices[RoutesView]:
         first, most = (request.query.get(name) for name in ("offset", "limit"))
         peer = request.query.get("peer")
         try:
@@ -195,7 +193,11 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         except ValueError as error:
             raise Failure(422, str(error)) from error
         page = source.routes(offset.read("offset", first), limit.read("limit", most), peer, chosen)
-        return _known(await in_turns(page), peer)
+
+        def known() -> Slices[RoutesView]:
+            return _known((yield from page), peer)
+
+        return known()
 
     async def route(request: Request) -> RouteDetailView:
         parsed = _prefix(request.named)
@@ -310,10 +312,10 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
     well = "Is all well? The router, its peers, groups, sysctls and the problems found."
     counted = "All metrics, as Prometheus reads them."
     return (
-        Endpoint("GET", "/v1/status", StatusView, well, status, long=True),
-        Endpoint("GET", "/v1/peers", list[PeerView], "All peers with their state and counts.", peers, long=True),
-        Endpoint("GET", "/v1/groups", list[GroupView], "The nexthop groups in the kernel.", groups, long=True),
-        Endpoint("GET", "/v1/routes", RoutesView, "A page of the Loc-RIB.", routes, all_of_it, long=True),
+        Endpoint("GET", "/v1/status", StatusView, well, status),
+        Endpoint("GET", "/v1/peers", list[PeerView], "All peers with their state and counts.", peers),
+        Endpoint("GET", "/v1/groups", list[GroupView], "The nexthop groups in the kernel.", groups),
+        Endpoint("GET", "/v1/routes", RoutesView, "A page of the Loc-RIB.", routes, all_of_it),
         Endpoint("GET", "/v1/dump", str, whole, dump, content=stream.MRT),
         Endpoint("GET", one, RouteDetailView, found, route),
         Endpoint("GET", node, DrainView, "How far a drain has come: the buckets that still carry flows.", drain),
@@ -332,11 +334,11 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         Endpoint("POST", "/v1/config/reload", ReloadView, taken, reload, changed, whole=True),
         Endpoint("POST", "/v1/config/confirm", ReloadView, stays, confirm, whole=True),
         Endpoint("POST", "/v1/config/rollback", ReloadView, back, rollback, {"number": number}, whole=True),
-        Endpoint("GET", "/v1/config/history", list[HistoryView], "What ran, the newest first.", history, long=True),
+        Endpoint("GET", "/v1/config/history", list[HistoryView], "What ran, the newest first.", history),
         Endpoint("GET", "/v1/log", LogView, "The least level that the log has.", log_level),
         Endpoint("PUT", "/v1/log/{level}", LogView, quieter, set_log_level),
         Endpoint("GET", "/v1/version", VersionView, "Versions of routerd and of what it stands on.", version),
-        Endpoint("GET", "/metrics", str, counted, metrics, content=PROMETHEUS, long=True),
+        Endpoint("GET", "/metrics", str, counted, metrics, content=PROMETHEUS),
     )
 
 
