@@ -24,6 +24,18 @@ class ApiError(Exception):
     """The daemon cannot be asked, or refused the question. The text is for the operator."""
 
 
+OTHER_VERSION = (
+    "the answer is not one of this version: is a routerd of another one running? `routerd version` tells; restart it"
+)
+
+
+class Answer(dict[str, Any]):
+    """An object of an answer; a field that is missing is the mark of another version."""
+
+    def __missing__(self, field: str) -> Any:
+        raise ApiError(OTHER_VERSION)
+
+
 class Client:
     """Asks the routerd behind the socket at `path`, which may say nothing for `timeout` seconds."""
 
@@ -113,7 +125,7 @@ class Client:
         if b"content-length:" not in fields or len(body) < int(fields[fields.index(b"content-length:") + 1]):
             raise ApiError(f"routerd broke off the answer on {self._path}: it is incomplete")
         try:
-            status, answer = int(fields[1]), json.loads(body)
+            status, answer = int(fields[1]), json.loads(body, object_hook=Answer)
         except ValueError as error:
             raise ApiError(f"routerd answered on {self._path} with something that is not JSON") from error
         if status != 200:
