@@ -35,6 +35,8 @@ PATIENCE = 10.0
 """Seconds that the broker may take for an answer."""
 LARGEST_PACKET = LARGEST + 4096
 """Octets of a packet that the broker may send."""
+_OVERHEAD = 16
+"""Octets of a PUBLISH beside topic and payload: both headers, with the expiry alone as a property."""
 MOST_UNREAD = 20_000
 """Messages that wait to be read; what comes beyond is dropped."""
 _SILENT = logging.getLogger("routerd.mqtt.library")
@@ -102,13 +104,21 @@ class Connection:
         self._client = client
         self.last = 0.0
         """When the broker last took a message, in seconds since 1970."""
-        self.refused = ""
-        """A topic that the broker did not let the client write, and why; empty if there was none."""
+        self.refused = self.remedy = ""
+        """A topic that the broker did not let the client write, and why; and what helps, if that is not to let it.
+        Empty if there was none."""
 
     async def publish(
         self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry: int | None = None
     ) -> bool:
-        """Hand a message over; with QoS 1 return whether the broker has it. It keeps it for `expiry` seconds."""
+        """Hand a message over; with QoS 1 return whether the broker has it. It keeps it for `expiry` seconds.
+
+        What is larger than it takes would end the connection (MQTT 5, 3.2.2.3.6), and is not sent.
+        """
+        most = self._client.most
+        if most and len(topic.encode()) + len(payload) + _OVERHEAD > most:
+            self.refused, self.remedy = f"{topic} (it takes {most} octets at most)", "have it take larger packets"
+            return False
         properties = None
         if expiry is not None:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
@@ -118,7 +128,7 @@ class Connection:
         if (why := self._client.refused.pop(this, None)) is None:
             self.last = time.time()
             return True
-        self.refused = f"{topic} ({why})"
+        self.refused, self.remedy = f"{topic} ({why})", ""
         return False
 
     async def subscribe(self, *filters: str, qos: int = 1) -> None:
@@ -146,6 +156,8 @@ class _Client(aiomqtt.Client):
 
     written: object = None
     """The message that is about to be handed over."""
+    most = 0
+    """Octets of a packet that the broker takes at most; 0 if it has not said so."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -159,9 +171,10 @@ class _Client(aiomqtt.Client):
         if level == LogLevel.MQTT_LOG_ERR:
             self._failed = text.partition(": ")[2] or text
 
-    def _on_connect(self, *arguments: Any, **named: Any) -> None:
+    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
         self._client.on_log = None
-        super()._on_connect(*arguments, **named)
+        self.most = getattr(properties, "MaximumPacketSize", 0)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_disconnect(self, *arguments: Any, **named: Any) -> None:
         if self._connected.done():
