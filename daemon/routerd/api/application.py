@@ -10,8 +10,9 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
+from routerd.api.caller import Caller
 from routerd.api.endpoints import Endpoint, Failure, Request, Text
-from routerd.api.slices import encoded, in_turns
+from routerd.api.slices import Slices, encoded, in_turns
 from routerd.api.stream import BEAT, Stream
 
 Message = MutableMapping[str, Any]
@@ -88,17 +89,16 @@ class Application:
                 if methods[method].whole:
                     scope["state"]["endless"]()
                 request = Request(method, path, named, query, scope["state"]["caller"], resumed)
-                answer = self._made(methods[method], request, scope["state"])
-                return await (_while_there(receive, answer) if method == "GET" else answer)
+                answer = await methods[method].answer(request)
+                if not isinstance(answer, Generator | Text):
+                    return answer
+                return await _while_there(receive, self._written(answer, request.caller, scope["state"]))
         where = f"GET {DESCRIPTION}" if self.described else "docs/monitoring.md"
         raise Failure(404, f"there is nothing at {path[:100]}; {where} says what there is")
 
-    async def _made(self, endpoint: Endpoint, request: Request, state: Message) -> Any:
-        """Return an answer, one that is long as it is written; Failure if too much of others waits to be read."""
-        answer = await endpoint.answer(request)
-        if not isinstance(answer, Generator | Text):
-            return answer
-        is_root = request.caller.uid == 0
+    async def _written(self, answer: Slices[Any] | Text, caller: Caller, state: Message) -> Text:
+        """Return an answer that is long as it is written; Failure if too much of others waits to be read."""
+        is_root = caller.uid == 0
         async with self._places[is_root]:
             if not is_root and state["unread_by_all"]() > UNREAD:
                 raise Failure(503, "too much of what others have asked for waits to be read; ask again later")
@@ -116,8 +116,8 @@ async def respond(send: Send, status: int, content: str, body: bytes, *fields: t
 
 
 async def _while_there(receive: Receive, answer: Awaitable[Any]) -> Any:
-    """Return an answer. It is given up, with a Failure that nobody hears, when who asks has gone: else those of many
-    who ask and go would pile up."""
+    """Return an answer that takes long to make. It is given up, with a Failure that nobody hears, when who asks has
+    gone: else those of many who ask and go would pile up."""
     making, leaving = asyncio.ensure_future(answer), asyncio.ensure_future(_disconnect(receive))
     try:
         await asyncio.wait({making, leaving}, return_when=asyncio.FIRST_COMPLETED)
