@@ -6,13 +6,14 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from unittest.mock import AsyncMock
 
 import pytest
 
-from routerd.api import connection
+from routerd.api import application, connection
 from routerd.api.models import VersionView
 from routerd.api.models.pair import SeedView
 from routerd.api.pace import pace
@@ -98,6 +99,111 @@ async def test_an_idle_connection_is_closed(tmp_path: Path, monkeypatch: pytest.
         async with asyncio.timeout(10):
             assert await reader.read() == b""
         writer.close()
+
+
+async def test_a_connection_that_is_reset_leaves_no_timer_behind(tmp_path: Path) -> None:
+    """It would hold the connection and its request for a minute, however many come and go."""
+    loop = asyncio.get_running_loop()
+
+    def timers() -> int:
+        return sum(not each.cancelled() for each in loop._scheduled)  # type: ignore[attr-defined]
+
+    async with serving(tmp_path) as served:
+        before = timers()
+        for _ in range(20):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.setblocking(False)
+                client.connect(str(served.path))
+                await loop.sock_sendall(client, ASK)
+                assert await loop.sock_recv(client, 1) == b"H"  # what it leaves unread makes a reset of its end
+        await becomes(timers, before)
+
+
+async def test_an_answer_is_given_up_when_who_asked_has_gone(tmp_path: Path) -> None:
+    """However often somebody asks and does not wait, as a script whose patience ends before routing is calm."""
+    made, under_way = 0, 0
+
+    def slow() -> Slices[list[object]]:
+        nonlocal made, under_way
+        made, under_way = made + 1, under_way + 1
+        try:
+            while made <= 20:
+                time.sleep(0.0005)
+                yield
+        finally:
+            under_way -= 1
+        return []
+
+    async with serving(tmp_path) as served:
+        served.source.peers = slow
+        for number in range(20):
+            _, writer = await asyncio.open_unix_connection(str(served.path))
+            writer.write(b"GET /v1/peers HTTP/1.1\r\nHost: a\r\n\r\n")
+            await becomes(lambda number=number: made, number + 1)  # type: ignore[misc]
+            writer.close()
+        await becomes(lambda: under_way, 0)
+        made = 21
+        assert await served.ask(b"GET /v1/peers HTTP/1.1\r\nHost: a\r\n\r\n") == (200, "[]")
+
+
+async def test_few_long_answers_are_made_at_once_and_all_are_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes memory until it is written, and none would be ready if all were made at the same time."""
+    monkeypatch.setattr(connection, "REQUEST_TIME", 5.0)
+    under_way = most = 0
+
+    def slow() -> Slices[list[object]]:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        for _ in range(20):
+            time.sleep(0.0005)
+            yield
+        under_way -= 1
+        return []
+
+    async with serving(tmp_path) as served:
+        served.source.groups = slow
+        asked = (served.ask(b"GET /v1/groups HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(50))
+        assert await asyncio.gather(*asked) == [(200, "[]")] * 50
+        assert await served.ask() == (200, VERSION)
+    assert 1 < most <= application.AT_ONCE
+
+
+@needs_root
+async def test_who_does_not_read_makes_nobody_keep_more_than_so_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And root is answered all the same, and whoever asks for little."""
+    monkeypatch.setattr(application, "UNREAD", 4 << 20)
+
+    def large() -> Slices[list[object]]:
+        yield
+        return ["x" * (1 << 20)]
+
+    script = """
+        clients = [dial() for _ in range(40)]
+        for client in clients:
+            client.sendall(HEAD.format("GET", "/v1/groups").encode())
+        print(*[client.recv(12)[9:].decode() for client in clients], flush=True)
+        ask("GET", "/v1/version")
+        sys.stdout.flush()
+        sys.stdin.read()
+    """
+    async with serving(tmp_path) as served:
+        everybodys(served)
+        served.source.groups = large
+        with served.nobody(script) as process:
+            assert process.stdout is not None
+            found = (await asyncio.to_thread(process.stdout.readline)).split()
+            assert found.count("200") + found.count("503") == 40
+            # What is being made, or is about to be written, counts later.
+            assert 4 <= found.count("200") <= 4 + 2 * application.AT_ONCE
+            assert (await asyncio.to_thread(process.stdout.readline)).startswith("HTTP/1.1 200")
+            status, answer = await served.ask(b"GET /v1/groups HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert (status, len(answer)) == (200, (1 << 20) + 4)
+            await asyncio.to_thread(process.communicate, timeout=10)
 
 
 async def test_an_answer_that_is_not_read_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,25 @@ async def test_one_peer_by_its_name_or_address(tmp_path: Path) -> None:
                 assert await found.ended()
 
 
+async def test_others_have_their_turn_while_none_is_found() -> None:
+    """To look into thousands of events takes a while."""
+    bus, turns = Bus(), 0
+    tell(bus, *["nobody"] * 2000)
+    kept, _ = bus.read(0, 2000)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.ensure_future(others())
+    found = stream.stream(bus, "", follow=False, wanted=stream.about(frozenset(("body",))))
+    assert [part async for part in found] == []
+    beside.cancel()
+    assert turns >= len(kept) // stream.AT_ONCE > 5
+
+
 async def test_one_peer_that_there_is_not(tmp_path: Path) -> None:
     """Its name is a mistake; its address may be that of one that was never let in."""
     bus = Bus()

@@ -65,11 +65,19 @@ async def test_a_drain_that_takes_too_long_is_one_json_document(tmp_path: Path) 
     assert json.loads(done.stdout) == BUSY | {"ok": False, "error": told}
 
 
-@pytest.mark.parametrize("words", [("status",), ("peers",), ("groups",), ("routes",), ("route", "10.0.0.0/8")])
+COMMANDS = """
+status; peers; groups; routes; route 10.0.0.0/8; peer a; flow 10.0.0.9 172.16.1.1; fib; pair; pair --set-seed; health;
+top --once; drain a; drain a --wait; drain --self; undrain a; undrain --self; clear a; shutdown a; enable a; log;
+log debug; diff; reload; rollback; config history
+"""
+
+
+@pytest.mark.parametrize("words", [tuple(each.split()) for each in COMMANDS.split(";")], ids=" ".join)
 async def test_an_answer_of_another_version_is_told(tmp_path: Path, words: tuple[str, ...]) -> None:
     async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        body = b'[{"name": "a"}]' if words[0] in ("peers", "groups") else b'{"total": 1, "name": "a"}'
+        listing = words[0] in ("peers", "groups", "config")
+        body = b'[{"name": "a"}]' if listing else b'{"total": 1, "name": "a"}'
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
         writer.close()
 

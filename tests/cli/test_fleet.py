@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routerd.cli.fleet import render, site
+from routerd.cli.fleet import command, render, site
+from routerd.cli.fleet.orders import Orders
 from routerd.cli.fleet.reader import Reader
 from routerd.cli.fleet.site import Heard
 from routerd.cli.screen import Screen
 from routerd.telemetry.mqtt import topics
-from routerd.telemetry.mqtt.broker import Access
+from routerd.telemetry.mqtt.broker import Access, connection
 from routerd.telemetry.mqtt.topics import Topic
+from tests.support.mosquitto import mosquitto, needs_mosquitto
 
 NOW = 10_000.0
 KEYS = st.sampled_from([
@@ -138,3 +143,32 @@ def test_a_table_fits_a_terminal() -> None:
     messages = told("gw1", version="1.0.0", configuration="5f0c8a11d2e4") | told("a-router-of-a-longer-name")
     view = site.view(site.read(messages), NOW, "ams")
     assert max(map(len, render.site(Screen(80, colours=False), view, NOW))) <= 80
+
+
+@needs_mosquitto
+async def test_a_request_that_the_broker_does_not_take_is_no_matter_of_the_key(tmp_path: Path) -> None:
+    """Nobody waits for its answer."""
+    kinds = (topics.BIRTH, topics.AVAILABILITY)
+    allowed = "".join(f"topic write {Topic('ams', 'gw1', kind)}\n" for kind in kinds)
+    (tmp_path / "acl").write_text(f"topic read #\n{allowed}")
+    with mosquitto(tmp_path, more=f"allow_anonymous true\nacl_file {tmp_path}/acl") as broker:
+        access = Access(broker.url)
+        async with connection(access, None) as router:
+            for topic, payload in told("gw1", drains=True).items():
+                await router.publish(str(topic), payload, retain=True)
+            reader = Reader(access, "ams")
+            async with reader.open(all_of_it=False) as asking:
+                orders = Orders(reader, asking, "ams", b"0123456789abcdef", "me")
+                answers = await orders.give(await orders.begin(reachable=False), "look", "w1")
+    topic = Topic("ams", "gw1", topics.REQUEST)
+    assert answers == {"gw1": {"error": f"the broker does not let this user write {topic} (Not authorized)"}}
+
+
+def test_who_has_no_name_may_ask_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert command._user() == f"uid {os.getuid()}"

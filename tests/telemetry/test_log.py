@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -174,6 +176,19 @@ def test_a_pipe_that_nobody_reads_delays_nothing_and_tells_later_what_is_missing
     assert said.count(b"\n") == 20 - lost + said.decode().splitlines().count("") + 2 + (b"x\n10 " not in said)
     os.close(read)
     os.close(write)
+
+
+def test_a_terminal_that_nobody_reads_delays_nothing() -> None:
+    """Its other end may be a multiplexer that was stopped."""
+    controller, terminal = pty.openpty()
+    sink = Sink(terminal)
+    began = time.monotonic()
+    for _ in range(2_000):
+        _put(sink, "x" * 99)
+    assert time.monotonic() - began < 5
+    assert sink.lost[1] == STUCK
+    os.close(terminal)
+    os.close(controller)
 
 
 def test_a_file_is_written_as_it_is(tmp_path: Path) -> None:

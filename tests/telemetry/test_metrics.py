@@ -83,6 +83,18 @@ def test_the_page_has_the_whole_catalogue_as_it_says() -> None:
     assert [row["peer"] for row in rows] == list(simulation.router.rib.peers)
 
 
+def test_prefixes_of_the_loc_rib_are_counted_once_whoever_announces_them() -> None:
+    """As FRR counts them: each of several peers counts what it announces for itself."""
+    simulation = cluster(3)
+    for peer in list(simulation.router.rib.peers):
+        simulation.announce(peer, "172.30.0.1/32")
+        simulation.settle()
+    text = whole(page(simulation, None, "frr_exporter")).decode()
+    families = {each.name: each for each in text_string_to_metric_families(text)}
+    found = {each.labels["afi"]: each.value for each in families["frr_bgp_rib_count_total"].samples}
+    assert found == {"ipv4": len(simulation.router.rib.loc_rib.table), "ipv6": 0}
+
+
 def test_what_is_not_known_is_left_out() -> None:
     simulation = cluster(1)
     made = exposition(

@@ -367,6 +367,44 @@ async def test_what_the_broker_does_not_allow_is_said(tmp_path: Path) -> None:
 
 
 @needs_mosquitto
+async def test_events_that_the_broker_refuses_are_lost_and_not_told(tmp_path: Path) -> None:
+    """Also those of one topic that are on their way together."""
+    allowed = "".join(f"topic write {OWN.topic(kind)}\n" for kind in (topics.AVAILABILITY, topics.BIRTH))
+    (tmp_path / "acl").write_text(f"topic read #\n{allowed}topic write {OWN.topic(topics.EVENT, 'good')}\n")
+    with mosquitto(tmp_path, more=f"allow_anonymous true\nacl_file {tmp_path}/acl") as broker:
+        bus = Bus()
+        link = made(broker, bus)
+        for _ in range(10):
+            bus.tell("info", "bad", {})
+        for _ in range(3):
+            bus.tell("info", "good", {})
+        await becomes(lambda: link.events.sent + link.events.lost, 13)
+        assert (link.events.sent, link.events.lost) == (3, 10)
+        await link.close(clear=False)
+
+
+@needs_mosquitto
+async def test_what_is_too_large_for_the_broker_is_not_sent(tmp_path: Path) -> None:
+    """Which would end the connection for it, again and again (MQTT 5, 3.2.2.3.6); what is not goes on."""
+    with mosquitto(tmp_path, more="allow_anonymous true\nmax_packet_size 1000") as broker:
+        bus = Bus()
+        link = made(broker, bus)
+        link.states.tell(A, topics.encode({"text": "x" * 2000}))
+        link.states.tell(B, topics.encode({"text": "y"}))
+        bus.tell("info", "large", {"text": "x" * 2000})
+        bus.tell("info", "small", {})
+        with reading(broker) as reader:
+            await becomes(lambda: (link.events.sent, link.events.lost), (1, 1))
+            await becomes(lambda: reader.states.get(str(B)), {"text": "y"})
+        await becomes(lambda: link.trouble)
+        assert link.connections == 1
+        assert link.trouble is not None
+        assert link.trouble.what.endswith("(it takes 1000 octets at most)")
+        assert link.trouble.remedy == "have it take larger packets"
+        await link.close(clear=False)
+
+
+@needs_mosquitto
 async def test_a_flood_of_requests_is_not_listened_to(
     broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

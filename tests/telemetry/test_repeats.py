@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import structlog
@@ -81,3 +85,36 @@ def test_a_line_about_ever_new_things_is_held_back_too(log: Log) -> None:
     log.repeats.flush(all_of_them=True)
     held = sum(int(str(line["times"])) for line in log.take())
     assert held + len(lines) == 10_000
+
+
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_lines_come_from_any_thread() -> None:
+    """Each of which ends intervals of the others: no line fails, and none is forgotten."""
+    clock = itertools.count(0.0, INTERVAL / 100)
+    held = Repeats(lambda: next(clock))
+    factory = CapturingLoggerFactory()
+    structlog.configure(processors=[held], logger_factory=factory, cache_logger_on_first_use=False)
+
+    def say(thread: int) -> None:
+        for number in range(5000):
+            with contextlib.suppress(structlog.DropEvent):
+                structlog.get_logger().warning("odd", peer=str(number % 7), line=str(thread % 2))
+
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            for _ in threads.map(say, range(4)):
+                pass
+        held.flush(all_of_them=True)
+    finally:
+        structlog.reset_defaults()
+    lines = [call.kwargs for call in factory.logger.calls]
+    assert sum(line.get("times", 1) for line in lines) == 20_000

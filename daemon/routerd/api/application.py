@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, MutableMapping, Sequence
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
+from routerd.api.caller import Caller
 from routerd.api.endpoints import Endpoint, Failure, Request, Text
-from routerd.api.slices import encoded
+from routerd.api.slices import Slices, encoded, in_turns
 from routerd.api.stream import BEAT, Stream
 
 Message = MutableMapping[str, Any]
@@ -21,6 +22,11 @@ Send = Callable[[Message], Awaitable[None]]
 DESCRIPTION = "/openapi.json"
 PATIENCE = 10.0
 """Seconds that the reader of a stream may take for what is sent at a stretch."""
+AT_ONCE = 8
+"""Long answers that are made at once, and as many of root's: one may take tens of megabytes until it is written."""
+UNREAD = 32 << 20
+"""Octets of answers that wait to be read, beyond which nobody but root is given another long one."""
+JSON = "application/json"
 
 
 class Application:
@@ -39,12 +45,13 @@ class Application:
             # What a path names may hold slashes, as a prefix does.
             pattern = re.compile(re.sub(r"\{\w+\}", "(.*)", each.path))
             self._paths.setdefault(pattern, {})[each.method] = each
+        self._places = {is_root: asyncio.Semaphore(AT_ONCE) for is_root in (False, True)}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request; what fails here unforeseen is uvicorn's to answer and to log."""
-        content = "application/json"
+        content = JSON
         try:
-            status, answer = 200, await self._answer(scope)
+            status, answer = 200, await self._answer(scope, receive)
         except Failure as failure:
             status, answer = failure.status, {self.explains: failure.detail}
         if isinstance(answer, Stream):
@@ -63,7 +70,7 @@ class Application:
 
         return describe(self._endpoints)
 
-    async def _answer(self, scope: Message) -> Any:
+    async def _answer(self, scope: Message, receive: Receive) -> Any:
         method, path = scope["method"], scope["path"]
         if path == DESCRIPTION and method == "GET" and self.described:
             return self._description
@@ -81,11 +88,24 @@ class Application:
                 resumed = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")
                 if methods[method].whole:
                     scope["state"]["endless"]()
-                return await methods[method].answer(
-                    Request(method, path, named, query, scope["state"]["caller"], resumed)
-                )
+                request = Request(method, path, named, query, scope["state"]["caller"], resumed)
+                answer = await methods[method].answer(request)
+                if not isinstance(answer, Generator | Text):
+                    return answer
+                return await _while_there(receive, self._written(answer, request.caller, scope["state"]))
         where = f"GET {DESCRIPTION}" if self.described else "docs/monitoring.md"
         raise Failure(404, f"there is nothing at {path[:100]}; {where} says what there is")
+
+    async def _written(self, answer: Slices[Any] | Text, caller: Caller, state: Message) -> Text:
+        """Return an answer that is long as it is written; Failure if too much of others waits to be read."""
+        is_root = caller.uid == 0
+        async with self._places[is_root]:
+            if not is_root and state["unread_by_all"]() > UNREAD:
+                raise Failure(503, "too much of what others have asked for waits to be read; ask again later")
+            if isinstance(answer, Text):
+                return answer
+            view = await in_turns(answer)
+            return Text(JSON, b"".join([part async for part in encoded(view)]))
 
 
 async def respond(send: Send, status: int, content: str, body: bytes, *fields: tuple[bytes, bytes]) -> None:
@@ -93,6 +113,20 @@ async def respond(send: Send, status: int, content: str, body: bytes, *fields: t
     headers = [(b"content-type", content.encode()), (b"content-length", str(len(body)).encode()), *fields]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _while_there(receive: Receive, answer: Awaitable[Any]) -> Any:
+    """Return an answer that takes long to make. It is given up, with a Failure that nobody hears, when who asks has
+    gone: else those of many who ask and go would pile up."""
+    making, leaving = asyncio.ensure_future(answer), asyncio.ensure_future(_disconnect(receive))
+    try:
+        await asyncio.wait({making, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not making.done():
+            raise Failure(499, "nobody waits for the answer any more")
+        return making.result()
+    finally:
+        making.cancel()
+        leaving.cancel()
 
 
 async def _stream(

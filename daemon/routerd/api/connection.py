@@ -63,14 +63,16 @@ class Connection(H11Protocol):
             "endless": self._endless,
             "abort": transport.abort,
             "unread": partial(_unread, transport, connection),
+            "unread_by_all": self._unread_by_all,
         }
         self._within(REQUEST_TIME)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It ended, and its timer with it."""
+        """It ended, and its timers with it."""
         if self._deadline is None:
             return  # turned away
         self._deadline.cancel()
+        self._unset_keepalive_if_required()  # after an error uvicorn keeps its own, and with it the request
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -97,6 +99,10 @@ class Connection(H11Protocol):
         if self.cycle is not None:
             self.cycle.disconnected = True
         self.transport.abort()
+
+    def _unread_by_all(self) -> int:
+        """Return the octets that all connections have yet to hand to the kernel."""
+        return sum(each.transport.get_write_buffer_size() for each in self.connections)
 
     def _endless(self) -> None:
         """The answer goes on; who sends it looks to its reader."""

@@ -31,7 +31,8 @@ from routerd.api.models import (
     StatusView,
     VersionView,
 )
-from routerd.api.slices import Slices, in_turns
+from routerd.api.shared import Shared
+from routerd.api.slices import Slices
 from routerd.core.route import Prefix, format_prefix, parse_prefix
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -150,8 +151,8 @@ class Endpoint(NamedTuple):
     or `module:name` for one that is loaded when the API is described.
 
     `query` are the numbers that may stand in the query, and None for a text. The functions are coroutines that do not
-    wait while they look at the core, but for between two rows of what they show, so that nobody sees its state in the
-    middle of a change.
+    wait while they look at the core, so that nobody sees its state in the middle of a change. They return a long
+    answer as the slices that make it.
     """
 
     method: str
@@ -172,19 +173,19 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
     least = Number(0, MAX_NODES, 1)
     longest, number, switch = Number(0, MAX_CONFIRM, 0), Number(0, MAX_OFFSET, 0), Number(0, 1, 1)
 
-    async def status(_: Request) -> StatusView:
-        return await in_turns(source.status())
+    async def status(_: Request) -> Slices[StatusView]:
+        return source.status()
 
-    async def peers(_: Request) -> list[PeerView]:
-        return await in_turns(source.peers())
+    async def peers(_: Request) -> Slices[list[PeerView]]:
+        return source.peers()
 
-    async def groups(_: Request) -> list[GroupView]:
-        return await in_turns(source.groups())
+    async def groups(_: Request) -> Slices[list[GroupView]]:
+        return source.groups()
 
     async def version(_: Request) -> VersionView:
         return source.version()
 
-    async def routes(request: Request) -> RoutesView:
+    async def routes(request: Request) -> Slices[RoutesView]:
         first, most = (request.query.get(name) for name in ("offset", "limit"))
         peer = request.query.get("peer")
         try:
@@ -192,7 +193,11 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         except ValueError as error:
             raise Failure(422, str(error)) from error
         page = source.routes(offset.read("offset", first), limit.read("limit", most), peer, chosen)
-        return _known(await in_turns(page), peer)
+
+        def known() -> Slices[RoutesView]:
+            return _known((yield from page), peer)
+
+        return known()
 
     async def route(request: Request) -> RouteDetailView:
         parsed = _prefix(request.named)
@@ -281,8 +286,10 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
             raise Failure(422, f"a level is one of {', '.join(LEVELS)}, not {request.named[:40]!r}")
         return source.set_log_level(request.named, await writer(request))
 
+    page = Shared(source.metrics)
+
     async def metrics(_: Request) -> Text:
-        return Text(PROMETHEUS, await source.metrics())
+        return Text(PROMETHEUS, await page.get())
 
     one, all_of_it = "/v1/routes/{prefix}", {"offset": offset, "limit": limit, "peer": None}
     all_of_it |= dict.fromkeys(("longer", "shorter", "state", "community", "as_path"))
@@ -303,6 +310,7 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
     carries = "Can this router carry traffic? With the first reason why not."
     aside = "Drain this router itself: peers are told GRACEFUL_SHUTDOWN (RFC 8326), and its health fails."
     well = "Is all well? The router, its peers, groups, sysctls and the problems found."
+    counted = "All metrics, as Prometheus reads them."
     return (
         Endpoint("GET", "/v1/status", StatusView, well, status),
         Endpoint("GET", "/v1/peers", list[PeerView], "All peers with their state and counts.", peers),
@@ -330,7 +338,7 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         Endpoint("GET", "/v1/log", LogView, "The least level that the log has.", log_level),
         Endpoint("PUT", "/v1/log/{level}", LogView, quieter, set_log_level),
         Endpoint("GET", "/v1/version", VersionView, "Versions of routerd and of what it stands on.", version),
-        Endpoint("GET", "/metrics", str, "All metrics, as Prometheus reads them.", metrics, content=PROMETHEUS),
+        Endpoint("GET", "/metrics", str, counted, metrics, content=PROMETHEUS),
     )
 
 

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Protocol
 
 from routerd.api.endpoints import Endpoint, Failure, Number, Request, admit
-from routerd.api.slices import Slices, in_turns
+from routerd.api.slices import Slices
 from routerd.core.message.flow import Flow
 from routerd.core.route import Address
 
@@ -30,8 +30,8 @@ class Inspector(Protocol):
 
     def peer(self, name: str, limit: int) -> Slices[PeerDetailView | None]: ...
     async def flow(self, flow: Flow) -> FlowAnswerView: ...
-    async def differences(self, limit: int) -> DifferencesView: ...
-    async def traffic(self, seconds: float, limit: int) -> TrafficView: ...
+    async def differences(self, limit: int) -> Slices[DifferencesView]: ...
+    async def traffic(self, seconds: float, limit: int) -> Slices[TrafficView]: ...
 
 
 def endpoints(inspector: Callable[[], Inspector], writers: int | None = 0) -> tuple[Endpoint, ...]:
@@ -41,12 +41,16 @@ def endpoints(inspector: Callable[[], Inspector], writers: int | None = 0) -> tu
     time = Number(200, LONGEST, 1000)
     port = Number(0, 65535, 0)
 
-    async def peer(request: Request) -> PeerDetailView:
-        shown = limit.read("limit", request.query.get("limit"))
-        found = await in_turns(inspector().peer(request.named, shown))
-        if found is None:
-            raise Failure(404, f"no peer has the name or address {request.named}; routerd peers lists them")
-        return found
+    async def peer(request: Request) -> Slices[PeerDetailView]:
+        detail = inspector().peer(request.named, limit.read("limit", request.query.get("limit")))
+
+        def known() -> Slices[PeerDetailView]:
+            found = yield from detail
+            if found is None:
+                raise Failure(404, f"no peer has the name or address {request.named}; routerd peers lists them")
+            return found
+
+        return known()
 
     async def flow(request: Request) -> FlowAnswerView:
         try:
@@ -70,10 +74,10 @@ def endpoints(inspector: Callable[[], Inspector], writers: int | None = 0) -> tu
         first, second = ports if number in (6, 17) else (0, 0)
         return await inspector().flow(Flow(*packed, first, second, number, interface))
 
-    async def fib(request: Request) -> DifferencesView:
+    async def fib(request: Request) -> Slices[DifferencesView]:
         return await inspector().differences(limit.read("limit", request.query.get("limit")))
 
-    async def traffic(request: Request) -> TrafficView:
+    async def traffic(request: Request) -> Slices[TrafficView]:
         milliseconds = time.read("milliseconds", request.query.get("milliseconds"))
         shown = most.read("limit", request.query.get("limit"))
         return await inspector().traffic(milliseconds / 1000, shown)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from routerd.api.endpoints import Endpoint, Failure, Number, Request, admit
-from routerd.api.slices import Slices, in_turns
+from routerd.api.slices import Slices
 
 if TYPE_CHECKING:
     from routerd.api.models.pair import PairView, SeedView
@@ -31,9 +31,9 @@ def endpoints(paired: Callable[[], Paired | None], writers: int | None = 0) -> t
             )
         return found
 
-    async def pair(request: Request) -> PairView:
+    async def pair(request: Request) -> Slices[PairView]:
         whole = switch.read("all", request.query.get("all"))
-        return await in_turns(there().view(whole=whole == 1))
+        return there().view(whole=whole == 1)
 
     async def set_seed(request: Request) -> SeedView:
         by = await admit(request, writers)

@@ -19,6 +19,7 @@ from routerd.api.connection import TOO_MANY, Connection
 from routerd.api.endpoints import PROMETHEUS
 from routerd.api.limits import Places, client_of
 from routerd.api.server import configured
+from routerd.api.shared import Shared
 
 CONNECTIONS = 16
 """At once, handshakes included: each of a few Prometheus servers keeps one. A client has a part of them at most."""
@@ -53,9 +54,8 @@ class MetricsApplication:
     """Answers `GET /metrics` with the `page`; whoever does not know the `token`, if there is one, with 401."""
 
     def __init__(self, page: Callable[[], Awaitable[bytes]], token: str = "") -> None:
-        self._page = page
+        self._page = Shared(page)
         self._token = token
-        self._making: asyncio.Future[bytes] | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -68,13 +68,7 @@ class MetricsApplication:
         elif scope["method"] != "GET":
             await respond(send, 405, _PLAIN, b"GET is what /metrics is for\n", (b"allow", b"GET"))
         else:
-            await respond(send, 200, PROMETHEUS, await self._shared())
-
-    async def _shared(self) -> bytes:
-        """Return the page that is being made, if one is: all who wait share it."""
-        if self._making is None or self._making.done():
-            self._making = asyncio.ensure_future(self._page())
-        return await asyncio.shield(self._making)
+            await respond(send, 200, PROMETHEUS, await self._page.get())
 
 
 def bind(address: str, port: int) -> socket.socket:

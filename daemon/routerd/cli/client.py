@@ -24,6 +24,18 @@ class ApiError(Exception):
     """The daemon cannot be asked, or refused the question. The text is for the operator."""
 
 
+OTHER_VERSION = (
+    "the answer is not one of this version: is a routerd of another one running? `routerd version` tells; restart it"
+)
+
+
+class Answer(dict[str, Any]):
+    """An object of an answer; a field that is missing is the mark of another version."""
+
+    def __missing__(self, field: str) -> Any:
+        raise ApiError(OTHER_VERSION)
+
+
 class Client:
     """Asks the routerd behind the socket at `path`, which may say nothing for `timeout` seconds."""
 
@@ -55,10 +67,10 @@ class Client:
             for line in lines:
                 yield line.decode(errors="replace").rstrip("\n")
 
-    def download(self, resource: str) -> Iterator[bytes]:
+    def download(self, resource: str, **query: str | int | None) -> Iterator[bytes]:
         """Yield the octets of an answer that is long, in parts; ApiError as in `get`, and if its end is missing."""
         with (
-            self._asked("GET", resource, {}) as connection,
+            self._asked("GET", resource, query) as connection,
             connection.makefile("rb") as answer,
             self._explained(),
         ):
@@ -113,7 +125,7 @@ class Client:
         if b"content-length:" not in fields or len(body) < int(fields[fields.index(b"content-length:") + 1]):
             raise ApiError(f"routerd broke off the answer on {self._path}: it is incomplete")
         try:
-            status, answer = int(fields[1]), json.loads(body)
+            status, answer = int(fields[1]), json.loads(body, object_hook=Answer)
         except ValueError as error:
             raise ApiError(f"routerd answered on {self._path} with something that is not JSON") from error
         if status != 200:

@@ -13,7 +13,7 @@ from typing import Any
 
 from routerd.cli import render
 from routerd.cli.arguments import UsageError
-from routerd.cli.client import ApiError, Client
+from routerd.cli.client import OTHER_VERSION, ApiError, Client
 from routerd.cli.output import fail, write
 from routerd.cli.screen import Screen
 
@@ -35,10 +35,7 @@ def lines_of(draw: Render, answer: Any) -> list[str]:
     try:
         return draw(Screen.of_stdout(), answer)
     except (KeyError, TypeError) as error:
-        raise ApiError(
-            "the answer is not one of this version: is a routerd of another one running? `routerd version` tells; "
-            "restart it"
-        ) from error
+        raise ApiError(OTHER_VERSION) from error
 
 
 def _print(answer: Any, as_json: bool, draw: Render) -> None:

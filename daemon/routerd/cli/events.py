@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +58,16 @@ def _field(value: object) -> str:
 def _heard(client: Client, follow: bool, peer: str | None) -> Iterator[tuple[str, Any]]:
     """Yield the name and the data of each event of the stream."""
     name = ""
-    for text in client.stream("/v1/events", follow=int(follow), peer=peer):
+    for text in _lines(client, follow, peer):
         if text.startswith("event: "):
             name = text[7:]
         elif text.startswith("data: "):
             yield name, json.loads(text[6:])
+
+
+def _lines(client: Client, follow: bool, peer: str | None) -> Iterable[str]:
+    """Return the lines of the stream. What is kept is read at once, and to its end: who pages through it may take
+    longer than the daemon waits for a reader."""
+    if follow:
+        return client.stream("/v1/events", follow=1, peer=peer)
+    return b"".join(client.download("/v1/events", follow=0, peer=peer)).decode(errors="replace").split("\n")

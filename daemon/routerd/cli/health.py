@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from routerd.cli.client import ApiError, Client
+from routerd.cli.client import OTHER_VERSION, ApiError, Client
 from routerd.cli.output import fail, write
 from routerd.cli.render import count
 
@@ -18,11 +18,8 @@ def show(socket: str, as_json: bool, at_least: int) -> int:
     try:
         answer = Client(socket, PATIENCE).get("/v1/health", at_least=at_least)
         ok, nodes, reason = answer["ok"], answer["nodes"], answer["reason"]
-    except (ApiError, KeyError, TypeError) as error:
-        known = (
-            error if isinstance(error, ApiError) else ApiError("the answer is not one of this version; restart it")
-        )
-        raise fail(known, as_json) from error
+    except (ApiError, TypeError) as error:
+        raise fail(error if isinstance(error, ApiError) else ApiError(OTHER_VERSION), as_json) from error
     if as_json:
         write(json.dumps(answer, indent=2))
     elif ok:

@@ -150,7 +150,7 @@ class Inspection:
 
     # ------------------------------------------------------------------------------------------ the kernel
 
-    async def differences(self, limit: int) -> DifferencesView:
+    async def differences(self, limit: int) -> Slices[DifferencesView]:
         """Compare the kernel with what is wanted; Failure if it cannot be read, or is being read."""
         if self._comparing.locked():
             raise Failure(503, "the kernel is being compared for somebody else; try again")
@@ -165,8 +165,7 @@ class Inspection:
                 raise Failure(503, f"the kernel cannot be read: {error.strerror}; try again") from error
             refusals = self._router.refusals
             unwritten = self._engine.unwritten
-            view = differing.differences(wanted, found, first, limit, refusals=refusals, unwritten=unwritten)
-            return await in_turns(view)
+            return differing.differences(wanted, found, first, limit, refusals=refusals, unwritten=unwritten)
 
     async def _compare(self) -> tuple[fib.Expected, KernelDump, fib.Differences]:
         wanted = await in_turns(fib.expected(self._router.fib))
@@ -175,7 +174,7 @@ class Inspection:
 
     # ------------------------------------------------------------------------------------------ packets
 
-    async def traffic(self, seconds: float, limit: int) -> TrafficView:
+    async def traffic(self, seconds: float, limit: int) -> Slices[TrafficView]:
         """Count packets for so long; Failure if the counters cannot be read."""
         try:
             before = await self._read()
@@ -184,7 +183,7 @@ class Inspection:
         except OSError as error:
             raise Failure(503, f"the kernel's counters cannot be read: {error.strerror}; try again") from error
         carried = await asyncio.to_thread(traffic.carried, before, after)
-        return await in_turns(traffic.traffic(self._router, carried, after, after.at - before.at or 1.0, limit))
+        return traffic.traffic(self._router, carried, after, after.at - before.at or 1.0, limit)
 
     async def _read(self) -> Reading:
         """Read the counters, unless somebody has just done so."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -67,6 +68,11 @@ class Watchers:
             exc_info=error,
         )
 
-    def unhandled(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """What asyncio tells of an error in a callback, or of its own: its exception handler."""
-        self.failed("event loop", context.get("exception") or RuntimeError(context["message"]))
+    def unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What asyncio tells of an error in a callback, or of its own: its exception handler.
+
+        It may be called by a destructor, in whatever thread, in the middle of a line of the log: told is it later.
+        """
+        error = context.get("exception") or RuntimeError(context["message"])
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(self.failed, "event loop", error)

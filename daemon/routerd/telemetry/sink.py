@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+from functools import cached_property
 
 STUCK = "nobody reads it"
 
@@ -44,18 +46,30 @@ class Sink:
         self._untold = self._untold + 1 if self._reason else 0
         self._lines += bool(self._reason)
 
+    @cached_property
+    def _own(self) -> int:
+        """The descriptor; of a terminal another one, which does not block: poll(2) tells that it takes something, and
+        not how much."""
+        with contextlib.suppress(OSError):
+            if os.isatty(self._descriptor):
+                flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+                return os.open(f"/proc/self/fd/{self._descriptor}", flags)
+        return self._descriptor
+
     def _write(self, octets: bytes) -> str:
         """Write octets; return why that failed. A line that was cut short is ended before the next one."""
         poll = select.poll()
-        poll.register(self._descriptor, select.POLLOUT)
+        poll.register(self._own, select.POLLOUT)
         octets = b"\n" + octets if self._cut else octets
         try:
             while octets:
                 if not poll.poll(0):
                     return STUCK
-                written = os.write(self._descriptor, octets[: select.PIPE_BUF])
+                written = os.write(self._own, octets[: select.PIPE_BUF])
                 self._cut = not octets[:written].endswith(b"\n")
                 octets = octets[written:]
+        except BlockingIOError:
+            return STUCK
         except OSError as error:
             return os.strerror(error.errno) if error.errno else str(error)
         return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+import os
 import platform
 import time
 from collections.abc import Mapping
@@ -132,7 +133,7 @@ async def _drain(
 ) -> FleetDrainView:
     reader = Reader(access, name)
     async with reader.open(all_of_it=False) as broker:
-        orders = Orders(reader, broker, name, key, f"{getpass.getuser()}@{platform.node()}")
+        orders = Orders(reader, broker, name, key, f"{_user()}@{platform.node()}")
         routers = await orders.begin(reachable=reachable)
         answers = await orders.give(routers, action, node)
         having = [router for router in routers if isinstance(answers[router.name].get("drain"), dict)]
@@ -161,6 +162,14 @@ async def _drain(
             "verdict": in_vain or done,
             "routers": [_drained(router, answers[router.name]) for router in routers],
         }
+
+
+def _user() -> str:
+    """Return who asks; a container may run as somebody whom nobody has given a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _drained(router: Router, answer: Mapping[str, Any]) -> DrainedView:

@@ -53,6 +53,7 @@ class Orders:
     async def give(self, routers: Collection[Router], action: str, node: str) -> dict[str, dict[str, Any]]:
         """Have routers do something; return their answers by name, in which `error` is why there is none."""
         waiting: dict[str, str] = {}
+        answers: dict[str, dict[str, Any]] = {}
         for router in routers:
             id = secrets.token_hex(16)
             said = {
@@ -67,10 +68,9 @@ class Orders:
             }
             waiting[router.name] = id
             topic = Topic(self._site, router.name, topics.REQUEST)
-            await self._broker.publish(
-                str(topic), signing.seal("request", said, self._key), expiry=int(signing.LASTS)
-            )
-        answers: dict[str, dict[str, Any]] = {}
+            sealed = signing.seal("request", said, self._key)
+            if not await self._broker.publish(str(topic), sealed, expiry=int(signing.LASTS)):
+                answers[router.name] = {"error": f"the broker does not let this user write {self._broker.refused}"}
         await self._reader.wait(lambda: self._collect(waiting, answers), ANSWERS)
         for name in waiting:
             answers.setdefault(name, {"error": "no answer: has it another key? its log says so"})

@@ -389,7 +389,7 @@ _OTHERS = (
     _counter(
         "mqtt_events_lost_total",
         (),
-        "Events that were too many, or too old, before there was a broker to hear them",
+        "Events that were too many, or too old, before there was a broker to hear them, or that it refused",
         "increase(routerd_mqtt_events_lost_total[1h]) > 0",
     ),
     _gauge("mqtt_states", (), "States that the broker is told: topics that it retains", "routerd_mqtt_states"),

@@ -6,11 +6,13 @@ configuration asks for them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from routerd.api.slices import Slices
 from routerd.api.views.peers import Counts
-from routerd.core.route import Family, format_address
+from routerd.core.rib.loc_rib import PathSet
+from routerd.core.route import LOCAL, Address, Family, family_of, format_address
 from routerd.core.router import Router
 from routerd.telemetry.metrics.catalogue import Metric
 from routerd.telemetry.metrics.rows import Rows, labels
@@ -66,11 +68,12 @@ def frr_exporter(router: Router, tally: Tally, counts: Mapping[str, Counts], now
     rows = {name: Rows(metric) for name, metric in FRR_EXPORTER.items()}
     local = str(router.config.router.asn)
     peers = router.rib.peers
+    prefixes = yield from _prefixes(router)
     for family in Family:
         base = labels(_FRR, "default", family.label, "unicast", local)
         rows["peers_count_total"].add(base, sum(family.label in peer.group.families for peer in peers.values()))
         rows["peer_groups_count_total"].add(base, len(router.config.peer_groups))
-        rows["rib_count_total"].add(base, sum(row[family]["accepted"] for row in counts.values()))
+        rows["rib_count_total"].add(base, prefixes[family])
     for peer in list(peers.values()):
         yield
         counted, up = tally.peers.get(peer.address, _NOTHING).messages, peer.session is not None
@@ -91,6 +94,23 @@ def frr_exporter(router: Router, tally: Tally, counts: Mapping[str, Counts], now
             ):
                 rows[name].add(base, value)
     return list(rows.values())
+
+
+def _prefixes(router: Router) -> Slices[Counter[Family]]:
+    """Count the prefixes of the Loc-RIB over its path sets; the router's own networks are of either family in one."""
+    loc_rib = router.rib.loc_rib
+    own = [prefix for prefix in router.rib.networks.prefixes if not _hops(loc_rib.paths_of(prefix))]
+    found = Counter(map(family_of, own))
+    for paths in list(loc_rib.sets()):
+        yield
+        if hops := _hops(paths):
+            found[Family.IPV4 if len(hops[0]) == 4 else Family.IPV6] += paths.users
+    return found
+
+
+def _hops(paths: PathSet) -> list[Address]:
+    """Return the next hops of the paths that others have announced: those of a set are of one family."""
+    return [path.attributes.next_hop for path in paths.paths if path.peer != LOCAL]
 
 
 def gobgp(router: Router, tally: Tally, counts: Mapping[str, Counts], _now: float) -> Slices[list[Rows]]:

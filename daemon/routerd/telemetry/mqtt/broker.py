@@ -33,8 +33,10 @@ KEEPALIVE = 10
 """Seconds between two signs of life; the broker tells the will after one and a half of it (MQTT 5, 3.1.2.10)."""
 PATIENCE = 10.0
 """Seconds that the broker may take for an answer."""
-OVERHEAD = 4096
-"""Octets of a packet beside its payload, at most."""
+_OVERHEAD = 4096
+"""Octets, at most, of a packet from the broker beside its payload: properties are its to choose."""
+_HEADERS = 16
+"""Octets of a PUBLISH to the broker beside topic and payload: both headers, with the expiry alone as a property."""
 MOST_UNREAD = 20_000
 """Messages that wait to be read; what comes beyond is dropped."""
 _SILENT = logging.getLogger("routerd.mqtt.library")
@@ -102,23 +104,31 @@ class Connection:
         self._client = client
         self.last = 0.0
         """When the broker last took a message, in seconds since 1970."""
-        self.refused = ""
-        """A topic that the broker did not let the client write, and why; empty if there was none."""
+        self.refused = self.remedy = ""
+        """A topic that the broker did not let the client write, and why; and what helps, if that is not to let it.
+        Empty if there was none."""
 
     async def publish(
         self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry: int | None = None
     ) -> bool:
-        """Hand a message over; with QoS 1 return whether the broker has it. It keeps it for `expiry` seconds."""
+        """Hand a message over; with QoS 1 return whether the broker has it. It keeps it for `expiry` seconds.
+
+        What is larger than it takes would end the connection (MQTT 5, 3.2.2.3.6), and is not sent.
+        """
+        most = self._client.most
+        if most and len(topic.encode()) + len(payload) + _HEADERS > most:
+            self.refused, self.remedy = f"{topic} (it takes {most} octets at most)", "have it take larger packets"
+            return False
         properties = None
         if expiry is not None:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = expiry
-        self._client.written = topic
+        this = self._client.written = object()  # others of the same topic may be on their way
         await self._client.publish(topic, payload, qos, retain, properties)
-        if (why := self._client.refused.pop(topic, None)) is None:
+        if (why := self._client.refused.pop(this, None)) is None:
             self.last = time.time()
             return True
-        self.refused = f"{topic} ({why})"
+        self.refused, self.remedy = f"{topic} ({why})", ""
         return False
 
     async def subscribe(self, *filters: str, qos: int = 1) -> None:
@@ -144,12 +154,15 @@ class _Client(aiomqtt.Client):
     """Notes what the broker refuses, which aiomqtt takes for done, and who ends a connection without an answer, for
     which aiomqtt waits on."""
 
-    written = ""
+    written: object = None
+    """The message that is about to be handed over."""
+    most = 0
+    """Octets of a packet that the broker takes at most; 0 if it has not said so."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.refused: dict[str, str] = {}
-        self._written_as: dict[int, str] = {}
+        self.refused: dict[object, str] = {}
+        self._written_as: dict[int, object] = {}
         self._failed = ""
         self._client.on_log = self._note
 
@@ -158,9 +171,10 @@ class _Client(aiomqtt.Client):
         if level == LogLevel.MQTT_LOG_ERR:
             self._failed = text.partition(": ")[2] or text
 
-    def _on_connect(self, *arguments: Any, **named: Any) -> None:
+    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
         self._client.on_log = None
-        super()._on_connect(*arguments, **named)
+        self.most = getattr(properties, "MaximumPacketSize", 0)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_disconnect(self, *arguments: Any, **named: Any) -> None:
         if self._connected.done():
@@ -175,9 +189,9 @@ class _Client(aiomqtt.Client):
         return super()._pending_call(mid, value, pending)
 
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any) -> None:
-        topic = self._written_as.pop(mid, "")
+        written = self._written_as.pop(mid, None)
         if getattr(reason_code, "value", 0) >= _FAILURE:
-            self.refused[topic] = str(reason_code)
+            self.refused[written] = str(reason_code)
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
 
@@ -192,7 +206,7 @@ async def connection(
     """
     at = place(access.url)
     limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    limits.MaximumPacketSize = largest + OVERHEAD
+    limits.MaximumPacketSize = largest + _OVERHEAD
     try:
         client = _Client(
             at.host,

@@ -27,7 +27,8 @@ class Events:
     def __init__(self, bus: Bus, own: Own, expiry: int) -> None:
         self.sent = 0
         self.lost = 0
-        """Those that fell out of the ring, or were too old, before there was a broker to hear them."""
+        """Those that fell out of the ring, or were too old, before there was a broker to hear them; and those that it
+        refused."""
         self._bus = bus
         self._own = own
         self._expiry = expiry
@@ -58,5 +59,7 @@ class Events:
         text = told.text
         if told.event == _WITHHELD:
             text = topics.encode(json.loads(told.text) | {"reason": "routerd events says why"})
-        await broker.publish(str(topic), text, expiry=left)
-        self.sent += 1
+        if await broker.publish(str(topic), text, expiry=left):
+            self.sent += 1
+        else:
+            self.lost += 1

@@ -196,7 +196,7 @@ class Link:
                 self._figures = None
                 await broker.publish(str(self.own.topic(topics.METRICS)), figures, qos=0)
             if broker.refused:  # what else is said goes on
-                remedy = f"let it write {topics.ROOT}/{self.own.site}/{self.own.router}/#"
+                remedy = broker.remedy or f"let it write {topics.ROOT}/{self.own.site}/{self.own.router}/#"
                 self._note(BrokerError(f"the broker does not let this user write {broker.refused}", remedy))
             elif not self._unread and not self._deaf_until and not self.states.waiting:
                 self.trouble = None

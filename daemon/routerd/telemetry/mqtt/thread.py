@@ -91,6 +91,7 @@ class BrokerThread:
     async def _run(self) -> None:
         self._loop = loop = asyncio.get_running_loop()
         loop.set_default_executor(_InPlace())
+        loop.set_exception_handler(lambda _, context: self.at_home(self._home.call_exception_handler, context))
         delay = self._first
         while not self.ending:
             began = time.monotonic()

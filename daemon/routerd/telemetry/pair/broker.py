@@ -135,7 +135,7 @@ class Broker:
     async def _announce(self, broker: Connection, meeting: Meeting, key: bytes) -> None:
         payload = signing.seal("pair", meeting.announcement(), key)
         if not await broker.publish(str(self._topic(self._names.router, SESSION)), payload, retain=True):
-            raise BrokerError(f"the broker does not let this user write {broker.refused}", "let it write there")
+            raise _refusal(broker)
 
     async def _listen(self, broker: Connection, meeting: Meeting, key: bytes) -> None:
         doubted = False
@@ -185,7 +185,7 @@ class Broker:
             sealed = [signing.seal("pair", meeting.said(payload), key) for payload in payloads]
             done = await asyncio.gather(*(broker.publish(topic, each) for each in sealed))
             if not all(done):
-                raise BrokerError(f"the broker does not let this user write {broker.refused}", "let it write there")
+                raise _refusal(broker)
             if payloads:
                 said_at = time.monotonic()
                 await asyncio.sleep(PAUSE)
@@ -212,3 +212,9 @@ class Broker:
         if time.monotonic() - self._told_at > QUIET:
             self._told_at = time.monotonic()
             self._thread.at_home(self._home.say, "warning", event, **fields)
+
+
+def _refusal(broker: Connection) -> BrokerError:
+    return BrokerError(
+        f"the broker does not let this user write {broker.refused}", broker.remedy or "let it write there"
+    )

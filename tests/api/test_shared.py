@@ -1,0 +1,26 @@
+"""One answer for all who wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from routerd.api.shared import Shared
+
+
+async def test_who_goes_takes_nothing_from_those_who_wait_too() -> None:
+    made, go_on = 0, asyncio.Event()
+
+    async def make() -> int:
+        nonlocal made
+        made += 1
+        await go_on.wait()
+        return made
+
+    shared = Shared(make)
+    first, second = (asyncio.ensure_future(shared.get()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait({first})
+    go_on.set()
+    assert await second == 1
+    assert await shared.get() == 2
