@@ -71,7 +71,7 @@ class Watchers:
     def unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What asyncio tells of an error in a callback, or of its own: its exception handler.
 
-        It may be called by a destructor, in whatever thread, in the middle of a line of the log: told is it later.
+        It may be called by a destructor, in whatever thread, in the middle of a line of the log: it is told later.
         """
         error = context.get("exception") or RuntimeError(context["message"])
         with contextlib.suppress(RuntimeError):  # the loop is closed

@@ -11,9 +11,6 @@ from routerd.core.fib.settling import Settling
 from routerd.core.message import BucketsRead, Gateway, GroupLayout
 from routerd.core.route import Address, format_prefix
 
-SHARED = "shared:"
-"""Begins the names of groups that prefixes share."""
-
 
 class Held(NamedTuple):
     """The owner of each bucket, a mask of those in which flows are, or may be, and all legs of the group. `drained`
@@ -45,7 +42,7 @@ def key_of(group: Group) -> str:
     if not group.shared and len(group.prefixes) == 1:
         return format_prefix(next(iter(group.prefixes)))
     members, leaving = _digestible(group.members), _digestible(group.wanted.leaving)
-    return SHARED + hashlib.sha256(members + bytes(group.wanted.weights) + leaving).hexdigest()[:16]
+    return "shared:" + hashlib.sha256(members + bytes(group.wanted.weights) + leaving).hexdigest()[:16]
 
 
 def _digestible(gateways: Collection[Gateway]) -> bytes:

@@ -11,7 +11,7 @@ from routerd.core.fib.model import Group
 from routerd.core.message import Gateway
 from routerd.core.pair.accord import DIFFERS, NOT_TOLD, OTHER_NODES, Accord, Agreement, state_of
 from routerd.core.pair.decisions import gap, off, weights_of
-from routerd.core.pair.layouts import SHARED, Held, key_of
+from routerd.core.pair.layouts import Held, key_of
 from routerd.core.route import format_prefix
 
 LIMIT = 2 * MOST
@@ -34,6 +34,8 @@ class Register:
         self._taken = 0
         """Of `ROOM`."""
         self._ids: dict[str, int] = {}
+        self._after: dict[str, set[int]] = {}
+        """By name, the groups that are called after the one that has it."""
         self._states: dict[str, str] = {}
         self._summary = Counter[str]()
         self._using: dict[int, set[int]] = {}
@@ -64,19 +66,24 @@ class Register:
 
     def named_after(self, key: str) -> list[int]:
         """Return the shared groups of which the same is wanted as of the one that has this name."""
-        if not key.startswith(SHARED):
-            return []
-        return [each.id for each in self.accords.values() if each.key.startswith(f"{key} ")]
+        return sorted(self._after.get(key, ()))
 
     def add(self, id: int, key: str) -> None:
         """Enter a group."""
         self.accords[id] = Accord(id, key)
         self._ids[key] = id
+        name, _, first = key.partition(" ")
+        if first:
+            self._after.setdefault(name, set()).add(id)
         self.restate(key)
 
     def remove(self, accord: Accord) -> None:
         """Undo `add`."""
         del self.accords[accord.id], self._ids[accord.key]
+        if (after := self._after.get(name := accord.key.partition(" ")[0])) is not None:
+            after.discard(accord.id)
+            if not after:
+                del self._after[name]
         self._use(accord, frozenset())
         self.restate(accord.key)
 
