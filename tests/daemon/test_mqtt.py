@@ -261,9 +261,9 @@ async def test_a_line_to_the_broker_that_is_slow_slows_nothing_else(place: Place
         await nodes_up(network, clients, *vips)
         for _ in range(5):
             clients[1].send(bgp.update(withdrawn=vips))
-            await becomes(lambda: network.legs(vips[-1]), {node(0)}, 1.0)
+            await becomes(lambda: network.legs(vips[-1]), {node(0)}, 5.0)
             clients[1].send(announcement(1, *vips))
-            await becomes(lambda: network.legs(vips[-1]), {node(0), node(1)}, 1.0)
+            await becomes(lambda: network.legs(vips[-1]), {node(0), node(1)}, 5.0)
         assert value(page(daemon), "routerd_mqtt_states_waiting") > 100
     finally:
         network.router.run("tc", "qdisc", "del", "dev", "lo", "root")
