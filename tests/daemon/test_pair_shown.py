@@ -23,6 +23,7 @@ async def test_a_pair_says_whether_it_agrees(two: Two, clients: list[Client]) ->
 
     for number in (0, 1):
         await two.establish(number, clients)
+    await becomes(lambda: all(network.nhid(VIP) for network in two.networks) and two.agree(0, 1))
     await becomes(lambda: shown()["ok"])
     await becomes(first.problems, {})
     assert first.cli("pair").returncode == 0
