@@ -26,6 +26,15 @@ def serve(half: Half, prefixes: list[str], *nodes: str) -> None:
     half.settle_now()
 
 
+def restart(two: Two, prefixes: list[str]) -> None:
+    """B is restarted, and two nodes tell it all anew."""
+    two.restart(two.b)
+    serve(two.b, prefixes, *NODES[:2])
+    for node in NODES[:2]:
+        two.b.end_of_rib(node)
+    two.connect()
+
+
 @pytest.mark.parametrize("way", ["it withdraws all from one of the two", "one of the two was restarted"])
 def test_a_node_is_gone_for_good_and_each_has_learnt_of_it_otherwise(way: str) -> None:
     """Its loss takes it out of the group at once; that nobody wants it there any more is known later."""
@@ -42,11 +51,7 @@ def test_a_node_is_gone_for_good_and_each_has_learnt_of_it_otherwise(way: str) -
         two.b.down(NODES[2])
         two.b.settle_now()
         two.advance(5.0)
-        two.restart(two.b)
-        serve(two.b, MANY, *NODES[:2])
-        for node in NODES[:2]:
-            two.b.end_of_rib(node)
-        two.connect()
+        restart(two, MANY)
     two.advance(5.0)
     assert states(two.a) == states(two.b) == {"equal": 1}
 
@@ -71,11 +76,7 @@ def test_two_tables_that_come_to_lead_to_the_same_nodes_are_not_taken_for_each_o
         half.withdraw(NODES[0], *MANY)
         half.withdraw(NODES[1], *MANY)
         half.settle_now()
-    two.restart(two.b)  # which knows of one alone
-    serve(two.b, FEW, *NODES[:2])
-    for node in NODES[:2]:
-        two.b.end_of_rib(node)
-    two.connect()
+    restart(two, FEW)  # which makes B know of one alone
     two.advance(5.0)
     assert states(two.a) == states(two.b) == {"equal": 1}
 
