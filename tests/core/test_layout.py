@@ -33,7 +33,7 @@ def test_idle_buckets_go_where_the_weights_want_them(buckets: list[tuple[int, bo
     counts, heavy = Counter(layout), [id for id, weight in enumerate(weights, 1) if weight]
     assert sum(counts[id] for id in heavy) == len(layout)
     assert max(counts[id] for id in heavy) - min(counts[id] for id in heavy) <= 1
-    assert surplus(layout, dict(enumerate(weights, 1))) == 0
+    assert surplus(Counter(layout), dict(enumerate(weights, 1))) == 0
 
 
 @given(BUCKETS, WEIGHTS, st.randoms(use_true_random=False))
@@ -44,7 +44,7 @@ def test_what_has_no_surplus_is_left_as_it_is_whatever_is_busy(
     layout = lay_out([(owner, False) for owner, _ in buckets], members)
     assert layout is not None
     chance.shuffle(layout)
-    assert surplus(layout, dict(enumerate(weights, 1))) == 0
+    assert surplus(Counter(layout), dict(enumerate(weights, 1))) == 0
     again = [(owner, busy) for owner, (_, busy) in zip(layout, buckets, strict=True)]
     assert lay_out(again, members) == layout
 
@@ -70,10 +70,10 @@ def test_a_group_whose_members_have_all_gone_has_nothing_to_continue() -> None:
 
 
 def test_surplus_is_what_is_to_move() -> None:
-    assert surplus([1, 1, 1, 1], {1: 1, 2: 1}) == 2
-    assert surplus([1, 1, 3, 3], {1: 1, 2: 1}) == 2
-    assert surplus([1, 1, 2], {1: 1, 2: 1}) == surplus([1, 2, 2], {1: 1, 2: 1}) == 0
-    assert surplus([1, 1], {1: 0, 2: 1}) == 2
+    assert surplus(Counter([1, 1, 1, 1]), {1: 1, 2: 1}) == 2
+    assert surplus(Counter([1, 1, 3, 3]), {1: 1, 2: 1}) == 2
+    assert surplus(Counter([1, 1, 2]), {1: 1, 2: 1}) == surplus(Counter([1, 2, 2]), {1: 1, 2: 1}) == 0
+    assert surplus(Counter([1, 1]), {1: 0, 2: 1}) == 2
 
 
 def test_what_is_left_continues_the_run_before_it() -> None:

@@ -70,19 +70,19 @@ def rebalanced(owners: Sequence[Owner], busy: Sequence[bool], counts: Mapping[Ow
     (nh_res_table_upkeep in net/ipv4/nexthop.c)."""
     have, layout = Counter(owners), list(owners)
     lacking = [owner for owner, count in counts.items() for _ in range(count - have[owner])][::-1]
+    giving = {owner: count - counts.get(owner, 0) for owner, count in have.items()}
     for index, owner in enumerate(owners):
         if not lacking:
             break
-        if not busy[index] and have[owner] > counts.get(owner, 0):
-            have[owner] -= 1
+        if giving[owner] > 0 and not busy[index]:
+            giving[owner] -= 1
             layout[index] = lacking.pop()
     return layout
 
 
-def surplus(owners: Sequence[Owner], weights: Mapping[Owner, int]) -> int:
-    """Return how many buckets lead to members that have more than their weight wants, or to none of them: 0 of a
-    layout that `lay_out` leaves as it is, whichever buckets are busy."""
-    counts = Counter(owners)
+def surplus(counts: Counter[Owner], weights: Mapping[Owner, int]) -> int:
+    """Return how many buckets lead to members that have more than their weight wants, or to none of them, of which
+    each has so many: 0 of a layout that `lay_out` leaves as it is, whichever buckets are busy."""
     wanted = shares(counts, Counter(), weights)
     return sum(max(0, count - wanted[id]) for id, count in counts.items())
 

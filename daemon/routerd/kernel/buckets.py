@@ -109,7 +109,9 @@ class Buckets:
         recent = [index for index, time in enumerate(idle) if time in times] if times else []
         for handed in self._lately(group, now - idle_timer):
             least, most = now - handed.until - _WRITE_TIME, now - handed.since + _WRITE_TIME
-            recent = [index for index in recent if not (least <= idle[index] <= most and handed.buckets >> index & 1)]
+            since = {time for time in times if least <= time <= most}
+            if since:
+                recent = [index for index in recent if not (idle[index] in since and handed.buckets >> index & 1)]
         return set(recent)
 
     def _lately(self, group: int, since: float) -> list[_Handed]:

@@ -84,7 +84,8 @@ class HashSeed:
     def _read(self) -> tuple[str, str]:
         """Return a fingerprint of what is there, or an empty one and why it cannot be read."""
         try:
-            return fingerprint(int(self._path.read_text())), ""
+            with self._path.open("rb", buffering=0) as file:  # as it is read several times a second
+                return fingerprint(int(file.read())), ""
         except FileNotFoundError:
             return "", "this kernel has no such setting: Linux 6.11 has"
         except OSError as error:

@@ -14,7 +14,9 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
-from itertools import chain, groupby, repeat
+from itertools import chain, compress, count, groupby, repeat, starmap
+from operator import ne
+from typing import NamedTuple
 
 from routerd.core.layout import made
 from routerd.core.message import Gateway, Member
@@ -32,9 +34,18 @@ KEPT = 30.0
 
 Runs = list[tuple[int, int]]
 """The members of buckets in the order of their index, each with how many follow one another."""
-Layout = tuple[tuple[Gateway, ...], "array[int]"]
-"""Gateways, and the runs of buckets: the index of a gateway, and the length, by turns."""
-_NOTHING: Layout = ((), array("H"))
+
+
+class Layout(NamedTuple):
+    """Gateways, and the runs of buckets: the index of a gateway, and the length, by turns. `counts` is how many
+    buckets each gateway has."""
+
+    gateways: tuple[Gateway, ...]
+    runs: array[int]
+    counts: tuple[int, ...]
+
+
+_NOTHING = Layout((), array("H"), ())
 
 
 class Memory:
@@ -91,7 +102,7 @@ class Memory:
 
     def remembers(self, group: int, members: Iterable[Member]) -> bool:
         """Tell whether one of these members had buckets of a group until it was lost."""
-        gateways = self._latest(group, KEPT, members)[0]
+        gateways = self._latest(group, KEPT, members).gateways
         return any(self._gateways.get(member.id) in gateways for member in members)
 
     def recall(
@@ -99,10 +110,10 @@ class Memory:
     ) -> Runs:
         """Return the buckets of a group before it was lost, or lost members `within` so many seconds, by the nexthop
         objects of these members; others are 0. If some are `back` what counts is what those had last."""
-        gateways, runs = self._latest(group, within, back)
+        layout = self._latest(group, within, back)
         ids = {self._gateways.get(member.id): member.id for member in members}
-        here = [ids.get(gateway, 0) for gateway in gateways]
-        return [(here[owner], length) for owner, length in zip(runs[::2], runs[1::2], strict=True)]
+        here = [ids.get(gateway, 0) for gateway in layout.gateways]
+        return [(here[owner], length) for owner, length in zip(layout.runs[::2], layout.runs[1::2], strict=True)]
 
     def _latest(self, group: int, within: float, back: Iterable[Member]) -> Layout:
         """Return the latest layout in which one of those `back` had buckets, and which is no step of a loss."""
@@ -111,7 +122,7 @@ class Memory:
         past = [each for each in self._past.get(group, ()) if now - each[0] < within]
         if not past or now - past[-1][0] >= AT_ONCE_LOST:
             past.append((now, current))
-        found = (layout for _, layout in reversed(past) if not those or not those.isdisjoint(layout[0]))
+        found = (layout for _, layout in reversed(past) if not those or not those.isdisjoint(layout.gateways))
         return next(found, current)
 
     def standing(self, group: int) -> Counter[int]:
@@ -121,18 +132,15 @@ class Memory:
         if self._lost or self._lost_before or any(group in some for some in moving):
             return Counter()
         ids = {self._gateways.get(member.id): member.id for member in self.members(group)}
-        counts = self.counts(group)
-        return Counter(
-            {ids[gateway]: count for gateway, count in counts.items()} if counts.keys() <= ids.keys() else {}
-        )
+        layout = self._layouts.get(group, _NOTHING)
+        if not ids.keys() >= set(layout.gateways):
+            return Counter()
+        return Counter(dict(zip(map(ids.__getitem__, layout.gateways), layout.counts, strict=True)))
 
     def counts(self, group: int) -> dict[Gateway, int]:
         """Return how many buckets each gateway had when the group was last read; empty if it never was."""
-        gateways, runs = self._layouts.get(group, _NOTHING)
-        counts = dict.fromkeys(gateways, 0)
-        for owner, length in zip(runs[::2], runs[1::2], strict=True):
-            counts[gateways[owner]] += length
-        return counts
+        layout = self._layouts.get(group, _NOTHING)
+        return dict(zip(layout.gateways, layout.counts, strict=True))
 
     def made(self, group: int, runs: Runs) -> None:
         """A group was made with this layout."""
@@ -182,17 +190,21 @@ class Memory:
 
     def _note(self, group: int, runs: Runs) -> bool:
         """Keep a layout; False if what was read is not of this moment: one of the objects is gone already."""
-        gateways: dict[Gateway, int] = {}
+        gateways, counts = dict[Gateway, int](), list[int]()
         kept = array("H")
         for id_, length in runs:
             gateway = self._gateways.get(id_)
             if gateway is None:
                 return False
-            kept.extend((gateways.setdefault(gateway, len(gateways)), length))
-        before, after = self._layouts.get(group, _NOTHING), (tuple(gateways), kept)
+            owner = gateways.setdefault(gateway, len(gateways))
+            if owner == len(counts):
+                counts.append(0)
+            counts[owner] += length
+            kept.extend((owner, length))
+        before, after = self._layouts.get(group, _NOTHING), Layout(tuple(gateways), kept, tuple(counts))
         if before != after:
             pairs = zip(_expanded(before), _expanded(after), strict=False)
-            self._moved(group, [index for index, (was, now) in enumerate(pairs) if was != now])
+            self._moved(group, list(compress(count(), starmap(ne, pairs))))
         self._keep_past(group, gateways.keys())
         self._layouts[group] = after
         self._size += len(kept)
@@ -208,8 +220,8 @@ class Memory:
         kept: list[tuple[float, Layout]] = []
         for time_, layout in known:
             is_step = bool(kept) and time_ - kept[-1][0] < AT_ONCE_LOST
-            if is_step or now - time_ >= KEPT or gateways >= set(layout[0]):
-                self._size -= len(layout[1])
+            if is_step or now - time_ >= KEPT or gateways >= set(layout.gateways):
+                self._size -= len(layout.runs)
             else:
                 kept.append((time_, layout))
         if kept:
@@ -217,7 +229,7 @@ class Memory:
 
     def _drop(self, group: int) -> None:
         layouts = [layout for _, layout in self._past.pop(group, ())]
-        self._size -= sum(len(runs) for _, runs in (*layouts, self._layouts.pop(group, _NOTHING)))
+        self._size -= sum(len(layout.runs) for layout in (*layouts, self._layouts.pop(group, _NOTHING)))
 
 
 def runs_of(owners: Iterable[int]) -> Runs:
@@ -227,7 +239,7 @@ def runs_of(owners: Iterable[int]) -> Runs:
 
 def _expanded(layout: Layout) -> Iterator[Gateway]:
     """Yield where each bucket leads."""
-    gateways, runs = layout
+    gateways, runs, _ = layout
     return chain.from_iterable(
         repeat(gateways[owner], length) for owner, length in zip(runs[::2], runs[1::2], strict=True)
     )

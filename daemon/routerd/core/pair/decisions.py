@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from itertools import compress, count
 from operator import ne
 from typing import NamedTuple
@@ -52,7 +53,7 @@ def lead(here: Held, there: Held | None, weights: Weights) -> Owners:
         owners[index], busy[index] = owner, True
     wanted = {address: weights[address] for address in sorted(weights)}
     pinned = Counter(compress(owners, busy))
-    counts = shares(Counter(owners), pinned, wanted)
+    counts = shares(_counts(tuple(owners)), pinned, wanted)
     if any(number > counts[owner] for owner, number in pinned.items()):
         layout = laid(owners, busy, wanted)
         if layout is None:
@@ -64,12 +65,18 @@ def lead(here: Held, there: Held | None, weights: Weights) -> Owners:
 def by_weight(here: Held, there: Held | None, wanted: Owners) -> bool:
     """Tell whether the kernel picks just the buckets that are to lead elsewhere once it has the weights, and may: the
     members that give some have no flow, here or there."""
-    counts, had = _sorted(Counter(wanted)), Counter(here.owners)
+    counts, had = _sorted(_counts(wanted)), _counts(here.owners)
     giving = {owner for owner, count in had.items() if count > counts[owner]}
     busy = here.busy | (0 if there is None else there.busy)
     if any(bit == "1" and here.owners[index] in giving for index, bit in enumerate(reversed(f"{busy:b}"))):
         return False
     return tuple(rebalanced(here.owners, here.bits(), counts)) == wanted
+
+
+@lru_cache(maxsize=8)
+def _counts(owners: Owners) -> Counter[Address]:
+    """Return how many buckets each member has. Of one layout that is asked several times, one after the other."""
+    return Counter(owners)
 
 
 def _sorted(counts: Counter[Address]) -> Counter[Address]:
@@ -140,10 +147,10 @@ def is_passing(here: Held, there: Held, legs: Collection[Address]) -> bool:
 
 def off(owners: Owners, weights: Weights) -> int:
     """Return how many buckets are not where the weights want them."""
-    return surplus(owners, {address: weights[address] for address in sorted(weights)})
+    return surplus(_counts(owners), {address: weights[address] for address in sorted(weights)})
 
 
 def is_off(owners: Owners, weights: Weights) -> bool:
     """Tell whether buckets are to be moved as the weights want it, once they are idle."""
-    drained = not all(weights.values()) and any(not weights.get(owner, 1) for owner in set(owners))
+    drained = not all(weights.values()) and any(not weights.get(owner, 1) for owner in _counts(owners))
     return drained or off(owners, weights) > len(owners) // SLACK

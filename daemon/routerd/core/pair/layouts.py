@@ -24,6 +24,8 @@ class Held(NamedTuple):
 
     def bits(self) -> list[bool]:
         """Return for each bucket whether it is busy."""
+        if not self.busy:
+            return [False] * len(self.owners)
         return [bit == "1" for bit in reversed(f"{self.busy:0{len(self.owners)}b}")]
 
     def used_by(self, unseen: Collection[Address]) -> Held:

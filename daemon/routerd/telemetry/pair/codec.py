@@ -24,8 +24,9 @@ LARGEST = 256 * 1024
 MOST_BUCKETS, MOST_MEMBERS = 65535, 4096
 """What a resilient group has at most (nh_grp_res_num_buckets is 16 bits wide); and what [fib] max_paths allows."""
 _LONGEST, _LARGEST_NUMBER = 128, 1 << 63
-_WINDOW = -15
-"""Raw deflate, with a window of 32 KiB."""
+_WINDOW, _SMALL, _LITTLE = -15, -12, 4
+"""Raw deflate, with a window of 32 KiB for whatever the partner sends, and of 4 KiB and little memory for what it is
+sent: the usual ones are mapped from the kernel, and given back, for each message."""
 
 
 class MessageError(ValueError):
@@ -136,7 +137,8 @@ def _packed(layout: GroupLayout) -> str:
     owners = layout.owners
     octets = bytes(owners) if len(layout.members) <= 256 else struct.pack(f">{len(owners)}H", *owners)
     mask = layout.busy.to_bytes(math.ceil(len(owners) / 8), "little")
-    return base64.b64encode(zlib.compress(octets + mask, wbits=_WINDOW)).decode()
+    deflating = zlib.compressobj(wbits=_SMALL, memLevel=_LITTLE)
+    return base64.b64encode(deflating.compress(octets + mask) + deflating.flush()).decode()
 
 
 def _layout(said: dict[str, Any]) -> GroupLayout:
