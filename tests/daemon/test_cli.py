@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import termios
@@ -296,6 +297,9 @@ class Terminal:
     def press(self, key: bytes) -> None:
         os.write(self._master, key)
 
+    def signal(self, number: signal.Signals) -> None:
+        self._child.send_signal(number)
+
     def wait(self) -> int:
         return self._child.wait(10)
 
@@ -323,6 +327,27 @@ async def test_watch_draws_again_and_again_and_ends_with_ctrl_c(daemon: Routerd)
         assert "\x1b[?1049l" in screen.written(), "it leaves the alternate screen"
         assert "\x1b[?25h" in screen.written(), "it shows the cursor again"
         assert "Traceback" not in screen.written()
+
+
+async def test_watch_gives_the_terminal_back_while_it_is_stopped_and_when_it_is_ended(daemon: Routerd) -> None:
+    """Ctrl-Z stops it and shows the shell; `fg` shows the screen again."""
+    enter, leave = "\x1b[?1049h", "\x1b[?1049l"
+    watch = (*CLI, "status", "--watch", "--socket", str(daemon.socket))
+    with terminal("bash", "-m", "-c", '"$@"; echo stopped; read -r; fg', "bash", *watch) as screen:
+        await becomes(lambda: "all is well" in screen.written(), True)
+        screen.press(b"\x1a")
+        await becomes(lambda: "stopped" in screen.written(), True)
+        before, _, _ = screen.written().partition("stopped")
+        assert before.rfind(leave) > before.rfind(enter)
+        screen.press(b"\n")
+        await becomes(lambda: "all is well" in screen.written().partition("stopped")[2].partition(enter)[2], True)
+        screen.press(b"\x03")
+        assert screen.wait() == 0
+    with terminal(*watch) as screen:
+        await becomes(lambda: "all is well" in screen.written(), True)
+        screen.signal(signal.SIGTERM)
+        assert screen.wait() == -signal.SIGTERM
+        assert screen.written().rfind(leave) > screen.written().rfind(enter)
 
 
 @pytest.mark.parametrize("command", [*ASKING, "route"])
