@@ -59,8 +59,10 @@ class MetricsApplication:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        said = dict(scope["headers"]).get(b"authorization", b"")
-        if self._token and not hmac.compare_digest(said, b"Bearer " + self._token.encode()):
+        scheme, _, said = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
+        # The name of a scheme may be written in any case (RFC 9110 section 11.1).
+        known = scheme.lower() == b"bearer" and hmac.compare_digest(said.strip(), self._token.encode())
+        if self._token and not known:
             fields = (b"www-authenticate", b"Bearer"), (b"connection", b"close")
             await respond(send, 401, _PLAIN, b"a bearer token is wanted\n", *fields)
         elif scope["path"] != PATH:
