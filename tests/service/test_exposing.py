@@ -89,6 +89,8 @@ async def test_a_token_that_changes(tmp_path: Path) -> None:
         await answers(200, token="first")
         for wrong in ("", "firs", "first2"):
             assert (await ask(token=wrong))[0] == 401
+        for scheme, status in ((b"bearer", 200), (b"BEARER ", 200), (b"Basic", 401), (b"", 401)):
+            assert (await ask(GET + b"Authorization: " + scheme + b" first\r\n"))[0] == status, scheme
         file.write_text("second")
         await answers(200, token="second")
         assert (await ask(token="first"))[0] == 401
@@ -149,6 +151,19 @@ async def test_a_certificate_that_expires_while_it_is_served(tmp_path: Path, mon
         signed(ca, "gw1", days=-1)
         await becomes(lambda: ["is not valid now" in each["what"] for each in made.problems()], [True])
         signed(ca, "gw1")
+        await becomes(lambda: list(made.problems()), [])
+
+
+async def test_a_clock_that_is_set_while_a_certificate_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A router without a battery starts in 1970, when no certificate is valid yet."""
+    certificate, key = self_signed(tmp_path, "127.0.0.1")
+    early = [True]
+    monkeypatch.setattr(module, "_valid_until", lambda *_: 0.0 if early else inf)
+    async with exposed(certificate=str(certificate), key=str(key)) as made:
+        await becomes(lambda: ["is not valid now" in each["what"] for each in made.problems()], [True])
+        early.clear()
         await becomes(lambda: list(made.problems()), [])
 
 
