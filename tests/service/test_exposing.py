@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -116,6 +118,18 @@ async def test_a_token_that_was_away_for_a_while(tmp_path: Path) -> None:
         await becomes(lambda: "No such file" in made.problem)
         (tmp_path / "elsewhere").rename(file)
         await becomes(lambda: made.problem, "")
+
+
+async def test_files_that_only_root_can_read_are_told_with_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(OSError, match="chgrp routerd /a/token; chmod 0640 /a/token"):
+        module.read(MetricsSection(listen=LISTEN, token_file="/a/token"))
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", refused)
+    with pytest.raises(OSError, match="chgrp routerd /a/pem /a/key; chmod 0640 /a/pem /a/key"):
+        module.read(MetricsSection(listen=LISTEN, certificate="/a/pem", key="/a/key"))
 
 
 async def test_a_certificate_that_is_renewed(tmp_path: Path) -> None:

@@ -147,8 +147,9 @@ class Daemon:
     async def run(self, *, flush_on_exit: bool = False) -> None:
         """Run until SIGTERM or SIGINT. The FIB stays as it is, unless `flush_on_exit`."""
         api = self.config.api
-        listener = _bind(api.socket, api.group)
-        reading = None if api.readers is None else _bind(api.readers_socket, api.readers)
+        writers = partial(_bind, api.socket, api.group)
+        readers = None if api.readers is None else partial(_bind, api.readers_socket, api.readers)
+        listener, reading = writers(), None if readers is None else readers()
         if self.config.fib.groups == "resilient" and not self.writer.supports_resilient:
             self._note(
                 "fib",
@@ -183,9 +184,9 @@ class Daemon:
                 group.create_task(self.feeding.fail_over())
                 group.create_task(self.feeding.listen())
                 group.create_task(self.feeding.housekeep())
-                group.create_task(server.serve(self.answers, listener))
-                if reading is not None:
-                    group.create_task(server.serve(self.answers, reading, read_only=True))
+                group.create_task(server.keep(self.answers, listener, writers))
+                if reading is not None and readers is not None:
+                    group.create_task(server.keep(self.answers, reading, readers, read_only=True))
                 for what, watch in (
                     (NOTIFICATIONS, monitor.run),
                     ("reading of the kernel", self.reconciler.run),
