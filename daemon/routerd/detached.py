@@ -7,11 +7,12 @@ waits for them when it ends.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,37 +21,40 @@ _under_way: dict[threading.Thread, float] = {}
 """The threads, and since when each, in monotonic seconds; the oldest first."""
 
 
+class Threads(ThreadPoolExecutor):
+    """Does each thing in a thread of its own, which the end of the process does not wait for."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Begin something; RuntimeError if there can be no more threads."""
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+
+        def run() -> None:
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 - for whoever waits
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+            finally:
+                _under_way.pop(threading.current_thread(), None)
+
+        thread = threading.Thread(target=run, name="detached", daemon=True)
+        _under_way[thread] = time.monotonic()
+        try:
+            thread.start()
+        except RuntimeError:
+            _under_way.pop(thread, None)
+            raise
+        return future
+
+
+_threads = Threads()
+
+
 async def detached(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Return what `work` returns; raise what it raises. Whoever is cancelled leaves it to its thread."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        result, failed = None, None
-        try:
-            result = work(*args, **kwargs)
-        except BaseException as error:  # noqa: BLE001 - for whoever waits
-            failed = error
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(settle, result, failed)
-        _under_way.pop(threading.current_thread(), None)
-
-    thread = threading.Thread(target=run, name="detached", daemon=True)
-    _under_way[thread] = time.monotonic()
-    try:
-        thread.start()
-    except RuntimeError:  # there can be no more threads
-        _under_way.pop(thread, None)
-        raise
-    return await done
+    return await asyncio.get_running_loop().run_in_executor(_threads, partial(work, *args, **kwargs))
 
 
 def lasting(now: float) -> float:
