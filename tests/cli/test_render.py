@@ -250,11 +250,11 @@ def test_one_of_a_kind_and_more() -> None:
     view = DrainView(
         name="a", drain="operator", buckets=1, groups=2, sole=1, empty=False, changed=True, unstored=""
     )  # fmt: skip
-    assert render.drain(NARROW, view) == [
+    assert render.drain(PIPE, view) == [
         "a is drained (by the operator); 1 bucket in 2 groups still carries flows; 1 prefix has no other next hop"
     ]
     view["buckets"], view["sole"] = 0, 2
-    assert render.drain(NARROW, view) == [
+    assert render.drain(PIPE, view) == [
         "a is drained (by the operator); no flow is left where other nodes take over; "
         "2 prefixes have no other next hop"
     ]

@@ -362,6 +362,13 @@ async def test_a_terminal_of_80_columns_is_wide_enough(daemon: Routerd, command:
             assert "6 not in accept" in " ".join(shown.split())
 
 
+async def test_what_a_drain_says_fits_80_columns(daemon: Routerd) -> None:
+    for words in (("drain", node(0)), ("undrain", node(0)), ("drain", "--self"), ("undrain", "--self")):
+        with terminal(*CLI, *words, "--socket", str(daemon.socket), columns=80) as screen:
+            assert screen.wait() == 0
+            assert [line for line in screen.written().splitlines() if len(line) > 80] == []
+
+
 def _piped(command: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
