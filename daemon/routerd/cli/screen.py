@@ -129,6 +129,9 @@ class _Layout(NamedTuple):
 def _arrange(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> _Layout:
     beside, below = list(range(len(columns))), list[int]()
     natural = [_width(column, [row[i] for row in rows]) for i, column in enumerate(columns)]
+    whole = [_width(column._replace(fold=False), [row[i] for row in rows]) for i, column in enumerate(columns)]
+    if sum(whole) + 2 * (len(columns) - 1) <= width:
+        return _Layout(list(columns), beside, below, whole, 2)
 
     def room(gap: int) -> int:
         return width - sum(natural[i] for i in beside) - gap * (len(beside) - 1)
