@@ -80,6 +80,11 @@ async def test_metrics_and_nothing_else() -> None:
         assert (await ask())[1] == "routerd_a 1\n"
         assert (await ask(GET.replace(b"/metrics", b"/v1/status")))[0] == 404
         assert (await ask(GET.replace(b"GET", b"PUT")))[0] == 405
+        reader, writer = await asyncio.open_connection("127.0.0.1", 19179)
+        writer.write(GET.replace(b"GET", b"HEAD") + b"Connection: close\r\n\r\n")  # as curl -I, and load balancers
+        head = await reader.read()
+        writer.close()
+        assert (head[:15], b"content-length: 12\r\n" in head, head[-4:]) == (b"HTTP/1.1 200 OK", True, b"\r\n\r\n")
         assert (await ask(GET + b"Content-Length: 5000\r\n"))[0] == 413
     assert (await ask())[0] == 0
 

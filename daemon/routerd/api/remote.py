@@ -67,8 +67,8 @@ class MetricsApplication:
             await respond(send, 401, _PLAIN, b"a bearer token is wanted\n", *fields)
         elif scope["path"] != PATH:
             await respond(send, 404, _PLAIN, b"there is /metrics, and nothing else\n")
-        elif scope["method"] != "GET":
-            await respond(send, 405, _PLAIN, b"GET is what /metrics is for\n", (b"allow", b"GET"))
+        elif scope["method"] not in ("GET", "HEAD"):  # of which nobody gets the body
+            await respond(send, 405, _PLAIN, b"GET is what /metrics is for\n", (b"allow", b"GET, HEAD"))
         else:
             await respond(send, 200, PROMETHEUS, await self._page.get())
 
