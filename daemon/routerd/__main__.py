@@ -136,7 +136,7 @@ def main() -> None:
         raise fail(error, as_json=False) from error
     except BrokenPipeError:
         abandon()  # whoever read has what it wanted
-        code = 1
+        code = 141  # 128 + SIGPIPE, as every shell has it: for `status`, 1 would say that not all is well
     except KeyboardInterrupt:
         code = 130  # 128 + SIGINT, as every shell has it
     sys.exit(code)

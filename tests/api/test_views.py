@@ -13,7 +13,7 @@ from routerd.cli.peer import lines
 from routerd.cli.screen import Screen
 from routerd.core.message import Enable, Gateway, NeighbourState, Reconfigure, Shutdown
 from routerd.core.route import parse_address, parse_prefix
-from tests.support.core import CONFIG, Simulation
+from tests.support.core import CONFIG, Simulation, preserving
 from tests.support.slices import whole
 
 A, B, C = "192.168.10.100", "192.168.10.101", "192.168.20.100"
@@ -153,6 +153,32 @@ def test_who_is_shut_down_is_not_missing(three: Simulation) -> None:
     assert {each["state"] for each in whole(peers.peers(three.router, three.now))} == {"shutdown"}
     three.take(Enable(A))
     assert [problem["where"] for problem in vanished(three.router, three.now)] == ["range 192.168.0.0/16"]
+
+
+def test_only_what_may_be_stale_is_said_to_go() -> None:
+    """Whoever is back, and has announced all, has nothing that waits."""
+    simulation = Simulation()
+
+    def going() -> float | None:
+        [row] = whole(peers.peers(simulation.router, simulation.now))
+        found = simulation.router.rib.peers[A]
+        timers = whole(peer.detail(found, row, simulation.now, 10, refusals=[], messages=None))["timers"]
+        return timers["stale_seconds"]
+
+    simulation.up(A, graceful=preserving())
+    simulation.announce(A, VIP)
+    assert going() == 60
+    simulation.end_of_rib(A)
+    simulation.settle()
+    assert going() is None
+    simulation.down(A)
+    assert going() == 15
+    simulation.up(A, graceful=preserving())
+    assert going() == 60
+    simulation.announce(A, VIP)
+    simulation.end_of_rib(A)
+    simulation.settle()
+    assert going() is None
 
 
 def test_all_that_is_known_of_a_peer_that_never_had_a_session() -> None:

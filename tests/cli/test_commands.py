@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from routerd import __main__
 from routerd.api.models import DrainView
-from tests.daemon.harness import cli
+from tests.daemon.harness import CLI, cli
 from tests.support.api import DRAIN, Served, serving
 
 BUSY = DRAIN | {"name": "k8s-w0", "buckets": 7, "groups": 2, "empty": False}
@@ -121,3 +123,20 @@ async def test_a_stream_that_is_reset_is_told(tmp_path: Path) -> None:
         await server
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"routerd: routerd broke off the answer on {path}: [Errno 104] Connection reset by peer\n"
+
+
+def test_help_fits_80_columns() -> None:
+    for words in ([], *([name] for name in __main__.COMMANDS)):
+        done = subprocess.run([*CLI, *words, "-h"], capture_output=True, text=True, check=True, timeout=20)
+        assert [line for line in done.stdout.splitlines() if len(line) > 80] == [], words
+
+
+def test_a_reader_that_has_what_it_wanted_is_told_from_a_failure() -> None:
+    """As `| head`: `status` would say with 1 that not all is well."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run([*CLI, "version"], stdout=write, stderr=subprocess.PIPE, check=False, timeout=20)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from routerd.cli.events import show
+from routerd.cli.events import line, show
+from routerd.cli.screen import Screen
 from tests.cli.test_dumping import HEAD, answering
 
 EVENT = {"boot": "a", "sequence": 1, "time": "2026-01-31T14:00:00.000+00:00", "level": "info", "event": "ready"}
@@ -26,3 +27,18 @@ def test_events_that_are_broken_off_are_not_taken_for_all(tmp_path: Path, capsys
         show(path, as_json=False, follow=False, since=None, peer=None)
     assert end.value.code == 1
     assert "incomplete" in capsys.readouterr().err
+
+
+def test_a_field_is_written_so_that_it_can_be_read() -> None:
+    said = {
+        "peer": "w1",
+        "reason": "no answer",
+        "listen": ["0.0.0.0", "::"],
+        "what": "",
+        "from": "\x1b[2J",
+        "count": 2,
+    }
+    told = line(Screen(240, colours=False), {**EVENT, **said})  # type: ignore[typeddict-item]
+    assert told.partition("  ")[2] == (
+        'ready  peer=w1 reason="no answer" listen=["0.0.0.0", "::"] what="" from="\\u001b[2J" count=2'
+    )

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +176,29 @@ def test_who_has_no_name_may_ask_too(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     assert command._user() == f"uid {os.getuid()}"
+
+
+STUCK = """
+import socket, time
+socket.getaddrinfo = lambda *_, **__: time.sleep(60)
+from routerd.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--watch"]], ids=["once", "watch"])
+def test_ctrl_c_does_not_wait_for_a_name_server(options: list[str]) -> None:
+    words = [sys.executable, "-c", STUCK, "fleet", "--broker", "mqtt://broker.example.net", *options]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            stuck = Path(f"/proc/{running.pid}/task")
+            deadline = time.monotonic() + 20
+            while len(list(stuck.iterdir())) < 2:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            running.send_signal(signal.SIGINT)
+            assert running.wait(5) == 130
+            assert running.stderr is not None
+            assert running.stderr.read() == ""
+        finally:
+            running.kill()

@@ -29,7 +29,7 @@ from routerd.api.models import (
 )
 from routerd.api.models.pair import PairGroupView, PairRouterView, PairView
 from routerd.cli import pair, render
-from routerd.cli.screen import Screen
+from routerd.cli.screen import Column, Screen
 
 NARROW = Screen(80, colours=False)
 PIPE = Screen(240, colours=False)
@@ -250,11 +250,11 @@ def test_one_of_a_kind_and_more() -> None:
     view = DrainView(
         name="a", drain="operator", buckets=1, groups=2, sole=1, empty=False, changed=True, unstored=""
     )  # fmt: skip
-    assert render.drain(NARROW, view) == [
+    assert render.drain(PIPE, view) == [
         "a is drained (by the operator); 1 bucket in 2 groups still carries flows; 1 prefix has no other next hop"
     ]
     view["buckets"], view["sole"] = 0, 2
-    assert render.drain(NARROW, view) == [
+    assert render.drain(PIPE, view) == [
         "a is drained (by the operator); no flow is left where other nodes take over; "
         "2 prefixes have no other next hop"
     ]
@@ -272,3 +272,11 @@ def test_bandwidths_are_shown_where_there_are_any() -> None:
     said = render.route(PIPE, detail(path(link_bandwidth=125000.0), path(link_bandwidth=12_500_000_000.0), path()))
     assert said[1].split()[-3:] == ["Mbit/s", "Lost", "at"]
     assert [line.split()[-1] for line in said[2:5]] == ["1", "100000", "-"]
+
+
+def test_where_there_is_room_a_row_is_a_line() -> None:
+    """As in a pipe, for grep, though a column may fold."""
+    columns = [Column("Key"), Column("After", fold=True), Column("Impact", fold=True)]
+    rows = [["bmp.lab", "name = lab, address = 127.0.0.1, min_retry = 1.0", "live"]]
+    assert PIPE.table(columns, rows, {})[1:] == [f"bmp.lab  {rows[0][1]}  live"]
+    assert len(NARROW.table(columns, [["bmp.lab", f"{rows[0][1]}, max_retry = 720.0", "live"]], {})) > 2

@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import termios
@@ -296,6 +297,9 @@ class Terminal:
     def press(self, key: bytes) -> None:
         os.write(self._master, key)
 
+    def signal(self, number: signal.Signals) -> None:
+        self._child.send_signal(number)
+
     def wait(self) -> int:
         return self._child.wait(10)
 
@@ -325,6 +329,27 @@ async def test_watch_draws_again_and_again_and_ends_with_ctrl_c(daemon: Routerd)
         assert "Traceback" not in screen.written()
 
 
+async def test_watch_gives_the_terminal_back_while_it_is_stopped_and_when_it_is_ended(daemon: Routerd) -> None:
+    """Ctrl-Z stops it and shows the shell; `fg` shows the screen again."""
+    enter, leave = "\x1b[?1049h", "\x1b[?1049l"
+    watch = (*CLI, "status", "--watch", "--socket", str(daemon.socket))
+    with terminal("bash", "-m", "-c", '"$@"; echo stopped; read -r; fg', "bash", *watch) as screen:
+        await becomes(lambda: "all is well" in screen.written(), True)
+        screen.press(b"\x1a")
+        await becomes(lambda: "stopped" in screen.written(), True)
+        before, _, _ = screen.written().partition("stopped")
+        assert before.rfind(leave) > before.rfind(enter)
+        screen.press(b"\n")
+        await becomes(lambda: "all is well" in screen.written().partition("stopped")[2].partition(enter)[2], True)
+        screen.press(b"\x03")
+        assert screen.wait() == 0
+    with terminal(*watch) as screen:
+        await becomes(lambda: "all is well" in screen.written(), True)
+        screen.signal(signal.SIGTERM)
+        assert screen.wait() == -signal.SIGTERM
+        assert screen.written().rfind(leave) > screen.written().rfind(enter)
+
+
 @pytest.mark.parametrize("command", [*ASKING, "route"])
 async def test_a_terminal_of_80_columns_is_wide_enough(daemon: Routerd, command: str) -> None:
     arguments = (VIP,) if command == "route" else ()
@@ -335,6 +360,13 @@ async def test_a_terminal_of_80_columns_is_wide_enough(daemon: Routerd, command:
         assert f"{node(0)} " in shown
         if command == "peers":
             assert "6 not in accept" in " ".join(shown.split())
+
+
+async def test_what_a_drain_says_fits_80_columns(daemon: Routerd) -> None:
+    for words in (("drain", node(0)), ("undrain", node(0)), ("drain", "--self"), ("undrain", "--self")):
+        with terminal(*CLI, *words, "--socket", str(daemon.socket), columns=80) as screen:
+            assert screen.wait() == 0
+            assert [line for line in screen.written().splitlines() if len(line) > 80] == []
 
 
 def _piped(command: list[str]) -> subprocess.Popen[str]:

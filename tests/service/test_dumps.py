@@ -91,7 +91,7 @@ async def test_a_disk_that_never_answers_holds_nobody_up(tmp_path: Path, monkeyp
             await becomes(lambda: "the disk has not answered" in problems(made))
             begun = time.monotonic()
         assert time.monotonic() - begun < 5
-        assert all(each.daemon for each in threading.enumerate() if each.name == "disk")
-        assert any(each.name == "disk" for each in threading.enumerate())
+        assert all(each.daemon for each in threading.enumerate() if each.name == "detached")
+        assert any(each.name == "detached" for each in threading.enumerate())
     finally:
         answers.set()

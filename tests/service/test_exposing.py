@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -78,6 +80,11 @@ async def test_metrics_and_nothing_else() -> None:
         assert (await ask())[1] == "routerd_a 1\n"
         assert (await ask(GET.replace(b"/metrics", b"/v1/status")))[0] == 404
         assert (await ask(GET.replace(b"GET", b"PUT")))[0] == 405
+        reader, writer = await asyncio.open_connection("127.0.0.1", 19179)
+        writer.write(GET.replace(b"GET", b"HEAD") + b"Connection: close\r\n\r\n")  # as curl -I, and load balancers
+        head = await reader.read()
+        writer.close()
+        assert (head[:15], b"content-length: 12\r\n" in head, head[-4:]) == (b"HTTP/1.1 200 OK", True, b"\r\n\r\n")
         assert (await ask(GET + b"Content-Length: 5000\r\n"))[0] == 413
     assert (await ask())[0] == 0
 
@@ -89,6 +96,8 @@ async def test_a_token_that_changes(tmp_path: Path) -> None:
         await answers(200, token="first")
         for wrong in ("", "firs", "first2"):
             assert (await ask(token=wrong))[0] == 401
+        for scheme, status in ((b"bearer", 200), (b"BEARER ", 200), (b"Basic", 401), (b"", 401)):
+            assert (await ask(GET + b"Authorization: " + scheme + b" first\r\n"))[0] == status, scheme
         file.write_text("second")
         await answers(200, token="second")
         assert (await ask(token="first"))[0] == 401
@@ -114,6 +123,18 @@ async def test_a_token_that_was_away_for_a_while(tmp_path: Path) -> None:
         await becomes(lambda: "No such file" in made.problem)
         (tmp_path / "elsewhere").rename(file)
         await becomes(lambda: made.problem, "")
+
+
+async def test_files_that_only_root_can_read_are_told_with_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(OSError, match="chgrp routerd /a/token; chmod 0640 /a/token"):
+        module.read(MetricsSection(listen=LISTEN, token_file="/a/token"))
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", refused)
+    with pytest.raises(OSError, match="chgrp routerd /a/pem /a/key; chmod 0640 /a/pem /a/key"):
+        module.read(MetricsSection(listen=LISTEN, certificate="/a/pem", key="/a/key"))
 
 
 async def test_a_certificate_that_is_renewed(tmp_path: Path) -> None:
@@ -149,6 +170,19 @@ async def test_a_certificate_that_expires_while_it_is_served(tmp_path: Path, mon
         signed(ca, "gw1", days=-1)
         await becomes(lambda: ["is not valid now" in each["what"] for each in made.problems()], [True])
         signed(ca, "gw1")
+        await becomes(lambda: list(made.problems()), [])
+
+
+async def test_a_clock_that_is_set_while_a_certificate_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A router without a battery starts in 1970, when no certificate is valid yet."""
+    certificate, key = self_signed(tmp_path, "127.0.0.1")
+    early = [True]
+    monkeypatch.setattr(module, "_valid_until", lambda *_: 0.0 if early else inf)
+    async with exposed(certificate=str(certificate), key=str(key)) as made:
+        await becomes(lambda: ["is not valid now" in each["what"] for each in made.problems()], [True])
+        early.clear()
         await becomes(lambda: list(made.problems()), [])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import pwd
@@ -9,11 +10,18 @@ import socket
 import struct
 from dataclasses import dataclass
 
+from routerd.detached import detached
+
 _UCRED = struct.Struct("iII")
 _SO_PEERGROUPS = 59
 """Not in Python's socket module; asm-generic/socket.h. The supplementary groups, since Linux 4.13."""
 _MOST = 1024
 """Octets that Python lets an option have: 256 groups."""
+PATIENCE = 1.0
+"""Seconds that the user database has for a name: it may be one of a directory server."""
+_UNKNOWN = "unknown user"
+_asked: dict[int, asyncio.Future[str]] = {}
+"""Names that it was asked for, by user id: once each at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +36,22 @@ class Caller:
         """Tell whether it may change something: root, routerd's own user, and the members of `group`, if any."""
         return self.uid in (0, os.geteuid()) or group in self.groups
 
-    def describe(self) -> str:
-        """Return the caller as the log shows it. Asks the user database, which may take its time."""
-        try:
-            name = pwd.getpwuid(self.uid).pw_name
-        except KeyError:
-            name = "unknown user"
-        return f"{name} (uid {self.uid}, pid {self.pid})"
+
+async def described(who: Caller) -> str:
+    """Return a caller as the log shows it; without a name if the user database does not tell it in time."""
+    asked = _asked.get(who.uid)
+    if asked is None:
+        asked = _asked[who.uid] = asyncio.ensure_future(detached(_name, who.uid))
+        asked.add_done_callback(lambda _: _asked.pop(who.uid))
+    done, _ = await asyncio.wait({asked}, timeout=PATIENCE)
+    return f"{asked.result() if done else _UNKNOWN} (uid {who.uid}, pid {who.pid})"
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return _UNKNOWN
 
 
 def caller(connection: socket.socket) -> Caller:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ipaddress
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import structlog
 
 from routerd.api import stream
-from routerd.api.caller import Caller
+from routerd.api.caller import Caller, described
 from routerd.api.choosing import Choice, choice
 from routerd.api.models import (
     CheckView,
@@ -354,8 +353,7 @@ async def _guarded(request: Request, answer: Awaitable[T]) -> T:
 
 async def admit(request: Request, writers: int | None) -> str:
     """Return who asks; Failure if that is nobody who may change something, as root and the group `writers` may."""
-    # Finding the name may take as long as a directory server does.
-    by = await asyncio.to_thread(request.caller.describe)
+    by = await described(request.caller)
     if not request.caller.may_write(writers):
         log.warning("refused", request=f"{request.method} {request.path}", by=by)
         raise Failure(403, f"{by} may look only; be root or a member of the socket's group for that")

@@ -59,14 +59,16 @@ class MetricsApplication:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        said = dict(scope["headers"]).get(b"authorization", b"")
-        if self._token and not hmac.compare_digest(said, b"Bearer " + self._token.encode()):
+        scheme, _, said = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
+        # The name of a scheme may be written in any case (RFC 9110 section 11.1).
+        known = scheme.lower() == b"bearer" and hmac.compare_digest(said.strip(), self._token.encode())
+        if self._token and not known:
             fields = (b"www-authenticate", b"Bearer"), (b"connection", b"close")
             await respond(send, 401, _PLAIN, b"a bearer token is wanted\n", *fields)
         elif scope["path"] != PATH:
             await respond(send, 404, _PLAIN, b"there is /metrics, and nothing else\n")
-        elif scope["method"] != "GET":
-            await respond(send, 405, _PLAIN, b"GET is what /metrics is for\n", (b"allow", b"GET"))
+        elif scope["method"] not in ("GET", "HEAD"):  # of which nobody gets the body
+            await respond(send, 405, _PLAIN, b"GET is what /metrics is for\n", (b"allow", b"GET, HEAD"))
         else:
             await respond(send, 200, PROMETHEUS, await self._page.get())
 

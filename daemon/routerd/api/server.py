@@ -10,7 +10,9 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
+
+import structlog
 
 from routerd.accepting import accepting
 from routerd.api import inspecting, pairing
@@ -28,6 +30,10 @@ with bare("uvicorn") as package:  # whose command line takes 2 MB
     from uvicorn.server import ServerState
 
 MODE = 0o660
+LOOK = 5.0
+"""Seconds between two looks whether the file of a socket is there."""
+
+log = structlog.get_logger()
 
 
 class SocketInUseError(Exception):
@@ -42,8 +48,10 @@ def bind(path: str, group: str) -> tuple[socket.socket, str]:
     if Path(path).exists() and not Path(path).is_socket():
         raise SocketInUseError(f"{path} exists and is not a socket; remove it, or set another [api] socket")
     with contextlib.suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
         try:
-            probe.connect(path)
+            with contextlib.suppress(BlockingIOError):  # it is late
+                probe.connect(path)
         except ConnectionRefusedError:
             Path(path).unlink()
         else:
@@ -126,3 +134,52 @@ async def serve(source: Source, listener: socket.socket, *, read_only: bool = Fa
     table = endpoints(source, writers) + inspecting.endpoints(lambda: source.inspection, writers)
     table += pairing.endpoints(lambda: source.paired, writers)
     await run(Application(table, read_only=read_only), [listener], Connection)
+
+
+async def keep(
+    source: Source, listener: socket.socket, anew: Callable[[], socket.socket], *, read_only: bool = False
+) -> Never:
+    """Serve as `serve` does, until cancelled, whoever removes the socket's file: then `anew` binds one like it."""
+    while True:
+        path = str(listener.getsockname())
+        serving = asyncio.ensure_future(serve(source, listener, read_only=read_only))
+        watching = asyncio.ensure_future(_until_gone(path))
+        try:
+            done, _ = await asyncio.wait([serving, watching], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (serving, watching):
+                task.cancel()
+            await asyncio.gather(serving, watching, return_exceptions=True)
+        log.warning("the socket of the API is gone", path=path, remedy="it is made anew; see who removes it")
+        listener = await _bound(anew)
+
+
+async def _until_gone(path: str) -> None:
+    own = _identity(path)
+    while True:
+        await asyncio.sleep(LOOK)
+        if _identity(path) != own:
+            return
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """Return what tells a file from another one; of one that is not there nothing that another has."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
+
+
+async def _bound(anew: Callable[[], socket.socket]) -> socket.socket:
+    reason = ""
+    while True:
+        try:
+            return anew()
+        except (OSError, SocketInUseError) as error:
+            if str(error) != reason:
+                log.error("there is no socket of the API", reason=str(error), again_in=LOOK)
+            reason = str(error)
+        await asyncio.sleep(LOOK)

@@ -180,7 +180,11 @@ def _text(command: Command) -> str:
 def _listing(commands: Mapping[str, Command]) -> str:
     width = max(map(len, commands))
     heads = {name: (command.function.__doc__ or "").strip().partition("\n")[0] for name, command in commands.items()}
-    return "\n".join(["Commands:", *(f"  {name:{width}}  {head}" for name, head in heads.items())])
+    inner = " " * (width + 4)
+    lines = [
+        textwrap.fill(f"  {name:{width}}  {head}", _WIDTH, subsequent_indent=inner) for name, head in heads.items()
+    ]
+    return "\n".join(["Commands:", *lines])
 
 
 def _meant(word: str, known: Any) -> str:

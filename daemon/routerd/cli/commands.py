@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from types import FrameType
 from typing import Any
 
 from routerd.cli import render
@@ -81,6 +82,8 @@ def repeat(as_json: bool, show: Callable[[bool], None]) -> int:
         if alternate:
             # Whoever sees it wants to end it, even if it was started with SIGINT ignored, as scripts start jobs.
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            for number in (signal.SIGTSTP, signal.SIGTERM):
+                signal.signal(number, _leave)
             sys.stdout.write(_ENTER)
         while True:
             show(alternate)
@@ -90,6 +93,15 @@ def repeat(as_json: bool, show: Callable[[bool], None]) -> int:
         if alternate:
             sys.stdout.write(_LEAVE)
             sys.stdout.flush()
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    """Give the terminal back to the shell before a signal stops or ends the process; after a stop, take it again."""
+    os.write(1, _LEAVE.encode())
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    signal.signal(number, _leave)
+    os.write(1, _ENTER.encode())
 
 
 def _show(look: Callable[[], Any], draw: Render, as_json: bool, alternate: bool) -> bool:

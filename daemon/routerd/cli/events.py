@@ -51,8 +51,9 @@ def line(screen: Screen, event: EventView) -> str:
 
 
 def _field(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return json.dumps(text) if not text or not text.isprintable() or " " in text else text
+    if isinstance(value, str) and value and value.isprintable() and " " not in value:
+        return value
+    return json.dumps(value)
 
 
 def _heard(client: Client, follow: bool, peer: str | None) -> Iterator[tuple[str, Any]]:

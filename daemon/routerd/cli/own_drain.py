@@ -91,14 +91,15 @@ def _print(answer: Any, as_json: bool) -> None:
     write(json.dumps(answer, indent=2) if as_json else "\n".join(lines_of(lines, answer)))
 
 
-def lines(_: Screen, view: RouterDrainView) -> list[str]:
+def lines(screen: Screen, view: RouterDrainView) -> list[str]:
     """Whether this router is drained, and who knows."""
     order = view["drain"]
     if order is None:
         ended = "is no longer drained" if view["changed"] else "is not drained"
-        return [f"this router {ended}; {_told(view, 'again without' if view['changed'] else 'without')}"]
+        how = "again without" if view["changed"] else "without"
+        return screen.paragraph(f"this router {ended}; {_told(view, how)}")
     who = f"by {order['by']}, {moment(order['time'])}"
-    return [f"this router is drained ({who}); {_told(view, 'with')}; routerd health fails"]
+    return screen.paragraph(f"this router is drained ({who}); {_told(view, 'with')}; routerd health fails")
 
 
 def _told(view: RouterDrainView, how: str) -> str:

@@ -182,7 +182,7 @@ def _reasons(peer: PeerView) -> list[str]:
     return [mark for mark in marks if mark]
 
 
-def drain(_: Screen, view: DrainView) -> list[str]:
+def drain(screen: Screen, view: DrainView) -> list[str]:
     """How far a drain has come."""
     if view["drain"]:
         buckets = f"{count(view['buckets'], 'bucket')} in {count(view['groups'], 'group')}"
@@ -192,9 +192,9 @@ def drain(_: Screen, view: DrainView) -> list[str]:
         parts = ["empty: no flow is left, it can be shut down" if view["empty"] else left]
         if view["sole"]:
             parts.append(alone(view))
-        return [f"{view['name']} is drained (by the {view['drain']}); {'; '.join(parts)}"]
+        return screen.paragraph(f"{view['name']} is drained (by the {view['drain']}); {'; '.join(parts)}")
     ended = "is no longer drained: it gets its share again as flows end" if view["changed"] else "is not drained"
-    return [f"{view['name']} {ended}"]
+    return screen.paragraph(f"{view['name']} {ended}")
 
 
 def alone(view: DrainView) -> str:

@@ -46,11 +46,11 @@ class Screen(NamedTuple):
 
     @classmethod
     def of_stdout(cls) -> Screen:
-        """Return the screen that standard output leads to. NO_COLOR is heeded (no-color.org)."""
+        """Return the screen that standard output leads to. NO_COLOR is heeded, unless it is empty (no-color.org)."""
         if not sys.stdout.isatty():
             return cls(_UNBOUNDED, colours=False)
         width = os.get_terminal_size(sys.stdout.fileno()).columns or 80
-        return cls(max(width, 40), colours="NO_COLOR" not in os.environ)
+        return cls(max(width, 40), colours=not os.environ.get("NO_COLOR"))
 
     def paint(self, text: str, colour: str) -> str:
         """Return the text in a colour, if there are any."""
@@ -129,6 +129,9 @@ class _Layout(NamedTuple):
 def _arrange(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> _Layout:
     beside, below = list(range(len(columns))), list[int]()
     natural = [_width(column, [row[i] for row in rows]) for i, column in enumerate(columns)]
+    whole = [_width(column._replace(fold=False), [row[i] for row in rows]) for i, column in enumerate(columns)]
+    if sum(whole) + 2 * (len(columns) - 1) <= width:
+        return _Layout(list(columns), beside, below, whole, 2)
 
     def room(gap: int) -> int:
         return width - sum(natural[i] for i in beside) - gap * (len(beside) - 1)

@@ -13,13 +13,14 @@ EXITS = {
     1: "it failed: standard error says why in one line, or with --json the answer, whose ok is false",
     2: "it was used wrongly",
     130: "it was ended by Ctrl-C",
+    141: "whoever read what it prints has stopped, as `| head` does",
 }
 """What all commands end with."""
 _ENVIRONMENT = {
     "ROUTERD_SOCKET": "The daemon's Unix socket, unless --socket names it.",
     "ROUTERD_JOURNAL": "As --journal of routerd run.",
     "ROUTERD_RECORD": "As --record of routerd run.",
-    "NO_COLOR": "If it is set, nothing is coloured. Into a pipe or a file nothing is, in any case.",
+    "NO_COLOR": "If it is set, and not empty, nothing is coloured. Into a pipe or a file nothing is, in any case.",
 }
 _FILES = {
     "/etc/routerd/routerd.toml": "The configuration.",

@@ -31,12 +31,14 @@ from routerd.api.slices import Slices
 from routerd.api.views import carrying, groups, health, kernel, peers, routes
 from routerd.api.views.dialling import line, with_dialling
 from routerd.api.views.problems.drops import explained
+from routerd.api.views.problems.gone import gone
 from routerd.api.views.problems.service import (
     deaf,
     ended_record,
     failed_watcher,
     lost_history,
     not_the_file,
+    unanswered,
     unconfirmed,
     unkept_drains,
     unkept_own_drain,
@@ -48,6 +50,7 @@ from routerd.api.views.problems.withheld import withheld
 from routerd.core.histogram import Histogram
 from routerd.core.message.host import HostState
 from routerd.core.route import Prefix
+from routerd.detached import lasting
 from routerd.kernel import lookup
 from routerd.kernel.diversions import diversions
 from routerd.kernel.drops import Drops
@@ -151,7 +154,9 @@ class Answers:
         if self.paired is not None:
             notes += yield from self.paired.problems(now)
         router = self._router.config.router
+        notes += unanswered(lasting(now))
         notes += deaf([f"{address} {router.port}" for address in router.listen], state.listening)
+        notes += list(gone(self._router, {note["where"] for note in notes}))
         if self._engine.recorder is not None:
             notes += ended_record(self._engine.recorder.ended)
         view = yield from health.status(

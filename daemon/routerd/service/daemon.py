@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-import sdnotify
 import structlog
 
 from routerd.api import server
@@ -22,6 +21,7 @@ from routerd.api.pace import pace
 from routerd.config.model import Config
 from routerd.core.message import Drain, WriteFailed
 from routerd.core.router import Router
+from routerd.detached import finish
 from routerd.kernel.drops import Drops
 from routerd.kernel.flush import flush
 from routerd.kernel.memory import AT_ONCE, look
@@ -38,6 +38,7 @@ from routerd.service.identity import identify
 from routerd.service.journal import Journal
 from routerd.service.kept import beside, store_again
 from routerd.service.live import Live
+from routerd.service.manager import ServiceManager
 from routerd.service.metrics import Metrics
 from routerd.service.monitoring import Monitoring
 from routerd.service.mqtt.mqtt import Mqtt
@@ -62,6 +63,8 @@ the kernel takes for the routes that it is handed at once."""
 MEMORY_INTERVAL = 1.0
 """Seconds between readings of groups whose buckets may have moved."""
 WATCHDOG_INTERVAL = 5.0
+LAST = 2.0
+"""Seconds that files may take that are being written when routerd ends."""
 DROPS_INTERVAL = 1.0
 
 log = structlog.get_logger()
@@ -144,8 +147,9 @@ class Daemon:
     async def run(self, *, flush_on_exit: bool = False) -> None:
         """Run until SIGTERM or SIGINT. The FIB stays as it is, unless `flush_on_exit`."""
         api = self.config.api
-        listener = _bind(api.socket, api.group)
-        reading = None if api.readers is None else _bind(api.readers_socket, api.readers)
+        writers = partial(_bind, api.socket, api.group)
+        readers = None if api.readers is None else partial(_bind, api.readers_socket, api.readers)
+        listener, reading = writers(), None if readers is None else readers()
         if self.config.fib.groups == "resilient" and not self.writer.supports_resilient:
             self._note(
                 "fib",
@@ -180,9 +184,9 @@ class Daemon:
                 group.create_task(self.feeding.fail_over())
                 group.create_task(self.feeding.listen())
                 group.create_task(self.feeding.housekeep())
-                group.create_task(server.serve(self.answers, listener))
-                if reading is not None:
-                    group.create_task(server.serve(self.answers, reading, read_only=True))
+                group.create_task(server.keep(self.answers, listener, writers))
+                if reading is not None and readers is not None:
+                    group.create_task(server.keep(self.answers, reading, readers, read_only=True))
                 for what, watch in (
                     (NOTIFICATIONS, monitor.run),
                     ("reading of the kernel", self.reconciler.run),
@@ -215,6 +219,7 @@ class Daemon:
                 with contextlib.suppress(OSError):
                     Path(path).unlink()  # else the next start finds it, perhaps as another user
         self.engine.finish()
+        finish(LAST)
         repeats.flush(all_of_them=True)
         if flush_on_exit:
             self._log_refusals(flush(self.config.fib))
@@ -259,17 +264,17 @@ class Daemon:
                 log.warning("tcp segments dropped", name=counter, count=count, remedy="routerd status says more")
 
     async def _report(self) -> None:
-        """Tell systemd that the daemon is ready once it listens, and from then on that it lives."""
-        systemd = sdnotify.SystemdNotifier()
+        """Tell the service manager that the daemon is ready once it listens, and from then on that it lives."""
         await self.speaker.ready.wait()
         log.info("ready", listen=list(self.config.router.listen), port=self.config.router.port)
-        systemd.notify("READY=1")
-        while True:
-            systemd.notify("WATCHDOG=1")
-            peers = self.router.rib.peers.values()
-            up = sum(peer.session is not None for peer in peers)
-            systemd.notify(f"STATUS={up} of {len(peers)} peers up, {self.router.fib.installed} routes in the FIB")
-            await asyncio.sleep(WATCHDOG_INTERVAL)
+        with ServiceManager() as manager:
+            while True:
+                peers = self.router.rib.peers.values()
+                up = sum(peer.session is not None for peer in peers)
+                status = f"{up} of {len(peers)} peers up, {self.router.fib.installed} routes in the FIB"
+                # Ready each time: it may not have been heard before.
+                manager.tell(f"READY=1\nWATCHDOG=1\nSTATUS={status}")
+                await asyncio.sleep(WATCHDOG_INTERVAL)
 
     # ------------------------------------------------------------------------------------------ messages
 

@@ -16,6 +16,7 @@ import structlog
 
 from routerd.api.models import ProblemView
 from routerd.config.metrics import MetricsSection
+from routerd.detached import detached
 
 RETRY = 5.0
 """Seconds until a place that cannot be listened on, or files that cannot be used, are tried again."""
@@ -34,8 +35,6 @@ class Secrets(NamedTuple):
     token: str
     tls: ssl.SSLContext | None
     seen: tuple[object, ...]
-    until: float
-    """Seconds since 1970 until which the certificate is valid; 0 if it is not, infinity without one."""
 
 
 class Exposing:
@@ -50,6 +49,7 @@ class Exposing:
         self._changed = asyncio.Event()
         self.problem = ""
         self._until = inf
+        """Seconds since 1970 until which the certificate is valid; 0 if it is not, infinity without one."""
 
     def configure(self, section: MetricsSection) -> None:
         """Go on with another configuration; connections end if it concerns them."""
@@ -67,7 +67,7 @@ class Exposing:
                 await self._changed.wait()
                 continue
             try:
-                await self._serve(section, await asyncio.to_thread(read, section))
+                await self._serve(section, await detached(read, section))
             except (OSError, ValueError) as error:
                 self._told(str(error))
                 await self._wait(RETRY)
@@ -81,15 +81,16 @@ class Exposing:
         except OSError as error:
             raise OSError(f"nobody can scrape at {section.listen}: {error.strerror}") from error
         self._told("")
-        self._until = secrets.until
         log.info("metrics are served", listen=section.listen, tls=secrets.tls is not None, token=bool(secrets.token))
         serving = asyncio.ensure_future(remote.serve(self._page, listener, secrets.token, secrets.tls))
         try:
             while not serving.done():
+                # Each time: the clock may have been set, as on a router without a battery after its start.
+                self._until = await detached(_valid_until, section.certificate, secrets.tls)
                 await self._wait(LOOK)
                 if self._changed.is_set():
                     return
-                if await asyncio.to_thread(_seen, section) == secrets.seen:
+                if await detached(_seen, section) == secrets.seen:
                     self._told("")  # whatever was wrong meanwhile
                 elif await self._usable(section):
                     return
@@ -102,7 +103,7 @@ class Exposing:
 
     async def _usable(self, section: MetricsSection) -> bool:
         try:
-            await asyncio.to_thread(read, section)
+            await detached(read, section)
         except (OSError, ValueError) as error:
             self._told(f"{error}; what was read before stays in use")
             return False
@@ -163,8 +164,7 @@ def _overlap(before: MetricsSection, after: MetricsSection) -> bool:
 def read(section: MetricsSection) -> Secrets:
     """Read the files of a configuration; OSError or ValueError, with a line for people, if they cannot be used."""
     seen = _seen(section)
-    token, tls = _token(section.token_file), _tls(section.certificate, section.key)
-    return Secrets(token, tls, seen, inf if tls is None else _valid_until(section.certificate, tls))
+    return Secrets(_token(section.token_file), _tls(section.certificate, section.key), seen)
 
 
 def _token(path: str) -> str:
@@ -174,7 +174,7 @@ def _token(path: str) -> str:
         with Path(path).open("rb") as file:
             token = file.read(MOST + 1).strip()
     except OSError as error:
-        raise OSError(f"metrics.token_file: {path}: {error.strerror}") from error
+        raise OSError(f"metrics.token_file: {path}: {_why(error, path)}") from error
     if not token or len(token) > MOST or not token.isascii() or len(token.split()) != 1:
         raise ValueError(f"metrics.token_file: {path} is to hold one word of printable ASCII, the token")
     return token.decode()
@@ -190,11 +190,20 @@ def _tls(certificate: str, key: str) -> ssl.SSLContext | None:
         why = error.reason or "no PEM that can be used"
         raise ValueError(f"metrics.certificate: {certificate} and its key are of no use: {why}") from error
     except OSError as error:
-        raise OSError(f"metrics.certificate: {certificate} or its key: {error.strerror}") from error
+        files = f"{certificate} {key}".rstrip()
+        raise OSError(f"metrics.certificate: {certificate} or its key: {_why(error, files)}") from error
     return context
 
 
-def _valid_until(certificate: str, tls: ssl.SSLContext) -> float:
+def _why(error: OSError, files: str) -> str:
+    """Return why files cannot be read, and what helps if they are somebody else's."""
+    remedy = f"; let routerd's user read it: chgrp routerd {files}; chmod 0640 {files}"
+    return f"{error.strerror}{remedy if isinstance(error, PermissionError) else ''}"
+
+
+def _valid_until(certificate: str, tls: ssl.SSLContext | None) -> float:
+    if tls is None:
+        return inf
     from routerd.service.validity import valid_until
 
     return valid_until(certificate, tls)

@@ -7,7 +7,6 @@ is readable for its owner alone.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import json
@@ -17,6 +16,7 @@ from pathlib import Path
 from threading import Lock
 
 from routerd.config.source import Source, source
+from routerd.detached import detached
 from routerd.service.storing import read, set_aside, write
 
 KEPT = 20
@@ -109,7 +109,7 @@ class Journal:
             with self._turn, contextlib.suppress(OSError):
                 self._write(self.entries, self.own)
 
-        await asyncio.to_thread(again)
+        await detached(again)
 
     def _write(self, entries: list[Entry], own: str) -> None:
         if self.path is None:

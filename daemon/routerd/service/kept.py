@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from routerd.detached import detached
 from routerd.service.storing import read, set_aside, write
 
 STORE_INTERVAL = 1.0
@@ -56,7 +57,7 @@ class Kept(ABC):
             return
         async with self._writing:
             try:
-                await asyncio.to_thread(write, self._path, json.dumps(self._said()) + "\n")
+                await detached(write, self._path, json.dumps(self._said()) + "\n")
             except OSError as error:
                 reason = f"{self._path} cannot be written: {error.strerror}"
                 if reason != self.unstored:

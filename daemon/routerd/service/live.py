@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from routerd.api.models import CheckView
@@ -13,6 +12,7 @@ from routerd.config.model import Config
 from routerd.config.source import ConfigError, read
 from routerd.core.route import format_address, format_prefix
 from routerd.core.router import Router
+from routerd.detached import detached
 from routerd.service.unusable import unusable
 
 
@@ -29,7 +29,7 @@ class Live:
         own, networks = set(map(format_address, table.addresses)), list(map(format_prefix, table.networks))
         try:
             # In a thread, because to check thousands of peers takes seconds.
-            warnings = await asyncio.to_thread(
+            warnings = await detached(
                 _doubts,
                 self._own if path is None else Path(path),
                 self._router.config,

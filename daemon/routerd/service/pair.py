@@ -14,6 +14,7 @@ from routerd import __version__
 from routerd.config import keyfile
 from routerd.config.model import Config
 from routerd.core.message import Hello, Introduce, PartnerDown, PartnerMessage, PartnerSaid, PartnerUp
+from routerd.detached import detached
 from routerd.kernel.hash_seed import derived, fingerprint, hash_seed
 from routerd.kernel.sysctl import hash_policy
 from routerd.service.engine import Engine
@@ -91,7 +92,7 @@ class Pairing:
         is there now. OSError if the kernel does not take it, ValueError if there is none as there is no key."""
         await self._look()
         if not self._seed:
-            await asyncio.to_thread(keyfile.read, self._config.pair.key_file)  # which says why
+            await detached(keyfile.read, self._config.pair.key_file)  # which says why
         before = hash_seed()
         state = self._settings.set_seed()
         if state is not None and state.problem:
@@ -147,10 +148,10 @@ class Pairing:
     async def _look(self) -> None:
         """Look at the key, the certificate and the seed. Without a key, as while its file is written, all goes on as
         it was."""
-        self._take_key(await asyncio.to_thread(_key, self._config))
+        self._take_key(await detached(_key, self._config))
         if time.monotonic() >= self._certified + CERTIFIED:
             self._certified = time.monotonic()
-            self.uncertified = await asyncio.to_thread(_uncertified, self._config)
+            self.uncertified = await detached(_uncertified, self._config)
         self._want_seed()
         self._introduce()
 

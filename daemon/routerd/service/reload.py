@@ -19,6 +19,7 @@ from routerd.config.impact import Impact
 from routerd.config.model import Config
 from routerd.config.pairing import unusable_files
 from routerd.config.source import ConfigError, Sources
+from routerd.detached import detached
 from routerd.service.exposing import try_out
 from routerd.service.foreseeing import Foreseer
 from routerd.service.history import history
@@ -186,7 +187,7 @@ class Reload:
     async def _read(self, path: str | None) -> Wanted:
         # In a thread, because to check thousands of peers takes seconds.
         try:
-            return await asyncio.to_thread(asked_for, self._path, path)
+            return await detached(asked_for, self._path, path)
         except ConfigError as error:
             raise unusable(self._path, path, error) from error
 
@@ -201,11 +202,11 @@ class Reload:
             raise Failure(409, "\n".join(f"{each.key}: takes a restart: {each.cost.why}" for each in refused))
         try:
             await asyncio.to_thread(bindable, self.config.router, wanted.router)
-            await asyncio.to_thread(try_out, self.config.metrics, wanted.metrics)
+            await detached(try_out, self.config.metrics, wanted.metrics)
         except (OSError, ValueError) as error:
             raise Failure(409, str(error)) from error
         if wanted.pair != self.config.pair:
-            for (section, key), what in await asyncio.to_thread(list, unusable_files(wanted)):
+            for (section, key), what in await detached(list, unusable_files(wanted)):
                 raise Failure(409, f"{section}.{key}: {what}")
         if not found and own == self._journal.own and not self.differs:
             self.refused = ""
@@ -222,7 +223,7 @@ class Reload:
 
     async def _stored(self, change: Callable[[], object]) -> None:
         try:
-            await asyncio.to_thread(change)
+            await detached(change)
         except OSError as error:
             path = self._journal.path
             raise Failure(507, f"{path} cannot be written: {error.strerror}; nothing has changed") from error
@@ -241,14 +242,14 @@ class Reload:
         before = trial.before
         view = self._view(before, changes(self.config, before), dry=False)
         try:
-            await asyncio.to_thread(self._journal.drop)
+            await detached(self._journal.drop)
         except OSError as error:
             log.error("the journal cannot be written", path=str(self._journal.path), reason=error.strerror)
         log.warning("configuration is taken back", by=by, keys=[each["key"] for each in view["changes"]])
         self._settled()
         self.config = before
         self._apply(before)
-        same = await asyncio.to_thread(digest_of, self._path) == self._journal.running
+        same = await detached(digest_of, self._path) == self._journal.running
         self.differs = "" if same else f"what {self._path} says was taken back"
         return view | {"confirm_seconds": None}
 

@@ -76,12 +76,13 @@ def _open(said: Open) -> OpenView:
 
 def _timers(peer: Peer, hold_time: int | None, now: float) -> TimersView:
     heard = None if peer.session is None or peer.heard is None else max(0.0, now - peer.heard)
-    finite = peer.deadline is not None and peer.deadline != float("inf")
+    waits = peer.session is None or peer.pending_eor or peer.adj_rib_in.stale
+    end = peer.deadline if waits and peer.deadline != float("inf") else None
     return TimersView(
         hold_seconds=hold_time,
         keepalive_seconds=None if hold_time is None else hold_time / 3,
         update_seconds=heard,
-        stale_seconds=max(0.0, peer.deadline - now) if finite and peer.deadline is not None else None,
+        stale_seconds=None if end is None else max(0.0, end - now),
     )
 
 

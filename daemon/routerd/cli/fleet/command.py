@@ -8,9 +8,10 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from routerd.cli.arguments import UsageError
 from routerd.cli.client import ApiError
@@ -24,7 +25,10 @@ from routerd.cli.output import fail, write
 from routerd.cli.screen import Screen
 from routerd.config import keyfile
 from routerd.config.broker import place
+from routerd.detached import Threads
 from routerd.telemetry.mqtt.broker import Access, BrokerError
+
+T = TypeVar("T")
 
 DEFAULT_CONFIG = "/etc/routerd/routerd.toml"
 FIRST = 10.0
@@ -46,12 +50,12 @@ def fleet(
         if action is not None and node is not None:
             key = _key(said["fleet_key_file"])
             reachable, timeout = options["reachable"], options["timeout"]
-            drained = asyncio.run(_drain(access, name, action, node, key=key, reachable=reachable, timeout=timeout))
+            drained = _run(_drain(access, name, action, node, key=key, reachable=reachable, timeout=timeout))
             write(json.dumps(drained, indent=2) if as_json else "\n".join(render.drain(Screen.of_stdout(), drained)))
             return 0 if drained["ok"] else 1
         if watching:
             return _watch(access, name, as_json)
-        view = asyncio.run(_look(access, name))
+        view = _run(_look(access, name))
         write(
             json.dumps(view, indent=2) if as_json else "\n".join(render.site(Screen.of_stdout(), view, time.time()))
         )
@@ -95,6 +99,19 @@ def _key(file: str) -> bytes:
         raise ApiError(str(error)) from error
 
 
+def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+    with _runner() as runner:
+        return runner.run(coroutine)
+
+
+@contextmanager
+def _runner() -> Iterator[asyncio.Runner]:
+    """Yield what runs coroutines; its end does not wait for a name server, in which the connection may be stuck."""
+    with asyncio.Runner() as runner:
+        runner.get_loop().set_default_executor(Threads())
+        yield runner
+
+
 async def _look(access: Access, name: str) -> SiteView:
     reader = Reader(access, name)
     async with reader.open():
@@ -105,7 +122,7 @@ async def _look(access: Access, name: str) -> SiteView:
 
 
 def _watch(access: Access, name: str, as_json: bool) -> int:
-    with asyncio.Runner() as runner:
+    with _runner() as runner:
         reader = Reader(access, name)
         following = runner.get_loop().create_task(reader.follow())
 

@@ -19,6 +19,7 @@ from routerd.accepting import accepting
 from routerd.config import keyfile
 from routerd.config.pair import Files
 from routerd.core.message import PartnerMessage
+from routerd.detached import detached
 from routerd.telemetry.pair.channel import Home, Names
 from routerd.telemetry.pair.session import Own, RefusedError, Session, explained, introduce_to, refuse
 from routerd.telemetry.ratelimit import RateLimiter
@@ -212,7 +213,7 @@ class Link:
 
     async def _own(self) -> Own:
         try:
-            key = await asyncio.to_thread(keyfile.read, self._key_file)
+            key = await detached(keyfile.read, self._key_file)
         except ValueError as error:
             raise RefusedError(f"this router has no key: key_file {error}", b"unready") from error
         reading = None if self._ends.files is None else partial(_certificates, self._ends.files)
@@ -256,7 +257,7 @@ async def _certificates(files: Files) -> Certificates:
     from routerd.config import certificates
 
     try:
-        return await asyncio.to_thread(certificates.read, files)
+        return await detached(certificates.read, files)
     except ValueError as error:
         raise RefusedError(f"this router has no certificate: {error}", b"unready") from error
 

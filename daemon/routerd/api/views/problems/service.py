@@ -8,6 +8,8 @@ from routerd.api.models import ProblemView
 
 _RECENT = 120.0
 """Seconds after which a watcher that goes on again is no problem any more."""
+_PATIENCE = 10.0
+"""Seconds after which a file is said not to answer."""
 
 
 def unwritten_log(lines: int, reason: str) -> Iterator[ProblemView]:
@@ -105,6 +107,17 @@ def unread_host(reason: str) -> Iterator[ProblemView]:
         what=f"whether its settings and tables let packets through could not be read: {reason}",
         remedy="if the machine is short of memory or files, mend that; all else is as it is shown",
     )
+
+
+def unanswered(seconds: float) -> Iterator[ProblemView]:
+    """A file, or the name of a user, has been waited for so long; nothing before that is long."""
+    if seconds >= _PATIENCE:
+        yield ProblemView(
+            where="files",
+            what=f"one is waited for since {seconds:.0f} s, or the name of a user is: what was asked of routerd may "
+            "wait for that, too",
+            remedy="see which disk, or which directory server of /etc/nsswitch.conf, hangs; routing goes on",
+        )
 
 
 def deaf(wanted: Iterable[str], listening: Collection[str]) -> Iterator[ProblemView]:

@@ -1,0 +1,37 @@
+"""Addresses that something listens at, and that the router has no more: the socket stays, and nobody reaches it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Iterator
+
+from routerd.api.models import ProblemView
+from routerd.config.model import Config
+from routerd.core.route import parse_address
+from routerd.core.router import Router
+
+
+def gone(router: Router, named: Collection[str]) -> Iterator[ProblemView]:
+    """Yield them, but for those of what is `named` as a problem already, as what never listened is."""
+    own = router.rib.nexthops.addresses
+    for where, nobody, address, port in _places(router.config):
+        known = ipaddress.ip_address(address)
+        if (
+            own
+            and where not in named
+            and not (known.is_unspecified or known.is_loopback or parse_address(address) in own)
+        ):
+            yield ProblemView(
+                where=where,
+                what=f"{nobody} at {address} port {port}: the router has no such address any more",
+                remedy="give the address back (has a DHCP client taken it?), or write another one",
+            )
+
+
+def _places(config: Config) -> Iterator[tuple[str, str, str, int]]:
+    for address in config.router.listen:
+        yield "speaker", "nodes cannot dial in", address, config.router.port
+    if config.metrics.listen:
+        yield "metrics", "nobody can scrape", *config.metrics.place
+    for address in config.looking_glass.listen:
+        yield "looking glass", "nobody can ask it", address, config.looking_glass.port

@@ -1,0 +1,83 @@
+"""What may never come back is in nobody's way: not of asyncio's own threads, and not of the end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from routerd.api import caller
+from routerd.api.caller import Caller, described
+from routerd.detached import detached, finish, lasting
+
+
+@pytest.fixture
+def stuck() -> Iterator[threading.Event]:
+    """What work waits for; it comes at the end of the test."""
+    event = threading.Event()
+    yield event
+    event.set()
+    finish(5)
+
+
+async def test_it_returns_and_raises() -> None:
+    assert await detached(int, "7", base=8) == 7
+    with pytest.raises(ValueError, match="invalid literal"):
+        await detached(int, "x")
+
+
+async def test_much_that_hangs_leaves_the_threads_that_the_kernel_is_read_in(stuck: threading.Event) -> None:
+    waiting = [asyncio.ensure_future(detached(stuck.wait)) for _ in range(50)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert await asyncio.to_thread(int, "1") == 1
+    begun = time.monotonic()
+    assert 10 < lasting(begun + 11) < 20
+    finish(0.1)
+    assert time.monotonic() - begun < 1
+    stuck.set()
+    assert await asyncio.gather(*waiting) == [True] * 50
+    finish(5)
+    assert lasting(time.monotonic() + 11) == 0
+
+
+async def test_who_gives_up_waiting_leaves_it_to_its_thread(stuck: threading.Event) -> None:
+    done = threading.Event()
+
+    def work() -> None:
+        stuck.wait()
+        done.set()
+
+    waiting = asyncio.ensure_future(detached(work))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    stuck.set()
+    finish(5)
+    assert done.is_set()
+
+
+async def test_a_user_database_that_does_not_answer_costs_the_name_alone(
+    stuck: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caller, "PATIENCE", 0.05)
+    asked = []
+
+    def getpwuid(uid: int) -> SimpleNamespace:
+        asked.append(uid)
+        stuck.wait()
+        return SimpleNamespace(pw_name="ann")
+
+    monkeypatch.setattr(caller.pwd, "getpwuid", getpwuid)
+    ann, ben = Caller(7, 1000, frozenset()), Caller(8, 1001, frozenset())
+    async with asyncio.timeout(5):
+        told = await asyncio.gather(*(described(who) for who in [ann] * 50 + [ben]))
+        assert await asyncio.to_thread(int, "1") == 1
+    assert told == ["unknown user (uid 1000, pid 7)"] * 50 + ["unknown user (uid 1001, pid 8)"]
+    assert sorted(asked) == [1000, 1001], "once each at a time"
+    stuck.set()
+    assert await described(ann) == "ann (uid 1000, pid 7)"
