@@ -287,6 +287,32 @@ def test_times_are_of_what_happened_not_of_when_it_is_told(monkeypatch: pytest.M
     assert set(session.reading.times[PEERS[0], "post"]) == {0}
 
 
+def test_a_prefix_that_comes_later_with_attributes_of_others_has_a_time_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Paths are shared by all prefixes of the same attributes, and are as old as the first of them; and a best path
+    was installed when it was decided (RFC 9069 section 5.1), however long it had been known."""
+    simulation = Watched()
+    clock = 1.8e9
+    monkeypatch.setattr("time.time", lambda: clock)
+    monkeypatch.setattr("time.monotonic", lambda: simulation.now)
+    for peer in PEERS[:2]:
+        simulation.up(peer)
+        simulation.announce(peer, "172.16.0.0/24")
+        simulation.settle()
+    session = Session(simulation)
+    session.some(1000)
+    for happens, prefix in ((simulation.announce, "172.16.1.0/24"), (simulation.withdraw, "172.16.0.0/24")):
+        clock += 1000
+        simulation.now += 1000
+        happens(PEERS[0], prefix)
+        simulation.settle()
+        session.some(1000)
+        times = session.reading.times
+        assert [times[key][-1] for key in ((PEERS[0], "pre"), (PEERS[0], "post"), ("loc-rib", "loc"))] == [clock] * 3
+    assert told(session.reading)["loc-rib", "loc"]["172.16.0.0/24"] == ("65001", PEERS[1])
+
+
 def test_the_bound_of_what_waits_counts_attributes() -> None:
     """As they take memory: a thousand communities a message take a hundred times what its prefix takes."""
     simulation = Watched()

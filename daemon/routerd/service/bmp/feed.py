@@ -165,7 +165,7 @@ class Feed:
         announced, withdrawn = Announced(), list[Prefix]()
         for prefix in prefixes:
             if (path := accepted.get(prefix)) is not None:
-                announced.setdefault((path.attributes, _wall(path.since)), []).append(prefix)
+                announced.setdefault((path.attributes, self._since(path, whole=whole)), []).append(prefix)
             elif whole:
                 withdrawn.append(prefix)
         return self._told(address, Rib.POST_POLICY, withdrawn, announced)
@@ -182,9 +182,14 @@ class Feed:
                 withdrawn.append(prefix)
         found = [self._monitored(self.loc_rib, Rib.PRE_POLICY, withdrawn, {}, external=True)] if withdrawn else []
         for (path, family), some in announced.items():
-            said = {(attributes_of(path, family), _wall(path.since)): some}
+            said = {(attributes_of(path, family), self._since(path, whole=whole)): some}
             found.append(self._monitored(self.loc_rib, Rib.PRE_POLICY, [], said, external=path.external))
         return b"".join(found)
+
+    def _since(self, path: Path, *, whole: bool) -> float:
+        """Return when prefixes have got a path: if `whole`, when that was noted. Of what was there before, the path
+        alone tells, which all prefixes with its attributes share: since when the first of them has it."""
+        return self._when if whole else _wall(path.since)
 
     def _update(self, update: Update) -> bytes:
         announced = Announced()
