@@ -313,6 +313,18 @@ def test_a_prefix_that_comes_later_with_attributes_of_others_has_a_time_of_its_o
     assert told(session.reading)["loc-rib", "loc"]["172.16.0.0/24"] == ("65001", PEERS[1])
 
 
+def test_the_open_of_the_loc_rib_says_that_its_messages_may_be_long() -> None:
+    """RFC 9069 section 5.2: it has all capabilities that its messages need (RFC 8654)."""
+    simulation = Watched()
+    simulation.up(PEERS[0])
+    many = replace(simulation.attributes(PEERS[0]), communities=tuple(range(2000)))
+    simulation.announce(PEERS[0], "172.16.0.0/24", attributes=many)
+    session = Session(simulation)
+    session.some(1000)
+    assert len(session.reading.tables["loc-rib", "loc"]["172.16.0.0/24"][3]) == 2000
+    assert b"\6\0" in session.reading.opens["loc-rib"][0]
+
+
 def test_the_bound_of_what_waits_counts_attributes() -> None:
     """As they take memory: a thousand communities a message take a hundred times what its prefix takes."""
     simulation = Watched()

@@ -59,8 +59,9 @@ class MetricsApplication:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        said = dict(scope["headers"]).get(b"authorization", b"")
-        if self._token and not hmac.compare_digest(said, b"Bearer " + self._token.encode()):
+        scheme, _, said = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
+        known = hmac.compare_digest(said.strip(), self._token.encode()) and scheme.lower() == b"bearer"
+        if self._token and not known:
             fields = (b"www-authenticate", b"Bearer"), (b"connection", b"close")
             await respond(send, 401, _PLAIN, b"a bearer token is wanted\n", *fields)
         elif scope["path"] != PATH:
