@@ -313,6 +313,22 @@ def test_a_prefix_that_comes_later_with_attributes_of_others_has_a_time_of_its_o
     assert told(session.reading)["loc-rib", "loc"]["172.16.0.0/24"] == ("65001", PEERS[1])
 
 
+def test_no_session_begins_after_what_was_said_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Peer Up has the time of the session (RFC 7854 section 4.2), of one that was there before to the second."""
+    simulation = Watched()
+    session = Session(simulation)
+    monkeypatch.setattr("time.time", lambda: 1.8e9 + simulation.now)
+    monkeypatch.setattr("time.monotonic", lambda: simulation.now)
+    simulation.now = 1000.75
+    simulation.up(PEERS[0])
+    simulation.announce(PEERS[0], "172.16.0.0/24")
+    session.some(1000)
+    assert session.reading.times[PEERS[0], "pre"][:2] == [1.8e9 + 1000.75] * 2
+    late = Session(simulation)
+    late.some(1000)
+    assert late.reading.times[PEERS[0], "pre"][:2] == [1.8e9 + 1000] * 2
+
+
 def test_the_open_of_the_loc_rib_says_that_its_messages_may_be_long() -> None:
     """RFC 9069 section 5.2: it has all capabilities that its messages need (RFC 8654)."""
     simulation = Watched()

@@ -113,7 +113,8 @@ class Feed:
         session = messages.Session(parse_address(opened.local), *opened.ports, *opens)
         known = self._router.rib.peers.get(said.peer)
         is_this = known is not None and known.session is said
-        return before + messages.peer_up(_wall(known.since) if known and is_this else self._when, peer, session)
+        since = _wall(known.since) if known and is_this else 0.0
+        return before + messages.peer_up(self._when or since, peer, session)
 
     def _down(self, address: str, down: SessionDown | None) -> bytes:
         _, peer = self._peers.pop(address)
@@ -242,7 +243,7 @@ class Feed:
 def _wall(since: float) -> float:
     """Return a monotonic time in whole seconds since 1970: more would differ from one question to the next; 0, which
     is an unknown one, if the clock on the wall was set back to before it."""
-    return float(max(0, round(since + time.time() - time.monotonic())))
+    return float(max(0, int(since + time.time() - time.monotonic())))
 
 
 def _encoders(*, external: bool) -> tuple[UpdateEncoder, UpdateEncoder]:
