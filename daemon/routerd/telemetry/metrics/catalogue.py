@@ -46,7 +46,7 @@ _PEERS = (
     _gauge(
         "peer_uptime_seconds",
         PEER,
-        "Since when the session is established, 0 without one",
+        "For how long the session has been established, 0 without one",
         "routerd_peer_uptime_seconds > 0 and routerd_peer_uptime_seconds < 300",
     ),
     _counter(
