@@ -37,7 +37,7 @@ BGP |= {"large_communities": list, "ext_communities": list}
 RIB = {
     "prefix": str, "aspath": str, "exit_nexthop": str, "true_nexthop": str, "neighbor": dict, "valid": bool,
     "source": str, "origin": str, "metric": int, "localpref": int, "weight": int, "last_update": str,
-    "communities": list, "large_communities": list,
+    "communities": list, "large_communities": list, "extended_communities": list,
 }  # fmt: skip
 """Fields that the adapters read, and their types: an assertion about another type ends the adapter."""
 
@@ -95,7 +95,9 @@ async def test_what_alice_asks_of_birdwatcher_and_of_bgplgd(
             clients.append(await network.establish(number))
         rich = bgp.attributes(next_hop=node(0), as_path=(65001, 65010), med=70)
         rich += bgp.attribute(8, struct.pack("!HH", 65001, 7), 0xC0)
-        rich += bgp.attribute(16, struct.pack("!BBHI", 0, 2, 65001, 11000), 0xC0)
+        targets = struct.pack("!BBHI", 0, 2, 65001, 11000) + struct.pack("!BB4sH", 1, 3, bytes((10, 0, 0, 9)), 7)
+        targets += struct.pack("!BBIH", 2, 2, 4200000001, 8) + struct.pack("!BBHI", 0x40, 4, 65001, 5)
+        rich += bgp.attribute(16, targets, 0xC0)
         rich += bgp.attribute(32, struct.pack("!III", 65001, 1, 2), 0xC0)
         clients[0].send(bgp.update(rich, ["172.16.1.0/24", "192.0.2.0/24"]))
         clients[0].send(announcement(0, "fd00:ac10::1/128"))
@@ -128,7 +130,12 @@ async def test_what_alice_asks_of_birdwatcher_and_of_bgplgd(
             "med": "70",
             "communities": [[65001, 7]],
             "large_communities": [[65001, 1, 2]],
-            "ext_communities": [["rt", "65001", "11000"]],
+            "ext_communities": [
+                ["rt", "65001", "11000"],
+                ["ro", "10.0.0.9", "7"],
+                ["rt", "4200000001", "8"],
+                ["generic", "0x4004fde9", "0x00000005"],
+            ],
         }
         assert received["fd00:ac10::1/128", node(0)]["bgp"]["next_hop"] == node6(0)
         [filtered] = glass.routes(f"/routes/filtered/{node(0)}").values()
@@ -166,6 +173,9 @@ async def test_what_alice_asks_of_birdwatcher_and_of_bgplgd(
             assert {key: type(each[key]) for key in RIB} == RIB
         by_prefix = {each["prefix"]: each for each in rib["rib"]}
         assert by_prefix["172.16.1.0/24"]["large_communities"] == ["65001:1:2"]
+        assert by_prefix["172.16.1.0/24"]["extended_communities"] == [
+            "rt 65001:11000", "soo 10.0.0.9:7", "rt 4200000001:8", "[4] 65001:5",
+        ]  # fmt: skip
         assert by_prefix["192.0.2.0/24"]["large_communities"] == ["65001:1:2", "65000:65666:7"]
         assert {prefix for prefix, each in by_prefix.items() if not each["valid"]} == {"192.0.2.0/24"}
         assert len(glass.ask("/rib")[1]["rib"]) == len(table) + 1

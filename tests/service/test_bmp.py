@@ -287,6 +287,60 @@ def test_times_are_of_what_happened_not_of_when_it_is_told(monkeypatch: pytest.M
     assert set(session.reading.times[PEERS[0], "post"]) == {0}
 
 
+def test_a_prefix_that_comes_later_with_attributes_of_others_has_a_time_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Paths are shared by all prefixes of the same attributes, and are as old as the first of them; and a best path
+    was installed when it was decided (RFC 9069 section 5.1), however long it had been known."""
+    simulation = Watched()
+    clock = 1.8e9
+    monkeypatch.setattr("time.time", lambda: clock)
+    monkeypatch.setattr("time.monotonic", lambda: simulation.now)
+    for peer in PEERS[:2]:
+        simulation.up(peer)
+        simulation.announce(peer, "172.16.0.0/24")
+        simulation.settle()
+    session = Session(simulation)
+    session.some(1000)
+    for happens, prefix in ((simulation.announce, "172.16.1.0/24"), (simulation.withdraw, "172.16.0.0/24")):
+        clock += 1000
+        simulation.now += 1000
+        happens(PEERS[0], prefix)
+        simulation.settle()
+        session.some(1000)
+        times = session.reading.times
+        assert [times[key][-1] for key in ((PEERS[0], "pre"), (PEERS[0], "post"), ("loc-rib", "loc"))] == [clock] * 3
+    assert told(session.reading)["loc-rib", "loc"]["172.16.0.0/24"] == ("65001", PEERS[1])
+
+
+def test_no_session_begins_after_what_was_said_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Peer Up has the time of the session (RFC 7854 section 4.2), of one that was there before to the second."""
+    simulation = Watched()
+    session = Session(simulation)
+    monkeypatch.setattr("time.time", lambda: 1.8e9 + simulation.now)
+    monkeypatch.setattr("time.monotonic", lambda: simulation.now)
+    simulation.now = 1000.75
+    simulation.up(PEERS[0])
+    simulation.announce(PEERS[0], "172.16.0.0/24")
+    session.some(1000)
+    assert session.reading.times[PEERS[0], "pre"][:2] == [1.8e9 + 1000.75] * 2
+    late = Session(simulation)
+    late.some(1000)
+    assert late.reading.times[PEERS[0], "pre"][:2] == [1.8e9 + 1000] * 2
+
+
+def test_the_open_of_the_loc_rib_says_that_its_messages_may_be_long() -> None:
+    """RFC 9069 section 5.2: it has all capabilities that its messages need (RFC 8654)."""
+    simulation = Watched()
+    simulation.up(PEERS[0])
+    many = replace(simulation.attributes(PEERS[0]), communities=tuple(range(2000)))
+    simulation.announce(PEERS[0], "172.16.0.0/24", attributes=many)
+    session = Session(simulation)
+    session.some(1000)
+    assert len(session.reading.tables["loc-rib", "loc"]["172.16.0.0/24"][3]) == 2000
+    assert b"\6\0" in session.reading.opens["loc-rib"][0]
+
+
 def test_the_bound_of_what_waits_counts_attributes() -> None:
     """As they take memory: a thousand communities a message take a hundred times what its prefix takes."""
     simulation = Watched()

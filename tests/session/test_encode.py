@@ -126,7 +126,7 @@ def test_attributes_are_in_ascending_order() -> None:
         codes.append(body[at + 1])
         at += 3 + body[at + 2]
     assert codes == [1, 2, 3, 4, 5, 6, 8, 9, 10, 16, 25, 32, 99]
-    assert bytes.fromhex(attribute(0xE0, 99, b"y")) in octets
+    assert bytes.fromhex(attribute(0xC0, 99, b"y")) in octets  # Partial is for who decides what is passed on
 
 
 def test_local_pref_is_for_internal_peers() -> None:

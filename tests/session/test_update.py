@@ -85,9 +85,9 @@ def test_unknown_attributes() -> None:
         attribute(0xC0, 200, "02"),
         attribute(0xD0, 99, "01"),
         attribute(0x80, 98, "00"),
-        attribute(0xCF, 201, ""),
+        attribute(0xEF, 201, ""),
     ).unknown
-    assert kept == (Unknown(0xE0, 99, b"\x01"), Unknown(0xE0, 200, b"\x02"), Unknown(0xE0, 201, b""))
+    assert kept == (Unknown(0xC0, 99, b"\x01"), Unknown(0xC0, 200, b"\x02"), Unknown(0xE0, 201, b""))
 
 
 def test_empty_as_path_is_well_formed() -> None:

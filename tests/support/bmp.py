@@ -45,7 +45,7 @@ class Reading:
     statistics: dict[str, dict[tuple[int, int], int]] = field(default_factory=dict)
     terminated: int | None = None
     updates: Counter[Key] = field(default_factory=Counter)
-    times: defaultdict[Key, list[int]] = field(default_factory=lambda: defaultdict(list))
+    times: defaultdict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def take(self, kind: int, body: bytes) -> None:
         """Take in a message."""
@@ -78,7 +78,7 @@ class Reading:
             rib = {0: "pre", 0x40: "post", 0x50: "out"}.get(flags & 0x70, "")
             need(rib, f"flags {flags:#x} are of no RIB")
         who = (asn, str(ipaddress.IPv4Address(identifier)))
-        self.times[name, rib].append(seconds)
+        self.times[name, rib].append(seconds + microseconds / 1e6)
         rest = body[42:]
         if kind == PEER_UP:
             need(name not in self.peers, f"a second peer up of {name}")

@@ -27,6 +27,7 @@ WELL: Series = {
     f"routerd_speaker_restarts_total{{{JOB}}}": "1x60",
     f"routerd_peer_up{{{PEER}}}": "1x60",
     f'routerd_peer_state{{{PEER},state="established"}}': "1x60",
+    f"routerd_peer_sessions_total{{{PEER}}}": "3x60",
     f'routerd_peer_resets_total{{{PEER},cause="cease",by="peer"}}': "3x60",
     f"routerd_peer_silent{{{PEER}}}": "0x60",
     f"routerd_peer_draining{{{PEER}}}": "0x60",
@@ -79,7 +80,12 @@ ILL: dict[str, tuple[int, Series]] = {
         },
     ),
     "RouterdPeerFlaps": (
-        20, {f'routerd_peer_resets_total{{{PEER},cause="hold_timer_expired",by="router"}}': "0x10 0+1x100"},
+        20,
+        {  # what ends for a new reason has a series that begins at 1
+            f"routerd_peer_sessions_total{{{PEER}}}": "1x10 1+1x4 5x100",
+            f'routerd_peer_resets_total{{{PEER},cause="hold_timer_expired",by="router"}}': "_x10 1 1 2x100",
+            f'routerd_peer_resets_total{{{PEER},cause="connection_lost",by="network"}}': "_x11 1 1 2x100",
+        },
     ),
     "RouterdNodeSilent": (20, {f"routerd_peer_silent{{{PEER}}}": "0x15 1x100"}),
     "RouterdPathsRejected": (

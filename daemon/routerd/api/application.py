@@ -49,11 +49,11 @@ class Application:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request; what fails here unforeseen is uvicorn's to answer and to log."""
-        content = JSON
+        content, fields = JSON, tuple[tuple[bytes, bytes], ...]()
         try:
             status, answer = 200, await self._answer(scope, receive)
         except Failure as failure:
-            status, answer = failure.status, {self.explains: failure.detail}
+            status, answer, fields = failure.status, {self.explains: failure.detail}, failure.fields
         if isinstance(answer, Stream):
             scope["state"]["endless"]()
             await _stream(answer, receive, send, scope["state"]["abort"], scope["state"]["unread"])
@@ -62,7 +62,7 @@ class Application:
             content, body = answer
         else:
             body = b"".join([part async for part in encoded(answer)])
-        await respond(send, status, content, body)
+        await respond(send, status, content, body, *fields)
 
     @cached_property
     def _description(self) -> dict[str, Any]:
@@ -79,10 +79,9 @@ class Application:
         for pattern, methods in self._paths.items():
             if found := pattern.fullmatch(path):
                 if method not in methods:
-                    raise Failure(
-                        405,
-                        f"{method} is not for {path}; {' and '.join(methods)} {'is' if len(methods) == 1 else 'are'}",
-                    )
+                    there = f"{' and '.join(methods)} {'is' if len(methods) == 1 else 'are'}"
+                    allow = b"allow", ", ".join(sorted(methods)).encode()
+                    raise Failure(405, f"{method} is not for {path}; {there}", "", allow)
                 query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
                 named = found[1] if found.groups() else ""
                 resumed = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")

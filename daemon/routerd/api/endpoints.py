@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -93,13 +94,14 @@ class Source(Protocol):
 
 class Failure(Exception):  # noqa: N818 - an answer, if not the one that was hoped for
     """A request that is answered with an HTTP status other than 200, and a text that says why. `brief` is what those
-    are told who may not read everything; empty for the same."""
+    are told who may not read everything; empty for the same. `fields` are header fields of the answer."""
 
-    def __init__(self, status: int, detail: str, brief: str = "") -> None:
+    def __init__(self, status: int, detail: str, brief: str = "", *fields: tuple[bytes, bytes]) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.brief = brief
+        self.fields = fields
 
 
 class Number(NamedTuple):
@@ -111,10 +113,8 @@ class Number(NamedTuple):
 
     def read(self, name: str, text: str | None) -> int:
         """Return the number; Failure if it is none, or beyond the limits."""
-        try:
-            value = self.default if text is None else int(text)
-        except ValueError:
-            value = self.least - 1
+        given = text if text is not None else str(self.default)
+        value = int(given) if re.fullmatch("[0-9]{1,19}", given) else self.least - 1
         if not self.least <= value <= self.most:
             raise Failure(
                 422, f"{name} is a whole number from {self.least} to {self.most}, not {(text or '')[:40]!r}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import types
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 from routerd.api.endpoints import Endpoint
 from routerd.api.examples import EXAMPLES
 from routerd.api.parameters import parameters
+from routerd.api.stream import CONTENT as EVENTS
 
 _PLAIN: dict[Any, str] = {
     bool: "boolean",
@@ -36,7 +38,7 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
             "operationId": f"{each.method.lower()}_{each.answer.__name__}",
             "parameters": parameters(each, named),
             "responses": {
-                "200": _response("What was asked for", schema_of(each.view, views), each.content, example),
+                "200": _answer(each, schema_of(each.view, views), example),
                 "default": _response("Why not", {"$ref": "#/components/schemas/Failure"}, example=_FAILURE),
             },
         }
@@ -46,6 +48,16 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": views | {"Failure": failure}},
     }
+
+
+def _answer(endpoint: Endpoint, schema: dict[str, Any], example: Any) -> dict[str, Any]:
+    if endpoint.content != EVENTS:
+        return _response("What was asked for", schema, endpoint.content, example)
+    # To OpenAPI 3.1 all of it is a text; what the data of an event is has a name in 3.2 alone.
+    text = f"id: {example['boot']}:{example['sequence']}\nevent: {example['event']}\ndata: {json.dumps(example)}\n\n"
+    made = _response("Events; the data of each is JSON", {"type": "string"}, EVENTS, text)
+    made["content"][EVENTS]["x-itemSchema"] = schema
+    return made
 
 
 def _response(

@@ -56,7 +56,9 @@ def _method(method: str, path: str, operation: dict[str, Any]) -> str:
     query = ", ".join(f'"{each["name"]}": {each["name"]}' for each in named if each["in"] == "query")
     ((content, answer),) = operation["responses"]["200"]["content"].items()
     how = {"application/json": "_json", "text/event-stream": "_events"}.get(content, "_octets")
-    kind = {"_json": "{}", "_events": "Iterator[{}]", "_octets": "bytes"}[how].format(_type(answer["schema"]))
+    kind = {"_json": "{}", "_events": "Iterator[{}]", "_octets": "bytes"}[how].format(
+        _type(answer.get("x-itemSchema", answer["schema"]))
+    )
     place = re.sub(r"\{(\w+)\}", r"{quote(\1)}", path)
     return f"""    def {operation["operationId"]}({arguments}) -> {kind}:
         \"\"\"{operation["summary"]}\"\"\"

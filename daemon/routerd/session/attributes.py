@@ -172,7 +172,7 @@ class AttributeParser:
                         # RFC 4271 section 6.3 stands: RFC 7606 does not revise it.
                         raise UpdateError(3, 2, octets[at:stop], f"attribute {code}: unknown but well-known")
                     if flags & TRANSITIVE:
-                        unknown.append(Unknown(OPTIONAL_TRANSITIVE | PARTIAL, code, octets[start:stop]))
+                        unknown.append(Unknown(OPTIONAL_TRANSITIVE | flags & PARTIAL, code, octets[start:stop]))
                 elif (flags ^ rule.flags) & OPTIONAL_TRANSITIVE:
                     # RFC 7606 section 3.c; what is dropped in any case cannot do harm.
                     outcome = WITHDRAW if rule.field else DISCARD

@@ -19,7 +19,6 @@ from routerd.session.attribute_rules import (
     EXTENDED_LENGTH,
     OPTIONAL,
     OPTIONAL_TRANSITIVE,
-    PARTIAL,
     WELL_KNOWN,
     AttributeCode,
 )
@@ -162,7 +161,7 @@ class AttributeEncoder:
             values = _u32s(number for community in attributes.large_communities for number in community)
             yield OPTIONAL_TRANSITIVE, AttributeCode.LARGE_COMMUNITIES, values
         for unknown in attributes.unknown:
-            yield unknown.flags | PARTIAL, unknown.code, unknown.value
+            yield unknown.flags, unknown.code, unknown.value
         if not self._external:
             yield from _internal_items(attributes)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from routerd.api.lookingglass.rows import REJECTED, Row
+from routerd.api.lookingglass.rows import REJECTED, Row, administrator
 from routerd.api.models import PeerView
 from routerd.core.route import Origin, format_address, format_as_path, format_prefix
 
 _ORIGINS = {Origin.IGP: "IGP", Origin.EGP: "EGP", Origin.INCOMPLETE: "incomplete"}
+_KINDS = {2: "rt", 3: "soo"}
+"""Subtypes of extended communities that have a name (RFC 4360 sections 4 and 5)."""
 
 
 def timeframe(seconds: float) -> str:
@@ -70,6 +72,13 @@ def route(monotonic: float) -> Callable[[Row], dict[str, Any]]:
             "last_update": timeframe(max(0.0, monotonic - row.since)),
             "communities": [f"{each >> 16}:{each & 0xFFFF}" for each in said.communities],
             "large_communities": [":".join(map(str, each)) for each in large],
+            "extended_communities": [_extended(each) for each in said.extended_communities],
         }
 
     return show
+
+
+def _extended(octets: bytes) -> str:
+    """Return an extended community as bgpctl writes it."""
+    parts = administrator(octets)
+    return f"{_KINDS.get(octets[1], f'[{octets[1]}]')} {':'.join(parts)}" if parts else f"0x{octets.hex()}"

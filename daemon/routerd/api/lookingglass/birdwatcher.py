@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from routerd import __version__
-from routerd.api.lookingglass.rows import Row
+from routerd.api.lookingglass.rows import Row, administrator
 from routerd.api.models import PeerView
 from routerd.core.route import Origin, as_numbers, format_address, format_prefix
 from routerd.core.router import Router
@@ -128,11 +128,9 @@ def _bgp(row: Row) -> dict[str, Any]:
 
 def _extended(octets: bytes) -> list[str]:
     """Return an extended community in three parts, as BIRD writes it."""
-    kind, name = octets[0] & 0x3F, _KINDS.get(octets[1], "")
-    if name and kind == 0:
-        return [name, str(int.from_bytes(octets[2:4], "big")), str(int.from_bytes(octets[4:], "big"))]
-    if name and kind == 2:
-        return [name, str(int.from_bytes(octets[2:6], "big")), str(int.from_bytes(octets[6:], "big"))]
+    name, parts = _KINDS.get(octets[1], ""), administrator(octets)
+    if name and parts and octets[0] < 3:
+        return [name, *parts]
     return ["generic", f"0x{octets[:4].hex()}", f"0x{octets[4:].hex()}"]
 
 

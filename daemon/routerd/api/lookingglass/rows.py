@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from routerd.core.rib.export import NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED
 from routerd.core.rib.peer import Peer
-from routerd.core.route import LOCAL, Attributes, Family, Path, Prefix, family_of
+from routerd.core.route import LOCAL, Address, Attributes, Family, Path, Prefix, family_of, format_address
 from routerd.core.router import Router
 
 REJECTED, NOT_EXPORTED = 65666, 65667
@@ -137,6 +137,19 @@ def _row(router: Router, prefix: Prefix, path: Path) -> Row:
     loc_rib = router.rib.loc_rib
     best = loc_rib.decision(loc_rib.paths_of(prefix)).best
     return Row(prefix, router.rib.peers.get(path.peer), path.attributes, path.since, path is best)
+
+
+def administrator(octets: bytes) -> tuple[str, str] | None:
+    """Return who has made an extended community, an AS or an address, and its number (RFC 4360 section 3, RFC 5668);
+    None if it is of another type. Whether it is transitive makes no difference."""
+    match octets[0] & 0x3F:
+        case 0:
+            return str(int.from_bytes(octets[2:4], "big")), str(int.from_bytes(octets[4:], "big"))
+        case 1:
+            return format_address(Address(octets[2:6])), str(int.from_bytes(octets[6:], "big"))
+        case 2:
+            return str(int.from_bytes(octets[2:6], "big")), str(int.from_bytes(octets[6:], "big"))
+    return None
 
 
 def shown(rows: Iterable[Row | None], show: Callable[[Row], object]) -> Iterator[object | None]:

@@ -113,7 +113,8 @@ class Feed:
         session = messages.Session(parse_address(opened.local), *opened.ports, *opens)
         known = self._router.rib.peers.get(said.peer)
         is_this = known is not None and known.session is said
-        return before + messages.peer_up(_wall(known.since) if known and is_this else self._when, peer, session)
+        since = _wall(known.since) if known and is_this else 0.0
+        return before + messages.peer_up(self._when or since, peer, session)
 
     def _down(self, address: str, down: SessionDown | None) -> bytes:
         _, peer = self._peers.pop(address)
@@ -165,7 +166,7 @@ class Feed:
         announced, withdrawn = Announced(), list[Prefix]()
         for prefix in prefixes:
             if (path := accepted.get(prefix)) is not None:
-                announced.setdefault((path.attributes, _wall(path.since)), []).append(prefix)
+                announced.setdefault((path.attributes, self._since(path, whole=whole)), []).append(prefix)
             elif whole:
                 withdrawn.append(prefix)
         return self._told(address, Rib.POST_POLICY, withdrawn, announced)
@@ -182,9 +183,14 @@ class Feed:
                 withdrawn.append(prefix)
         found = [self._monitored(self.loc_rib, Rib.PRE_POLICY, withdrawn, {}, external=True)] if withdrawn else []
         for (path, family), some in announced.items():
-            said = {(attributes_of(path, family), _wall(path.since)): some}
+            said = {(attributes_of(path, family), self._since(path, whole=whole)): some}
             found.append(self._monitored(self.loc_rib, Rib.PRE_POLICY, [], said, external=path.external))
         return b"".join(found)
+
+    def _since(self, path: Path, *, whole: bool) -> float:
+        """Return when prefixes have got a path: if `whole`, when that was noted. Of what was there before, the path
+        alone tells, which all prefixes with its attributes share: since when the first of them has it."""
+        return self._when if whole else _wall(path.since)
 
     def _update(self, update: Update) -> bytes:
         announced = Announced()
@@ -237,7 +243,7 @@ class Feed:
 def _wall(since: float) -> float:
     """Return a monotonic time in whole seconds since 1970: more would differ from one question to the next; 0, which
     is an unknown one, if the clock on the wall was set back to before it."""
-    return float(max(0, round(since + time.time() - time.monotonic())))
+    return float(max(0, int(since + time.time() - time.monotonic())))
 
 
 def _encoders(*, external: bool) -> tuple[UpdateEncoder, UpdateEncoder]:

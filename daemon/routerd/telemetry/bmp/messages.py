@@ -88,7 +88,7 @@ def peer_up(time: float, peer: Peer, session: Session) -> bytes:
 
 
 def loc_rib_up(time: float, peer: Peer) -> bytes:
-    """Return the message that the Loc-RIB is there (RFC 9069 section 4.4)."""
+    """Return the message that the Loc-RIB is there (RFC 9069 section 5.2)."""
     opened = open_message(_fabricated(peer))
     head = _header(time, peer, 0) + bytes(16 + 4)
     return _message(_PEER_UP, head + opened + opened + _tlv(_TABLE_NAME, b"global"))
@@ -137,8 +137,10 @@ def _count(gauge: Gauge, count: int, family: Family | None) -> bytes:
 
 
 def _fabricated(peer: Peer) -> bytes:
-    """Return the OPEN of a Loc-RIB: its families, and AS numbers of four octets (RFC 9069 section 4.4)."""
-    capabilities = b"".join(pack("!BBHBB", 1, 4, family, 0, 1) for family in Family) + pack("!BBI", 65, 4, peer.asn)
+    """Return the OPEN of a Loc-RIB: its families, messages of more than 4,096 octets, and AS numbers of four octets
+    (RFC 9069 section 5.2)."""
+    capabilities = b"".join(pack("!BBHBB", 1, 4, family, 0, 1) for family in Family)
+    capabilities += pack("!BBBBI", 6, 0, 65, 4, peer.asn)
     parameters = bytes((2, len(capabilities))) + capabilities
     asn = peer.asn if peer.asn < 65536 else _AS_TRANS
     return pack("!BHH4sB", 4, asn, 0, peer.router_id, len(parameters)) + parameters

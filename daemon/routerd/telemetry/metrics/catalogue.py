@@ -192,7 +192,7 @@ _FIB = (
         "fib_refusals_total",
         ("operation", "errno"),
         "Those that the kernel refused",
-        "increase(routerd_fib_refusals_total[15m]) > 0",
+        "routerd_fib_refusals_total > 0",
     ),
     _gauge("fib_refused", ("kind",), "What the kernel refuses now", "sum by (kind) (routerd_fib_refused)"),
     _counter(
@@ -260,7 +260,7 @@ _HEALTH = (
         "liveness_probes_lost_total",
         ("gateway", "interface"),
         "How often a gateway was out because its link layer had answered none of a probe's questions",
-        "sum by (gateway) (increase(routerd_liveness_probes_lost_total[1d])) > 0",
+        "sum by (gateway) (routerd_liveness_probes_lost_total) > 0",
     ),
     _counter(
         "drains_total",
@@ -280,7 +280,7 @@ _HEALTH = (
         "watcher_failures_total",
         ("watcher",),
         "Unforeseen errors of what watches the host, which was begun anew",
-        "increase(routerd_watcher_failures_total[1h]) > 0",
+        "routerd_watcher_failures_total > 0",
     ),
     _counter(
         "log_lost_lines_total",
