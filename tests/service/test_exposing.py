@@ -94,12 +94,9 @@ async def test_a_token_that_changes(tmp_path: Path) -> None:
     file.write_text("first\n")
     async with exposed(token_file=str(file)) as made:
         await answers(200, token="first")
-        for scheme in ("bearer", "BEARER "):  # RFC 9110 section 11.1: its case does not matter
-            said = GET + f"Authorization: {scheme} first\r\n".encode()
-            assert (await ask(said))[0] == 200
-        assert (await ask(GET + b"Authorization: Basic first\r\n"))[0] == 401
         for wrong in ("", "firs", "first2"):
             assert (await ask(token=wrong))[0] == 401
+        # RFC 9110 section 11.1: the case of its name does not matter.
         for scheme, status in ((b"bearer", 200), (b"BEARER ", 200), (b"Basic", 401), (b"", 401)):
             assert (await ask(GET + b"Authorization: " + scheme + b" first\r\n"))[0] == status, scheme
         file.write_text("second")
