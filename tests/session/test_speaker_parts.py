@@ -183,6 +183,13 @@ def test_open_with_extended_optional_parameters() -> None:
     parameter = bytes([2]) + len(capabilities).to_bytes(2, "big") + capabilities
     body = plain[:9] + b"\xff\xff" + len(parameter).to_bytes(2, "big") + parameter
     assert decode_open(body) == decode_open(plain)
+    assert decode_open(plain[:9] + b"\x07" + body[10:]) == decode_open(plain), "the first length does not count"
+
+
+def test_open_that_says_it_has_no_parameters_has_none() -> None:
+    """Not even extended ones, whatever follows (RFC 9072 section 2)."""
+    plain = bgp.open_message(asn=65001, families=(), refresh=False, as4=False)[19:]
+    assert decode_open(plain[:9] + b"\0\xff\0\x05\x02\0\x02\x02\0") == decode_open(plain)
 
 
 @pytest.mark.parametrize(
