@@ -182,3 +182,9 @@ def test_a_partner_of_another_version() -> None:
         OtherProtocolError, match="speaks version 2 of the pair's protocol, and this router version 1"
     ):
         decode(json.dumps(said | {"protocol": 2}).encode())
+
+
+@pytest.mark.parametrize("number", [-1, 1 << 32, "2\n", None, 1.5])
+def test_a_version_that_is_none_is_not_repeated(number: object) -> None:
+    with pytest.raises(OtherProtocolError, match="speaks version unknown of"):
+        decode(json.dumps({"protocol": number, "type": "all"}).encode())
