@@ -228,6 +228,13 @@ def test_open_decoder_raises_nothing_but_value_errors(body: bytes) -> None:
         assert str(error)  # noqa: PT017 (it may also decode)
 
 
+def test_a_frame_is_of_no_session_unless_it_says_so() -> None:
+    assert frames.frame(frames.Kind.LISTENING) == bytes(4) + bytes((frames.Kind.LISTENING,)) + bytes(4)
+    assert (
+        frames.frame(frames.Kind.UPDATE, 7, b"body") == b"\0\0\0\4" + bytes((frames.Kind.UPDATE,)) + b"\0\0\0\7body"
+    )
+
+
 @pytest.mark.parametrize("said", [frames.Dialling("10.0.0.2", "away", 1.5, True), frames.Dialling("fd00::2", "")])
 def test_what_dialling_does_survives(said: frames.Dialling) -> None:
     assert frames.unpack_dialling(frames.pack_dialling(said)) == said

@@ -158,6 +158,7 @@ def test_nlri_without_any_attribute_is_withdrawn() -> None:
     update = decoder().decode(body(nlri=NLRI))
     assert {code for _, code in outcomes(update)} == {1, 2, 3}
     assert update.withdrawn == [PREFIX]
+    assert update.end_of_rib is None
 
 
 @pytest.mark.parametrize("missing", [1, 2])
