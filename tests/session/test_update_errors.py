@@ -161,6 +161,12 @@ def test_nlri_without_any_attribute_is_withdrawn() -> None:
     assert update.end_of_rib is None
 
 
+@pytest.mark.parametrize("nlri", ["", NLRI])
+def test_an_update_with_routes_of_a_family_that_is_not_negotiated_is_no_end_of_rib(nlri: str) -> None:
+    update = decoder(opened(frozenset({Family.IPV6}))).decode(body(attribute(0x80, 15, "0002 01"), nlri=nlri))
+    assert update.end_of_rib is (None if nlri else Family.IPV6)
+
+
 @pytest.mark.parametrize("missing", [1, 2])
 def test_missing_mandatory_attribute_withdraws_multiprotocol_routes(missing: int) -> None:
     present = [octets for code, octets in CODES.items() if code not in (missing, 3)]
