@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from routerd.core.message.kernel import PROTOCOLS
+from routerd.core.message.kernel import PROTOCOLS, ROUTE_TYPES
 from routerd.core.rib.decision import Step
 from routerd.core.rib.policy import Reject
 from routerd.core.route import Origin, SegmentType
@@ -22,8 +22,9 @@ def test_values_on_the_wire() -> None:
     assert [(each.name, each.value) for each in SegmentType] == kinds
 
 
-def test_protocols_of_routes_are_those_of_linux() -> None:
+def test_protocols_and_types_of_routes_are_those_of_linux() -> None:
     """linux/rtnetlink.h, and /etc/iproute2/rt_protos."""
+    assert ROUTE_TYPES == {1: "unicast", 6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
     numbers = {name: number for number, name in PROTOCOLS.items()}
     assert {name: numbers[name] for name in ("kernel", "static", "zebra", "bird", "bgp", "ospf", "rip", "eigrp")} == {
         "kernel": 2, "static": 4, "zebra": 11, "bird": 12, "bgp": 186, "ospf": 188, "rip": 189, "eigrp": 192,
