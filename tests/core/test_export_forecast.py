@@ -33,13 +33,17 @@ EXPORTS: list[tuple[str, dict[str, Any]]] = [
 
 def dry_run(simulation: Simulation, config: Config) -> list[Said]:
     """Return what is foreseen."""
+    return looked(simulation, config)[0]
+
+
+def looked(simulation: Simulation, config: Config) -> tuple[list[Said], int]:
+    """Return what is foreseen, and in how many slices that was found."""
     routes = Forecast(simulation.router.rib, config)
     for _ in routes.run():
         pass
     export = ExportForecast(simulation.router.rib, config, routes)
-    for _ in export.run():
-        pass
-    return export.said
+    slices = sum(1 for _ in export.run())
+    return export.said, slices
 
 
 def heard(simulation: Simulation) -> dict[str, tuple[Any, Heard]]:
@@ -131,7 +135,7 @@ def test_only_who_is_told_is_named() -> None:
     assert (said.group, said.peers, said.prefixes[Telling.ANNOUNCED].total) == ("nodes", 2, 3)
     simulation.take(Reconfigure(learned))
     simulation.settle()
-    assert dry_run(simulation, changed(simulation, "nodes", stale_time=300)) == []
+    assert looked(simulation, changed(simulation, "nodes", stale_time=300)) == ([], 2), "a look at each peer"
 
 
 def test_slices_are_short() -> None:

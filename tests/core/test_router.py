@@ -361,6 +361,7 @@ class TestDrift:
         simulation.settle()
         assert simulation.fib() == {VIP: [A, B, C], "172.16.1.2/32": [A, B, C]}
         assert (simulation.router.reconciliation.drift_mended > 0) is (what != "link")
+        assert (min(simulation.router.reconciliation.drift.values(), default=0) > 0) is (what != "link")
         if what != "link":
             assert (kernel.nexthops, kernel.groups, kernel.routes) == before
         simulation.forget()

@@ -48,6 +48,12 @@ TRANS = 23456
             ((SEQUENCE, (1,) * 255), (SEQUENCE, (70000,))),
             id="full segment",
         ),
+        pytest.param(
+            ((SEQUENCE, (1, TRANS)), (SET, (3, TRANS))),
+            ((SEQUENCE, (70000,)), (SET, (3, 70000))),
+            ((SEQUENCE, (1, 70000)), (SET, (3, 70000))),
+            id="several segments",
+        ),
         pytest.param(((SEQUENCE, (1, 2)),), (), ((SEQUENCE, (1, 2)),), id="empty AS4_PATH"),
     ],
 )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from routerd.core.message import Advertise, SessionUp
 from routerd.core.route import Attributes, Family, Prefix, parse_address, parse_prefix
 from routerd.core.withheld import KEPT, TooLarge
+from routerd.session import codecs as module
 from routerd.session.codecs import Codecs
 from routerd.session.frames import RawUpdate
 from tests.support.core import opened, sequence
@@ -106,3 +109,17 @@ def test_what_is_remembered_of_what_is_withheld_is_bounded() -> None:
     made.encode(Advertise("10.0.0.2", (), ((path(1100)[0][0], many),)))
     assert len(made.withheld["10.0.0.2"].routes) == KEPT
     assert made.withheld["10.0.0.2"].beyond
+
+
+def test_what_is_remembered_of_what_was_encoded_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many short messages as of a few long ones: the latest serve again, the others are let go."""
+    monkeypatch.setattr(module, "_REMEMBERED", 100_000)
+    for asns in (1, 500):
+        made = codecs(("10.0.0.2", 65001))
+        said = [Advertise("10.0.0.2", (), path(asns)) for _ in range(1000)]
+        octets = [len(made.encode(each)) for each in said]
+        assert 50_000 < len(made._encoded) * (octets[0] + 512) <= 100_000
+        assert made._encoded[next(reversed(made._encoded))][0] is said[-1]
+        made.down("10.0.0.2", 1)
+        assert not made._encoded, "it may be of routes that went with the session"
+        assert made._octets == 0

@@ -62,3 +62,14 @@ def test_fields_are_filled_and_hold_all_prefixes_in_order(drawn: list[tuple[int,
     assert all(len(field) <= room for field in fields)
     for field, following in pairwise(fields):
         assert len(field) + 1 + (following[0] + 7) // 8 > room, "the next prefix had no room"
+
+
+@pytest.mark.parametrize(
+    ("width", "bits"), [(width, bits) for width in (5, 17) for bits in range((width - 1) * 8 + 1)]
+)
+def test_prefixes_of_one_length_take_the_octets_of_that_length(width: int, bits: int) -> None:
+    address = ((1 << bits) - 1 << (width - 1) * 8 - bits).to_bytes(width - 1, "big")
+    prefixes = [Prefix(bytes([bits]) + address)] * 70
+    field = (bytes([bits]) + address[: (bits + 7) // 8]) * 70
+    assert list(join_nlri(prefixes, width, 4096)) == [field]
+    assert split_nlri(field, width) == prefixes

@@ -183,6 +183,13 @@ def test_open_with_extended_optional_parameters() -> None:
     parameter = bytes([2]) + len(capabilities).to_bytes(2, "big") + capabilities
     body = plain[:9] + b"\xff\xff" + len(parameter).to_bytes(2, "big") + parameter
     assert decode_open(body) == decode_open(plain)
+    assert decode_open(plain[:9] + b"\x07" + body[10:]) == decode_open(plain), "the first length does not count"
+
+
+def test_open_that_says_it_has_no_parameters_has_none() -> None:
+    """Not even extended ones, whatever follows (RFC 9072 section 2)."""
+    plain = bgp.open_message(asn=65001, families=(), refresh=False, as4=False)[19:]
+    assert decode_open(plain[:9] + b"\0\xff\0\x05\x02\0\x02\x02\0") == decode_open(plain)
 
 
 @pytest.mark.parametrize(
@@ -219,6 +226,13 @@ def test_open_decoder_raises_nothing_but_value_errors(body: bytes) -> None:
         decode_open(body)
     except ValueError as error:
         assert str(error)  # noqa: PT017 (it may also decode)
+
+
+def test_a_frame_is_of_no_session_unless_it_says_so() -> None:
+    assert frames.frame(frames.Kind.LISTENING) == bytes(4) + bytes((frames.Kind.LISTENING,)) + bytes(4)
+    assert (
+        frames.frame(frames.Kind.UPDATE, 7, b"body") == b"\0\0\0\4" + bytes((frames.Kind.UPDATE,)) + b"\0\0\0\7body"
+    )
 
 
 @pytest.mark.parametrize("said", [frames.Dialling("10.0.0.2", "away", 1.5, True), frames.Dialling("fd00::2", "")])

@@ -158,6 +158,13 @@ def test_nlri_without_any_attribute_is_withdrawn() -> None:
     update = decoder().decode(body(nlri=NLRI))
     assert {code for _, code in outcomes(update)} == {1, 2, 3}
     assert update.withdrawn == [PREFIX]
+    assert update.end_of_rib is None
+
+
+@pytest.mark.parametrize("nlri", ["", NLRI])
+def test_an_update_with_routes_of_a_family_that_is_not_negotiated_is_no_end_of_rib(nlri: str) -> None:
+    update = decoder(opened(frozenset({Family.IPV6}))).decode(body(attribute(0x80, 15, "0002 01"), nlri=nlri))
+    assert update.end_of_rib is (None if nlri else Family.IPV6)
 
 
 @pytest.mark.parametrize("missing", [1, 2])

@@ -525,3 +525,12 @@ def test_a_member_that_returns_gets_its_buckets_again_in_a_group_of_few_routes(
     fib.restore([B])
     (made,) = [operation for operation in planned(fib) if isinstance(operation, SetGroup)]
     assert (made.id, made.like) == (1, like)
+
+
+def test_a_prefix_waits_from_when_it_is_wanted_until_it_is_planned() -> None:
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    assert not fib.waits(P)
+    fib.want([P], Wanted((A, B)))
+    assert fib.waits(P)
+    planned(fib)
+    assert not fib.waits(P)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from routerd.core.message import Gateway, Identified, Reconfigure
+from routerd.core.message import ForeignRoute, Gateway, Identified, Leg, Reconfigure
 from routerd.core.rib.hosts import LIMIT, Hosts
 from routerd.core.rib.policy import Reject
-from routerd.core.route import parse_address
+from routerd.core.route import parse_address, parse_prefix
 from tests.core.test_reconfigure import changed
 from tests.support.core import CONFIG, Simulation, link_layer
 
@@ -71,6 +71,20 @@ def test_an_address_that_the_operator_named_is_the_nodes_whatever_the_link_layer
     simulation.settle()
     assert simulation.fib() == {VIP6: [A6]}
     assert not simulation.router.rib.judge.hosts.wanted, "so nobody is asked"
+
+
+def test_a_next_hop_that_is_reached_as_the_peer_is_needs_no_answer() -> None:
+    """Both are behind a router, of which no link-layer address of theirs is ever seen."""
+    simulation, peer = Simulation(), "192.168.99.9"
+    simulation.identifies = False
+    behind = (ForeignRoute(1, 4, 0, 0, (Leg(parse_address("fe80::1"), 2),)),)
+    for prefix in ("192.168.99.0/24", "fd00:99::/32"):
+        simulation.kernel.foreign[parse_prefix(prefix)] = behind
+    simulation.restart()
+    simulation.up(peer)
+    simulation.announce(peer, VIP6, attributes=simulation.attributes(peer, "fd00:99::9"))
+    simulation.settle()
+    assert simulation.fib() == {VIP6: ["fe80::1"]}
 
 
 def test_what_is_unknown_is_not_used_and_comes_when_it_is_known() -> None:

@@ -230,3 +230,26 @@ def test_a_link_local_address_is_reached_on_an_interface_that_is_up_and_speaks_i
         made.update(changed, routes(links=changed))
         assert made.resolve(local, None, PEER) is None
         assert not made.reaches(Gateway(local, 2))
+
+
+@pytest.mark.parametrize(
+    ("address", "bits"),
+    [
+        ("192.168.10.100", 24),
+        ("192.168.10.200", 24),  # the router's own
+        ("192.168.10.250", 28),
+        ("10.5.5.5", 0),
+        ("fd00:10::200", 64),
+    ],
+)
+def test_how_specific_the_way_to_an_address_is(address: str, bits: int) -> None:
+    made = table(route("192.168.10.240/28", leg(ONE)))
+    assert made.leads(parse_address(address)) == made.look_leads(parse_address(address)) == bits
+
+
+def test_a_route_of_which_one_leg_is_on_the_link_costs_its_metric() -> None:
+    """Only a network of the router's own is at no distance."""
+    for legs in ((leg(None), leg(OTHER, 3)), (leg(ONE), leg(OTHER, 3))):
+        found = way(table(route("10.5.0.0/16", *legs, metric=7)))
+        assert found is not None
+        assert (found.metric, found.gateway.ifindex) == (7, 2), "the first leg is the gateway"

@@ -71,3 +71,14 @@ def test_what_was_beyond_is_asked_for_again_when_it_may_be_accepted(several: boo
     simulation.settle()
     assert len(simulation.fib()) == len(prefixes)
     assert simulation.router.rib.peers[A].adj_rib_in.rejections() == {}
+
+
+def test_what_was_withdrawn_takes_no_room() -> None:
+    """However often a peer announces something else that is found."""
+    found, prefix = Rejected(), PREFIXES[0]
+    for number in range(5000):
+        found.add(Path("10.0.0.1", Attributes(med=number)), [(prefix, Reject.NOT_ACCEPTED)])
+        found.withdraw([prefix])
+    found.add(Path("10.0.0.1", Attributes()), [(prefix, Reject.NOT_ACCEPTED)])
+    assert list(found.kept) == [prefix]
+    assert not found.beyond

@@ -65,6 +65,13 @@ def test_a_partner_that_does_not_say_its_idle_timer() -> None:
         decode(json.dumps({**json.loads(payload), "idle_timer": -1}).encode())
 
 
+def test_texts_of_a_hello_may_be_empty_and_not_long() -> None:
+    hello = Hello("gw2", "", "", "", "", "a" * 128, 60.0)
+    assert decode(encode(hello)) == hello
+    with pytest.raises(MessageError, match="version: no text of 0 to 128 characters"):
+        decode(json.dumps({**json.loads(encode(hello)), "version": "a" * 129}).encode())
+
+
 def test_a_layout_that_is_not_said_to_be_of_this_moment_is_not() -> None:
     """A partner of an older version is asked."""
     said = json.loads(encode(layout(4, 2, runs=True)._replace(fresh=True)))
@@ -175,3 +182,9 @@ def test_a_partner_of_another_version() -> None:
         OtherProtocolError, match="speaks version 2 of the pair's protocol, and this router version 1"
     ):
         decode(json.dumps(said | {"protocol": 2}).encode())
+
+
+@pytest.mark.parametrize("number", [-1, 1 << 32, "2\n", None, 1.5])
+def test_a_version_that_is_none_is_not_repeated(number: object) -> None:
+    with pytest.raises(OtherProtocolError, match="speaks version unknown of"):
+        decode(json.dumps({"protocol": number, "type": "all"}).encode())
