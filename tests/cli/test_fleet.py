@@ -179,7 +179,8 @@ def test_who_has_no_name_may_ask_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 STUCK = """
-import socket, time
+import signal, socket, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a script's background jobs ignore
 socket.getaddrinfo = lambda *_, **__: time.sleep(60)
 from routerd.__main__ import main
 main()
