@@ -14,6 +14,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+PATIENCE = 10.0
+"""Seconds after which what is waited for is said not to answer."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -8,7 +8,6 @@ import pwd
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from routerd.cli.fleet.orders import Orders
 from routerd.cli.fleet.reader import Reader
 from routerd.cli.fleet.site import Heard
 from routerd.cli.screen import Screen
+from routerd.lab.waiting import until
 from routerd.telemetry.mqtt import topics
 from routerd.telemetry.mqtt.broker import Access, connection
 from routerd.telemetry.mqtt.topics import Topic
@@ -181,7 +181,7 @@ def test_who_has_no_name_may_ask_too(monkeypatch: pytest.MonkeyPatch) -> None:
 STUCK = """
 import signal, socket, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a script's background jobs ignore
-socket.getaddrinfo = lambda *_, **__: time.sleep(60)
+socket.getaddrinfo = lambda *_, **__: time.sleep(60)  # it is this that hangs: a condition would never come
 from routerd.__main__ import main
 main()
 """
@@ -193,10 +193,7 @@ def test_ctrl_c_does_not_wait_for_a_name_server(options: list[str]) -> None:
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as running:
         try:
             stuck = Path(f"/proc/{running.pid}/task")
-            deadline = time.monotonic() + 20
-            while len(list(stuck.iterdir())) < 2:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            until(lambda: "" if len(list(stuck.iterdir())) > 1 else "one thread", 20, "a name is asked for")
             running.send_signal(signal.SIGINT)
             assert running.wait(5) == 130
             assert running.stderr is not None

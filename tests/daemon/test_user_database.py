@@ -20,7 +20,7 @@ import os, pwd, time
 answer = pwd.getpwuid
 def getpwuid(uid):
     while os.path.exists({hanging!r}):
-        time.sleep(0.05)
+        time.sleep(0.05)  # it hangs for as long as the test says
     return answer(uid)
 pwd.getpwuid = getpwuid
 """

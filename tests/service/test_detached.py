@@ -32,7 +32,7 @@ async def test_it_returns_and_raises() -> None:
 
 async def test_much_that_hangs_leaves_the_threads_that_the_kernel_is_read_in(stuck: threading.Event) -> None:
     waiting = [asyncio.ensure_future(detached(stuck.wait)) for _ in range(50)]
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # one turn of the loop, in which each begins
     async with asyncio.timeout(5):
         assert await asyncio.to_thread(int, "1") == 1
     begun = time.monotonic()
@@ -46,14 +46,15 @@ async def test_much_that_hangs_leaves_the_threads_that_the_kernel_is_read_in(stu
 
 
 async def test_who_gives_up_waiting_leaves_it_to_its_thread(stuck: threading.Event) -> None:
-    done = threading.Event()
+    begun, done = threading.Event(), threading.Event()
 
     def work() -> None:
+        begun.set()
         stuck.wait()
         done.set()
 
     waiting = asyncio.ensure_future(detached(work))
-    await asyncio.sleep(0)
+    assert await asyncio.to_thread(begun.wait, 5)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     stuck.set()

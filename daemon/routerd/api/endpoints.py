@@ -113,8 +113,9 @@ class Number(NamedTuple):
 
     def read(self, name: str, text: str | None) -> int:
         """Return the number; Failure if it is none, or beyond the limits."""
-        given = text if text is not None else str(self.default)
-        value = int(given) if re.fullmatch("[0-9]{1,19}", given) else self.least - 1
+        value = self.default
+        if text is not None:
+            value = int(text) if re.fullmatch("[0-9]{1,19}", text) else self.least - 1
         if not self.least <= value <= self.most:
             raise Failure(
                 422, f"{name} is a whole number from {self.least} to {self.most}, not {(text or '')[:40]!r}"

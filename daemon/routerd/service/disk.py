@@ -7,10 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from routerd.detached import detached
-
-PATIENCE = 10.0
-"""Seconds after which a disk is said not to answer."""
+from routerd.detached import PATIENCE, detached
 
 T = TypeVar("T")
 

@@ -85,8 +85,9 @@ class Exposing:
         serving = asyncio.ensure_future(remote.serve(self._page, listener, secrets.token, secrets.tls))
         try:
             while not serving.done():
-                # Each time: the clock may have been set, as on a router without a battery after its start.
-                self._until = await detached(_valid_until, section.certificate, secrets.tls)
+                if secrets.tls is not None:
+                    # Each time: the clock may have been set, as on a router without a battery after its start.
+                    self._until = await detached(_valid_until, section.certificate, secrets.tls)
                 await self._wait(LOOK)
                 if self._changed.is_set():
                     return
@@ -201,9 +202,7 @@ def _why(error: OSError, files: str) -> str:
     return f"{error.strerror}{remedy if isinstance(error, PermissionError) else ''}"
 
 
-def _valid_until(certificate: str, tls: ssl.SSLContext | None) -> float:
-    if tls is None:
-        return inf
+def _valid_until(certificate: str, tls: ssl.SSLContext) -> float:
     from routerd.service.validity import valid_until
 
     return valid_until(certificate, tls)

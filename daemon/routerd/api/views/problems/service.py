@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from routerd.api.models import ProblemView
+from routerd.detached import PATIENCE
 
 _RECENT = 120.0
 """Seconds after which a watcher that goes on again is no problem any more."""
-_PATIENCE = 10.0
-"""Seconds after which a file is said not to answer."""
 
 
 def unwritten_log(lines: int, reason: str) -> Iterator[ProblemView]:
@@ -111,7 +110,7 @@ def unread_host(reason: str) -> Iterator[ProblemView]:
 
 def unanswered(seconds: float) -> Iterator[ProblemView]:
     """A file, or the name of a user, has been waited for so long; nothing before that is long."""
-    if seconds >= _PATIENCE:
+    if seconds >= PATIENCE:
         yield ProblemView(
             where="files",
             what=f"one is waited for since {seconds:.0f} s, or the name of a user is: what was asked of routerd may "
