@@ -22,7 +22,8 @@ from routerd.cli.fleet.site import Heard
 from routerd.cli.screen import Screen
 from routerd.lab.waiting import until
 from routerd.telemetry.mqtt import topics
-from routerd.telemetry.mqtt.broker import Access, connection
+from routerd.telemetry.mqtt.access import Access
+from routerd.telemetry.mqtt.broker import connection
 from routerd.telemetry.mqtt.topics import Topic
 from tests.support.mosquitto import mosquitto, needs_mosquitto
 

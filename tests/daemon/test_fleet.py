@@ -15,7 +15,8 @@ import pytest
 from routerd.reference.schema import document
 from routerd.telemetry.bus import Bus
 from routerd.telemetry.mqtt import topics
-from routerd.telemetry.mqtt.broker import Access, connection
+from routerd.telemetry.mqtt.access import Access
+from routerd.telemetry.mqtt.broker import connection
 from routerd.telemetry.mqtt.link import Link
 from routerd.telemetry.mqtt.topics import Own, Topic
 from tests.daemon.harness import CLI, announcement, becomes, network, node, running

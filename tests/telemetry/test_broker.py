@@ -15,7 +15,9 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from routerd.telemetry.mqtt.broker import Access, BrokerError, _explained, connection
+from routerd.telemetry.mqtt.access import Access
+from routerd.telemetry.mqtt.broker import connection
+from routerd.telemetry.mqtt.errors import BrokerError, explained
 from tests.support.certificates import authority, signed
 from tests.support.mosquitto import free_port, mosquitto, needs_mosquitto
 
@@ -80,9 +82,9 @@ def test_a_broker_that_goes_without_a_word_may_have_refused_a_certificate_or_spe
         ("", "it may want a"),
     ):
         access = Access("mqtts://broker", certificate_file=certificate)
-        assert remedy in _explained(access, error).remedy
-        assert "without TLS there it is mqtt://" in _explained(access, error).remedy
-        assert "mqtts://" not in _explained(access, error).remedy
+        assert remedy in explained(access, error).remedy
+        assert "without TLS there it is mqtt://" in explained(access, error).remedy
+        assert "mqtts://" not in explained(access, error).remedy
 
 
 @needs_mosquitto
@@ -100,6 +102,7 @@ def test_nobody_is_asked_for_the_password_of_a_key(tmp_path: Path) -> None:
     subprocess.run(encrypt, check=True, capture_output=True)
     code = (
         "import asyncio\nfrom routerd.telemetry.mqtt.broker import *\n"
+        "from routerd.telemetry.mqtt.access import Access\nfrom routerd.telemetry.mqtt.errors import BrokerError\n"
         f"access = Access('mqtts://localhost:1', '', '', {str(ca)!r}, {files.certificate!r}, {str(key)!r})\n"
         "async def main():\n    async with connection(access, None): pass\n"
         "try:\n    asyncio.run(main())\nexcept BrokerError as error:\n    print(error)\n"

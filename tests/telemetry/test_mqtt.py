@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from routerd.config import keyfile
 from routerd.telemetry.bus import Bus
 from routerd.telemetry.mqtt import signing, topics
-from routerd.telemetry.mqtt.broker import Access, Connection, Message
+from routerd.telemetry.mqtt.access import Access
+from routerd.telemetry.mqtt.broker import Connection, Message
 from routerd.telemetry.mqtt.link import Link
 from routerd.telemetry.mqtt.requests import Requests
 from routerd.telemetry.mqtt.signing import Gate, RefusedError, RepeatedError

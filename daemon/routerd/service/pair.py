@@ -217,7 +217,7 @@ def channel(config: Config, home: Home) -> Channel:
     """Return the channel that a configuration wants."""
     pair, names = config.pair, Names(config.name_in_pair, config.pair.partner)
     if pair.channel == "mqtt":
-        from routerd.telemetry.mqtt.broker import access
+        from routerd.telemetry.mqtt.access import access
         from routerd.telemetry.pair.broker import Broker
 
         return Broker(access(config.mqtt), config.mqtt.site, names, pair.key_file, home)

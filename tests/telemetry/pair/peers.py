@@ -57,7 +57,7 @@ async def _main(kind: str, options: dict[str, Any]) -> None:
 async def _made(kind: str, options: dict[str, Any], home: Home) -> Channel:
     names = Names(*options["names"])
     if kind == "mqtt":
-        from routerd.telemetry.mqtt.broker import Access
+        from routerd.telemetry.mqtt.access import Access
         from routerd.telemetry.pair import broker
         from routerd.telemetry.pair.broker import Broker
 

@@ -26,7 +26,8 @@ from routerd.cli.screen import Screen
 from routerd.config import keyfile
 from routerd.config.broker import place
 from routerd.detached import Threads
-from routerd.telemetry.mqtt.broker import Access, BrokerError
+from routerd.telemetry.mqtt.access import Access
+from routerd.telemetry.mqtt.errors import BrokerError
 
 T = TypeVar("T")
 

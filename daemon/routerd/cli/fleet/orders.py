@@ -70,7 +70,7 @@ class Orders:
             topic = Topic(self._site, router.name, topics.REQUEST)
             sealed = signing.seal("request", said, self._key)
             if not await self._broker.publish(str(topic), sealed, expiry=int(signing.LASTS)):
-                answers[router.name] = {"error": f"the broker does not let this user write {self._broker.refused}"}
+                answers[router.name] = {"error": str(self._broker.refused)}
         await self._reader.wait(lambda: self._collect(waiting, answers), ANSWERS)
         for name in waiting:
             answers.setdefault(name, {"error": "no answer: has it another key? its log says so"})

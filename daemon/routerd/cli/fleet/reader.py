@@ -12,7 +12,9 @@ from typing import Any
 
 from routerd.cli.fleet.site import SILENT, Heard, number, shown
 from routerd.telemetry.mqtt import topics
-from routerd.telemetry.mqtt.broker import Access, BrokerError, Connection, connection
+from routerd.telemetry.mqtt.access import Access
+from routerd.telemetry.mqtt.broker import Connection, connection
+from routerd.telemetry.mqtt.errors import BrokerError
 from routerd.telemetry.mqtt.topics import Topic
 
 FIRST, QUIET = 2.0, 0.5

@@ -35,7 +35,7 @@ from routerd.telemetry.bus import Told
 from routerd.telemetry.log import bus
 from routerd.telemetry.metrics.figures import BrokerFigures
 from routerd.telemetry.mqtt import topics
-from routerd.telemetry.mqtt.broker import access
+from routerd.telemetry.mqtt.access import access
 from routerd.telemetry.mqtt.link import Link
 from routerd.telemetry.mqtt.topics import Own, Topic
 

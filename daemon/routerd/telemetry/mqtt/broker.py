@@ -1,20 +1,17 @@
-"""A connection to a broker: the seam behind which aiomqtt is, with its errors in an operator's words.
+"""A connection to a broker: the seam behind which aiomqtt is, with its errors in an operator's words (`errors.py`).
 
 MQTT 5, and no session that outlives the connection: whoever comes back says all again.
 """
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
-import re
 import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import aiomqtt
 from paho.mqtt.enums import LogLevel
@@ -24,10 +21,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from routerd.config.broker import place
-from routerd.telemetry.mqtt.topics import LARGEST
-
-if TYPE_CHECKING:
-    from routerd.config.mqtt import MqttSection
+from routerd.telemetry.mqtt.access import Access
+from routerd.telemetry.mqtt.errors import ENDED, BrokerError, explained, text_of
+from routerd.telemetry.mqtt.topics import LARGEST, ROOT
 
 KEEPALIVE = 10
 """Seconds between two signs of life; the broker tells the will after one and a half of it (MQTT 5, 3.1.2.10)."""
@@ -42,36 +38,10 @@ MOST_UNREAD = 20_000
 _SILENT = logging.getLogger("routerd.mqtt.library")
 _SILENT.disabled = True
 
-_ENDED, _RESET = "it ends the connection before it has answered", os.strerror(errno.ECONNRESET)
-_EOF = "EOF occurred in violation of protocol"
-"""So OpenSSL says that the other side went without a word of TLS: it speaks none, or the word was lost on the way."""
-
-_BAD_CREDENTIALS, _NOT_AUTHORIZED = 134, 135
+_OF_A_ROUTER = len(f"{ROOT}/site/router".split("/"))
+"""Levels of the topics that are one router's."""
 _FAILURE = 0x80
 """The least reason code that says so (MQTT 5, 2.4)."""
-
-
-class Access(NamedTuple):
-    """Where a broker is, and as whom it is talked to; what is empty is not given."""
-
-    url: str
-    user: str = ""
-    password_file: str = ""
-    ca_file: str = ""
-    certificate_file: str = ""
-    key_file: str = ""
-
-
-def access(section: MqttSection) -> Access:
-    """Return what `[mqtt]` says of it."""
-    return Access(
-        section.broker,
-        section.user,
-        section.password_file,
-        section.ca_file,
-        section.certificate_file,
-        section.key_file,
-    )
 
 
 class Will(NamedTuple):
@@ -79,14 +49,6 @@ class Will(NamedTuple):
 
     topic: str
     payload: bytes
-
-
-class BrokerError(Exception):
-    """There is no connection, or it is no more: what is wrong, and what helps."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(what)
-        self.remedy = remedy
 
 
 class Message(NamedTuple):
@@ -104,9 +66,8 @@ class Connection:
         self._client = client
         self.last = 0.0
         """When the broker last took a message, in seconds since 1970."""
-        self.refused = self.remedy = ""
-        """A topic that the broker did not let the client write, and why; and what helps, if that is not to let it.
-        Empty if there was none."""
+        self.refused: BrokerError | None = None
+        """The last that the broker did not let the client write, if there was something."""
 
     async def publish(
         self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry: int | None = None
@@ -117,7 +78,7 @@ class Connection:
         """
         most = self._client.most
         if most and len(topic.encode()) + len(payload) + _HEADERS > most:
-            self.refused, self.remedy = f"{topic} (it takes {most} octets at most)", "have it take larger packets"
+            self.refused = _refusal(f"{topic} (it takes {most} octets at most)", "have it take larger packets")
             return False
         properties = None
         if expiry is not None:
@@ -128,7 +89,8 @@ class Connection:
         if (why := self._client.refused.pop(this, None)) is None:
             self.last = time.time()
             return True
-        self.refused, self.remedy = f"{topic} ({why})", ""
+        routers = "/".join(topic.split("/")[:_OF_A_ROUTER])
+        self.refused = _refusal(f"{topic} ({why})", f"let it write {routers}/#")
         return False
 
     async def subscribe(self, *filters: str, qos: int = 1) -> None:
@@ -180,7 +142,7 @@ class _Client(aiomqtt.Client):
         if self._connected.done():
             super()._on_disconnect(*arguments, **named)
             return
-        self._connected.set_exception(aiomqtt.MqttError(self._failed or _ENDED))
+        self._connected.set_exception(aiomqtt.MqttError(self._failed or ENDED))
         self._connected.exception()  # if nobody waits any more, nobody is to be told so
 
     def _pending_call(self, mid: int, value: Any, pending: Any) -> Any:
@@ -228,7 +190,7 @@ async def connection(
         async with client:
             yield Connection(client)
     except (aiomqtt.MqttError, OSError, ValueError) as error:
-        raise _explained(access, error) from error
+        raise explained(access, error) from error
 
 
 def _first_line(path: str) -> str | None:
@@ -237,7 +199,7 @@ def _first_line(path: str) -> str | None:
     try:
         return Path(path).read_text(encoding="utf-8").partition("\n")[0]
     except (OSError, UnicodeDecodeError) as error:
-        raise BrokerError(f"{path} cannot be read: {_text(error)}", "let routerd's user read it") from error
+        raise BrokerError(f"{path} cannot be read: {text_of(error)}", "let routerd's user read it") from error
 
 
 def _tls(access: Access) -> ssl.SSLContext:
@@ -248,7 +210,7 @@ def _tls(access: Access) -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         files = ", ".join(each for each in (access.ca_file, access.certificate_file, access.key_file) if each)
         raise BrokerError(
-            f"a certificate or key cannot be used: {_text(error)}", f"look into {files}: PEM, and readable"
+            f"a certificate or key cannot be used: {text_of(error)}", f"look into {files}: PEM, and readable"
         ) from error
     return context
 
@@ -257,45 +219,5 @@ def _no_password() -> str:
     raise ValueError("the key is encrypted, and nobody is there to be asked for its password")
 
 
-def _explained(access: Access, error: Exception) -> BrokerError:
-    """Return an error in the operator's words."""
-    at = place(access.url)
-    known: BaseException | None = error
-    while known is not None:
-        code = getattr(known, "rc", None)
-        number = getattr(code, "value", code if isinstance(code, int) else None)
-        if number in (_BAD_CREDENTIALS, _NOT_AUTHORIZED, 4, 5):
-            return BrokerError(
-                f"the broker {at} refuses user {access.user!r}: {code}", "put user and password_file right"
-            )
-        known = known.__cause__
-    text = _text(error)
-    if " alert " in text and ("certificate" in text or "unknown ca" in text):
-        own = access.certificate_file
-        return BrokerError(
-            f"the broker {at} refuses {own}: {text}" if own else f"the broker {at} wants a certificate: {text}",
-            "give it, in certificate_file and key_file, one for clients that is valid now, by an authority it trusts",
-        )
-    if text in (_ENDED, _RESET) or text.startswith(_EOF):
-        own = f"it may refuse {access.certificate_file}" if access.certificate_file else "it may want a certificate"
-        why = f"without TLS there it is mqtt://; {own}" if at.tls else "with TLS there it is mqtts://"
-        return BrokerError(
-            f"the broker {at} gives no answer: {text}",
-            f"see its log: {why}; it may allow no more clients, or no MQTT 5",
-        )
-    if "certificate" in text:
-        return BrokerError(
-            f"the broker {at} and the router do not trust each other: {text}",
-            "see whether ca_file has signed the broker's certificate, and whether that is for this name and time",
-        )
-    if "Name or service" in text or "name resolution" in text or "No address associated" in text:
-        return BrokerError(f"the name of the broker {at} is not known: {text}", "see to DNS, or write its address")
-    if "timed out" in text:
-        return BrokerError(f"the broker {at} does not answer", "see whether it runs, and whether packets reach it")
-    return BrokerError(f"there is no connection to the broker {at}: {text}", "see whether it runs and listens there")
-
-
-def _text(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return re.sub(r"^\[(Errno -?\d+|\w+: \w+)\] | \(_ssl\.c:\d+\)$", "", str(error)) or type(error).__name__
+def _refusal(what: str, remedy: str) -> BrokerError:
+    return BrokerError(f"the broker does not let this user write {what}", remedy)

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 from routerd.telemetry.bus import Bus
 from routerd.telemetry.mqtt import topics
-from routerd.telemetry.mqtt.broker import Access, BrokerError, Connection, Message, Will, connection
+from routerd.telemetry.mqtt.access import Access
+from routerd.telemetry.mqtt.broker import Connection, Message, Will, connection
+from routerd.telemetry.mqtt.errors import BrokerError
 from routerd.telemetry.mqtt.events import Events
 from routerd.telemetry.mqtt.requests import Requests
 from routerd.telemetry.mqtt.states import CLEARED, States
@@ -196,8 +198,7 @@ class Link:
                 self._figures = None
                 await broker.publish(str(self.own.topic(topics.METRICS)), figures, qos=0)
             if broker.refused:  # what else is said goes on
-                remedy = broker.remedy or f"let it write {topics.ROOT}/{self.own.site}/{self.own.router}/#"
-                self._note(BrokerError(f"the broker does not let this user write {broker.refused}", remedy))
+                self._note(broker.refused)
             elif not self._unread and not self._deaf_until and not self.states.waiting:
                 self.trouble = None
             await self._wake.wait()
@@ -243,7 +244,7 @@ class Link:
             delay = min(2 * delay, SELDOM)
             if calm or self._unread:
                 await self._subscribe(broker)
-            broker.refused = ""
+            broker.refused = None
             self.states.again(self._refused)
             self._refused.clear()
             self._wake.set()

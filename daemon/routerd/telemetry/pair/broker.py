@@ -17,7 +17,9 @@ from typing import Any
 from routerd.config import keyfile
 from routerd.core.message import PartnerMessage
 from routerd.telemetry.mqtt import signing
-from routerd.telemetry.mqtt.broker import Access, BrokerError, Connection, Will, connection
+from routerd.telemetry.mqtt.access import Access
+from routerd.telemetry.mqtt.broker import Connection, Will, connection
+from routerd.telemetry.mqtt.errors import BrokerError
 from routerd.telemetry.mqtt.thread import AT_ONCE, PAUSE, BrokerThread
 from routerd.telemetry.mqtt.topics import Topic
 from routerd.telemetry.pair.channel import MOST_WAITING, Home, Names
@@ -134,8 +136,9 @@ class Broker:
 
     async def _announce(self, broker: Connection, meeting: Meeting, key: bytes) -> None:
         payload = signing.seal("pair", meeting.announcement(), key)
-        if not await broker.publish(str(self._topic(self._names.router, SESSION)), payload, retain=True):
-            raise _refusal(broker)
+        await broker.publish(str(self._topic(self._names.router, SESSION)), payload, retain=True)
+        if broker.refused is not None:
+            raise broker.refused
 
     async def _listen(self, broker: Connection, meeting: Meeting, key: bytes) -> None:
         doubted = False
@@ -183,9 +186,9 @@ class Broker:
                 if payload:
                     self._home.counts.sent(payload)
             sealed = [signing.seal("pair", meeting.said(payload), key) for payload in payloads]
-            done = await asyncio.gather(*(broker.publish(topic, each) for each in sealed))
-            if not all(done):
-                raise _refusal(broker)
+            await asyncio.gather(*(broker.publish(topic, each) for each in sealed))
+            if broker.refused is not None:
+                raise broker.refused
             if payloads:
                 said_at = time.monotonic()
                 await asyncio.sleep(PAUSE)
@@ -212,9 +215,3 @@ class Broker:
         if time.monotonic() - self._told_at > QUIET:
             self._told_at = time.monotonic()
             self._thread.at_home(self._home.say, "warning", event, **fields)
-
-
-def _refusal(broker: Connection) -> BrokerError:
-    return BrokerError(
-        f"the broker does not let this user write {broker.refused}", broker.remedy or "let it write there"
-    )
