@@ -58,6 +58,19 @@ def test_what_was_taken_is_kept_no_longer() -> None:
     assert (waiting.octets, waiting._waiting, waiting._layouts) == (0, {}, {})
 
 
+def test_a_lot_is_small_unless_a_message_is_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = Outbox()
+    for number in range(4):
+        waiting.put(_layout(0)._replace(key=f"172.16.0.{number}/32"))
+    monkeypatch.setattr(outbox, "LOT", waiting.octets // 2)
+    assert [len(waiting.take(most)) for most in (3, 1, 3, 3)] == [2, 1, 1, 0]
+    waiting.put(_layout(0))
+    monkeypatch.setattr(outbox, "LOT", waiting.octets - 1)
+    waiting.put(_layout(0)._replace(key="172.16.0.2/32"))
+    assert [len(waiting.take(3)) for _ in range(3)] == [1, 1, 0]
+    assert waiting.octets == 0
+
+
 def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "MOST_WAITING", 1000)
     waiting = Outbox()
@@ -84,11 +97,27 @@ def _met() -> tuple[Meeting, Meeting]:
 
 def test_what_comes_again_does_not_count_and_what_is_missing_is_noticed() -> None:
     one, other = _met()
-    first, second, third, fourth = (one.said(word) for word in (b"a", b"", b"c", b"d"))
-    assert [other.heard(each) for each in (first, first, second, first, third)] == [b"a", None, b"", None, b"c"]
-    with pytest.raises(LostError, match="1 messages of the partner got lost"):
+    first, second, third, fourth = one.said(b"a", b"b"), one.said(), one.said(b"c"), one.said(b"d")
+    assert [other.heard(each) for each in (first, first, second, first)] == [[b"a", b"b"], None, [], None]
+    assert other.heard(third) == [b"c"]
+    with pytest.raises(LostError, match="1 lots of messages of the partner got lost"):
         other.heard(one.said(b"e"))
     assert fourth["number"] == 4
+
+
+def test_a_partner_of_the_version_before_is_told_one_message_at_a_time() -> None:
+    """It says nothing of lots in what it announces."""
+    one, old = Meeting(A, "a1"), Meeting(B, "b1")
+    assert old.announced(one.announcement())
+    announced = old.announcement()
+    del announced["lots"]
+    assert one.announced(announced)
+    assert one.up
+    assert not one.lots
+    assert (one.said(b"a")["message"], one.said()["message"]) == ("a", "")
+    old.lots = False
+    assert not old.announced(one.announcement())
+    assert [one.heard(old.said(*payloads)) for payloads in ((b"a",), ())] == [[b"a"], []]
 
 
 def test_what_is_of_another_time_does_not_count() -> None:
@@ -108,7 +137,7 @@ def test_a_rival_waits_until_the_one_that_is_there_has_gone() -> None:
     rival = Meeting(A, "a2")
     assert not other.announced(rival.announcement())
     assert other.rival == "a2"
-    assert other.heard(one.said(b"a")) == b"a"
+    assert other.heard(one.said(b"a")) == [b"a"]
     assert not other.announced(rival.announcement("offline"))
     assert other.rival == ""
     with pytest.raises(LostError, match="has gone"):
@@ -153,10 +182,12 @@ def test_a_session_that_is_over_is_not_met() -> None:
     assert (one.theirs, one.up) == ("", False)
 
 
-@pytest.mark.parametrize("changed", [{"number": "1"}, {"number": None}, {"message": None}, {"message": 1}])
+@pytest.mark.parametrize(
+    "changed", [{"number": "1"}, {"number": None}, {"messages": None}, {"messages": "a"}, {"messages": ["a", 1]}]
+)
 def test_what_is_signed_and_makes_no_sense_is_told(changed: dict[str, Any]) -> None:
     one, other = _met()
-    with pytest.raises(MessageError, match="number, message: not there"):
+    with pytest.raises(MessageError, match="number, messages: not there"):
         other.heard(one.said(b"a") | changed)
     with pytest.raises(MessageError, match="session: no text"):
         other.announced(one.announcement() | {"session": 1})

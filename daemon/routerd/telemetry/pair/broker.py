@@ -33,8 +33,11 @@ FIRST = 0.25
 """Seconds until the broker is tried again."""
 SIGN, SILENCE = 5.0, 16.0
 """Seconds between two signs of life; and without one, until the partner is away."""
+LULL = 0.1
+"""Seconds after something was said in which what is to be said next is gathered, so that it goes as one: a message to
+the broker costs as much whatever is in it."""
 MOST = 2 * LARGEST
-"""Octets of a payload: a message as text within text, in which quotation marks take more."""
+"""Octets of a payload: messages as text within text, in which quotation marks take more."""
 QUIET = 10.0
 """Seconds between two lines about what is not heeded: anybody may write there."""
 
@@ -94,9 +97,10 @@ class Broker:
             self._home.say("warning", "no channel to the partner", partner=self._names.partner, reason=reason)
             self._home.down(reason)
 
-    def _said(self, message: PartnerMessage) -> None:
-        if self._session:
-            self._home.said(message)
+    def _said(self, messages: list[PartnerMessage]) -> None:
+        for message in messages:
+            if self._session:
+                self._home.said(message)
 
     # ------------------------------------------------------------------------------------------------ in the thread
 
@@ -153,12 +157,12 @@ class Broker:
                 continue
             if "state" in said:  # wherever it stands: whoever may write there may say it again
                 await self._hear_of(broker, meeting, key, said)
-            elif said and (payload := meeting.heard(said)) is not None:
+            elif said and (payloads := meeting.heard(said)) is not None:
                 self._heard_at = time.monotonic()
-                if payload:
+                for payload in payloads:
                     self._home.counts.received(payload)
-                    if (heard := decode(payload)) is not None:
-                        self._thread.at_home(self._said, heard)
+                if heard := [known for payload in payloads if (known := decode(payload)) is not None]:
+                    self._thread.at_home(self._said, heard)
 
     async def _hear_of(self, broker: Connection, meeting: Meeting, key: bytes, said: dict[str, Any]) -> None:
         """The partner has announced itself."""
@@ -180,18 +184,17 @@ class Broker:
             self._news.clear()
             up = self._session == meeting.mine  # so that nothing is said in it that was meant for one before
             payloads = self._outbox.take(AT_ONCE) if up else []
-            if not payloads and up and time.monotonic() - said_at >= SIGN:
-                payloads = [b""]
-            for payload in payloads:
-                if payload:
+            more = self._outbox.octets > 0
+            if payloads or (up and time.monotonic() - said_at >= SIGN):
+                for payload in payloads:
                     self._home.counts.sent(payload)
-            sealed = [signing.seal("pair", meeting.said(payload), key) for payload in payloads]
-            await asyncio.gather(*(broker.publish(topic, each) for each in sealed))
-            if broker.refused is not None:
-                raise broker.refused
-            if payloads:
+                lots = [payloads] if meeting.lots else [[payload] for payload in payloads] or [[]]
+                sealed = [signing.seal("pair", meeting.said(*lot), key) for lot in lots]
+                await asyncio.gather(*(broker.publish(topic, each) for each in sealed))
+                if broker.refused is not None:
+                    raise broker.refused
                 said_at = time.monotonic()
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(PAUSE if more else LULL)
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SIGN):

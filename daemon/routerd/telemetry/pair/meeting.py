@@ -22,12 +22,13 @@ class LostError(Exception):
 
 class Meeting:
     """Of one session, `mine`, with `theirs`, which is empty while none is known. `up` tells that both hear each
-    other. `rival` is another session of the partner's name beside that: it has to wait."""
+    other. `rival` is another session of the partner's name beside that: it has to wait. `lots` tells that the partner
+    takes several messages at once, as not every version does."""
 
     def __init__(self, names: Names, mine: str) -> None:
         self.mine = mine
         self.theirs = self.rival = ""
-        self.up = False
+        self.up = self.lots = False
         self._names = names
         self._said = self._heard = 0
         self._announced = self._latest = 0
@@ -36,12 +37,15 @@ class Meeting:
     def announcement(self, state: State = "online") -> dict[str, Any]:
         """Return what is retained of this router's session."""
         self._announced += 1
-        return {**self._head(), "state": state, "hears": self.theirs, "number": self._announced}
+        return {**self._head(), "state": state, "hears": self.theirs, "number": self._announced, "lots": True}
 
-    def said(self, payload: bytes) -> dict[str, Any]:
-        """Return a message to the partner; an empty payload says that this router is there."""
+    def said(self, *payloads: bytes) -> dict[str, Any]:
+        """Return what says something to the partner: several messages only if it takes `lots`. None says that this
+        router is there."""
         self._said += 1
-        return {**self._head(), "hears": self.theirs, "number": self._said, "message": payload.decode()}
+        texts = [payload.decode() for payload in payloads]
+        what = {"messages": texts} if self.lots else {"message": "".join(texts)}
+        return {**self._head(), "hears": self.theirs, "number": self._said, **what}
 
     def _head(self) -> dict[str, Any]:
         names = self._names
@@ -69,25 +73,29 @@ class Meeting:
             self.theirs = "" if session == self.theirs else self.theirs
             return False
         new, self.theirs, self._latest = session != self.theirs, session, number if isinstance(number, int) else 0
-        self.up = hears == self.mine
+        self.up, self.lots = hears == self.mine, said.get("lots") is True
         return new or not self.up
 
-    def heard(self, said: dict[str, Any]) -> bytes | None:
-        """Return what the partner says, empty if only that it is there; None if that does not count, and LostError if
-        something is missing before it."""
+    def heard(self, said: dict[str, Any]) -> list[bytes] | None:
+        """Return messages of the partner, none if it only says that it is there; None if that does not count, and
+        LostError if something is missing before it."""
         if not self.up or not self._is_for_us(said) or said.get("session") != self.theirs:
             return None
         if said.get("hears") != self.mine:
             return None
-        number, message = said.get("number"), said.get("message")
-        if not isinstance(number, int) or not isinstance(message, str):
-            raise MessageError("number, message: not there")
+        number, messages = said.get("number"), said.get("messages", [said.get("message")])
+        if not isinstance(number, int) or not isinstance(messages, list) or not all(map(_is_text, messages)):
+            raise MessageError("number, messages: not there")
         if number <= self._heard:
             return None
         if number > self._heard + 1:
-            raise LostError(f"{number - self._heard - 1} messages of the partner got lost at the broker")
+            raise LostError(f"{number - self._heard - 1} lots of messages of the partner got lost at the broker")
         self._heard = number
-        return message.encode(errors="replace")
+        return [message.encode(errors="replace") for message in messages if message]
 
     def _is_for_us(self, said: dict[str, Any]) -> bool:
         return said.get("from") == self._names.partner and said.get("to") == self._names.router
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)

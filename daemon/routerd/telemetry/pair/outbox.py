@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-from itertools import islice
+from itertools import accumulate, islice
 
 from routerd.core.message import GroupGone, GroupLayout, PartnerMessage
 from routerd.telemetry.pair.channel import MOST_WAITING
 from routerd.telemetry.pair.codec import encode
+
+LOT = 8192
+"""Octets of messages that are said at once: not each broker takes packets much larger."""
 
 
 class Full(Exception):  # noqa: N818 - the channel ends for it
@@ -49,9 +52,12 @@ class Outbox:
         return self._number
 
     def take(self, most: int) -> list[bytes]:
-        """Return up to `most` messages, the first ones first, which wait no more."""
+        """Return up to `most` messages, the first ones first, which wait no more: of together `LOT` octets, or one
+        that is larger."""
         with self._lock:
-            taken = list(islice(self._waiting, most))
+            octets = accumulate(map(len, islice(self._waiting.values(), most)))
+            fit = sum(so_far <= LOT for so_far in octets)
+            taken = [*islice(self._waiting, max(1, fit))]
             payloads = [self._waiting.pop(place) for place in taken]
             self.octets -= sum(map(len, payloads))
             if not self._waiting:
