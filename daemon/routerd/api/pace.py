@@ -10,6 +10,8 @@ from weakref import WeakKeyDictionary
 RESTS, ALONE = 29, 4
 """How many times as long as a slice of an answer nobody else has one, while routing is busy: at most, and for each
 who asks. A fifth of the time is for answers if one asks, a thirtieth if many do."""
+AROUND = 0.001
+"""Seconds that a turn counts at least: around what it makes there are a connection, a request and what is sent."""
 LINGERING = 0.1
 """Seconds that routing counts as busy after it was: what it is to take in comes in bursts."""
 
@@ -43,7 +45,7 @@ class Pace:
         if self.busy():
             self._until = loop.time() + LINGERING
         rests = min(RESTS, ALONE * (1 + len(self._waiting))) if loop.time() < self._until else 0
-        loop.call_later(spent * rests, self._next)
+        loop.call_later(max(spent, AROUND) * rests, self._next)
 
     def _next(self) -> None:
         while self._waiting:
