@@ -367,6 +367,7 @@ def test_a_peer_that_restarts_gracefully_is_not_waited_for_long() -> None:
         dialler.turn([], now)  # a SYN, or its end
         if not reactor.polled:
             gaps.append((now, (dialler.next or math.inf) - now))
+    dialler.drop(PEER, 300.0)  # on a busy machine the kernel may not have answered the last SYN yet
     assert max(gap for when, gap in gaps if when < 100) <= RESTARTING
     assert max(gap for when, gap in gaps if when >= 100) > 8
 
