@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
-RESTS, ALONE = 29, 4
-"""How many times as long as a slice of an answer nobody else has one, while routing is busy: at most, and for each
-who asks. A fifth of the time is for answers if one asks, a thirtieth if many do."""
+RESTS, ALONE = 59, 4
+"""How many times as long as a slice of an answer nobody has another one, while routing is busy: at most, and if one
+asks; for several by the square of how many they are. A fifth of the time is for the answers of one, a sixtieth for
+those of four, or of more."""
 AROUND = 0.001
 """Seconds that a turn counts at least: around what it makes there are a connection, a request and what is sent."""
 LINGERING = 0.1
@@ -44,7 +45,7 @@ class Pace:
         loop = asyncio.get_running_loop()
         if self.busy():
             self._until = loop.time() + LINGERING
-        rests = min(RESTS, ALONE * (1 + len(self._waiting))) if loop.time() < self._until else 0
+        rests = min(RESTS, ALONE * (1 + len(self._waiting)) ** 2) if loop.time() < self._until else 0
         loop.call_later(max(spent, AROUND) * rests, self._next)
 
     def _next(self) -> None:
