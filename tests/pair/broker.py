@@ -9,7 +9,7 @@ from pathlib import Path
 from routerd.lab.process import Process, tail
 from routerd.lab.topology import BETWEEN, Router
 from routerd.lab.waiting import LabError, until
-from tests.pair.site import PairSite, paired
+from tests.pair.site import PairSite, paired, unpaired
 from tests.support.mosquitto import PROGRAM
 
 _ADDRESS, _PORT = BETWEEN.address4(1), 1883
@@ -18,8 +18,16 @@ URL = f"mqtt://{_ADDRESS}:{_PORT}"
 
 def by_broker(router: Router, partner: Router, directory: Path) -> str:
     """Return the configuration of a router of a pair that talks through the broker."""
-    text = paired(router, partner, directory).replace('channel = "link"', 'channel = "mqtt"')
-    return f"""{text}
+    return paired(router, partner, directory).replace('channel = "link"', 'channel = "mqtt"') + _mqtt(router)
+
+
+def at_broker(router: Router, partner: Router, directory: Path) -> str:
+    """Return the configuration of a router that tells the broker how it is, and knows nothing of the other one."""
+    return unpaired(router, partner, directory) + _mqtt(router)
+
+
+def _mqtt(router: Router) -> str:
+    return f"""
 [mqtt]
 broker = "{URL}"
 site = "pair"

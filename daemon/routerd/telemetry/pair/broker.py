@@ -33,7 +33,7 @@ FIRST = 0.25
 """Seconds until the broker is tried again."""
 SIGN, SILENCE = 5.0, 16.0
 """Seconds between two signs of life; and without one, until the partner is away."""
-LULL = 0.1
+LULL = 0.25
 """Seconds after something was said in which what is to be said next is gathered, so that it goes as one: a message to
 the broker costs as much whatever is in it."""
 MOST = 2 * LARGEST
@@ -117,7 +117,9 @@ class Broker:
         async with connection(
             self._access, f"routerd-{self._site}-{self._names.router}-{meeting.mine}", will, MOST
         ) as broker:
-            await broker.subscribe(str(self._topic(self._names.partner, "+")))
+            await broker.subscribe(str(self._topic(self._names.partner, SESSION)))
+            # Without acknowledgements, each of which costs as much as a message: what gets lost is noticed.
+            await broker.subscribe(str(self._topic(self._names.partner, SAID)), qos=0)
             await self._announce(broker, meeting, key)
             self._thread.at_home(self._is_down, f"{self._names.partner} is not at the broker")
             try:
