@@ -1,9 +1,10 @@
 """A user database that does not answer, as one of a directory server behind this router: orders are taken without the
-name, and what the kernel has lost is mended all the same."""
+name, what the kernel has lost is mended all the same, and a socket is made anew."""
 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,22 +17,30 @@ pytestmark = needs_root
 
 VIP = "172.16.1.1/32"
 HANGS = """
-import os, pwd, time
-answer = pwd.getpwuid
-def getpwuid(uid):
-    while os.path.exists({hanging!r}):
-        time.sleep(0.05)  # it hangs for as long as the test says
-    return answer(uid)
-pwd.getpwuid = getpwuid
+import grp, os, pwd, time
+def late(answer):
+    def ask(key):
+        while os.path.exists({hanging!r}):
+            time.sleep(0.05)  # it hangs for as long as the test says
+        return answer(key)
+    return ask
+pwd.getpwuid, grp.getgrnam = late(pwd.getpwuid), late(grp.getgrnam)
 """
 
 
-async def test_the_kernel_is_mended_meanwhile(
-    network: Network, tmp_path: Path, clients: list[Client], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hanging = tmp_path / "hanging"
-    (tmp_path / "sitecustomize.py").write_text(HANGS.format(hanging=str(hanging)))
+@pytest.fixture
+def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file: while it is there, the user database of a daemon that is started does not answer."""
+    file = tmp_path / "hanging"
+    (tmp_path / "sitecustomize.py").write_text(HANGS.format(hanging=str(file)))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    yield file
+    file.unlink(missing_ok=True)
+
+
+async def test_the_kernel_is_mended_meanwhile(
+    network: Network, tmp_path: Path, clients: list[Client], hanging: Path
+) -> None:
     with running(network.router, tmp_path) as daemon:
         for number in range(2):
             clients.append(await network.establish(number))
@@ -51,6 +60,23 @@ async def test_the_kernel_is_mended_meanwhile(
             for each in drains:
                 each.kill()
                 each.communicate()
+
+
+async def test_a_socket_is_made_anew_meanwhile(
+    network: Network, tmp_path: Path, clients: list[Client], hanging: Path
+) -> None:
+    """It is for the same group as before, which nobody looks up again."""
+    with running(network.router, tmp_path) as daemon:
+        group = daemon.socket.stat().st_gid
+        hanging.touch()
+        daemon.socket.unlink()
+        await becomes(daemon.socket.exists)
+        clients.append(await network.establish(0))
+        clients[0].send(announcement(0, VIP))
+        await network.has(VIP, 0)
+        assert daemon.peer(0)["sessions"] == 1
+        assert daemon.socket.stat().st_gid == group
+        assert daemon.stop() == 0
 
 
 def _begin(*words: str) -> subprocess.Popen[bytes]:
