@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ import pytest
 from routerd.api import caller
 from routerd.api.caller import Caller, described
 from routerd.detached import detached, finish, lasting
+from tests.daemon.harness import becomes
 
 
 @pytest.fixture
@@ -28,6 +31,26 @@ async def test_it_returns_and_raises() -> None:
     assert await detached(int, "7", base=8) == 7
     with pytest.raises(ValueError, match="invalid literal"):
         await detached(int, "x")
+
+
+async def test_what_has_failed_leaves_nothing_to_the_collector() -> None:
+    """Which looks seldom."""
+
+    class FailedError(Exception):
+        pass
+
+    def fail() -> None:
+        raise FailedError
+
+    gc.disable()
+    try:
+        try:
+            await detached(fail)
+        except FailedError as error:
+            left = weakref.ref(error)
+        await becomes(lambda: left() is None)
+    finally:
+        gc.enable()
 
 
 async def test_much_that_hangs_leaves_the_threads_that_the_kernel_is_read_in(stuck: threading.Event) -> None:
