@@ -16,6 +16,7 @@ import structlog
 
 from routerd.api.models import ProblemView
 from routerd.config.metrics import MetricsSection
+from routerd.config.unreadable import unreadable
 from routerd.detached import detached
 
 RETRY = 5.0
@@ -175,7 +176,7 @@ def _token(path: str) -> str:
         with Path(path).open("rb") as file:
             token = file.read(MOST + 1).strip()
     except OSError as error:
-        raise OSError(f"metrics.token_file: {path}: {_why(error, path)}") from error
+        raise OSError(f"metrics.token_file: {path}: {unreadable(error, path)}") from error
     if not token or len(token) > MOST or not token.isascii() or len(token.split()) != 1:
         raise ValueError(f"metrics.token_file: {path} is to hold one word of printable ASCII, the token")
     return token.decode()
@@ -191,15 +192,9 @@ def _tls(certificate: str, key: str) -> ssl.SSLContext | None:
         why = error.reason or "no PEM that can be used"
         raise ValueError(f"metrics.certificate: {certificate} and its key are of no use: {why}") from error
     except OSError as error:
-        files = f"{certificate} {key}".rstrip()
-        raise OSError(f"metrics.certificate: {certificate} or its key: {_why(error, files)}") from error
+        why = unreadable(error, certificate, key)
+        raise OSError(f"metrics.certificate: {certificate} or its key: {why}") from error
     return context
-
-
-def _why(error: OSError, files: str) -> str:
-    """Return why files cannot be read, and what helps if they are somebody else's."""
-    remedy = f"; let routerd's user read it: chgrp routerd {files}; chmod 0640 {files}"
-    return f"{error.strerror}{remedy if isinstance(error, PermissionError) else ''}"
 
 
 def _valid_until(certificate: str, tls: ssl.SSLContext) -> float:
