@@ -18,9 +18,11 @@ import structlog
 from routerd.accepting import accepting
 from routerd.api import inspecting, pairing
 from routerd.api.application import Application, Message, Receive, Send
+from routerd.api.caller import PATIENCE
 from routerd.api.connection import HEAD, IDLE_TIME, Bounded, Connection
 from routerd.api.endpoints import Source, endpoints
 from routerd.bare import bare
+from routerd.detached import Threads
 
 with bare("uvicorn") as package:  # whose command line takes 2 MB
     from uvicorn.config import Config
@@ -93,7 +95,7 @@ def bind(path: str, group: str) -> tuple[Listener, str]:
 def _hand_to_group(path: str, group: str) -> str:
     number = _group_id(group)
     if number is None:
-        return f"the group {group!r} does not exist, so that only root may use {path}"
+        return f"the group {group!r} is not known here, so that only root may use {path}"
     try:
         os.chown(path, -1, number)
     except PermissionError:
@@ -103,11 +105,11 @@ def _hand_to_group(path: str, group: str) -> str:
 
 @cache
 def _group_id(name: str) -> int | None:
-    """Return the id of a group; None if there is none. It is looked up once: a socket that is made anew is for the
-    same one, and the user database may not answer then."""
+    """Return the id of a group; None if there is none, or if the user database does not tell it in time: the router
+    may be the way to it. It is looked up once: a socket that is made anew is for the same group."""
     try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
+        return int(Threads().submit(grp.getgrnam, name).result(PATIENCE).gr_gid)
+    except (KeyError, TimeoutError):
         return None
 
 
