@@ -14,8 +14,11 @@ import pytest
 
 from routerd.api import caller
 from routerd.api.caller import Caller, described
+from routerd.config.metrics import MetricsSection
 from routerd.detached import detached, finish, lasting
+from routerd.service import exposing
 from tests.daemon.harness import becomes
+from tests.service.test_exposing import LISTEN, answers, exposed
 
 
 @pytest.fixture
@@ -105,3 +108,19 @@ async def test_a_user_database_that_does_not_answer_costs_the_name_alone(
     assert sorted(asked) == [1000, 1001], "once each at a time"
     stuck.set()
     assert await described(ann) == "ann (uid 1000, pid 7)"
+
+
+async def test_a_file_that_does_not_answer_keeps_no_configuration_of_metrics_in_force(
+    stuck: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that ends it: the disk may be away for good."""
+    for pause in ("LOOK", "RETRY"):
+        monkeypatch.setattr(exposing, pause, 0.02)
+    look = exposing._seen
+    async with exposed(token_file="/dev/null") as made:
+        for section, status in ((MetricsSection(listen=LISTEN), 200), (MetricsSection(), 0)):
+            monkeypatch.setattr(exposing, "_seen", lambda *_: stuck.wait() and ())
+            await becomes(lambda: lasting(time.monotonic()) > 0.1)
+            monkeypatch.setattr(exposing, "_seen", look)
+            made.configure(section)
+            await answers(status)

@@ -59,22 +59,33 @@ class Exposing:
             self._changed.set()
 
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled. Another configuration counts at once, also while a file does not answer."""
         while True:
             self._changed.clear()
-            section = self._section
-            if not section.listen:
-                self._told("")
-                await self._changed.wait()
-                continue
+            keeping = asyncio.ensure_future(self._keep(self._section))
+            changing = asyncio.ensure_future(self._changed.wait())
+            try:
+                await asyncio.wait({keeping, changing}, return_when=asyncio.FIRST_COMPLETED)
+                if keeping.done():
+                    keeping.result()
+            finally:
+                keeping.cancel()
+                changing.cancel()
+                await asyncio.gather(keeping, changing, return_exceptions=True)
+
+    async def _keep(self, section: MetricsSection) -> None:
+        """Serve, if anything is to be, until cancelled."""
+        self._told("")
+        while section.listen:
             try:
                 await self._serve(section, await detached(read, section))
             except (OSError, ValueError) as error:
                 self._told(str(error))
-                await self._wait(RETRY)
+                await asyncio.sleep(RETRY)
+        await asyncio.Event().wait()
 
     async def _serve(self, section: MetricsSection, secrets: Secrets) -> None:
-        """Serve until the configuration or a file is another one. A file that cannot be used changes nothing."""
+        """Serve until a file is another one. A file that cannot be used changes nothing."""
         from routerd.api import remote
 
         try:
@@ -89,9 +100,7 @@ class Exposing:
                 if secrets.tls is not None:
                     # Each time: the clock may have been set, as on a router without a battery after its start.
                     self._until = await detached(_valid_until, section.certificate, secrets.tls)
-                await self._wait(LOOK)
-                if self._changed.is_set():
-                    return
+                await asyncio.wait({serving}, timeout=LOOK)
                 if await detached(_seen, section) == secrets.seen:
                     self._told("")  # whatever was wrong meanwhile
                 elif await self._usable(section):
@@ -110,11 +119,6 @@ class Exposing:
             self._told(f"{error}; what was read before stays in use")
             return False
         return True
-
-    async def _wait(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
 
     def _told(self, problem: str) -> None:
         """Note a problem, or that there is none, and log each once."""
