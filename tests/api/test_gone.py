@@ -6,11 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from routerd.api.models import ProblemView
 from routerd.api.views.problems.gone import gone
 from routerd.core.route import parse_address
 from tests.support.core import CONFIG, LINKS, Simulation
 
 OWN = LINKS[0]
+KNOWN = [
+    ProblemView(where="metrics", what="the certificate /a.pem is not valid now", remedy=""),
+    ProblemView(where="speaker", what="nodes cannot dial in at 192.168.10.8 179", remedy=""),
+]
 
 
 def named(*listen: str, more: str = "") -> list[str]:
@@ -19,11 +24,11 @@ def named(*listen: str, more: str = "") -> list[str]:
     made = Simulation(wanted + more)
     made.kernel.interfaces[OWN.index] = replace(OWN, addresses=(*OWN.addresses, parse_address("fe80::1")))
     made.dump()
-    return [problem["where"] for problem in gone(made.router, ())]
+    return [problem["where"] for problem in gone(made.router, KNOWN)]
 
 
-@pytest.mark.parametrize("address", ["::", "127.0.0.2", "fd00:10::200"])
-def test_what_is_there(address: str) -> None:
+@pytest.mark.parametrize("address", ["::", "127.0.0.2", "fd00:10::200", "192.168.10.8"])
+def test_what_is_there_or_named_already(address: str) -> None:
     assert named(address) == []
 
 
