@@ -42,6 +42,12 @@ def test_an_address_of_the_link_alone(address: str, where: list[str]) -> None:
     assert named(more=f"[looking_glass]\nlisten = ['{address}']\n") == where
 
 
+@pytest.mark.parametrize(("address", "where"), [("192.168.10.200", []), ("192.168.10.9", ["pair"])])
+def test_where_the_partner_dials(address: str, where: list[str]) -> None:
+    pair = 'partner = "gw2"\nrouter = "gw1"\naddress = "192.168.10.201"\nkey_file = "/a.key"\n'
+    assert named(more=f'[fib]\nhash_policy = "five-tuple"\n[pair]\n{pair}listen = "{address}"\n') == where
+
+
 @pytest.mark.parametrize(("address", "where"), [("192.168.10.200", []), ("192.168.10.9", ["metrics"])])
 def test_an_ipv4_address_in_ipv6(address: str, where: list[str]) -> None:
     assert named(more=f"[metrics]\nlisten = '[::ffff:{address}]:9179'\n") == where

@@ -33,3 +33,6 @@ def _places(config: Config) -> Iterator[tuple[str, str, str, int]]:
         yield "metrics", "nobody can scrape", *config.metrics.place
     for address in config.looking_glass.listen:
         yield "looking glass", "nobody can ask it", address, config.looking_glass.port
+    pair = config.pair
+    if pair.partner and pair.channel == "link" and pair.listen:
+        yield "pair", f"{pair.partner} cannot dial in", pair.listen, pair.port
