@@ -31,18 +31,9 @@ class Threads(ThreadPoolExecutor):
         """Begin something; RuntimeError if there can be no more threads."""
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
-
-        def run() -> None:
-            try:
-                result = fn(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - for whoever waits
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-            finally:
-                _under_way.pop(threading.current_thread(), None)
-
-        thread = threading.Thread(target=run, name="detached", daemon=True)
+        thread = threading.Thread(
+            target=_run, args=(future, partial(fn, *args, **kwargs)), name="detached", daemon=True
+        )
         _under_way[thread] = time.monotonic()
         try:
             thread.start()
@@ -50,6 +41,16 @@ class Threads(ThreadPoolExecutor):
             _under_way.pop(thread, None)
             raise
         return future
+
+
+def _run(future: Future[Any], work: Callable[[], Any]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - for whoever waits
+        future.set_exception(error)
+        del future  # which the error's traceback leads back to: it would be left to the collector, that looks seldom
+    finally:
+        _under_way.pop(threading.current_thread(), None)
 
 
 _threads = Threads()

@@ -166,7 +166,7 @@ complete -c routerd -n '__fish_seen_subcommand_from run' -s c -l config -r -F -d
 complete -c routerd -n '__fish_seen_subcommand_from run' -l flush-on-exit -l no-flush-on-exit -d 'Remove routerd\'s routes on exit.  [default: no]'
 complete -c routerd -n '__fish_seen_subcommand_from run' -l log-level -x -d 'debug, info (default), warning or error.'
 complete -c routerd -n '__fish_seen_subcommand_from run' -l log-format -x -d 'console, journal, json, or auto (default).'
-complete -c routerd -n '__fish_seen_subcommand_from run' -l record -r -F -d 'Record what the core is given.  [env var: ROUTERD_RECORD]'
+complete -c routerd -n '__fish_seen_subcommand_from run' -l record -r -F -d 'Record what the core is given, to find a bug: routing waits for that file.  [env var: ROUTERD_RECORD]'
 complete -c routerd -n '__fish_seen_subcommand_from run' -l journal -r -F -d 'Where to keep which configurations ran, passwords included: for rollback, and so that a restart does not bring back what was not confirmed. Without it both last as long as the daemon.  [env var: ROUTERD_JOURNAL]'
 complete -c routerd -n '__fish_seen_subcommand_from run' -s h -l help -d 'Show the help and exit.'
 complete -c routerd -n __fish_use_subcommand -a flush -d 'Remove what is routerd\'s from the kernel'

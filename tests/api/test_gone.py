@@ -6,11 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from routerd.api.models import ProblemView
 from routerd.api.views.problems.gone import gone
 from routerd.core.route import parse_address
 from tests.support.core import CONFIG, LINKS, Simulation
 
 OWN = LINKS[0]
+KNOWN = [
+    ProblemView(where="metrics", what="the certificate /a.pem is not valid now", remedy=""),
+    ProblemView(where="speaker", what="nodes cannot dial in at 192.168.10.8 179", remedy=""),
+]
 
 
 def named(*listen: str, more: str = "") -> list[str]:
@@ -19,11 +24,11 @@ def named(*listen: str, more: str = "") -> list[str]:
     made = Simulation(wanted + more)
     made.kernel.interfaces[OWN.index] = replace(OWN, addresses=(*OWN.addresses, parse_address("fe80::1")))
     made.dump()
-    return [problem["where"] for problem in gone(made.router, ())]
+    return [problem["where"] for problem in gone(made.router, KNOWN)]
 
 
-@pytest.mark.parametrize("address", ["::", "127.0.0.2", "fd00:10::200"])
-def test_what_is_there(address: str) -> None:
+@pytest.mark.parametrize("address", ["::", "127.0.0.2", "fd00:10::200", "192.168.10.8"])
+def test_what_is_there_or_named_already(address: str) -> None:
     assert named(address) == []
 
 
@@ -35,6 +40,12 @@ def test_what_is_gone(address: str) -> None:
 @pytest.mark.parametrize(("address", "where"), [("fe80::1%nodes10", []), ("fe80::2%nodes10", ["looking glass"])])
 def test_an_address_of_the_link_alone(address: str, where: list[str]) -> None:
     assert named(more=f"[looking_glass]\nlisten = ['{address}']\n") == where
+
+
+@pytest.mark.parametrize(("address", "where"), [("192.168.10.200", []), ("192.168.10.9", ["pair"])])
+def test_where_the_partner_dials(address: str, where: list[str]) -> None:
+    pair = 'partner = "gw2"\nrouter = "gw1"\naddress = "192.168.10.201"\nkey_file = "/a.key"\n'
+    assert named(more=f'[fib]\nhash_policy = "five-tuple"\n[pair]\n{pair}listen = "{address}"\n') == where
 
 
 @pytest.mark.parametrize(("address", "where"), [("192.168.10.200", []), ("192.168.10.9", ["metrics"])])

@@ -13,7 +13,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from routerd.api import application, connection
+from routerd.api import application, connection, server
 from routerd.api.models import VersionView
 from routerd.api.models.pair import SeedView
 from routerd.api.pace import pace
@@ -368,3 +368,25 @@ async def test_members_of_the_group_may_change_and_are_named(tmp_path: Path) -> 
         assert f"(uid {NOBODY}, pid " in served.source.set_drain.await_args.kwargs["by"]
         assert (await served.ask(b"DELETE /v1/peers/a/drain HTTP/1.1\r\nHost: a\r\n\r\n"))[0] == 200
         assert served.source.set_drain.await_args.kwargs["by"] == f"root (uid 0, pid {os.getpid()})"
+
+
+# ------------------------------------------------------------------------------------------------ the socket's file
+
+
+async def test_a_file_that_is_gone_before_anybody_is_served_is_made_anew(tmp_path: Path) -> None:
+    """As while the kernel is read, at the start."""
+    served = Served(tmp_path / "api.sock")
+
+    def bind() -> server.Listener:
+        return server.bind(str(served.path), "root")[0]
+
+    first = bind()
+    served.path.unlink()
+    keeping = asyncio.create_task(server.keep(served.source, first, bind))
+    try:
+        await becomes(served.path.exists)
+        assert (await served.ask())[0] == 200
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+    assert not served.path.exists()

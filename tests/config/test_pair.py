@@ -123,7 +123,7 @@ def test_ports_of_other_addresses_do_not_collide() -> None:
         (FITTING + BROKER + PAIR + 'channel = "mqtt"\n', "pair.address: is of no use over the broker"),
         (
             FITTING + PAIR + _tls(Files("/nowhere-else/gw1.pem", "/etc/hostname", "/etc/hostname")),
-            "c.toml:11: pair.certificate_file: /nowhere-else/gw1.pem: No such file or directory; let routerd's user",
+            "c.toml:11: pair.certificate_file: /nowhere-else/gw1.pem: No such file or directory",
         ),
         (
             FITTING + PAIR + _tls(Files(*["/etc/hostname"] * 3)),

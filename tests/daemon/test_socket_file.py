@@ -35,8 +35,13 @@ async def test_it_is_made_anew(network: Network, tmp_path: Path, clients: list[C
             os.unlink(daemon.socket)
             await becomes(lambda: _answers(daemon))
         assert daemon.peer(0)["sessions"] == 1
-        assert daemon.stop() == 0
-        assert not daemon.socket.exists()
+        daemon.socket.unlink()
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(daemon.socket))
+            other.listen()
+            assert daemon.stop() == 0
+        assert daemon.socket.exists(), "it is somebody else's"
+        assert not readers.exists()
 
 
 def _answers(daemon: Routerd) -> bool:

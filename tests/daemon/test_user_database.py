@@ -1,9 +1,10 @@
 """A user database that does not answer, as one of a directory server behind this router: orders are taken without the
-name, and what the kernel has lost is mended all the same."""
+name, what the kernel has lost is mended all the same, a socket is made anew, and routerd starts."""
 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,28 +17,38 @@ pytestmark = needs_root
 
 VIP = "172.16.1.1/32"
 HANGS = """
-import os, pwd, time
-answer = pwd.getpwuid
-def getpwuid(uid):
-    while os.path.exists({hanging!r}):
-        time.sleep(0.05)  # it hangs for as long as the test says
-    return answer(uid)
-pwd.getpwuid = getpwuid
+import grp, os, pwd, time
+def late(answer, what):
+    def ask(key):
+        while os.path.exists({hanging!r} + what):
+            time.sleep(0.05)  # it hangs for as long as the test says
+        return answer(key)
+    return ask
+pwd.getpwuid, grp.getgrnam = late(pwd.getpwuid, "/users"), late(grp.getgrnam, "/groups")
 """
 
 
-async def test_the_kernel_is_mended_meanwhile(
-    network: Network, tmp_path: Path, clients: list[Client], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hanging = tmp_path / "hanging"
-    (tmp_path / "sitecustomize.py").write_text(HANGS.format(hanging=str(hanging)))
+@pytest.fixture
+def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory: while `users` or `groups` is there, a daemon that is started is not answered who those are."""
+    directory = tmp_path / "hanging"
+    directory.mkdir()
+    (tmp_path / "sitecustomize.py").write_text(HANGS.format(hanging=str(directory)))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    yield directory
+    for each in directory.iterdir():
+        each.unlink()
+
+
+async def test_the_kernel_is_mended_meanwhile(
+    network: Network, tmp_path: Path, clients: list[Client], hanging: Path
+) -> None:
     with running(network.router, tmp_path) as daemon:
         for number in range(2):
             clients.append(await network.establish(number))
             clients[number].send(announcement(number, VIP))
         await network.has(VIP, 0, 1)
-        hanging.touch()
+        (hanging / "users").touch()
         drains = [_begin("drain", node(0), "--socket", str(daemon.socket)) for _ in range(10)]
         try:
             assert [each.wait(20) for each in drains] == [0] * 10
@@ -47,10 +58,40 @@ async def test_the_kernel_is_mended_meanwhile(
             await becomes(lambda: "files" in daemon.problems())
             assert daemon.stop() == 0
         finally:
-            hanging.unlink()
+            (hanging / "users").unlink()
             for each in drains:
                 each.kill()
                 each.communicate()
+
+
+async def test_a_socket_is_made_anew_meanwhile(
+    network: Network, tmp_path: Path, clients: list[Client], hanging: Path
+) -> None:
+    """It is for the same group as before, which nobody looks up again."""
+    with running(network.router, tmp_path) as daemon:
+        group = daemon.socket.stat().st_gid
+        (hanging / "groups").touch()
+        daemon.socket.unlink()
+        await becomes(daemon.socket.exists)
+        clients.append(await network.establish(0))
+        clients[0].send(announcement(0, VIP))
+        await network.has(VIP, 0)
+        assert daemon.peer(0)["sessions"] == 1
+        assert daemon.socket.stat().st_gid == group
+        assert daemon.stop() == 0
+
+
+async def test_a_start_does_not_wait_for_it(
+    network: Network, tmp_path: Path, clients: list[Client], hanging: Path
+) -> None:
+    """Else the way to the directory server would never be there. Until the next start the socket is root's."""
+    (hanging / "groups").touch()
+    with running(network.router, tmp_path) as daemon:
+        clients.append(await network.establish(0))
+        clients[0].send(announcement(0, VIP))
+        await network.has(VIP, 0)
+        assert "only root may use" in daemon.log.read_text()
+        assert daemon.stop() == 0
 
 
 def _begin(*words: str) -> subprocess.Popen[bytes]:

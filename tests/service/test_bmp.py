@@ -329,6 +329,28 @@ def test_no_session_begins_after_what_was_said_in_it(monkeypatch: pytest.MonkeyP
     assert late.reading.times[PEERS[0], "pre"][:2] == [1.8e9 + 1000] * 2
 
 
+def test_no_route_is_older_than_its_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither one that graceful restart has kept, and that was announced again, nor one of the second in which the
+    session began, while the table is told."""
+    simulation = Watched()
+    monkeypatch.setattr("time.time", lambda: 1.8e9 + simulation.now)
+    monkeypatch.setattr("time.monotonic", lambda: simulation.now)
+    simulation.now = 1000.0
+    simulation.up(PEERS[0], graceful=preserving())
+    simulation.announce(PEERS[0], "172.16.0.0/24", "192.0.2.0/24")
+    simulation.down(PEERS[0])
+    simulation.now = 1010.75
+    session = Session(simulation)
+    simulation.up(PEERS[0], graceful=preserving())
+    simulation.announce(PEERS[0], "172.16.0.0/24", "192.0.2.0/24")
+    simulation.end_of_rib(PEERS[0])
+    for each, begun in ((session, 1.8e9 + 1010.75), (Session(simulation), 1.8e9 + 1010)):
+        each.some(1000)
+        times = [*each.reading.times[PEERS[0], "pre"], *each.reading.times[PEERS[0], "post"]]
+        assert len(each.reading.tables[PEERS[0], "pre"]) == 2
+        assert (times[0], min(times)) == (begun, begun)
+
+
 def test_the_open_of_the_loc_rib_says_that_its_messages_may_be_long() -> None:
     """RFC 9069 section 5.2: it has all capabilities that its messages need (RFC 8654)."""
     simulation = Watched()

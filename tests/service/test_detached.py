@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -12,7 +14,11 @@ import pytest
 
 from routerd.api import caller
 from routerd.api.caller import Caller, described
+from routerd.config.metrics import MetricsSection
 from routerd.detached import detached, finish, lasting
+from routerd.service import exposing
+from tests.daemon.harness import becomes
+from tests.service.test_exposing import LISTEN, answers, exposed
 
 
 @pytest.fixture
@@ -28,6 +34,26 @@ async def test_it_returns_and_raises() -> None:
     assert await detached(int, "7", base=8) == 7
     with pytest.raises(ValueError, match="invalid literal"):
         await detached(int, "x")
+
+
+async def test_what_has_failed_leaves_nothing_to_the_collector() -> None:
+    """Which looks seldom."""
+
+    class FailedError(Exception):
+        pass
+
+    def fail() -> None:
+        raise FailedError
+
+    gc.disable()
+    try:
+        try:
+            await detached(fail)
+        except FailedError as error:
+            left = weakref.ref(error)
+        await becomes(lambda: left() is None)
+    finally:
+        gc.enable()
 
 
 async def test_much_that_hangs_leaves_the_threads_that_the_kernel_is_read_in(stuck: threading.Event) -> None:
@@ -82,3 +108,19 @@ async def test_a_user_database_that_does_not_answer_costs_the_name_alone(
     assert sorted(asked) == [1000, 1001], "once each at a time"
     stuck.set()
     assert await described(ann) == "ann (uid 1000, pid 7)"
+
+
+async def test_a_file_that_does_not_answer_keeps_no_configuration_of_metrics_in_force(
+    stuck: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that ends it: the disk may be away for good."""
+    for pause in ("LOOK", "RETRY"):
+        monkeypatch.setattr(exposing, pause, 0.02)
+    look = exposing._seen
+    async with exposed(token_file="/dev/null") as made:
+        for section, status in ((MetricsSection(listen=LISTEN), 200), (MetricsSection(), 0)):
+            monkeypatch.setattr(exposing, "_seen", lambda *_: stuck.wait() and ())
+            await becomes(lambda: lasting(time.monotonic()) > 0.1)
+            monkeypatch.setattr(exposing, "_seen", look)
+            made.configure(section)
+            await answers(status)

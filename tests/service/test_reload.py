@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -146,3 +147,26 @@ async def test_a_refused_reload_is_known_until_the_file_is_taken(tmp_path: Path)
     with pytest.raises(Failure):
         await reload.reload(str(other), 0, "a test")
     assert reload.refused == "", "that is not the daemon's own file"
+
+
+async def test_the_file_is_read_in_a_thread_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be on a disk that does not answer; the kernel is read in asyncio's threads."""
+    path, reload, _ = _reload(tmp_path)
+    threads: dict[str, str] = {}
+
+    def noted(name: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+        def read(*given: Any) -> Any:
+            threads[name] = threading.current_thread().name
+            return answer(*given)
+
+        return read
+
+    for name in ("asked_for", "kept", "digest_of"):
+        monkeypatch.setattr(module, name, noted(name, getattr(module, name)))
+    for change in ("hold_time = 30", "hold_time = 60"):
+        path.write_text(CONFIG.replace("hold_time = 9", change))
+        await reload.reload(None, 0, "a test")
+    await reload.rollback(0, "a test")
+    await reload.reload(None, 60, "a test")
+    await reload.rollback(0, "a test")
+    assert threads == dict.fromkeys(("asked_for", "kept", "digest_of"), "detached")

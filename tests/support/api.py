@@ -94,5 +94,5 @@ async def serving(directory: Path) -> AsyncIterator[Served]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        listener.close()
+        listener.bound.close()
         logging.getLogger("uvicorn.error").setLevel(level)

@@ -99,3 +99,14 @@ def test_each_alarm_has_its_page() -> None:
         assert each["labels"]["severity"] in ("page", "ticket")
         assert pages[name].startswith(f"# {name}\n\n")
         assert "\n## What to do\n\n1. " in pages[name]
+
+
+LATE = ("peer_resets", "fib_refusals", "liveness_probes_lost", "watcher_failures")
+"""Counters of which a series is there from its first time on, at 1: rate() and increase() know nothing of that."""
+
+
+def test_nobody_asks_how_a_counter_has_grown_that_begins_at_1() -> None:
+    pages = [ROOT / "config" / "grafana" / "routerd.json", ROOT / "config" / "prometheus" / "alerts.yml"]
+    pages += [ROOT / "docs" / "metrics.md", *(ROOT / "docs" / "runbooks").iterdir()]
+    grown = re.compile(rf"(?:rate|increase)\(routerd_({'|'.join(LATE)})_total")
+    assert {page.name: found for page in pages if (found := grown.findall(page.read_text()))} == {}

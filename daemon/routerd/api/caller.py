@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import pwd
 import socket
 import struct
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 from routerd.detached import detached
+from routerd.shared import Shared
 
 _UCRED = struct.Struct("iII")
 _SO_PEERGROUPS = 59
@@ -20,8 +23,6 @@ _MOST = 1024
 PATIENCE = 1.0
 """Seconds that the user database has for a name: it may be one of a directory server."""
 _UNKNOWN = "unknown user"
-_asked: dict[int, asyncio.Future[str]] = {}
-"""Names that it was asked for, by user id: once each at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,17 @@ class Caller:
 
 async def described(who: Caller) -> str:
     """Return a caller as the log shows it; without a name if the user database does not tell it in time."""
-    asked = _asked.get(who.uid)
-    if asked is None:
-        asked = _asked[who.uid] = asyncio.ensure_future(detached(_name, who.uid))
-        asked.add_done_callback(lambda _: _asked.pop(who.uid))
-    done, _ = await asyncio.wait({asked}, timeout=PATIENCE)
-    return f"{asked.result() if done else _UNKNOWN} (uid {who.uid}, pid {who.pid})"
+    name = _UNKNOWN
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            name = await _asked(who.uid).get()
+    return f"{name} (uid {who.uid}, pid {who.pid})"
+
+
+@lru_cache(maxsize=256)
+def _asked(uid: int) -> Shared[str]:
+    """Return what asks for a user's name: once at a time."""
+    return Shared(partial(detached, _name, uid))
 
 
 def _name(uid: int) -> str:

@@ -31,9 +31,9 @@ from routerd.api.models import (
     StatusView,
     VersionView,
 )
-from routerd.api.shared import Shared
 from routerd.api.slices import Slices
 from routerd.core.route import Prefix, format_prefix, parse_prefix
+from routerd.shared import Shared
 
 LEVELS = ("debug", "info", "warning", "error")
 """Of the log."""

@@ -19,7 +19,7 @@ from routerd.api.connection import TOO_MANY, Connection
 from routerd.api.endpoints import PROMETHEUS
 from routerd.api.limits import Places, client_of
 from routerd.api.server import configured
-from routerd.api.shared import Shared
+from routerd.shared import Shared
 
 CONNECTIONS = 16
 """At once, handshakes included: each of a few Prometheus servers keeps one. A client has a part of them at most."""

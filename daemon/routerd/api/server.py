@@ -9,17 +9,20 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from functools import cache
 from pathlib import Path
-from typing import Any, Never
+from typing import Any, NamedTuple, Never
 
 import structlog
 
 from routerd.accepting import accepting
 from routerd.api import inspecting, pairing
 from routerd.api.application import Application, Message, Receive, Send
+from routerd.api.caller import PATIENCE
 from routerd.api.connection import HEAD, IDLE_TIME, Bounded, Connection
 from routerd.api.endpoints import Source, endpoints
 from routerd.bare import bare
+from routerd.detached import Threads
 
 with bare("uvicorn") as package:  # whose command line takes 2 MB
     from uvicorn.config import Config
@@ -40,7 +43,24 @@ class SocketInUseError(Exception):
     """Another routerd answers on the socket."""
 
 
-def bind(path: str, group: str) -> tuple[socket.socket, str]:
+class Listener(NamedTuple):
+    """A socket that listens, and its file: what tells that from other files, and the id of its group."""
+
+    bound: socket.socket
+    path: str
+    file: tuple[int, int]
+    group: int
+
+    def is_there(self) -> bool:
+        """Tell whether the file is. For as long as the socket is open no other file has the same number."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self.file
+
+
+def bind(path: str, group: str) -> tuple[Listener, str]:
     """Bind the socket, replacing one that a dead process left; return it and what could not be had, if anything.
 
     Raises SocketInUseError when a live process answers there, OSError when the place cannot be written.
@@ -57,25 +77,40 @@ def bind(path: str, group: str) -> tuple[socket.socket, str]:
         else:
             raise SocketInUseError(f"another routerd answers on {path}; stop it, or set another [api] socket")
     Path(path).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    previous = os.umask(0o777 & ~MODE)
+    bound = socket.socket(socket.AF_UNIX)
     try:
-        listener.bind(path)
-    finally:
-        os.umask(previous)
+        bound.bind(path)
+        # Nobody gets through before it listens. By umask, which all threads share, it would be theirs, too.
+        os.chmod(path, MODE)
+        note = _hand_to_group(path, group)
+        found = os.stat(path)
+    except OSError:
+        bound.close()
+        raise
     # From now on it answers, if late: nobody else takes it for the socket of a dead process.
-    listener.listen()
-    return listener, _hand_to_group(path, group)
+    bound.listen()
+    return Listener(bound, path, (found.st_dev, found.st_ino), found.st_gid), note
 
 
 def _hand_to_group(path: str, group: str) -> str:
+    number = _group_id(group)
+    if number is None:
+        return f"the group {group!r} is not known here, so that only root may use {path}"
     try:
-        os.chown(path, -1, grp.getgrnam(group).gr_gid)
-    except KeyError:
-        return f"the group {group!r} does not exist, so that only root may use {path}"
+        os.chown(path, -1, number)
     except PermissionError:
         return f"{path} could not be given to the group {group!r}"
     return ""
+
+
+@cache
+def _group_id(name: str) -> int | None:
+    """Return the id of a group; None if there is none, or if the user database does not tell it in time: the router
+    may be the way to it. It is looked up once: a socket that is made anew is for the same group."""
+    try:
+        return int(Threads().submit(grp.getgrnam, name).result(PATIENCE).gr_gid)
+    except (KeyError, TimeoutError):
+        return None
 
 
 def configured(application: Callable[[Message, Receive, Send], Awaitable[None]], http: type[Connection]) -> Config:
@@ -128,52 +163,38 @@ async def run(
             connected.transport.abort()
 
 
-async def serve(source: Source, listener: socket.socket, *, read_only: bool = False) -> None:
+async def serve(source: Source, listener: Listener, *, read_only: bool = False) -> None:
     """Serve until cancelled; `read_only`: nothing can be changed there, whoever asks."""
-    writers = None if read_only else os.stat(listener.getsockname()).st_gid
+    writers = None if read_only else listener.group
     table = endpoints(source, writers) + inspecting.endpoints(lambda: source.inspection, writers)
     table += pairing.endpoints(lambda: source.paired, writers)
-    await run(Application(table, read_only=read_only), [listener], Connection)
+    await run(Application(table, read_only=read_only), [listener.bound], Connection)
 
 
-async def keep(
-    source: Source, listener: socket.socket, anew: Callable[[], socket.socket], *, read_only: bool = False
-) -> Never:
-    """Serve as `serve` does, until cancelled, whoever removes the socket's file: then `anew` binds one like it."""
+async def keep(source: Source, listener: Listener, anew: Callable[[], Listener], *, read_only: bool = False) -> Never:
+    """Serve as `serve` does, until cancelled, whoever removes the socket's file: then `anew` binds one like it.
+
+    At the end the file goes: else the next start finds it, perhaps as another user.
+    """
     while True:
-        path = str(listener.getsockname())
         serving = asyncio.ensure_future(serve(source, listener, read_only=read_only))
-        watching = asyncio.ensure_future(_until_gone(path))
         try:
-            done, _ = await asyncio.wait([serving, watching], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            while listener.is_there():
+                done, _ = await asyncio.wait([serving], timeout=LOOK)
+                for task in done:
+                    task.result()
         finally:
-            for task in (serving, watching):
-                task.cancel()
-            await asyncio.gather(serving, watching, return_exceptions=True)
-        log.warning("the socket of the API is gone", path=path, remedy="it is made anew; see who removes it")
+            if listener.is_there():
+                with contextlib.suppress(OSError):
+                    Path(listener.path).unlink()
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+            listener.bound.close()
+        log.warning("the socket of the API is gone", path=listener.path, remedy="it is made anew; see who removes it")
         listener = await _bound(anew)
 
 
-async def _until_gone(path: str) -> None:
-    own = _identity(path)
-    while True:
-        await asyncio.sleep(LOOK)
-        if _identity(path) != own:
-            return
-
-
-def _identity(path: str) -> tuple[int, int]:
-    """Return what tells a file from another one; of one that is not there nothing that another has."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return 0, 0
-    return found.st_dev, found.st_ino
-
-
-async def _bound(anew: Callable[[], socket.socket]) -> socket.socket:
+async def _bound(anew: Callable[[], Listener]) -> Listener:
     reason = ""
     while True:
         try:

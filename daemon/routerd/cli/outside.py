@@ -22,7 +22,7 @@ RUN = (
         "--record",
         metavar="FILE",
         default=os.environ.get("ROUTERD_RECORD"),
-        help="Record what the core is given.  [env var: ROUTERD_RECORD]",
+        help="Record what the core is given, to find a bug: routing waits for that file.  [env var: ROUTERD_RECORD]",
     ),
     argument(
         "--journal",

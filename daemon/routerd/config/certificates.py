@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from routerd.config.pair import Files
+from routerd.config.unreadable import unreadable
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _NEEDED = "both routers need one of this CA, valid now, for servers and for clients"
@@ -50,7 +51,7 @@ def _text(key: str, path: str) -> str:
     try:
         return Path(path).read_text(encoding="ascii", errors="replace")
     except OSError as error:
-        raise ValueError(f"{key}: {path}: {error.strerror}; let routerd's user read it") from error
+        raise ValueError(f"{key}: {path}: {unreadable(error, path)}") from error
 
 
 def _context(files: Files, side: int) -> ssl.SSLContext:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
+
+from routerd.config.unreadable import unreadable
 
 LEAST = 16
 """Octets of a key, at least."""
@@ -16,12 +17,9 @@ def read(path: str) -> bytes:
     try:
         text = Path(path).read_bytes()
         mode = os.stat(path).st_mode
-    except PermissionError as error:
-        remedy = f"chgrp routerd {path}; chmod 0640 {path}"
-        raise ValueError(f"{path}: {error.strerror}; let routerd's user read it: {remedy}") from error
     except OSError as error:
-        remedy = "openssl rand -hex 32 makes one" if error.errno == errno.ENOENT else "let routerd's user read it"
-        raise ValueError(f"{path}: {error.strerror}; {remedy}") from error
+        remedy = "; openssl rand -hex 32 makes one" if isinstance(error, FileNotFoundError) else ""
+        raise ValueError(f"{path}: {unreadable(error, path)}{remedy}") from error
     if mode & _OTHERS:
         raise ValueError(f"{path} is open to everybody on this machine: chmod o= {path}")
     key = text.partition(b"\n")[0].strip()

@@ -156,7 +156,7 @@ class Answers:
         router = self._router.config.router
         notes += unanswered(lasting(now))
         notes += deaf([f"{address} {router.port}" for address in router.listen], state.listening)
-        notes += list(gone(self._router, {note["where"] for note in notes}))
+        notes += list(gone(self._router, notes))
         if self._engine.recorder is not None:
             notes += ended_record(self._engine.recorder.ended)
         view = yield from health.status(

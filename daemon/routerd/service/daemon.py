@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 import sys
 import time
 from functools import partial
@@ -148,8 +147,10 @@ class Daemon:
         """Run until SIGTERM or SIGINT. The FIB stays as it is, unless `flush_on_exit`."""
         api = self.config.api
         writers = partial(_bind, api.socket, api.group)
-        readers = None if api.readers is None else partial(_bind, api.readers_socket, api.readers)
-        listener, reading = writers(), None if readers is None else readers()
+        listeners = [(writers(), writers, False)]
+        if api.readers is not None:
+            readers = partial(_bind, api.readers_socket, api.readers)
+            listeners.append((readers(), readers, True))
         if self.config.fib.groups == "resilient" and not self.writer.supports_resilient:
             self._note(
                 "fib",
@@ -184,9 +185,8 @@ class Daemon:
                 group.create_task(self.feeding.fail_over())
                 group.create_task(self.feeding.listen())
                 group.create_task(self.feeding.housekeep())
-                group.create_task(server.keep(self.answers, listener, writers))
-                if reading is not None and readers is not None:
-                    group.create_task(server.keep(self.answers, reading, readers, read_only=True))
+                for listener, anew, read_only in listeners:
+                    group.create_task(server.keep(self.answers, listener, anew, read_only=read_only))
                 for what, watch in (
                     (NOTIFICATIONS, monitor.run),
                     ("reading of the kernel", self.reconciler.run),
@@ -215,9 +215,6 @@ class Daemon:
             log.info("stopping", fib="flushed" if flush_on_exit else "left in place")
         finally:
             monitor.close()
-            for path in (api.socket,) if reading is None else (api.socket, api.readers_socket):
-                with contextlib.suppress(OSError):
-                    Path(path).unlink()  # else the next start finds it, perhaps as another user
         self.engine.finish()
         finish(LAST)
         repeats.flush(all_of_them=True)
@@ -317,7 +314,7 @@ class Daemon:
             log.error("kernel refused", operation=repr(failed.operation), errno=failed.errno, text=failed.text)
 
 
-def _bind(path: str, group: str) -> socket.socket:
+def _bind(path: str, group: str) -> server.Listener:
     """Bind a socket of the API; what its group lacks is logged."""
     listener, note = server.bind(path, group)
     if note:

@@ -16,6 +16,7 @@ import structlog
 
 from routerd.api.models import ProblemView
 from routerd.config.metrics import MetricsSection
+from routerd.config.unreadable import unreadable
 from routerd.detached import detached
 
 RETRY = 5.0
@@ -58,22 +59,33 @@ class Exposing:
             self._changed.set()
 
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled. Another configuration counts at once, also while a file does not answer."""
         while True:
             self._changed.clear()
-            section = self._section
-            if not section.listen:
-                self._told("")
-                await self._changed.wait()
-                continue
+            keeping = asyncio.ensure_future(self._keep(self._section))
+            changing = asyncio.ensure_future(self._changed.wait())
+            try:
+                await asyncio.wait({keeping, changing}, return_when=asyncio.FIRST_COMPLETED)
+                if keeping.done():
+                    keeping.result()
+            finally:
+                keeping.cancel()
+                changing.cancel()
+                await asyncio.gather(keeping, changing, return_exceptions=True)
+
+    async def _keep(self, section: MetricsSection) -> None:
+        """Serve, if anything is to be, until cancelled."""
+        self._told("")
+        while section.listen:
             try:
                 await self._serve(section, await detached(read, section))
             except (OSError, ValueError) as error:
                 self._told(str(error))
-                await self._wait(RETRY)
+                await asyncio.sleep(RETRY)
+        await asyncio.Event().wait()
 
     async def _serve(self, section: MetricsSection, secrets: Secrets) -> None:
-        """Serve until the configuration or a file is another one. A file that cannot be used changes nothing."""
+        """Serve until a file is another one. A file that cannot be used changes nothing."""
         from routerd.api import remote
 
         try:
@@ -88,9 +100,7 @@ class Exposing:
                 if secrets.tls is not None:
                     # Each time: the clock may have been set, as on a router without a battery after its start.
                     self._until = await detached(_valid_until, section.certificate, secrets.tls)
-                await self._wait(LOOK)
-                if self._changed.is_set():
-                    return
+                await asyncio.wait({serving}, timeout=LOOK)
                 if await detached(_seen, section) == secrets.seen:
                     self._told("")  # whatever was wrong meanwhile
                 elif await self._usable(section):
@@ -109,11 +119,6 @@ class Exposing:
             self._told(f"{error}; what was read before stays in use")
             return False
         return True
-
-    async def _wait(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
 
     def _told(self, problem: str) -> None:
         """Note a problem, or that there is none, and log each once."""
@@ -175,7 +180,7 @@ def _token(path: str) -> str:
         with Path(path).open("rb") as file:
             token = file.read(MOST + 1).strip()
     except OSError as error:
-        raise OSError(f"metrics.token_file: {path}: {_why(error, path)}") from error
+        raise OSError(f"metrics.token_file: {path}: {unreadable(error, path)}") from error
     if not token or len(token) > MOST or not token.isascii() or len(token.split()) != 1:
         raise ValueError(f"metrics.token_file: {path} is to hold one word of printable ASCII, the token")
     return token.decode()
@@ -191,15 +196,9 @@ def _tls(certificate: str, key: str) -> ssl.SSLContext | None:
         why = error.reason or "no PEM that can be used"
         raise ValueError(f"metrics.certificate: {certificate} and its key are of no use: {why}") from error
     except OSError as error:
-        files = f"{certificate} {key}".rstrip()
-        raise OSError(f"metrics.certificate: {certificate} or its key: {_why(error, files)}") from error
+        why = unreadable(error, certificate, key)
+        raise OSError(f"metrics.certificate: {certificate} or its key: {why}") from error
     return context
-
-
-def _why(error: OSError, files: str) -> str:
-    """Return why files cannot be read, and what helps if they are somebody else's."""
-    remedy = f"; let routerd's user read it: chgrp routerd {files}; chmod 0640 {files}"
-    return f"{error.strerror}{remedy if isinstance(error, PermissionError) else ''}"
 
 
 def _valid_until(certificate: str, tls: ssl.SSLContext) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from routerd.api.models import CheckView
@@ -22,24 +23,26 @@ class Live:
     def __init__(self, own: Path, router: Router) -> None:
         self._own = own
         self._router = router
+        self._turn = asyncio.Lock()
 
     async def check(self, path: str | None) -> CheckView:
         """Return the doubts about a file, a line each; Failure if it cannot be used."""
-        table = self._router.rib.nexthops
-        own, networks = set(map(format_address, table.addresses)), list(map(format_prefix, table.networks))
-        try:
-            # In a thread, because to check thousands of peers takes seconds.
-            warnings = await detached(
-                _doubts,
-                self._own if path is None else Path(path),
-                self._router.config,
-                self._sessions(),
-                own,
-                networks,
-            )
-        except ConfigError as error:
-            raise unusable(self._own, path, error) from error
-        return CheckView(warnings=warnings)
+        async with self._turn:  # many at once would share the processor with routing, or hang at the same disk
+            table = self._router.rib.nexthops
+            own, networks = set(map(format_address, table.addresses)), list(map(format_prefix, table.networks))
+            try:
+                # In a thread, because to check thousands of peers takes seconds.
+                warnings = await detached(
+                    _doubts,
+                    self._own if path is None else Path(path),
+                    self._router.config,
+                    self._sessions(),
+                    own,
+                    networks,
+                )
+            except ConfigError as error:
+                raise unusable(self._own, path, error) from error
+            return CheckView(warnings=warnings)
 
     def _sessions(self) -> list[Session]:
         peers = self._router.rib.peers.values()

@@ -151,7 +151,7 @@ class Reload:
             entry = self._entry(number)
             self._none_waits()
             try:
-                wanted = await asyncio.to_thread(kept, entry, self._path)
+                wanted = await detached(kept, entry, self._path)
             except ConfigError as error:
                 raise Failure(422, f"configuration {entry.number} is none of this version:\n{error}") from error
             found = changes(self.config, wanted.config)

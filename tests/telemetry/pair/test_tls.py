@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 import ssl
@@ -10,7 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -18,6 +20,7 @@ from routerd.config import certificates
 from routerd.config.certificates import read
 from routerd.config.pair import Files
 from routerd.core.message import GroupGone
+from routerd.detached import finish
 from routerd.telemetry.pair.channel import Counts, Home, Names
 from routerd.telemetry.pair.frames import Frames
 from routerd.telemetry.pair.link import Ends, Link
@@ -161,6 +164,25 @@ async def test_certificates_are_read_again_for_each_connection(two: Two) -> None
     Path(files.certificate).write_text("")
     await _talking(one, other, "b")
     assert (one.ups, other.ups) == (1, 1)
+
+
+async def test_files_that_do_not_answer_cost_one_thread(two: Two) -> None:
+    """However often somebody dials meanwhile, who need not be the partner."""
+    files = signed(two.ca, "gw2")
+    Path(files.certificate).unlink()
+    os.mkfifo(files.certificate)
+    ends = Ends("127.0.0.1", "127.0.0.2", two.port, files)
+    own = await Link(ends, Names("gw2", "gw1"), str(two.key_file), 3.0, cast("Home", Mock()))._own()
+    assert own.certificates is not None
+    try:
+        for _ in range(5):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await own.certificates()
+        assert sum(each.name == "detached" for each in threading.enumerate()) == 1
+    finally:
+        os.close(os.open(files.certificate, os.O_RDWR))  # so that whoever waits for it reads that it is empty
+        finish(5)
 
 
 async def test_who_is_dialled_and_has_no_certificate_of_use_says_so_and_so_does_the_other(two: Two) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
 
 from routerd.config.monitoring import View
 from routerd.core.message import Advertise, Open, SessionDown, SpeakerDown, Update
@@ -24,6 +25,15 @@ Announced = dict[tuple[Attributes, float], list[Prefix]]
 """Prefixes by their attributes, and since when they have them, in seconds since 1970; 0 if nobody knows."""
 
 
+class _Told(NamedTuple):
+    """A peer that the collector was told of: the generation of its session, and since when that is there, in seconds
+    since 1970."""
+
+    generation: int
+    peer: messages.Peer
+    since: float
+
+
 class Feed:
     """Makes messages for one session with a collector; only peers that it was told of are spoken of. `loc_rib` stands
     for the router itself."""
@@ -33,7 +43,7 @@ class Feed:
         self.loc_rib = messages.Peer(b"", own.asn, parse_address(own.router_id))
         self._router = router
         self._views = frozenset(views)
-        self._peers: dict[str, tuple[int, messages.Peer]] = {}
+        self._peers: dict[str, _Told] = {}
         self._when = 0.0
         """When what is being told has happened: the per-peer header has that, not when it is told (RFC 7854 section
         4.2); 0 where nobody knows."""
@@ -83,7 +93,7 @@ class Feed:
             case Up():
                 yield self.up(note)
             case SessionDown(peer=address, generation=generation):
-                if self._peers.get(address, (0,))[0] == generation:
+                if address in self._peers and self._peers[address].generation == generation:
                     yield self._down(address, note)
             case SpeakerDown():
                 yield b"".join(self._down(address, None) for address in list(self._peers))
@@ -108,16 +118,16 @@ class Feed:
         said, opened = up
         before = self._down(said.peer, None) if said.peer in self._peers else b""  # another one takes its place
         peer = messages.Peer(parse_address(said.peer), said.received.asn, said.received.router_id)
-        self._peers[said.peer] = said.generation, peer
         opens = messages.open_message(opened.sent), messages.open_message(opened.received)
         session = messages.Session(parse_address(opened.local), *opened.ports, *opens)
         known = self._router.rib.peers.get(said.peer)
         is_this = known is not None and known.session is said
-        since = _wall(known.since) if known and is_this else 0.0
-        return before + messages.peer_up(self._when or since, peer, session)
+        since = self._when or (_wall(known.since) if known and is_this else 0.0)
+        self._peers[said.peer] = _Told(said.generation, peer, since)
+        return before + messages.peer_up(since, peer, session)
 
     def _down(self, address: str, down: SessionDown | None) -> bytes:
-        _, peer = self._peers.pop(address)
+        peer = self._peers.pop(address).peer
         said = None if down is None else down.notification
         if said is None:
             reason = messages.Down.CLOSED_HERE if down is None else messages.Down.CLOSED_THERE
@@ -132,7 +142,7 @@ class Feed:
             count = len(self._router.rib.loc_rib.table)
             yield messages.statistics(time.time(), self.loc_rib, [(Gauge.LOC_RIB, count, None)])
         out = self._router.rib.advertising.adj_ribs_out
-        for address, (_, peer) in list(self._peers.items()):
+        for address, told in list(self._peers.items()):
             known = self._router.rib.peers.get(address)
             if known is None or known.session is None:
                 continue
@@ -144,7 +154,7 @@ class Feed:
                 (Gauge.ADJ_RIB_OUT, sum(by_family.values()), None),
                 *((Gauge.ADJ_RIB_OUT_BY_FAMILY, count, family) for family, count in by_family.items()),
             ]
-            yield messages.statistics(time.time(), peer, counts)
+            yield messages.statistics(time.time(), told.peer, counts)
 
     # ------------------------------------------------------------------------------------------ as it is now
 
@@ -156,7 +166,7 @@ class Feed:
             if path is None and prefix in rib.rejected.kept:
                 path, _ = rib.rejected.kept[prefix]
             if path is not None:
-                announced.setdefault((path.attributes, _wall(path.since)), []).append(prefix)
+                announced.setdefault((path.attributes, self._heard(path)), []).append(prefix)
         return self._told(peer.address, Rib.PRE_POLICY, [], announced)
 
     def _post_policy(self, address: str, prefixes: Iterable[Prefix], *, whole: bool = True) -> bytes:
@@ -166,7 +176,8 @@ class Feed:
         announced, withdrawn = Announced(), list[Prefix]()
         for prefix in prefixes:
             if (path := accepted.get(prefix)) is not None:
-                announced.setdefault((path.attributes, self._since(path, whole=whole)), []).append(prefix)
+                when = self._when if whole else self._heard(path)
+                announced.setdefault((path.attributes, when), []).append(prefix)
             elif whole:
                 withdrawn.append(prefix)
         return self._told(address, Rib.POST_POLICY, withdrawn, announced)
@@ -183,14 +194,16 @@ class Feed:
                 withdrawn.append(prefix)
         found = [self._monitored(self.loc_rib, Rib.PRE_POLICY, withdrawn, {}, external=True)] if withdrawn else []
         for (path, family), some in announced.items():
-            said = {(attributes_of(path, family), self._since(path, whole=whole)): some}
+            said = {(attributes_of(path, family), self._when if whole else _wall(path.since)): some}
             found.append(self._monitored(self.loc_rib, Rib.PRE_POLICY, [], said, external=path.external))
         return b"".join(found)
 
-    def _since(self, path: Path, *, whole: bool) -> float:
-        """Return when prefixes have got a path: if `whole`, when that was noted. Of what was there before, the path
-        alone tells, which all prefixes with its attributes share: since when the first of them has it."""
-        return self._when if whole else _wall(path.since)
+    def _heard(self, path: Path) -> float:
+        """Return since when a peer announces prefixes that have had a path before anybody took notes. The path alone
+        tells, which all of them share: since when the first has it. One that graceful restart has kept is older than
+        the session in which it was announced again."""
+        told = self._peers.get(path.peer)
+        return max(_wall(path.since), told.since if told else 0.0)
 
     def _update(self, update: Update) -> bytes:
         announced = Announced()
@@ -211,7 +224,7 @@ class Feed:
     def _told(self, address: str, rib: Rib, withdrawn: Iterable[Prefix], announced: Announced) -> bytes:
         if address not in self._peers:
             return b""
-        peer = self._peers[address][1]
+        peer = self._peers[address].peer
         return self._monitored(peer, rib, withdrawn, announced, external=peer.asn != self.loc_rib.asn)
 
     def _monitored(
@@ -233,7 +246,7 @@ class Feed:
         return b"".join(found)
 
     def _end(self, address: str, rib: Rib, families: Iterable[Family]) -> bytes:
-        return self._ends(self._peers[address][1], rib, families) if address in self._peers else b""
+        return self._ends(self._peers[address].peer, rib, families) if address in self._peers else b""
 
     def _ends(self, peer: messages.Peer, rib: Rib, families: Iterable[Family]) -> bytes:
         octets = self._encoders[True][0].ends(Advertise("", end_of_rib=tuple(families)))

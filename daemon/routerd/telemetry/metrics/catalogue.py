@@ -59,7 +59,7 @@ _PEERS = (
         "peer_resets_total",
         (*PEER, "cause", "by"),
         "Established sessions that ended, by cause and by whom: router, peer, or network if nobody said anything",
-        "sum by (name, cause, by) (increase(routerd_peer_resets_total[1d]))",
+        "sum by (name, cause, by) (routerd_peer_resets_total)",
     ),
     _counter(
         "peer_messages_total",

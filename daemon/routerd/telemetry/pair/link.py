@@ -20,6 +20,7 @@ from routerd.config import keyfile
 from routerd.config.pair import Files
 from routerd.core.message import PartnerMessage
 from routerd.detached import detached
+from routerd.shared import Shared
 from routerd.telemetry.pair.channel import Home, Names
 from routerd.telemetry.pair.session import Own, RefusedError, Session, explained, introduce_to, refuse
 from routerd.telemetry.ratelimit import RateLimiter
@@ -69,6 +70,8 @@ class Link:
         """Connections that have yet to prove who they are, by whether they come from the partner's address."""
         self._refused = RateLimiter[tuple[bool, str]](1, QUIET, 16)
         self._tasks: set[asyncio.Task[Any]] = set()
+        # Read once for all who dial meanwhile: nobody knows yet who they are, and files may not answer.
+        self._certificates = None if ends.files is None else Shared(partial(_certificates, ends.files))
 
     def send(self, message: PartnerMessage) -> None:
         """Hand a message over."""
@@ -216,7 +219,7 @@ class Link:
             key = await detached(keyfile.read, self._key_file)
         except ValueError as error:
             raise RefusedError(f"this router has no key: key_file {error}", b"unready") from error
-        reading = None if self._ends.files is None else partial(_certificates, self._ends.files)
+        reading = None if self._certificates is None else self._certificates.get
         return Own(self._names, key, self._hold_time, self._home.counts, reading)
 
     async def _own_for(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Own:

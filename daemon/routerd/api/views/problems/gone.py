@@ -11,14 +11,14 @@ from routerd.core.route import parse_address
 from routerd.core.router import Router
 
 
-def gone(router: Router, named: Collection[str]) -> Iterator[ProblemView]:
-    """Yield them, but for those of what is `named` as a problem already, as what never listened is."""
+def gone(router: Router, notes: Collection[ProblemView]) -> Iterator[ProblemView]:
+    """Yield them, but for those that `notes` name as a problem already, as what never listened is."""
     own = {address for interface in router.rib.nexthops.interfaces.values() for address in interface.addresses}
     for where, nobody, address, port in _places(router.config):
         known = ipaddress.ip_address(address)
         known = (known.version == 6 and known.ipv4_mapped) or known
         elsewhere = own and not (known.is_unspecified or known.is_loopback or parse_address(str(known)) in own)
-        if elsewhere and where not in named:
+        if elsewhere and not any(note["where"] == where and address in note["what"] for note in notes):
             yield ProblemView(
                 where=where,
                 what=f"{nobody} at {address} port {port}: the router has no such address any more",
@@ -33,3 +33,6 @@ def _places(config: Config) -> Iterator[tuple[str, str, str, int]]:
         yield "metrics", "nobody can scrape", *config.metrics.place
     for address in config.looking_glass.listen:
         yield "looking glass", "nobody can ask it", address, config.looking_glass.port
+    pair = config.pair
+    if pair.partner and pair.channel == "link" and pair.listen:
+        yield "pair", f"{pair.partner} cannot dial in", pair.listen, pair.port

@@ -109,11 +109,11 @@ def unread_host(reason: str) -> Iterator[ProblemView]:
 
 
 def unanswered(seconds: float) -> Iterator[ProblemView]:
-    """A file, or the name of a user, has been waited for so long; nothing before that is long."""
+    """A file, or the name of a user, has been waited for so many seconds; nothing before that is long."""
     if seconds >= PATIENCE:
         yield ProblemView(
             where="files",
-            what=f"one is waited for since {seconds:.0f} s, or the name of a user is: what was asked of routerd may "
+            what=f"a disk, or the user database, has not answered for {seconds:.0f} s: what was asked of routerd may "
             "wait for that, too",
             remedy="see which disk, or which directory server of /etc/nsswitch.conf, hangs; routing goes on",
         )

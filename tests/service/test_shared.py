@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from routerd.api.shared import Shared
+from routerd.shared import Shared
 
 
 async def test_who_goes_takes_nothing_from_those_who_wait_too() -> None:
