@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from routerd.config.load import parse
-from routerd.core.message import Gateway, KernelObjects, NeighbourState, Reconfigure
+from routerd.core.message import Gateway, KernelObjects, NeighbourState, Reconfigure, RouteChange, RoutesChanged
 from routerd.core.rib.peers import FORGET_AFTER
-from routerd.core.route import parse_address
+from routerd.core.route import parse_address, parse_prefix
 from tests.support.core import CONFIG, Simulation
 
 NODE, VIP = "192.168.20.102", "172.16.1.1/32"
@@ -89,3 +89,18 @@ def test_a_node_that_the_configuration_has_not_any_more_is_forgotten_though_its_
     simulation.settle()
     simulation.dump()
     assert NODE not in simulation.router.rib.peers
+
+
+def test_the_link_that_a_node_was_lost_with_is_named_though_its_routes_had_gone_before() -> None:
+    """The kernel tells of connected routes first. Of its networks one holds the node."""
+    simulation = Simulation()
+    near = "192.168.10.102"
+    simulation.up(near)
+    simulation.announce(near, VIP)
+    simulation.settle()
+    network = parse_prefix("192.168.10.0/24")
+    (connected,) = simulation.kernel.dump().foreign[network]
+    simulation.take(RoutesChanged((RouteChange(network, connected, deleted=True),)))
+    set_link(simulation, 2, up=False)
+    simulation.down(near)
+    assert reason(simulation).endswith("; interface nodes10 had gone down")

@@ -26,7 +26,7 @@ from routerd.core.message import (
     SpeakerDown,
     Update,
 )
-from routerd.core.planning import INTRODUCTION_PAUSE, MOVE_PATIENCE
+from routerd.core.planning import BURST_PAUSE, INTRODUCTION_PAUSE, MOVE_PATIENCE
 from routerd.core.rib.refreshes import INTERVAL
 from routerd.core.route import Family, format_prefix, parse_address, parse_prefix
 from tests.support.core import CONFIG, LINKS, Simulation, opened, preserving, sequence
@@ -129,6 +129,22 @@ class TestFib:
         simulation.take(Settle(quiet=False))
         assert simulation.fib()[VIP] == [A, B, C]
         simulation.advance(1.1)
+        assert simulation.fib()[VIP] == [A, B]
+
+    def test_nor_do_they_for_a_moment_in_which_no_input_waits(self) -> None:
+        simulation = three_nodes(VIP, *TABLE)
+        for node in (A, B, C):
+            simulation.end_of_rib(node)
+        simulation.withdraw(C, VIP)
+        simulation.take(Settle(quiet=False))
+        simulation.now += BURST_PAUSE
+        end = simulation.now + MOVE_PATIENCE
+        while simulation.now < end:
+            simulation.take(Settle(quiet=False))
+            assert simulation.fib()[VIP] == [A, B, C]
+            assert simulation.router.timer == end
+            simulation.now = min(simulation.now + MOVE_PATIENCE / 4, end)
+        simulation.take(Settle(quiet=False))
         assert simulation.fib()[VIP] == [A, B]
 
     def test_the_local_network_is_no_route_in_the_fib(self) -> None:
@@ -367,6 +383,7 @@ class TestDrift:
         simulation.forget()
         simulation.dump()
         assert simulation.operations == []
+        assert simulation.events == []
 
     def test_a_refused_route_is_reported_and_tried_again(self) -> None:
         simulation = Simulation()

@@ -123,3 +123,19 @@ def test_what_is_remembered_of_what_was_encoded_is_bounded(monkeypatch: pytest.M
         made.down("10.0.0.2", 1)
         assert not made._encoded, "it may be of routes that went with the session"
         assert made._octets == 0
+
+
+def test_what_is_too_large_to_be_remembered_serves_again_until_something_else_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A full table for one peer after the other of its kind."""
+    monkeypatch.setattr(module, "_REMEMBERED", 100)
+    made = codecs(("10.0.0.2", 65001), ("10.0.0.3", 65001))
+    table, more = path(500), path(501)
+    for peer in ("10.0.0.2", "10.0.0.3"):
+        made.encode(Advertise(peer, (), table))
+        [(change, _, _)] = made._encoded.values()
+        assert (change.peer, change.announced) == ("10.0.0.2", table)
+    made.encode(Advertise("10.0.0.3", (), more))
+    [(change, _, _)] = made._encoded.values()
+    assert change.announced is more

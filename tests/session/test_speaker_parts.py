@@ -235,6 +235,17 @@ def test_a_frame_is_of_no_session_unless_it_says_so() -> None:
     )
 
 
+def test_every_kind_of_frame_has_a_number_of_its_own_by_its_direction() -> None:
+    numbers = [int(kind) for kind in frames.Kind.__members__.values()]
+    assert len(set(numbers)) == len(numbers)
+    below = [kind.name for kind in frames.Kind if kind < 32]
+    assert below == ["LISTENING", "UP", "DOWN", "UPDATE", "REFRESH", "TAKEN", "LOG", "FAILED", "DIALLING"]
+
+
+def test_the_ports_of_a_session_may_not_be_known() -> None:
+    assert frames.Up("10.0.0.2", "10.0.0.1", False, b"", b"").ports == (0, 0)
+
+
 @pytest.mark.parametrize("said", [frames.Dialling("10.0.0.2", "away", 1.5, True), frames.Dialling("fd00::2", "")])
 def test_what_dialling_does_survives(said: frames.Dialling) -> None:
     assert frames.unpack_dialling(frames.pack_dialling(said)) == said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from unittest.mock import Mock
 
 import pytest
@@ -25,8 +26,9 @@ from routerd.core.message import (
     TellPartner,
     WriteFailed,
 )
-from routerd.core.pair.concluding import INTRODUCTION
+from routerd.core.pair.concluding import INTRODUCTION, LATER
 from routerd.core.pair.decisions import leads
+from routerd.core.pair.pair import TICK
 from routerd.core.route import format_address, parse_address, parse_prefix
 from tests.support.core import preserving
 from tests.support.pairs import BUCKETS, IDLE, PAIRED, Half, Two, hello
@@ -804,3 +806,63 @@ def test_what_is_handed_over_in_part_is_tried_again_after_a_while_and_not_at_onc
     joins(two, NODES[3])
     two.advance(5.0)
     assert 1 < len(done) <= 7
+
+
+def test_the_next_try_comes_when_it_is_due_and_is_read_for_once() -> None:
+    two = Two(connected=False)
+    serve(two, *NODES[:3])
+    two.advance(2 * IDLE)
+    done: list[float] = []
+
+    def in_part(operation: Arrange) -> None:
+        done.append(two.a.now)
+        owners = two.a.buckets.owners[operation.id]
+        owners[len(done) % BUCKETS] = owners[(len(done) + 5) % BUCKETS]
+
+    two.a.buckets._arrange = in_part  # type: ignore[method-assign]
+    joins(two, NODES[3])
+    two.a.advance(4.5)
+    assert [after - before for before, after in pairwise(done)] == pytest.approx([LATER] * 4, abs=TICK / 2)
+
+
+@pytest.mark.parametrize("seconds", [IDLE - 1.0, IDLE])
+def test_a_group_without_flows_is_as_if_made_now_until_an_idle_timer_after_it_was_made(seconds: float) -> None:
+    """From then on there may be some: only as many buckets move as the weights want."""
+    two = Two(connected=False)
+    serve(two, *NODES[:3])
+    [group] = two.a.router.fib.groups
+    two.advance(group.born + seconds - two.a.now)
+    before = two.a.layout(VIP)
+    joins(two, NODES[3])
+    two.a.advance(0.1)
+    moved = [was for was, now in zip(before, two.a.layout(VIP), strict=True) if was != now]
+    assert two.a.layout(VIP).count(NODES[3]) == BUCKETS // 4
+    assert (len(moved) > BUCKETS // 4) is (seconds < IDLE)
+
+
+def test_what_was_read_just_now_is_the_answer_unless_buckets_are_on_their_way() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    two.advance(2 * IDLE)
+
+    def asked(number: int) -> tuple[int, list[int]]:
+        """Return how often B reads for an Ask, and by which numbers it answers."""
+        two.b.forget()
+        two.b.take(PartnerSaid(Ask((VIP,), number)))
+        told = [each.message for each in two.b.effects if isinstance(each, TellPartner)]
+        reads = [each for each in two.b.effects if isinstance(each, ReadBuckets)]
+        return len(reads), [each.answers for each in told if isinstance(each, GroupLayout)]
+
+    assert asked(7) == (1, [7])
+    assert asked(8) == (0, [8])
+    owners = tuple(NODES.index(node) for node in reversed(two.b.layout(VIP)))
+    two.b.slow = True
+    two.b.take(PartnerSaid(GroupLayout(VIP, tuple(map(parse_address, NODES[:2])), owners, 0)))
+    assert arranged(two.b)
+    assert asked(9) == (1, [])
+    two.b.slow = False
+    two.b.forget()
+    two.b.write_out()
+    [told] = [each.message for each in two.b.effects if isinstance(each, TellPartner)]
+    assert isinstance(told, GroupLayout)
+    assert (told.answers, told.owners) == (9, owners)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from routerd.core.message import ForeignRoute, Gateway, Identified, Leg, Reconfigure
+from routerd.core.message import (
+    ForeignRoute,
+    Gateway,
+    Identified,
+    Leg,
+    Reconfigure,
+    RouteChange,
+    RoutesChanged,
+)
 from routerd.core.rib.hosts import LIMIT, Hosts
 from routerd.core.rib.policy import Reject
 from routerd.core.route import parse_address, parse_prefix
@@ -158,3 +166,17 @@ def test_what_is_used_stays_until_the_kernel_has_told_whose_it_is() -> None:
     simulation.take(Identified({gateway(A): b"a", gateway(A6): b"b"}))
     simulation.settle()
     assert simulation.fib() == {}, "another host's"
+
+
+def test_a_next_hop_that_nothing_leads_to_is_judged_once_something_does() -> None:
+    """As for a node behind a router whose routes come later: whose it is was not asked before."""
+    simulation, peer = Simulation(), "192.168.99.9"
+    simulation.up(peer)
+    simulation.announce(peer, VIP6, attributes=simulation.attributes(peer, "fd00:99::9"))
+    simulation.settle()
+    assert simulation.fib() == {}
+    way = ForeignRoute(1, 4, 0, 0, (Leg(parse_address("fd00:10::101"), 2),))
+    simulation.take(RoutesChanged((RouteChange(parse_prefix("fd00:99::/32"), way),)))
+    simulation.settle()
+    assert simulation.fib() == {}
+    assert simulation.router.rib.peers[peer].adj_rib_in.rejections() == {Reject.OTHER_HOST: 1}
