@@ -138,6 +138,13 @@ def test_only_who_is_told_is_named() -> None:
     assert looked(simulation, changed(simulation, "nodes", stale_time=300)) == ([], 2), "a look at each peer"
 
 
+def test_a_peer_that_has_never_come_is_told_nothing() -> None:
+    peer = f'[[peers]]\nname = "w1"\naddress = "{NODES[0]}"\ngroup = "nodes"\n'
+    simulation = Simulation(f"{CONFIG}{peer}")
+    assert NODES[0] in simulation.router.rib.peers
+    assert dry_run(simulation, changed(simulation, "router", networks=["10.20.0.0/16"])) == []
+
+
 def test_peers_that_are_told_as_much_are_told_of_together_if_they_are_of_one_group() -> None:
     """On each link they hear of another address of the router's; on one of the two there is none of IPv6."""
     other = CONFIG.partition("[peer_groups.nodes]")[2].partition("[[")[0]

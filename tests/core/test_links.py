@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from routerd.config.load import parse
-from routerd.core.message import Gateway, KernelObjects, NeighbourState, Reconfigure, RouteChange, RoutesChanged
+from routerd.core.message import (
+    Drain,
+    Gateway,
+    KernelObjects,
+    NeighbourState,
+    Reconfigure,
+    RouteChange,
+    RoutesChanged,
+)
 from routerd.core.rib.peers import FORGET_AFTER
 from routerd.core.route import parse_address, parse_prefix
 from tests.support.core import CONFIG, Simulation
@@ -60,6 +68,22 @@ def test_a_link_that_is_back_in_time_has_cost_no_session() -> None:
     set_link(simulation, 3, up=True)
     simulation.down(NODE)
     assert "interface" not in reason(simulation)
+
+
+def test_a_node_that_is_gone_is_shown_for_an_hour_and_one_that_never_came_is_not() -> None:
+    simulation, never = node(), "192.168.20.103"
+    simulation.down(NODE)
+    simulation.settle()
+    for on in (True, False):
+        simulation.take(Drain(never, on=on))
+        simulation.dump()
+        assert (never in simulation.router.rib.peers) is on
+    simulation.now += FORGET_AFTER
+    simulation.dump()
+    assert NODE in simulation.router.rib.peers
+    simulation.now += 1
+    simulation.dump()
+    assert NODE not in simulation.router.rib.peers
 
 
 def test_a_node_that_stays_away_though_its_link_is_back_is_forgotten_in_time() -> None:

@@ -314,11 +314,11 @@ class TestRestart:
     def test_a_node_that_never_returns_is_swept_by_the_timer(self) -> None:
         simulation = three_nodes()
         simulation.restart()
-        for node in (A, B):
+        for node, seconds in ((A, 29), (B, 30)):
             simulation.up(node)
             simulation.announce(node, VIP)
             simulation.end_of_rib(node)
-        simulation.advance(59)
+            simulation.advance(seconds)
         assert simulation.fib() == {VIP: [A, B, C]}
         simulation.advance(2)
         assert simulation.fib() == {VIP: [A, B]}
@@ -337,7 +337,8 @@ class TestRestart:
 
 class TestDrift:
     @pytest.mark.parametrize(
-        "what", ["route", "nexthop", "group", "all routes", "link", "elsewhere", "exchanged", "timers", "type"]
+        "what",
+        ["route", "nexthop", "group", "all routes", "link", "elsewhere", "exchanged", "timers", "type", "weights"],
     )
     def test_it_is_found_and_mended(self, what: str) -> None:
         simulation = three_nodes(VIP, "172.16.1.2/32")
@@ -367,6 +368,10 @@ class TestDrift:
             case "type":
                 group, _ = kernel.groups.values()
                 kernel.groups[group.id] = replace(group, buckets=0, idle_timer=0.0)
+            case "weights":
+                group, _ = kernel.groups.values()
+                heavy, *others = group.members
+                kernel.groups[group.id] = replace(group, members=(replace(heavy, weight=7), *others))
             case "link":
                 kernel.link_down(3)
                 up = simulation.router.rib.nexthops.interfaces[3]
@@ -544,12 +549,16 @@ class TestSessions:
         for _ in range(2):
             simulation.take(RouteRefresh(A, simulation.sessions[A].generation, Family.IPV4))
             simulation.settle()
+        old = simulation.sessions[A].generation
         simulation.down(A)
-        simulation.advance(10)
-        simulation.up(A)
-        simulation.forget()
-        simulation.advance(10)
-        assert self.advertised(simulation) == []
+        for session in ("none", "another one"):
+            simulation.advance(10)
+            simulation.forget()
+            simulation.take(RouteRefresh(A, old, Family.IPV4))
+            simulation.settle()
+            assert self.advertised(simulation) == []
+            if session == "none":
+                simulation.up(A)
 
     def test_a_peer_that_nothing_configures_is_closed(self) -> None:
         simulation = Simulation()

@@ -30,7 +30,10 @@ def test_peers_of_a_kind_share_octets_and_others_do_not() -> None:
     made = codecs(*peers.items())
     outside, again, inside = (made.encode(Advertise(peer, (), ROUTES)) for peer in peers)
     assert outside == again
-    assert inside != outside  # LOCAL_PREF, for one
+    assert inside != outside
+    local_pref = bytes.fromhex("400504 00000064")
+    assert local_pref in inside
+    assert local_pref not in outside
     ended = made.encode(Advertise("10.0.0.3", (), ROUTES, (Family.IPV4,)))
     assert ended.startswith(outside)
     assert len(ended) == len(outside) + 23

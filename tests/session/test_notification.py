@@ -111,6 +111,14 @@ def test_data_of_another_size_than_that_of_their_meaning_are_shown_as_they_are(
     assert received(code, subcode, data).endswith(f"(data {data.hex()})")
 
 
+def test_why_the_router_has_sent_it_counts_for_more_than_its_data() -> None:
+    said = Notification(True, 6, 1, b"\0\1\1\0\0\3\xe8")
+    shown = "NOTIFICATION 6/1 sent: Maximum Number of Prefixes Reached"
+    assert words(said, "too many") == f"{shown} (too many)"
+    assert words(said) == f"{shown} (AFI 1 SAFI 1, at most 1000)"
+    assert words(Notification(True, 6, 1)) == shown
+
+
 def test_what_is_shown_whole_has_no_dots() -> None:
     assert received(3, 1, b"x" * MAX_COMMUNICATION).endswith("x)")
     assert received(3, 1, b"x" * (MAX_COMMUNICATION + 1)).endswith("x...)")

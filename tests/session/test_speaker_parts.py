@@ -242,6 +242,35 @@ def test_every_kind_of_frame_has_a_number_of_its_own_by_its_direction() -> None:
     assert below == ["LISTENING", "UP", "DOWN", "UPDATE", "REFRESH", "TAKEN", "LOG", "FAILED", "DIALLING"]
 
 
+def test_fields_may_be_empty_and_are_not_cut_off() -> None:
+    fields = [b"", b"one", b"", b"two", b""]
+    payload = frames.pack(*fields)
+    assert frames.unpack(payload) == fields
+    assert frames.unpack(b"") == []
+    ends = [4, 11, 15, 22, 26]
+    for size in range(1, len(payload)):
+        if size in ends:
+            assert frames.unpack(payload[:size]) == fields[: ends.index(size) + 1]
+            continue
+        with pytest.raises(ValueError, match=r"cut off|overruns"):
+            frames.unpack(payload[:size])
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_what_is_said_of_a_session_that_is_up_survives(dynamic: bool) -> None:
+    up = frames.Up("10.0.0.2", "fd00::1", dynamic, b"received", b"sent", (179, 40000))
+    assert frames.unpack_up(frames.pack_up(up)) == up
+
+
+@pytest.mark.parametrize("established", [True, False])
+@pytest.mark.parametrize(
+    "said", [None, Notification(True, 6, 2), Notification(False, 6, 2, b"x"), Notification(False, 255, 0, b"data")]
+)
+def test_what_is_said_of_a_session_that_is_over_survives(said: Notification | None, established: bool) -> None:
+    down = frames.Down("10.0.0.2", "the connection was lost", said, established)
+    assert frames.unpack_down(frames.pack_down(down)) == down
+
+
 def test_the_ports_of_a_session_may_not_be_known() -> None:
     assert frames.Up("10.0.0.2", "10.0.0.1", False, b"", b"").ports == (0, 0)
 

@@ -223,6 +223,13 @@ def test_next_hop_that_is_no_host_withdraws(next_hop: str) -> None:
     assert update.withdrawn == [PREFIX6]
 
 
+@pytest.mark.parametrize("next_hop", ["7f000001", "00000000", "e0000001"])
+def test_an_ipv4_next_hop_of_multiprotocol_routes_that_is_no_host_withdraws(next_hop: str) -> None:
+    update = decoder().decode(body(mp_reach(next_hop, NLRI, afi=1), ORIGIN, AS_PATH))
+    assert outcomes(update) == [("treat-as-withdraw", 14)]
+    assert update.withdrawn == [PREFIX]
+
+
 def test_first_of_duplicate_attributes_wins() -> None:
     again = (attribute(0x40, 1, "02"), attribute(0xC0, 99, "01"), attribute(0xC0, 99, "02"))
     update = decoder().decode(body(*ATTRIBUTES, *again, nlri=NLRI))

@@ -108,3 +108,12 @@ def test_a_route_to_something_else_is_led_to_a_group() -> None:
     [group] = [operation for operation in operations if isinstance(operation, SetGroup)]
     assert fib.routes[Q].id == group.id not in (1, 99)
     assert not any(isinstance(each, DeleteNexthop) for each in operations)
+
+
+def test_groups_that_are_not_by_both_marks_ours_are_left_alone() -> None:
+    """Protocol bgp and an id of the range: zebra has the one, and an operator may have taken the other."""
+    ids = FibSection(nexthop_id_base=1).ids
+    theirs = (KernelGroup(1, 4, (Member(2),)), KernelGroup(ids.stop, RTPROT_BGP, (Member(2),)))
+    fib, operations = adopted(*theirs, routes={})
+    assert list(fib.groups) == []
+    assert operations == [DeleteNexthop(2), DeleteNexthop(3)]

@@ -329,6 +329,17 @@ def test_what_the_other_has_and_what_nobody_told_of() -> None:
     assert states(two.a) == states(two.b) == {"equal": 1}
 
 
+def test_what_is_not_told_before_all_is_said_is_only_here() -> None:
+    two = Two(connected=False)
+    two.a.up(NODES[0])
+    two.a.announce(NODES[0], VIP)
+    two.a.settle_now()
+    two.connect()
+    assert states(two.a) == {"not told": 1}
+    two.advance(1.0)
+    assert (states(two.a), states(two.b)) == ({"only here": 1}, {"only there": 1})
+
+
 def test_groups_of_other_nodes_are_told_apart_from_those_that_wait_for_idle_buckets() -> None:
     two = Two()
     serve(two, *NODES[:2])
