@@ -408,6 +408,31 @@ def test_where_one_node_was_alone_buckets_do_not_tell_what_moves(alone: bool) ->
     assert part.unseen is (Unseen.ALONE if alone else None)
 
 
+@pytest.mark.parametrize(("left", "unseen"), [(0, None), (1, Unseen.ALONE)])
+def test_only_flows_of_who_was_alone_are_not_seen_while_they_have_to_show_themselves(
+    left: int, unseen: Unseen | None
+) -> None:
+    a, b = nodes = tuple(Gateway(parse_address(node), 2) for node in NODES[:2])
+    prefix, shape = parse_prefix(VIPS[0]), Shape(FibSection(nexthop_id_base=1))
+    fib = Fib(shape)
+    for wanted in ((a,), (a, b)):
+        fib.want([prefix], Wanted(wanted))
+        fib.plan(1000.0)
+    assert fib.routes[prefix] in fib.groups.settling
+    [part] = found(foresee(fib, shape, {prefix: Wanted((nodes[left],))}))
+    assert (part.gone, part.afresh, part.unseen) == (True, False, unseen)
+
+
+def test_a_group_of_which_no_member_stays_takes_over_no_bucket() -> None:
+    a, b, c = (Gateway(parse_address(node), 2) for node in NODES[:3])
+    prefix, shape = parse_prefix(VIPS[0]), Shape(FibSection(nexthop_id_base=1))
+    fib = Fib(shape)
+    fib.want([prefix], Wanted((a, b)))
+    fib.plan(0.0)
+    [part] = found(foresee(fib, shape, {prefix: Wanted((c,))}))
+    assert (part.gone, part.afresh) == (True, True)
+
+
 def test_flows_that_took_their_buckets_along_are_seen_there() -> None:
     """They have yet to show themselves in the group that was made for them, but no bucket has moved under them."""
     a, b, c = (Gateway(parse_address(node), 2) for node in NODES[:3])

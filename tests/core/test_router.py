@@ -147,6 +147,16 @@ class TestFib:
         simulation.take(Settle(quiet=False))
         assert simulation.fib()[VIP] == [A, B]
 
+    def test_they_wait_no_longer_than_the_introduction_of_nodes_takes(self) -> None:
+        simulation = three_nodes(VIP, *TABLE)
+        simulation.withdraw(C, VIP)
+        said = simulation.now
+        simulation.take(Settle(quiet=False))
+        simulation.now += BURST_PAUSE
+        simulation.take(Settle(quiet=False))
+        assert simulation.router.fib.has_waiting()
+        assert simulation.router.timer == said + INTRODUCTION_PAUSE
+
     def test_the_local_network_is_no_route_in_the_fib(self) -> None:
         assert Simulation().rib() == {}
 
@@ -526,6 +536,16 @@ class TestSessions:
         simulation.settle()
         [told] = self.advertised(simulation)
         assert told.announced[0][1] == (parse_prefix("10.10.1.0/24"),)
+
+    @pytest.mark.parametrize(("family", "prefix"), [(Family.IPV4, "0.0.0.0/0"), (Family.IPV6, "::/0")])
+    def test_a_route_refresh_is_for_one_family(self, family: Family, prefix: str) -> None:
+        simulation = Simulation(CONFIG.replace('advertise = ["networks"]', 'advertise = ["default"]'))
+        simulation.up(A)
+        simulation.forget()
+        simulation.take(RouteRefresh(A, simulation.sessions[A].generation, family))
+        simulation.settle()
+        [told] = self.advertised(simulation)
+        assert [prefixes for _, prefixes in told.announced] == [(parse_prefix(prefix),)]
 
     def test_a_flood_of_route_refreshes_has_an_answer_a_second(self) -> None:
         simulation = Simulation()

@@ -34,6 +34,7 @@ def received(code: int, subcode: int, data: bytes = b"") -> str:
         (6, 77, "Cease, subcode 77"),
         (7, 1, "Invalid Message Length"),
         (8, 0, "Send Hold Timer Expired"),
+        (9, 0, "Loss of LSDB Synchronization"),
         (99, 3, "error 99, subcode 3"),
     ],
 )

@@ -210,6 +210,28 @@ def test_garbage_is_a_value_error(body: bytes) -> None:
         decode_open(body)
 
 
+@pytest.mark.parametrize(
+    ("head", "restarting", "notification", "seconds"),
+    [
+        (0x0000, False, False, 0),
+        (0x8000, True, False, 0),
+        (0x4000, False, True, 0),
+        (0x3001, False, False, 1),
+        (0x0FFF, False, False, 4095),
+        (0xFFFF, True, True, 4095),
+    ],
+)
+def test_the_first_octets_of_the_graceful_restart_capability(
+    head: int, restarting: bool, notification: bool, seconds: int
+) -> None:
+    """RFC 4724 section 3: four bits of flags, of which two are known (RFC 8538), and twelve of seconds; then the
+    families, each with a flag."""
+    value = struct.pack("!HHBBHBB", head, 1, 1, 0x7F, 2, 1, 0x80)
+    opened = decode_open(bgp.open_message(capabilities=bytes([64, len(value)]) + value)[19:])
+    families = {Family.IPV4: False, Family.IPV6: True}
+    assert opened.graceful_restart == GracefulRestart(restarting, notification, seconds, families)
+
+
 @pytest.mark.parametrize("received", [None, False, True])
 @pytest.mark.parametrize("sent", [None, False, True])
 def test_notifications_are_soft_where_both_have_the_n_bit(received: bool | None, sent: bool | None) -> None:

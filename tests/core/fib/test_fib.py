@@ -160,12 +160,16 @@ def test_a_burst_is_planned_bit_by_bit_and_what_changes_meanwhile_is_written_onc
     assert [fib.routes[vip].legs.keys() for vip in vips] == [{A: 1}.keys()] * 150 + [{A: 1, B: 1}.keys()] * 50
 
 
-def test_a_failure_is_one_operation_and_what_follows_in_the_rib_is_none() -> None:
-    fib = filled()
+@pytest.mark.parametrize(("prefixes", "paired"), [((P, Q), False), ((P, Q), True), (TABLE, False)])
+def test_a_failure_is_one_operation_and_what_follows_in_the_rib_is_none(
+    prefixes: tuple[Prefix, ...], paired: bool
+) -> None:
+    fib = filled(*prefixes)
+    fib.groups.paired = paired
     assert fib.fail([A]) == [DeleteNexthop(2)]
     assert fib.fail([A]) == []
     assert planned(fib) == []
-    fib.want([P, Q], Wanted((B,)))
+    fib.want(prefixes, Wanted((B,)))
     assert planned(fib) == []
     fib.forget([A])
     assert fib.groups.down == set()

@@ -99,7 +99,8 @@ def test_one_leads() -> None:
     two.advance(1.0)
     assert (two.a.pair.leads, two.b.pair.leads) == (True, False)
     assert leads(hello("b", 100.0), hello("a", 97.0))
-    assert not leads(hello("b", 100.0), hello("a", 99.0))
+    assert not leads(hello("b", 100.0), hello("a", 98.0))
+    assert leads(hello("a", 98.0), hello("b", 100.0))
 
 
 def test_who_is_older_leads_and_the_other_follows_when_it_is_back_empty() -> None:

@@ -99,6 +99,9 @@ def test_a_prefix_that_goes_to_another_table_takes_the_name_along() -> None:
     second.prefixes[parse_prefix(FEW[0])] = None
     assert register.name(second) == (names[1], register.accords[2])
     assert register.name(first) == (f"{names[0]} {FEW[1]}", None)
+    assert register.named_after(names[0]) == [2, 3]
+    register.remove(register.accords[2])
+    assert register.named_after(names[0]) == [3]
 
 
 @pytest.mark.parametrize(("more", "has_it"), [(0, False), (1, True)])

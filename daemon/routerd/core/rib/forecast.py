@@ -143,7 +143,7 @@ class Forecast:
         source = peer.source._replace(
             addresses=own_addresses(self._config, peer.address), group_name=group_name, group=group
         )
-        if heard.rejected.beyond and (session := peer.session) is not None:
+        if (session := peer.session) is not None:
             beyond = heard.rejected.beyond.total()
             asked = session.received.route_refresh and session.sent.route_refresh
             self.unnamed, self.unasked = self.unnamed + asked * beyond, self.unasked + (not asked) * beyond
