@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from routerd.core.route import AsPath, SegmentType, as_path_length, format_as_path
+from routerd.core.route import AsPath, SegmentType, as_path_length, first_as, format_as_path
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,16 @@ def test_the_length_of_a_path_is_what_decisions_are_made_by() -> None:
     ]
     assert [as_path_length((segment,)) for segment in segments] == [0, 3, 1, 0]
     assert as_path_length(tuple(segments)) == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "first"),
+    [
+        ((), None),
+        (((SegmentType.SEQUENCE, (1, 2)), (SegmentType.SEQUENCE, (3,))), 1),
+        (((SegmentType.SET, (1,)), (SegmentType.SEQUENCE, (3,))), None),
+        (((SegmentType.CONFED_SEQUENCE, (1,)), (SegmentType.SEQUENCE, (3,))), None),
+    ],
+)
+def test_the_neighbour_is_the_first_of_a_sequence(path: AsPath, first: int | None) -> None:
+    assert first_as(path) == first

@@ -293,6 +293,14 @@ def test_what_is_said_of_a_session_that_is_over_survives(said: Notification | No
     assert frames.unpack_down(frames.pack_down(down)) == down
 
 
+def test_a_frame_that_is_larger_than_any_is_none() -> None:
+    """The stream is out of step: nobody waits for the rest."""
+    largest = frames.HEADER.pack(frames.MAX_PAYLOAD, frames.Kind.LOG, 0)
+    assert frames.Splitter().feed(largest) == []
+    with pytest.raises(ValueError, match="out of step"):
+        frames.Splitter().feed(frames.HEADER.pack(frames.MAX_PAYLOAD + 1, frames.Kind.LOG, 0))
+
+
 def test_the_ports_of_a_session_may_not_be_known() -> None:
     assert frames.Up("10.0.0.2", "10.0.0.1", False, b"", b"").ports == (0, 0)
 

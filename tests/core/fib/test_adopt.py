@@ -7,6 +7,7 @@ import pytest
 from routerd.config.model import FibSection
 from routerd.core.fib.adopt import adopt
 from routerd.core.fib.fib import Fib
+from routerd.core.fib.groups import STEPWISE
 from routerd.core.fib.model import Shape
 from routerd.core.message import (
     RTPROT_BGP,
@@ -117,3 +118,19 @@ def test_groups_that_are_not_by_both_marks_ours_are_left_alone() -> None:
     fib, operations = adopted(*theirs, routes={})
     assert list(fib.groups) == []
     assert operations == [DeleteNexthop(2), DeleteNexthop(3)]
+
+
+@pytest.mark.parametrize("count", [STEPWISE, STEPWISE + 1])
+def test_a_member_that_returns_gets_its_buckets_again_in_a_group_of_so_many_routes(count: int) -> None:
+    """It takes steps, each of which costs the kernel what there are routes."""
+    routes = dict.fromkeys((parse_prefix(f"172.16.2.{number}/32") for number in range(count)), 1)
+    fib, _ = adopted(
+        resilient(Member(2), Member(3), Member(4)), nexthops=(*TWO, KernelNexthop(4, RTPROT_BGP, C)), routes=routes
+    )
+    fib.want(list(routes), Wanted((A, B, C)))
+    fib.stop_awaiting([A, B, C])
+    fib.plan(1.0)
+    fib.fail([C])
+    fib.restore([C])
+    [made] = [operation for operation in fib.plan(2.0) if isinstance(operation, SetGroup)]
+    assert made.like == (1 if count <= STEPWISE else 0)

@@ -728,3 +728,26 @@ def test_a_shared_group_all_of_whose_routes_are_refused_has_nobody_who_waits() -
     fib.refuse(1, TABLE, 22, "no")
     assert not fib.has_waiting()
     assert fib.part(0.0) == [DeleteNexthop(1), DeleteNexthop(2), DeleteNexthop(3)]
+
+
+def test_who_parts_gets_as_many_buckets_as_there_were_whatever_is_left_of_the_budget() -> None:
+    """Its flows are to find their way back, if it returns."""
+    fib = Fib(Shape(FibSection(nexthop_id_base=1, bucket_budget=3 * 1024)))
+    for prefixes, members in ((TABLE, (A, B)), ((P,), (A, C))):
+        fib.want(prefixes, Wanted(members))
+        planned(fib)
+    assert fib.groups.shape.buckets(fib.groups.buckets, 1) == 512
+    fib.want(TABLE[:1], Wanted((C,)))
+    [group] = made(planned(fib))
+    assert group.buckets == 1024
+
+
+def test_a_nexthop_that_has_another_group_by_now_stays() -> None:
+    fib = filled(P)
+    fib.groups.change(fib.routes[P], Wanted((A,)), shared=False)
+    nexthops = (KernelNexthop(2, 186, A), KernelNexthop(3, 186, B))
+    group = KernelGroup(1, 186, (Member(2),), 1024, 120.0, 0.0)
+    fib.want([Q], Wanted((B,)))
+    operations = mend_objects(fib, KernelObjects((), nexthops, (group,)), 0.0)[1] + planned(fib)
+    assert not any(isinstance(operation, DeleteNexthop) for operation in operations)
+    assert fib.groups.nexthops == {A: 2, B: 3}

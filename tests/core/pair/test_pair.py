@@ -18,6 +18,7 @@ from routerd.core.message import (
     Hello,
     Input,
     Introduce,
+    PartnerDown,
     PartnerSaid,
     PartnerUp,
     Program,
@@ -101,6 +102,23 @@ def test_one_leads() -> None:
     assert leads(hello("b", 100.0), hello("a", 97.0))
     assert not leads(hello("b", 100.0), hello("a", 98.0))
     assert leads(hello("a", 98.0), hello("b", 100.0))
+
+
+def test_the_age_of_its_groups_is_what_a_router_had_and_what_has_passed_since() -> None:
+    two = Two(connected=False)
+    two.a.restart(age=50.0)
+    two.a.now += 10.0
+    for seconds in (10.0, 5.0):
+        two.a.take(PartnerUp())
+        [said] = [message for message in two.a.said if isinstance(message, Hello)]
+        assert said.age == 50.0 + two.a.now - 1000.0
+        two.a.said.clear()
+        two.a.now += seconds
+    two.a.take(PartnerDown("connection lost"))
+    two.a.take(Introduce(hello("a", 7.0)))
+    two.a.now += 1.0
+    two.a.take(PartnerUp())
+    assert [message.age for message in two.a.said if isinstance(message, Hello)] == [8.0]
 
 
 def test_who_is_older_leads_and_the_other_follows_when_it_is_back_empty() -> None:
