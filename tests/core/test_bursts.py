@@ -6,10 +6,11 @@ import pytest
 
 from routerd.core.fib.fib import PART
 from routerd.core.fib.parting import AT_ONCE
-from routerd.core.message import Settle, Work
+from routerd.core.message import Drain, Settle, Work
+from routerd.core.planning import BURST_PAUSE
 from tests.support.core import Simulation
 
-NODE = "192.168.10.101"
+NODE, OTHER = "192.168.10.101", "192.168.10.102"
 
 
 @pytest.mark.parametrize("quiet", [False, True])
@@ -56,3 +57,49 @@ def test_a_table_does_not_wait_for_more_as_a_burst_does(prefixes: int) -> None:
     simulation.announce(NODE, *(f"172.16.{number >> 8}.{number & 255}/32" for number in range(prefixes)))
     simulation.take(Settle(quiet=False))
     assert bool(simulation.fib()) is (prefixes > PART)
+
+
+def announced(count: int) -> tuple[Simulation, list[str]]:
+    """Return a router that has just heard of so many prefixes."""
+    simulation = Simulation()
+    simulation.up(NODE)
+    simulation.settle()
+    vips = [f"172.16.{number >> 8}.{number & 255}/32" for number in range(count)]
+    simulation.announce(NODE, *vips)
+    return simulation, vips
+
+
+def work(simulation: Simulation) -> None:
+    """Do all that can be done at once, while more input waits."""
+    while simulation.router.busy:
+        simulation.take(Work())
+        simulation.take(Settle(quiet=False))
+
+
+def test_after_one_pause_a_burst_is_planned_without_another_one() -> None:
+    simulation, vips = announced(5 * AT_ONCE)
+    simulation.take(Settle(quiet=True))
+    assert len(simulation.fib()) == AT_ONCE, "more prefixes want something than one plan takes up"
+    assert not simulation.router.busy
+    assert simulation.router.timer == simulation.now + BURST_PAUSE
+    simulation.now += BURST_PAUSE
+    simulation.take(Settle(quiet=False))
+    work(simulation)
+    assert simulation.fib().keys() == set(vips)
+
+
+def test_what_a_drain_changes_does_not_wait_for_the_end_of_a_burst() -> None:
+    simulation, vips = announced(2 * AT_ONCE)
+    simulation.up(OTHER)
+    simulation.announce(OTHER, *vips)
+    simulation.settle()
+    simulation.advance(300)
+    simulation.announce(NODE, *(f"172.17.{number >> 8}.{number & 255}/32" for number in range(PART)))
+    simulation.take(Settle(quiet=False))
+    assert not simulation.router.busy, "the burst may not be over"
+    simulation.take(Drain(NODE, on=True))
+    work(simulation)
+    weights = [
+        [member.weight for member in simulation.kernel.groups[simulation.group_of(vip)].members] for vip in vips
+    ]
+    assert all(len(set(each)) == 2 for each in weights)

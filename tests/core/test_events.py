@@ -52,6 +52,9 @@ def test_gateways_behind_a_link_go_out_and_come_back_in_one_event_each() -> None
     simulation.settle()
     (back,) = told(simulation, "gateway back")
     assert (back["gateway"], back["count"]) == (f"{A}, {B}", 2)
+    assert back["was"] in ("its interface is down", "no route leads there")
+    levels = [(each.name, each.level) for each in simulation.events if each.name.startswith("gateway")]
+    assert levels == [("gateway out", "warning"), ("gateway back", "info")]
 
 
 def test_a_session_that_ends_is_told_of_by_its_own_event_alone() -> None:

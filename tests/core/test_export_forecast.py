@@ -17,7 +17,7 @@ from routerd.core.rib.forecast import Forecast
 from routerd.core.route import Attributes, Prefix, format_prefix
 from tests.core.test_forecast import NODES, VIPS, Story, state
 from tests.core.test_reconfigure import changed
-from tests.support.core import Simulation
+from tests.support.core import CONFIG, Simulation
 
 Heard = dict[Prefix, Attributes]
 EXPORTS: list[tuple[str, dict[str, Any]]] = [
@@ -136,6 +136,28 @@ def test_only_who_is_told_is_named() -> None:
     simulation.take(Reconfigure(learned))
     simulation.settle()
     assert looked(simulation, changed(simulation, "nodes", stale_time=300)) == ([], 2), "a look at each peer"
+
+
+def test_a_peer_that_has_never_come_is_told_nothing() -> None:
+    peer = f'[[peers]]\nname = "w1"\naddress = "{NODES[0]}"\ngroup = "nodes"\n'
+    simulation = Simulation(f"{CONFIG}{peer}")
+    assert NODES[0] in simulation.router.rib.peers
+    assert dry_run(simulation, changed(simulation, "router", networks=["10.20.0.0/16"])) == []
+
+
+def test_peers_that_are_told_as_much_are_told_of_together_if_they_are_of_one_group() -> None:
+    """On each link they hear of another address of the router's; on one of the two there is none of IPv6."""
+    other = CONFIG.partition("[peer_groups.nodes]")[2].partition("[[")[0]
+    peer = f'[[peers]]\nname = "w1"\naddress = "{NODES[0]}"\ngroup = "other"\n'
+    simulation = Simulation(f"{CONFIG}[peer_groups.other]{other}{peer}")
+    for node in (NODES[0], NODES[1], NODES[3]):
+        simulation.up(node)
+    more = changed(simulation, "router", networks=["10.10.1.0/24", "10.20.0.0/16"])
+    told = [(said.group, said.peers, said.prefixes[Telling.ANNOUNCED].total) for said in dry_run(simulation, more)]
+    assert sorted(told) == [("nodes", 2, 1), ("other", 1, 1)]
+    default = changed(simulation, "nodes", advertise=["networks", "default"])
+    told = [(said.group, said.peers, said.prefixes[Telling.ANNOUNCED].total) for said in dry_run(simulation, default)]
+    assert sorted(told) == [("nodes", 1, 1), ("nodes", 1, 2)]
 
 
 def test_slices_are_short() -> None:

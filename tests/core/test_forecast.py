@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -19,7 +20,7 @@ from routerd.core.fib.fib import Fib
 from routerd.core.fib.forecast import SLICE, Part, Slices, Unseen, foresee
 from routerd.core.fib.model import Shape
 from routerd.core.message import Gateway, KernelObjects, Notification, Reconfigure, Update
-from routerd.core.rib.forecast import Fate, Forecast, Loss
+from routerd.core.rib.forecast import FIRST, Fate, Forecast, Loss, Sample
 from routerd.core.rib.policy import Reject
 from routerd.core.route import (
     Address,
@@ -222,6 +223,7 @@ def test_what_is_foreseen_happens(seed: int) -> None:
         legs = {group.id: dict(group.legs) for group in simulation.router.fib.groups}
         forecast, parts = dry_run(simulation, config)
         assert state(simulation) == was
+        assert all(part.prefixes for part in parts)
         during = story.reconfigure(config)
         after = ways(simulation)
         _compare_fib(simulation, after)
@@ -327,6 +329,13 @@ def test_what_is_yet_to_be_decided_anew_is_left_alone() -> None:
     assert {p: w for p, w in (before | forecast.wants).items() if w[0]} == after
 
 
+def test_what_is_decided_is_not_decided_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only sets that are to be decided anew are, for now, and all that may decide otherwise then."""
+    simulation = Story(1).simulation
+    monkeypatch.setattr(Forecast, "_decided_now", Mock(side_effect=AssertionError))
+    dry_run(simulation, changed(simulation, "fib", max_paths=1))
+
+
 def test_what_is_not_kept_by_name_is_not_passed_over() -> None:
     """More is rejected than is kept: the node is asked to say it again, and nobody knows what that will be."""
     simulation = Simulation()
@@ -336,6 +345,14 @@ def test_what_is_not_kept_by_name_is_not_passed_over() -> None:
     forecast, _ = dry_run(simulation, changed(simulation, "nodes", accept="any"))
     assert forecast.routes[Fate.COMES].total == 4096 - 1, "10.10.1.0/24 is the router's own"
     assert forecast.unnamed == 5000 - 4096
+
+
+def test_the_first_few_of_a_kind_are_kept_and_all_are_counted() -> None:
+    for total in (FIRST, FIRST + 1):
+        sample = Sample[int]()
+        for each in range(total):
+            sample.note(each)
+        assert (list(sample), sample.total) == (list(range(FIRST)), total)
 
 
 @pytest.mark.parametrize("whose", ["received", "sent"])
@@ -389,6 +406,31 @@ def test_where_one_node_was_alone_buckets_do_not_tell_what_moves(alone: bool) ->
     _, (part,) = dry_run(simulation, changed(simulation, "fib", groups="hash-threshold"))
     assert part.afresh
     assert part.unseen is (Unseen.ALONE if alone else None)
+
+
+@pytest.mark.parametrize(("left", "unseen"), [(0, None), (1, Unseen.ALONE)])
+def test_only_flows_of_who_was_alone_are_not_seen_while_they_have_to_show_themselves(
+    left: int, unseen: Unseen | None
+) -> None:
+    a, b = nodes = tuple(Gateway(parse_address(node), 2) for node in NODES[:2])
+    prefix, shape = parse_prefix(VIPS[0]), Shape(FibSection(nexthop_id_base=1))
+    fib = Fib(shape)
+    for wanted in ((a,), (a, b)):
+        fib.want([prefix], Wanted(wanted))
+        fib.plan(1000.0)
+    assert fib.routes[prefix] in fib.groups.settling
+    [part] = found(foresee(fib, shape, {prefix: Wanted((nodes[left],))}))
+    assert (part.gone, part.afresh, part.unseen) == (True, False, unseen)
+
+
+def test_a_group_of_which_no_member_stays_takes_over_no_bucket() -> None:
+    a, b, c = (Gateway(parse_address(node), 2) for node in NODES[:3])
+    prefix, shape = parse_prefix(VIPS[0]), Shape(FibSection(nexthop_id_base=1))
+    fib = Fib(shape)
+    fib.want([prefix], Wanted((a, b)))
+    fib.plan(0.0)
+    [part] = found(foresee(fib, shape, {prefix: Wanted((c,))}))
+    assert (part.gone, part.afresh) == (True, True)
 
 
 def test_flows_that_took_their_buckets_along_are_seen_there() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from routerd.core.fib.parting import AT_ONCE
 from routerd.core.gateway_health import GatewayHealth, Reason
 from routerd.core.gateways import LINK_LATE, LINK_SETTLES
 from routerd.core.message import (
@@ -63,7 +64,7 @@ def test_a_flapping_link_does_not_keep_out_a_node_that_has_not_returned_yet() ->
     assert simulation.fib() == {VIP: [A, B]}
 
 
-@pytest.mark.parametrize("before", [0.0, 1.0])
+@pytest.mark.parametrize("before", [0.0, LINK_LATE])
 def test_the_silence_before_a_lost_link_ends_with_it(before: float) -> None:
     """The kernel may tell of a link late, when probes were in vain already. All nodes are back at once then, and not
     one by one as each is heard again: a group is laid out as it was only if its members come together."""
@@ -121,6 +122,18 @@ def test_a_silent_gateway_is_forgotten_when_nothing_leads_there() -> None:
     simulation.settle()
     assert GATEWAY_A not in simulation.router.gateways.watched
     assert simulation.router.health.reasons(GATEWAY_A) == set()
+
+
+def test_it_is_forgotten_though_its_last_groups_are_planned_later() -> None:
+    simulation = Simulation()
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, *(f"172.16.2.{number}/32" for number in range(AT_ONCE + 1)))
+    simulation.settle()
+    simulation.take(NeighbourState(GATEWAY_A, alive=False))
+    simulation.down(A)
+    simulation.settle()
+    assert GATEWAY_A not in simulation.router.gateways.watched
 
 
 def test_a_node_that_was_silent_without_its_session_is_back_when_it_speaks() -> None:
@@ -208,6 +221,7 @@ def test_a_refused_nexthop_is_tried_again_after_1_2_4_seconds() -> None:
     simulation.advance(16)
     assert simulation.fib() == {VIP: [A]}
     assert not simulation.router.refusals
+    assert simulation.router.reconciliation.drift_mended == 0
 
 
 def test_silence_is_told_once() -> None:
@@ -238,12 +252,12 @@ def test_silence_just_after_a_link_came_back_is_asked_about_again() -> None:
     simulation.kernel.interfaces[2] = link
     simulation.dump()
     simulation.forget()
-    simulation.advance(LINK_SETTLES - 0.1)
+    simulation.advance(LINK_SETTLES / 2)
     simulation.take(NeighbourState(GATEWAY_A, alive=False))
     assert not simulation.router.health.out
     assert simulation.router.gateways.watches(GATEWAY_A)
     assert simulation.fib() == {VIP: [A, B]}
-    simulation.advance(0.2)
+    simulation.advance(LINK_SETTLES / 2)
     simulation.take(NeighbourState(GATEWAY_A, alive=False))
     assert simulation.router.health.reasons(GATEWAY_A) == {Reason.SILENT}
     assert simulation.fib() == {VIP: [B]}

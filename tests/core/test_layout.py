@@ -100,3 +100,9 @@ def test_the_kernel_is_foreseen_to_hand_on_what_is_idle_in_the_order_of_the_inde
         assert min(have[id], wanted[id]) <= got[id] <= max(have[id], wanted[id])
     short = {id: wanted[id] - got[id] for id in wanted if got[id] < wanted[id]}
     assert not short or all(busy[i] for i, owner in enumerate(layout) if got[owner] > wanted[owner])
+
+
+def test_who_is_to_have_no_bucket_gives_all_that_are_idle() -> None:
+    idle = [False] * 4
+    assert rebalanced([9, 1, 9, 9], idle, {1: 2, 2: 2}) == [1, 1, 2, 2]
+    assert rebalanced([9, 1, 9, 9], [False, False, True, False], {1: 2, 2: 2}) == [1, 1, 9, 2]

@@ -5,9 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from routerd.config.load import parse
-from routerd.core.message import Gateway, KernelObjects, NeighbourState, Reconfigure
+from routerd.core.message import (
+    Drain,
+    Gateway,
+    KernelObjects,
+    NeighbourState,
+    Reconfigure,
+    RouteChange,
+    RoutesChanged,
+)
 from routerd.core.rib.peers import FORGET_AFTER
-from routerd.core.route import parse_address
+from routerd.core.route import parse_address, parse_prefix
 from tests.support.core import CONFIG, Simulation
 
 NODE, VIP = "192.168.20.102", "172.16.1.1/32"
@@ -62,6 +70,22 @@ def test_a_link_that_is_back_in_time_has_cost_no_session() -> None:
     assert "interface" not in reason(simulation)
 
 
+def test_a_node_that_is_gone_is_shown_for_an_hour_and_one_that_never_came_is_not() -> None:
+    simulation, never = node(), "192.168.20.103"
+    simulation.down(NODE)
+    simulation.settle()
+    for on in (True, False):
+        simulation.take(Drain(never, on=on))
+        simulation.dump()
+        assert (never in simulation.router.rib.peers) is on
+    simulation.now += FORGET_AFTER
+    simulation.dump()
+    assert NODE in simulation.router.rib.peers
+    simulation.now += 1
+    simulation.dump()
+    assert NODE not in simulation.router.rib.peers
+
+
 def test_a_node_that_stays_away_though_its_link_is_back_is_forgotten_in_time() -> None:
     simulation = node()
     set_link(simulation, 3, up=False)
@@ -89,3 +113,18 @@ def test_a_node_that_the_configuration_has_not_any_more_is_forgotten_though_its_
     simulation.settle()
     simulation.dump()
     assert NODE not in simulation.router.rib.peers
+
+
+def test_the_link_that_a_node_was_lost_with_is_named_though_its_routes_had_gone_before() -> None:
+    """The kernel tells of connected routes first. Of its networks one holds the node."""
+    simulation = Simulation()
+    near = "192.168.10.102"
+    simulation.up(near)
+    simulation.announce(near, VIP)
+    simulation.settle()
+    network = parse_prefix("192.168.10.0/24")
+    (connected,) = simulation.kernel.dump().foreign[network]
+    simulation.take(RoutesChanged((RouteChange(network, connected, deleted=True),)))
+    set_link(simulation, 2, up=False)
+    simulation.down(near)
+    assert reason(simulation).endswith("; interface nodes10 had gone down")

@@ -6,7 +6,16 @@ import errno
 from collections.abc import Callable, Sequence
 
 from routerd.api.views import health
-from routerd.core.message import DeleteNexthop, DeleteRoutes, GroupLost, Operation, WriteFailed
+from routerd.core.message import (
+    DeleteNexthop,
+    DeleteRoutes,
+    Gateway,
+    GroupLost,
+    NeighbourState,
+    Operation,
+    WriteFailed,
+)
+from routerd.core.route import parse_address
 from tests.support.core import Simulation
 
 A = "192.168.10.100"
@@ -98,4 +107,22 @@ def test_what_was_not_deleted_and_is_wanted_again_stays() -> None:
     simulation.advance(120)
     assert simulation.fib() == {VIP: [A]}
     assert not simulation.router.refusals
+    assert problems(simulation) == {}
+
+
+def test_what_was_not_deleted_goes_though_it_is_wanted_again_as_long_as_its_node_is_out() -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    simulation.announce(A, VIP)
+    simulation.settle()
+    end = refusing_deletions(simulation)
+    simulation.withdraw(A, VIP)
+    simulation.settle()
+    simulation.announce(A, VIP)
+    simulation.take(NeighbourState(Gateway(parse_address(A), 2), alive=False))
+    simulation.settle()
+    assert f"route {VIP}" in problems(simulation)
+    end()
+    simulation.advance(120)
+    assert simulation.fib() == {}
     assert problems(simulation) == {}

@@ -67,10 +67,12 @@ class TestNode:
         simulation.advance(STALE_TIME + 1)
         assert simulation.fib() == {VIP: [A, B], OTHER: [B]}
 
-    def test_the_restart_time_passes(self) -> None:
+    def test_the_restart_time_passes_whoever_comes_meanwhile(self) -> None:
         simulation = nodes(A, B, graceful=preserving(5))
         simulation.down(A)
-        simulation.advance(4.9)
+        simulation.advance(2)
+        simulation.up(C)
+        simulation.advance(2.9)
         assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
         simulation.advance(0.2)
         assert simulation.fib() == {VIP: [B], OTHER: [B]}
@@ -127,6 +129,20 @@ class TestNode:
             simulation.up(node, graceful=preserving())
         simulation.advance(STALE_TIME - 1)
         assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+
+    @pytest.mark.parametrize("whose", ["received", "sent"])
+    def test_a_pause_means_something_where_one_side_alone_has_graceful_restart(self, whose: str) -> None:
+        simulation = nodes(A, B, graceful=preserving())
+        simulation.restart()
+        for node in (A, B):
+            simulation.up(node, graceful=preserving())
+            up = simulation.sessions[node]
+            opened = replace(getattr(up, whose), graceful_restart=None)
+            simulation.sessions[node] = replace(up, generation=up.generation + 10, **{whose: opened})
+            simulation.take(simulation.sessions[node])
+            simulation.announce(node, VIP)
+        simulation.advance(SILENCE + 0.1)
+        assert simulation.fib() == {VIP: [A, B]}
 
     def test_who_returns_with_another_as_is_judged_by_that(self) -> None:
         simulation = nodes(A, B, graceful=preserving())
@@ -408,6 +424,9 @@ class TestDeferral:
         simulation.forget()
         simulation.up(A)
         assert ends_of_rib(simulation) == [A]
+
+    def test_a_first_start_waits_for_nobody(self) -> None:
+        assert Simulation(LEARNED).router.timer is None
 
     def test_a_first_start_defers_nothing(self) -> None:
         simulation = Simulation(LEARNED)

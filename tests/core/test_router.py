@@ -26,7 +26,7 @@ from routerd.core.message import (
     SpeakerDown,
     Update,
 )
-from routerd.core.planning import INTRODUCTION_PAUSE, MOVE_PATIENCE
+from routerd.core.planning import BURST_PAUSE, INTRODUCTION_PAUSE, MOVE_PATIENCE
 from routerd.core.rib.refreshes import INTERVAL
 from routerd.core.route import Family, format_prefix, parse_address, parse_prefix
 from tests.support.core import CONFIG, LINKS, Simulation, opened, preserving, sequence
@@ -130,6 +130,32 @@ class TestFib:
         assert simulation.fib()[VIP] == [A, B, C]
         simulation.advance(1.1)
         assert simulation.fib()[VIP] == [A, B]
+
+    def test_nor_do_they_for_a_moment_in_which_no_input_waits(self) -> None:
+        simulation = three_nodes(VIP, *TABLE)
+        for node in (A, B, C):
+            simulation.end_of_rib(node)
+        simulation.withdraw(C, VIP)
+        simulation.take(Settle(quiet=False))
+        simulation.now += BURST_PAUSE
+        end = simulation.now + MOVE_PATIENCE
+        while simulation.now < end:
+            simulation.take(Settle(quiet=False))
+            assert simulation.fib()[VIP] == [A, B, C]
+            assert simulation.router.timer == end
+            simulation.now = min(simulation.now + MOVE_PATIENCE / 4, end)
+        simulation.take(Settle(quiet=False))
+        assert simulation.fib()[VIP] == [A, B]
+
+    def test_they_wait_no_longer_than_the_introduction_of_nodes_takes(self) -> None:
+        simulation = three_nodes(VIP, *TABLE)
+        simulation.withdraw(C, VIP)
+        said = simulation.now
+        simulation.take(Settle(quiet=False))
+        simulation.now += BURST_PAUSE
+        simulation.take(Settle(quiet=False))
+        assert simulation.router.fib.has_waiting()
+        assert simulation.router.timer == said + INTRODUCTION_PAUSE
 
     def test_the_local_network_is_no_route_in_the_fib(self) -> None:
         assert Simulation().rib() == {}
@@ -298,11 +324,11 @@ class TestRestart:
     def test_a_node_that_never_returns_is_swept_by_the_timer(self) -> None:
         simulation = three_nodes()
         simulation.restart()
-        for node in (A, B):
+        for node, seconds in ((A, 29), (B, 30)):
             simulation.up(node)
             simulation.announce(node, VIP)
             simulation.end_of_rib(node)
-        simulation.advance(59)
+            simulation.advance(seconds)
         assert simulation.fib() == {VIP: [A, B, C]}
         simulation.advance(2)
         assert simulation.fib() == {VIP: [A, B]}
@@ -321,7 +347,8 @@ class TestRestart:
 
 class TestDrift:
     @pytest.mark.parametrize(
-        "what", ["route", "nexthop", "group", "all routes", "link", "elsewhere", "exchanged", "timers", "type"]
+        "what",
+        ["route", "nexthop", "group", "all routes", "link", "elsewhere", "exchanged", "timers", "type", "weights"],
     )
     def test_it_is_found_and_mended(self, what: str) -> None:
         simulation = three_nodes(VIP, "172.16.1.2/32")
@@ -351,6 +378,10 @@ class TestDrift:
             case "type":
                 group, _ = kernel.groups.values()
                 kernel.groups[group.id] = replace(group, buckets=0, idle_timer=0.0)
+            case "weights":
+                group, _ = kernel.groups.values()
+                heavy, *others = group.members
+                kernel.groups[group.id] = replace(group, members=(replace(heavy, weight=7), *others))
             case "link":
                 kernel.link_down(3)
                 up = simulation.router.rib.nexthops.interfaces[3]
@@ -367,6 +398,7 @@ class TestDrift:
         simulation.forget()
         simulation.dump()
         assert simulation.operations == []
+        assert simulation.events == []
 
     def test_a_refused_route_is_reported_and_tried_again(self) -> None:
         simulation = Simulation()
@@ -505,6 +537,16 @@ class TestSessions:
         [told] = self.advertised(simulation)
         assert told.announced[0][1] == (parse_prefix("10.10.1.0/24"),)
 
+    @pytest.mark.parametrize(("family", "prefix"), [(Family.IPV4, "0.0.0.0/0"), (Family.IPV6, "::/0")])
+    def test_a_route_refresh_is_for_one_family(self, family: Family, prefix: str) -> None:
+        simulation = Simulation(CONFIG.replace('advertise = ["networks"]', 'advertise = ["default"]'))
+        simulation.up(A)
+        simulation.forget()
+        simulation.take(RouteRefresh(A, simulation.sessions[A].generation, family))
+        simulation.settle()
+        [told] = self.advertised(simulation)
+        assert [prefixes for _, prefixes in told.announced] == [(parse_prefix(prefix),)]
+
     def test_a_flood_of_route_refreshes_has_an_answer_a_second(self) -> None:
         simulation = Simulation()
         simulation.up(A)
@@ -527,12 +569,16 @@ class TestSessions:
         for _ in range(2):
             simulation.take(RouteRefresh(A, simulation.sessions[A].generation, Family.IPV4))
             simulation.settle()
+        old = simulation.sessions[A].generation
         simulation.down(A)
-        simulation.advance(10)
-        simulation.up(A)
-        simulation.forget()
-        simulation.advance(10)
-        assert self.advertised(simulation) == []
+        for session in ("none", "another one"):
+            simulation.advance(10)
+            simulation.forget()
+            simulation.take(RouteRefresh(A, old, Family.IPV4))
+            simulation.settle()
+            assert self.advertised(simulation) == []
+            if session == "none":
+                simulation.up(A)
 
     def test_a_peer_that_nothing_configures_is_closed(self) -> None:
         simulation = Simulation()

@@ -30,7 +30,10 @@ def test_peers_of_a_kind_share_octets_and_others_do_not() -> None:
     made = codecs(*peers.items())
     outside, again, inside = (made.encode(Advertise(peer, (), ROUTES)) for peer in peers)
     assert outside == again
-    assert inside != outside  # LOCAL_PREF, for one
+    assert inside != outside
+    local_pref = bytes.fromhex("400504 00000064")
+    assert local_pref in inside
+    assert local_pref not in outside
     ended = made.encode(Advertise("10.0.0.3", (), ROUTES, (Family.IPV4,)))
     assert ended.startswith(outside)
     assert len(ended) == len(outside) + 23
@@ -123,3 +126,19 @@ def test_what_is_remembered_of_what_was_encoded_is_bounded(monkeypatch: pytest.M
         made.down("10.0.0.2", 1)
         assert not made._encoded, "it may be of routes that went with the session"
         assert made._octets == 0
+
+
+def test_what_is_too_large_to_be_remembered_serves_again_until_something_else_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A full table for one peer after the other of its kind."""
+    monkeypatch.setattr(module, "_REMEMBERED", 100)
+    made = codecs(("10.0.0.2", 65001), ("10.0.0.3", 65001))
+    table, more = path(500), path(501)
+    for peer in ("10.0.0.2", "10.0.0.3"):
+        made.encode(Advertise(peer, (), table))
+        [(change, _, _)] = made._encoded.values()
+        assert (change.peer, change.announced) == ("10.0.0.2", table)
+    made.encode(Advertise("10.0.0.3", (), more))
+    [(change, _, _)] = made._encoded.values()
+    assert change.announced is more

@@ -204,3 +204,28 @@ def test_what_is_remembered_is_bounded_in_octets(monkeypatch: pytest.MonkeyPatch
         large = replace(CLASSIC, unknown=(Unknown(0xD0, 99, number.to_bytes(4000, "big")),))
         assert len(made.encode(large, classic=True)) > 4000
         assert len(made._memo) * 2 * 4000 <= 400_000
+
+
+def filled(octets: int) -> Attributes:
+    """Return attributes of which one has so many octets."""
+    return replace(CLASSIC, unknown=(Unknown(0xC0, 99, bytes(octets)),))
+
+
+def test_a_route_is_announced_if_a_message_has_just_room_for_it() -> None:
+    session = encoder()
+    room = 4096 - len(session.encode(Advertise("peer", announced=((filled(300), (PREFIX,)),))))
+    octets, withheld = session.routes(Advertise("peer", announced=((filled(300 + room), (PREFIX,)),)))
+    assert (len(octets), withheld) == (4096, ())
+    octets, withheld = session.routes(Advertise("peer", announced=((filled(301 + room), (PREFIX,)),)))
+    assert messages(octets) == expected(NLRI)
+    assert [(each.prefixes, each.octets, each.limit) for each in withheld] == [((PREFIX,), 4097, 4096)]
+
+
+@pytest.mark.parametrize("size", [255, 256])
+def test_a_length_takes_two_octets_where_one_does_not_do(size: int) -> None:
+    """RFC 4271 section 4.3: the Extended Length bit."""
+    octets = encoder().encode(Advertise("peer", announced=((filled(size), (PREFIX,)),)))
+    head = "c0 63 ff" if size == 255 else "d0 63 0100"
+    assert octets.endswith(bytes.fromhex(head) + bytes(size) + bytes.fromhex(NLRI))
+    [update] = read_back(octets)
+    assert update.announced[0][0].unknown == (Unknown(0xC0, 99, bytes(size)),)

@@ -53,6 +53,14 @@ def test_a_run_of_alike_ones_and_another_one(tail: str) -> None:
     assert split_nlri(field, 5) == one_by_one(field, 5)
 
 
+@pytest.mark.parametrize(("width", "bits"), [(5, 24), (5, 17), (17, 120), (17, 113)])
+def test_two_prefixes_that_are_as_long_as_an_address_are_two(width: int, bits: int) -> None:
+    """The second one is the default route, of one octet."""
+    field = bytes([bits]) + b"\x0a" * (width - 2) + b"\0"
+    assert len(split_nlri(field, width)) == 2
+    assert split_nlri(field, width) == one_by_one(field, width)
+
+
 @given(st.lists(st.tuples(st.integers(0, 32), st.binary(min_size=4, max_size=4))), st.integers(5, 40))
 def test_fields_are_filled_and_hold_all_prefixes_in_order(drawn: list[tuple[int, bytes]], room: int) -> None:
     prefixes = [Prefix(bytes([bits]) + address) for bits, address in drawn]

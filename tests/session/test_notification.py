@@ -22,7 +22,9 @@ def received(code: int, subcode: int, data: bytes = b"") -> str:
     [
         (1, 0, "Message Header Error, unspecific"),
         (2, 2, "Bad Peer AS"),
+        (2, 1, "Unsupported Version Number"),
         (2, 11, "Role Mismatch"),
+        (2, 12, "OPEN Message Error, subcode 12"),
         (3, 11, "Malformed AS_PATH"),
         (4, 0, "Hold Timer Expired"),
         (5, 3, "Unexpected Message in Established State"),
@@ -32,6 +34,7 @@ def received(code: int, subcode: int, data: bytes = b"") -> str:
         (6, 77, "Cease, subcode 77"),
         (7, 1, "Invalid Message Length"),
         (8, 0, "Send Hold Timer Expired"),
+        (9, 0, "Loss of LSDB Synchronization"),
         (99, 3, "error 99, subcode 3"),
     ],
 )
@@ -77,6 +80,9 @@ def test_a_hard_reset_says_what_is_inside() -> None:
     assert received(6, 9, inside) == ('NOTIFICATION 6/9 received: Hard Reset of 6/2 Administrative Shutdown ("gone")')
     assert received(6, 9) == "NOTIFICATION 6/9 received: Hard Reset"
     assert encapsulated(Notification(False, 6, 9, inside)) == Notification(False, 6, 2, b"\4gone")
+    assert encapsulated(Notification(True, 6, 9, b"\6\2")) == Notification(True, 6, 2)
+    assert encapsulated(Notification(False, 6, 9, b"\6")) is None
+    assert encapsulated(Notification(False, 6, 2, inside)) is None
 
 
 def test_data_with_a_meaning_are_numbers() -> None:
@@ -89,9 +95,36 @@ def test_data_with_a_meaning_are_numbers() -> None:
     assert received(6, 2, b"\x09short").endswith("(data 0973686f7274)")
 
 
+@pytest.mark.parametrize(
+    ("code", "subcode", "data"),
+    [
+        (2, 1, b"\0\0\4"),
+        (1, 2, b"\x12"),
+        (1, 3, b"\6\6"),
+        (5, 1, b"\2\2"),
+        (6, 1, b"\0\1\1"),
+        (6, 1, b"\0\1\1\0\0\0\3\xe8"),
+    ],
+)
+def test_data_of_another_size_than_that_of_their_meaning_are_shown_as_they_are(
+    code: int, subcode: int, data: bytes
+) -> None:
+    assert received(code, subcode, data).endswith(f"(data {data.hex()})")
+
+
+def test_why_the_router_has_sent_it_counts_for_more_than_its_data() -> None:
+    said = Notification(True, 6, 1, b"\0\1\1\0\0\3\xe8")
+    shown = "NOTIFICATION 6/1 sent: Maximum Number of Prefixes Reached"
+    assert words(said, "too many") == f"{shown} (too many)"
+    assert words(said) == f"{shown} (AFI 1 SAFI 1, at most 1000)"
+    assert words(Notification(True, 6, 1)) == shown
+
+
 def test_what_is_shown_whole_has_no_dots() -> None:
     assert received(3, 1, b"x" * MAX_COMMUNICATION).endswith("x)")
     assert received(3, 1, b"x" * (MAX_COMMUNICATION + 1)).endswith("x...)")
+    assert received(3, 1, b"\xff" * 32).endswith(f"(data {'ff' * 32})")
+    assert received(3, 1, b"\xff" * 33).endswith(f"(data {'ff' * 32}...)")
 
 
 @pytest.mark.parametrize(("code", "subcode"), [(4, 0), (8, 0), (6, 4), (6, 9)])

@@ -210,6 +210,28 @@ def test_garbage_is_a_value_error(body: bytes) -> None:
         decode_open(body)
 
 
+@pytest.mark.parametrize(
+    ("head", "restarting", "notification", "seconds"),
+    [
+        (0x0000, False, False, 0),
+        (0x8000, True, False, 0),
+        (0x4000, False, True, 0),
+        (0x3001, False, False, 1),
+        (0x0FFF, False, False, 4095),
+        (0xFFFF, True, True, 4095),
+    ],
+)
+def test_the_first_octets_of_the_graceful_restart_capability(
+    head: int, restarting: bool, notification: bool, seconds: int
+) -> None:
+    """RFC 4724 section 3: four bits of flags, of which two are known (RFC 8538), and twelve of seconds; then the
+    families, each with a flag."""
+    value = struct.pack("!HHBBHBB", head, 1, 1, 0x7F, 2, 1, 0x80)
+    opened = decode_open(bgp.open_message(capabilities=bytes([64, len(value)]) + value)[19:])
+    families = {Family.IPV4: False, Family.IPV6: True}
+    assert opened.graceful_restart == GracefulRestart(restarting, notification, seconds, families)
+
+
 @pytest.mark.parametrize("received", [None, False, True])
 @pytest.mark.parametrize("sent", [None, False, True])
 def test_notifications_are_soft_where_both_have_the_n_bit(received: bool | None, sent: bool | None) -> None:
@@ -233,6 +255,54 @@ def test_a_frame_is_of_no_session_unless_it_says_so() -> None:
     assert (
         frames.frame(frames.Kind.UPDATE, 7, b"body") == b"\0\0\0\4" + bytes((frames.Kind.UPDATE,)) + b"\0\0\0\7body"
     )
+
+
+def test_every_kind_of_frame_has_a_number_of_its_own_by_its_direction() -> None:
+    numbers = [int(kind) for kind in frames.Kind.__members__.values()]
+    assert len(set(numbers)) == len(numbers)
+    below = [kind.name for kind in frames.Kind if kind < 32]
+    assert below == ["LISTENING", "UP", "DOWN", "UPDATE", "REFRESH", "TAKEN", "LOG", "FAILED", "DIALLING"]
+
+
+def test_fields_may_be_empty_and_are_not_cut_off() -> None:
+    fields = [b"", b"one", b"", b"two", b""]
+    payload = frames.pack(*fields)
+    assert frames.unpack(payload) == fields
+    assert frames.unpack(b"") == []
+    ends = [4, 11, 15, 22, 26]
+    for size in range(1, len(payload)):
+        if size in ends:
+            assert frames.unpack(payload[:size]) == fields[: ends.index(size) + 1]
+            continue
+        with pytest.raises(ValueError, match=r"cut off|overruns"):
+            frames.unpack(payload[:size])
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_what_is_said_of_a_session_that_is_up_survives(dynamic: bool) -> None:
+    up = frames.Up("10.0.0.2", "fd00::1", dynamic, b"received", b"sent", (179, 40000))
+    assert frames.unpack_up(frames.pack_up(up)) == up
+
+
+@pytest.mark.parametrize("established", [True, False])
+@pytest.mark.parametrize(
+    "said", [None, Notification(True, 6, 2), Notification(False, 6, 2, b"x"), Notification(False, 255, 0, b"data")]
+)
+def test_what_is_said_of_a_session_that_is_over_survives(said: Notification | None, established: bool) -> None:
+    down = frames.Down("10.0.0.2", "the connection was lost", said, established)
+    assert frames.unpack_down(frames.pack_down(down)) == down
+
+
+def test_a_frame_that_is_larger_than_any_is_none() -> None:
+    """The stream is out of step: nobody waits for the rest."""
+    largest = frames.HEADER.pack(frames.MAX_PAYLOAD, frames.Kind.LOG, 0)
+    assert frames.Splitter().feed(largest) == []
+    with pytest.raises(ValueError, match="out of step"):
+        frames.Splitter().feed(frames.HEADER.pack(frames.MAX_PAYLOAD + 1, frames.Kind.LOG, 0))
+
+
+def test_the_ports_of_a_session_may_not_be_known() -> None:
+    assert frames.Up("10.0.0.2", "10.0.0.1", False, b"", b"").ports == (0, 0)
 
 
 @pytest.mark.parametrize("said", [frames.Dialling("10.0.0.2", "away", 1.5, True), frames.Dialling("fd00::2", "")])

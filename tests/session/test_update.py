@@ -158,6 +158,14 @@ def test_ipv6_next_hops(octets: str, next_hop: str, link_local: str | None) -> N
     assert attributes.link_local == (None if link_local is None else parse_address(link_local))
 
 
+@pytest.mark.parametrize("next_hop", ["1.0.0.0", "126.255.255.255", "128.0.0.1", "223.255.255.255"])
+def test_next_hops_beside_those_that_are_of_no_host(next_hop: str) -> None:
+    """RFC 1122 section 3.2.1.3: networks 0 and 127, and all from 224.0.0.0 on, are none."""
+    octets = attribute(0x40, 3, parse_address(next_hop))
+    update = decoder().decode(body(ORIGIN, AS_PATH, octets, nlri=NLRI))
+    assert update.announced[0][0].next_hop == parse_address(next_hop)
+
+
 @pytest.mark.parametrize(
     ("octets", "next_hop"),
     [

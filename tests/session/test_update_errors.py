@@ -223,6 +223,13 @@ def test_next_hop_that_is_no_host_withdraws(next_hop: str) -> None:
     assert update.withdrawn == [PREFIX6]
 
 
+@pytest.mark.parametrize("next_hop", ["7f000001", "00000000", "e0000001"])
+def test_an_ipv4_next_hop_of_multiprotocol_routes_that_is_no_host_withdraws(next_hop: str) -> None:
+    update = decoder().decode(body(mp_reach(next_hop, NLRI, afi=1), ORIGIN, AS_PATH))
+    assert outcomes(update) == [("treat-as-withdraw", 14)]
+    assert update.withdrawn == [PREFIX]
+
+
 def test_first_of_duplicate_attributes_wins() -> None:
     again = (attribute(0x40, 1, "02"), attribute(0xC0, 99, "01"), attribute(0xC0, 99, "02"))
     update = decoder().decode(body(*ATTRIBUTES, *again, nlri=NLRI))
@@ -232,11 +239,29 @@ def test_first_of_duplicate_attributes_wins() -> None:
     assert [unknown.value for unknown in attributes.unknown] == [b"\x01"]
 
 
-@pytest.mark.parametrize("tail", ["80", "80 04", "80 04 05 00000000", "90 04 00", "90 04 00 05 00000000"])
-def test_attribute_overrun_withdraws(tail: str) -> None:
+@pytest.mark.parametrize(
+    ("tail", "code"),
+    [
+        ("80", 0),
+        ("80 04", 4),
+        ("80 04 05 00000000", 4),
+        ("90 04 00", 4),
+        ("90 04 00 05 00000000", 4),
+        ("c0 63 01", 99),
+    ],
+)
+def test_attribute_overrun_withdraws(tail: str, code: int) -> None:
     update = decoder().decode(body(*ATTRIBUTES, tail, nlri=NLRI))
-    assert [outcome for outcome, _ in outcomes(update)] == ["treat-as-withdraw"]
+    assert outcomes(update) == [("treat-as-withdraw", code)]
     assert update.withdrawn == [PREFIX]
+
+
+def test_what_is_left_over_behind_the_last_attribute_is_told_from_an_attribute_that_is_cut_off() -> None:
+    texts = [decoder().decode(body(*ATTRIBUTES, tail, nlri=NLRI)).faults[0].text for tail in ("80", "80 04")]
+    assert texts == [
+        "attribute 0: an octet is left over at the end",
+        "MULTI_EXIT_DISC: runs over the end of the attributes",
+    ]
 
 
 @pytest.mark.parametrize("families", [frozenset({Family.IPV4}), frozenset({Family.IPV6})])
@@ -245,6 +270,18 @@ def test_routes_of_a_family_that_is_not_negotiated_are_left_out(families: frozen
     expected = PREFIX if Family.IPV4 in families else PREFIX6
     assert [prefixes for _, prefixes in update.announced] == [[expected]]
     assert outcomes(update) == [("attribute-discard", 14 if Family.IPV4 in families else 0)]
+
+
+def test_ipv4_routes_without_attributes_and_with_known_ones_are_left_out_where_that_family_is_not_negotiated() -> (
+    None
+):
+    both, only_ipv6 = decoder(), decoder(opened(frozenset({Family.IPV6})))
+    known = body(*ATTRIBUTES, nlri=NLRI)
+    assert both.decode(known).announced, "sessions of a kind remember together"
+    for octets in (known, body(withdrawn=NLRI)):
+        update = only_ipv6.decode(octets)
+        assert (update.announced, update.withdrawn) == ([], [])
+        assert outcomes(update) == [("attribute-discard", 0)]
 
 
 @pytest.mark.parametrize(("afi", "safi"), [(1, 128), (25, 70), (2, 2), (16384, 71)])
@@ -309,7 +346,7 @@ def test_notification_holds_the_attribute() -> None:
     assert caught.value.data == b"\x80\x0f\x20\x00\x02\x01"
     with pytest.raises(UpdateError) as caught:
         decoder().decode(body(attribute(0x90, 15, "0002 01" + NLRI6 * 300 + "80")))
-    assert len(caught.value.data) <= 4096 - 21
+    assert len(caught.value.data) == 4096 - 21, "as much as a NOTIFICATION has room for"
 
 
 def test_attributes_without_routes_need_not_be_complete() -> None:

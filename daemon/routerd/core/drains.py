@@ -64,11 +64,7 @@ class Drains:
     def apply(self) -> None:
         """Hold the groups to the drains: peers may lead elsewhere now."""
         drained = [self._rib.peers[address] for address in self.peers if address in self._rib.peers]
-        if not drained and not self._fib.groups.draining:
-            return
-        gateways = set[Gateway]().union(*map(self._rib.gateways_of, drained))
-        if gateways != self._fib.groups.draining:
-            self._fib.drain(gateways)
+        self._fib.drain(set[Gateway]().union(*map(self._rib.gateways_of, drained)))
 
     @property
     def timer(self) -> float | None:

@@ -145,7 +145,7 @@ class Gateways:
         """Return those of the gateways behind links that are down that went down just now, and whose nodes restart:
         to be asked as long as the ways to them are known."""
         fallen = down.difference(self._health.having(Reason.LINK_DOWN))
-        return fallen & self._rib.lifecycle.restarting(fallen) if fallen else fallen
+        return fallen & self._rib.lifecycle.restarting(fallen)
 
     def links_down(self, down: set[Gateway], restarting: set[Gateway], now: float) -> list[Effect]:
         """The links of these gateways are down."""

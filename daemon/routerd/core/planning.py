@@ -91,7 +91,7 @@ class Planning:
 
     def plan(self, now: float) -> list[Effect]:
         """Plan what is wanted, whatever may follow."""
-        return self.program(self._fib.plan(now)) if self.synchronised and self._fib.has_pending() else []
+        return self.program(self._fib.plan(now)) if self.synchronised else []
 
     def settle(self, now: float, *, quiet: bool) -> list[Effect]:
         """A batch of input is over, and if it is `quiet`, no more waits: plan what is wanted, unless more of it is to
@@ -101,10 +101,9 @@ class Planning:
         return [*self._plan_burst(now, quiet=quiet), *self._part(now, quiet=quiet)]
 
     def _plan_burst(self, now: float, *, quiet: bool) -> list[Effect]:
-        ends = self._burst_ends
-        if ends is None and self._burst_since is None and not quiet and self._fib.behind and not self._fib.has_table:
+        if self._burst_since is None and not quiet and self._fib.behind and not self._fib.has_table:
             self._burst_since = now  # more comes
-            ends = self._burst_ends
+        ends = self._burst_ends
         if ends is not None and now < ends:
             return self.program(self._fib.rewrite(now))
         effects = self.plan(now)

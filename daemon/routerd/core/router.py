@@ -128,8 +128,7 @@ class Router:
             effects += self.drains.joined(now, agrees=self.pair.agrees)
         effects += self.rib.effects
         self.rib.effects.clear()
-        if self.health.news:
-            effects += self.gateways.told()
+        effects += self.gateways.told()
         if self.pair is not None:
             operations = [each for effect in effects if isinstance(effect, Program) for each in effect.operations]
             effects += self.pair.noted(operations, now)

@@ -19,8 +19,6 @@ MAX_COMMUNICATION = 255
 _SHOWN = 32
 """Octets of data without a meaning that are shown."""
 
-_CEASE = 6
-
 _CODES = {
     1: "Message Header Error",
     2: "OPEN Message Error",

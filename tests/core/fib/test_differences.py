@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from routerd.core.fib.differences import Differences, Expected, Group, both, compare, expected
-from routerd.core.message import Gateway, KernelDump
+from routerd.core.message import Gateway, KernelDump, NeighbourState
 from routerd.core.route import Prefix, parse_address, parse_prefix
 from tests.support.core import Simulation
+from tests.support.slices import whole
 
 A, B = "192.168.10.101", "192.168.10.102"
 P, Q = parse_prefix("172.16.1.1/32"), parse_prefix("172.16.1.2/32")
@@ -25,12 +26,7 @@ def wanted_and_found() -> tuple[Expected, KernelDump]:
         simulation.up(node)
         simulation.announce(node, "172.16.1.1/32")
     simulation.settle()
-    slices = expected(simulation.router.fib)
-    while True:
-        try:
-            next(slices)
-        except StopIteration as end:
-            return end.value, simulation.kernel.dump()
+    return whole(expected(simulation.router.fib)), simulation.kernel.dump()
 
 
 def looked(change: Callable[[KernelDump], KernelDump]) -> Differences:
@@ -42,6 +38,11 @@ def looked(change: Callable[[KernelDump], KernelDump]) -> Differences:
 def other_weights(dump: KernelDump) -> KernelDump:
     [group] = dump.groups
     return replace(dump, groups=(replace(group, members=tuple(replace(m, weight=7) for m in group.members)),))
+
+
+def other_size(dump: KernelDump) -> KernelDump:
+    [group] = dump.groups
+    return replace(dump, groups=(replace(group, buckets=512),))
 
 
 @pytest.mark.parametrize(
@@ -73,9 +74,32 @@ def test_nexthops_and_groups() -> None:
     gone = looked(lambda dump: replace(dump, groups=(), nexthops=dump.nexthops[1:]))
     assert [there for _, there in gone.groups.values()] == [None]
     assert list(gone.nexthops.values()) == [(GATEWAYS[A], None)]
+    [(wanted, there)] = looked(other_size).groups.values()
+    assert wanted is not None
+    assert there == wanted._replace(buckets=512)
     [(wanted, there)] = looked(other_weights).groups.values()
     assert wanted == Group(dict.fromkeys(GATEWAYS.values(), 1), 1024)
     assert there == Group(dict.fromkeys(GATEWAYS.values(), 7), 1024)
+
+
+def test_weights_of_a_group_that_is_not_settled_are_those_of_its_layout() -> None:
+    wanted, found = wanted_and_found()
+    unsettled = wanted._replace(unsettled=frozenset(wanted.groups))
+    assert compare(unsettled, other_weights(found)).groups == {}
+    [group] = found.groups
+    less = replace(found, groups=(replace(group, members=group.members[:1]),))
+    assert compare(unsettled, less).groups.keys() == {group.id}
+
+
+def test_a_group_whose_nodes_are_all_gone_is_not_expected_to_be_there() -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    simulation.announce(A, "172.16.1.1/32")
+    simulation.settle()
+    simulation.take(NeighbourState(GATEWAYS[A], alive=False))
+    wanted = whole(expected(simulation.router.fib))
+    assert (wanted.groups, wanted.routes) == ({}, {})
+    assert compare(wanted, simulation.kernel.dump()).total == 0
 
 
 def test_what_is_so_for_a_moment_is_no_difference() -> None:

@@ -12,7 +12,7 @@ from routerd.core.fib.drift import mend_objects
 from routerd.core.fib.fib import Fib
 from routerd.core.fib.lost import KEPT
 from routerd.core.fib.model import Shape
-from routerd.core.fib.parting import AT_ONCE, FEW
+from routerd.core.fib.parting import AT_ONCE, FEW, LIKE
 from routerd.core.fib.placement import BULK
 from routerd.core.message import (
     DeleteNexthop,
@@ -160,12 +160,16 @@ def test_a_burst_is_planned_bit_by_bit_and_what_changes_meanwhile_is_written_onc
     assert [fib.routes[vip].legs.keys() for vip in vips] == [{A: 1}.keys()] * 150 + [{A: 1, B: 1}.keys()] * 50
 
 
-def test_a_failure_is_one_operation_and_what_follows_in_the_rib_is_none() -> None:
-    fib = filled()
+@pytest.mark.parametrize(("prefixes", "paired"), [((P, Q), False), ((P, Q), True), (TABLE, False)])
+def test_a_failure_is_one_operation_and_what_follows_in_the_rib_is_none(
+    prefixes: tuple[Prefix, ...], paired: bool
+) -> None:
+    fib = filled(*prefixes)
+    fib.groups.paired = paired
     assert fib.fail([A]) == [DeleteNexthop(2)]
     assert fib.fail([A]) == []
     assert planned(fib) == []
-    fib.want([P, Q], Wanted((B,)))
+    fib.want(prefixes, Wanted((B,)))
     assert planned(fib) == []
     fib.forget([A])
     assert fib.groups.down == set()
@@ -178,8 +182,11 @@ def test_the_last_member_lost_and_back_brings_the_routes_again() -> None:
     fib.fail([A])
     assert fib.installed == 0
     fib.restore([A])
-    assert [type(operation) for operation in planned(fib)] == [SetNexthop, SetGroup, SetRoutes]
+    operations = planned(fib)
+    assert [type(operation) for operation in operations] == [SetNexthop, SetGroup, SetRoutes]
     assert fib.installed == 1
+    assert SetGroup(1, (Member(3),), 1024, 120.0, 0.0) in operations, "of one alone there is no layout to continue"
+    assert fib.groups.settling.next is None
 
 
 def test_who_wants_a_gateway_that_is_down_has_no_group_until_that_is_back() -> None:
@@ -534,3 +541,213 @@ def test_a_prefix_waits_from_when_it_is_wanted_until_it_is_planned() -> None:
     assert fib.waits(P)
     planned(fib)
     assert not fib.waits(P)
+
+
+VIPS = [parse_prefix(f"172.16.2.{i}/32") for i in range(2 * AT_ONCE)]
+
+
+def made(operations: list[Operation]) -> list[SetGroup]:
+    return [operation for operation in operations if isinstance(operation, SetGroup)]
+
+
+def test_few_who_part_do_so_bit_by_bit() -> None:
+    """Each takes its buckets along, which costs the kernel some milliseconds."""
+    fib = filled(*TABLE)
+    fib.want(TABLE[:FEW], Wanted((A,)))
+    fib.plan(0.0)
+    parts = [(len(made(fib.part(0.0))), fib.unfinished) for _ in range(2)]
+    assert parts == [(AT_ONCE // LIKE, True), (AT_ONCE // LIKE, False)]
+    assert len({fib.routes[prefix] for prefix in TABLE}) == FEW + 1
+
+
+def test_as_many_groups_are_made_in_one_plan_whether_prefixes_want_the_same_or_not() -> None:
+    fib = filled(P, Q)
+    for prefix, gateway in zip(VIPS, (A, B) * AT_ONCE, strict=True):
+        fib.want([prefix], Wanted((gateway,)))
+    assert len(made(fib.plan(0.0))) == AT_ONCE
+    assert len(made(fib.plan(0.0))) == AT_ONCE
+    assert not fib.behind
+
+
+def test_as_many_groups_change_in_one_plan() -> None:
+    fib = filled(*VIPS)
+    fib.want(VIPS, Wanted((A,)))
+    assert len(made(fib.plan(0.0))) == AT_ONCE
+    assert fib.behind
+    assert len(made(fib.plan(0.0))) == AT_ONCE
+    assert not fib.behind
+
+
+def test_prefixes_that_lead_to_a_gateway_that_is_down_are_planned_to_the_last_one_too() -> None:
+    fib = filled(P)
+    fib.fail([C])
+    fib.want(VIPS, Wanted((C,)))
+    fib.want([Q], Wanted((A, B)))
+    planned(fib)
+    fib.restore([C])
+    planned(fib)
+    assert fib.expected().keys() == {P, Q, *VIPS}
+
+
+@pytest.mark.parametrize("count", [BULK, BULK + 1])
+def test_a_table_is_what_has_more_prefixes_than_that(count: int) -> None:
+    fib = filled(*TABLE[:count])
+    assert len(fib.groups.by_id) == (1 if count > BULK else BULK)
+
+
+@pytest.mark.parametrize("left", [BULK, BULK + 1])
+def test_whoever_comes_later_joins_a_table_of_that_size(left: int) -> None:
+    fib = filled(*TABLE, Q)
+    fib.want([Q, *TABLE][left:], Wanted(()))
+    planned(fib)
+    fib.want([P], Wanted((A, B)))
+    planned(fib)
+    assert (fib.routes[P] is fib.routes[TABLE[0]]) is (left > BULK)
+
+
+def test_of_two_tables_that_lead_to_the_same_nodes_the_larger_one_is_joined() -> None:
+    fib = filled(*TABLE)
+    larger = [*OTHERS, Q]
+    for members in ((A, C), (A, B)):
+        fib.want(larger, Wanted(members))
+        planned(fib)
+    assert fib.routes[Q] is not fib.routes[TABLE[0]]
+    fib.want([P], Wanted((A, B)))
+    planned(fib)
+    assert fib.routes[P] is fib.routes[Q]
+
+
+def test_who_parts_for_other_nodes_alone_takes_over_no_bucket() -> None:
+    fib = filled(*TABLE)
+    fib.want(TABLE[:1], Wanted((C, Gateway(parse_address("10.0.0.4"), 2))))
+    [group] = made(planned(fib))
+    assert (len(group.members), group.like, group.buckets) == (2, 0, 1024)
+    assert fib.groups.settling.next is None
+
+
+def test_who_parts_from_a_node_of_ipv6_takes_its_buckets_along() -> None:
+    """Its flows leave their trace there, though it was alone."""
+    near, far = (Gateway(parse_address(f"fd00::{i}"), 2) for i in (1, 2))
+    table = [parse_prefix(f"fd00:ac10::{i:x}/128") for i in range(BULK + 1)]
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    fib.want(table, Wanted((near,)))
+    planned(fib)
+    fib.want(table[:1], Wanted((near, far)))
+    [group] = made(planned(fib))
+    assert group.like == fib.routes[table[1]].id
+
+
+def test_without_room_for_buckets_who_parts_gets_a_group_that_others_may_join_once_there_are_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fib = Fib(Shape(FibSection(nexthop_id_base=1, bucket_budget=1024)))
+    fib.want(TABLE, Wanted((A, B)))
+    planned(fib)
+    monkeypatch.setattr("routerd.core.fib.index.MOST", 1)
+    for prefix in TABLE[:2]:
+        fib.want([prefix], Wanted((C,)))
+        planned(fib)
+    assert fib.routes[TABLE[0]] is fib.routes[TABLE[1]] is not fib.routes[TABLE[2]]
+
+
+def test_a_group_that_lost_members_behind_our_back_kept_track_of_flows_until_then() -> None:
+    """Whoever returns gets its buckets, and nobody has to show himself before."""
+    fib = filled(P)
+    nexthops = (KernelNexthop(2, 186, A), KernelNexthop(3, 186, B))
+    group = KernelGroup(1, 186, (Member(2),), 1024, 120.0, 0.0)
+    _, operations = mend_objects(fib, KernelObjects((), nexthops, (group,)), 0.0)
+    assert operations == [SetGroup(1, (Member(2), Member(3)), 1024, 120.0, 0.0, like=1)]
+    assert fib.groups.settling.next is None
+
+
+def test_groups_without_buckets_have_no_flows_to_wait_for_and_no_layout_to_continue() -> None:
+    """However their members come and go."""
+    fib = Fib(Shape(FibSection(nexthop_id_base=1, groups="hash-threshold")))
+    fib.want([P], Wanted((A,)))
+    operations = planned(fib)
+    fib.want([P], Wanted((A, B)))
+    operations += planned(fib)
+    fib.fail([A, B])
+    fib.restore([A, B])
+    operations += planned(fib)
+    assert [len(group.members) for group in made(operations)] == [1, 2, 2]
+    assert not any(group.like or group.hold for group in made(operations))
+    assert fib.groups.settling.next is None
+
+
+def test_another_timer_is_no_reason_to_wait_for_the_flows_of_a_node_that_is_alone() -> None:
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    fib.want([P], Wanted((A,)))
+    planned(fib)
+    fib.reshape(Shape(FibSection(nexthop_id_base=1, idle_timer=60.0)), 1.0)
+    assert planned(fib, 1.0) == [SetGroup(1, (Member(2),), 1024, 60.0, 0.0)]
+    assert fib.groups.settling.next is None
+
+
+def test_drained_members_are_looked_into_once_all_flows_have_shown_themselves() -> None:
+    fib = Fib(Shape(FibSection(nexthop_id_base=1), widest=256))
+    fib.want([P], Wanted((A,)))
+    planned(fib)
+    fib.want([P], Wanted((A, B)))
+    fib.drain({A})
+    planned(fib, 1000.0)
+    assert not fib.groups.clinging
+    fib.balance(1120.0)
+    planned(fib, 1120.0)
+    assert list(fib.groups.clinging) == [1]
+
+
+def test_routes_come_again_to_a_group_that_is_there_and_has_some() -> None:
+    fib = filled(P)
+    assert fib.resend(1) == [SetRoutes(1, (P,))]
+    assert fib.resend(99) == []
+    fib.fail([A, B])
+    assert fib.resend(1) == []
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    group = KernelGroup(1, 186, (Member(2),), 1024, 120.0, 0.0)
+    adopt(fib, KernelDump((), (KernelNexthop(2, 186, A),), (group,), {}, {}), 0.0)
+    assert 1 in fib.groups.by_id, "it waits for its node"
+    assert fib.resend(1) == []
+
+
+def test_a_group_is_lost_with_its_last_member_unless_that_is_one_that_the_kernel_refuses() -> None:
+    fib = filled(P)
+    assert not fib.is_lost(1, ())
+    assert fib.is_lost(99, ())
+    fib.fail([A, B])
+    assert fib.is_lost(1, ())
+    assert fib.is_lost(1, [C])
+    assert not fib.is_lost(1, [A])
+
+
+def test_a_shared_group_all_of_whose_routes_are_refused_has_nobody_who_waits() -> None:
+    fib = filled(*TABLE)
+    fib.want(TABLE[:1], Wanted((A,)))
+    fib.plan(0.0)
+    assert fib.has_waiting()
+    fib.refuse(1, TABLE, 22, "no")
+    assert not fib.has_waiting()
+    assert fib.part(0.0) == [DeleteNexthop(1), DeleteNexthop(2), DeleteNexthop(3)]
+
+
+def test_who_parts_gets_as_many_buckets_as_there_were_whatever_is_left_of_the_budget() -> None:
+    """Its flows are to find their way back, if it returns."""
+    fib = Fib(Shape(FibSection(nexthop_id_base=1, bucket_budget=3 * 1024)))
+    for prefixes, members in ((TABLE, (A, B)), ((P,), (A, C))):
+        fib.want(prefixes, Wanted(members))
+        planned(fib)
+    assert fib.groups.shape.buckets(fib.groups.buckets, 1) == 512
+    fib.want(TABLE[:1], Wanted((C,)))
+    [group] = made(planned(fib))
+    assert group.buckets == 1024
+
+
+def test_a_nexthop_that_has_another_group_by_now_stays() -> None:
+    fib = filled(P)
+    fib.groups.change(fib.routes[P], Wanted((A,)), shared=False)
+    nexthops = (KernelNexthop(2, 186, A), KernelNexthop(3, 186, B))
+    group = KernelGroup(1, 186, (Member(2),), 1024, 120.0, 0.0)
+    fib.want([Q], Wanted((B,)))
+    operations = mend_objects(fib, KernelObjects((), nexthops, (group,)), 0.0)[1] + planned(fib)
+    assert not any(isinstance(operation, DeleteNexthop) for operation in operations)
+    assert fib.groups.nexthops == {A: 2, B: 3}

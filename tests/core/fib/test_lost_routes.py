@@ -38,7 +38,7 @@ def test_a_change(change: RouteChange, loses: bool) -> None:
     assert loses_own(fib, change, METRIC) is loses
 
 
-ELSEWHERE = replace(OURS, nexthop=9)
+ELSEWHERE, SAME = replace(OURS, nexthop=9), replace(THEIRS, nexthop=OURS.nexthop)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,7 @@ ELSEWHERE = replace(OURS, nexthop=9)
         pytest.param([RouteChange(P, OURS, own=True, replaces=True)], "", id="what is wanted"),
         pytest.param([RouteChange(P, ELSEWHERE, own=True, replaces=True)], "changed", id="another group"),
         pytest.param([RouteChange(P, THEIRS, replaces=True)], "changed", id="overwritten"),
+        pytest.param([RouteChange(P, SAME, replaces=True)], "changed", id="overwritten by one to the same group"),
         pytest.param([RouteChange(P, OURS, own=True, deleted=True)], "missing", id="deleted"),
         pytest.param(
             [RouteChange(P, THEIRS, replaces=True), RouteChange(P, OURS, own=True, deleted=True)],
@@ -61,8 +62,8 @@ def test_a_route_is_written_again_only_if_it_is_not_what_it_should_be(changes: l
     fib.want([P], Wanted((Gateway(parse_address("10.0.0.1"), 2),)))
     fib.plan(0.0)
     [group] = fib.groups
-    here = [c._replace(route=replace(OURS, nexthop=group.id)) if c.route is OURS else c for c in changes]
-    wrong, operations = mend_changes(fib, here, METRIC)
+    assert group.id == OURS.nexthop
+    wrong, operations = mend_changes(fib, changes, METRIC)
     assert [each.text for each in wrong] == ([f"1 routes were {text}"] if text else [])
     assert operations == ([SetRoutes(group.id, (P,))] if text else [])
 

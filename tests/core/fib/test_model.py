@@ -111,3 +111,16 @@ def test_a_hash_threshold_group_lets_a_drained_member_go() -> None:
 
 def test_order_is_by_address() -> None:
     assert in_order({C, A, B}) == [A, B, C]
+
+
+def test_a_group_has_a_bucket_for_each_member_however_few_are_wanted() -> None:
+    shape = Shape(FibSection(buckets=64))
+    assert [shape.buckets(0, members) for members in (3, 16, 64, 100)] == [64, 64, 64, 100]
+
+
+def test_a_leg_without_a_share_clings_to_a_bucket_if_its_weight_comes_to_half_of_one() -> None:
+    """The kernel rounds to the nearest: nh_res_group_rebalance in net/ipv4/nexthop.c."""
+    assert Shape.clings({A: 1, B: 2047}, {A: 0, B: 1}, 1024)
+    assert not Shape.clings({A: 1, B: 2048}, {A: 0, B: 1}, 1024)
+    assert Shape.clings({A: 1, B: 1, C: 4094}, {A: 0, B: 0, C: 1}, 1024), "both together"
+    assert not Shape.clings({}, {}, 1024)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from routerd.core.fib.model import Group, Wanted
 from routerd.core.fib.settling import Settling, Why
 from routerd.core.message import BucketsRead, Gateway, GroupLayout
-from routerd.core.pair.decisions import follow, gap, is_passing, lead, off, weights_of
+from routerd.core.pair.decisions import follow, gap, is_off, is_passing, lead, off, weights_of
 from routerd.core.pair.layouts import Held, heard, key_of, read, said
 from routerd.core.route import Address, parse_address, parse_prefix
 
@@ -128,3 +128,16 @@ def test_a_group_has_the_same_name_on_both() -> None:
         shared.wanted = wanted
         assert key_of(shared) not in names
         names.add(key_of(shared))
+
+
+def test_a_layout_is_off_by_more_than_one_bucket_in_256_or_by_one_of_a_drained_member() -> None:
+    def owners(*counts: int) -> tuple[Address, ...]:
+        return tuple(owner for owner, count in zip((A, B, C), counts, strict=True) for _ in range(count))
+
+    weights = {B: 1, C: 1}
+    assert not is_off(owners(0, 512, 512), weights)
+    assert not is_off(owners(0, 516, 508), weights)
+    assert is_off(owners(0, 517, 507), weights)
+    assert is_off(owners(1, 512, 511), {A: 0, **weights})
+    assert not is_off(owners(1, 512, 511), weights), "whose bucket it is, is no leg of the group"
+    assert not is_off(owners(0, 512, 512), {A: 0, **weights})

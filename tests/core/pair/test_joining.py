@@ -16,7 +16,9 @@ def is_asking_for_less(half: Half) -> bool:
 
 
 def events(half: Half, name: str) -> list[object]:
-    return [event.fields["agrees"] for event in half.events if event.name == name]
+    found = [event for event in half.events if event.name == name]
+    assert all(event.level == ("info" if event.fields["agrees"] else "warning") for event in found)
+    return [event.fields["agrees"] for event in found]
 
 
 def test_a_router_that_is_back_empty_asks_for_traffic_once_it_leads_flows_where_the_partner_does() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from unittest.mock import Mock
 
 import pytest
@@ -17,6 +18,7 @@ from routerd.core.message import (
     Hello,
     Input,
     Introduce,
+    PartnerDown,
     PartnerSaid,
     PartnerUp,
     Program,
@@ -25,8 +27,9 @@ from routerd.core.message import (
     TellPartner,
     WriteFailed,
 )
-from routerd.core.pair.concluding import INTRODUCTION
+from routerd.core.pair.concluding import INTRODUCTION, LATER
 from routerd.core.pair.decisions import leads
+from routerd.core.pair.pair import TICK
 from routerd.core.route import format_address, parse_address, parse_prefix
 from tests.support.core import preserving
 from tests.support.pairs import BUCKETS, IDLE, PAIRED, Half, Two, hello
@@ -97,7 +100,25 @@ def test_one_leads() -> None:
     two.advance(1.0)
     assert (two.a.pair.leads, two.b.pair.leads) == (True, False)
     assert leads(hello("b", 100.0), hello("a", 97.0))
-    assert not leads(hello("b", 100.0), hello("a", 99.0))
+    assert not leads(hello("b", 100.0), hello("a", 98.0))
+    assert leads(hello("a", 98.0), hello("b", 100.0))
+
+
+def test_the_age_of_its_groups_is_what_a_router_had_and_what_has_passed_since() -> None:
+    two = Two(connected=False)
+    two.a.restart(age=50.0)
+    two.a.now += 10.0
+    for seconds in (10.0, 5.0):
+        two.a.take(PartnerUp())
+        [said] = [message for message in two.a.said if isinstance(message, Hello)]
+        assert said.age == 50.0 + two.a.now - 1000.0
+        two.a.said.clear()
+        two.a.now += seconds
+    two.a.take(PartnerDown("connection lost"))
+    two.a.take(Introduce(hello("a", 7.0)))
+    two.a.now += 1.0
+    two.a.take(PartnerUp())
+    assert [message.age for message in two.a.said if isinstance(message, Hello)] == [8.0]
 
 
 def test_who_is_older_leads_and_the_other_follows_when_it_is_back_empty() -> None:
@@ -325,6 +346,17 @@ def test_what_the_other_has_and_what_nobody_told_of() -> None:
     two.a.settle_now()
     two.advance(1.0)
     assert states(two.a) == states(two.b) == {"equal": 1}
+
+
+def test_what_is_not_told_before_all_is_said_is_only_here() -> None:
+    two = Two(connected=False)
+    two.a.up(NODES[0])
+    two.a.announce(NODES[0], VIP)
+    two.a.settle_now()
+    two.connect()
+    assert states(two.a) == {"not told": 1}
+    two.advance(1.0)
+    assert (states(two.a), states(two.b)) == ({"only here": 1}, {"only there": 1})
 
 
 def test_groups_of_other_nodes_are_told_apart_from_those_that_wait_for_idle_buckets() -> None:
@@ -804,3 +836,63 @@ def test_what_is_handed_over_in_part_is_tried_again_after_a_while_and_not_at_onc
     joins(two, NODES[3])
     two.advance(5.0)
     assert 1 < len(done) <= 7
+
+
+def test_the_next_try_comes_when_it_is_due_and_is_read_for_once() -> None:
+    two = Two(connected=False)
+    serve(two, *NODES[:3])
+    two.advance(2 * IDLE)
+    done: list[float] = []
+
+    def in_part(operation: Arrange) -> None:
+        done.append(two.a.now)
+        owners = two.a.buckets.owners[operation.id]
+        owners[len(done) % BUCKETS] = owners[(len(done) + 5) % BUCKETS]
+
+    two.a.buckets._arrange = in_part  # type: ignore[method-assign]
+    joins(two, NODES[3])
+    two.a.advance(4.5)
+    assert [after - before for before, after in pairwise(done)] == pytest.approx([LATER] * 4, abs=TICK / 2)
+
+
+@pytest.mark.parametrize("seconds", [IDLE - 1.0, IDLE])
+def test_a_group_without_flows_is_as_if_made_now_until_an_idle_timer_after_it_was_made(seconds: float) -> None:
+    """From then on there may be some: only as many buckets move as the weights want."""
+    two = Two(connected=False)
+    serve(two, *NODES[:3])
+    [group] = two.a.router.fib.groups
+    two.advance(group.born + seconds - two.a.now)
+    before = two.a.layout(VIP)
+    joins(two, NODES[3])
+    two.a.advance(0.1)
+    moved = [was for was, now in zip(before, two.a.layout(VIP), strict=True) if was != now]
+    assert two.a.layout(VIP).count(NODES[3]) == BUCKETS // 4
+    assert (len(moved) > BUCKETS // 4) is (seconds < IDLE)
+
+
+def test_what_was_read_just_now_is_the_answer_unless_buckets_are_on_their_way() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    two.advance(2 * IDLE)
+
+    def asked(number: int) -> tuple[int, list[int]]:
+        """Return how often B reads for an Ask, and by which numbers it answers."""
+        two.b.forget()
+        two.b.take(PartnerSaid(Ask((VIP,), number)))
+        told = [each.message for each in two.b.effects if isinstance(each, TellPartner)]
+        reads = [each for each in two.b.effects if isinstance(each, ReadBuckets)]
+        return len(reads), [each.answers for each in told if isinstance(each, GroupLayout)]
+
+    assert asked(7) == (1, [7])
+    assert asked(8) == (0, [8])
+    owners = tuple(NODES.index(node) for node in reversed(two.b.layout(VIP)))
+    two.b.slow = True
+    two.b.take(PartnerSaid(GroupLayout(VIP, tuple(map(parse_address, NODES[:2])), owners, 0)))
+    assert arranged(two.b)
+    assert asked(9) == (1, [])
+    two.b.slow = False
+    two.b.forget()
+    two.b.write_out()
+    [told] = [each.message for each in two.b.effects if isinstance(each, TellPartner)]
+    assert isinstance(told, GroupLayout)
+    assert (told.answers, told.owners) == (9, owners)

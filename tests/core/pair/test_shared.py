@@ -99,3 +99,23 @@ def test_a_prefix_that_goes_to_another_table_takes_the_name_along() -> None:
     second.prefixes[parse_prefix(FEW[0])] = None
     assert register.name(second) == (names[1], register.accords[2])
     assert register.name(first) == (f"{names[0]} {FEW[1]}", None)
+    assert register.named_after(names[0]) == [2, 3]
+    register.remove(register.accords[2])
+    assert register.named_after(names[0]) == [3]
+
+
+@pytest.mark.parametrize(("more", "has_it"), [(0, False), (1, True)])
+def test_of_two_tables_the_one_that_was_there_first_keeps_the_name_unless_the_other_is_larger(
+    more: int, has_it: bool
+) -> None:
+    fib = Fib(Shape(FibSection()))
+    register, gateway = Register(fib), Gateway(parse_address("10.0.0.1"), 2)
+    for id, prefixes in enumerate((MANY[:600], FEW[: 300 + more] + MANY[600:]), 1):
+        group = Group(id, Wanted((gateway,)), 64, shared=True)
+        group.legs, group.prefixes = {gateway: 1}, dict.fromkeys(map(parse_prefix, prefixes))
+        fib.groups.add(group)
+        key, holder = register.name(group)
+        if id == 1:
+            register.add(id, key)
+    assert (holder is register.accords[1]) is has_it
+    assert (key == register.accords[1].key) is has_it

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.core.message import Gateway
-from routerd.core.rib.decision import Options, Step, decide
+from routerd.core.rib.decision import GRACEFUL_SHUTDOWN, Options, Step, decide
 from routerd.core.rib.nexthop import Resolution
 from routerd.core.route import LOCAL, Attributes, Origin, Path, parse_address
 from tests.support.core import sequence
@@ -120,6 +120,21 @@ def test_two_peers_with_one_next_hop_are_one_member() -> None:
     decision = decide([a, b], Options(), resolve)
     assert len(decision.multipath) == 2
     assert decision.members == (Gateway(parse_address("10.0.0.1"), 2),)
+
+
+@pytest.mark.parametrize(
+    ("leaving", "drained"), [((), ()), (("10.0.0.1",), ("10.0.0.1",)), (("10.0.0.1", "10.0.0.2"), ())]
+)
+def test_who_says_that_it_will_go_is_drained_unless_all_do(
+    leaving: tuple[str, ...], drained: tuple[str, ...]
+) -> None:
+    """RFC 8326."""
+    paths = [
+        path(peer, communities=(GRACEFUL_SHUTDOWN,) if peer in leaving else ()) for peer in ("10.0.0.1", "10.0.0.2")
+    ]
+    wanted = decide(paths, Options(), resolve).wanted
+    assert wanted.leaving == {Gateway(parse_address(peer), 2) for peer in drained}
+    assert len(wanted.members) == 2
 
 
 candidates = st.lists(

@@ -9,7 +9,7 @@ import pytest
 from routerd.config.model import PeerGroup
 from routerd.core.rib.decision import GRACEFUL_SHUTDOWN
 from routerd.core.rib.export import Exporter
-from routerd.core.route import LOCAL, Attributes, Family, Path, Unknown, parse_address
+from routerd.core.route import LOCAL, AsPath, Attributes, Family, Path, SegmentType, Unknown, parse_address
 from tests.support.core import sequence
 
 NEXT_HOPS = {Family.IPV4: parse_address("10.0.0.1"), Family.IPV6: parse_address("fd00::1")}
@@ -109,3 +109,23 @@ def test_a_router_that_is_drained_asks_to_be_avoided(external: bool) -> None:
         assert told[0].communities == ((GRACEFUL_SHUTDOWN,) if path.peer == LOCAL else (other, GRACEFUL_SHUTDOWN))
         assert told[0].local_pref == (None if external else 0)
     assert {attributes.communities for attributes, _ in made.defaults.values()} == {(GRACEFUL_SHUTDOWN,)}
+
+
+@pytest.mark.parametrize(
+    ("heard", "told"),
+    [
+        ((), sequence(65000)),
+        (sequence(65001), sequence(65000, 65001)),
+        (sequence(*[65001] * 254), sequence(65000, *[65001] * 254)),
+        (sequence(*[65001] * 255), (*sequence(65000), *sequence(*[65001] * 255))),
+        (((SegmentType.SET, (65001,)),), (*sequence(65000), (SegmentType.SET, (65001,)))),
+        ((*sequence(65001), *sequence(65002)), (*sequence(65000, 65001), *sequence(65002))),
+    ],
+)
+def test_the_routers_as_comes_first_in_the_first_sequence_that_has_room(heard: AsPath, told: AsPath) -> None:
+    """RFC 4271 section 5.1.2: at most 255 AS numbers in a segment; within the AS nothing is added."""
+    path = Path(PATH.peer, replace(PATH.attributes, as_path=heard))
+    for external, as_path in ((True, told), (False, heard)):
+        said = exporter(external=external).told(path, Family.IPV4)
+        assert said is not None
+        assert said[0].as_path == as_path

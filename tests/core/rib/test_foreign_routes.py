@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from routerd.core.message import ForeignRoute, Leg, RouteChange
+from routerd.core.message import ForeignRoute, Gateway, KernelNexthop, Leg, NexthopChange, RouteChange
 from routerd.core.rib.foreign import ForeignTable
 from routerd.core.route import parse_address, parse_prefix
 
@@ -65,3 +67,99 @@ def test_a_table_that_is_read_again_is_freed_bit_by_bit_and_the_new_one_stays() 
     while table.shedding:
         table.shed()
     assert table.routes.keys() == {parse_prefix("10.6.0.0/16")}
+
+
+FIRST, SECOND, THIRD = on_link(2), on_link(3), on_link(4)
+LOWER, HIGHER = on_link(2, metric=50), on_link(2, metric=200)
+
+
+@pytest.mark.parametrize(
+    ("change", "after"),
+    [
+        pytest.param({"route": THIRD}, [THIRD, FIRST, SECOND], id="added: before those of its metric"),
+        pytest.param({"route": THIRD, "appended": True}, [FIRST, SECOND, THIRD], id="appended"),
+        pytest.param({"route": SECOND}, [FIRST, SECOND], id="known already"),
+        pytest.param({"route": SECOND, "appended": True}, [FIRST, SECOND], id="known already, and appended"),
+        pytest.param({"route": THIRD, "replaces": True}, [THIRD, SECOND], id="in place of the first"),
+        pytest.param({"route": FIRST, "replaces": True}, [FIRST, SECOND], id="in place of itself, or known already"),
+        pytest.param({"route": SECOND, "replaces": True}, [SECOND], id="in place of the first, and as the second"),
+    ],
+)
+def test_the_first_of_several_ipv4_routes_is_used_and_so_their_order_counts(
+    change: dict[str, Any], after: list[ForeignRoute]
+) -> None:
+    table, key = ForeignTable(), parse_prefix("10.5.0.0/16")
+    table.replace_routes({key: (LOWER, FIRST, SECOND, HIGHER)})
+    table.apply(RouteChange(key, **change))
+    assert list(table.routes[key]) == [LOWER, *after, HIGHER]
+
+
+@pytest.mark.parametrize("prefix", ["10.5.0.0/16", "fd05::/32"])
+@pytest.mark.parametrize("replaces", [True, False])
+def test_a_route_of_another_metric_stands_by_its_metric(prefix: str, *, replaces: bool) -> None:
+    table, key = ForeignTable(), parse_prefix(prefix)
+    for route in (FIRST, HIGHER, LOWER):
+        table.apply(RouteChange(key, route, replaces=replaces))
+    assert table.routes[key] == (LOWER, FIRST, HIGHER)
+
+
+BOTH = ForeignRoute(1, 4, 100, 0, (*via("fd00::2").legs, *via("fd00::3").legs))
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "after"),
+    [
+        pytest.param([FIRST, SECOND], {"route": THIRD}, [FIRST, SECOND, THIRD], id="added: behind the others"),
+        pytest.param([FIRST, SECOND], {"route": FIRST}, [FIRST, SECOND], id="known already"),
+        pytest.param(
+            [FIRST, SECOND], {"route": THIRD, "replaces": True}, [THIRD, SECOND], id="in place of the first"
+        ),
+        pytest.param(
+            [FIRST, SECOND], {"route": SECOND, "replaces": True}, [SECOND], id="in place of the first, known"
+        ),
+        pytest.param([via("fd00::2")], {"route": BOTH}, [BOTH], id="another leg: told as one with both"),
+        pytest.param([FIRST, via("fd00::2")], {"route": BOTH}, [FIRST, BOTH], id="another leg, beside one without"),
+        pytest.param([FIRST], {"route": BOTH}, [FIRST, BOTH], id="the first with a gateway"),
+        pytest.param([BOTH], {"route": FIRST}, [BOTH, FIRST], id="one without a gateway beside it"),
+        pytest.param(
+            [BOTH], {"route": via("fd00::4"), "replaces": True}, [via("fd00::4")], id="in place of all legs"
+        ),
+        pytest.param([FIRST], {"route": BOTH, "replaces": True}, [BOTH], id="in place of one without a gateway"),
+        pytest.param([FIRST, BOTH], {"route": THIRD, "replaces": True}, [THIRD, BOTH], id="of the same sort, if any"),
+    ],
+)
+def test_ipv6_routes_with_gateways_are_one_route_and_others_stand_apart(
+    before: list[ForeignRoute], change: dict[str, Any], after: list[ForeignRoute]
+) -> None:
+    table, key = ForeignTable(), parse_prefix("fd05::/32")
+    table.replace_routes({key: (LOWER, *before, HIGHER)})
+    table.apply(RouteChange(key, **change))
+    assert list(table.routes[key]) == [LOWER, *after, HIGHER]
+
+
+def test_a_route_whose_last_leg_is_deleted_is_gone_and_others_of_its_metric_stay() -> None:
+    table, key = ForeignTable(), parse_prefix("fd05::/32")
+    table.replace_routes({key: (FIRST, BOTH)})
+    for gateway in ("fd00::2", "fd00::9", "fd00::3"):
+        table.apply(RouteChange(key, via(gateway), deleted=True))
+    assert table.routes[key] == (FIRST,)
+
+
+@pytest.mark.parametrize("told", ["by a dump", "by notifications"])
+def test_an_object_that_is_made_again_under_its_id_leads_nowhere_where_the_old_one_did(told: str) -> None:
+    """The kernel has deleted the routes along with it, and tells of IPv6 routes alone."""
+    table, key, other = ForeignTable(), parse_prefix("10.5.0.0/16"), parse_prefix("10.6.0.0/16")
+    here = KernelNexthop(9, 4, Gateway(parse_address("10.0.0.1"), 2))
+    table.replace_objects([here])
+    led = ForeignRoute(1, 4, 100, 9, ())
+    table.replace_routes({key: (led, HIGHER), other: (led,)})
+    for objects in ([], [here]):
+        if told == "by a dump":
+            table.replace_objects(objects)
+        else:
+            table.apply(NexthopChange(9, here if objects else None))
+    assert table.routes == {key: (HIGHER,)}
+    table.apply(RouteChange(other, led))
+    assert table.legs(led) == (Leg(parse_address("10.0.0.1"), 2),)
+    table.replace_objects([here])
+    assert table.routes[other] == (led,), "it was there all the time"

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from routerd.core.message import ForeignRoute, Gateway, Identified, Leg, Reconfigure
+from routerd.core.message import (
+    ForeignRoute,
+    Gateway,
+    Identified,
+    Leg,
+    Reconfigure,
+    RouteChange,
+    RoutesChanged,
+)
 from routerd.core.rib.hosts import LIMIT, Hosts
 from routerd.core.rib.policy import Reject
 from routerd.core.route import parse_address, parse_prefix
 from tests.core.test_reconfigure import changed
-from tests.support.core import CONFIG, Simulation, link_layer
+from tests.support.core import CONFIG, Simulation, link_layer, sequence
 
 A, A6, B = "192.168.10.100", "fd00:10::100", "192.168.10.101"
 VIP6 = "fd00:ac10::1/128"
@@ -158,3 +166,29 @@ def test_what_is_used_stays_until_the_kernel_has_told_whose_it_is() -> None:
     simulation.take(Identified({gateway(A): b"a", gateway(A6): b"b"}))
     simulation.settle()
     assert simulation.fib() == {}, "another host's"
+
+
+def test_a_next_hop_that_nothing_leads_to_is_judged_once_something_does() -> None:
+    """As for a node behind a router whose routes come later: whose it is was not asked before."""
+    simulation, peer = Simulation(), "192.168.99.9"
+    simulation.up(peer)
+    simulation.announce(peer, VIP6, attributes=simulation.attributes(peer, "fd00:99::9"))
+    simulation.settle()
+    assert simulation.fib() == {}
+    way = ForeignRoute(1, 4, 0, 0, (Leg(parse_address("fd00:10::101"), 2),))
+    simulation.take(RoutesChanged((RouteChange(parse_prefix("fd00:99::/32"), way),)))
+    simulation.settle()
+    assert simulation.fib() == {}
+    assert simulation.router.rib.peers[peer].adj_rib_in.rejections() == {Reject.OTHER_HOST: 1}
+
+
+def test_a_next_hop_that_a_peer_of_the_own_as_says_is_taken_as_it_is() -> None:
+    """It is another router's, as iBGP has it (RFC 4271 section 5.1.3): the link layer is not asked."""
+    simulation = Simulation()
+    simulation.identifies = False
+    simulation.up(A, asn=65000)
+    attributes = simulation.attributes(A, "fd00:10::150", as_path=sequence(65001))
+    simulation.announce(A, VIP6, attributes=attributes)
+    simulation.settle()
+    assert simulation.fib() == {VIP6: ["fd00:10::150"]}
+    assert not simulation.router.rib.judge.hosts.wanted

@@ -63,6 +63,8 @@ def test_the_best_so_far_stays_when_another_would_win_the_mere_tie() -> None:
     assert rib.decision(after).lost == {first: Step.OLDEST}
     assert rib.decision(after).multipath == (second, first)
     assert rib.paths_of(PREFIXES[1]) is together, "a prefix that did not flap has its best path still"
+    assert rib.withdraw(PEERS[2], PREFIXES[:2]) == [], "nor do peers without a path change anything"
+    assert rib.announce(first, PREFIXES[:1]) == []
 
 
 def test_sets_do_not_differ_by_a_best_path_that_wins_anyway() -> None:

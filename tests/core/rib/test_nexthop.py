@@ -18,6 +18,7 @@ from routerd.core.message import (
     NexthopChange,
     RouteChange,
 )
+from routerd.core.rib import nexthop as nexthop_module
 from routerd.core.rib.nexthop import NexthopTable, Resolution
 from routerd.core.route import Address, Prefix, parse_address, parse_prefix
 from tests.support.core import LINKS
@@ -247,9 +248,34 @@ def test_how_specific_the_way_to_an_address_is(address: str, bits: int) -> None:
     assert made.leads(parse_address(address)) == made.look_leads(parse_address(address)) == bits
 
 
+def test_the_way_to_an_address_of_the_routers_own_is_its_network_even_where_no_route_leads_there() -> None:
+    host = Interface(1, "lo", True, (parse_address("10.7.7.7"),), (parse_prefix("10.7.7.7/32"),))
+    made = table(links=(host, *LINKS))
+    for leads in (made.leads, made.look_leads):
+        assert [leads(parse_address(address)) for address in ("10.7.7.7", "10.7.7.8")] == [32, 0]
+
+
 def test_a_route_of_which_one_leg_is_on_the_link_costs_its_metric() -> None:
     """Only a network of the router's own is at no distance."""
     for legs in ((leg(None), leg(OTHER, 3)), (leg(ONE), leg(OTHER, 3))):
         found = way(table(route("10.5.0.0/16", *legs, metric=7)))
         assert found is not None
         assert (found.metric, found.gateway.ifindex) == (7, 2), "the first leg is the gateway"
+
+
+def test_with_more_next_hops_than_are_watched_every_change_may_concern_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nexthop_module, "_LIMIT", 3)
+    made = table(route("10.5.0.0/16", leg(ONE)))
+    addresses = [parse_address(f"10.5.5.{number}") for number in range(5)]
+    other = [written("10.9.0.0/16", leg(OTHER, 3))]
+    for address in addresses[:2]:
+        assert way(made, address) == via((ONE, 2))
+    assert not made.apply(other)
+    for address in addresses:
+        assert way(made, address) == via((ONE, 2))
+    assert len(made._watched) == 3
+    assert made.apply(other)
+    for address in addresses:
+        way(made, address)
+    assert made.apply([written("10.5.5.4/32", leg(OTHER, 3))])
+    assert way(made, addresses[4]) == via((OTHER, 3))

@@ -50,3 +50,15 @@ def test_who_asks_twice_before_it_is_answered_is_answered_once(refreshes: Refres
     refreshes.ask(B, Family.IPV4, 0.1)  # whose answer has not begun
     assert sorted([*begun, *answer(refreshes, 0.2)]) == sorted([*TABLE, *TABLE])
     assert refreshes.next is None
+
+
+def test_who_asks_again_has_another_answer_an_interval_after_the_first(refreshes: Refreshes) -> None:
+    refreshes.ask(A, Family.IPV4, 0.0)
+    answer(refreshes, 0.0)
+    refreshes.ask(A, Family.IPV4, INTERVAL / 2)
+    assert not refreshes
+    assert refreshes.next == INTERVAL
+    refreshes.begin(INTERVAL)
+    answer(refreshes, INTERVAL)
+    refreshes.ask(A, Family.IPV4, 2 * INTERVAL)
+    assert refreshes, "at once"

@@ -88,6 +88,8 @@ def test_a_layout_that_is_not_said_to_be_of_this_moment_is_not() -> None:
         (layout(1024, 64, runs=True), 1700),
         (layout(1024, 3, runs=False), 900),
         (layout(1024, 16, runs=False), 1400),
+        (layout(1024, 256, runs=False), 6_000),
+        (layout(1024, 257, runs=False), 7_000),
         (layout(16384, 64, runs=False), 24_000),
         (layout(codec.MOST_BUCKETS, codec.MOST_MEMBERS, runs=False), codec.LARGEST),
     ],
@@ -96,6 +98,15 @@ def test_a_layout_is_small(said: GroupLayout, most: int) -> None:
     payload = encode(said)
     assert len(payload) <= most
     assert decode(payload) == said
+
+
+def test_a_partner_may_pack_with_the_largest_window() -> None:
+    """What was 20,000 octets before is referred to: it takes a window of 32 KiB."""
+    said = layout(40_000, 256, runs=False)
+    said = said._replace(owners=said.owners[:20_000] * 2, busy=0)
+    fields = json.loads(encode(said))
+    fields["packed"] = base64.b64encode(_deflated(bytes(said.owners) + bytes(5_000))).decode()
+    assert decode(json.dumps(fields).encode()) == said
 
 
 def test_what_is_too_large_is_not_said() -> None:
@@ -142,6 +153,8 @@ def _deflated(octets: bytes, *, end: bool = True) -> bytes:
         ({"members": ["10.0.0.1", "10.0.0.1", "10.0.0.2"]}, "members: one stands there twice"),
         ({"members": ["10.0.0.0", "gw"]}, "members: no address"),
         ({"members": ["10.0.0.0"]}, "packed: a bucket leads to no member"),
+        ({"members": [f"10.1.{i >> 8}.{i & 255}" for i in range(4097)]}, "members: no list of 1 to 4096 addresses"),
+        ({"drained": None}, "drained: no list of 0 to 4096 addresses"),
         ({"buckets": 9}, "packed: not as many octets"),
         ({"buckets": 65536}, "buckets: no number from 1 to 65535"),
         ({"buckets": True}, "buckets: no number"),
@@ -160,6 +173,7 @@ def _deflated(octets: bytes, *, end: bool = True) -> bytes:
         ({"key": "a\nb"}, "key: no text"),
         ({"key": "a" * 129}, "key: no text"),
         ({"answers": -1}, "answers: no number"),
+        ({"answers": (1 << 63) + 1}, "answers: no number"),
     ],
 )
 def test_errors_say_what_is_wrong(changed: dict[str, Any], error: str) -> None:

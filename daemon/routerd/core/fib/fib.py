@@ -49,10 +49,6 @@ class Fib:
         if not wanted.members:
             forget(self.refused, prefixes)
 
-    def has_pending(self) -> bool:
-        """Tell whether `plan` has something to do."""
-        return bool(self._pending or self._released or self.groups.changed or self.groups.empty)
-
     def waits(self, prefix: Prefix) -> bool:
         """Tell whether a prefix wants something that is not planned yet."""
         group = self.routes.get(prefix)

@@ -53,7 +53,7 @@ class Groups(Index):
         same buckets. Where the budget does not allow that it is made afresh."""
         if not self.shape.affords(self.buckets + source.buckets):
             found = self.find(wanted) if self.is_full else None
-            return (found, []) if found is not None else self.make(wanted, now, shared=shared or self.is_full)
+            return (found, []) if found is not None else self.make(wanted, now, shared=shared)
         settling = self.settling.get(source)
         holders = settling.holders if settling is not None else frozenset(source.legs) if source.untracked else ()
         stay = source.legs.keys() & wanted.members
@@ -104,15 +104,14 @@ class Groups(Index):
         """
         force = self.changed.pop(group, False)
         drained = self.draining | group.wanted.light
-        if group.emptied:
-            group.emptied &= drained
+        group.emptied &= drained
         legs = self.legs_for(group, group.wanted, self.shape)
         until = now + self.shape.idle_timer
         if group.written and group.buckets and not group.legs:
             like = group  # the kernel has deleted it with its last member: flows may be there still
         if like is not None and len(legs) > 1:
             self.settling.begin(group, until, Why.TAKEN_OVER, legs)
-        elif group.untracked and not damaged and len(legs) > 1 and group.legs.keys() <= legs.keys():
+        elif group.untracked and not damaged and len(legs) > 1:
             self.settling.begin(group, until, Why.ALONE, group.legs)
             self.settling.look(group, now)
         returning = bool(group.legs) and bool(group.buckets) and not legs.keys() <= group.legs.keys()
@@ -122,7 +121,7 @@ class Groups(Index):
             self.without(gateway, group)
         force |= self.settling.left(group)
         settled = group not in self.settling
-        if settled and not drained.isdisjoint(legs) and self.shape.clings(legs, self.shares(group), group.buckets):
+        if settled and self.shape.clings(legs, self.shares(group), group.buckets):
             self.clinging[group.id] = None
         else:
             self.clinging.pop(group.id, None)

@@ -40,7 +40,7 @@ class Parting:
     def part(self, now: float) -> list[Operation]:
         """Let prefixes leave groups whose others want something else for good; a part of them, if they are many."""
         operations: list[Operation] = []
-        room = AT_ONCE
+        room = AT_ONCE // LIKE
         while self._apart and room > 0:
             group = next(iter(self._apart))
             apart = [each for each in group.by_wanted().items() if not self._stays(group, each[0])]
@@ -49,11 +49,11 @@ class Parting:
                 continue
             wanted, prefixes = min(apart, key=lambda item: len(item[1]))
             alone = len(prefixes) <= FEW and not self._groups.is_full and bool(group.buckets)
-            for some in [[prefix] for prefix in prefixes[: room // LIKE + 1]] if alone else [prefixes]:
+            for some in [[prefix] for prefix in prefixes[:room]] if alone else [prefixes]:
                 if len(some) == len(group.prefixes) and group.adapted:
                     break  # the last ones: they keep the group
                 operations += self._part(group, wanted, some, now, shared=not alone)
-                room -= LIKE
+                room -= 1
             self.agree(group)
         self.unfinished = bool(self._apart)
         return operations

@@ -143,11 +143,10 @@ class Forecast:
         source = peer.source._replace(
             addresses=own_addresses(self._config, peer.address), group_name=group_name, group=group
         )
-        if heard.rejected.beyond and (session := peer.session) is not None:
+        if (session := peer.session) is not None:
             beyond = heard.rejected.beyond.total()
             asked = session.received.route_refresh and session.sent.route_refresh
             self.unnamed, self.unasked = self.unnamed + asked * beyond, self.unasked + (not asked) * beyond
-        verdicts: dict[Path, Reject] = {}
         for some in sliced([*heard.accepted, *heard.rejected.kept, *heard.stale]):
             yield
             known: dict[tuple[Path, Reject, bool], list[Prefix]] = {}
@@ -159,12 +158,8 @@ class Forecast:
                 if path is not None:
                     known.setdefault((path, before, stale), []).append(prefix)
             for (path, before, stale), prefixes in known.items():
-                if stale:
-                    verdict = self._policy.check(source, path.attributes)
-                elif path in verdicts:
-                    verdict = verdicts[path]
-                else:
-                    verdict = verdicts[path] = self._policy.judge(source, path.attributes)
+                judge = self._policy.check if stale else self._policy.judge
+                verdict = judge(source, path.attributes)
                 accepted, rejected = list[Prefix](), [(prefix, verdict) for prefix in prefixes]
                 if not verdict:
                     accepted, rejected = self._policy.split(group_name, group, prefixes)

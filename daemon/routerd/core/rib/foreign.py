@@ -145,8 +145,7 @@ def _ipv4(routes: tuple[ForeignRoute, ...], change: RouteChange) -> tuple[Foreig
     if change.deleted:
         return _without(routes, route if route in same else next(iter(same), None))
     if change.replaces and same:
-        same = [each for each in same if each != route]
-        same[:1] = [route]
+        same = [route, *(each for each in same[1:] if each != route)]
     elif route not in same:
         same = [*same, route] if change.appended else [route, *same]
     return _in_order(routes, same, route.metric)
