@@ -363,6 +363,16 @@ async def test_a_broker_that_takes_small_packets_is_told_few_messages_at_a_time(
 
 
 @needs_mosquitto
+async def test_what_waits_is_said_before_the_goodbye(site: Site) -> None:
+    one, other = site.gw(1), site.gw(2)
+    await _talking(one, other)
+    for word in ("b", "c", "bye"):
+        one.send(word)
+    await becomes(lambda: other.reasons[-1], "the partner has gone from the broker")
+    assert other.heard[-2:] == ["b", "c"]
+
+
+@needs_mosquitto
 async def test_the_largest_group_gets_through(site: Site) -> None:
     one, other = site.gw(1), site.gw(2)
     await _talking(one, other)

@@ -126,6 +126,8 @@ class Broker:
                 await self._thread.together(
                     self._listen(broker, meeting, key), self._talk(broker, meeting, key), self._watch(meeting)
                 )
+                while payloads := self._waiting(broker, meeting):
+                    await self._tell(broker, meeting, key, payloads)
             except (LostError, MessageError, BrokerError) as error:
                 self._failed(error)  # at once: a broker that hangs takes its time over the goodbye
                 await self._part(broker, will)
