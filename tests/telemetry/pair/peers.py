@@ -1,12 +1,13 @@
 """One end of a channel in a process of its own: `python -m tests.telemetry.pair.peers {link|mqtt} JSON`.
 
 It writes a line for all that its channel reports. A line on standard input is sent to the partner: a number has it
-send so many layouts, `large` a very large one, any other word a GroupGone of that key.
+send so many layouts, `large` a very large one, any other word a GroupGone of that key; `bye` ends it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import sys
@@ -50,8 +51,10 @@ async def _main(kind: str, options: dict[str, Any]) -> None:
     )
     channel = await _made(kind, options, home)
     loop = asyncio.get_running_loop()
-    threading.Thread(target=_obey, args=(channel, loop), daemon=True).start()
-    await channel.run()
+    running = loop.create_task(channel.run())
+    threading.Thread(target=_obey, args=(channel, loop, running), daemon=True).start()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
 
 
 async def _made(kind: str, options: dict[str, Any], home: Home) -> Channel:
@@ -72,9 +75,12 @@ async def _made(kind: str, options: dict[str, Any], home: Home) -> Channel:
     return Link(ends, names, options["key_file"], options.get("hold_time", 1.0), home)
 
 
-def _obey(channel: Channel, loop: asyncio.AbstractEventLoop) -> None:
+def _obey(channel: Channel, loop: asyncio.AbstractEventLoop, running: asyncio.Task[None]) -> None:
     for line in sys.stdin:
         word = line.strip()
+        if word == "bye":
+            loop.call_soon_threadsafe(running.cancel)
+            return
         if word == "large":
             loop.call_soon_threadsafe(channel.send, large())
         elif word.isdigit():

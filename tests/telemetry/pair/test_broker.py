@@ -58,16 +58,16 @@ def test_what_was_taken_is_kept_no_longer() -> None:
     assert (waiting.octets, waiting._waiting, waiting._layouts) == (0, {}, {})
 
 
-def test_a_lot_is_small_unless_a_message_is_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lot_is_small_unless_a_message_is_larger() -> None:
     waiting = Outbox()
     for number in range(4):
         waiting.put(_layout(0)._replace(key=f"172.16.0.{number}/32"))
-    monkeypatch.setattr(outbox, "LOT", waiting.octets // 2)
-    assert [len(waiting.take(most)) for most in (3, 1, 3, 3)] == [2, 1, 1, 0]
+    half = waiting.octets // 2
+    assert [len(waiting.take(most, half)) for most in (3, 1, 3, 3)] == [2, 1, 1, 0]
     waiting.put(_layout(0))
-    monkeypatch.setattr(outbox, "LOT", waiting.octets - 1)
+    less = waiting.octets - 1
     waiting.put(_layout(0)._replace(key="172.16.0.2/32"))
-    assert [len(waiting.take(3)) for _ in range(3)] == [1, 1, 0]
+    assert [len(waiting.take(3, less)) for _ in range(3)] == [1, 1, 0]
     assert waiting.octets == 0
 
 
@@ -344,6 +344,32 @@ async def test_a_broker_that_hangs_is_missed_in_the_time_of_a_silent_partner(sit
     finally:
         site.broker.signal(signal.SIGCONT)
     await _talking(one, other, "b")
+
+
+@needs_mosquitto
+async def test_a_broker_that_takes_small_packets_is_told_few_messages_at_a_time(site: Site) -> None:
+    """Whoever is told nothing for what is too large even so hears at once that this router is gone."""
+    site.broker.kill()
+    site.broker.configure("allow_anonymous true\nmax_packet_size 2000")
+    site.broker.start()
+    one, other = site.gw(1), site.gw(2)
+    await _talking(one, other)
+    one.send("100")
+    await becomes(lambda: len(other.heard), 101)
+    assert (one.ups, other.ups) == (1, 1)
+    one.send("large")
+    await becomes(lambda: "it takes 2000 octets at most" in "".join(one.reasons))
+    await becomes(lambda: "the partner has gone from the broker" in other.reasons)
+
+
+@needs_mosquitto
+async def test_what_waits_is_said_before_the_goodbye(site: Site) -> None:
+    one, other = site.gw(1), site.gw(2)
+    await _talking(one, other)
+    for word in ("b", "c", "bye"):
+        one.send(word)
+    await becomes(lambda: other.reasons[-1], "the partner has gone from the broker")
+    assert other.heard[-2:] == ["b", "c"]
 
 
 @needs_mosquitto

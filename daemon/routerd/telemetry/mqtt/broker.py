@@ -69,6 +69,11 @@ class Connection:
         self.refused: BrokerError | None = None
         """The last that the broker did not let the client write, if there was something."""
 
+    @property
+    def most(self) -> int:
+        """Octets of a packet that the broker takes at most; 0 if it has not said so."""
+        return self._client.most
+
     async def publish(
         self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry: int | None = None
     ) -> bool:
@@ -76,9 +81,8 @@ class Connection:
 
         What is larger than it takes would end the connection (MQTT 5, 3.2.2.3.6), and is not sent.
         """
-        most = self._client.most
-        if most and len(topic.encode()) + len(payload) + _HEADERS > most:
-            self.refused = _refusal(f"{topic} (it takes {most} octets at most)", "have it take larger packets")
+        if self.most and len(topic.encode()) + len(payload) + _HEADERS > self.most:
+            self.refused = _refusal(f"{topic} (it takes {self.most} octets at most)", "have it take larger packets")
             return False
         properties = None
         if expiry is not None:
@@ -119,7 +123,6 @@ class _Client(aiomqtt.Client):
     written: object = None
     """The message that is about to be handed over."""
     most = 0
-    """Octets of a packet that the broker takes at most; 0 if it has not said so."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

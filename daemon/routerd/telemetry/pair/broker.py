@@ -25,7 +25,7 @@ from routerd.telemetry.mqtt.topics import Topic
 from routerd.telemetry.pair.channel import MOST_WAITING, Home, Names
 from routerd.telemetry.pair.codec import LARGEST, MessageError, decode
 from routerd.telemetry.pair.meeting import LostError, Meeting
-from routerd.telemetry.pair.outbox import Full, Outbox
+from routerd.telemetry.pair.outbox import LOT, Full, Outbox
 
 KIND, SESSION, SAID = "pair", "session", "said"
 """Topics: `.../pair/session` is retained, `.../pair/said` has the messages."""
@@ -126,7 +126,9 @@ class Broker:
                 await self._thread.together(
                     self._listen(broker, meeting, key), self._talk(broker, meeting, key), self._watch(meeting)
                 )
-            except (LostError, MessageError) as error:
+                while payloads := self._waiting(broker, meeting):
+                    await self._tell(broker, meeting, key, payloads)
+            except (LostError, MessageError, BrokerError) as error:
                 self._failed(error)  # at once: a broker that hangs takes its time over the goodbye
                 await self._part(broker, will)
                 raise
@@ -180,27 +182,37 @@ class Broker:
             )
 
     async def _talk(self, broker: Connection, meeting: Meeting, key: bytes) -> None:
-        topic = str(self._topic(self._names.router, SAID))
         said_at = 0.0
         while True:
             self._news.clear()
-            up = self._session == meeting.mine  # so that nothing is said in it that was meant for one before
-            payloads = self._outbox.take(AT_ONCE) if up else []
+            payloads = self._waiting(broker, meeting)
             more = self._outbox.octets > 0
+            up = self._session == meeting.mine
             if payloads or (up and time.monotonic() - said_at >= SIGN):
-                for payload in payloads:
-                    self._home.counts.sent(payload)
-                lots = [payloads] if meeting.lots else [[payload] for payload in payloads] or [[]]
-                sealed = [signing.seal("pair", meeting.said(*lot), key) for lot in lots]
-                await asyncio.gather(*(broker.publish(topic, each) for each in sealed))
-                if broker.refused is not None:
-                    raise broker.refused
+                await self._tell(broker, meeting, key, payloads)
                 said_at = time.monotonic()
                 await asyncio.sleep(PAUSE if more else LULL)
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SIGN):
                     await self._news.wait()
+
+    def _waiting(self, broker: Connection, meeting: Meeting) -> list[bytes]:
+        """Take what is to be said at once."""
+        if self._session != meeting.mine:  # so that nothing is said in it that was meant for one before
+            return []
+        return self._outbox.take(AT_ONCE, min(LOT, broker.most // 2 or LOT))  # half, as in MOST
+
+    async def _tell(self, broker: Connection, meeting: Meeting, key: bytes, payloads: list[bytes]) -> None:
+        """Say something, be it only that this router is there."""
+        for payload in payloads:
+            self._home.counts.sent(payload)
+        lots = [payloads] if meeting.lots else [[payload] for payload in payloads] or [[]]
+        sealed = [signing.seal("pair", meeting.said(*lot), key) for lot in lots]
+        topic = str(self._topic(self._names.router, SAID))
+        await asyncio.gather(*(broker.publish(topic, each) for each in sealed))
+        if broker.refused is not None:
+            raise broker.refused
 
     async def _watch(self, meeting: Meeting) -> None:
         """Notice a partner that says nothing, and that too much waits for it."""

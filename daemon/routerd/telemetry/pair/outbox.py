@@ -10,7 +10,7 @@ from routerd.telemetry.pair.channel import MOST_WAITING
 from routerd.telemetry.pair.codec import encode
 
 LOT = 8192
-"""Octets of messages that are said at once: not each broker takes packets much larger."""
+"""Octets of messages that are said at once: not each broker takes packets much larger, and some take less."""
 
 
 class Full(Exception):  # noqa: N818 - the channel ends for it
@@ -51,12 +51,12 @@ class Outbox:
         self._number += 1
         return self._number
 
-    def take(self, most: int) -> list[bytes]:
-        """Return up to `most` messages, the first ones first, which wait no more: of together `LOT` octets, or one
-        that is larger."""
+    def take(self, most: int, together: int = LOT) -> list[bytes]:
+        """Return up to `most` messages, the first ones first, which wait no more: of `together` octets, or one that
+        is larger."""
         with self._lock:
             octets = accumulate(map(len, islice(self._waiting.values(), most)))
-            fit = sum(so_far <= LOT for so_far in octets)
+            fit = sum(so_far <= together for so_far in octets)
             taken = [*islice(self._waiting, max(1, fit))]
             payloads = [self._waiting.pop(place) for place in taken]
             self.octets -= sum(map(len, payloads))
