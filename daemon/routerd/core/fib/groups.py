@@ -121,7 +121,8 @@ class Groups(Index):
             self.without(gateway, group)
         force |= self.settling.left(group)
         settled = group not in self.settling
-        if settled and self.shape.clings(legs, self.shares(group), group.buckets):
+        some = settled and not drained.isdisjoint(legs)  # nothing is summed up for all the others
+        if some and self.shape.clings(legs, self.shares(group), group.buckets):
             self.clinging[group.id] = None
         else:
             self.clinging.pop(group.id, None)

@@ -182,6 +182,8 @@ def _wanted(ways: Mapping[Path, tuple[Gateway, ...]], use: LinkBandwidth) -> Wan
         if (bandwidth := bandwidth_of(path.attributes)) is not None:
             for gateway in gateways:
                 bandwidths[gateway] = bandwidths.get(gateway, 0.0) + bandwidth / len(gateways)
+    if not bandwidths:
+        return Wanted(members, leaving)
     return Wanted(members, leaving, weights([bandwidths.get(member) for member in members], use))
 
 

@@ -147,6 +147,7 @@ class Forecast:
             beyond = heard.rejected.beyond.total()
             asked = session.received.route_refresh and session.sent.route_refresh
             self.unnamed, self.unasked = self.unnamed + asked * beyond, self.unasked + (not asked) * beyond
+        verdicts: dict[tuple[Path, bool], Reject] = {}
         for some in sliced([*heard.accepted, *heard.rejected.kept, *heard.stale]):
             yield
             known: dict[tuple[Path, Reject, bool], list[Prefix]] = {}
@@ -158,8 +159,9 @@ class Forecast:
                 if path is not None:
                     known.setdefault((path, before, stale), []).append(prefix)
             for (path, before, stale), prefixes in known.items():
-                judge = self._policy.check if stale else self._policy.judge
-                verdict = judge(source, path.attributes)
+                if (verdict := verdicts.get((path, stale))) is None:
+                    judge = self._policy.check if stale else self._policy.judge
+                    verdict = verdicts[path, stale] = judge(source, path.attributes)
                 accepted, rejected = list[Prefix](), [(prefix, verdict) for prefix in prefixes]
                 if not verdict:
                     accepted, rejected = self._policy.split(group_name, group, prefixes)
