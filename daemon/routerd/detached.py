@@ -48,7 +48,7 @@ def _run(future: Future[Any], work: Callable[[], Any]) -> None:
         future.set_result(work())
     except BaseException as error:  # noqa: BLE001 - for whoever waits
         future.set_exception(error)
-        del future  # which the error's traceback leads back to: it would be left to the collector, that looks seldom
+        del future  # to which the error's traceback leads: both would wait for the collector, which looks seldom
     finally:
         _under_way.pop(threading.current_thread(), None)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -28,6 +30,7 @@ from routerd.core.message import (
     PartnerUp,
     SysctlState,
 )
+from routerd.detached import finish, lasting
 from routerd.kernel.hash_seed import derived, fingerprint
 from routerd.service import pair
 from routerd.service.engine import Engine
@@ -145,6 +148,7 @@ async def test_it_says_anew_who_it_is_when_the_seed_or_the_policy_is_another(
 
 
 async def test_what_is_said_goes_both_ways(paired: Paired) -> None:
+    paired.pairing.begin()
     async with running(paired):
         (channel,) = paired.channels
         channel.home.said(GroupGone("a"))
@@ -160,6 +164,7 @@ async def test_what_is_said_goes_both_ways(paired: Paired) -> None:
     "more", ['address = "10.255.0.3"\n', 'listen = "10.255.0.1"\n', "port = 7180\n", "hold_time = 1.0\n"]
 )
 async def test_the_channel_is_made_anew_where_it_is_another(paired: Paired, more: str) -> None:
+    paired.pairing.begin()
     async with running(paired):
         paired.pairing.configure(paired.config(more))
         await becomes(lambda: len(paired.channels), 2)
@@ -184,6 +189,26 @@ async def test_the_channel_stays_where_it_is_the_same_and_ends_with_another_key(
         assert len(paired.channels) == 2
 
 
+async def test_a_key_that_does_not_answer_keeps_no_configuration_in_force(
+    paired: Paired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pair, "INTERVAL", 0.01)
+    paired.pairing.begin()
+    other = paired.key_file.with_name("other")
+    shutil.copy(paired.key_file, other)
+    async with running(paired):
+        paired.key_file.unlink()
+        os.mkfifo(paired.key_file)
+        await becomes(lambda: lasting(time.monotonic()) > 0.1)
+        stuck, paired.key_file = paired.key_file, other
+        try:
+            paired.pairing.configure(paired.config())
+            await becomes(lambda: len(paired.channels), 2)
+        finally:
+            os.close(os.open(stuck, os.O_RDWR))  # so that whoever waits for it reads that it is empty
+            finish(5)
+
+
 async def test_a_certificate_is_looked_at_while_the_channel_stands(
     paired: Paired, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -205,6 +230,7 @@ async def test_a_certificate_is_looked_at_while_the_channel_stands(
 
 
 async def test_a_channel_that_fails_is_an_error_of_the_watcher(paired: Paired) -> None:
+    paired.pairing.begin()
     task = asyncio.ensure_future(paired.pairing.run())
     await becomes(lambda: paired.channels)
     paired.channels[0].fails.set_exception(ZeroDivisionError())

@@ -18,6 +18,7 @@ from routerd.api.models import ProblemView
 from routerd.config.metrics import MetricsSection
 from routerd.config.unreadable import unreadable
 from routerd.detached import detached
+from routerd.service.until import until
 
 RETRY = 5.0
 """Seconds until a place that cannot be listened on, or files that cannot be used, are tried again."""
@@ -62,16 +63,7 @@ class Exposing:
         """Serve until cancelled. Another configuration counts at once, also while a file does not answer."""
         while True:
             self._changed.clear()
-            keeping = asyncio.ensure_future(self._keep(self._section))
-            changing = asyncio.ensure_future(self._changed.wait())
-            try:
-                await asyncio.wait({keeping, changing}, return_when=asyncio.FIRST_COMPLETED)
-                if keeping.done():
-                    keeping.result()
-            finally:
-                keeping.cancel()
-                changing.cancel()
-                await asyncio.gather(keeping, changing, return_exceptions=True)
+            await until(self._changed, self._keep(self._section))
 
     async def _keep(self, section: MetricsSection) -> None:
         """Serve, if anything is to be, until cancelled."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import platform
 import time
 from collections.abc import Callable, Hashable
@@ -19,6 +18,7 @@ from routerd.kernel.hash_seed import derived, fingerprint, hash_seed
 from routerd.kernel.sysctl import hash_policy
 from routerd.service.engine import Engine
 from routerd.service.settings import Settings
+from routerd.service.until import until
 from routerd.telemetry.log import bus
 from routerd.telemetry.pair.channel import Channel, Counts, Home, Names
 
@@ -135,23 +135,26 @@ class Pairing:
             task.result()
 
     async def _watch(self) -> None:
-        """Notice another configuration or key, and say anew who this router is when it is somebody else."""
+        """Notice another configuration or key, and say anew who this router is when it is somebody else. Another
+        configuration counts at once, also while a file does not answer."""
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(INTERVAL):
-                    await self._changed.wait()
             self._changed.clear()
+            await until(self._changed, self._look_on())
+
+    async def _look_on(self) -> None:
+        while True:
             await self._look()
             if self._wanted != self._has:
                 self._other.set()
+            await asyncio.sleep(INTERVAL)
 
     async def _look(self) -> None:
         """Look at the key, the certificate and the seed. Without a key, as while its file is written, all goes on as
         it was."""
         self._take_key(await detached(_key, self._config))
         if time.monotonic() >= self._certified + CERTIFIED:
-            self._certified = time.monotonic()
             self.uncertified = await detached(_uncertified, self._config)
+            self._certified = time.monotonic()
         self._want_seed()
         self._introduce()
 

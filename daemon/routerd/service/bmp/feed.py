@@ -25,7 +25,7 @@ Announced = dict[tuple[Attributes, float], list[Prefix]]
 """Prefixes by their attributes, and since when they have them, in seconds since 1970; 0 if nobody knows."""
 
 
-class _Told(NamedTuple):
+class _Known(NamedTuple):
     """A peer that the collector was told of: the generation of its session, and since when that is there, in seconds
     since 1970."""
 
@@ -43,7 +43,7 @@ class Feed:
         self.loc_rib = messages.Peer(b"", own.asn, parse_address(own.router_id))
         self._router = router
         self._views = frozenset(views)
-        self._peers: dict[str, _Told] = {}
+        self._peers: dict[str, _Known] = {}
         self._when = 0.0
         """When what is being told has happened: the per-peer header has that, not when it is told (RFC 7854 section
         4.2); 0 where nobody knows."""
@@ -123,7 +123,7 @@ class Feed:
         known = self._router.rib.peers.get(said.peer)
         is_this = known is not None and known.session is said
         since = self._when or (_wall(known.since) if known and is_this else 0.0)
-        self._peers[said.peer] = _Told(said.generation, peer, since)
+        self._peers[said.peer] = _Known(said.generation, peer, since)
         return before + messages.peer_up(since, peer, session)
 
     def _down(self, address: str, down: SessionDown | None) -> bytes:
