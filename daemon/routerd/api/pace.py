@@ -24,7 +24,7 @@ class Pace:
         self.busy: Callable[[], bool] = lambda: False
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._taken = False
-        self._until = 0.0
+        self._until = float("-inf")
 
     async def begin(self) -> None:
         """Wait for a turn; `end` must follow."""
@@ -48,6 +48,10 @@ class Pace:
         rests = min(RESTS, ALONE * (1 + len(self._waiting)) ** 2) if loop.time() < self._until else 0
         loop.call_later(max(spent, AROUND) * rests, self._next)
 
+    def held_up(self, seconds: float) -> bool:
+        """Tell whether routing has come first within so many seconds, be it in a pause now."""
+        return self.busy() or asyncio.get_running_loop().time() < self._until + seconds
+
     def _next(self) -> None:
         while self._waiting:
             turn = self._waiting.popleft()
@@ -57,9 +61,11 @@ class Pace:
         self._taken = False
 
 
-_paces: WeakKeyDictionary[asyncio.AbstractEventLoop, Pace] = WeakKeyDictionary()
+_paces: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Pace, Pace]] = WeakKeyDictionary()
 
 
-def pace() -> Pace:
-    """Return that of the running event loop: there is one for all of its listeners."""
-    return _paces.setdefault(asyncio.get_running_loop(), Pace())
+def pace(*, urgent: bool = False) -> Pace:
+    """Return that of the running event loop: there is one for all of its listeners, and one for urgent answers, which
+    have as small a share."""
+    usual, ahead = _paces.setdefault(asyncio.get_running_loop(), (Pace(), Pace()))
+    return ahead if urgent else usual
