@@ -16,6 +16,7 @@ def test_the_earliest_comes_next_and_each_comes_once() -> None:
     assert deadlines.due(2.0) == ["b", "c"]
     assert deadlines.due(2.0) == []
     assert deadlines.next == 3.0
+    assert [key for key in "abcd" if key in deadlines] == ["a"]
 
 
 def test_a_deadline_that_was_changed_or_taken_back_is_forgotten() -> None:

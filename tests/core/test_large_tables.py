@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from routerd.core.message import Advertise, KernelObjects, RouteRefresh, Work
+from routerd.core.message import Advertise, KernelObjects, RouteAudit, RouteRefresh, Work
+from routerd.core.rib.peers import FORGET_AFTER
 from routerd.core.rib.refreshes import INTERVAL, PIECE
 from routerd.core.rib.rejudging import SLICE as REJUDGE_SLICE
 from routerd.core.route import Family, Prefix, format_prefix, parse_address, parse_prefix
@@ -86,3 +87,20 @@ def test_an_address_of_the_router_has_a_large_table_judged_again_in_slices() -> 
     rejected = simulation.router.rib.peers[A].adj_rib_in.rejected.kept
     assert {format_prefix(prefix) for prefix in rejected} == inside
     assert simulation.fib().keys() == set(TABLE) - inside - set(gone)
+
+
+def test_a_peer_that_is_forgotten_before_it_is_its_turn_is_judged_no_more() -> None:
+    simulation = full(learned=False)
+    link = simulation.kernel.interfaces[2]
+    own = parse_prefix("172.31.0.0/24")
+    simulation.kernel.interfaces[2] = replace(link, networks=(*link.networks, own))
+    found = simulation.kernel.dump()
+    simulation.take(KernelObjects(found.interfaces, found.nexthops, found.groups))
+    assert simulation.router.rib.rejudging._left.keys() == {A, B}
+    simulation.down(B)
+    simulation.now += 2 * FORGET_AFTER
+    simulation.take(RouteAudit(simulation.router.fib.expected(), (), {}, {}, found.foreign))
+    assert B not in simulation.router.rib.peers
+    simulation.settle()
+    assert not simulation.router.rib.rejudging
+    assert len(simulation.fib()) == COUNT

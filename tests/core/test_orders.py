@@ -189,3 +189,10 @@ def test_soft_out_says_what_is_true_by_then() -> None:
         heard -= set(map(format_prefix, each.withdrawn))
         heard |= {format_prefix(prefix) for _, prefixes in each.announced for prefix in prefixes}
     assert heard == {"10.10.1.0/24", VIP}
+
+
+def test_the_shutdown_of_an_address_that_no_peer_or_range_holds_shuts_nobody_down(simulation: Simulation) -> None:
+    simulation.take(Shutdown("10.9.9.9", "somebody", 0.0))
+    simulation.settle()
+    assert simulation.operations == []
+    assert "10.9.9.9" not in simulation.router.rib.peers

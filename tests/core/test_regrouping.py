@@ -188,3 +188,20 @@ def test_whatever_happens_on_the_way_peers_hear_what_they_should(seed: int) -> N
         if "learned" in told:
             others = {prefix for prefix, source in best.items() if source not in ("", peer)}
             assert others - whole(simulation, peer).keys() <= {p for p in others if best[p] != A}
+
+
+def test_peers_that_come_from_different_groups_hear_each_what_is_other_for_it() -> None:
+    """Of two peers of one group from now on the one has heard all before, and the other nothing."""
+    other = CONFIG.partition("[peer_groups.nodes]")[2].partition("[[")[0].replace('["networks"]', "[]")
+    peer = f'[peer_groups.other]{other}[[peers]]\nname = "b"\naddress = "{B}"\ngroup = "other"\n'
+    simulation, heard = Simulation(configured("networks", "learned") + peer), Heard()
+    for node in (B, A, "192.168.10.102"):
+        simulation.up(node)
+    simulation.announce(A, *TABLE[:3])
+    simulation.settle()
+    hear(simulation, heard)
+    assert {node: len(table) for node, table in heard.items()} == {A: 1, B: 0, "192.168.10.102": 4}
+    reconfigure(simulation, configured("networks") + peer.replace('group = "other"', 'group = "nodes"'))
+    simulation.settle()
+    hear(simulation, heard)
+    assert {node: len(table) for node, table in heard.items()} == {A: 1, B: 1, "192.168.10.102": 1}

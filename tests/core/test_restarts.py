@@ -350,6 +350,19 @@ class TestRouter:
         simulation.advance(STALE_TIME + 1)
         assert simulation.fib() == {}
 
+    def test_a_node_that_never_says_all_is_waited_for_as_long_as_its_own_group_has_it(self) -> None:
+        """Others may have longer."""
+        simulation = nodes(A, B, graceful=preserving(), config=f"{CONFIG}[peer_groups.slow]\nstale_time = 300\n")
+        simulation.restart()
+        for node in (A, B):
+            simulation.up(node, graceful=preserving())
+            simulation.announce(node, VIP)
+        simulation.end_of_rib(A)
+        simulation.advance(STALE_TIME - 1)
+        assert simulation.fib() == {VIP: [A, B], OTHER: [A, B]}
+        simulation.advance(2)
+        assert simulation.fib() == {VIP: [A, B]}
+
     def test_nodes_that_have_not_returned_are_shown(self) -> None:
         simulation = nodes(A, B)
         simulation.restart()

@@ -19,6 +19,7 @@ from routerd.core.message import (
     NeighbourState,
     Notification,
     RouteRefresh,
+    SessionDown,
     SessionUp,
     SetGroup,
     SetRoutes,
@@ -113,6 +114,16 @@ class TestFib:
         assert simulation.fib() == {VIP: [A, B], **{each: [A, B, C] for each in TABLE}}
         assert {simulation.group_of(each) for each in TABLE} == {group}
         assert simulation.operations_of(SetRoutes) == [SetRoutes(simulation.group_of(VIP), (parse_prefix(VIP),))]
+
+    @pytest.mark.parametrize("flows", [True, False])
+    def test_a_group_that_has_taken_over_no_flows_has_none_to_wait_for(self, flows: bool) -> None:
+        simulation = three_nodes(VIP, *TABLE)
+        if flows:
+            simulation.busy_groups.add(simulation.group_of(VIP))
+        simulation.withdraw(C, VIP)
+        simulation.settle()
+        fib = simulation.router.fib
+        assert (fib.routes[parse_prefix(VIP)] in fib.groups.settling) is flows
 
     def test_a_withdrawn_prefix_leaves_the_kernel_and_takes_its_objects_along(self) -> None:
         simulation = three_nodes()
@@ -594,6 +605,20 @@ class TestSessions:
         simulation.take(Update(A, old, [parse_prefix(VIP)]))
         simulation.settle()
         assert simulation.fib() == {VIP: [A, B, C]}
+
+    def test_why_there_is_no_session_is_the_last_that_is_known(self) -> None:
+        """An attempt that fails says so; the end of a session that another one has followed says nothing of that."""
+        simulation = Simulation()
+        simulation.up(A)
+        peer = simulation.router.rib.peers[A]
+        simulation.take(SessionDown(A, simulation.sessions[A].generation - 1, "an older one"))
+        assert (peer.session is not None, peer.reason) == (True, "")
+        simulation.down(A)
+        assert peer.reason == "connection lost"
+        simulation.take(SessionDown(A, 99, "the OPEN was refused"))
+        assert peer.reason == "the OPEN was refused"
+        simulation.take(SessionDown("10.9.9.9", 1, "nobody knows it"))
+        assert "10.9.9.9" not in simulation.router.rib.peers
 
     def test_events_say_who_came_and_went(self) -> None:
         simulation = Simulation()

@@ -229,3 +229,10 @@ def test_a_length_takes_two_octets_where_one_does_not_do(size: int) -> None:
     assert octets.endswith(bytes.fromhex(head) + bytes(size) + bytes.fromhex(NLRI))
     [update] = read_back(octets)
     assert update.announced[0][0].unknown == (Unknown(0xC0, 99, bytes(size)),)
+
+
+def test_a_peer_is_asked_to_announce_families_again() -> None:
+    """RFC 2918 section 3: AFI, a reserved octet, SAFI."""
+    head = b"\xff" * 16 + bytes.fromhex("0017 05")
+    assert encode.route_refresh(Family) == head + bytes.fromhex("0001 00 01") + head + bytes.fromhex("0002 00 01")
+    assert encode.route_refresh(()) == b""

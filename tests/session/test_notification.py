@@ -132,6 +132,12 @@ def test_an_expired_timer_and_an_operators_reset_do_not_become_a_hard_reset(code
     assert hardened(code, subcode, b"") == (code, subcode, b"")
 
 
+@pytest.mark.parametrize(("code", "subcode"), [(6, 2), (6, 3), (3, 1), (2, 4), (5, 8)])
+def test_any_other_notification_ends_the_routes_too_in_a_hard_reset(code: int, subcode: int) -> None:
+    """RFC 8538 section 3: its data are code and subcode, and the data of these."""
+    assert hardened(code, subcode, b"data") == (6, 9, bytes([code, subcode]) + b"data")
+
+
 def test_a_communication_is_cut_between_characters() -> None:
     data = communication("ü" * 200)
     assert (data[0], data[1:].decode()) == (254, "ü" * 127)

@@ -192,16 +192,23 @@ def test_open_that_says_it_has_no_parameters_has_none() -> None:
     assert decode_open(plain[:9] + b"\0\xff\0\x05\x02\0\x02\x02\0") == decode_open(plain)
 
 
+FIXED = bytes([4]) + (65001).to_bytes(2, "big") + bytes([0, 9, 10, 0, 0, 1])
+"""An OPEN up to the length of its optional parameters."""
+
+
 @pytest.mark.parametrize(
     "body",
     [
         b"",
-        bytes(9),
-        bytes(9) + b"\x04\x02\x02\x01",
-        bytes(9) + b"\x04\x02\x03\x01\x04",
-        bytes(9) + b"\x04\x02\x02\x41\x01",
-        bytes(9) + b"\x05\x02\x03\x40\x01\x00",
-        bytes(9) + b"\xff\xff\x00\x09\x02",
+        FIXED,
+        FIXED + b"\x05\x02\x03\x01\x01\x00",
+        FIXED + b"\x07\x02\x05\x01\x03\x00\x01\x00",
+        FIXED + b"\x05\x02\x03\x41\x01\x00",
+        FIXED + b"\x04\x02\x02\x01",
+        FIXED + b"\x04\x02\x03\x01\x04",
+        FIXED + b"\x04\x02\x02\x41\x01",
+        FIXED + b"\x05\x02\x03\x40\x01\x00",
+        FIXED + b"\xff\xff\x00\x09\x02",
         *(bgp.open_message(capabilities=bytes([64, size, *bytes(size)]))[19:] for size in (0, 1, 3, 4, 5, 7)),
     ],
 )

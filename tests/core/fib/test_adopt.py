@@ -77,9 +77,12 @@ def test_a_group_gets_the_timers_that_are_wanted_when_its_flows_have_shown_thems
     assert fib.plan(120.0) == [SetGroup(1, (Member(2), Member(3)), 1024, 120.0, 0.0)]
 
 
-def test_a_group_that_is_as_wanted_has_nothing_to_wait_for() -> None:
-    fib, _ = adopted(resilient(Member(2), Member(3)))
-    assert fib.groups.settling.next is None
+@pytest.mark.parametrize("unbalanced_timer", [0.0, 30.0])
+def test_a_group_that_is_as_wanted_has_nothing_to_wait_for(unbalanced_timer: float) -> None:
+    fib = Fib(Shape(FibSection(nexthop_id_base=1, unbalanced_timer=unbalanced_timer)))
+    group = resilient(Member(2), Member(3), idle_timer=119.99, unbalanced_timer=unbalanced_timer)
+    assert adopt(fib, KernelDump((), TWO, (group,), {P: 1}, {}), 0.0) == []
+    assert fib.groups.settling.next is None, "the kernel counts in hundredths of a second"
 
 
 def test_of_two_objects_of_a_gateway_one_is_used_and_what_leads_to_no_gateway_is_of_no_use() -> None:

@@ -751,3 +751,35 @@ def test_a_nexthop_that_has_another_group_by_now_stays() -> None:
     operations = mend_objects(fib, KernelObjects((), nexthops, (group,)), 0.0)[1] + planned(fib)
     assert not any(isinstance(operation, DeleteNexthop) for operation in operations)
     assert fib.groups.nexthops == {A: 2, B: 3}
+
+
+def test_drained_members_stay_where_no_other_one_is_left() -> None:
+    """All of a group's were drained while one looked."""
+    fib = Fib(Shape(FibSection(nexthop_id_base=1), widest=256))
+    fib.want([P], Wanted((A, B)))
+    fib.drain({A})
+    planned(fib)
+    fib.drain({A, B})
+    fib.drained({1: set()})
+    planned(fib)
+    assert fib.routes[P].legs.keys() == {A, B}
+    assert not fib.routes[P].emptied
+    fib.drain({A})
+    planned(fib)
+    fib.drained({1: {3}})
+    planned(fib)
+    assert fib.routes[P].legs.keys() == {B}
+
+
+@pytest.mark.parametrize("count", [2, FEW + 2])
+def test_the_last_ones_of_a_group_keep_it(count: int) -> None:
+    """Those that wanted something else than they are gone, for the kernel has refused them."""
+    fib = filled(*TABLE)
+    group = fib.routes[TABLE[0]]
+    fib.want(TABLE[:count], Wanted((A,)))
+    fib.plan(0.0)
+    fib.refuse(group.id, TABLE[count:], 22, "no")
+    while fib.has_waiting():
+        fib.part(0.0)
+    assert group.prefixes
+    assert {fib.routes[prefix].legs.keys() == {A} for prefix in TABLE[:count]} == {True}

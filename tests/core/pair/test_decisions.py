@@ -141,3 +141,8 @@ def test_a_layout_is_off_by_more_than_one_bucket_in_256_or_by_one_of_a_drained_m
     assert is_off(owners(1, 512, 511), {A: 0, **weights})
     assert not is_off(owners(1, 512, 511), weights), "whose bucket it is, is no leg of the group"
     assert not is_off(owners(0, 512, 512), {A: 0, **weights})
+
+
+def test_a_group_none_of_whose_owners_is_wanted_is_left_to_the_kernel() -> None:
+    here = Held((C,) * SIZE, (1 << SIZE) - 1, frozenset((C,)))
+    assert lead(here, None, {A: 1, B: 1}) == here.owners

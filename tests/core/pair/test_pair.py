@@ -14,10 +14,12 @@ from routerd.core.message import (
     Ask,
     BucketsRead,
     Drain,
+    Gateway,
     GroupLayout,
     Hello,
     Input,
     Introduce,
+    NeighbourState,
     PartnerDown,
     PartnerSaid,
     PartnerUp,
@@ -341,6 +343,7 @@ def test_what_the_other_has_and_what_nobody_told_of() -> None:
     two.advance(1.0)
     assert states(two.a) == {"equal": 1, "only here": 1}
     assert states(two.b) == {"equal": 1, "only there": 1}
+    assert two.a.pair.busy_at_partner(two.a.group_of("172.16.1.2/32"), two.a.now) == frozenset()
     assert {each.state for each in two.b.pair.agreements()} == {"equal", "only there"}
     two.a.withdraw(NODES[0], "172.16.1.2/32")
     two.a.settle_now()
@@ -610,6 +613,37 @@ def test_buckets_that_somebody_has_the_kernel_move_are_seen_and_go_back() -> Non
     assert sorted(map(two.a.layout(VIP).count, NODES[:3])) == sorted(map(before.count, NODES[:3]))
 
 
+def test_what_is_as_it_was_is_not_read_again() -> None:
+    two = Two()
+    serve(two, *NODES[:3])
+    two.a.dump()
+    two.a.forget()
+    two.a.dump()
+    assert not [effect for effect in two.a.effects if isinstance(effect, ReadBuckets)]
+
+
+def test_a_layout_that_makes_no_sense_counts_for_nothing() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    before = list(two.a.pair.agreements())
+    two.a.forget()
+    two.a.take(PartnerSaid(GroupLayout(VIP, (parse_address(NODES[0]),), (1,) * BUCKETS, 0)))
+    assert list(two.a.pair.agreements()) == before
+    assert not two.a.effects
+
+
+def test_what_is_read_of_a_group_that_changes_just_then_is_read_again() -> None:
+    two = Two()
+    serve(two, *NODES[:2])
+    two.advance(2 * IDLE)
+    [group] = two.a.router.fib.groups
+    two.a.forget()
+    two.a.take(BucketsRead(group.id, (99,) * BUCKETS, 0, (99,)))
+    assert not [effect for effect in two.a.effects if isinstance(effect, TellPartner)]
+    two.a.advance(LATER)
+    assert [effect.ids for effect in two.a.effects if isinstance(effect, ReadBuckets)] == [(group.id,)]
+
+
 def test_who_says_something_else_of_itself_goes_on_to_lead() -> None:
     two = Two()
     two.advance(100.0)
@@ -710,6 +744,24 @@ def test_of_a_group_that_is_not_one_of_the_pair_s_nothing_is_known() -> None:
         assert pair.busy_at_partner(each, two.a.now) == frozenset()
         assert pair.owner_at_partner(each, 0) is None
         assert pair.agreement(each) is None
+
+
+def test_of_a_group_that_is_gone_before_it_was_read_nothing_is_known() -> None:
+    """Its last node is lost, and the kernel has deleted it: nobody has to."""
+    two = Two()
+    two.a.slow = True
+    two.a.up(NODES[0])
+    two.a.announce(NODES[0], VIP)
+    two.a.settle_now()
+    [group] = two.a.router.fib.groups
+    two.a.take(NeighbourState(Gateway(parse_address(NODES[0]), 2), alive=False))
+    two.a.withdraw(NODES[0], VIP)
+    two.a.settle_now()
+    assert group.id not in two.a.router.fib.groups.by_id
+    assert two.a.pair.busy_at_partner(group.id, two.a.now) == frozenset()
+    assert two.a.pair.agreement(group.id) is None
+    assert two.a.pair.owner_at_partner(group.id, 0) is None
+    assert list(two.a.pair.agreements()) == []
 
 
 def arranged(half: Half) -> list[Arrange]:
@@ -889,6 +941,8 @@ def test_what_was_read_just_now_is_the_answer_unless_buckets_are_on_their_way() 
     two.b.slow = True
     two.b.take(PartnerSaid(GroupLayout(VIP, tuple(map(parse_address, NODES[:2])), owners, 0)))
     assert arranged(two.b)
+    two.b.take(PartnerSaid(GroupLayout(VIP, tuple(map(parse_address, NODES[:2])), owners, 0, settled=False)))
+    assert len(arranged(two.b)) == 1, "it is about to be read"
     assert asked(9) == (1, [])
     two.b.slow = False
     two.b.forget()

@@ -29,6 +29,7 @@ def test_a_group_is_read_at_its_time() -> None:
     for id in (1, 2, 3):
         reading.at(id, 10.0 + id)
     reading.at(1, None)
+    assert [id for id in range(5) if reading.is_planned(id)] == [2, 3]
     assert reading.next == 12.0
     assert reading.some({}, 11.9) == ()
     reading.forget(2)

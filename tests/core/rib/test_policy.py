@@ -63,6 +63,10 @@ def test_prefixes(group: PeerGroup, prefix: str, reason: Reject) -> None:
     assert (accepted, rejected) == (([parsed], []) if reason is Reject.NONE else ([], [(parsed, reason)]))
 
 
+def test_of_no_prefix_none_is_accepted_or_rejected() -> None:
+    assert PrefixFilter(LISTED, OWN).split([]) == ([], [])
+
+
 _v4 = st.builds(
     lambda address, length: Prefix(
         bytes([length]) + (address >> (32 - length) << (32 - length) if length else 0).to_bytes(4, "big")

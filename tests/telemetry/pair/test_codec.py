@@ -155,6 +155,7 @@ def _deflated(octets: bytes, *, end: bool = True) -> bytes:
         ({"members": ["10.0.0.0"]}, "packed: a bucket leads to no member"),
         ({"members": [f"10.1.{i >> 8}.{i & 255}" for i in range(4097)]}, "members: no list of 1 to 4096 addresses"),
         ({"drained": None}, "drained: no list of 0 to 4096 addresses"),
+        ({"drained": [1]}, "drained: no text of 1 to 128 characters"),
         ({"buckets": 9}, "packed: not as many octets"),
         ({"buckets": 65536}, "buckets: no number from 1 to 65535"),
         ({"buckets": True}, "buckets: no number"),
@@ -180,6 +181,21 @@ def test_errors_say_what_is_wrong(changed: dict[str, Any], error: str) -> None:
     said = json.loads(encode(layout(4, 2, runs=True)))
     with pytest.raises(MessageError, match=error):
         decode(json.dumps(said | changed).encode())
+
+
+@pytest.mark.parametrize(
+    ("payload", "error"),
+    [
+        (b"[]", "no JSON object"),
+        (b"1", "no JSON object"),
+        (b"{", "no JSON"),
+        (b" " * codec.LARGEST, "no JSON"),
+        (b" " * (codec.LARGEST + 1), "262145 octets, and 262144 are the most"),
+    ],
+)
+def test_what_is_no_message_at_all(payload: bytes, error: str) -> None:
+    with pytest.raises(MessageError, match=f"^{error}$"):
+        decode(payload)
 
 
 def test_a_name_may_be_as_long_as_it_is_said_to_be() -> None:
