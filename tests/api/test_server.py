@@ -70,6 +70,19 @@ async def test_an_answer_that_is_late_because_routing_comes_first_is_awaited(
         assert await served.ask(ASK[:-2]) == (0, None), "but not who does not say all of it"
 
 
+async def test_whether_the_router_can_carry_traffic_waits_for_no_other_answer(tmp_path: Path) -> None:
+    """Else the addresses move to another router because somebody reads this one's routes as it takes in more."""
+    async with serving(tmp_path) as served:
+        served.source.health.return_value = {"ok": True}
+        turns = pace()
+        await turns.begin()
+        try:
+            asked = served.ask(b"GET /v1/health HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert await asyncio.wait_for(asked, 5) == (200, {"ok": True})
+        finally:
+            turns.end(0.0)
+
+
 async def test_an_octet_now_and_then_wins_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "REQUEST_TIME", 0.3)
     async with serving(tmp_path) as served:

@@ -89,6 +89,8 @@ class Application:
                     scope["state"]["endless"]()
                 request = Request(method, path, named, query, scope["state"]["caller"], resumed)
                 answer = await methods[method].answer(request)
+                if methods[method].urgent:
+                    return Text(JSON, b"".join([part async for part in encoded(answer, urgent=True)]))
                 if not isinstance(answer, Generator | Text):
                     return answer
                 return await _while_there(receive, self._written(answer, request.caller, scope["state"]))

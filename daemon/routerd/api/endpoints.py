@@ -164,6 +164,8 @@ class Endpoint(NamedTuple):
     content: str = "application/json"
     whole: bool = False
     """Whether its answer is awaited however long it takes: who asks shall know whether it was done."""
+    urgent: bool = False
+    """Whether its answer, a short one, waits for no other: by it others decide which router traffic goes to."""
 
 
 def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
@@ -321,7 +323,7 @@ def endpoints(source: Source, writers: int | None = 0) -> tuple[Endpoint, ...]:
         Endpoint("GET", node, DrainView, "How far a drain has come: the buckets that still carry flows.", drain),
         Endpoint("PUT", node, DrainView, "Drain a node: no new flows, established ones live on.", set_drain),
         Endpoint("DELETE", node, DrainView, "End a drain: the node gets its share again, as flows end.", set_drain),
-        Endpoint("GET", "/v1/health", HealthView, carries, health, {"at_least": least}),
+        Endpoint("GET", "/v1/health", HealthView, carries, health, {"at_least": least}, urgent=True),
         Endpoint("GET", "/v1/drain", RouterDrainView, "Whether this router itself is drained.", own_drain),
         Endpoint("PUT", "/v1/drain", RouterDrainView, aside, set_own_drain),
         Endpoint("DELETE", "/v1/drain", RouterDrainView, "End the drain of this router itself.", set_own_drain),

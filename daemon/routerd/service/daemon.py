@@ -176,7 +176,7 @@ class Daemon:
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
         sys.setswitchinterval(SWITCH_INTERVAL)
-        pace().busy = self.feeding.busy
+        pace().busy = pace(urgent=True).busy = self.feeding.busy
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.speaker.run())
