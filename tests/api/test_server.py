@@ -70,6 +70,26 @@ async def test_an_answer_that_is_late_because_routing_comes_first_is_awaited(
         assert await served.ask(ASK[:-2]) == (0, None), "but not who does not say all of it"
 
 
+async def test_an_answer_that_has_waited_for_routing_is_not_cut_off_in_a_pause_of_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("routerd.api.connection.REQUEST_TIME", 0.5)
+    turns = pace()
+
+    async def slow(*_: object) -> dict[str, bool]:
+        await asyncio.sleep(0.3)
+        turns.busy = lambda: True
+        await turns.begin()
+        turns.end(0.0)
+        turns.busy = lambda: False
+        await asyncio.sleep(0.4)
+        return {"applied": False}
+
+    async with serving(tmp_path) as served:
+        served.source.diff = slow
+        assert await served.ask(b"GET /v1/config/diff HTTP/1.1\r\nHost: a\r\n\r\n") == (200, {"applied": False})
+
+
 async def test_whether_the_router_can_carry_traffic_waits_for_no_other_answer(tmp_path: Path) -> None:
     """Else the addresses move to another router because somebody reads this one's routes as it takes in more."""
     async with serving(tmp_path) as served:

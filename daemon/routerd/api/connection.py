@@ -117,7 +117,7 @@ class Connection(H11Protocol):
     def _late(self) -> None:
         """Cut it off, unless it waits for an answer that is late because routing comes first."""
         answering = self.cycle is not None and not self.cycle.response_complete
-        if answering and pace().busy():
+        if answering and pace().held_up(REQUEST_TIME):
             self._within(REQUEST_TIME)
         else:
             self.transport.abort()

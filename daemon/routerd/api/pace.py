@@ -24,7 +24,7 @@ class Pace:
         self.busy: Callable[[], bool] = lambda: False
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._taken = False
-        self._until = 0.0
+        self._until = float("-inf")
 
     async def begin(self) -> None:
         """Wait for a turn; `end` must follow."""
@@ -47,6 +47,10 @@ class Pace:
             self._until = loop.time() + LINGERING
         rests = min(RESTS, ALONE * (1 + len(self._waiting)) ** 2) if loop.time() < self._until else 0
         loop.call_later(max(spent, AROUND) * rests, self._next)
+
+    def held_up(self, seconds: float) -> bool:
+        """Tell whether routing has come first within so many seconds, be it in a pause now."""
+        return self.busy() or asyncio.get_running_loop().time() < self._until + seconds
 
     def _next(self) -> None:
         while self._waiting:
