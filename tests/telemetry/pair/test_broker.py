@@ -105,6 +105,18 @@ def test_what_comes_again_does_not_count_and_what_is_missing_is_noticed() -> Non
     assert fourth["number"] == 4
 
 
+def test_what_the_partner_says_may_come_before_it_has_announced_that_it_hears() -> None:
+    """A broker keeps the order of one topic, and of one QoS."""
+    one, other = Meeting(A, "a1"), Meeting(B, "b1")
+    assert one.announced(other.announcement())
+    assert other.announced(one.announcement())
+    late, other.up = other.announcement(), True
+    assert one.heard(other.said(b"a")) == [b"a"]
+    assert one.up
+    assert not one.announced(late)
+    assert one.heard(other.said(b"b")) == [b"b"]
+
+
 def test_a_partner_of_the_version_before_is_told_one_message_at_a_time() -> None:
     """It says nothing of lots in what it announces."""
     one, old = Meeting(A, "a1"), Meeting(B, "b1")

@@ -159,23 +159,25 @@ class Broker:
                     doubted = True
                     self._thread.at_home(self._is_down, f"what {self._names.partner} says at the broker: {error}")
                 continue
+            was_up, payloads = meeting.up, None
             if "state" in said:  # wherever it stands: whoever may write there may say it again
                 await self._hear_of(broker, meeting, key, said)
-            elif said and (payloads := meeting.heard(said)) is not None:
+            elif said:
+                payloads = meeting.heard(said)
+            if payloads is not None or (meeting.up and not was_up):
                 self._heard_at = time.monotonic()
-                for payload in payloads:
-                    self._home.counts.received(payload)
-                if heard := [known for payload in payloads if (known := decode(payload)) is not None]:
-                    self._thread.at_home(self._said, heard)
+            if meeting.up and not was_up:
+                self._thread.at_home(self._is_up, meeting.mine)
+            for payload in payloads or ():
+                self._home.counts.received(payload)
+            if heard := [known for payload in payloads or () if (known := decode(payload)) is not None]:
+                self._thread.at_home(self._said, heard)
 
     async def _hear_of(self, broker: Connection, meeting: Meeting, key: bytes, said: dict[str, Any]) -> None:
         """The partner has announced itself."""
-        was_up, rival = meeting.up, meeting.rival
+        rival = meeting.rival
         if meeting.announced(said):
             await self._announce(broker, meeting, key)
-        if meeting.up and not was_up:
-            self._heard_at = time.monotonic()
-            self._thread.at_home(self._is_up, meeting.mine)
         if meeting.rival and meeting.rival != rival:
             self._say(
                 "another router calls itself as the partner does", reason="give each router of a site its own name"

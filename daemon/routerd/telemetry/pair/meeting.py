@@ -79,10 +79,9 @@ class Meeting:
     def heard(self, said: dict[str, Any]) -> list[bytes] | None:
         """Return messages of the partner, none if it only says that it is there; None if that does not count, and
         LostError if something is missing before it."""
-        if not self.up or not self._is_for_us(said) or said.get("session") != self.theirs:
+        if not self._is_for_us(said) or said.get("session") != self.theirs or said.get("hears") != self.mine:
             return None
-        if said.get("hears") != self.mine:
-            return None
+        self.up = True  # what it has announced of that may come later: the order of two topics is not kept
         number, messages = said.get("number"), said.get("messages", [said.get("message")])
         if not isinstance(number, int) or not isinstance(messages, list) or not all(map(_is_text, messages)):
             raise MessageError("number, messages: not there")
