@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ from routerd.telemetry.pair import outbox
 from routerd.telemetry.pair.channel import Names
 from routerd.telemetry.pair.codec import MessageError, OtherProtocolError, decode
 from routerd.telemetry.pair.meeting import LostError, Meeting
-from routerd.telemetry.pair.outbox import Full, Outbox
+from routerd.telemetry.pair.outbox import LOT, Full, Outbox, divided
 from tests.daemon.harness import becomes
 from tests.support.mosquitto import Mosquitto, mosquitto, needs_mosquitto, reading
 from tests.telemetry.pair.ends import End, end
@@ -59,16 +60,20 @@ def test_what_was_taken_is_kept_no_longer() -> None:
 
 
 def test_a_lot_is_small_unless_a_message_is_larger() -> None:
+    messages = [b"a" * size for size in (3, 2, 1, 5, 6, 1, 1)]
+    assert [[len(each) for each in lot] for lot in divided(messages, 5)] == [[3, 2], [1], [5], [6], [1, 1]]
+    assert divided(messages, 0) == [[each] for each in messages]
+    assert divided([], 5) == []
+
+
+def test_as_many_messages_are_taken_whatever_their_size() -> None:
+    """Else the partner, which waits ten seconds for all groups, does not hear of so many in time."""
     waiting = Outbox()
-    for number in range(4):
-        waiting.put(_layout(0)._replace(key=f"172.16.0.{number}/32"))
-    half = waiting.octets // 2
-    assert [len(waiting.take(most, half)) for most in (3, 1, 3, 3)] == [2, 1, 1, 0]
-    waiting.put(_layout(0))
-    less = waiting.octets - 1
-    waiting.put(_layout(0)._replace(key="172.16.0.2/32"))
-    assert [len(waiting.take(3, less)) for _ in range(3)] == [1, 1, 0]
-    assert waiting.octets == 0
+    for number in range(16):
+        busy = random.Random(number).getrandbits(16384)
+        waiting.put(_layout(0)._replace(key=f"172.16.0.{number}/32", owners=(0,) * 16384, busy=busy))
+    assert waiting.octets > LOT
+    assert len(waiting.take(16)) == 16
 
 
 def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from routerd.telemetry.mqtt.topics import Topic
 from routerd.telemetry.pair.channel import MOST_WAITING, Home, Names
 from routerd.telemetry.pair.codec import LARGEST, MessageError, decode
 from routerd.telemetry.pair.meeting import LostError, Meeting
-from routerd.telemetry.pair.outbox import LOT, Full, Outbox
+from routerd.telemetry.pair.outbox import LOT, Full, Outbox, divided
 
 KIND, SESSION, SAID = "pair", "session", "said"
 """Topics: `.../pair/session` is retained, `.../pair/said` has the messages."""
@@ -126,7 +126,7 @@ class Broker:
                 await self._thread.together(
                     self._listen(broker, meeting, key), self._talk(broker, meeting, key), self._watch(meeting)
                 )
-                while payloads := self._waiting(broker, meeting):
+                while payloads := self._waiting(meeting):
                     await self._tell(broker, meeting, key, payloads)
             except (LostError, MessageError, BrokerError) as error:
                 self._failed(error)  # at once: a broker that hangs takes its time over the goodbye
@@ -187,7 +187,7 @@ class Broker:
         said_at = 0.0
         while True:
             self._news.clear()
-            payloads = self._waiting(broker, meeting)
+            payloads = self._waiting(meeting)
             more = self._outbox.octets > 0
             up = self._session == meeting.mine
             if payloads or (up and time.monotonic() - said_at >= SIGN):
@@ -199,18 +199,16 @@ class Broker:
                 async with asyncio.timeout(SIGN):
                     await self._news.wait()
 
-    def _waiting(self, broker: Connection, meeting: Meeting) -> list[bytes]:
-        """Take what is to be said at once."""
-        if self._session != meeting.mine:  # so that nothing is said in it that was meant for one before
-            return []
-        return self._outbox.take(AT_ONCE, min(LOT, broker.most // 2 or LOT))  # half, as in MOST
+    def _waiting(self, meeting: Meeting) -> list[bytes]:
+        """Take some of what is to be said, if that is meant for this session and not for one before."""
+        return self._outbox.take(AT_ONCE) if self._session == meeting.mine else []
 
     async def _tell(self, broker: Connection, meeting: Meeting, key: bytes, payloads: list[bytes]) -> None:
         """Say something, be it only that this router is there."""
         for payload in payloads:
             self._home.counts.sent(payload)
-        lots = [payloads] if meeting.lots else [[payload] for payload in payloads] or [[]]
-        sealed = [signing.seal("pair", meeting.said(*lot), key) for lot in lots]
+        together = min(LOT, broker.most // 2 or LOT) if meeting.lots else 0  # half, as in MOST
+        sealed = [signing.seal("pair", meeting.said(*lot), key) for lot in divided(payloads, together) or [[]]]
         topic = str(self._topic(self._names.router, SAID))
         await asyncio.gather(*(broker.publish(topic, each) for each in sealed))
         if broker.refused is not None:

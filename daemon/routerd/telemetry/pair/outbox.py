@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from itertools import accumulate, islice
+from collections.abc import Iterable
+from itertools import islice
 
 from routerd.core.message import GroupGone, GroupLayout, PartnerMessage
 from routerd.telemetry.pair.channel import MOST_WAITING
@@ -11,6 +12,18 @@ from routerd.telemetry.pair.codec import encode
 
 LOT = 8192
 """Octets of messages that are said at once: not each broker takes packets much larger, and some take less."""
+
+
+def divided(payloads: Iterable[bytes], together: int) -> list[list[bytes]]:
+    """Return messages as lots of together so many octets, or of one that is larger, in their order."""
+    lots, room = list[list[bytes]](), 0
+    for payload in payloads:
+        if not lots or len(payload) > room:
+            lots.append([])
+            room = together
+        lots[-1].append(payload)
+        room -= len(payload)
+    return lots
 
 
 class Full(Exception):  # noqa: N818 - the channel ends for it
@@ -51,13 +64,10 @@ class Outbox:
         self._number += 1
         return self._number
 
-    def take(self, most: int, together: int = LOT) -> list[bytes]:
-        """Return up to `most` messages, the first ones first, which wait no more: of `together` octets, or one that
-        is larger."""
+    def take(self, most: int) -> list[bytes]:
+        """Return up to `most` messages, the first ones first, which wait no more."""
         with self._lock:
-            octets = accumulate(map(len, islice(self._waiting.values(), most)))
-            fit = sum(so_far <= together for so_far in octets)
-            taken = [*islice(self._waiting, max(1, fit))]
+            taken = list(islice(self._waiting, most))
             payloads = [self._waiting.pop(place) for place in taken]
             self.octets -= sum(map(len, payloads))
             if not self._waiting:
