@@ -15,6 +15,7 @@ from routerd.core.message import (
     BucketsRead,
     Drain,
     Gateway,
+    GroupGone,
     GroupLayout,
     Hello,
     Input,
@@ -519,6 +520,21 @@ def test_a_partner_that_never_says_all_is_not_waited_for_for_ever() -> None:
     assert sorted(map(two.a.layout(VIP).count, NODES[:2])) == [BUCKETS // 2] * 2
 
 
+def test_a_partner_that_never_says_all_is_waited_for_for_so_long() -> None:
+    two = Two(connected=False)
+    two.a.take(PartnerUp())
+    begun = two.a.now
+    for node in NODES[:2]:
+        two.a.up(node, graceful=preserving())
+        two.a.announce(node, VIP)
+        two.a.settle_now()
+    while not arranged(two.a):
+        assert two.a.router.timer is not None
+        two.a.now = max(two.a.router.timer, two.a.now)
+        two.a.settle_now()
+    assert two.a.now == pytest.approx(begun + INTRODUCTION, abs=TICK / 2)
+
+
 def test_no_bucket_is_moved_in_a_group_that_has_not_settled() -> None:
     two = Two(connected=False)
     serve(two, *NODES[:3])
@@ -616,9 +632,9 @@ def test_buckets_that_somebody_has_the_kernel_move_are_seen_and_go_back() -> Non
 def test_what_is_as_it_was_is_not_read_again() -> None:
     two = Two()
     serve(two, *NODES[:3])
-    two.a.dump()
     two.a.forget()
-    two.a.dump()
+    for _ in range(2):
+        two.a.dump()
     assert not [effect for effect in two.a.effects if isinstance(effect, ReadBuckets)]
 
 
@@ -670,6 +686,18 @@ def test_a_group_that_could_not_be_read_for_once_is_one_of_the_pair_s_again() ->
     assert states(two.b) == {"only here": 1}
     two.advance(IDLE)
     assert states(two.a) == states(two.b) == {"equal": 1}
+
+
+def test_a_group_that_is_gone_at_the_partner_is_looked_at_again() -> None:
+    """Its flows may come."""
+    two = Two()
+    serve(two, *NODES[:2])
+    two.advance(2 * IDLE)
+    [group] = two.a.router.fib.groups
+    for key, ids in (("172.16.9.9/32", []), (VIP, [(group.id,)])):
+        two.a.forget()
+        two.a.take(PartnerSaid(GroupGone(key)))
+        assert [effect.ids for effect in two.a.effects if isinstance(effect, ReadBuckets)] == ids
 
 
 def test_a_group_that_is_gone_at_the_partner_keeps_no_other_waiting() -> None:
