@@ -785,6 +785,7 @@ def test_of_a_group_that_is_gone_before_it_was_read_nothing_is_known() -> None:
     two.a.take(NeighbourState(Gateway(parse_address(NODES[0]), 2), alive=False))
     two.a.withdraw(NODES[0], VIP)
     two.a.settle_now()
+    two.a.take(PartnerSaid(GroupLayout(VIP, (parse_address(NODES[0]),), (0,) * BUCKETS, 1)))
     assert group.id not in two.a.router.fib.groups.by_id
     assert two.a.pair.busy_at_partner(group.id, two.a.now) == frozenset()
     assert two.a.pair.agreement(group.id) is None
@@ -933,6 +934,23 @@ def test_the_next_try_comes_when_it_is_due_and_is_read_for_once() -> None:
     joins(two, NODES[3])
     two.a.advance(4.5)
     assert [after - before for before, after in pairwise(done)] == pytest.approx([LATER] * 4, abs=TICK / 2)
+
+
+def test_who_finds_buckets_elsewhere_does_not_wait_for_the_next_try() -> None:
+    two = Two(connected=False)
+    serve(two, *NODES[:3])
+    two.advance(2 * IDLE)
+    two.a.buckets._arrange = lambda operation: None  # type: ignore[method-assign]
+    joins(two, NODES[3])
+    two.a.advance(0.5)
+    assert len(arranged(two.a)) == 1
+    two.a.forget()
+    id = two.a.group_of(VIP)
+    two.a.take(two.a.buckets.read(id))
+    assert not arranged(two.a), "nothing has changed since"
+    two.a.buckets.owners[id].reverse()
+    two.a.take(two.a.buckets.read(id))
+    assert len(arranged(two.a)) == 1
 
 
 @pytest.mark.parametrize("seconds", [IDLE - 1.0, IDLE])
