@@ -7,7 +7,7 @@ import pytest
 from routerd.core.fib.fib import PART
 from routerd.core.fib.parting import AT_ONCE
 from routerd.core.message import Drain, Settle, Work
-from routerd.core.planning import BURST_PAUSE
+from routerd.core.planning import BURST_PATIENCE, BURST_PAUSE
 from tests.support.core import Simulation
 
 NODE, OTHER = "192.168.10.101", "192.168.10.102"
@@ -103,3 +103,16 @@ def test_what_a_drain_changes_does_not_wait_for_the_end_of_a_burst() -> None:
         [member.weight for member in simulation.kernel.groups[simulation.group_of(vip)].members] for vip in vips
     ]
     assert all(len(set(each)) == 2 for each in weights)
+
+
+def test_a_burst_that_never_pauses_is_planned_after_a_while_all_the_same() -> None:
+    simulation, _ = announced(AT_ONCE)
+    begun, number = simulation.now, 0
+    while not simulation.fib():
+        simulation.take(Settle(quiet=False))
+        simulation.announce(NODE, f"172.17.{number >> 8}.{number & 255}/32")
+        number += 1
+        assert simulation.now < begun + BURST_PATIENCE + BURST_PAUSE
+        simulation.now += BURST_PAUSE / 2
+    work(simulation)
+    assert simulation.fib() == simulation.rib(), "and it goes on"

@@ -17,7 +17,7 @@ def flow(here: int, there: int, protocol: int = TCP, address: str = "10.0.0.1") 
 @pytest.mark.parametrize(
     ("asked", "policy", "whole"),
     [
-        (flow(1, 2), L4, True),
+        (flow(1, 1), L4, True),
         (flow(1, 2, protocol=UDP), FIVE_TUPLE, True),
         (flow(0, 2), L4, False),
         (flow(1, 0), L4, False),

@@ -329,6 +329,29 @@ def test_what_is_yet_to_be_decided_anew_is_left_alone() -> None:
     assert {p: w for p, w in (before | forecast.wants).items() if w[0]} == after
 
 
+@pytest.mark.parametrize(
+    ("remote_as", "asn", "returns"),
+    [
+        ("external", 65001, True),
+        ("external", 65000, False),
+        ("internal", 65000, True),
+        ("internal", 65001, False),
+        (65001, 65001, True),
+        (65002, 65001, False),
+        (65000, 65000, True),
+    ],
+)
+def test_a_peer_whose_as_is_not_the_one_that_is_wanted_does_not_come_back(
+    remote_as: str | int, asn: int, returns: bool
+) -> None:
+    simulation = Simulation()
+    simulation.up(NODES[0], asn)
+    config = changed(simulation, "nodes", remote_as=remote_as)
+    peer = simulation.router.rib.peers[NODES[0]]
+    losses = Forecast(simulation.router.rib, config).losses(peer, config.group_of(NODES[0]))
+    assert losses == ({} if returns else dict.fromkeys(Family, Loss.AS))
+
+
 def test_what_is_decided_is_not_decided_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only sets that are to be decided anew are, for now, and all that may decide otherwise then."""
     simulation = Story(1).simulation

@@ -65,6 +65,12 @@ def test_of_who_has_as_much_to_give_up_who_carries_flows_keeps_more() -> None:
     assert Counter(layout) == {1: 4, 2: 3}
 
 
+def test_what_is_left_goes_to_who_cannot_give_it_up_and_the_others_share_alike() -> None:
+    layout = lay_out([(1, True)] * 3 + [(2, False)] * 4, [Member(id, 1) for id in (1, 2, 3)])
+    assert layout is not None
+    assert Counter(layout) == {1: 3, 2: 2, 3: 2}
+
+
 def test_a_group_whose_members_have_all_gone_has_nothing_to_continue() -> None:
     assert lay_out([(1, True), (2, False)], [Member(3, 1)]) is None
 

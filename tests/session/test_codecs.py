@@ -38,14 +38,18 @@ def test_peers_of_a_kind_share_octets_and_others_do_not() -> None:
     assert ended.startswith(outside)
     assert len(ended) == len(outside) + 23
     assert made.encode(Advertise("10.0.0.2", (PREFIX,), ())) != outside
+    assert made.withheld == {}
 
 
 def test_a_session_that_is_over_has_no_codec() -> None:
     made = codecs(("10.0.0.2", 65001))
     made.down("10.0.0.2", 7)
     assert made.generation("10.0.0.2") == 1
+    assert made.decode(RawUpdate("10.0.0.2", 1, bytes(4))) is not None
+    assert made.decode(RawUpdate("10.0.0.2", 7, bytes(4))) is None
     made.down("10.0.0.2", 1)
     assert made.generation("10.0.0.2") == 0
+    assert made.decode(RawUpdate("10.0.0.2", 1, bytes(4))) is None
 
 
 def test_when_the_speaker_ends_no_session_has_one() -> None:
@@ -100,6 +104,10 @@ def test_what_is_withheld_is_known_as_long_as_it_is() -> None:
         assert list(made.withheld["10.0.0.2"].routes) == [PREFIX]
         made.encode(end)
         assert not made.withheld["10.0.0.2"].routes
+    more = parse_prefix("172.16.1.2/32")
+    for prefix in (PREFIX, more):
+        made.encode(Advertise("10.0.0.2", (), ((path(1100)[0][0], (prefix,)),)))
+    assert list(made.withheld["10.0.0.2"].routes) == [PREFIX, more]
     made.encode(Advertise("10.0.0.2", (), path(20_000)))
     assert made.withheld["10.0.0.2"].routes[PREFIX].octets == 0  # more than an attribute may have
     made.down("10.0.0.2", 1)

@@ -236,3 +236,8 @@ def test_a_peer_is_asked_to_announce_families_again() -> None:
     head = b"\xff" * 16 + bytes.fromhex("0017 05")
     assert encode.route_refresh(Family) == head + bytes.fromhex("0001 00 01") + head + bytes.fromhex("0002 00 01")
     assert encode.route_refresh(()) == b""
+
+
+def test_sessions_of_a_kind_remember_together_what_they_have_encoded() -> None:
+    one, same, other = encoder(), encoder(), encoder(external=False)
+    assert one._attributes is same._attributes is not other._attributes

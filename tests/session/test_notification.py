@@ -48,6 +48,11 @@ def test_a_shutdown_communication_is_shown_whole(length: int) -> None:
     assert received(6, 2, bytes([length]) + text.encode()).endswith(f'Administrative Shutdown ("{text}")')
 
 
+@pytest.mark.parametrize("data", [b"", b"\0", b"\0more"])
+def test_an_empty_communication_is_none(data: bytes) -> None:
+    assert received(6, 2, data) == "NOTIFICATION 6/2 received: Administrative Shutdown"
+
+
 @pytest.mark.parametrize("raw", [b"A" * 65514, b"\6\6" + b"A" * 65512, b"\xff" * 65514])
 @pytest.mark.parametrize("subcode", [2, 6, 9])
 def test_no_text_of_a_peer_floods_a_screen(subcode: int, raw: bytes) -> None:

@@ -255,3 +255,16 @@ def test_who_parts_meanwhile_takes_over_no_bucket() -> None:
     assert life.heavy(group) == set()
     life.at(1001.0 + IDLE)
     assert len(life.heavy(group)) == 2
+
+
+@pytest.mark.parametrize(("idle_timer", "until"), [(300.0, 1000.0 + IDLE), (IDLE, 1000.0 + IDLE), (60.0, 1070.0)])
+def test_with_another_timer_nobody_waits_longer_than_before_nor_than_that_from_now_on(
+    life: Life, idle_timer: float, until: float
+) -> None:
+    life.at(1000.0, P, members=(A, B))
+    life.fib.reshape(Shape(FibSection(nexthop_id_base=1, idle_timer=idle_timer)), 1010.0)
+    life.at(until - 1)
+    assert life.heavy() == set()
+    assert life.fib.groups.settling.next == until
+    life.at(until)
+    assert life.heavy() == {2, 3}

@@ -73,6 +73,7 @@ def test_nexthops_and_groups() -> None:
     assert looked(lambda dump: dump) == Differences({}, {}, {})
     gone = looked(lambda dump: replace(dump, groups=(), nexthops=dump.nexthops[1:]))
     assert [there for _, there in gone.groups.values()] == [None]
+    assert gone.total == 2
     assert list(gone.nexthops.values()) == [(GATEWAYS[A], None)]
     [(wanted, there)] = looked(other_size).groups.values()
     assert wanted is not None

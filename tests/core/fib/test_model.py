@@ -39,11 +39,11 @@ def test_an_id_at_the_end_of_the_range_lets_it_begin_anew() -> None:
 
 
 def test_the_range_is_gone_through_in_order_when_it_begins_anew() -> None:
-    ids = Ids(range(7, 10))
-    assert [ids.new() for _ in range(3)] == [7, 8, 9]
-    for each in (7, 9):
+    ids = Ids(range(7, 12))
+    assert [ids.new() for _ in range(5)] == [7, 8, 9, 10, 11]
+    for each in (7, 9, 10):
         ids.free(each)
-    assert [ids.new() for _ in range(2)] == [7, 9]
+    assert [ids.new() for _ in range(3)] == [7, 9, 10]
 
 
 def test_a_thousand_groups_stay_within_the_budget() -> None:

@@ -15,6 +15,7 @@ from routerd.core.message import (
     BucketsRead,
     Drain,
     Gateway,
+    GroupGone,
     GroupLayout,
     Hello,
     Input,
@@ -519,6 +520,21 @@ def test_a_partner_that_never_says_all_is_not_waited_for_for_ever() -> None:
     assert sorted(map(two.a.layout(VIP).count, NODES[:2])) == [BUCKETS // 2] * 2
 
 
+def test_a_partner_that_never_says_all_is_waited_for_for_so_long() -> None:
+    two = Two(connected=False)
+    two.a.take(PartnerUp())
+    begun = two.a.now
+    for node in NODES[:2]:
+        two.a.up(node, graceful=preserving())
+        two.a.announce(node, VIP)
+        two.a.settle_now()
+    while not arranged(two.a):
+        assert two.a.router.timer is not None
+        two.a.now = max(two.a.router.timer, two.a.now)
+        two.a.settle_now()
+    assert two.a.now == pytest.approx(begun + INTRODUCTION, abs=TICK / 2)
+
+
 def test_no_bucket_is_moved_in_a_group_that_has_not_settled() -> None:
     two = Two(connected=False)
     serve(two, *NODES[:3])
@@ -616,9 +632,9 @@ def test_buckets_that_somebody_has_the_kernel_move_are_seen_and_go_back() -> Non
 def test_what_is_as_it_was_is_not_read_again() -> None:
     two = Two()
     serve(two, *NODES[:3])
-    two.a.dump()
     two.a.forget()
-    two.a.dump()
+    for _ in range(2):
+        two.a.dump()
     assert not [effect for effect in two.a.effects if isinstance(effect, ReadBuckets)]
 
 
@@ -670,6 +686,18 @@ def test_a_group_that_could_not_be_read_for_once_is_one_of_the_pair_s_again() ->
     assert states(two.b) == {"only here": 1}
     two.advance(IDLE)
     assert states(two.a) == states(two.b) == {"equal": 1}
+
+
+def test_a_group_that_is_gone_at_the_partner_is_looked_at_again() -> None:
+    """Its flows may come."""
+    two = Two()
+    serve(two, *NODES[:2])
+    two.advance(2 * IDLE)
+    [group] = two.a.router.fib.groups
+    for key, ids in (("172.16.9.9/32", []), (VIP, [(group.id,)])):
+        two.a.forget()
+        two.a.take(PartnerSaid(GroupGone(key)))
+        assert [effect.ids for effect in two.a.effects if isinstance(effect, ReadBuckets)] == ids
 
 
 def test_a_group_that_is_gone_at_the_partner_keeps_no_other_waiting() -> None:
@@ -757,6 +785,7 @@ def test_of_a_group_that_is_gone_before_it_was_read_nothing_is_known() -> None:
     two.a.take(NeighbourState(Gateway(parse_address(NODES[0]), 2), alive=False))
     two.a.withdraw(NODES[0], VIP)
     two.a.settle_now()
+    two.a.take(PartnerSaid(GroupLayout(VIP, (parse_address(NODES[0]),), (0,) * BUCKETS, 1)))
     assert group.id not in two.a.router.fib.groups.by_id
     assert two.a.pair.busy_at_partner(group.id, two.a.now) == frozenset()
     assert two.a.pair.agreement(group.id) is None
@@ -905,6 +934,23 @@ def test_the_next_try_comes_when_it_is_due_and_is_read_for_once() -> None:
     joins(two, NODES[3])
     two.a.advance(4.5)
     assert [after - before for before, after in pairwise(done)] == pytest.approx([LATER] * 4, abs=TICK / 2)
+
+
+def test_who_finds_buckets_elsewhere_does_not_wait_for_the_next_try() -> None:
+    two = Two(connected=False)
+    serve(two, *NODES[:3])
+    two.advance(2 * IDLE)
+    two.a.buckets._arrange = lambda operation: None  # type: ignore[method-assign]
+    joins(two, NODES[3])
+    two.a.advance(0.5)
+    assert len(arranged(two.a)) == 1
+    two.a.forget()
+    id = two.a.group_of(VIP)
+    two.a.take(two.a.buckets.read(id))
+    assert not arranged(two.a), "nothing has changed since"
+    two.a.buckets.owners[id].reverse()
+    two.a.take(two.a.buckets.read(id))
+    assert len(arranged(two.a)) == 1
 
 
 @pytest.mark.parametrize("seconds", [IDLE - 1.0, IDLE])

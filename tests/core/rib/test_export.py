@@ -111,15 +111,22 @@ def test_a_router_that_is_drained_asks_to_be_avoided(external: bool) -> None:
     assert {attributes.communities for attributes, _ in made.defaults.values()} == {(GRACEFUL_SHUTDOWN,)}
 
 
+SET, FULL = (SegmentType.SET, (65001,)), sequence(*[65001] * 255)
+
+
 @pytest.mark.parametrize(
     ("heard", "told"),
     [
         ((), sequence(65000)),
         (sequence(65001), sequence(65000, 65001)),
         (sequence(*[65001] * 254), sequence(65000, *[65001] * 254)),
-        (sequence(*[65001] * 255), (*sequence(65000), *sequence(*[65001] * 255))),
-        (((SegmentType.SET, (65001,)),), (*sequence(65000), (SegmentType.SET, (65001,)))),
+        (FULL, (*sequence(65000), *FULL)),
+        ((SET,), (*sequence(65000), SET)),
         ((*sequence(65001), *sequence(65002)), (*sequence(65000, 65001), *sequence(65002))),
+        ((*sequence(65001), SET), (*sequence(65000, 65001), SET)),
+        ((SET, *sequence(65001)), (*sequence(65000), SET, *sequence(65001))),
+        ((*sequence(65001), *FULL), (*sequence(65000, 65001), *FULL)),
+        ((*FULL, *sequence(65001)), (*sequence(65000), *FULL, *sequence(65001))),
     ],
 )
 def test_the_routers_as_comes_first_in_the_first_sequence_that_has_room(heard: AsPath, told: AsPath) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from routerd.core.rib.guard import Guard
 from routerd.core.rib.policy import Reject
-from routerd.core.route import parse_address, parse_prefix
+from routerd.core.route import LOCAL, parse_address, parse_prefix
 from tests.support.core import CONFIG, Simulation
 
 A, B, C = "192.168.10.100", "192.168.10.101", "192.168.10.102"
@@ -70,6 +70,17 @@ def test_addresses_of_the_other_family_are_guarded_once_known(address: str) -> N
     simulation.settle()
     assert simulation.fib() == {"fd00:ac10::1/128": ["fd00:10::101"]}
     assert verdicts(simulation, A) == {Reject.NODE_ADDRESS: 1}
+
+
+def test_a_network_of_the_routers_own_may_hold_its_nodes() -> None:
+    simulation = Simulation(INSIDE.replace("10.10.1.0/24", "192.168.10.0/24"))
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, "192.168.10.0/24", "172.16.1.1/32")
+    simulation.settle()
+    assert simulation.fib() == {"172.16.1.1/32": [A, B]}
+    paths = simulation.router.rib.loc_rib.paths_of(parse_prefix("192.168.10.0/24")).paths
+    assert [path.peer for path in paths] == [LOCAL]
 
 
 def test_what_was_announced_before_a_node_came_goes_when_it_comes() -> None:

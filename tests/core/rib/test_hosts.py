@@ -192,3 +192,14 @@ def test_a_next_hop_that_a_peer_of_the_own_as_says_is_taken_as_it_is() -> None:
     simulation.settle()
     assert simulation.fib() == {VIP6: ["fd00:10::150"]}
     assert not simulation.router.rib.judge.hosts.wanted
+
+
+def test_the_addresses_of_a_host_are_those_with_its_link_layer_address() -> None:
+    hosts, mine, theirs, others = Hosts(), gateway(A), gateway(A6), gateway("fd00:10::101")
+    for each in (theirs, others):
+        hosts.judge(A, mine, each)
+    assert hosts.addresses(mine.address) == set(), "none is known"
+    hosts.take({mine: b"a", theirs: b"a", others: b"b"})
+    assert hosts.addresses(mine.address) == {mine.address, theirs.address}
+    hosts.take({mine: b"", theirs: b"", others: b""})
+    assert hosts.addresses(mine.address) == set(), "a link without addresses tells nothing"

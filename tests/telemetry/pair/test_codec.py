@@ -112,6 +112,10 @@ def test_a_partner_may_pack_with_the_largest_window() -> None:
 def test_what_is_too_large_is_not_said() -> None:
     with pytest.raises(ValueError, match="octets, and 262144 are the most"):
         encode(Ask(("172.16.0.1/32",) * 20_000, 1))
+    room = codec.LARGEST - len(encode(GroupGone("")))
+    assert len(encode(GroupGone("a" * room))) == codec.LARGEST
+    with pytest.raises(ValueError, match="262145 octets"):
+        encode(GroupGone("a" * (room + 1)))
 
 
 JSON = st.recursive(
