@@ -14,7 +14,7 @@ from tests.support.core import CONFIG, LINKS, Simulation
 OWN = LINKS[0]
 KNOWN = [
     ProblemView(where="metrics", what="the certificate /a.pem is not valid now", remedy=""),
-    ProblemView(where="speaker", what="nodes cannot dial in at 192.168.10.8 179", remedy=""),
+    ProblemView(where="speaker", what="nodes cannot dial in at 192.168.10.8 179, fd00:10::8 179", remedy=""),
 ]
 
 
@@ -27,12 +27,14 @@ def named(*listen: str, more: str = "") -> list[str]:
     return [problem["where"] for problem in gone(made.router, KNOWN)]
 
 
-@pytest.mark.parametrize("address", ["::", "127.0.0.2", "fd00:10::200", "192.168.10.8"])
+@pytest.mark.parametrize("address", ["::", "127.0.0.2", "fd00:10::200", "192.168.10.8", "fd00:10::8"])
 def test_what_is_there_or_named_already(address: str) -> None:
     assert named(address) == []
 
 
-@pytest.mark.parametrize("address", ["192.168.10.9", "2001:db8::1"])
+@pytest.mark.parametrize(
+    "address", ["192.168.10.9", "2001:db8::1", "192.168.10.88", "2.168.10.8", "192.168.10.1", "d00:10::8"]
+)
 def test_what_is_gone(address: str) -> None:
     assert named(address) == ["speaker"]
 

@@ -83,5 +83,5 @@ async def test_a_view_is_made_and_an_error_leaves_the_turn_to_others() -> None:
     with pytest.raises(ZeroDivisionError):
         await in_turns(made(0))
     assert await asyncio.wait_for(in_turns(made(1)), 5) == 1
-    assert pace() is pace() is not pace(urgent=True)
+    assert pace() is pace()
     assert SLICE < SPENT * RESTS

@@ -74,16 +74,22 @@ async def test_an_answer_that_has_waited_for_routing_is_not_cut_off_in_a_pause_o
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("routerd.api.connection.REQUEST_TIME", 0.5)
-    turns = pace()
+    monkeypatch.setattr("routerd.api.pace.LINGERING", 60.0)
+    turns, late, its_time = pace(), connection.Connection._late, asyncio.Event()
+
+    def is_late(self: connection.Connection) -> None:
+        late(self)
+        its_time.set()
 
     async def slow(*_: object) -> dict[str, bool]:
-        await asyncio.sleep(0.3)
         turns.busy = lambda: True
         await turns.begin()
         turns.end(0.0)
         turns.busy = lambda: False
-        await asyncio.sleep(0.4)
+        await its_time.wait()
         return {"applied": False}
+
+    monkeypatch.setattr(connection.Connection, "_late", is_late)
 
     async with serving(tmp_path) as served:
         served.source.diff = slow

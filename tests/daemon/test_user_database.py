@@ -84,13 +84,14 @@ async def test_a_socket_is_made_anew_meanwhile(
 async def test_a_start_does_not_wait_for_it(
     network: Network, tmp_path: Path, clients: list[Client], hanging: Path
 ) -> None:
-    """Else the way to the directory server would never be there. Until the next start the socket is root's."""
+    """Else the way to the directory server would never be there. Until the next start the group has no socket."""
     (hanging / "groups").touch()
     with running(network.router, tmp_path) as daemon:
         clients.append(await network.establish(0))
         clients[0].send(announcement(0, VIP))
         await network.has(VIP, 0)
-        assert "only root may use" in daemon.log.read_text()
+        (problem,) = [each for each in daemon.status()["problems"] if each["where"] == "api"]
+        assert "whose members may not use" in problem["what"]
         assert daemon.stop() == 0
 
 

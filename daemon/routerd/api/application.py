@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from routerd.api.caller import Caller
 from routerd.api.endpoints import Endpoint, Failure, Request, Text
-from routerd.api.slices import Slices, encoded, in_turns
+from routerd.api.slices import Slices, encoded, encoded_at_once, in_turns
 from routerd.api.stream import BEAT, Stream
 
 Message = MutableMapping[str, Any]
@@ -90,7 +90,7 @@ class Application:
                 request = Request(method, path, named, query, scope["state"]["caller"], resumed)
                 answer = await methods[method].answer(request)
                 if methods[method].urgent:
-                    return Text(JSON, b"".join([part async for part in encoded(answer, urgent=True)]))
+                    return Text(JSON, encoded_at_once(answer))
                 if not isinstance(answer, Generator | Text):
                     return answer
                 return await _while_there(receive, self._written(answer, request.caller, scope["state"]))

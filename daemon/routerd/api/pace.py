@@ -61,11 +61,9 @@ class Pace:
         self._taken = False
 
 
-_paces: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Pace, Pace]] = WeakKeyDictionary()
+_paces: WeakKeyDictionary[asyncio.AbstractEventLoop, Pace] = WeakKeyDictionary()
 
 
-def pace(*, urgent: bool = False) -> Pace:
-    """Return that of the running event loop: there is one for all of its listeners, and one for urgent answers, which
-    have as small a share."""
-    usual, ahead = _paces.setdefault(asyncio.get_running_loop(), (Pace(), Pace()))
-    return ahead if urgent else usual
+def pace() -> Pace:
+    """Return that of the running event loop: there is one for all of its listeners."""
+    return _paces.setdefault(asyncio.get_running_loop(), Pace())

@@ -60,8 +60,16 @@ class Listener(NamedTuple):
         return (found.st_dev, found.st_ino) == self.file
 
 
-def bind(path: str, group: str) -> tuple[Listener, str]:
-    """Bind the socket, replacing one that a dead process left; return it and what could not be had, if anything.
+class Lack(NamedTuple):
+    """What a socket's group lacks, what helps, and whether that is but a user database that does not answer."""
+
+    what: str
+    remedy: str
+    unanswered: bool = False
+
+
+def bind(path: str, group: str) -> tuple[Listener, Lack | None]:
+    """Bind the socket, replacing one that a dead process left; return it and what its group lacks, if anything.
 
     Raises SocketInUseError when a live process answers there, OSError when the place cannot be written.
     """
@@ -80,37 +88,42 @@ def bind(path: str, group: str) -> tuple[Listener, str]:
     bound = socket.socket(socket.AF_UNIX)
     try:
         bound.bind(path)
-        # Nobody gets through before it listens. By umask, which all threads share, it would be theirs, too.
-        os.chmod(path, MODE)
-        note = _hand_to_group(path, group)
-        found = os.stat(path)
     except OSError:
         bound.close()
         raise
+    try:
+        # Nobody gets through before it listens. By umask, which all threads share, it would be theirs, too.
+        os.chmod(path, MODE)
+        lack = _hand_to_group(path, group)
+        found = os.stat(path)
+    except (OSError, RuntimeError):
+        bound.close()
+        Path(path).unlink(missing_ok=True)
+        raise
     # From now on it answers, if late: nobody else takes it for the socket of a dead process.
     bound.listen()
-    return Listener(bound, path, (found.st_dev, found.st_ino), found.st_gid), note
+    return Listener(bound, path, (found.st_dev, found.st_ino), found.st_gid), lack
 
 
-def _hand_to_group(path: str, group: str) -> str:
-    number = _group_id(group)
-    if number is None:
-        return f"the group {group!r} is not known here, so that only root may use {path}"
+def _hand_to_group(path: str, group: str) -> Lack | None:
+    remedy = f"groupadd --system {group}; usermod -aG {group} routerd; then restart routerd"
     try:
-        os.chown(path, -1, number)
+        os.chown(path, -1, _group_id(group))
+    except KeyError:
+        return Lack(f"the group {group!r} does not exist: nobody can be a member who may use {path}", remedy)
     except PermissionError:
-        return f"{path} could not be given to the group {group!r}"
-    return ""
+        return Lack(f"{path} could not be given to the group {group!r}", remedy)
+    except TimeoutError:
+        what = f"the user database did not say in time who the group {group!r} is, whose members may not use {path}"
+        return Lack(what, "restart routerd when it answers: getent group says so", unanswered=True)
+    return None
 
 
 @cache
-def _group_id(name: str) -> int | None:
-    """Return the id of a group; None if there is none, or if the user database does not tell it in time: the router
-    may be the way to it. It is looked up once: a socket that is made anew is for the same group."""
-    try:
-        return int(Threads().submit(grp.getgrnam, name).result(PATIENCE).gr_gid)
-    except (KeyError, TimeoutError):
-        return None
+def _group_id(name: str) -> int:
+    """Return the id of a group; KeyError if there is none, TimeoutError if the user database does not tell it in
+    time: the router may be the way to it. It is looked up once: a socket that is made anew is for the same group."""
+    return int(Threads().submit(grp.getgrnam, name).result(PATIENCE).gr_gid)
 
 
 def configured(application: Callable[[Message, Receive, Send], Awaitable[None]], http: type[Connection]) -> Config:

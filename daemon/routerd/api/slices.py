@@ -52,9 +52,9 @@ async def in_turns(slices: Slices[T]) -> T:
             turns.end(time.monotonic() - begun)
 
 
-async def encoded(view: object, *, urgent: bool = False) -> AsyncIterator[bytes]:
+async def encoded(view: object) -> AsyncIterator[bytes]:
     """Yield a view as JSON, slice by slice, as `in_turns`; a row is not divided."""
-    turns, pieces, more = pace(urgent=urgent), _pieces(view), True
+    turns, pieces, more = pace(), _pieces(view), True
     while more:
         await turns.begin()
         begun, ready, more = time.monotonic(), list[str](), False
@@ -66,6 +66,11 @@ async def encoded(view: object, *, urgent: bool = False) -> AsyncIterator[bytes]
         finally:
             turns.end(time.monotonic() - begun)
         yield "".join(ready).encode(errors="replace")
+
+
+def encoded_at_once(view: object) -> bytes:
+    """Return a view as JSON. It waits for nothing: it has to be small."""
+    return "".join(_pieces(view)).encode(errors="replace")
 
 
 def _pieces(view: object) -> Iterator[str]:

@@ -146,10 +146,10 @@ class Daemon:
     async def run(self, *, flush_on_exit: bool = False) -> None:
         """Run until SIGTERM or SIGINT. The FIB stays as it is, unless `flush_on_exit`."""
         api = self.config.api
-        writers = partial(_bind, api.socket, api.group)
+        writers = partial(self._bind, api.socket, api.group)
         listeners = [(writers(), writers, False)]
         if api.readers is not None:
-            readers = partial(_bind, api.readers_socket, api.readers)
+            readers = partial(self._bind, api.readers_socket, api.readers)
             listeners.append((readers(), readers, True))
         if self.config.fib.groups == "resilient" and not self.writer.supports_resilient:
             self._note(
@@ -177,7 +177,7 @@ class Daemon:
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
         sys.setswitchinterval(SWITCH_INTERVAL)
-        pace().busy = pace(urgent=True).busy = self.feeding.busy
+        pace().busy = self.feeding.busy
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.speaker.run())
@@ -304,6 +304,15 @@ class Daemon:
         for each in (self.peering.shutdowns, self.own_drain):
             await each.move(beside(state_file, each.SUFFIX))
 
+    def _bind(self, path: str, group: str) -> server.Listener:
+        """Bind a socket of the API; what its group lacks is logged."""
+        listener, lack = server.bind(path, group)
+        if lack is not None and lack.unanswered:
+            self._note("api", lack.what, lack.remedy)
+        elif lack is not None:
+            log.warning(lack.what, remedy=lack.remedy)
+        return listener
+
     def _note(self, where: str, what: str, remedy: str) -> None:
         log.warning(what, where=where, remedy=remedy)
         self.answers.notes.append(ProblemView(where=where, what=what, remedy=remedy))
@@ -312,12 +321,3 @@ class Daemon:
     def _log_refusals(failures: list[WriteFailed]) -> None:
         for failed in failures:
             log.error("kernel refused", operation=repr(failed.operation), errno=failed.errno, text=failed.text)
-
-
-def _bind(path: str, group: str) -> server.Listener:
-    """Bind a socket of the API; what its group lacks is logged."""
-    listener, note = server.bind(path, group)
-    if note:
-        remedy = f"groupadd --system {group}; usermod -aG {group} routerd"
-        log.warning(note, remedy=f"{remedy}; then restart routerd")
-    return listener

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from routerd.api.endpoints import Failure
 from routerd.api.models import CheckView
 from routerd.config.doubts import missing, unwise
 from routerd.config.live import Session, refused, unreachable
@@ -26,8 +27,11 @@ class Live:
         self._turn = asyncio.Lock()
 
     async def check(self, path: str | None) -> CheckView:
-        """Return the doubts about a file, a line each; Failure if it cannot be used."""
-        async with self._turn:  # many at once would share the processor with routing, or hang at the same disk
+        """Return the doubts about a file, a line each. Failure if it cannot be used, or while another one is checked:
+        many at once would share the processor with routing, or wait for the same disk, for whom nobody knows."""
+        if self._turn.locked():
+            raise Failure(503, "another file is being checked; ask again when that has ended")
+        async with self._turn:
             table = self._router.rib.nexthops
             own, networks = set(map(format_address, table.addresses)), list(map(format_prefix, table.networks))
             try:

@@ -102,7 +102,7 @@ class Pairing:
 
     def configure(self, config: Config) -> None:
         """Go on with another configuration; the channel ends only if that is another one."""
-        self._config = config
+        self._config, self._certified = config, -CERTIFIED
         self._changed.set()
 
     async def run(self) -> None:

@@ -36,6 +36,8 @@ SIGN, SILENCE = 5.0, 16.0
 LULL = 0.25
 """Seconds after something was said in which what is to be said next is gathered, so that it goes as one: a message to
 the broker costs as much whatever is in it."""
+_AROUND = 512
+"""Octets of a payload that no message has, generously: who says it, the signature, the topic."""
 MOST = 2 * LARGEST
 """Octets of a payload: messages as text within text, in which quotation marks take more."""
 QUIET = 10.0
@@ -207,7 +209,8 @@ class Broker:
         """Say something, be it only that this router is there."""
         for payload in payloads:
             self._home.counts.sent(payload)
-        together = min(LOT, broker.most // 2 or LOT) if meeting.lots else 0  # half, as in MOST
+        room = min(LOT, (broker.most - _AROUND) // 2) if broker.most else LOT  # half, as in MOST
+        together = room if meeting.lots else 0
         sealed = [signing.seal("pair", meeting.said(*lot), key) for lot in divided(payloads, together) or [[]]]
         topic = str(self._topic(self._names.router, SAID))
         await asyncio.gather(*(broker.publish(topic, each) for each in sealed))

@@ -39,6 +39,8 @@ AT_ONCE = 4
 """Connections that have yet to prove who they are: of the partner's address, and of all others."""
 QUIET = 10.0
 """Seconds between two lines in the log about connections that are refused."""
+STUCK = 60.0
+"""Seconds after which files that are still being read are read anew: they may be others by now, on another disk."""
 SAID = 600.0
 """Seconds between two lines about one reason for which there is no session: where both dial, they alternate."""
 
@@ -71,7 +73,8 @@ class Link:
         self._refused = RateLimiter[tuple[bool, str]](1, QUIET, 16)
         self._tasks: set[asyncio.Task[Any]] = set()
         # Read once for all who dial meanwhile: nobody knows yet who they are, and files may not answer.
-        self._certificates = None if ends.files is None else Shared(partial(_certificates, ends.files))
+        read = None if ends.files is None else partial(_certificates, ends.files)
+        self._certificates = None if read is None else Shared(read, STUCK)
 
     def send(self, message: PartnerMessage) -> None:
         """Hand a message over."""

@@ -45,7 +45,8 @@ class Meeting:
         self._said += 1
         texts = [payload.decode() for payload in payloads]
         what = {"messages": texts} if self.lots else {"message": "".join(texts)}
-        return {**self._head(), "hears": self.theirs, "number": self._said, **what}
+        head = {**self._head(), "hears": self.theirs, "announced": self._announced}
+        return {**head, "number": self._said, **what}
 
     def _head(self) -> dict[str, Any]:
         names = self._names
@@ -81,14 +82,16 @@ class Meeting:
         LostError if something is missing before it."""
         if not self._is_for_us(said) or said.get("session") != self.theirs or said.get("hears") != self.mine:
             return None
-        self.up = True  # what it has announced of that may come later: the order of two topics is not kept
+        # What it had announced before that may come later: the order of two topics is not kept.
+        announced = said.get("announced")  # which not every version says
+        self.up, self._latest = True, max(self._latest, announced if isinstance(announced, int) else 0)
         number, messages = said.get("number"), said.get("messages", [said.get("message")])
         if not isinstance(number, int) or not isinstance(messages, list) or not all(map(_is_text, messages)):
             raise MessageError("number, messages: not there")
         if number <= self._heard:
             return None
         if number > self._heard + 1:
-            raise LostError(f"{number - self._heard - 1} lots of messages of the partner got lost at the broker")
+            raise LostError("messages of the partner got lost at the broker")
         self._heard = number
         return [message.encode(errors="replace") for message in messages if message]
 

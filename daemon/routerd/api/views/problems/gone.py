@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection, Iterator
 
 from routerd.api.models import ProblemView
@@ -18,12 +19,18 @@ def gone(router: Router, notes: Collection[ProblemView]) -> Iterator[ProblemView
         known = ipaddress.ip_address(address)
         known = (known.version == 6 and known.ipv4_mapped) or known
         elsewhere = own and not (known.is_unspecified or known.is_loopback or parse_address(str(known)) in own)
-        if elsewhere and not any(note["where"] == where and address in note["what"] for note in notes):
+        if elsewhere and not any(note["where"] == where and _names(note["what"], address) for note in notes):
             yield ProblemView(
                 where=where,
                 what=f"{nobody} at {address} port {port}: the router has no such address any more",
                 remedy="give the address back (has a DHCP client taken it?), or write another one",
             )
+
+
+def _names(text: str, address: str) -> bool:
+    """Tell whether a text has an address, and not one that begins or ends with it."""
+    after = r"(?![\w%:])" if ":" in address else r"(?!\.?\w)"
+    return re.search(rf"(?<![\w.:]){re.escape(address)}{after}", text) is not None
 
 
 def _places(config: Config) -> Iterator[tuple[str, str, str, int]]:
