@@ -115,9 +115,9 @@ class Groups(Index):
             self.settling.begin(group, until, Why.ALONE, group.legs)
             self.settling.look(group, now)
         returning = bool(group.legs) and bool(group.buckets) and not legs.keys() <= group.legs.keys()
-        known, unchanged, before = bool(group.legs), legs == group.legs, group.legs
-        group.legs = legs
-        for gateway in before:
+        known, left = bool(group.legs), [gateway for gateway in group.legs if gateway not in legs]
+        unchanged, group.legs = legs == group.legs, legs
+        for gateway in left:
             self.without(gateway, group)
         force |= self.settling.left(group)
         settled = group not in self.settling
