@@ -100,6 +100,14 @@ def test_a_node_that_stays_away_though_its_link_is_back_is_forgotten_in_time() -
     assert NODE not in simulation.router.rib.peers
 
 
+def test_a_node_whose_session_lasts_is_not_forgotten() -> None:
+    """However long ago it came."""
+    simulation = node()
+    simulation.now += 2 * FORGET_AFTER
+    simulation.dump()
+    assert NODE in simulation.router.rib.peers
+
+
 def test_a_link_that_goes_down_after_a_node_is_gone_is_not_why() -> None:
     simulation = node()
     simulation.down(NODE)
