@@ -124,6 +124,20 @@ def test_a_silent_gateway_is_forgotten_when_nothing_leads_there() -> None:
     assert simulation.router.health.reasons(GATEWAY_A) == set()
 
 
+def test_one_that_falls_silent_before_its_node_has_returned_is_forgotten_with_its_group() -> None:
+    simulation = Simulation()
+    simulation.up(A)
+    simulation.announce(A, VIP)
+    simulation.settle()
+    simulation.restart()
+    simulation.settle()
+    simulation.take(NeighbourState(GATEWAY_A, alive=False))
+    simulation.settle()
+    assert simulation.fib() == {}
+    assert not simulation.router.health.out
+    assert GATEWAY_A not in simulation.router.gateways.watched
+
+
 def test_it_is_forgotten_though_its_last_groups_are_planned_later() -> None:
     simulation = Simulation()
     for node in (A, B):

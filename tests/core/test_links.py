@@ -18,7 +18,7 @@ from routerd.core.rib.peers import FORGET_AFTER
 from routerd.core.route import parse_address, parse_prefix
 from tests.support.core import CONFIG, Simulation
 
-NODE, VIP = "192.168.20.102", "172.16.1.1/32"
+NODE, STATIC, VIP = "192.168.20.102", "192.168.20.109", "172.16.1.1/32"
 
 
 def set_link(simulation: Simulation, index: int, *, up: bool) -> None:
@@ -29,7 +29,7 @@ def set_link(simulation: Simulation, index: int, *, up: bool) -> None:
 
 
 def node() -> Simulation:
-    simulation = Simulation()
+    simulation = Simulation(f'{CONFIG}[[peers]]\nname = "w9"\naddress = "{STATIC}"\ngroup = "nodes"\n')
     simulation.up(NODE)
     simulation.announce(NODE, VIP)
     simulation.end_of_rib(NODE)
@@ -74,6 +74,7 @@ def test_a_node_that_is_gone_is_shown_for_an_hour_and_one_that_never_came_is_not
     simulation, never = node(), "192.168.20.103"
     simulation.down(NODE)
     simulation.settle()
+    assert STATIC in simulation.router.rib.peers
     for on in (True, False):
         simulation.take(Drain(never, on=on))
         simulation.dump()
@@ -83,7 +84,7 @@ def test_a_node_that_is_gone_is_shown_for_an_hour_and_one_that_never_came_is_not
     assert NODE in simulation.router.rib.peers
     simulation.now += 1
     simulation.dump()
-    assert NODE not in simulation.router.rib.peers
+    assert list(simulation.router.rib.peers) == [STATIC], "which is a configured one"
 
 
 def test_a_node_that_stays_away_though_its_link_is_back_is_forgotten_in_time() -> None:
@@ -95,6 +96,24 @@ def test_a_node_that_stays_away_though_its_link_is_back_is_forgotten_in_time() -
     simulation.dump()
     assert NODE in simulation.router.rib.peers, "it could not come back"
     set_link(simulation, 3, up=True)
+    simulation.dump()
+    assert NODE not in simulation.router.rib.peers
+
+
+def test_a_node_whose_session_lasts_is_not_forgotten() -> None:
+    """However long ago it came."""
+    simulation = node()
+    simulation.now += 2 * FORGET_AFTER
+    simulation.dump()
+    assert NODE in simulation.router.rib.peers
+
+
+def test_a_link_that_goes_down_after_a_node_is_gone_is_not_why() -> None:
+    simulation = node()
+    simulation.down(NODE)
+    simulation.settle()
+    set_link(simulation, 3, up=False)
+    simulation.now += 2 * FORGET_AFTER
     simulation.dump()
     assert NODE not in simulation.router.rib.peers
 

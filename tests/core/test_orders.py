@@ -196,3 +196,21 @@ def test_the_shutdown_of_an_address_that_no_peer_or_range_holds_shuts_nobody_dow
     simulation.settle()
     assert simulation.operations == []
     assert "10.9.9.9" not in simulation.router.rib.peers
+
+
+def test_what_a_node_does_not_say_again_after_a_reset_goes_in_time_though_it_never_pauses() -> None:
+    """It sends no End-of-RIB, for it has no graceful restart."""
+    simulation = Simulation()
+    simulation.up(A)
+    simulation.announce(A, VIP, OTHER)
+    simulation.settle()
+    simulation.down(A, RESETS[0])
+    simulation.up(A)
+    for _ in range(59):
+        simulation.announce(A, VIP)
+        simulation.advance(1)
+    assert simulation.fib() == {VIP: [A], OTHER: [A]}
+    for _ in range(2):
+        simulation.announce(A, VIP)
+        simulation.advance(1)
+    assert simulation.fib() == {VIP: [A]}

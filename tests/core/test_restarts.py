@@ -201,6 +201,16 @@ class TestRouter:
         (left,) = [each.gateway for each in simulation.kernel.nexthops.values()]
         assert left == Gateway(parse_address(B), 2)
 
+    def test_a_node_that_is_back_before_the_kernel_was_read_has_returned(self) -> None:
+        simulation = nodes(A, B)
+        simulation.router = Router(simulation.config, simulation.now)
+        simulation.sessions.clear()
+        simulation.take(SpeakerUp())
+        simulation.up(A)
+        simulation.dump()
+        reasons = {address: peer.reason for address, peer in simulation.router.rib.peers.items()}
+        assert reasons == {A: "", B: "has not returned since routerd started"}
+
     def test_a_session_that_carries_no_family_of_ours_holds_up_nobody(self) -> None:
         """It has nothing to announce, and so no End-of-RIB: the others hear theirs, and its old routes go."""
         simulation = nodes(A, B, config=LEARNED)

@@ -175,6 +175,14 @@ def test_packing(chosen: tuple[Prefix, ...], *, extended: bool) -> None:
     assert tuple(prefix for update in read_back(octets) for prefix in update.withdrawn) == chosen
 
 
+def test_multiprotocol_withdrawals_fill_a_message_to_its_last_octet() -> None:
+    """Of 4096 octets 30 are what stands around them."""
+    chosen = MANY6[:236] + MIXED6[1000:1006]
+    assert sum(17 if prefix[0] == 128 else 9 for prefix in chosen) == 4096 - 30
+    [body] = messages(encoder().encode(Advertise("peer", withdrawn=chosen)))
+    assert len(body) + 19 == 4096
+
+
 @pytest.mark.parametrize("count", [1100, 17000])
 def test_attributes_that_do_not_fit_withdraw(count: int) -> None:
     swollen = replace(CLASSIC, communities=tuple(range(count)))

@@ -61,6 +61,19 @@ def test_two_prefixes_that_are_as_long_as_an_address_are_two(width: int, bits: i
     assert split_nlri(field, width) == one_by_one(field, width)
 
 
+@pytest.mark.parametrize("width", [5, 17])
+def test_a_prefix_that_is_longer_than_an_address_is_none(width: int) -> None:
+    """However many octets follow, and whatever stands before."""
+    longest = (width - 1) * 8
+    whole = bytes([longest]) + b"\x0a" * (width - 1)
+    for bits in range(longest + 1, 256):
+        for octets in (width - 1, width, (bits + 7) // 8):
+            field = bytes([bits]) + b"\x0a" * octets
+            for each in (field, whole + field):
+                with pytest.raises(ValueError, match=f"prefix length {bits} is above {longest}"):
+                    split_nlri(each, width)
+
+
 @given(st.lists(st.tuples(st.integers(0, 32), st.binary(min_size=4, max_size=4))), st.integers(5, 40))
 def test_fields_are_filled_and_hold_all_prefixes_in_order(drawn: list[tuple[int, bytes]], room: int) -> None:
     prefixes = [Prefix(bytes([bits]) + address) for bits, address in drawn]

@@ -401,7 +401,8 @@ def test_what_is_wrong_with_an_open_is_answered_by_its_number(body: bytes, subco
 
 
 @pytest.mark.parametrize(
-    "body", [open_of(65001), open_of(65001, 65001), open_of(23456, 70000), open_of(65001, hold=0)]
+    "body",
+    [open_of(65001), open_of(65001, 65001), open_of(23456, 70000), open_of(65001, hold=0), open_of(65001, hold=3)],
 )
 def test_what_an_open_may_say_of_its_as_and_its_hold_time(body: bytes) -> None:
     judge_open(decode_open(body), CONFIG, PeerGroup(remote_as="external"))

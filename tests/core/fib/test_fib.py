@@ -520,6 +520,17 @@ def test_who_parts_without_room_for_buckets_or_groups_joins_a_group_that_there_i
     assert list(fib.groups) == [first, second]
 
 
+def test_who_parts_without_room_for_buckets_has_a_group_of_its_own_while_there_may_be_more() -> None:
+    """Its flows would otherwise move with those of the others, at each of their changes."""
+    fib = Fib(Shape(FibSection(nexthop_id_base=1, bucket_budget=2048)))
+    for table, members in ((TABLE, (A, B)), (OTHERS, (A, C))):
+        fib.want(table, Wanted(members))
+        planned(fib)
+    fib.want(TABLE[:1], Wanted((A, C)))
+    planned(fib)
+    assert fib.routes[TABLE[0]] not in (fib.routes[TABLE[1]], fib.routes[OTHERS[0]])
+
+
 @pytest.mark.parametrize(("prefixes", "like"), [((P,), 1), (TABLE, 0)])
 def test_a_member_that_returns_gets_its_buckets_again_in_a_group_of_few_routes(
     prefixes: tuple[Prefix, ...], like: int

@@ -98,6 +98,13 @@ def test_a_node_that_leaves_costs_each_router_one_reading() -> None:
     assert max(read.call_count for read in reads) <= 2
 
 
+def test_what_a_router_says_by_itself_answers_nobody() -> None:
+    two = Two()
+    serve(two, *NODES[:3])
+    told = [each.message for each in two.a.effects if isinstance(each, TellPartner)]
+    assert {message.answers for message in told if isinstance(message, GroupLayout)} == {0}
+
+
 def test_one_leads() -> None:
     two = Two()
     two.advance(1.0)

@@ -73,13 +73,14 @@ def test_addresses_of_the_other_family_are_guarded_once_known(address: str) -> N
 
 
 def test_a_network_of_the_routers_own_may_hold_its_nodes() -> None:
-    simulation = Simulation(INSIDE.replace("10.10.1.0/24", "192.168.10.0/24"))
+    network = "192.168.10.96/28"
+    simulation = Simulation(INSIDE.replace("10.10.1.0/24", network))
     for node in (A, B):
         simulation.up(node)
-        simulation.announce(node, "192.168.10.0/24", "172.16.1.1/32")
+        simulation.announce(node, network, "172.16.1.1/32")
     simulation.settle()
     assert simulation.fib() == {"172.16.1.1/32": [A, B]}
-    paths = simulation.router.rib.loc_rib.paths_of(parse_prefix("192.168.10.0/24")).paths
+    paths = simulation.router.rib.loc_rib.paths_of(parse_prefix(network)).paths
     assert [path.peer for path in paths] == [LOCAL]
 
 
