@@ -85,6 +85,7 @@ def bind(path: str, group: str) -> tuple[Listener, Lack | None]:
         else:
             raise SocketInUseError(f"another routerd answers on {path}; stop it, or set another [api] socket")
     Path(path).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    number, lack = _sought(group, path)  # before: until it listens it looks like the socket of a dead process
     bound = socket.socket(socket.AF_UNIX)
     try:
         bound.bind(path)
@@ -94,9 +95,9 @@ def bind(path: str, group: str) -> tuple[Listener, Lack | None]:
     try:
         # Nobody gets through before it listens. By umask, which all threads share, it would be theirs, too.
         os.chmod(path, MODE)
-        lack = _hand_to_group(path, group)
+        lack = _hand_over(path, group, number) or lack
         found = os.stat(path)
-    except (OSError, RuntimeError):
+    except OSError:
         bound.close()
         Path(path).unlink(missing_ok=True)
         raise
@@ -105,18 +106,28 @@ def bind(path: str, group: str) -> tuple[Listener, Lack | None]:
     return Listener(bound, path, (found.st_dev, found.st_ino), found.st_gid), lack
 
 
-def _hand_to_group(path: str, group: str) -> Lack | None:
-    remedy = f"groupadd --system {group}; usermod -aG {group} routerd; then restart routerd"
+def _sought(group: str, path: str) -> tuple[int, Lack | None]:
+    """Return the id of a socket's group; -1, and why, if it is not known."""
     try:
-        os.chown(path, -1, _group_id(group))
+        return _group_id(group), None
     except KeyError:
-        return Lack(f"the group {group!r} does not exist: nobody can be a member who may use {path}", remedy)
-    except PermissionError:
-        return Lack(f"{path} could not be given to the group {group!r}", remedy)
+        what = f"the group {group!r} does not exist: nobody can be a member who may use {path}"
+        return -1, Lack(what, _remedy(group))
     except TimeoutError:
         what = f"the user database did not say in time who the group {group!r} is, whose members may not use {path}"
-        return Lack(what, "restart routerd when it answers: getent group says so", unanswered=True)
+        return -1, Lack(what, "restart routerd when it answers: getent group says so", unanswered=True)
+
+
+def _hand_over(path: str, group: str, number: int) -> Lack | None:
+    try:
+        os.chown(path, -1, number)
+    except PermissionError:
+        return Lack(f"{path} could not be given to the group {group!r}", _remedy(group))
     return None
+
+
+def _remedy(group: str) -> str:
+    return f"groupadd --system {group}; usermod -aG {group} routerd; then restart routerd"
 
 
 @cache
