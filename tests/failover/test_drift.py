@@ -30,7 +30,8 @@ VIP, VIP2, VIP6 = "172.16.1.1", "172.16.1.2", "fd00:ac10::1"
 ALONE = "172.16.1.9"
 NODES = 3
 ELSEWHERE = "10.0.0.100"
-IDLE = 77
+IDLE = 777
+"""Seconds: nothing is balanced while these tests last, however slow the machine is."""
 
 
 @dataclass
