@@ -14,6 +14,7 @@ from routerd.core.route import Attributes, Family, Prefix, parse_prefix
 from tests.support.core import CONFIG, Simulation
 
 A, B, C = "192.168.10.100", "192.168.10.101", "192.168.20.102"
+D = "192.168.10.102"
 COUNT = 2 * PIECE + 100
 TABLE = [f"172.16.{number // 256}.{number % 256}/32" for number in range(COUNT)]
 
@@ -205,3 +206,29 @@ def test_peers_that_come_from_different_groups_hear_each_what_is_other_for_it() 
     simulation.settle()
     hear(simulation, heard)
     assert {node: len(table) for node, table in heard.items()} == {A: 1, B: 1, "192.168.10.102": 1}
+
+
+def test_who_follows_when_others_are_on_their_way_hears_all_of_it() -> None:
+    """A part of it the others have heard by then."""
+    nodes = CONFIG.partition("[peer_groups.nodes]")[2].partition("[[")[0]
+    other = nodes.replace('["networks"]', '["networks", "learned"]')
+
+    def having(*moved: str) -> str:
+        peers = ((node, "other" if node in moved else "nodes") for node in (B, D))
+        tables = (f'[[peers]]\nname = "{node}"\naddress = "{node}"\ngroup = "{group}"\n' for node, group in peers)
+        return f"{configured('networks')}[peer_groups.other]{other}{''.join(tables)}"
+
+    simulation, heard = Simulation(having()), Heard()
+    for node in (A, B, D):
+        simulation.up(node)
+    simulation.announce(A, *TABLE)
+    simulation.settle()
+    reconfigure(simulation, having(B))
+    while len(heard.get(B, {})) <= 1:
+        simulation.take(Work())
+        hear(simulation, heard)
+    assert len(heard[B]) < 1 + COUNT
+    reconfigure(simulation, having(B, D))
+    simulation.settle()
+    hear(simulation, heard)
+    assert {node: len(table) for node, table in heard.items()} == {A: 1, B: 1 + COUNT, D: 1 + COUNT}

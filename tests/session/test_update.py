@@ -212,6 +212,7 @@ def test_a_prefix_both_withdrawn_and_announced_is_in_both() -> None:
         (body(mp_unreach(""), ORIGIN), None),
         (body(mp_unreach(""), withdrawn=NLRI), None),
         (body(mp_unreach()), None),
+        (body(mp_reach(nlri="")), None),
     ],
 )
 def test_end_of_rib(octets: bytes, expected: Family | None) -> None:
