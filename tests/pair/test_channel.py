@@ -109,7 +109,8 @@ def test_only_flows_of_buckets_that_changed_since_are_lost(lines: Lines, client:
     for family, both in labels.items():
         lost = sum(sum(before[label].values()) - sum(client.settle(label).alive.values()) for label in both)
         print(f"{family}: {lost} flows lost in {len(changed[family])} buckets that changed")
-        assert len(changed[family]) <= lost <= 2 * len(changed[family])
+        # One that was given away a moment ago seems used: a flow need not be in it.
+        assert lost <= 2 * len(changed[family])
 
     _until_both_say(site, THERE, mend)
     site.wait_equal(*ADDRESSES, seconds=20)
