@@ -49,6 +49,15 @@ def refusing_deletions(simulation: Simulation) -> Callable[[], None]:
     return end
 
 
+def undeletable() -> tuple[Simulation, Callable[[], None]]:
+    """Return a router with a VIP whose kernel deletes nothing, and what ends that."""
+    simulation = Simulation()
+    simulation.up(A)
+    simulation.announce(A, VIP)
+    simulation.settle()
+    return simulation, refusing_deletions(simulation)
+
+
 def test_refused_deletions_are_told_and_tried_again_after_1_2_4_seconds() -> None:
     simulation = Simulation()
     simulation.up(A)
@@ -76,11 +85,7 @@ def test_refused_deletions_are_told_and_tried_again_after_1_2_4_seconds() -> Non
 
 
 def test_refused_deletions_are_tried_again_with_any_event() -> None:
-    simulation = Simulation()
-    simulation.up(A)
-    simulation.announce(A, VIP)
-    simulation.settle()
-    end = refusing_deletions(simulation)
+    simulation, end = undeletable()
     simulation.down(A)
     simulation.settle()
     assert simulation.kernel.routes
@@ -93,11 +98,7 @@ def test_refused_deletions_are_tried_again_with_any_event() -> None:
 
 
 def test_what_was_not_deleted_and_is_wanted_again_stays() -> None:
-    simulation = Simulation()
-    simulation.up(A)
-    simulation.announce(A, VIP)
-    simulation.settle()
-    end = refusing_deletions(simulation)
+    simulation, end = undeletable()
     simulation.withdraw(A, VIP)
     simulation.settle()
     simulation.announce(A, VIP)
@@ -111,11 +112,7 @@ def test_what_was_not_deleted_and_is_wanted_again_stays() -> None:
 
 
 def test_what_was_not_deleted_goes_though_it_is_wanted_again_as_long_as_its_node_is_out() -> None:
-    simulation = Simulation()
-    simulation.up(A)
-    simulation.announce(A, VIP)
-    simulation.settle()
-    end = refusing_deletions(simulation)
+    simulation, end = undeletable()
     simulation.withdraw(A, VIP)
     simulation.settle()
     simulation.announce(A, VIP)

@@ -18,7 +18,7 @@ async def test_who_goes_takes_nothing_from_those_who_wait_too() -> None:
 
     shared = Shared(make)
     first, second = (asyncio.ensure_future(shared.get()) for _ in range(2))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # one turn of the loop, in which both begin
     first.cancel()
     await asyncio.wait({first})
     go_on.set()
@@ -39,7 +39,7 @@ async def test_what_lasts_too_long_is_made_anew() -> None:
 
     shared = Shared(make, lasts=0.0)
     stuck = asyncio.ensure_future(shared.get())
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # one turn of the loop, in which it begins
     assert await shared.get() == 2
     never.set()
     await stuck

@@ -70,7 +70,7 @@ async def encoded(view: object) -> AsyncIterator[bytes]:
 
 def encoded_at_once(view: object) -> bytes:
     """Return a view as JSON. It waits for nothing: it has to be small."""
-    return "".join(_pieces(view)).encode(errors="replace")
+    return _text(view).encode(errors="replace")
 
 
 def _pieces(view: object) -> Iterator[str]:

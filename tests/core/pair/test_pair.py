@@ -908,19 +908,25 @@ def test_a_leave_is_read_once_on_each() -> None:
         assert reads == 1 + len(arranged(half))
 
 
+def handed_over_in_part(half: Half) -> list[float]:
+    """Have the kernel of a router put one bucket elsewhere, whatever it is to hand over; return when it was to."""
+    done: list[float] = []
+
+    def in_part(operation: Arrange) -> None:
+        done.append(half.now)
+        owners = half.buckets.owners[operation.id]
+        owners[len(done) % BUCKETS] = owners[(len(done) + 5) % BUCKETS]
+
+    half.buckets._arrange = in_part  # type: ignore[method-assign]
+    return done
+
+
 def test_what_is_handed_over_in_part_is_tried_again_after_a_while_and_not_at_once() -> None:
     """As where the kernel takes other buckets for idle than this router does."""
     two = Two()
     serve(two, *NODES[:3])
     two.advance(2 * IDLE)
-    done = []
-
-    def in_part(operation: Arrange) -> None:
-        done.append(two.a.now)
-        owners = two.a.buckets.owners[operation.id]
-        owners[len(done) % BUCKETS] = owners[(len(done) + 5) % BUCKETS]
-
-    two.a.buckets._arrange = in_part  # type: ignore[method-assign]
+    done = handed_over_in_part(two.a)
     joins(two, NODES[3])
     two.advance(5.0)
     assert 1 < len(done) <= 7
@@ -930,14 +936,7 @@ def test_the_next_try_comes_when_it_is_due_and_is_read_for_once() -> None:
     two = Two(connected=False)
     serve(two, *NODES[:3])
     two.advance(2 * IDLE)
-    done: list[float] = []
-
-    def in_part(operation: Arrange) -> None:
-        done.append(two.a.now)
-        owners = two.a.buckets.owners[operation.id]
-        owners[len(done) % BUCKETS] = owners[(len(done) + 5) % BUCKETS]
-
-    two.a.buckets._arrange = in_part  # type: ignore[method-assign]
+    done = handed_over_in_part(two.a)
     joins(two, NODES[3])
     two.a.advance(4.5)
     assert [after - before for before, after in pairwise(done)] == pytest.approx([LATER] * 4, abs=TICK / 2)
