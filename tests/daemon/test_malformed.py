@@ -159,4 +159,4 @@ async def test_unknown_attributes(daemon: Routerd, network: Network, peer: Clien
             break
     assert bgp.attribute(99, b"passed", 0xE0) in body
     assert b"kept" not in body
-    assert network.legs(prefix) == {node(0)}
+    await becomes(lambda: network.legs(prefix), {node(0)})

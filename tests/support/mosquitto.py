@@ -92,7 +92,8 @@ class Mosquitto:
 
 
 class Reader:
-    """Hears all that a broker is told below a topic: `retained` is what it has, `heard` what came, in order."""
+    """Hears all that a broker is told below a topic from when it is made: `states` is what is retained, `heard` what
+    came, in order."""
 
     def __init__(self, broker: Mosquitto, topic: str = "routerd/#", *options: str) -> None:
         self.heard: list[tuple[str, Any]] = []
@@ -100,14 +101,21 @@ class Reader:
         self.stale: set[str] = set()
         """Topics that the broker had retained when this began."""
         command = ("mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", str(broker.port), "-t", topic, "-q", "1")
-        self._process = broker.spawn(*command, "-F", "%r %t %p", *options, stdout=subprocess.PIPE)
+        line_by_line = ("stdbuf", "-oL", *command, "-d", "-F", "%r %t %p")
+        self._process = broker.spawn(*line_by_line, *options, stdout=subprocess.PIPE)
+        self._subscribed = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
+        assert self._subscribed.wait(10), "mosquitto_sub does not subscribe"
 
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
+            if line.startswith("Subscribed "):
+                self._subscribed.set()
             retained, topic, *payload = line.rstrip("\n").split(" ", 2)
+            if retained not in ("0", "1"):
+                continue  # what mosquitto_sub says of itself
             said = _parsed(payload[0]) if payload and payload[0] else None
             self.heard.append((topic, said))
             if retained == "1":
