@@ -30,8 +30,10 @@ from routerd.core.message.flow import Flow
 from routerd.core.route import parse_address
 from routerd.kernel import flow, lookup
 from routerd.kernel.backlog import Backlog
+from routerd.kernel.dump import objects
 from routerd.kernel.memory import runs_of
 from routerd.kernel.messages import NARROW
+from routerd.kernel.owned import TOLD_LATE
 from routerd.kernel.stand_in import StandIns
 from routerd.kernel.writer import KernelWriter
 from tests.kernel.scenario import during, gateway, prefixes
@@ -116,6 +118,39 @@ def test_idle_buckets_go_where_they_are_wanted_and_no_flow_moves(
         assert used(writer) == busy
     assert {port: traffic.send(port) for port in before} == before
     assert [entry["id"] for entry in router.ip_json("nexthop", "show")] == [1, 2, 3, 100]
+
+
+@pytest.mark.parametrize("how", ["left", "deleted", "deleted by somebody"])
+def test_what_a_member_has_lost_and_nobody_has_used_since_may_go_back_to_it(
+    router: Namespace, writer: KernelWriter, family: int, how: str
+) -> None:
+    """Though it returned before the group was read."""
+    group, traffic = made(writer, family)
+    was = lookup.owners(100)
+    writer.memory.seen(100, was)
+    time.sleep(0.05)  # a time of its own: what is used within 30 ms of when its bucket moved counts as unused
+    if how == "deleted by somebody":
+        router.ip("nexthop", "delete", "id", "3")
+        writer.adopt_objects(objects())
+        time.sleep(TOLD_LATE)  # it may have been so long ago
+    elif how == "deleted":
+        assert writer.write([DeleteNexthop(3)]) == []
+    less = replace(group, members=group.members[:2], hold=True, known=True)
+    assert writer.write([less]) == []
+    time.sleep(0.1)
+    began = time.monotonic()
+    before = {port: traffic.send(port) for port in range(1000, 1060)}
+    busy = {index for index, _, idle in lookup.buckets(100) if idle < time.monotonic() - began + 0.05}
+    assert 20 < len(busy) < 100
+    time.sleep(0.05)
+    back = SetNexthop(3, gateway(NODES[family].format(4)))
+    assert writer.write([back, replace(less, members=group.members)]) == []
+    between = lookup.owners(100)
+    writer.memory.seen(100, between)
+    assert used(writer) == busy
+    arrange(writer, was)
+    assert lookup.owners(100) == [between[i] if i in busy else was[i] for i in range(128)]
+    assert {port: traffic.send(port) for port in before} == before
 
 
 @contextmanager

@@ -98,6 +98,25 @@ def test_a_node_joins_and_another_one_leaves_before(site: PairSite, client: flow
     _fail_over(site, client, site.a, "old", "joined", "left")
 
 
+@pytest.mark.parametrize("carrier", [0, 1])
+def test_flows_that_say_nothing_while_their_node_is_away_find_it_again(
+    site: PairSite, client: flows.Flows, carrier: int
+) -> None:
+    """Both have lost it, and the kernels have given its buckets to others: it has the very same ones again."""
+    site.carry(site.both[carrier])
+    *stay, last = site.numbers
+    before = {vip: client.open(vip, vip, FLOWS, pause=(6.0, 7.0)).alive for vip in VIPS.values()}
+    site.close(last)
+    for vip in ADDRESSES:
+        site.wait_for(vip, stay)
+    site.up([last], *ADDRESSES)
+    for vip in ADDRESSES:
+        site.wait_for(vip, site.numbers)
+    until(lambda: site.uneven(*ADDRESSES), 10, "fair shares")
+    site.wait_equal(*ADDRESSES)
+    assert {vip: client.settle(vip).alive for vip in VIPS.values()} == before
+
+
 def test_both_carry_flows_a_node_joins_and_a_router_dies(site: PairSite, client: flows.Flows) -> None:
     *stay, last = site.numbers
     site.close(last)

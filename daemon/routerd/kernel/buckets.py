@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from routerd.core.message import Gateway
 from routerd.kernel import lookup
 from routerd.kernel.lookup import Bucket
 
 _WRITE_TIME = 0.03
 """Seconds that the kernel and this process may disagree about when a group was written: ticks, and 1/100 s."""
+_MOST_LOST = 1024
+"""Gateways that were lost of which is remembered when."""
 _MOST = 64
-"""Times at which buckets of a group were handed over that are remembered, some 300 octets each."""
+"""Times at which buckets of a group were handed over, or it was written, remembered, some 300 octets each."""
 
 
 class _Handed(NamedTuple):
@@ -31,6 +34,8 @@ class Buckets:
         self._inherited: dict[int, Collection[int]] = {}
         self._written: dict[int, tuple[float, float]] = {}
         """Since when, and until when, groups were being written that are held."""
+        self._lost: dict[Gateway, tuple[float, float]] = {}
+        """Since when, and until when, the last nexthop objects that were lost were being deleted."""
         self._handed: dict[int, list[_Handed]] = {}
         self._begun: dict[int, dict[int, float]] = {}
         """When a flow was found that had begun in a bucket while it was handed over."""
@@ -53,11 +58,23 @@ class Buckets:
         at once."""
         self._written[group] = (since, time.monotonic())
 
-    def moved(self, group: int, buckets: Collection[int]) -> None:
-        """These buckets of a group lead to other members than they did: no flow has used those since that have been
-        idle since it was written."""
-        if buckets and (written := self._written.get(group)) is not None:
-            self._hand(group, _Handed(*written, mask(buckets)))
+    def lost(self, gateway: Gateway, since: float) -> None:
+        """The nexthop object of a gateway was deleted at some moment `since` then, whose buckets go to others at
+        once."""
+        self._lost.pop(gateway, None)
+        self._lost[gateway] = (since, time.monotonic())
+        if len(self._lost) > _MOST_LOST:
+            del self._lost[next(iter(self._lost))]
+
+    def moved(self, group: int, buckets: Mapping[Gateway, Collection[int]]) -> None:
+        """These buckets of a group do not lead to these gateways any more: no flow has used those since that have
+        been idle since it was written, or since the gateway was lost."""
+        written = self._written.get(group)
+        for gateway, some in buckets.items():
+            times = [each for each in (written, self._lost.get(gateway)) if each is not None]
+            moved = mask(some) if times else 0
+            for since, until in times:
+                self._hand(group, _Handed(since, until, moved))
 
     def _hand(self, group: int, handed: _Handed) -> None:
         times = self._handed.setdefault(group, [])

@@ -108,7 +108,7 @@ class Continuation:
             here = set(lookup.owners(group.id))
         except OSError:
             return False  # it is gone
-        back = [member for member in group.members if member.id not in here]
+        back = [member for member in joined or group.members if member.id not in here]
         runs = self._objects.memory.recall(group.id, group.members, KEPT, back=back)
         past = [owner for owner, length in runs for _ in range(length)]
         heavy = min(self._widest, 2 * group.buckets * len(here))

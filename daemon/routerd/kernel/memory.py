@@ -14,7 +14,7 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
-from itertools import chain, compress, count, groupby, repeat, starmap
+from itertools import chain, compress, count, groupby, repeat
 from operator import ne
 from typing import NamedTuple
 
@@ -32,6 +32,7 @@ AT_ONCE_LOST = 2.0
 KEPT = 30.0
 """Seconds for which it is remembered what a lost member had."""
 
+Moved = Callable[[int, dict[Gateway, list[int]]], None]
 Runs = list[tuple[int, int]]
 """The members of buckets in the order of their index, each with how many follow one another."""
 
@@ -50,9 +51,10 @@ _NOTHING = Layout((), array("H"), ())
 
 class Memory:
     """The layouts of groups, by id. `gateways` says where nexthop objects lead to; `moved` is called with a group and
-    its buckets that are found to lead elsewhere. `changed` is set when there are groups to be read at once."""
+    its buckets that are found to lead elsewhere, by whom they led to. `changed` is set when there are groups to be
+    read at once."""
 
-    def __init__(self, gateways: Mapping[int, Gateway], moved: Callable[[int, list[int]], None]) -> None:
+    def __init__(self, gateways: Mapping[int, Gateway], moved: Moved) -> None:
         self._gateways = gateways
         self._moved = moved
         self._members: dict[int, tuple[Member, ...]] = {}
@@ -203,8 +205,10 @@ class Memory:
             kept.extend((owner, length))
         before, after = self._layouts.get(group, _NOTHING), Layout(tuple(gateways), kept, tuple(counts))
         if before != after:
-            pairs = zip(_expanded(before), _expanded(after), strict=False)
-            self._moved(group, list(compress(count(), starmap(ne, pairs))))
+            owners, moved = list(_expanded(before)), dict[Gateway, list[int]]()
+            for index in compress(count(), map(ne, owners, _expanded(after))):
+                moved.setdefault(owners[index], []).append(index)
+            self._moved(group, moved)
         self._keep_past(group, gateways.keys())
         self._layouts[group] = after
         self._size += len(kept)

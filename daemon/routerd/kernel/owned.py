@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Collection, Iterable
 
 from routerd.core.layout import made
@@ -22,6 +23,9 @@ from routerd.kernel import wire
 from routerd.kernel.buckets import Buckets
 from routerd.kernel.memory import Memory, Runs
 from routerd.kernel.spare import CREATE
+
+TOLD_LATE = 2.0
+"""Seconds after which the kernel has told, at most, that a link has lost its carrier, and its nexthop objects."""
 
 
 class OwnedRoutes:
@@ -96,6 +100,7 @@ class OwnedObjects:
         gateways = {nexthop.id: nexthop.gateway for nexthop in mine if nexthop.gateway}
         for gone in self.gateways.keys() - gateways.keys():
             self.memory.lost(gone)
+            self.buckets.lost(self.gateways[gone], time.monotonic() - TOLD_LATE)
         self.gateways.clear()
         self.gateways.update(gateways)
         self.memory.keep(self._ids)
@@ -134,13 +139,14 @@ class OwnedObjects:
         """A group was found to be gone, and is about to be made again."""
         self._ids.discard(group)
 
-    def deleted(self, id: int, *, returns: bool) -> None:
-        """A nexthop was deleted, or a group, perhaps one that `returns`."""
+    def deleted(self, id: int, since: float, *, returns: bool) -> None:
+        """A nexthop was deleted at some moment `since` then, or a group, perhaps one that `returns`."""
         self._ids.discard(id)
-        if self.gateways.pop(id, None) is None:
+        if (gateway := self.gateways.pop(id, None)) is None:
             self.memory.forget(id, layout=not returns)
         else:
             self.memory.lost(id)
+            self.buckets.lost(gateway, since)
         self.buckets.gone(id)
         self.weights.pop(id, None)
 

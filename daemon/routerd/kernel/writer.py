@@ -9,6 +9,7 @@ that is not ours, and no route such a group.
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -146,11 +147,12 @@ class KernelWriter:
     def _delete_nexthops(self, nexthops: Sequence[DeleteNexthop]) -> list[WriteFailed]:
         told: list[WriteFailed] = []
         sent = [each for each in nexthops if each.id in self._objects]
+        began = time.monotonic()
         refused = self._requests.transmit([messages.delete_nexthop(each.id) for each in sent])
         for index, each in enumerate(sent):
             number, text = refused.get(index, (errno.ENOENT, ""))
             if number == errno.ENOENT:
-                self._objects.deleted(each.id, returns=each.returns)
+                self._objects.deleted(each.id, began, returns=each.returns)
             else:
                 told.append(WriteFailed(each, number, text))
         return told

@@ -56,13 +56,13 @@ def test_a_new_group_is_the_same_whoever_came_first(drained: set[Gateway]) -> No
     assert all(layout == layouts[0] for layout in layouts)
 
 
-def test_what_is_there_is_held_and_who_returns_gets_its_buckets_all_the_same() -> None:
+def test_what_is_there_is_held_and_the_kernel_gives_nothing_back_to_who_returns() -> None:
     fib = paired()
     fib.want([P], Wanted((A, B)))
     assert [each.hold for each in written(fib)] == [False]
     fib.want([P], Wanted((A, B, C)))
     [joined] = written(fib)
-    assert (joined.hold, joined.like) == (True, joined.id)
+    assert (joined.hold, joined.like) == (True, 0)
     fib.drain({C})
     assert [(each.hold, each.like) for each in written(fib)] == [(True, 0)]
     fib.want([P], Wanted((A, C)))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from routerd.core.message import Ask, GroupLayout
+from routerd.core.pair.past import KEPT
 from routerd.core.route import parse_prefix
 from tests.core.pair.test_pair import NODES, VIP, at, carry
 from tests.support.pairs import BUCKETS, IDLE, Half, Two
@@ -18,16 +21,23 @@ def serve(half: Half, *nodes: str) -> None:
         half.settle_now()
 
 
-def agreed() -> tuple[Two, dict[int, str]]:
+def agreed(count: int = 3) -> tuple[Two, dict[int, str]]:
     """Return two routers that agree, and where the flows go, of which A alone has seen packets."""
     two = Two()
     for half in two.both:
-        serve(half, *NODES[:3])
+        serve(half, *NODES[:count])
     two.advance(1.0)
     flows = carry(two.a, *range(0, BUCKETS, 2))
     two.advance(2 * IDLE)
     assert at(two.a, flows) == at(two.b, flows) == flows
     return two, flows
+
+
+def lose(two: Two, node: str) -> None:
+    """A node is lost to both."""
+    for half in two.both:
+        half.down(node)
+        half.settle_now()
 
 
 def speak(half: Half, flows: dict[int, str]) -> None:
@@ -68,6 +78,60 @@ def test_one_cable_of_the_leader_flaps_and_flows_begin_meanwhile() -> None:
     two.a.buckets.flows.clear()
     two.advance(4 * IDLE)
     assert at(two.a, theirs) == at(two.b, theirs) == theirs
+
+
+@pytest.mark.parametrize("carrier", ["a", "b"])
+def test_a_node_that_both_have_lost_has_its_buckets_again_but_for_those_that_are_used_since(carrier: str) -> None:
+    """Its flows have been silent meanwhile; those of others, that began in its buckets, are seen by one router."""
+    two, flows = agreed()
+    half = two.a if carrier == "a" else two.b
+    two.a.buckets.flows.clear()
+    theirs = {bucket: node for bucket, node in flows.items() if node == NODES[0]}
+    lose(two, NODES[0])
+    two.advance(0.5)
+    used = at(half, dict.fromkeys(list(theirs)[:1], ""))
+    assert NODES[0] not in used.values()
+    speak(half, used)
+    two.advance(0.5)
+    for each in two.both:
+        serve(each, NODES[0])
+    two.advance(1.0)
+    expected = theirs | used
+    assert at(two.a, theirs) == at(two.b, theirs) == expected
+
+
+def test_of_nodes_that_are_lost_one_after_the_other_each_has_what_was_its_own() -> None:
+    """What goes from the first to the second meanwhile is the first one's, unless that is long ago."""
+    for pause, owner in ((0.5, NODES[0]), (3.0, NODES[1])):
+        two, _ = agreed(4)
+        two.a.buckets.flows.clear()
+        before = two.a.layout(VIP)
+        lose(two, NODES[0])
+        two.advance(pause)
+        between = two.a.layout(VIP)
+        passed = [bucket for bucket in range(BUCKETS) if (before[bucket], between[bucket]) == (NODES[0], NODES[1])]
+        assert passed
+        lose(two, NODES[1])
+        two.advance(0.5)
+        for half in two.both:
+            serve(half, *NODES[:2])
+        two.advance(1.0)
+        assert {two.a.layout(VIP)[bucket] for bucket in passed} == {owner}
+        assert two.a.layout(VIP) == two.b.layout(VIP)
+
+
+def test_a_node_that_was_away_for_long_has_no_buckets_of_its_own() -> None:
+    """As one that joins: those go to it that may best move."""
+    two, flows = agreed()
+    two.a.buckets.flows.clear()
+    theirs = {bucket: node for bucket, node in flows.items() if node == NODES[0]}
+    lose(two, NODES[0])
+    two.advance(KEPT + 1.0)
+    for half in two.both:
+        serve(half, NODES[0])
+    two.advance(1.0)
+    assert NODES[0] in two.a.layout(VIP)
+    assert at(two.a, theirs) != theirs
 
 
 def test_the_cables_of_the_follower_are_lost_while_it_is_asked() -> None:

@@ -100,7 +100,7 @@ class Groups(Index):
         Members that join one that was alone get no bucket at first. With a second leg the kernel begins to keep
         track of flows; an idle timer later they have shown themselves. In a group that was `damaged` just now the
         kernel kept track until then. Members that return get the buckets again that they had; that takes steps, and
-        each costs the kernel what there are routes.
+        each costs the kernel what there are routes. In a pair `core/pair/past.py` is for that.
         """
         force = self.changed.pop(group, False)
         drained = self.draining | group.wanted.light
@@ -143,9 +143,10 @@ class Groups(Index):
         timers = self.shape.timers if group.buckets else (0.0, 0.0)
         copied = like.id if like is not None and len(legs) > 1 else 0
         hold = not settled and not copied
-        if returning and group.users <= STEPWISE and (damaged or not hold):  # held, buckets may be used unseen
-            copied = group.id
-        hold |= self.paired and known and group.comparable
+        agreed = self.paired and group.comparable
+        if returning and not agreed and group.users <= STEPWISE and (damaged or not hold):
+            copied = group.id  # but not while it is held: buckets may be used unseen
+        hold |= agreed and known
         return [*operations, SetGroup(group.id, members, group.buckets, *timers, copied, hold, known)]
 
     def legs_for(self, group: Group, wanted: Wanted, shape: Shape) -> Legs:

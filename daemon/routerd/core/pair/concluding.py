@@ -23,6 +23,7 @@ from routerd.core.pair.decisions import (
 )
 from routerd.core.pair.introduction import Introduction
 from routerd.core.pair.layouts import Held, said
+from routerd.core.pair.past import Past
 from routerd.core.pair.reading import Reading
 from routerd.core.pair.standing import Standing
 
@@ -42,6 +43,7 @@ class Concluding(Standing):
         self._introduction = Introduction()
         self._asking = Asking()
         self._reading = Reading()
+        self._past = Past()
         self._effects: list[Effect] = []
 
     # ------------------------------------------------------------------------------------------ deciding
@@ -93,7 +95,9 @@ class Concluding(Standing):
         if there is not None and not self.leads:
             return follow(held, there, weights)
         used = held.busy or (there is not None and there.busy) or now - group.born >= self._groups.shape.idle_timer
-        return lead(held, there, weights) if used else anew(len(held.owners), weights)
+        if not used:
+            return anew(len(held.owners), weights)
+        return lead(self._past.restored(group.id, held, there, weights), there, weights)
 
     def _is_early(self, now: float) -> bool:
         """Tell whether the partner may still say something of a group of which it has said nothing."""

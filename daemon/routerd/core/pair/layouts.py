@@ -32,8 +32,11 @@ class Held(NamedTuple):
         """Return the same, all buckets of these owners busy: flows that have yet to show themselves may be there."""
         if not unseen:
             return self
-        theirs = int("".join("1" if owner in unseen else "0" for owner in reversed(self.owners)), 2)
-        return self._replace(busy=self.busy | theirs)
+        return self._replace(busy=self.busy | self.mask(unseen))
+
+    def mask(self, legs: Collection[Address]) -> int:
+        """Return a mask of the buckets that these have."""
+        return int("".join("1" if owner in legs else "0" for owner in reversed(self.owners)), 2)
 
 
 def key_of(group: Group) -> str:

@@ -68,11 +68,8 @@ class Pair(Concluding):
             match operation:
                 case SetGroup(id=id):
                     self._touch(id)
-                case DeleteNexthop(id=id) if (accord := self._register.accords.get(id)) is not None:
-                    self._gone(accord)
                 case DeleteNexthop(id=id):
-                    for group in self._register.lose(id):
-                        self._touch(group)
+                    self._deleted(id)
         return [*self._taken(), *self.look(now)]
 
     def wake(self, ids: Iterable[int], now: float) -> list[Effect]:
@@ -254,6 +251,14 @@ class Pair(Concluding):
         for each in gone:
             self._rename(each.key)
 
+    def _deleted(self, id: int) -> None:
+        """A group was deleted, or a nexthop object."""
+        self._past.forget(id)
+        if (accord := self._register.accords.get(id)) is not None:
+            self._gone(accord)
+        for group in self._register.lose(id):
+            self._touch(group)
+
     def _gone(self, accord: Accord) -> None:
         self._remove(accord)
         self._rename(accord.key)
@@ -296,6 +301,7 @@ class Pair(Concluding):
         elif held.owners != before:
             accord.again = 0.0
         accord.arranged, accord.read = None, now
+        self._past.read(accord.id, held, now)
         self._register.take(accord, held, frozenset(message.owners))
         if accord.answers:
             self._say(accord, held, now)
