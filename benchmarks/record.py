@@ -12,6 +12,8 @@ from pathlib import Path
 from benchmarks.contenders import KINDS
 from benchmarks.figures import Measured, Results
 
+BETWEEN = " to "
+"""Between the dates of what was not measured on the same day."""
 RECORDED = Path(__file__).with_name("recorded.json")
 
 
@@ -60,8 +62,11 @@ def load(file: Path = RECORDED) -> Record:
 
 
 def merged(new: Record, file: Path = RECORDED) -> Record:
-    """Write a record over the one that is there, of which it keeps the works that were not done now; return it."""
-    old = load(file)
-    record = Record(new.machine, new.runs, old.results | new.results)
+    """Write a record over the one that is there, of which it keeps the works that were not done now, and since when
+    the oldest may be; return it."""
+    old, today = load(file), new.machine["date"]
+    since = old.machine["date"].split(BETWEEN)[0] if old.results.keys() - new.results.keys() else today
+    days = BETWEEN.join(dict.fromkeys((since, today)))
+    record = Record(new.machine | {"date": days}, new.runs, old.results | new.results)
     save(record, file)
     return record

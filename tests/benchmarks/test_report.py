@@ -88,6 +88,18 @@ def test_a_part_of_the_works_leaves_the_record_of_the_others(tmp_path: Path) -> 
     assert record.load(file).results == RESULTS | now
 
 
+def test_a_record_says_from_when_its_oldest_and_newest_figures_are(tmp_path: Path) -> None:
+    file = tmp_path / "recorded.json"
+    days, part = [MACHINE | {"date": f"2026-01-0{day}"} for day in (2, 2, 3, 4, 5)], dict(list(RESULTS.items())[:1])
+    told = [record.merged(record.Record(day, 3, part), file).machine["date"] for day in days[:1]]
+    record.save(record.Record(days[0], 3, RESULTS), file)
+    told += [record.merged(record.Record(day, 3, part), file).machine["date"] for day in days[1:4]]
+    told += [record.merged(record.Record(days[4], 3, RESULTS), file).machine["date"]]
+    assert told == [
+        "2026-01-02", "2026-01-02", "2026-01-02 to 2026-01-03", "2026-01-02 to 2026-01-04", "2026-01-05",
+    ]  # fmt: skip
+
+
 def test_names_of_works_and_figures_are_unique() -> None:
     assert len({work.name for work in WORKS}) == len(WORKS)
     assert len(FIGURES) == sum(len(work.figures) for work in WORKS)
