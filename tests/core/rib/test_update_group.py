@@ -8,6 +8,7 @@ import pytest
 
 from routerd.config.model import PeerGroup
 from routerd.core.rib.export import DEFAULT_ROUTES, Exporter
+from routerd.core.rib.regrouping import Regrouping
 from routerd.core.rib.update_group import UpdateGroup
 from routerd.core.route import Attributes, Family, Path, Prefix, parse_address, parse_prefix
 from tests.support.core import sequence
@@ -76,3 +77,12 @@ def test_nothing_is_kept_of_who_announces_nothing_any_more() -> None:
         updates.take([(path(f"10.1.0.{number}", 65001), PREFIXES)])
         updates.take([(None, PREFIXES)])
     assert not updates._counts
+
+
+def test_a_way_on_which_nobody_is_any_more_is_over() -> None:
+    way = Regrouping(group("learned"), group("networks"))
+    way.peers = dict.fromkeys(PEERS)
+    way.begin()
+    assert not way.over
+    way.peers.clear()
+    assert way.over
