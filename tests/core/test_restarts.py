@@ -67,6 +67,16 @@ class TestNode:
         simulation.advance(STALE_TIME + 1)
         assert simulation.fib() == {VIP: [A, B], OTHER: [B]}
 
+    @pytest.mark.parametrize("again", [(VIP,), (VIP, OTHER)])
+    def test_that_stale_paths_expired_is_told_where_there_were_some(self, again: tuple[str, ...]) -> None:
+        simulation = nodes(A, B, graceful=preserving(5))
+        simulation.down(A)
+        simulation.up(A, graceful=preserving(5))
+        simulation.announce(A, *again)
+        simulation.advance(STALE_TIME + 1)
+        told = [event.fields for event in simulation.events if event.name == "stale paths expired"]
+        assert told == ([] if OTHER in again else [{"peer": A, "paths": 1}])
+
     def test_the_restart_time_passes_whoever_comes_meanwhile(self) -> None:
         simulation = nodes(A, B, graceful=preserving(5))
         simulation.down(A)

@@ -276,6 +276,23 @@ def test_a_lost_group_of_a_type_that_is_not_wanted_any_more_does_not_come_back(s
     assert [group.buckets for group in groups] == [0]
 
 
+def test_a_lost_group_is_forgotten_though_its_type_is_the_wanted_one_again() -> None:
+    """Some have lost it, the others have left it for one of the other type: it would come back for nobody."""
+    fib, lost, others = filled(*TABLE), TABLE[:300], TABLE[300:]
+    fib.fail([A, B])
+    fib.want(lost, Wanted(()))
+    planned(fib)
+    for groups in ("hash-threshold", "resilient"):
+        assert fib.reshape(Shape(FibSection(nexthop_id_base=1, groups=groups)), 1.0)
+        fib.want(others, Wanted((A, B)))
+        planned(fib, 1.0)
+    fib.restore([A, B])
+    fib.want(lost, Wanted((A, B)))
+    planned(fib, 2.0)
+    assert all(group.prefixes for group in fib.groups)
+    assert fib.groups.by_id[fib.routes[lost[0]].id].legs.keys() == {A, B}
+
+
 def test_prefixes_of_a_lost_group_that_want_different_things_now_do_not_share_it() -> None:
     fib = filled(*TABLE)
     fib.fail([A, B])

@@ -82,3 +82,13 @@ def test_what_was_withdrawn_takes_no_room() -> None:
     found.add(Path("10.0.0.1", Attributes()), [(prefix, Reject.NOT_ACCEPTED)])
     assert list(found.kept) == [prefix]
     assert not found.beyond
+
+
+def test_what_several_prefixes_share_takes_room_until_the_last_of_them_goes() -> None:
+    found, path = Rejected(), Path("10.0.0.1", Attributes(communities=tuple(range(900))))
+    found.add(path, [(prefix, Reject.NOT_ACCEPTED) for prefix in PREFIXES[:3]])
+    found.withdraw(PREFIXES[:2])
+    others = [Path("10.0.0.1", Attributes(communities=tuple(range(n, n + 900)))) for n in range(1, 100)]
+    for prefix, other in zip(PREFIXES[3:], others, strict=False):
+        found.add(other, [(prefix, Reject.NOT_ACCEPTED)])
+    assert len(found.kept) == rejected.OCTETS // path.weight
