@@ -166,9 +166,14 @@ def test_open_with_everything() -> None:
 
 
 def test_open_without_capabilities_is_ipv4_alone() -> None:
-    said = decode_open(bgp.open_message(asn=65001, families=(), refresh=False, as4=False)[19:])
-    assert (said.asn, said.families, said.graceful_restart) == (65001, {Family.IPV4}, None)
+    said = decode_open(bgp.open_message(asn=65001, hold=0x1234, families=(), refresh=False, as4=False)[19:])
+    assert (said.asn, said.hold_time, said.families, said.graceful_restart) == (65001, 0x1234, {Family.IPV4}, None)
     assert (said.four_octet_as, said.route_refresh, said.extended_message) == (False, False, False)
+
+
+def test_graceful_restart_without_a_family_is_restart_alone() -> None:
+    said = decode_open(bgp.open_message(asn=65001, graceful=bgp.Graceful(time=120, families={}))[19:])
+    assert said.graceful_restart == GracefulRestart(False, False, 120, {})
 
 
 def test_open_passes_over_what_it_does_not_know() -> None:

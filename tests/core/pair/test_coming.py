@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from routerd.core.message import Ask, GroupLayout
+from routerd.core.message import Ask, GroupLayout, PartnerDown
 from routerd.core.pair.past import KEPT
 from routerd.core.route import parse_prefix
 from tests.core.pair.test_pair import NODES, VIP, at, carry
@@ -227,3 +227,13 @@ def test_a_node_that_both_have_lost_is_as_new_when_it_is_back() -> None:
     two.advance(1.0)
     assert two.a.layout(VIP) == two.b.layout(VIP)
     assert {two.a.layout(VIP).count(node) for node in NODES[:4]} == {4}
+
+
+def test_a_channel_that_is_lost_is_lost_since_then_whatever_fails_later() -> None:
+    two, _ = agreed()
+    two.disconnect()
+    lost = two.a.now
+    two.advance(3.0)
+    two.a.take(PartnerDown("no route to host"))
+    pair = two.a.pair
+    assert (pair.since, pair.lost, pair.reason) == (lost, lost, "no route to host")

@@ -178,3 +178,11 @@ def test_a_losing_path_can_leave_without_changing_the_winners(paths: list[Path])
         rest = decide([p for p in paths if p is not losers[0]], Options(), resolve)
         assert rest.best is decision.best
         assert rest.multipath == decision.multipath
+
+
+def test_the_gateways_of_one_next_hop_are_in_order_and_each_is_there_once() -> None:
+    """As where it is reached by a route with several legs, whatever their order."""
+    first, second = Gateway(parse_address("10.0.0.7"), 2), Gateway(parse_address("10.0.0.8"), 2)
+    for gateways in ((second, first), (first, second, first)):
+        found = decide([path()], Options(), lambda _, legs=gateways: Resolution(legs, 0))
+        assert found.wanted.members == (first, second)

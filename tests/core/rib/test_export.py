@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from routerd.config.model import PeerGroup
+from routerd.core.memo import ENTRY
+from routerd.core.rib import export
 from routerd.core.rib.decision import GRACEFUL_SHUTDOWN
 from routerd.core.rib.export import Exporter
 from routerd.core.route import LOCAL, AsPath, Attributes, Family, Path, SegmentType, Unknown, parse_address
@@ -136,3 +139,15 @@ def test_the_routers_as_comes_first_in_the_first_sequence_that_has_room(heard: A
         said = exporter(external=external).told(path, Family.IPV4)
         assert said is not None
         assert said[0].as_path == as_path
+
+
+def test_what_is_remembered_weighs_what_the_path_does_and_what_is_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    each = ENTRY + 2 * PATH.weight
+    monkeypatch.setattr(export, "_MEMO_LIMIT", 10 * each)
+    made, told = exporter(), Counter[float]()
+    monkeypatch.setattr(made, "_rewrite", lambda path, _: told.update([path.since]) or path.attributes)
+    paths = [replace(PATH, since=float(number)) for number in range(11)]
+    for some in (paths[:10], paths[:10], paths[10:], paths[:1]):
+        for path in some:
+            made.told(path, Family.IPV4)
+    assert [told[path.since] for path in paths] == [2, *[1] * 10]
