@@ -30,6 +30,7 @@ from routerd.core.message import (
     TellPartner,
     WriteFailed,
 )
+from routerd.core.pair.accord import NOT_TOLD, Agreement
 from routerd.core.pair.concluding import INTRODUCTION, LATER
 from routerd.core.pair.decisions import leads
 from routerd.core.pair.pair import TICK
@@ -359,6 +360,16 @@ def test_what_the_other_has_and_what_nobody_told_of() -> None:
     assert states(two.a) == states(two.b) == {"equal": 1}
 
 
+def test_of_a_group_that_was_not_read_yet_its_name_and_size_are_known() -> None:
+    two = Two()
+    two.a.slow = True
+    two.a.up(NODES[0])
+    two.a.announce(NODES[0], VIP)
+    two.a.settle_now()
+    [group] = two.a.router.fib.groups
+    assert list(two.a.pair.agreements()) == [Agreement(VIP, group.id, BUCKETS, 0, 0, 0, NOT_TOLD)]
+
+
 def test_what_is_not_told_before_all_is_said_is_only_here() -> None:
     two = Two(connected=False)
     two.a.up(NODES[0])
@@ -662,8 +673,9 @@ def test_what_is_read_of_a_group_that_changes_just_then_is_read_again() -> None:
     [group] = two.a.router.fib.groups
     two.a.forget()
     two.a.take(BucketsRead(group.id, (99,) * BUCKETS, 0, (99,)))
-    assert not [effect for effect in two.a.effects if isinstance(effect, TellPartner)]
-    two.a.advance(LATER)
+    two.a.advance(LATER - TICK)
+    assert not [effect for effect in two.a.effects if isinstance(effect, TellPartner | ReadBuckets)]
+    two.a.advance(TICK)
     assert [effect.ids for effect in two.a.effects if isinstance(effect, ReadBuckets)] == [(group.id,)]
 
 
@@ -689,9 +701,9 @@ def test_a_group_that_could_not_be_read_for_once_is_one_of_the_pair_s_again() ->
     two = Two()
     serve(two, *NODES[:3])
     two.a.take(BucketsRead(two.a.group_of(VIP)))
-    two.deliver()
+    two.advance(IDLE / 4 - TICK)
     assert states(two.b) == {"only here": 1}
-    two.advance(IDLE)
+    two.advance(1.0)
     assert states(two.a) == states(two.b) == {"equal": 1}
 
 
