@@ -812,6 +812,24 @@ def test_of_a_group_that_is_gone_before_it_was_read_nothing_is_known() -> None:
     assert list(two.a.pair.agreements()) == []
 
 
+def test_what_groups_had_is_forgotten_once_they_are_gone_whoever_deletes_them() -> None:
+    """The kernel does, as their last node is lost, or routerd."""
+    two = Two()
+    gateway = Gateway(parse_address(NODES[0]), 2)
+    two.a.up(NODES[0])
+    for number in range(4):
+        for alive in (False, True):
+            vip = f"172.16.1.{2 * number + alive}/32"
+            two.a.announce(NODES[0], vip)
+            two.a.settle_now()
+            two.advance(IDLE)
+            two.a.take(NeighbourState(gateway, alive=alive))
+            two.a.withdraw(NODES[0], vip)
+            two.a.settle_now()
+            two.a.take(NeighbourState(gateway, alive=True))
+    assert not two.a.pair._past._held
+
+
 def arranged(half: Half) -> list[Arrange]:
     return [
         operation
