@@ -486,6 +486,18 @@ def test_a_group_that_gets_what_it_has_is_not_told_of() -> None:
         assert len(found(foresee(simulation.router.fib, Shape(simulation.config.fib), others))) == 1
 
 
+def test_a_group_of_another_type_that_all_leave_for_the_same_is_told_of_once() -> None:
+    a, b = (Gateway(parse_address(node), 2) for node in NODES[:2])
+    prefixes = [parse_prefix(vip) for vip in VIPS[:2]]
+    fib = Fib(Shape(FibSection(nexthop_id_base=1, groups="hash-threshold")))
+    fib.want(prefixes, Wanted((a, b)))
+    fib.plan(0.0)
+    shape = Shape(FibSection(nexthop_id_base=1))
+    for leaving, counts in ((2, [2]), (1, [1, 1])):
+        parts = found(foresee(fib, shape, dict.fromkeys(prefixes[:leaving], Wanted((a,)))))
+        assert [part.prefixes for part in parts] == counts
+
+
 def test_others_have_their_turn_while_many_prefixes_are_looked_at() -> None:
     simulation = Simulation()
     wants = {Prefix(bytes([32, 172, 16, i >> 8, i & 255])): Wanted(()) for i in range(4 * SLICE)}

@@ -43,6 +43,18 @@ TRANS = 23456
             id="leading confederation",
         ),
         pytest.param(
+            ((SEQUENCE, (1,)), (CONFED, (9,)), (SEQUENCE, (TRANS,))),
+            ((SEQUENCE, (70000,)),),
+            ((SEQUENCE, (1,)), (CONFED, (9,)), (SEQUENCE, (70000,))),
+            id="confederation after what is kept",
+        ),
+        pytest.param(
+            ((SEQUENCE, (1, TRANS)), (CONFED, (9,))),
+            ((SEQUENCE, (70000,)),),
+            ((SEQUENCE, (1, 70000)),),
+            id="confederation after what is replaced",
+        ),
+        pytest.param(
             ((SEQUENCE, (1,) * 255), (SEQUENCE, (TRANS,))),
             ((SEQUENCE, (70000,)),),
             ((SEQUENCE, (1,) * 255), (SEQUENCE, (70000,))),

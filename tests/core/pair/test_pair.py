@@ -30,6 +30,7 @@ from routerd.core.message import (
     TellPartner,
     WriteFailed,
 )
+from routerd.core.pair.accord import NOT_TOLD, Agreement
 from routerd.core.pair.concluding import INTRODUCTION, LATER
 from routerd.core.pair.decisions import leads
 from routerd.core.pair.pair import TICK
@@ -359,6 +360,16 @@ def test_what_the_other_has_and_what_nobody_told_of() -> None:
     assert states(two.a) == states(two.b) == {"equal": 1}
 
 
+def test_of_a_group_that_was_not_read_yet_its_name_and_size_are_known() -> None:
+    two = Two()
+    two.a.slow = True
+    two.a.up(NODES[0])
+    two.a.announce(NODES[0], VIP)
+    two.a.settle_now()
+    [group] = two.a.router.fib.groups
+    assert list(two.a.pair.agreements()) == [Agreement(VIP, group.id, BUCKETS, 0, 0, 0, NOT_TOLD)]
+
+
 def test_what_is_not_told_before_all_is_said_is_only_here() -> None:
     two = Two(connected=False)
     two.a.up(NODES[0])
@@ -662,8 +673,9 @@ def test_what_is_read_of_a_group_that_changes_just_then_is_read_again() -> None:
     [group] = two.a.router.fib.groups
     two.a.forget()
     two.a.take(BucketsRead(group.id, (99,) * BUCKETS, 0, (99,)))
-    assert not [effect for effect in two.a.effects if isinstance(effect, TellPartner)]
-    two.a.advance(LATER)
+    two.a.advance(LATER - TICK)
+    assert not [effect for effect in two.a.effects if isinstance(effect, TellPartner | ReadBuckets)]
+    two.a.advance(TICK)
     assert [effect.ids for effect in two.a.effects if isinstance(effect, ReadBuckets)] == [(group.id,)]
 
 
@@ -689,9 +701,9 @@ def test_a_group_that_could_not_be_read_for_once_is_one_of_the_pair_s_again() ->
     two = Two()
     serve(two, *NODES[:3])
     two.a.take(BucketsRead(two.a.group_of(VIP)))
-    two.deliver()
+    two.advance(IDLE / 4 - TICK)
     assert states(two.b) == {"only here": 1}
-    two.advance(IDLE)
+    two.advance(1.0)
     assert states(two.a) == states(two.b) == {"equal": 1}
 
 
@@ -798,6 +810,24 @@ def test_of_a_group_that_is_gone_before_it_was_read_nothing_is_known() -> None:
     assert two.a.pair.agreement(group.id) is None
     assert two.a.pair.owner_at_partner(group.id, 0) is None
     assert list(two.a.pair.agreements()) == []
+
+
+def test_what_groups_had_is_forgotten_once_they_are_gone_whoever_deletes_them() -> None:
+    """The kernel does, as their last node is lost, or routerd."""
+    two = Two()
+    gateway = Gateway(parse_address(NODES[0]), 2)
+    two.a.up(NODES[0])
+    for number in range(4):
+        for alive in (False, True):
+            vip = f"172.16.1.{2 * number + alive}/32"
+            two.a.announce(NODES[0], vip)
+            two.a.settle_now()
+            two.advance(IDLE)
+            two.a.take(NeighbourState(gateway, alive=alive))
+            two.a.withdraw(NODES[0], vip)
+            two.a.settle_now()
+            two.a.take(NeighbourState(gateway, alive=True))
+    assert not two.a.pair._past._held
 
 
 def arranged(half: Half) -> list[Arrange]:

@@ -6,22 +6,22 @@ from routerd.core.pair.layouts import Held
 from routerd.core.pair.past import AT_ONCE, KEPT, Past
 from routerd.core.route import parse_address
 
-A, B, C = (parse_address(f"10.0.0.{i}") for i in (1, 2, 3))
+A, B, C, D = (parse_address(f"10.0.0.{i}") for i in (1, 2, 3, 4))
 EVEN = {A: 1, B: 1, C: 1}
 ID = 7
 
 
 def held(owners: str, busy: int = 0, legs: str = "abc") -> Held:
-    known = {"a": A, "b": B, "c": C}
+    known = {"a": A, "b": B, "c": C, "d": D}
     return Held(tuple(known[each] for each in owners), busy, frozenset(known[each] for each in legs))
 
 
 def text(found: Held) -> str:
-    return "".join({A: "a", B: "b", C: "c"}[owner] for owner in found.owners)
+    return "".join({A: "a", B: "b", C: "c", D: "d"}[owner] for owner in found.owners)
 
 
 def lost(*steps: tuple[float, str]) -> Past:
-    past = Past()
+    past = Past({ID})
     for now, owners in steps:
         past.read(ID, held(owners), now)
     return past
@@ -66,6 +66,17 @@ def test_of_what_is_lost_at_once_the_first_counts_and_else_the_last() -> None:
         assert text(past.restored(ID, held("cccccc"), None, EVEN)) == owners
 
 
+def test_of_several_that_are_lost_at_once_each_has_its_own() -> None:
+    past = lost((0.0, "abcd"), (1.0, "bbcd"), (1.1, "cccd"), (1.2, "dddd"))
+    assert text(past.restored(ID, held("dddd"), None, {A: 1, B: 1, C: 1, D: 1})) == "abcd"
+
+
+def test_all_else_of_the_group_is_as_it_was() -> None:
+    past, now = lost((0.0, "aabbcc"), (1.0, "bbbbcc")), held("bbbbcc", 0b100100)
+    now = now._replace(settled=False, drained=frozenset({C}))
+    assert past.restored(ID, now, None, EVEN) == now._replace(owners=held("aabbcc").owners)
+
+
 def test_a_group_of_another_size_is_another_one() -> None:
     past, now = lost((0.0, "aabbcc"), (1.0, "bbbbcc"), (2.0, "bbcc"), (3.0, "bbbc")), held("bbbc")
     assert past.restored(ID, now, None, EVEN) == now
@@ -75,5 +86,18 @@ def test_a_group_that_is_gone_is_forgotten() -> None:
     past, now = lost((0.0, "aabbcc"), (1.0, "bbbbcc")), held("bbbbcc")
     past.forget(ID)
     assert past.restored(ID, now, None, EVEN) == now
+    now = held("bbbbbb")  # another one has the id: nothing has left it
     past.read(ID, now, 2.0)
     assert past.restored(ID, now, None, EVEN) == now
+
+
+def test_of_groups_that_are_gone_without_a_word_no_more_are_kept_than_there_are() -> None:
+    """Nobody deletes one that the kernel has taken away along with its last leg."""
+    groups = {ID}
+    past, now = Past(groups), held("bbbbcc")
+    past.read(ID, held("aabbcc"), 0.0)
+    past.read(ID, now, 1.0)
+    groups.symmetric_difference_update((ID, ID + 1))
+    past.read(ID + 1, now, 2.0)
+    assert past.restored(ID, now, None, EVEN) == now
+    assert past._held.keys() == groups

@@ -15,6 +15,13 @@ def test_a_number_of_buckets_is_read_at_a_time_and_one_group_at_least() -> None:
     assert not reading
 
 
+def test_a_group_that_is_gone_takes_no_room() -> None:
+    groups = {1: Group(1, Wanted(()), BUCKETS - 1), 2: Group(2, Wanted(()), 1)}
+    reading = Reading()
+    reading.soon([9, 1, 2])
+    assert reading.some(groups, 0.0) == (9, 1, 2)
+
+
 def test_what_is_to_be_read_soon_is_so_until_it_is_its_turn() -> None:
     reading = Reading()
     reading.soon([1, 2])
@@ -39,11 +46,12 @@ def test_a_group_is_read_at_its_time() -> None:
 
 def test_groups_that_wait_for_the_partner_s_word() -> None:
     reading = Reading()
-    for id in (3, 1, 2, 4):
+    for id in (8, 1, 2, 4):
         reading.wait(id)
     reading.forget(4)
     assert [reading.heard(2), reading.heard(2), reading.heard(5)] == [True, False, False]
+    assert not reading
     assert reading.some({}, 0.0) == ()
     reading.heard_all()
-    assert reading.some({}, 0.0) == (1, 3)
+    assert reading.some({}, 0.0) == (1, 8)
     assert not reading.heard(1)
