@@ -103,3 +103,20 @@ def test_the_times_at_which_buckets_were_handed_over_last_are_remembered(clock: 
         known.handed(GROUP, clock.now, [index])
     idle = [clock.now - began - 0.5 * (index + 1) for index in range(buckets._MOST + 1)]
     assert known.recent(idle, GROUP, TIMER) == {0}
+
+
+def test_what_a_hundred_members_give_to_one_that_joins_is_not_in_use(clock: Clock) -> None:
+    known, nodes = Buckets(), [Gateway(parse_address(f"10.1.0.{i}"), 2) for i in range(100)]
+    known.written(GROUP, clock.now)
+    known.moved(GROUP, {node: [index] for index, node in enumerate(nodes)})
+    clock.now += 5.0
+    assert known.recent([5.0] * 100, GROUP, TIMER) == set()
+
+
+def test_a_loss_long_ago_says_nothing_of_what_moves_now(clock: Clock) -> None:
+    known = Buckets()
+    lost(known, clock, A)
+    clock.now += buckets._READ
+    lost(known, clock, B)
+    known.moved(GROUP, {A: [0], B: [1]})
+    assert known.recent([30.15, 0.05], GROUP, TIMER) == {0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from routerd.core.message import Gateway
@@ -14,6 +15,8 @@ _WRITE_TIME = 0.03
 """Seconds that the kernel and this process may disagree about when a group was written: ticks, and 1/100 s."""
 _MOST_LOST = 1024
 """Gateways that were lost of which is remembered when."""
+_READ = 30.0
+"""Seconds after which groups that have lost a gateway have been read, for certain."""
 _MOST = 64
 """Times at which buckets of a group were handed over, or it was written, remembered, some 300 octets each."""
 
@@ -35,7 +38,7 @@ class Buckets:
         self._written: dict[int, tuple[float, float]] = {}
         """Since when, and until when, groups were being written that are held."""
         self._lost: dict[Gateway, tuple[float, float]] = {}
-        """Since when, and until when, the last nexthop objects that were lost were being deleted."""
+        """Since when, and until when, nexthop objects that were lost were being deleted, the latest last."""
         self._handed: dict[int, list[_Handed]] = {}
         self._begun: dict[int, dict[int, float]] = {}
         """When a flow was found that had begun in a bucket while it was handed over."""
@@ -69,12 +72,12 @@ class Buckets:
     def moved(self, group: int, buckets: Mapping[Gateway, Collection[int]]) -> None:
         """These buckets of a group do not lead to these gateways any more: no flow has used those since that have
         been idle since it was written, or since the gateway was lost."""
-        written = self._written.get(group)
-        for gateway, some in buckets.items():
-            times = [each for each in (written, self._lost.get(gateway)) if each is not None]
-            moved = mask(some) if times else 0
-            for since, until in times:
-                self._hand(group, _Handed(since, until, moved))
+        while self._lost and time.monotonic() - next(iter(self._lost.values()))[1] > _READ:
+            del self._lost[next(iter(self._lost))]
+        for gateway in buckets.keys() & self._lost.keys():
+            self._hand(group, _Handed(*self._lost[gateway], mask(buckets[gateway])))
+        if buckets and (written := self._written.get(group)) is not None:
+            self._hand(group, _Handed(*written, mask(chain.from_iterable(buckets.values()))))
 
     def _hand(self, group: int, handed: _Handed) -> None:
         times = self._handed.setdefault(group, [])

@@ -134,6 +134,16 @@ def test_a_node_that_was_away_for_long_has_no_buckets_of_its_own() -> None:
     assert at(two.a, theirs) != theirs
 
 
+def test_nothing_is_remembered_of_groups_that_went_with_their_last_node() -> None:
+    """The kernel deletes them, and the next ones have other ids."""
+    two, _ = agreed(1)
+    lose(two, NODES[0])
+    two.advance(1.0)
+    for half in two.both:
+        assert not half.router.fib.groups.by_id
+        assert not half.pair._past._held
+
+
 def test_the_cables_of_the_follower_are_lost_while_it_is_asked() -> None:
     """That its group is gone is its answer: its flows come, and are in the buckets that were about to move."""
     two, _ = agreed()

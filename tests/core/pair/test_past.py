@@ -21,7 +21,7 @@ def text(found: Held) -> str:
 
 
 def lost(*steps: tuple[float, str]) -> Past:
-    past = Past({ID})
+    past = Past()
     for now, owners in steps:
         past.read(ID, held(owners), now)
     return past
@@ -89,15 +89,3 @@ def test_a_group_that_is_gone_is_forgotten() -> None:
     now = held("bbbbbb")  # another one has the id: nothing has left it
     past.read(ID, now, 2.0)
     assert past.restored(ID, now, None, EVEN) == now
-
-
-def test_of_groups_that_are_gone_without_a_word_no_more_are_kept_than_there_are() -> None:
-    """Nobody deletes one that the kernel has taken away along with its last leg."""
-    groups = {ID}
-    past, now = Past(groups), held("bbbbcc")
-    past.read(ID, held("aabbcc"), 0.0)
-    past.read(ID, now, 1.0)
-    groups.symmetric_difference_update((ID, ID + 1))
-    past.read(ID + 1, now, 2.0)
-    assert past.restored(ID, now, None, EVEN) == now
-    assert past._held.keys() == groups

@@ -43,7 +43,7 @@ class Concluding(Standing):
         self._introduction = Introduction()
         self._asking = Asking()
         self._reading = Reading()
-        self._past = Past(fib.groups.by_id)
+        self._past = Past()
         self._effects: list[Effect] = []
 
     # ------------------------------------------------------------------------------------------ deciding

@@ -246,6 +246,8 @@ class Pair(Concluding):
         if key:
             self._register.accords[id].read = NEVER
             self._reading.soon([id])
+        else:
+            self._past.forget(id)  # the kernel has deleted it with its last leg, or will: nobody says so
         if holder is not None:
             self._touch(holder.id)  # under a name of its own
         for each in gone:

@@ -3,7 +3,7 @@ there still. What flows have used since, here or at the partner, stays where it 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from routerd.core.pair.decisions import Weights
 from routerd.core.pair.layouts import Held
@@ -17,10 +17,9 @@ was the first one's."""
 
 
 class Past:
-    """Groups are by id, and `groups` are the ids of those that there are. Times are monotonic seconds."""
+    """Groups are by id. Times are monotonic seconds."""
 
-    def __init__(self, groups: Collection[int]) -> None:
-        self._groups = groups
+    def __init__(self) -> None:
         self._held: dict[int, Held] = {}
         self._lost: dict[int, dict[Address, tuple[float, int]]] = {}
         """When a leg was lost, and a mask of the buckets that it had; the latest last."""
@@ -28,9 +27,6 @@ class Past:
     def read(self, id: int, held: Held, now: float) -> None:
         """A group was read."""
         before, self._held[id] = self._held.get(id, held), held
-        if len(self._held) > len(self._groups):  # the kernel has deleted some, along with their last legs
-            for gone in self._held.keys() - self._groups:
-                self.forget(gone)
         lost = self._lost.pop(id, {})
         if len(before.owners) != len(held.owners) or (before.owners == held.owners and not lost):
             return  # of another size: another group has the id
