@@ -61,6 +61,12 @@ TRANS = 23456
             id="full segment",
         ),
         pytest.param(
+            ((SEQUENCE, (1,) * 254), (SEQUENCE, (TRANS,))),
+            ((SEQUENCE, (70000,)),),
+            ((SEQUENCE, (*(1,) * 254, 70000)),),
+            id="segment that just holds both",
+        ),
+        pytest.param(
             ((SEQUENCE, (1, TRANS)), (SET, (3, TRANS))),
             ((SEQUENCE, (70000,)), (SET, (3, 70000))),
             ((SEQUENCE, (1, 70000)), (SET, (3, 70000))),

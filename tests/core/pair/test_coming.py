@@ -247,3 +247,6 @@ def test_a_channel_that_is_lost_is_lost_since_then_whatever_fails_later() -> Non
     two.a.take(PartnerDown("no route to host"))
     pair = two.a.pair
     assert (pair.since, pair.lost, pair.reason) == (lost, lost, "no route to host")
+    (group,) = two.a.router.fib.groups
+    coming = [pair.busy_at_partner(group.id, lost + after) for after in (IDLE - 0.001, IDLE)]
+    assert coming == [frozenset(group.legs), frozenset()]
