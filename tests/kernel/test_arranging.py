@@ -153,6 +153,27 @@ def test_what_a_member_has_lost_and_nobody_has_used_since_may_go_back_to_it(
     assert {port: traffic.send(port) for port in before} == before
 
 
+def test_flows_that_come_before_one_hears_that_a_gateway_was_lost_are_seen(
+    router: Namespace, writer: KernelWriter, family: int
+) -> None:
+    """Else the partner is told that their buckets are idle, and they are given back to who returns."""
+    group, traffic = made(writer, family)
+    writer.memory.seen(100, lookup.owners(100))
+    router.ip("nexthop", "delete", "id", "3")
+    time.sleep(0.1)
+    began = time.monotonic()
+    for port in range(1000, 1030):
+        traffic.send(port)
+    busy = {index for index, _, idle in lookup.buckets(100) if idle < time.monotonic() - began + 0.05}
+    assert 10 < len(busy) < 60
+    time.sleep(0.1)
+    writer.adopt_objects(objects())
+    assert writer.write([replace(group, members=group.members[:2], hold=True, known=True)]) == []
+    time.sleep(0.1)
+    writer.memory.seen(100, lookup.owners(100))
+    assert used(writer) == busy
+
+
 @contextmanager
 def beginning(router: Namespace, traffic: Traffic) -> Iterator[dict[int, Gateway]]:
     """Have flows begin all the time, a packet each, a thousand a second or so; return where each went."""

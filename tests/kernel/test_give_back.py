@@ -76,6 +76,28 @@ def test_who_returns_gets_what_it_had_last_even_if_another_was_lost_before(
     assert [owner % 20 - 1 for _, owner, _ in lookup.buckets(10)] == without
 
 
+def test_who_returns_gets_what_it_had_though_a_member_that_stays_has_none(
+    router: Namespace, writer: KernelWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had some after the other one was lost."""
+    before, members = uneven(writer), (Member(1), Member(3))
+    clock = SimpleNamespace(monotonic=lambda: 1000.0)
+    monkeypatch.setattr(memory, "time", clock)
+    lose(writer, 2)
+    assert writer.write([replace(GROUP, members=members, known=True)]) == []
+    read(writer)
+    clock.monotonic = lambda: 1000.0 + 2 * memory.AT_ONCE_LOST
+    most = (Member(1), Member(3, 60000))
+    assert writer.write([replace(GROUP, members=most, known=True)]) == []
+    read(writer)
+    assert set(owners()) == {2}
+    clock.monotonic = lambda: 1000.0 + 4 * memory.AT_ONCE_LOST
+    again = replace(GROUP, members=(Member(1), Member(22), Member(3)), like=10, known=True)
+    assert writer.write([nexthops(21)[1], again]) == []
+    now = [owner % 20 - 1 for _, owner, _ in lookup.buckets(10)]
+    assert [owner == 1 for owner in now] == [owner == 1 for owner in before]
+
+
 def test_what_goes_bit_by_bit_comes_back_even_if_another_was_lost_before(
     router: Namespace, writer: KernelWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,11 +22,13 @@ _MOST = 64
 
 
 class _Handed(NamedTuple):
-    """Buckets (a mask) that were handed over, as idle, at some moment `since` then and `until` then."""
+    """Buckets (a mask) that were handed over, as idle, at some moment `since` then and `until` then, perhaps all of
+    them `at_once`."""
 
     since: float
     until: float
     buckets: int
+    at_once: bool = False
 
 
 class Buckets:
@@ -75,7 +77,7 @@ class Buckets:
         while self._lost and time.monotonic() - next(iter(self._lost.values()))[1] > _READ:
             del self._lost[next(iter(self._lost))]
         for gateway in buckets.keys() & self._lost.keys():
-            self._hand(group, _Handed(*self._lost[gateway], mask(buckets[gateway])))
+            self._hand(group, _Handed(*self._lost[gateway], mask(buckets[gateway]), at_once=True))
         if buckets and (written := self._written.get(group)) is not None:
             self._hand(group, _Handed(*written, mask(chain.from_iterable(buckets.values()))))
 
@@ -129,6 +131,9 @@ class Buckets:
         recent = [index for index, time in enumerate(idle) if time in times] if times else []
         for handed in self._lately(group, now - idle_timer):
             least, most = now - handed.until - _WRITE_TIME, now - handed.since + _WRITE_TIME
+            if handed.at_once:  # perhaps long before it was heard of: those that no flow has used are idle longest
+                ours = (time for index, time in enumerate(idle) if handed.buckets >> index & 1 and time <= most)
+                least = max(least, max(ours, default=0.0) - _WRITE_TIME)
             since = {time for time in times if least <= time <= most}
             if since:
                 recent = [index for index in recent if not (idle[index] in since and handed.buckets >> index & 1)]
