@@ -33,7 +33,6 @@ from routerd.kernel.backlog import Backlog
 from routerd.kernel.dump import objects
 from routerd.kernel.memory import runs_of
 from routerd.kernel.messages import NARROW
-from routerd.kernel.owned import TOLD_LATE
 from routerd.kernel.stand_in import StandIns
 from routerd.kernel.writer import KernelWriter
 from tests.kernel.scenario import during, gateway, prefixes
@@ -120,6 +119,11 @@ def test_idle_buckets_go_where_they_are_wanted_and_no_flow_moves(
     assert [entry["id"] for entry in router.ip_json("nexthop", "show")] == [1, 2, 3, 100]
 
 
+def tell_apart() -> None:
+    """Let time pass: the kernel counts in 1/100 s, and what it says to be 30 ms apart counts as the same moment."""
+    time.sleep(0.1)
+
+
 @pytest.mark.parametrize("how", ["left", "deleted", "deleted by somebody"])
 def test_what_a_member_has_lost_and_nobody_has_used_since_may_go_back_to_it(
     router: Namespace, writer: KernelWriter, family: int, how: str
@@ -128,21 +132,20 @@ def test_what_a_member_has_lost_and_nobody_has_used_since_may_go_back_to_it(
     group, traffic = made(writer, family)
     was = lookup.owners(100)
     writer.memory.seen(100, was)
-    time.sleep(0.05)  # a time of its own: what is used within 30 ms of when its bucket moved counts as unused
+    tell_apart()
     if how == "deleted by somebody":
         router.ip("nexthop", "delete", "id", "3")
         writer.adopt_objects(objects())
-        time.sleep(TOLD_LATE)  # it may have been so long ago
     elif how == "deleted":
         assert writer.write([DeleteNexthop(3)]) == []
     less = replace(group, members=group.members[:2], hold=True, known=True)
     assert writer.write([less]) == []
-    time.sleep(0.1)
+    tell_apart()
     began = time.monotonic()
     before = {port: traffic.send(port) for port in range(1000, 1060)}
     busy = {index for index, _, idle in lookup.buckets(100) if idle < time.monotonic() - began + 0.05}
     assert 20 < len(busy) < 100
-    time.sleep(0.05)
+    tell_apart()
     back = SetNexthop(3, gateway(NODES[family].format(4)))
     assert writer.write([back, replace(less, members=group.members)]) == []
     between = lookup.owners(100)
@@ -160,16 +163,16 @@ def test_flows_that_come_before_one_hears_that_a_gateway_was_lost_are_seen(
     group, traffic = made(writer, family)
     writer.memory.seen(100, lookup.owners(100))
     router.ip("nexthop", "delete", "id", "3")
-    time.sleep(0.1)
+    tell_apart()
     began = time.monotonic()
     for port in range(1000, 1030):
         traffic.send(port)
     busy = {index for index, _, idle in lookup.buckets(100) if idle < time.monotonic() - began + 0.05}
     assert 10 < len(busy) < 60
-    time.sleep(0.1)
+    tell_apart()
     writer.adopt_objects(objects())
     assert writer.write([replace(group, members=group.members[:2], hold=True, known=True)]) == []
-    time.sleep(0.1)
+    tell_apart()
     writer.memory.seen(100, lookup.owners(100))
     assert used(writer) == busy
 

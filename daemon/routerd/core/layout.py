@@ -9,6 +9,12 @@ from typing import TypeVar
 
 from routerd.core.message import Member
 
+AT_ONCE_LOST = 2.0
+"""Seconds within which members that are lost one after the other count as lost at once: what goes from one to the
+next was the first one's."""
+KEPT = 30.0
+"""Seconds for which it is remembered what a lost member had."""
+
 Owner = TypeVar("Owner", bound=int | bytes)
 
 

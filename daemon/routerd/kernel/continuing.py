@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from routerd.core.layout import lay_out
+from routerd.core.layout import KEPT, lay_out
 from routerd.core.message import Member, SetGroup
 from routerd.kernel import lookup, messages, wire
 from routerd.kernel.layout import at_once, held, settled, steps
-from routerd.kernel.memory import KEPT, runs_of
+from routerd.kernel.memory import runs_of
 from routerd.kernel.messages import NARROW, WIDE
 from routerd.kernel.owned import OwnedObjects
 from routerd.kernel.requests import Requests

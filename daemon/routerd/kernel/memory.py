@@ -18,7 +18,7 @@ from itertools import chain, compress, count, groupby, repeat
 from operator import ne
 from typing import NamedTuple
 
-from routerd.core.layout import made
+from routerd.core.layout import AT_ONCE_LOST, KEPT, made
 from routerd.core.message import Gateway, Member
 from routerd.kernel import lookup
 
@@ -26,11 +26,6 @@ AT_ONCE = 128
 """Groups that are read at a time: each takes a third of a millisecond."""
 _LIMIT = 1 << 21
 """Numbers that are remembered, of two octets each, two a run of buckets; the longest not read go first."""
-
-AT_ONCE_LOST = 2.0
-"""Seconds within which members that are lost one after the other count as lost at once."""
-KEPT = 30.0
-"""Seconds for which it is remembered what a lost member had."""
 
 Moved = Callable[[int, dict[Gateway, list[int]]], None]
 Runs = list[tuple[int, int]]

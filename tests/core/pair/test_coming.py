@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from routerd.core.layout import KEPT
 from routerd.core.message import Ask, GroupLayout, PartnerDown
-from routerd.core.pair.past import KEPT
 from routerd.core.route import parse_prefix
 from tests.core.pair.test_pair import NODES, VIP, at, carry
 from tests.support.pairs import BUCKETS, IDLE, Half, Two

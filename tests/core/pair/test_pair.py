@@ -8,6 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from routerd.core.fib.model import Group
 from routerd.core.fib.settling import Why
 from routerd.core.message import (
     Arrange,
@@ -360,13 +361,19 @@ def test_what_the_other_has_and_what_nobody_told_of() -> None:
     assert states(two.a) == states(two.b) == {"equal": 1}
 
 
-def test_of_a_group_that_was_not_read_yet_its_name_and_size_are_known() -> None:
+def unread() -> tuple[Two, Group]:
+    """Return two routers, and a group that A has and has not read yet."""
     two = Two()
     two.a.slow = True
     two.a.up(NODES[0])
     two.a.announce(NODES[0], VIP)
     two.a.settle_now()
     [group] = two.a.router.fib.groups
+    return two, group
+
+
+def test_of_a_group_that_was_not_read_yet_its_name_and_size_are_known() -> None:
+    two, group = unread()
     assert list(two.a.pair.agreements()) == [Agreement(VIP, group.id, BUCKETS, 0, 0, 0, NOT_TOLD)]
 
 
@@ -795,12 +802,7 @@ def test_of_a_group_that_is_not_one_of_the_pair_s_nothing_is_known() -> None:
 
 def test_of_a_group_that_is_gone_before_it_was_read_nothing_is_known() -> None:
     """Its last node is lost, and the kernel has deleted it: nobody has to."""
-    two = Two()
-    two.a.slow = True
-    two.a.up(NODES[0])
-    two.a.announce(NODES[0], VIP)
-    two.a.settle_now()
-    [group] = two.a.router.fib.groups
+    two, group = unread()
     two.a.take(NeighbourState(Gateway(parse_address(NODES[0]), 2), alive=False))
     two.a.withdraw(NODES[0], VIP)
     two.a.settle_now()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from routerd.core.layout import AT_ONCE_LOST, KEPT
 from routerd.core.pair.layouts import Held
-from routerd.core.pair.past import AT_ONCE, KEPT, Past
+from routerd.core.pair.past import Past
 from routerd.core.route import parse_address
 
 A, B, C, D = (parse_address(f"10.0.0.{i}") for i in (1, 2, 3, 4))
@@ -61,7 +62,7 @@ def test_for_a_while_only() -> None:
 
 
 def test_of_what_is_lost_at_once_the_first_counts_and_else_the_last() -> None:
-    for wait, owners in ((AT_ONCE - 0.1, "aabbcc"), (AT_ONCE, "bbbbcc")):
+    for wait, owners in ((AT_ONCE_LOST - 0.1, "aabbcc"), (AT_ONCE_LOST, "bbbbcc")):
         past = lost((0.0, "aabbcc"), (1.0, "bbbbcc"), (1.0 + wait, "cccccc"))
         assert text(past.restored(ID, held("cccccc"), None, EVEN)) == owners
 

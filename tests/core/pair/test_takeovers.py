@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from routerd.core.layout import KEPT
 from routerd.core.message import DeleteNexthop, Drain, Operation
 from routerd.core.route import Prefix, parse_prefix
-from routerd.kernel.memory import KEPT
 from tests.support import pairs
 from tests.support.core import LINKS
 from tests.support.pairs import BUCKETS, IDLE, Half, Two

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from routerd.core.layout import laid, made, rebalanced, shares, surplus
 from routerd.core.message import Gateway, Hello, Member
-from routerd.core.pair.layouts import Held
+from routerd.core.pair.layouts import Held, indices
 from routerd.core.route import Address
 
 SLACK = 256
@@ -68,7 +68,7 @@ def by_weight(here: Held, there: Held | None, wanted: Owners) -> bool:
     counts, had = _sorted(_counts(wanted)), _counts(here.owners)
     giving = {owner for owner, count in had.items() if count > counts[owner]}
     busy = here.busy | (0 if there is None else there.busy)
-    if any(bit == "1" and here.owners[index] in giving for index, bit in enumerate(reversed(f"{busy:b}"))):
+    if any(here.owners[index] in giving for index in indices(busy)):
         return False
     return tuple(rebalanced(here.owners, here.bits(), counts)) == wanted
 
@@ -86,10 +86,8 @@ def _sorted(counts: Counter[Address]) -> Counter[Address]:
 
 def _busy_there(here: Held, there: Held, legs: Collection[Address]) -> Iterator[tuple[int, Address]]:
     """Yield the buckets that are busy at the partner alone, and the leg that they lead to there."""
-    if not (alone := there.busy & ~here.busy):
-        return
-    for index, bit in enumerate(reversed(f"{alone:b}")):
-        if bit == "1" and there.owners[index] in legs and _is_known(here.owners[index], there, legs):
+    for index in indices(there.busy & ~here.busy):
+        if there.owners[index] in legs and _is_known(here.owners[index], there, legs):
             yield index, there.owners[index]
 
 

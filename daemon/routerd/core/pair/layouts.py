@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from typing import NamedTuple
 
 from routerd.core.fib.model import Group
@@ -37,6 +37,11 @@ class Held(NamedTuple):
     def mask(self, legs: Collection[Address]) -> int:
         """Return a mask of the buckets that these have."""
         return int("".join("1" if owner in legs else "0" for owner in reversed(self.owners)), 2)
+
+
+def indices(mask: int) -> Iterator[int]:
+    """Yield the buckets of a mask."""
+    return (index for index, bit in enumerate(reversed(f"{mask:b}")) if bit == "1")
 
 
 def key_of(group: Group) -> str:

@@ -3,17 +3,10 @@ there still. What flows have used since, here or at the partner, stays where it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+from routerd.core.layout import AT_ONCE_LOST, KEPT
 from routerd.core.pair.decisions import Weights
-from routerd.core.pair.layouts import Held
+from routerd.core.pair.layouts import Held, indices
 from routerd.core.route import Address
-
-KEPT = 30.0
-"""Seconds for which it is remembered what a lost leg had."""
-AT_ONCE = 2.0
-"""Seconds within which legs that are lost one after the other count as lost at once: what goes from one to the next
-was the first one's."""
 
 
 class Past:
@@ -34,7 +27,7 @@ class Past:
         lost = {leg: (at, mask) for leg, (at, mask) in lost.items() if now - at < KEPT and leg not in here}
         elsewhere = 0
         for at, mask in lost.values():
-            elsewhere |= mask if now - at < AT_ONCE else 0
+            elsewhere |= mask if now - at < AT_ONCE_LOST else 0
         for leg in sorted(set(before.owners) - here):
             if mask := before.mask({leg}) & ~elsewhere:
                 lost[leg] = (now, mask)
@@ -49,7 +42,7 @@ class Past:
         owners, total = list(held.owners), sum(weights.values())
         busy = held.busy | (0 if there is None else there.busy)
         for leg, (_, mask) in lost.items():
-            for index in _bits(mask & ~busy) if weights.get(leg, 0) * len(owners) >= total else ():
+            for index in indices(mask & ~busy) if weights.get(leg, 0) * len(owners) >= total else ():
                 owners[index] = leg
         return held._replace(owners=tuple(owners))
 
@@ -57,7 +50,3 @@ class Past:
         """A group is gone."""
         self._held.pop(id, None)
         self._lost.pop(id, None)
-
-
-def _bits(mask: int) -> Iterator[int]:
-    return (index for index, bit in enumerate(reversed(f"{mask:b}")) if bit == "1")
