@@ -21,6 +21,7 @@ from routerd.session import frames
 from routerd.session.channel import Channel
 from routerd.session.exabgp import contract
 from routerd.session.exabgp.pending import Pending
+from routerd.session.exabgp.uplink import Uplink
 from routerd.session.open import (
     BAD_BGP_IDENTIFIER,
     BAD_PEER_AS,
@@ -344,6 +345,27 @@ async def test_a_session_may_end_while_the_batch_that_began_it_is_taken_in() -> 
     assert not speaker.is_up(7)
     stream.send(down)
     assert speaker.lost() == []
+    channel.close()
+
+
+async def test_hundreds_of_sessions_that_end_at_once_all_take_the_urgent_way() -> None:
+    """However much is in line: what waits between two sockets of messages is ten of them."""
+    speaker, channel = Speaker(CONFIG, log=structlog.get_logger()), Channel()
+    speaker._channel = channel
+    for end in channel.child_ends:
+        end.setblocking(False)
+    uplink = Uplink(*channel.child_ends)
+    opened = struct.pack("!BHHIB", 4, 65001, 9, 1, 0)
+    peers = {number: f"10.0.{number >> 8}.{number & 255}" for number in range(1, 301)}
+    for number, peer in peers.items():
+        uplink.up(number, frames.Up(peer, "10.0.0.1", False, opened, opened))
+    uplink.flush()
+    while channel.waits():
+        speaker.translation.translate(channel.read(), [])
+    channel.watch_urgent(speaker._urgent_came)
+    for number, peer in peers.items():
+        uplink.down(number, frames.Down(peer, "connection lost", None, True))
+    assert [message.peer for message in speaker.lost()] == list(peers.values())
     channel.close()
 
 

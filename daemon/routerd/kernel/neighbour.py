@@ -78,6 +78,8 @@ class Prober:
 
     def __init__(self) -> None:
         self._requests = Requests()
+        self._restoring = Requests()
+        """Of its own: `restore` may be called while another thread is about `probe`."""
         self._known: Memo[bytes, Neighbour | None] = Memo(_KNOWN)
         self._said: tuple[frozenset[Gateway], list[bytes]] = (frozenset(), [])
         self._found: dict[Gateway, Neighbour] = {}
@@ -88,8 +90,9 @@ class Prober:
         """What was probed last time, and the requests for those that were valid: likewise."""
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the sockets."""
         self._requests.close()
+        self._restoring.close()
 
     def look(self, gateways: Collection[Gateway]) -> Mapping[Gateway, Neighbour]:
         """Return the entries of these neighbours: one dump a family. Those without an entry are absent."""
@@ -143,7 +146,7 @@ class Prober:
         if now is None or now.foreign:
             return False
         again = _request(RTM_NEWNEIGH, wire.NLM_F_REPLACE, made.gateway, made.state, made.flags, more=made.rest)
-        return not self._requests.transmit([again])
+        return not self._restoring.transmit([again])
 
     def _parse(self, said: bytes) -> Neighbour | None:
         """Do as `parse_neighbour`, which a node that answers needs once for each state of its entry."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 
 from routerd.core.message import Settle, Work
 from routerd.service.engine import SLICE, Engine
 from routerd.service.stretches import Stretches
 from routerd.session.speaker import Speaker
+
+MORE_LOSSES, LONGEST_LOSS = 0.003, 0.5
+"""Seconds: nodes that are lost together are told of by so little one after the other, and for how long all else that
+can wait does so because of them."""
 
 
 class Feeding:
@@ -20,25 +25,34 @@ class Feeding:
         self._speaker = speaker
         self._stretches = stretches
         self._more_input = False
-        self._losing = False
-        """Whether nodes are being lost: to purge what each has announced can wait until all of them are out."""
+        self._losing_until = 0.0
+        """Nodes are being lost until then, in monotonic seconds: to purge what each has announced can wait until all
+        of them are out."""
 
     async def fail_over(self) -> None:
         """Take in that nodes are lost, however much was said before that."""
         while True:
             await self._speaker.ended.wait()
-            self._speaker.ended.clear()
-            self._losing = True
-            started = time.monotonic()  # a slice of its own, whatever others have done in this turn
-            while lost := self._speaker.lost():  # more may be lost meanwhile
-                for message in lost:
-                    self._engine.hear(message)
-                    if time.monotonic() - started > SLICE:
-                        await asyncio.sleep(0)
-                        started = time.monotonic()
-            self._losing = False
-            self._engine.take(Settle(quiet=not self._more_input))
+            self._losing_until = time.monotonic() + LONGEST_LOSS
+            with suppress(TimeoutError):
+                while True:
+                    await self._take_losses()
+                    async with asyncio.timeout(MORE_LOSSES):
+                        await self._speaker.ended.wait()
+            self._losing_until = 0.0
             self._engine.wake.set()  # their paths are to be purged
+
+    async def _take_losses(self) -> None:
+        self._speaker.ended.clear()
+        started = time.monotonic()  # a slice of its own, whatever others have done in this turn
+        while lost := self._speaker.lost():  # more may be lost meanwhile
+            for message in lost:
+                self._engine.hear(message)
+                if time.monotonic() - started > SLICE:
+                    await asyncio.sleep(0)
+                    started = time.monotonic()
+        self._engine.take(Settle(quiet=not self._more_input))
+        self._engine.wake.set()
 
     async def listen(self) -> None:
         """Feed the core what the speaker says, in slices."""
@@ -57,7 +71,7 @@ class Feeding:
         """Do what can wait, slice by slice, and what is due by the clock."""
         while True:
             await self._engine.room()
-            if self._router.busy and not self._losing:
+            if self._router.busy and time.monotonic() >= self._losing_until:
                 self._engine.take(Work())
                 self._engine.take(Settle(quiet=not self._more_input))
                 continue

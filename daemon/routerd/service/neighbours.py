@@ -55,7 +55,7 @@ class Neighbours:
                 continue
             self._changed.clear()
             try:
-                self._round(time.monotonic())
+                await self._round(time.monotonic())
             except OSError as error:
                 log.warning("the neighbours could not be read", reason=str(error), again_in=self._liveness.interval)
             with contextlib.suppress(TimeoutError):
@@ -75,7 +75,7 @@ class Neighbours:
             self._engine.take(NeighbourState(entry.gateway, alive=False))
             self._engine.wake.set()  # for what failover left to be done later
 
-    def _round(self, now: float) -> None:
+    async def _round(self, now: float) -> None:
         watched = self._router.gateways.watched
         self._follow(watched)
         entries = self._prober.look(watched)
@@ -86,7 +86,8 @@ class Neighbours:
                 self._engine.take(NeighbourState(gateway, alive=True))
         due = self._schedule.due(watched, silent, heard, now)
         self._engine.tally.probes += len(due)
-        self._prober.probe(due, entries)
+        # While the kernel deletes the groups of a link that is lost, it keeps whoever probes waiting: 0.1 s and more.
+        await asyncio.to_thread(self._prober.probe, due, entries)
 
     def _follow(self, watched: Iterable[Gateway]) -> None:
         """Make the kernel probe quickly where these gateways are. An interface made anew is another, by its index."""

@@ -19,12 +19,16 @@ _URGENT_SIZE = 64 << 10
 
 
 class Channel:
-    """Both socket pairs of one child. Reading happens only when asked for, writing never blocks."""
+    """Both socket pairs of one child. Reading happens only when asked for, writing never blocks.
+
+    Both are streams: of messages of their own (SOCK_SEQPACKET) the kernel lets ten wait (net.unix.max_dgram_qlen),
+    and the sessions that end with a link are hundreds.
+    """
 
     def __init__(self) -> None:
         self._stream, child_stream = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._urgent, child_urgent = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        for end in (self._stream, child_stream):
+        self._urgent, child_urgent = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        for end in (self._stream, child_stream, self._urgent, child_urgent):
             for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                 end.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
         self._stream.setblocking(False)
@@ -33,6 +37,7 @@ class Channel:
         self.ended = False
         self._input = memoryview(bytearray(_URGENT_SIZE))  # to make one for each read would cost more than the read
         self._splitter = Splitter()
+        self._urgent_splitter = Splitter()
         self._out = bytearray()
         self._closed = False
         self._awaited: asyncio.Event | None = None
@@ -78,7 +83,7 @@ class Channel:
                 size = 0
             if not size:
                 break
-            frames += Splitter().feed(bytes(self._input[:size]))
+            frames += self._urgent_splitter.feed(bytes(self._input[:size]))
         self.ignore_urgent()  # it would be readable for ever
         return frames
 
@@ -121,21 +126,24 @@ class Channel:
         waited = bool(self._out)
         self._out += data
         if not waited:
-            self._flush()
+            self._send()
         if len(self._out) > MAX_BACKLOG:
             raise BufferError(f"{len(self._out) >> 20} MiB wait for the BGP speaker, which does not read them")
 
     def _flush(self) -> None:
-        loop = asyncio.get_running_loop()
+        """The child takes more."""
+        self._send()
+        if not self._out:
+            asyncio.get_running_loop().remove_writer(self._stream)
+
+    def _send(self) -> None:
         try:
             while self._out:
                 del self._out[: self._stream.send(self._out)]
         except BlockingIOError:
-            loop.add_writer(self._stream, self._flush)
-            return
+            asyncio.get_running_loop().add_writer(self._stream, self._flush)
         except (BrokenPipeError, ConnectionResetError):
             self._out.clear()  # the child is gone; its end is seen and reported where its output is read
-        loop.remove_writer(self._stream)
 
     def close_child_ends(self) -> None:
         """Let go of what the child has inherited, so that its end shows."""

@@ -46,34 +46,37 @@ def test_the_range_is_gone_through_in_order_when_it_begins_anew() -> None:
     assert [ids.new() for _ in range(3)] == [7, 9, 10]
 
 
-def test_a_thousand_groups_stay_within_the_budget() -> None:
-    shape, used, sizes = Shape(FibSection()), 0, []
-    for _ in range(1000):
-        sizes.append(shape.buckets(used, 3))
-        used += sizes[-1]
-    assert sizes[:100] == [1024] * 100
-    assert used <= FibSection().bucket_budget
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[-1] >= 64
+def sizes(count: int, *, alike: bool = False) -> list[int]:
+    """Return the sizes of so many groups of three, made one after the other with the defaults."""
+    shape, used, found = Shape(FibSection()), 0, []
+    for _ in range(count):
+        found.append(shape.buckets(used, 3, alike=alike))
+        used += found[-1]
+    return found
 
 
-def test_a_group_is_as_large_as_wanted_while_half_of_the_budget_is_left() -> None:
-    shape, budget, wanted = Shape(FibSection()), FibSection().bucket_budget, FibSection().buckets
-    for divisor in (2, 4, 8):
-        assert shape.buckets(budget - budget // divisor, 3) == wanted * 2 // divisor
-        assert shape.buckets(budget - budget // divisor + 1, 3) == wanted // divisor
-
-
-def test_ten_thousand_groups_exceed_the_budget_by_a_tenth() -> None:
+def test_groups_get_smaller_as_they_get_many() -> None:
     """As the documentation has it: docs/failover.md."""
-    shape, used, sizes = Shape(FibSection()), 0, []
-    for _ in range(MOST):
-        sizes.append(shape.buckets(used, 3))
-        used += sizes[-1]
-    counts = Counter(sizes)
-    assert [round(counts[size] / 512) for size in (1024, 512, 256, 128, 64)] == [1, 1, 1, 1, 2]
-    assert counts[16] == pytest.approx(MOST - 3072, abs=10)
-    assert 1.10 < used / FibSection().bucket_budget < 1.11
+    found = sizes(MOST)
+    assert found == sorted(found, reverse=True)
+    counts = Counter(found)
+    assert [counts[size] for size in (1024, 512, 256, 128)] == [114, 182, 546, 1365]
+    assert counts[64] == MOST - 114 - 182 - 546 - 1365
+    assert sum(found) <= FibSection().bucket_budget
+    assert sum(found[:500]) == FibSection().bucket_budget // 4
+    assert sum(found[:2000]) < FibSection().bucket_budget // 2
+
+
+@pytest.mark.parametrize(("share", "size"), [(9, 1024), (5, 512), (3, 256), (2, 128)])
+def test_a_size_lasts_until_a_share_of_the_budget_is_taken(share: int, size: int) -> None:
+    shape, budget = Shape(FibSection()), FibSection().bucket_budget
+    assert shape.buckets(budget // share, 3) == size
+    assert shape.buckets(budget // share + 2, 3) == size // 2
+
+
+def test_groups_that_are_to_be_alike_are_as_large_as_wanted_while_the_budget_lasts() -> None:
+    found = sizes(1030, alike=True)
+    assert found == [1024] * 1024 + [16] * 6  # the budget is spent
 
 
 def test_a_small_budget_still_gives_every_group_a_few_buckets_for_each_member() -> None:

@@ -43,7 +43,7 @@ class Groups(Index):
         self, wanted: Wanted, now: float, *, shared: bool = False, born: float = NEVER, buckets: int = 0
     ) -> tuple[Group, list[Operation]]:
         """Make a group, of as many buckets as the budget allows unless it is said."""
-        size = buckets or self.shape.buckets(self.buckets, len(wanted.members))
+        size = buckets or self.shape.buckets(self.buckets, len(wanted.members), alike=self.paired)
         group = Group(self.ids.new(), wanted, size, shared=shared, born=born)
         self.add(group)
         return group, self.write(group, now)
@@ -184,7 +184,8 @@ class Groups(Index):
                 self.changed[group] = True
             elif not group.legs and group.emptied:
                 self.changed.setdefault(group, False)  # it wants those back
-            self.without(gateway, group)
+            if gateway not in group.wanted.members:  # mostly it is: it is only down
+                self.without(gateway, group)
         return stripped
 
     def strip(self, id: int) -> list[Group]:

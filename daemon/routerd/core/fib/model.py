@@ -123,16 +123,24 @@ class Shape:
         """How long a bucket is idle before it may move, and until it must (0: never), in seconds."""
         return self.idle_timer, self.unbalanced_timer
 
-    def buckets(self, used: int, members: int) -> int:
+    def buckets(self, used: int, members: int, *, alike: bool = False) -> int:
         """Return how many buckets a new group gets when `used` are taken by the others.
 
-        As many as wanted while half of the budget is left, then half as many while a quarter is left, and so on:
-        groups get smaller as they get many, so that their memory, and the time that a node's loss takes, stay
-        bounded. But always a few for every member, even when the budget is spent.
+        As many as wanted while a ninth of the budget is taken, then half as many until a fifth is, a quarter until a
+        third is, and so on: each time twice as many groups get half as many buckets. So their memory stays bounded,
+        and so does the time for which the kernel does nothing else when nodes or links are lost, which goes by the
+        buckets that lead there. But always a few for every member, even when the budget is spent.
+
+        Of groups that are to be `alike` each gets as many as wanted while the budget lasts: on two routers they are
+        not made in the same order.
         """
         if not self.resilient:
             return 0
-        allowed, size = 2 * self._buckets * max(0, self._budget - used) // self._budget, self._buckets
+        size = self._buckets
+        if alike:
+            allowed = size if self.affords(used + size) else 0
+        else:
+            allowed = size * max(0, self._budget - used) // max(1, 8 * used)
         few = LEAST_BUCKETS if self.affords(used + LEAST_BUCKETS) else FEWEST_BUCKETS
         least = min(self._buckets, max(few, 4 * members))
         while size > allowed and size // 2 >= least:

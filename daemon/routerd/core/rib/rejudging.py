@@ -10,7 +10,7 @@ from routerd.core.rib.loc_rib import Change
 from routerd.core.rib.peer import Peer
 from routerd.core.route import Prefix
 
-SLICE = 2048
+SLICE = 512
 """Prefixes that are judged again at once. A peer costs as much as `EACH` of them, however few it has."""
 EACH = 16
 

@@ -61,7 +61,8 @@ class Uplink:
         if not down.established:
             return
         with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
-            self._urgent.send(message)  # the copy in the stream reaches the parent anyway
+            # All of it, for it is less than the kernel puts into one buffer, or nothing: then the copy must do.
+            self._urgent.send(message)
 
     def updates(self, frames: list[bytes]) -> None:
         """Pass on UPDATE frames of one session, made by `frames.frame`: at once, if nothing waits."""
