@@ -365,7 +365,7 @@ async def test_hundreds_of_sessions_that_end_at_once_all_take_the_urgent_way() -
     channel.watch_urgent(speaker._urgent_came)
     for number, peer in peers.items():
         uplink.down(number, frames.Down(peer, "connection lost", None, True))
-    assert [message.peer for message in speaker.lost()] == list(peers.values())
+    assert speaker.lost() == [SessionDown(peer, number, "connection lost", None) for number, peer in peers.items()]
     channel.close()
 
 
