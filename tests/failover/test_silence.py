@@ -125,7 +125,7 @@ def test_a_node_that_dies_while_its_speaker_is_away(site: Site) -> None:
     """Graceful restart keeps its paths, but it does not answer: it is out as quickly as any other."""
     dead, *others = reversed(site.nodes)
     dead.close()
-    until(lambda: "" if site.peer(dead)["state"] == "stale" else "it is up", 15, "the session ended")
+    until(lambda: "" if (found := site.peer(dead))["state"] == "stale" else f"{found}", 15, "the session ended")
     with site.watching_nexthops() as watch:
         id_ = site.nexthop(dead)
         since = site.silence(dead)

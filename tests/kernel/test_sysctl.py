@@ -121,3 +121,21 @@ async def test_changes_are_heard(router: Namespace) -> None:
             router.run("sysctl", "-qw", setting)
             await asyncio.wait_for(waiting, 5)
         changes.close()
+
+
+def test_what_flows_are_spread_by_is_read_anew_each_time(tree: Path) -> None:
+    """Though the files stay open."""
+    sysctls = Sysctls(FibSection(), tree)
+    policy = "net.ipv4.fib_multipath_hash_policy"
+    assert sysctls.hashing()[policy] == "0"
+    (tree / policy.replace(".", "/")).write_text("1\n")
+    assert sysctls.hashing()[policy] == "1"
+    sysctls.close()
+    assert sysctls.hashing()[policy] == "1"
+    sysctls.close()
+
+
+def test_what_flows_are_spread_by_may_not_be_there(tmp_path: Path) -> None:
+    sysctls = Sysctls(FibSection(), tmp_path)
+    assert set(sysctls.hashing().values()) == {""}
+    sysctls.close()

@@ -30,7 +30,7 @@ class Schedule:
         for gateway in watched:
             if gateway in silent and gateway not in heard:
                 at, pause = before.get(gateway, (now, self._interval))
-                if now < at:
+                if now < at - self._interval / 2:  # rounds are not exactly an interval apart
                     self._next[gateway] = (at, pause)
                     continue
                 self._next[gateway] = (now + pause, max(self._interval, min(2 * pause, LONGEST)))

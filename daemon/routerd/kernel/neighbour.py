@@ -77,6 +77,7 @@ class Prober:
     """
 
     def __init__(self) -> None:
+        self._dumps = wire.open_socket()
         self._requests = Requests()
         self._restoring = Requests()
         """Of its own: `restore` may be called while another thread is about `probe`."""
@@ -91,11 +92,27 @@ class Prober:
 
     def close(self) -> None:
         """Close the sockets."""
+        self._dumps.close()
         self._requests.close()
         self._restoring.close()
 
     def look(self, gateways: Collection[Gateway]) -> Mapping[Gateway, Neighbour]:
-        """Return the entries of these neighbours: one dump a family. Those without an entry are absent."""
+        """Return the entries of these neighbours: one dump a family. Those without an entry are absent. OSError
+        if the kernel refuses."""
+        try:
+            said = self._dumped(gateways)
+        except OSError:
+            self._dumps.close()
+            self._dumps = wire.open_socket()  # what is left of the dump may still come
+            raise
+        asked = frozenset(gateways)
+        if (asked, said) != self._said:
+            self._said = asked, said
+            entries = map(self._parse, said)
+            self._found = {each.gateway: each for each in entries if each is not None and each.gateway in asked}
+        return self._found
+
+    def _dumped(self, gateways: Collection[Gateway]) -> list[bytes]:
         said: list[bytes] = []
         for family, size in ((socket.AF_INET, 4), (socket.AF_INET6, 16)):
             links = {gateway.ifindex for gateway in gateways if len(gateway.address) == size}
@@ -105,14 +122,9 @@ class Prober:
                 body = NDMSG.pack(family, 0, 0, 0, 0) + wire.attribute(_NDA_IFINDEX, wanted)
                 said += [
                     data[start : end - _AGES_SIZE if data.startswith(_AGES, end - _AGES_SIZE) else end]
-                    for data, start, end in wire.dump(RTM_GETNEIGH, body)
+                    for data, start, end in wire.dump_on(self._dumps, RTM_GETNEIGH, body)
                 ]
-        asked = frozenset(gateways)
-        if (asked, said) != self._said:
-            self._said = asked, said
-            entries = map(self._parse, said)
-            self._found = {each.gateway: each for each in entries if each is not None and each.gateway in asked}
-        return self._found
+        return said
 
     def probe(self, gateways: Iterable[Gateway], entries: Mapping[Gateway, Neighbour]) -> None:
         """Make the kernel verify that these neighbours answer; what it finds out comes by notification.

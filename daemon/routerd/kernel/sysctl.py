@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from pathlib import Path
 
 from routerd.config.model import FibSection
@@ -38,6 +39,14 @@ class Sysctls:
         self._root = root
         self._interfaces: dict[str, str] = {}
         self._found: dict[str, str] = {}
+        self._open: dict[str, int] = {}
+        """File descriptors of what `hashing` has read before: it is read often."""
+
+    def close(self) -> None:
+        """Close what was kept open."""
+        for fd in self._open.values():
+            os.close(fd)
+        self._open.clear()
 
     def configure(self, fib: FibSection) -> None:
         """Take over a changed configuration; what was found at first stays remembered."""
@@ -51,7 +60,16 @@ class Sysctls:
 
     def hashing(self) -> dict[str, str]:
         """Return what is asked for of the hash by which flows are spread, as it stands there."""
-        return {name: _read(_path(self._root, name))[0] for name in self._wanted if name.startswith(_HASHING)}
+        return {name: self._reread(name) for name in self._wanted if name.startswith(_HASHING)}
+
+    def _reread(self, name: str) -> str:
+        """Return the value, or an empty one if it cannot be read."""
+        try:
+            if name not in self._open:
+                self._open[name] = os.open(_path(self._root, name), os.O_RDONLY | os.O_CLOEXEC)
+            return os.pread(self._open[name], 4096, 0).decode(errors="replace").strip()
+        except OSError:
+            return ""
 
     def apply(self, manage: bool) -> list[SysctlState]:
         """Set what differs if `manage`, read all back and return it, with what was in the way.

@@ -133,23 +133,31 @@ def dump(
     kernel's errno if the dump is refused. Blocks; every dump has a socket of its own.
     """
     with open_socket(protocol=protocol) as sock:
-        sock.send(request(kind, NLM_F_DUMP, body))
-        interrupted = 0
-        while True:
-            data = sock.recv(_DATAGRAM)
-            offset = 0
-            while offset < len(data):
-                length, answer, flags, _, _ = HEADER.unpack_from(data, offset)
-                interrupted |= flags & NLM_F_DUMP_INTR
-                if answer in (NLMSG_DONE, NLMSG_ERROR):
-                    number = -struct.unpack_from("=i", data, offset + HEADER.size)[0]
-                    if number:
-                        raise OSError(number, os.strerror(number))
-                    if interrupted and consistent:
-                        raise DumpInterruptedError("the tables changed during the dump")
-                    return
-                yield data, offset + HEADER.size, offset + length
-                offset += (length + 3) & ~3
+        yield from dump_on(sock, kind, body, consistent=consistent)
+
+
+def dump_on(
+    sock: socket.socket, kind: int, body: bytes, *, consistent: bool = False
+) -> Iterator[tuple[bytes, int, int]]:
+    """Do as `dump`, on a socket that is kept, for what is asked often. It is of no use any more if the dump was not
+    read to its end."""
+    sock.send(request(kind, NLM_F_DUMP, body))
+    interrupted = 0
+    while True:
+        data = sock.recv(_DATAGRAM)
+        offset = 0
+        while offset < len(data):
+            length, answer, flags, _, _ = HEADER.unpack_from(data, offset)
+            interrupted |= flags & NLM_F_DUMP_INTR
+            if answer in (NLMSG_DONE, NLMSG_ERROR):
+                number = -struct.unpack_from("=i", data, offset + HEADER.size)[0]
+                if number:
+                    raise OSError(number, os.strerror(number))
+                if interrupted and consistent:
+                    raise DumpInterruptedError("the tables changed during the dump")
+                return
+            yield data, offset + HEADER.size, offset + length
+            offset += (length + 3) & ~3
 
 
 def dump_alike(kind: int, body: bytes) -> Iterator[tuple[bytes, int, int]]:

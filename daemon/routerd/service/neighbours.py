@@ -17,6 +17,11 @@ from routerd.core.route import format_address
 from routerd.kernel.neighbour import NUD_FAILED, Neighbour, Prober, asked_in_vain, settings
 from routerd.service.engine import Engine
 from routerd.service.settings import Settings
+from routerd.service.ticks import next_tick
+
+MANY_BUCKETS = 1 << 16
+"""Whoever probes waits while the kernel deletes the groups of a lost link. That takes it some 4 ms for so many
+buckets; with more of them a thread is to wait."""
 
 log = structlog.get_logger()
 
@@ -59,7 +64,8 @@ class Neighbours:
             except OSError as error:
                 log.warning("the neighbours could not be read", reason=str(error), again_in=self._liveness.interval)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._liveness.interval):
+                now = asyncio.get_running_loop().time()
+                async with asyncio.timeout_at(next_tick(self._liveness.interval, now)):
                     await self._changed.wait()
 
     def heard(self, entry: Neighbour, port: int) -> None:
@@ -86,8 +92,10 @@ class Neighbours:
                 self._engine.take(NeighbourState(gateway, alive=True))
         due = self._schedule.due(watched, silent, heard, now)
         self._engine.tally.probes += len(due)
-        # While the kernel deletes the groups of a link that is lost, it keeps whoever probes waiting: 0.1 s and more.
-        await asyncio.to_thread(self._prober.probe, due, entries)
+        if self._router.fib.groups.buckets < MANY_BUCKETS:
+            self._prober.probe(due, entries)
+        else:
+            await asyncio.to_thread(self._prober.probe, due, entries)
 
     def _follow(self, watched: Iterable[Gateway]) -> None:
         """Make the kernel probe quickly where these gateways are. An interface made anew is another, by its index."""

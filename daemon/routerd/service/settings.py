@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -16,13 +16,14 @@ from routerd.kernel.dump import nexthops
 from routerd.kernel.host import Host
 from routerd.kernel.owned import own_nexthops
 from routerd.kernel.sysctl import SettingChanges, Sysctls
+from routerd.service.ticks import next_tick
 
 if TYPE_CHECKING:
     from routerd.kernel.hash_seed import HashSeed
 
 PAUSE = 1.0
 """Seconds between two looks at least: somebody else may want another value, again and again."""
-HASH_LOOK = 0.2
+HASH_LOOK = 0.25
 """Seconds between two looks at what flows are spread by: nobody tells of changes, as when the files of sysctl.d are
 set again, and each moves flows."""
 ROUTED = "there were flows when it was to be set, and each moves once"
@@ -121,6 +122,7 @@ class Settings:
                     log.warning("the host's counters could not be read", reason=str(error))
         finally:
             changes.close()
+            self._sysctls.close()
 
     def verify(self) -> None:
         """Make anew what is not as wanted, and log what somebody has changed."""
@@ -141,16 +143,25 @@ class Settings:
 
     async def _due(self, changes: SettingChanges) -> None:
         """Wait until something is said to have changed, the time of an audit has come, or flows move."""
+        loop = asyncio.get_running_loop()
+        moved: asyncio.Future[None] = loop.create_future()
+        again: asyncio.Handle
+
+        def look() -> None:
+            nonlocal again
+            if self._moved():
+                moved.set_result(None)
+            else:
+                again = loop.call_at(next_tick(HASH_LOOK, loop.time()), look)
+
+        again = loop.call_soon(look)
         self._configured.clear()
-        waits = [asyncio.ensure_future(changes.heard()), asyncio.ensure_future(self._configured.wait())]
-        left, done = self._interval, set[asyncio.Task[Literal[True] | None]]()
+        waits = asyncio.ensure_future(changes.heard()), asyncio.ensure_future(self._configured.wait()), moved
         try:
-            while left > 0 and not done and not self._moved():
-                some = min(left, HASH_LOOK)
-                done, _ = await asyncio.wait(waits, timeout=some, return_when=asyncio.FIRST_COMPLETED)
-                left -= some
+            done, _ = await asyncio.wait(waits, timeout=self._interval, return_when=asyncio.FIRST_COMPLETED)
             for each in done:
                 await each
         finally:
+            again.cancel()
             for each in waits:
                 each.cancel()

@@ -1,0 +1,13 @@
+"""Wakeups that coincide: an idle process pays for each far more than for what it does then."""
+
+from __future__ import annotations
+
+import math
+
+
+def next_tick(period: float, now: float) -> float:
+    """Return when whoever looks at something once a `period` is to do so next, in seconds of a clock that says `now`.
+
+    All of one period are given the same times. It is half a period from now at least, one and a half at most.
+    """
+    return math.floor(now / period + 1.5) * period
