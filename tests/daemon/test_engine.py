@@ -83,7 +83,7 @@ async def test_what_cannot_be_read_or_said_costs_that_peer_its_session_alone(
     with router.enter():
         writer = KernelWriter(FibSection())
         speaker = Speaker(config, log=structlog.get_logger())
-        monkeypatch.setattr(speaker, "is_up", lambda generation: True)
+        monkeypatch.setattr(speaker, "overtaken", lambda generation: False)
         monkeypatch.setattr(speaker, "close", lambda *what: closed.append(what[:4]))
         engine = Engine(config, Router(config, 0.0), writer, speaker)
         monkeypatch.setattr(Codecs, method, breaks)

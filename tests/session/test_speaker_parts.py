@@ -336,13 +336,13 @@ async def test_a_session_may_end_while_the_batch_that_began_it_is_taken_in() -> 
     )
     messages, _ = await anext(speaker.batches())
     assert [type(message) for message in messages] == [SessionUp]
-    assert speaker.is_up(7)
+    assert not speaker.overtaken(7)
     assert speaker.lost() == []
-    down = frames.frame(frames.Kind.DOWN, 7, frames.pack_down(frames.Down("10.0.0.2", "connection lost", None, True)))
+    down = frames.frame(frames.Kind.DOWN, 7, frames.pack_down(frames.Down("10.0.0.2", "connection lost", None, True, True)))
     urgent.send(down)
     await asyncio.wait_for(speaker.ended.wait(), 5)  # whatever the consumer of the batches does
     assert speaker.lost() == [SessionDown("10.0.0.2", 7, "connection lost", None)]
-    assert not speaker.is_up(7)
+    assert speaker.overtaken(7)
     stream.send(down)
     assert speaker.lost() == []
     channel.close()
@@ -364,7 +364,7 @@ async def test_hundreds_of_sessions_that_end_at_once_all_take_the_urgent_way() -
         speaker.translation.translate(channel.read(), [])
     channel.watch_urgent(speaker._urgent_came)
     for number, peer in peers.items():
-        uplink.down(number, frames.Down(peer, "connection lost", None, True))
+        uplink.down(number, frames.Down(peer, "connection lost", None, True, True))
     assert speaker.lost() == [SessionDown(peer, number, "connection lost", None) for number, peer in peers.items()]
     channel.close()
 

@@ -166,7 +166,7 @@ class Engine:
                 self.take(decoded)
             return
         if isinstance(message, SessionUp):
-            if not self._speaker.is_up(message.generation):
+            if self._speaker.overtaken(message.generation):
                 return
             self._codecs.up(message)
         self.take(message)

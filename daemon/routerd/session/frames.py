@@ -83,13 +83,15 @@ class Up:
 class Down:
     """The payload of a DOWN frame; `notification` is None when the connection was lost without one.
 
-    A connection that was not `established` never had an UP frame.
+    A connection that was not `established` never had an UP frame. Of the end of a session that is `urgent` a copy
+    overtakes all frames in line.
     """
 
     peer: str
     reason: str
     notification: Notification | None
     established: bool = False
+    urgent: bool = False
 
 
 def frame(kind: Kind, generation: int = 0, payload: bytes = b"") -> bytes:
@@ -133,14 +135,14 @@ def pack_down(down: Down) -> bytes:
     """Return the payload of a DOWN frame."""
     said = down.notification
     raw = b"" if said is None else bytes([said.sent, said.code, said.subcode]) + said.data
-    return pack(down.peer, down.reason, raw, bytes([down.established]))
+    return pack(down.peer, down.reason, raw, bytes([down.established, down.urgent]))
 
 
 def unpack_down(payload: bytes) -> Down:
     """Return what a DOWN frame says; ValueError on a malformed one."""
-    peer, reason, raw, established = unpack(payload)
+    peer, reason, raw, (established, urgent) = unpack(payload)
     said = Notification(bool(raw[0]), raw[1], raw[2], raw[3:]) if len(raw) >= 3 else None
-    return Down(peer.decode(), reason.decode(), said, established == b"\1")
+    return Down(peer.decode(), reason.decode(), said, bool(established), bool(urgent))
 
 
 def pack_dialling(dialling: Dialling) -> bytes:

@@ -202,9 +202,9 @@ class Speaker:
             self.translation.down(each, messages)
         return messages
 
-    def is_up(self, generation: int) -> bool:
-        """Tell whether a session has not ended yet: `lost` may say so before its SessionUp has been taken in."""
-        return self.translation.peer(generation) is not None
+    def overtaken(self, generation: int) -> bool:
+        """Tell whether `lost` has said that a session has ended, before its SessionUp has been taken in."""
+        return self.translation.overtaken(generation)
 
     async def _input(self) -> None:
         if self._channel is None or (self._channel.ended and self._outcome is None):

@@ -48,6 +48,10 @@ class Translation:
         """Return the address of the peer whose session is up under this generation."""
         return self._peers.get(generation)
 
+    def overtaken(self, generation: int) -> bool:
+        """Tell whether a session has ended ahead of what it said before, which does not count any more."""
+        return generation in self._half_ended
+
     def child_ended(self) -> None:
         """The child has ended, and all sessions with it."""
         self._peers.clear()
@@ -99,16 +103,16 @@ class Translation:
         messages.append(SessionUp(up.peer, generation, up.local, received, sent, up.dynamic))
 
     def down(self, each: Frame, messages: list[Message]) -> None:
-        """Take a DOWN frame; the first of the two copies counts, whichever it is. An attempt's end has one alone."""
+        """Take a DOWN frame; the first of the two copies counts, whichever it is. What is not urgent has one alone."""
         _, generation, payload = each
         if generation in self._half_ended:
             self._half_ended.discard(generation)
             return
         self.generation = max(self.generation, generation)
         down = unpack_down(payload)
-        if down.established:
+        if down.urgent:
             self._half_ended.add(generation)
-        else:
+        if not down.established:
             self._status.refused(down)
         self._peers.pop(generation, None)
         self.ups.pop(generation, None)

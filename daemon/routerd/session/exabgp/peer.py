@@ -16,6 +16,7 @@ from routerd.session.exabgp.connection import MAX_OUTPUT, Connection
 from routerd.session.exabgp.protocol import Protocol
 from routerd.session.exabgp.reason import reason
 from routerd.session.frames import Down, Up
+from routerd.session.notification import HARD_RESET
 
 CONFIRM_WAIT = 30.0
 """Seconds that a peer has for its KEEPALIVE once the OPENs are exchanged, whatever its hold time is: with one of 0 no
@@ -126,6 +127,14 @@ class Peer(ExaPeer):  # type: ignore[misc]
         opened = None if self.proto is None else self.proto.opened
         theirs = None if opened is None else opened.graceful_restart
         return bool(self.neighbor["capability"]["graceful-restart"] and theirs is not None and theirs.families)
+
+    @property
+    def _kept(self) -> bool:
+        """Whether the peer's paths outlast the session that ends (RFC 4724, RFC 8538): then all that it has said
+        counts, and the news of the end takes its place behind that."""
+        said = None if self.proto is None else self.proto.notification
+        hard = said is not None and (said.code, said.subcode) == HARD_RESET
+        return self._helped and (said is None or (self.proto.soft and not hard))
 
     def probe(self, now: float) -> bool:
         """Have the node's kernel prove that it has the session: send a KEEPALIVE, unless one went out this second."""
@@ -254,11 +263,11 @@ class Peer(ExaPeer):  # type: ignore[misc]
         yield from super()._main()
 
     def _close(self, message: str = "", error: Any = "") -> None:
-        proto, awaited = self.proto, self._restart_time
+        proto, awaited, kept = self.proto, self._restart_time, self._kept
         if proto is not None:
             established = self.reactor.sessions.pop(proto.generation, None) is not None
             self.reactor.turns.release(proto.fd())
-            down = Down(self.address, reason(proto, message, error), proto.notification, established)
+            down = Down(self.address, reason(proto, message, error), proto.notification, established, established and not kept)
             self.reactor.uplink.down(proto.generation, down)
         super()._close(message, error)
         if proto is not None:

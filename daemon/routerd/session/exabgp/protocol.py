@@ -120,7 +120,7 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
         return _EMPTY
 
     @property
-    def _soft(self) -> bool:
+    def soft(self) -> bool:
         """Whether a NOTIFICATION alone would have the peer keep our routes (RFC 8538 section 4)."""
         return (
             self.peer.proto is self
@@ -137,7 +137,7 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
                 graceful.restart_flag |= _N_BIT
             self.sent_open = said.message(negotiated)[19:]
         elif said.ID == _NOTIFICATION:
-            if self._soft:
+            if self.soft:
                 said = Notify(*hardened(said.code, said.subcode, said.data))
             self.notification = message.Notification(True, said.code, said.subcode, said.data)
         elif said.ID == _KEEPALIVE:

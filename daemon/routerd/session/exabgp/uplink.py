@@ -54,11 +54,10 @@ class Uplink:
         self._out += frame(Kind.UP, generation, pack_up(up))
 
     def down(self, generation: int, down: Down) -> None:
-        """Report the end of a session or of an attempt; of a session a copy takes the urgent way, past the updates in
-        line."""
+        """Report the end of a session or of an attempt."""
         message = frame(Kind.DOWN, generation, pack_down(down))
         self._out += message
-        if not down.established:
+        if not down.urgent:
             return
         with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
             # All of it, for it is less than the kernel puts into one buffer, or nothing: then the copy must do.
