@@ -48,6 +48,7 @@ class Connection(Incoming):  # type: ignore[misc]
         super().__init__(afi, peer, local, io)
         self._input = b""
         self._offset = 0
+        self._lost = ""
         self._output = bytearray()
         self.taken = 0
         """Octets that the socket has taken; whoever has reported them counts them down."""
@@ -77,12 +78,15 @@ class Connection(Incoming):  # type: ignore[misc]
         """Read what has come, `limit` bytes at most; False for nothing. LostConnection when the peer is gone."""
         if self.io is None:
             raise LostConnection("the connection is closed")
+        if self._lost:
+            raise LostConnection(self._lost)
         try:
             size = self.io.recv_into(self._buffer, limit)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:
-            raise LostConnection(error.strerror or str(error)) from None
+            self._lost = error.strerror or str(error)  # the kernel says it once
+            raise LostConnection(self._lost) from None
         if not size:
             raise LostConnection("closed by the peer")
         self.heard = time.monotonic()
@@ -121,6 +125,10 @@ class Connection(Incoming):  # type: ignore[misc]
                 return
             self._offset = start + length
             yield kind, data[start + _HEADER : start + length]
+
+    def put_back(self, body: bytes) -> None:
+        """Undo the taking of the last message."""
+        self._offset -= _HEADER + len(body)
 
     def peek(self) -> tuple[int, bytes] | None:
         """Return type and body of the first message without taking it; None while it is not whole."""

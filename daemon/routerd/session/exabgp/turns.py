@@ -20,16 +20,17 @@ _REST = 5.0
 _BUSY = 0.01
 """Seconds that the reactor sleeps at most while a peer is between two steps."""
 
-_INPUT = select.POLLIN | select.POLLPRI | select.POLLHUP | select.POLLERR
+_END = select.POLLRDHUP | select.POLLHUP | select.POLLERR
+_INPUT = select.POLLIN | select.POLLPRI | _END
 
 
 class Turns:
     """A peer has its turn when its socket has something, while it is busy, and when its timer is due. `reactor` has
-    what else has sockets; `poller` is ExaBGP's, too."""
+    what else has sockets. Nobody waits on ExaBGP's own poll object."""
 
-    def __init__(self, reactor: Any, poller: select.poll) -> None:
+    def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._poller = poller
+        self._poller = select.poll()
         self._next_sweep = 0.0
         self._dues = Deadlines[str]()  # of peers that are not busy, by name
         self._had_turn: set[str] = set()
@@ -37,7 +38,6 @@ class Turns:
         self._arrived: set[int] = set()  # file descriptors of newcomers that have said something
         self._watched: dict[str, Peer] = {}
         self._owners: dict[int, str] = {}  # file descriptor -> peer's name
-        self._full: set[int] = set()  # file descriptors of which we hear when they take more
 
     # ----------------------------------------------------------------------------------------------- sockets
 
@@ -65,15 +65,10 @@ class Turns:
 
     def await_output(self, fd: int, *, wanted: bool) -> None:
         """Hear when a connection takes more, or do not any more."""
-        if wanted:
-            self._full.add(fd)
-        elif fd in self._full:
-            self._full.discard(fd)
-            self.poll(fd)
+        self._poller.register(fd, _INPUT | (select.POLLOUT if wanted else 0))
 
     def release(self, fd: int) -> None:
         """Forget a connection that is about to be closed: poll would report its number for ever."""
-        self._full.discard(fd)
         if self._owners.pop(fd, None) is not None:
             self.unpoll(fd)
 
@@ -92,40 +87,69 @@ class Turns:
             Connection.expire(now)
             reactor.pending.sweep(now)
             reactor.listen_again()
-        ready.update(self._dues.due(now))
+        for name in self._dues.due(now):
+            if (peer := peers.get(name)) is not None:
+                (self._had_turn if peer.tend(now) else ready).add(name)
         ready.update(self._watched)
         ready &= peers.keys()
         self._had_turn |= ready
         return ready
 
     def wait(self, peers: Mapping[str, Peer], *, sleep: bool) -> None:
-        """Note which sockets have something; wait until one has, unless nobody is to `sleep`."""
-        reactor = self._reactor
-        timeout = math.ceil(1000 * self._rest(peers, time.monotonic())) if sleep else 0
-        uplink = reactor.uplink.fds[0]
-        interest = select.POLLIN | (select.POLLOUT if reactor.uplink.waiting else 0)
-        if reactor.uplink.full:
+        """Note which sockets have something; wait until one has, unless nobody is to `sleep`.
+
+        What a peer says all day is heard here, and waited on: there is nothing else to do in the loop then.
+        """
+        now = time.monotonic()
+        until = now + self._rest(peers, now) if sleep else now
+        while self._look(peers, math.ceil(1000 * (until - now))):
+            now = time.monotonic()
+            if now >= until:
+                return
+
+    def _look(self, peers: Mapping[str, Peer], timeout: int) -> bool:
+        """Wait for so many milliseconds until sockets have something; tell whether all that came is dealt with."""
+        reactor, uplink = self._reactor, self._reactor.uplink
+        if uplink.full:
             # the peers have to wait: only the parent can help, and their timers are served by the sweep
             poller = select.poll()
-            poller.register(uplink, interest)
-            poller.poll(timeout)
+            poller.register(uplink.fds[0], select.POLLIN | select.POLLOUT)
+            uplink.called = any(event & ~select.POLLOUT for _, event in poller.poll(timeout))
             reactor.listener.dialled = True
-            return
-        self._poller.register(uplink, interest)
-        listening = reactor.listener.fds
-        for fd in listening:
-            self._poller.register(fd, select.POLLIN)
-        for fd in self._full:  # every time: ExaBGP registers its peers for input alone after each of their turns
-            self._poller.register(fd, _INPUT | select.POLLOUT)
+            return False
+        self._listen()
+        speaking: list[str] = []
+        others = ended = False
         for fd, event in self._poller.poll(timeout):
+            if (name := self._owners.get(fd)) is not None:
+                if event == select.POLLIN:
+                    speaking.append(name)
+                else:
+                    self._ready.add(name)
+                    ended |= bool(event & _END)
+                continue
+            others = True
             if event & select.POLLNVAL:
                 self._poller.unregister(fd)  # a listening socket that was closed
-            elif fd in self._owners:
-                self._ready.add(self._owners[fd])
+            elif fd == uplink.fds[0]:
+                uplink.called = bool(event & ~select.POLLOUT)
             elif fd in reactor.pending or fd in reactor.dialler:
                 self._arrived.add(fd)
-            elif fd in listening:
+            else:
                 reactor.listener.dialled = True
+        if ended:
+            return False  # a lost session comes first; what others say shows again
+        for name in speaking:
+            if (peer := peers.get(name)) is None or not peer.hear():
+                self._ready.add(name)
+        return bool(speaking) and not others and not self._ready
+
+    def _listen(self) -> None:
+        """Poll the uplink for what is of interest now, and the listening sockets."""
+        uplink = self._reactor.uplink
+        self._poller.register(uplink.fds[0], select.POLLIN | (select.POLLOUT if uplink.waiting else 0))
+        for fd in self._reactor.listener.fds:
+            self._poller.register(fd, select.POLLIN)
 
     def _rest(self, peers: Mapping[str, Peer], now: float) -> float:
         """Return for how many seconds nothing is to be done unless a socket has something."""
