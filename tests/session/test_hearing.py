@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -17,7 +20,7 @@ from exabgp.protocol.family import AFI
 from exabgp.reactor.network.error import LostConnection
 
 from routerd.core.message import Notification, RouteRefresh, SessionDown, SessionUp
-from routerd.session.exabgp.connection import Connection
+from routerd.session.exabgp.connection import READ, Connection
 from routerd.session.exabgp.peer import Peer
 from routerd.session.exabgp.protocol import Protocol
 from routerd.session.frames import Kind, RawUpdate, frame
@@ -174,6 +177,20 @@ def test_updates_ahead_of_a_malformed_message_count(ends: tuple[socket.socket, C
         next(proto.read_message())
     assert (raised.value.code, raised.value.subcode) == (1, 2)
     assert len(frames) == 6
+
+
+def test_who_says_much_at_once_is_given_a_turn(ends: tuple[socket.socket, Connection]) -> None:
+    """There may be more, and what comes from one peer together goes up together."""
+    far, connection = ends
+    proto, frames = session(connection)
+    count = READ // len(UPDATE) + 1
+    arrive(far, UPDATE * count, connection)
+    while int.from_bytes(fcntl.ioctl(connection.fd(), termios.FIONREAD, bytes(4)), sys.byteorder) < READ:
+        pass
+    assert not proto.hear()
+    assert len(frames) == count - 1
+    assert next(proto.read_message()).TYPE == Update.TYPE
+    assert len(frames) == count
 
 
 def test_a_message_that_needs_a_turn_waits_for_it(ends: tuple[socket.socket, Connection]) -> None:

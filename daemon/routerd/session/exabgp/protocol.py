@@ -14,7 +14,7 @@ from exabgp.reactor.protocol import Protocol as ExaProtocol
 
 from routerd.core import message
 from routerd.core.message import Open
-from routerd.session.exabgp.connection import Connection
+from routerd.session.exabgp.connection import READ, Connection
 from routerd.session.exabgp.open import exabgp_open
 from routerd.session.exabgp.timers import clock
 from routerd.session.frames import Kind, frame
@@ -86,12 +86,13 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
     def hear(self) -> bool:
         """Read once, without a step of ExaBGP's, what the peer of an established session says all day.
 
-        False if there may be anything else, which waits to be found by `read_message`.
+        False if there may be more, which waits to be found by `read_message`: other messages, or many. Many of one
+        peer go up together, for routes that come from several peers by turns are more work for the parent.
         """
         if self.peer.reactor.uplink.full:
             return False
         try:
-            if not self.connection.receive():
+            if not (size := self.connection.receive()):
                 return True
             heard, other = self._take(established=True)
         except (LostConnection, Notify):
@@ -100,7 +101,7 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
             self._note_alive()
         if other is not None:
             self.connection.put_back(other[1])
-        return other is None
+        return other is None and size < READ
 
     def _note_alive(self) -> None:
         """Start the hold timer anew."""
