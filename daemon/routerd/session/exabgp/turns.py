@@ -24,8 +24,9 @@ _INPUT = select.EPOLLIN | select.EPOLLPRI | _END
 
 
 class Turns:
-    """A peer has its turn when its socket has something, while it is busy, and when its timer is due. `reactor` has
-    what else has sockets. ExaBGP's own poll object is not used: the kernel would look at all sockets each time."""
+    """A peer has its turn when its socket has something that it takes one for, while it is busy, and when its hold
+    timer is due. `reactor` has what else has sockets. ExaBGP's own poll object is not used: the kernel would look at
+    all sockets each time."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
