@@ -26,7 +26,7 @@ MAX_OUTPUT = 64 << 20
 _KEEPALIVE = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPCNT: 4}
 """Seconds of silence before the first probe, seconds between two, and how many: together the default hold time."""
 _TCP_ESTABLISHED = 1  # net/tcp_states.h; the first octet of struct tcp_info
-_READ = 64 << 10
+READ = 64 << 10
 _HEADER = 19
 _LINGER = 1.0
 _MAX_LINGERING = 128
@@ -41,13 +41,14 @@ class Connection(Incoming):  # type: ignore[misc]
     """One TCP connection with a peer; `peer` and `local` are the two ends' addresses as text."""
 
     io: socket.socket | None
-    _buffer: ClassVar[memoryview] = memoryview(bytearray(_READ))
+    _buffer: ClassVar[memoryview] = memoryview(bytearray(READ))
     _lingering: ClassVar[deque[tuple[float, socket.socket]]] = deque()
 
     def __init__(self, afi: object, peer: str, local: str, io: socket.socket) -> None:
         super().__init__(afi, peer, local, io)
         self._input = b""
         self._offset = 0
+        self._lost = ""
         self._output = bytearray()
         self.taken = 0
         """Octets that the socket has taken; whoever has reported them counts them down."""
@@ -73,22 +74,25 @@ class Connection(Incoming):  # type: ignore[misc]
 
     # ------------------------------------------------------------------------------------------------- input
 
-    def receive(self, limit: int = _READ) -> bool:
-        """Read what has come, `limit` bytes at most; False for nothing. LostConnection when the peer is gone."""
+    def receive(self, limit: int = READ) -> int:
+        """Read what has come, `limit` bytes at most; 0 for nothing. LostConnection when the peer is gone."""
         if self.io is None:
             raise LostConnection("the connection is closed")
+        if self._lost:
+            raise LostConnection(self._lost)
         try:
             size = self.io.recv_into(self._buffer, limit)
         except (BlockingIOError, InterruptedError):
-            return False
+            return 0
         except OSError as error:
-            raise LostConnection(error.strerror or str(error)) from None
+            self._lost = error.strerror or str(error)  # the kernel says it once
+            raise LostConnection(self._lost) from None
         if not size:
             raise LostConnection("closed by the peer")
         self.heard = time.monotonic()
         self._input = self._input[self._offset :] + self._buffer[:size]
         self._offset = 0
-        return True
+        return size
 
     @property
     def hung_up(self) -> bool:
@@ -121,6 +125,10 @@ class Connection(Incoming):  # type: ignore[misc]
                 return
             self._offset = start + length
             yield kind, data[start + _HEADER : start + length]
+
+    def put_back(self, body: bytes) -> None:
+        """Undo the taking of the last message."""
+        self._offset -= _HEADER + len(body)
 
     def peek(self) -> tuple[int, bytes] | None:
         """Return type and body of the first message without taking it; None while it is not whole."""

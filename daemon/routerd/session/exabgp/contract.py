@@ -16,6 +16,7 @@ from exabgp.reactor import loop
 from exabgp.reactor import peer as peer_module
 from exabgp.reactor.api.processes import Processes
 from exabgp.reactor.interrupt import Signal
+from exabgp.reactor.keepalive import KA
 from exabgp.reactor.listener import Listener
 from exabgp.reactor.network.connection import Connection
 from exabgp.reactor.network.incoming import Incoming
@@ -87,6 +88,7 @@ SIGNATURES: dict[Any, dict[str, str]] = {
         "check_ka_timer": "self message ignore",
         "check_ka": "self message ignore",
     },
+    KA: {"__init__": "self session proto", "__call__": "self"},
     log: dict.fromkeys(("debug", "info", "warning", "error", "critical", "fatal"), "message source level"),
 }
 
@@ -94,6 +96,7 @@ NAMES: tuple[tuple[Any, str], ...] = (
     (loop, "Peer"),
     (loop, "Processes"),
     (peer_module, "ReceiveTimer"),
+    (peer_module, "KA"),
     (Signal, "SHUTDOWN"),
     (Signal, "rearm"),
     *((Signal, name) for name in ("sigterm", "sighup", "sigalrm", "sigusr1", "sigusr2")),

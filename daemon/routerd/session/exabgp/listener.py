@@ -85,6 +85,7 @@ class Listener(ExaListener):  # type: ignore[misc]
                 text += " (a port below 1024 needs CAP_NET_BIND_SERVICE)"
             raise OSError(error.errno, text) from None
         self._sockets[sock] = (address, port, None, None)
+        self._reactor.turns.poll(sock.fileno())
         self.serving = True
 
     def _set_keys(self, sock: socket.socket, wanted: Keys) -> None:
@@ -143,11 +144,6 @@ class Listener(ExaListener):  # type: ignore[misc]
             io.close()
             return
         self._reactor.meet(connection)
-
-    @property
-    def fds(self) -> list[int]:
-        """The listening sockets' file descriptors."""
-        return [sock.fileno() for sock in self._sockets]
 
 
 def md5_keys(config: SpeakerConfig) -> Keys:

@@ -67,6 +67,27 @@ class Peer(ExaPeer):  # type: ignore[misc]
             return math.inf
         return float(min(self.proto.kept_alive + hold.keepalive(), self.recv_timer.last_read + hold))
 
+    def hear(self) -> bool:
+        """Take in what has come, if that needs no turn; False if the session is to have one."""
+        if self.proto is None or self.busy:
+            return False
+        try:
+            return self.proto.hear()
+        except MemoryError:
+            self.cease(Notify(6, 8, b""), "out of memory for what it says")
+            return False
+
+    def tend(self, now: float) -> bool:
+        """Do what is due, if that is no more than a KEEPALIVE; False if the session is to have a turn."""
+        proto = self.proto
+        if proto is None or self.busy or proto.connection.unsent:
+            return False
+        if now >= self.recv_timer.last_read + (proto.negotiated.holdtime or math.inf):
+            return False
+        proto.keep_alive()
+        self._await_output()
+        return True
+
     def run(self) -> Any:
         """Give the session a turn; what it has read shall not wait for its socket to say more."""
         if self.proto is None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from exabgp.bgp.message import _NOP, KeepAlive, Notification, Notify, Update
 from exabgp.bgp.message.open.capability import Capability
+from exabgp.reactor.network.error import LostConnection
 from exabgp.reactor.protocol import Protocol as ExaProtocol
 
 from routerd.core import message
 from routerd.core.message import Open
-from routerd.session.exabgp.connection import Connection
+from routerd.session.exabgp.connection import READ, Connection
 from routerd.session.exabgp.open import exabgp_open
 from routerd.session.exabgp.timers import clock
 from routerd.session.frames import Kind, frame
@@ -28,6 +29,7 @@ _UPDATE = 2
 _NOTIFICATION = 3
 _KEEPALIVE = 4
 _REFRESH = 5
+_USUAL = (_UPDATE, _KEEPALIVE)
 _EMPTY = Update([], b"")
 _N_BIT = 0x4
 """In the four flag bits of the Graceful Restart capability (RFC 8538 section 2)."""
@@ -62,39 +64,72 @@ class Protocol(ExaProtocol):  # type: ignore[misc]
         *_, self.introduction = self.new_open()  # our connection takes it in the first step
 
     def read_message(self) -> Iterator[Any]:
-        """Yield NOPs while nothing comes, then one message; a run of UPDATEs goes up as frames and counts as one."""
-        uplink = self.peer.reactor.uplink
+        """Yield NOPs while nothing comes, then one message; UPDATEs and KEEPALIVEs of a session count as one."""
         established = self.peer.established()
         while True:
-            if established and uplink.full:
-                # The parent is behind. A peer whose bytes wait here is alive: its hold timer must not run out.
-                if self.connection.readable():
-                    self.peer.recv_timer.last_read = int(clock.time())
-                yield _NOP
-                continue
-            updates, other = self._take(established)
-            if not updates and other is None and self.connection.receive():
-                updates, other = self._take(established)
-            if updates:
+            heard, other = self._take(established)
+            if not heard and other is None:
+                if established and self.peer.reactor.uplink.full:
+                    # The parent is behind. A peer whose bytes wait here is alive: its hold timer must not run out.
+                    if self.connection.readable():
+                        self._note_alive()
+                elif self.connection.receive():
+                    heard, other = self._take(established)
+            if heard:
                 yield _EMPTY
             if other is not None:
                 yield self._decode(*other, established)
                 return
-            if not updates:
+            if not heard:
                 yield _NOP
 
+    def hear(self) -> bool:
+        """Read once, without a step of ExaBGP's, what the peer of an established session says all day.
+
+        False if there may be more, which waits to be found by `read_message`: other messages, or many. Many of one
+        peer go up together, for routes that come from several peers by turns are more work for the parent.
+        """
+        if self.peer.reactor.uplink.full:
+            return False
+        try:
+            if not (size := self.connection.receive()):
+                return True
+            heard, other = self._take(established=True)
+        except (LostConnection, Notify):
+            return False
+        if heard:
+            self._note_alive()
+        if other is not None:
+            self.connection.put_back(other[1])
+        return other is None and size < READ
+
+    def _note_alive(self) -> None:
+        """Start the hold timer anew."""
+        self.peer.recv_timer.last_read = int(clock.time())
+
     def _take(self, established: bool) -> tuple[bool, tuple[int, bytes] | None]:
-        """Pass received UPDATEs up, as far as the first message of another type; tell whether there were any."""
+        """Take what was received, as far as the first message that is another thing than a session's UPDATEs, which
+        are passed up, and its KEEPALIVEs; tell whether there were any of these two."""
         frames: list[bytes] = []
+        heard = False
         try:
             for kind, body in self.connection.messages():
-                if kind != _UPDATE or not established:
-                    return bool(frames), (kind, body)
-                frames.append(frame(Kind.UPDATE, self.generation, body))
+                if not established or kind not in _USUAL:
+                    return heard, (kind, body)
+                heard = True
+                if kind == _UPDATE:
+                    frames.append(frame(Kind.UPDATE, self.generation, body))
         finally:
             if frames:  # those ahead of a malformed message count too
                 self.peer.reactor.uplink.updates(frames)
-        return bool(frames), None
+        return heard, None
+
+    def keep_alive(self) -> None:
+        """Send a KEEPALIVE if it is time for one."""
+        interval = self.negotiated.holdtime.keepalive()
+        if interval and clock.time() >= self.kept_alive + interval:
+            for _ in self.new_keepalive():
+                pass  # our connection takes it in the first step
 
     def _decode(self, kind: int, body: bytes, established: bool) -> Any:
         """Return a message as ExaBGP's; UPDATE and ROUTE-REFRESH are the parent's, an empty UPDATE stands for them.

@@ -55,7 +55,7 @@ class Reactor(loop.Reactor):  # type: ignore[misc]
             setattr(self.signal, name, signal.SIG_IGN)
         self.signal.rearm()
         self._generation = generation
-        self.turns = Turns(self, self._poller)
+        self.turns = Turns(self)
         self.config: SpeakerConfig | None = None
         self._deaf: OSError | None = None
         """Why it does not listen everywhere."""

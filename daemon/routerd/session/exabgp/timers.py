@@ -34,9 +34,21 @@ class HoldTimer(ReceiveTimer):  # type: ignore[misc]
         self.check_ka_timer(message, ignore)
 
 
+class Keepalives:
+    """Stands where ExaBGP asks in each step of a session whether a KEEPALIVE is to go out, and has it sent."""
+
+    def __init__(self, session: Any, proto: Any) -> None:
+        self._proto = proto
+
+    def __call__(self) -> bool:
+        """Send one if it is time; False, as nothing is left to do then."""
+        self._proto.keep_alive()
+        return False
+
+
 def install() -> None:
-    """Give every module of ExaBGP that asks the time our clock, and its sessions our hold timer."""
+    """Give every module of ExaBGP that asks the time our clock, and its sessions our timers."""
     for name, module in list(sys.modules.items()):
         if name.startswith("exabgp.") and getattr(module, "time", None) is time:
             module.time = clock  # type: ignore[attr-defined]
-    peer.ReceiveTimer = HoldTimer
+    peer.ReceiveTimer, peer.KA = HoldTimer, Keepalives

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import select
 import time
 from collections.abc import Mapping
@@ -20,24 +19,27 @@ _REST = 5.0
 _BUSY = 0.01
 """Seconds that the reactor sleeps at most while a peer is between two steps."""
 
-_INPUT = select.POLLIN | select.POLLPRI | select.POLLHUP | select.POLLERR
+_END = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+_INPUT = select.EPOLLIN | select.EPOLLPRI | _END
 
 
 class Turns:
-    """A peer has its turn when its socket has something, while it is busy, and when its timer is due. `reactor` has
-    what else has sockets; `poller` is ExaBGP's, too."""
+    """A peer has its turn when its socket has something that it takes one for, while it is busy, and when its hold
+    timer is due. `reactor` has what else has sockets. ExaBGP's own poll object is not used: the kernel would look at
+    all sockets each time."""
 
-    def __init__(self, reactor: Any, poller: select.poll) -> None:
+    def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._poller = poller
+        self._poller = select.epoll()
+        self.poll(reactor.uplink.fds[0])
         self._next_sweep = 0.0
         self._dues = Deadlines[str]()  # of peers that are not busy, by name
         self._had_turn: set[str] = set()
         self._ready: set[str] = set()
         self._arrived: set[int] = set()  # file descriptors of newcomers that have said something
         self._watched: dict[str, Peer] = {}
-        self._owners: dict[int, str] = {}  # file descriptor -> peer's name
         self._full: set[int] = set()  # file descriptors of which we hear when they take more
+        self._owners: dict[int, str] = {}  # file descriptor -> peer's name
 
     # ----------------------------------------------------------------------------------------------- sockets
 
@@ -56,23 +58,22 @@ class Turns:
         self.watch(peer)
 
     def poll(self, fd: int, *, output: bool = False) -> None:
-        """Listen to a connection, or hear when it takes something at all."""
-        self._poller.register(fd, select.POLLOUT if output else _INPUT)
+        """Listen to a socket, or hear when it takes something at all. The kernel forgets one that is closed, if no
+        copy of it lives on."""
+        self._poller.register(fd, select.EPOLLOUT if output else _INPUT)
 
     def unpoll(self, fd: int) -> None:
         """Listen to a connection no more."""
         self._poller.unregister(fd)
 
     def await_output(self, fd: int, *, wanted: bool) -> None:
-        """Hear when a connection takes more, or do not any more."""
-        if wanted:
-            self._full.add(fd)
-        elif fd in self._full:
-            self._full.discard(fd)
-            self.poll(fd)
+        """Hear also when a connection, or the uplink, takes more, or do not any more."""
+        if wanted != (fd in self._full):
+            self._full ^= {fd}
+            self._poller.modify(fd, _INPUT | (select.EPOLLOUT if wanted else 0))
 
     def release(self, fd: int) -> None:
-        """Forget a connection that is about to be closed: poll would report its number for ever."""
+        """Forget a connection that is about to be closed."""
         self._full.discard(fd)
         if self._owners.pop(fd, None) is not None:
             self.unpoll(fd)
@@ -92,40 +93,60 @@ class Turns:
             Connection.expire(now)
             reactor.pending.sweep(now)
             reactor.listen_again()
-        ready.update(self._dues.due(now))
+        for name in self._dues.due(now):
+            if (peer := peers.get(name)) is not None:
+                (self._had_turn if peer.tend(now) else ready).add(name)
         ready.update(self._watched)
         ready &= peers.keys()
         self._had_turn |= ready
         return ready
 
     def wait(self, peers: Mapping[str, Peer], *, sleep: bool) -> None:
-        """Note which sockets have something; wait until one has, unless nobody is to `sleep`."""
-        reactor = self._reactor
-        timeout = math.ceil(1000 * self._rest(peers, time.monotonic())) if sleep else 0
-        uplink = reactor.uplink.fds[0]
-        interest = select.POLLIN | (select.POLLOUT if reactor.uplink.waiting else 0)
-        if reactor.uplink.full:
+        """Note which sockets have something; wait until one has, unless nobody is to `sleep`.
+
+        What a peer says all day is heard here, and waited on: there is nothing else to do in the loop then.
+        """
+        now = time.monotonic()
+        until = now + self._rest(peers, now) if sleep else now
+        while self._look(peers, until - now):
+            now = time.monotonic()
+            if now >= until:
+                return
+
+    def _look(self, peers: Mapping[str, Peer], timeout: float) -> bool:
+        """Wait for so many seconds until sockets have something; tell whether all that came is dealt with."""
+        reactor, uplink = self._reactor, self._reactor.uplink
+        if uplink.full:
             # the peers have to wait: only the parent can help, and their timers are served by the sweep
             poller = select.poll()
-            poller.register(uplink, interest)
-            poller.poll(timeout)
+            poller.register(uplink.fds[0], select.POLLIN | select.POLLOUT)
+            uplink.called = any(event & ~select.POLLOUT for _, event in poller.poll(1000 * timeout))
             reactor.listener.dialled = True
-            return
-        self._poller.register(uplink, interest)
-        listening = reactor.listener.fds
-        for fd in listening:
-            self._poller.register(fd, select.POLLIN)
-        for fd in self._full:  # every time: ExaBGP registers its peers for input alone after each of their turns
-            self._poller.register(fd, _INPUT | select.POLLOUT)
+            return False
+        self.await_output(uplink.fds[0], wanted=uplink.waiting)
+        speaking: list[str] = []
+        others = ended = False
         for fd, event in self._poller.poll(timeout):
-            if event & select.POLLNVAL:
-                self._poller.unregister(fd)  # a listening socket that was closed
-            elif fd in self._owners:
-                self._ready.add(self._owners[fd])
+            if (name := self._owners.get(fd)) is not None:
+                if event == select.EPOLLIN:
+                    speaking.append(name)
+                else:
+                    self._ready.add(name)
+                    ended |= bool(event & _END)
+                continue
+            others = True
+            if fd == uplink.fds[0]:
+                uplink.called = bool(event & ~select.EPOLLOUT)
             elif fd in reactor.pending or fd in reactor.dialler:
                 self._arrived.add(fd)
-            elif fd in listening:
+            else:
                 reactor.listener.dialled = True
+        if ended:
+            return False  # a lost session comes first; what others say shows again
+        for name in speaking:
+            if (peer := peers.get(name)) is None or not peer.hear():
+                self._ready.add(name)
+        return bool(speaking) and not others and not self._ready
 
     def _rest(self, peers: Mapping[str, Peer], now: float) -> float:
         """Return for how many seconds nothing is to be done unless a socket has something."""

@@ -46,6 +46,8 @@ class Uplink:
         self.handle: Callable[[Frame], None] | None = None
         self.lost: Callable[[], None] | None = None
         self.fds = [stream.fileno()]
+        self.called = True
+        """Whether the parent may have said something."""
 
     # ------------------------------------------------------------------------------------------ to the parent
 
@@ -137,7 +139,9 @@ class Uplink:
 
     def received(self) -> Iterator[tuple[str, str]]:
         """Take the parent's frames and write ours; ExaBGP calls this once in every turn of its reactor."""
-        self._read()
+        if self.called:
+            self.called = False  # what is left after this, poll reports again
+            self._read()
         frames, self._pending = self._pending, []
         for each in frames:
             if self.handle is not None:
