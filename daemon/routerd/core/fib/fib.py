@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from itertools import islice, repeat
 
 from routerd.core.fib.groups import Groups
-from routerd.core.fib.model import Group, Shape, in_order, runs
+from routerd.core.fib.model import LONGEST, Group, Shape, in_order, runs
 from routerd.core.fib.parting import AT_ONCE, Parting
 from routerd.core.fib.placement import Placement
 from routerd.core.fib.settling import Why
@@ -103,7 +103,7 @@ class Fib:
                     group.waiting.update(zip(prefixes, repeat(wanted)))
                     room -= 1
             taken += len(some)
-            if room <= 0:
+            if room <= 0 or taken >= LONGEST:
                 break
         self._pending = dict(islice(self._pending.items(), taken, None)) if taken < len(self._pending) else {}
         self.has_table = self.has_table and self.behind
