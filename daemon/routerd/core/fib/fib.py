@@ -105,7 +105,7 @@ class Fib:
             taken += len(some)
             if room <= 0 or taken >= LONGEST:
                 break
-        self._pending = dict(islice(self._pending.items(), taken, None)) if taken < len(self._pending) else {}
+        self._take_out(taken)
         self.has_table = self.has_table and self.behind
         for group in touched:
             self._agree(group)
@@ -116,6 +116,14 @@ class Fib:
         if deleted:
             operations.append(DeleteRoutes(tuple(deleted)))
         return [*operations, *self.rewrite(now)]
+
+    def _take_out(self, count: int) -> None:
+        """So many of what is wanted are planned: the first ones. A copy of the rest each time would cost more than to
+        plan."""
+        if count == len(self._pending):
+            self._pending = {}  # an emptied one keeps its size
+        for prefix in [*islice(self._pending, count)]:
+            del self._pending[prefix]
 
     def part(self, now: float) -> list[Operation]:
         """Let prefixes leave groups whose others want something else for good; a part of them, if they are many."""
