@@ -118,7 +118,8 @@ class Planning:
             since = self._moves_since = now if self._moves_since is None else self._moves_since
             self._introduced_at = self._introduction_ends(now)
             # What is purged, or judged again, comes in slices, and those belong together.
-            due = (quiet and self._introduced_at is None) or now - since >= MOVE_PATIENCE
+            said = quiet and not self._fib.behind and self._introduced_at is None
+            due = said or now - since >= MOVE_PATIENCE
             if self._fib.parting.unfinished or (due and not self._rib.slicing):
                 effects = self.program(self._fib.part(now))
         if not self._fib.has_waiting() or self._rib.slicing:

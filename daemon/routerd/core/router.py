@@ -140,8 +140,8 @@ class Router:
                 self.planning.changed(self.rib.update(message, now))
                 if message.end_of_rib is not None:
                     self._sessions.heard_all(message.peer)
-            case Settle(quiet=quiet):
-                return [*self._due(now), *self._settle(now, quiet=quiet)]
+            case Settle(quiet=quiet, due=due):
+                return [*(self._due(now) if due else ()), *self._settle(now, quiet=quiet)]
             case Work():
                 return self._work(now)
             case SessionUp():

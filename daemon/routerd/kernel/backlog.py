@@ -157,7 +157,8 @@ class Backlog:
         operation = self._waiting[0]
         if isinstance(operation, Routes):
             size = self._portion if self._bulk is None else self._many
-            operation = replace(operation, prefixes=operation.prefixes[self._begun : self._begun + size])
+            if len(operation.prefixes) > size:
+                operation = replace(operation, prefixes=operation.prefixes[self._begun : self._begun + size])
         return None if self._bulk and not self._bulk.takes(operation) else operation
 
     def _together(self, first: Operation) -> list[Operation]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import cache
 from socket import AF_INET, AF_INET6
 from typing import NamedTuple
 
@@ -44,8 +45,7 @@ def set_routes(prefixes: Sequence[Prefix], ids: Sequence[int], metric: int, owne
     CREATE|REPLACE would overwrite a foreign route of equal metric, so that only those prefixes that are `owned` are
     replaced; all others must be new (CREATE|EXCL).
     """
-    tail = _tail(metric, 0)
-    create = _Form(wire.RTM_NEWROUTE, wire.NLM_F_CREATE | wire.NLM_F_EXCL, _RT_SCOPE_UNIVERSE, tail)
+    create = _created(metric)
     every = range(len(prefixes))
     if not owned:
         return _pack(create, prefixes, every, ids)
@@ -59,12 +59,18 @@ def delete_routes(prefixes: Sequence[Prefix], ids: Sequence[int | None], metric:
     """Return a request for each prefix that deletes only a route of our protocol and metric, of any scope, that leads
     to the nexthop id beside it: no other daemon's, whatever has become of ours. None: there is nothing to delete."""
     chosen = [index for index, id in enumerate(ids) if id is not None]
-    form = _Form(wire.RTM_DELROUTE, 0, _RT_SCOPE_NOWHERE, _tail(metric, 0))
+    form = _Form(wire.RTM_DELROUTE, 0, _RT_SCOPE_NOWHERE, _tail(metric))
     return _pack(form, prefixes, chosen, ids)
 
 
-def _tail(metric: int, nexthop: int) -> bytes:
-    return struct.pack("=HHIHHI", _U32, _RTA_PRIORITY, metric, _U32, _RTA_NH_ID, nexthop)
+@cache
+def _created(metric: int) -> _Form:
+    create = wire.NLM_F_CREATE | wire.NLM_F_EXCL
+    return _Form(wire.RTM_NEWROUTE, create, _RT_SCOPE_UNIVERSE, _tail(metric))
+
+
+def _tail(metric: int) -> bytes:
+    return struct.pack("=HHIHHI", _U32, _RTA_PRIORITY, metric, _U32, _RTA_NH_ID, 0)
 
 
 def _pack(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int], ids: Sequence[int | None]) -> bytes:

@@ -57,13 +57,14 @@ class Feeding:
     async def listen(self) -> None:
         """Feed the core what the speaker says, in slices."""
         async for messages, more in self._speaker.batches():
-            self._more_input = more
+            self._more_input = True  # the rest of these messages
             for message in messages:
                 self._engine.hear(message)
                 if self._stretches.lasted > SLICE:
-                    self._engine.take(Settle(quiet=False))
                     await self._engine.room()
-            self._engine.take(Settle(quiet=not more))
+                    self._engine.take(Settle(quiet=False, due=False))
+            self._more_input = more
+            self._engine.take(Settle(quiet=not more, due=False))
             self._engine.wake.set()
             await self._engine.room()
 
@@ -76,6 +77,9 @@ class Feeding:
                 self._engine.take(Settle(quiet=not self._more_input))
                 continue
             due = self._router.timer
+            if due is not None and due <= time.monotonic():  # however often it is woken
+                self._engine.take(Settle(quiet=not self._more_input))
+                continue
             self._engine.wake.clear()
             try:
                 async with asyncio.timeout(None if due is None else max(0.0, due - time.monotonic())):

@@ -7,6 +7,7 @@ import select
 import socket
 from collections.abc import Callable
 
+from routerd.session.bell import Bell
 from routerd.session.frames import Frame, Splitter
 
 MAX_BACKLOG = 256 << 20
@@ -33,6 +34,9 @@ class Channel:
                 end.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
         self._stream.setblocking(False)
         self._urgent.setblocking(False)
+        self._poll = select.poll()
+        for end in (self._stream, self._urgent):
+            self._poll.register(end, select.POLLIN)
         self.child_ends = (child_stream, child_urgent)
         self.ended = False
         self._input = memoryview(bytearray(_URGENT_SIZE))  # to make one for each read would cost more than the read
@@ -40,7 +44,7 @@ class Channel:
         self._urgent_splitter = Splitter()
         self._out = bytearray()
         self._closed = False
-        self._awaited: asyncio.Event | None = None
+        self._awaited: Bell | None = None
         self._watched = False
         self._told = False
 
@@ -72,9 +76,9 @@ class Channel:
             asyncio.get_running_loop().remove_reader(self._urgent)
 
     def read_urgent(self) -> list[Frame]:
-        """Return the urgent frames that have come; none after the child's end."""
+        """Return the urgent frames that have come."""
         frames: list[Frame] = []
-        while not self.ended:
+        while not self._closed:
             try:
                 size = self._urgent.recv_into(self._input)
             except BlockingIOError:
@@ -87,16 +91,15 @@ class Channel:
         self.ignore_urgent()  # it would be readable for ever
         return frames
 
-    def waits(self) -> bool:
-        """Tell whether input waits to be read."""
-        if self.ended:
-            return False
-        poller = select.poll()
-        poller.register(self._stream, select.POLLIN)
-        return bool(poller.poll(0))
+    def waits(self) -> tuple[bool, bool]:
+        """Tell whether urgent frames wait to be read, and whether other input does."""
+        if self._closed:
+            return False, False
+        ready = dict(self._poll.poll(0))
+        return self._urgent.fileno() in ready, not self.ended and self._stream.fileno() in ready
 
-    async def readable(self, wake: asyncio.Event) -> None:
-        """Wait until input comes, or until somebody else sets `wake`."""
+    async def readable(self, wake: Bell) -> None:
+        """Wait until input comes, which rings `wake`, or until somebody else sets it."""
         if not self._watched:
             self._watched = True
             asyncio.get_running_loop().add_reader(self._stream, self._came)
@@ -112,7 +115,7 @@ class Channel:
         Once it may be what has been read meanwhile: the event loop looks before whoever waits has had their turn.
         """
         if self._awaited is not None:
-            self._awaited.set()
+            self._awaited.ring()
         elif not self._told:
             self._told = True
         else:

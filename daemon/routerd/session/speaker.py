@@ -19,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 
 from routerd.config.model import Config
 from routerd.core.message import SpeakerDown
+from routerd.session.bell import Bell
 from routerd.session.channel import Channel
 from routerd.session.configuration import pack_config
 from routerd.session.frames import Kind, frame, pack
@@ -64,7 +65,7 @@ class Speaker:
         self._log = log
         self._channel: Channel | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._wake = asyncio.Event()
+        self._wake = Bell()
         self._drained = asyncio.Event()
         self._kept: set[str] = set()  # addresses of peers without a session that keep their place
         self._shut: dict[str, str] = {}  # addresses of peers that get no session -> what they are told
@@ -214,15 +215,18 @@ class Speaker:
         self._wake.clear()
 
     def _collect(self) -> tuple[list[Message], bool]:
-        """Read once, urgent frames first: a batch is what the core takes in before anything else has its turn."""
+        """Read once: a batch is what the core takes in before anything else has its turn. What is urgent and has come
+        by then is ahead of what was read."""
         channel = self._channel
         if channel is None:
             return [], False
-        messages = self.lost()
-        self.translation.translate(channel.read(), messages)
+        frames = channel.read()
+        urgent, more = channel.waits()
+        messages = self.lost() if urgent else []
+        self.translation.translate(frames, messages)
         if channel.ended and self._outcome is not None:
             messages.append(self._child_ended())
-        return messages, channel.waits()
+        return messages, more
 
     def _child_ended(self) -> SpeakerDown:
         self._reason = self._status.ending or self._last_words or self._outcome or ""

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from itertools import islice, repeat
 
 from routerd.core.fib.groups import Groups
-from routerd.core.fib.model import Group, Shape, in_order, runs
+from routerd.core.fib.model import LONGEST, Group, Shape, in_order, runs
 from routerd.core.fib.parting import AT_ONCE, Parting
 from routerd.core.fib.placement import Placement
 from routerd.core.fib.settling import Why
@@ -103,9 +103,9 @@ class Fib:
                     group.waiting.update(zip(prefixes, repeat(wanted)))
                     room -= 1
             taken += len(some)
-            if room <= 0:
+            if room <= 0 or taken >= LONGEST:
                 break
-        self._pending = dict(islice(self._pending.items(), taken, None)) if taken < len(self._pending) else {}
+        self._take_out(taken)
         self.has_table = self.has_table and self.behind
         for group in touched:
             self._agree(group)
@@ -116,6 +116,14 @@ class Fib:
         if deleted:
             operations.append(DeleteRoutes(tuple(deleted)))
         return [*operations, *self.rewrite(now)]
+
+    def _take_out(self, count: int) -> None:
+        """So many of what is wanted are planned: the first ones. A copy of the rest each time would cost more than to
+        plan."""
+        if count == len(self._pending):
+            self._pending = {}  # an emptied one keeps its size
+        for prefix in [*islice(self._pending, count)]:
+            del self._pending[prefix]
 
     def part(self, now: float) -> list[Operation]:
         """Let prefixes leave groups whose others want something else for good; a part of them, if they are many."""

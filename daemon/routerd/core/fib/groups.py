@@ -231,6 +231,8 @@ class Groups(Index):
     def sweep(self) -> list[Operation]:
         """Delete groups that no prefix uses, and nexthops that no group wants."""
         operations: list[Operation] = []
+        if not self.empty and not self.has_unwanted:
+            return operations
         for group in [group for group in self.empty if not group.awaiting]:
             del self.empty[group]
             if group.prefixes or self.by_id.get(group.id) is not group:

@@ -89,6 +89,11 @@ class Index:
             self._by_gateway.pop(gateway, None)
             self._unwanted[gateway] = None
 
+    @property
+    def has_unwanted(self) -> bool:
+        """Whether `unwanted` may return some."""
+        return bool(self._unwanted)
+
     def unwanted(self) -> list[Gateway]:
         """Return the gateways that have lost their last group, and have no other by now; each once."""
         lost, self._unwanted = self._unwanted, {}

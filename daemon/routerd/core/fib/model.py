@@ -23,6 +23,8 @@ WIDEST = 65535
 LEAST_BUCKETS, FEWEST_BUCKETS = 64, 16
 """Of a group as long as the budget lasts, and afterwards; but four for every member."""
 NEVER = float("-inf")
+LONGEST = 4096
+"""Prefixes that are planned together: four milliseconds."""
 
 
 class Group:
@@ -92,12 +94,12 @@ class Group:
 def runs(
     pending: dict[Prefix, Wanted], routes: dict[Prefix, Group]
 ) -> Iterator[tuple[Group | None, Wanted, list[Prefix]]]:
-    """Yield what is wanted in runs of prefixes that are in the same group and want the same."""
+    """Yield what is wanted in runs of prefixes that are in the same group and want the same, `LONGEST` at most."""
     run: list[Prefix] = []
     left: Group | None = None
     joined = Wanted(())
     for prefix, wanted, group in zip(pending, pending.values(), map(routes.get, pending), strict=True):
-        if run and (group is not left or (wanted is not joined and wanted != joined)):
+        if run and (group is not left or (wanted is not joined and wanted != joined) or len(run) == LONGEST):
             yield left, joined, run
             run = []
         left, joined = group, wanted

@@ -64,10 +64,12 @@ class Settle:
     """The end of a batch of messages: bring the FIB in line.
 
     `quiet` tells that no more input waits; only then do prefixes move between groups, so that a set of prefixes
-    that changes its members together is seen as one and its group is replaced in place.
+    that changes its members together is seen as one and its group is replaced in place. What has become `due` by the
+    clock is looked for as well, unless that is said not to be of now.
     """
 
     quiet: bool = True
+    due: bool = True
 
 
 @dataclass(frozen=True, slots=True)
