@@ -33,6 +33,7 @@ def _fifty(kind: type[Contender], scale: Scale) -> Values:
         on.ready(count)
         before = processes.cpu(on.contender.pids())
         took = on.place(placement, PATIENCE)
+        tables.right(on.fib, wanted(placement), on.contender.check, patience=PATIENCE, even=True)
         on.quiet(PATIENCE)
         used = processes.cpu(on.contender.pids()) - before
         gone, whole = _lose(on, placement, 0)

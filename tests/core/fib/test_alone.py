@@ -9,7 +9,7 @@ from routerd.core.fib.adopt import adopt
 from routerd.core.fib.fib import Fib
 from routerd.core.fib.model import Shape
 from routerd.core.fib.placement import BULK
-from routerd.core.fib.settling import LOOK, PATIENCE, YOUTH
+from routerd.core.fib.settling import LOOK, YOUTH
 from routerd.core.message import (
     DeleteNexthop,
     Gateway,
@@ -192,7 +192,7 @@ class TestYoung:
         life.at(1000.0 + YOUTH / 2, Q, members=(A, B))
         group = life.fib.routes[Q].id
         assert life.heavy(group) == set()
-        now = 1000.0 + YOUTH / 2 * (1 + 1 / PATIENCE)
+        now = 1000.0 + YOUTH
         assert life.fib.groups.settling.looks_due(now - LOOK) == []
         assert life.fib.groups.settling.looks_due(now) == [group]
         life.fib.unused([group])

@@ -51,7 +51,7 @@ def serve(two: Two, *nodes: str, prefix: str = VIP) -> None:
                 half.up(node, graceful=preserving())
             half.announce(node, prefix)
             half.settle_now()
-    two.advance(1.0)
+    two.advance(2.0)  # nothing has flowed yet, and that is known by then
 
 
 def carry(half: Half, *buckets: int, prefix: str = VIP) -> dict[int, str]:

@@ -20,8 +20,9 @@ from tests.support.resilient import ResilientKernel
 VIPS = ("172.16.1.1/32", "172.16.1.2/32")
 NODES = [f"192.168.10.10{i}" for i in range(1, 6)]
 STEPS = 50
-RARE = (376, 941, 1211, 1441)
-"""Histories in which a node that had returned was given buckets back that flows used at the partner."""
+RARE = (376, 941, 1211, 1441, 4115)
+"""Histories in which a node that had returned was given buckets back that flows used at the partner, or one that
+joined a young VIP got buckets of flows that were silent meanwhile."""
 DEEDS = [
     *(["join"] * 4 + ["leave"] * 2 + ["begin"] * 6 + ["end"] * 2 + ["move"] * 5),
     *("die", "drain", "restart", "empty", "flap", "cable", "cables"),

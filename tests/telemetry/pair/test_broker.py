@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import signal
@@ -378,6 +379,49 @@ async def test_a_broker_that_takes_small_packets_is_told_few_messages_at_a_time(
     one.send("large")
     await becomes(lambda: "it takes 2000 octets at most" in "".join(one.reasons))
     await becomes(lambda: "the partner has gone from the broker" in other.reasons)
+
+
+_SESSION = "topic readwrite routerd/v1/+/+/pair/session"
+_READS = "topic write started\ntopic read routerd/#"
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("later", [False, True])
+async def test_a_broker_that_does_not_let_a_router_speak_is_named(site: Site, *, later: bool) -> None:
+    """Most of what is said is not acknowledged, and what is not allowed is dropped without a word then."""
+    allowed = site.key_file.with_name("acl")
+    allowed.write_text(f"{_READS}\ntopic readwrite routerd/#\n" if later else f"{_READS}\n{_SESSION}\n")
+    allowed.chmod(0o644)
+    site.broker.kill()
+    site.broker.configure(f"allow_anonymous true\nacl_file {allowed}")
+    site.broker.start()
+    one, other = site.gw(1), site.gw(2)
+    if later:
+        await _talking(one, other)
+        allowed.write_text(f"{_READS}\n{_SESSION}\n")
+        site.broker.signal(signal.SIGHUP)
+    refused = "the broker does not let this user write routerd/v1/default/{}/pair/said"
+    await becomes(lambda: refused.format("gw1") in "".join(one.reasons))
+    await becomes(lambda: refused.format("gw2") in "".join(other.reasons))
+    allowed.write_text(f"{_READS}\ntopic readwrite routerd/#\n")
+    site.broker.signal(signal.SIGHUP)
+    await _talking(one, other, "b")
+
+
+@needs_mosquitto
+async def test_what_a_broker_that_hangs_does_not_take_waits(site: Site) -> None:
+    """Nothing of it is lost, nor does it change its order."""
+    one, other = site.gw(1), site.gw(2)
+    await _talking(one, other)
+    site.broker.signal(signal.SIGSTOP)
+    for word in ("3000", *(f"b{number}" for number in range(5))):
+        one.send(word)
+    await asyncio.sleep(3.0)  # less than the broker may take for an answer
+    site.broker.signal(signal.SIGCONT)
+    await becomes(lambda: other.heard[-1:], ["b4"])
+    assert len(other.heard) == 1 + 3000 + 5
+    assert other.heard[-5:] == [f"b{number}" for number in range(5)]
+    assert (one.ups, other.ups) == (1, 1)
 
 
 @needs_mosquitto

@@ -16,10 +16,9 @@ from routerd.core.message import Gateway
 
 YOUTH = 30.0
 """Seconds after its birth in which a group is looked into when a second node joins: nodes introduce themselves."""
-LOOK = 0.1
-"""Seconds from when a second node joins a young group until one looks whether it has carried a packet, at least."""
-PATIENCE = 4
-"""How many times younger than the group that time is: the flows of a group are no older than it is."""
+LOOK = 1.0
+"""Seconds, at least, from when a second node joins a young group until one looks whether it has carried a packet;
+else as many as the group is old, as its flows are no older than it is."""
 
 
 class Why(Enum):
@@ -64,7 +63,7 @@ class Settlings:
         """A second node has joined a group: if it is young, see soon whether it carries anything at all."""
         age = now - group.born
         if age < YOUTH:
-            self._looks.set(group.id, now + max(LOOK, age / PATIENCE))
+            self._looks.set(group.id, now + max(LOOK, age))
 
     def end(self, group: Group) -> bool:
         """The group is settled; tell whether it was not."""

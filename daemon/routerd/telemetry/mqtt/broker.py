@@ -5,9 +5,11 @@ MQTT 5, and no session that outlives the connection: whoever comes back says all
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -111,9 +113,8 @@ class Connection:
 
     async def messages(self) -> AsyncIterator[Message]:
         """Yield what comes."""
-        async for each in self._client.messages:
-            payload = each.payload if isinstance(each.payload, bytes) else str(each.payload or "").encode()
-            yield Message(str(each.topic), payload, bool(each.retain))
+        async for each in self._client.unread():
+            yield each
 
 
 class _Client(aiomqtt.Client):
@@ -129,6 +130,8 @@ class _Client(aiomqtt.Client):
         self.refused: dict[object, str] = {}
         self._written_as: dict[int, object] = {}
         self._failed = ""
+        self._unread = deque[Message]()
+        self._news = asyncio.Event()
         self._client.on_log = self._note
 
     def _note(self, client: Any, userdata: Any, level: int, text: str) -> None:
@@ -147,6 +150,31 @@ class _Client(aiomqtt.Client):
             return
         self._connected.set_exception(aiomqtt.MqttError(self._failed or ENDED))
         self._connected.exception()  # if nobody waits any more, nobody is to be told so
+
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
+        """Write at once: aiomqtt wakes the loop for it, and asks first whether the socket takes something, as nearly
+        always. The first packet may come from another thread."""
+        if self._connected.done():
+            client.loop_write()
+            if client.socket() is None or not client.want_write():
+                return
+        super()._on_socket_register_write(client, userdata, sock)
+
+    def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
+        if len(self._unread) < MOST_UNREAD:
+            self._unread.append(Message(message.topic, message.payload, message.retain))
+        self._news.set()
+
+    async def unread(self) -> AsyncIterator[Message]:
+        """Yield what comes, without the two tasks and a future that aiomqtt makes for each."""
+        self._disconnected.add_done_callback(lambda _: self._news.set())
+        while True:
+            while self._unread:
+                yield self._unread.popleft()
+            if self._disconnected.done():
+                raise aiomqtt.MqttError("disconnected") from self._disconnected.exception()
+            self._news.clear()
+            await self._news.wait()
 
     def _pending_call(self, mid: int, value: Any, pending: Any) -> Any:
         if pending is self._pending_publishes:
@@ -187,7 +215,6 @@ async def connection(
             timeout=PATIENCE,
             tls_context=_tls(access) if at.tls else None,
             logger=_SILENT,
-            max_queued_incoming_messages=MOST_UNREAD,
         )
         client.pending_calls_threshold = int(1e9)
         async with client:

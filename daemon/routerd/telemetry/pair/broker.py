@@ -32,8 +32,10 @@ KIND, SESSION, SAID = "pair", "session", "said"
 FIRST = 0.25
 """Seconds until the broker is tried again."""
 SIGN, SILENCE = 5.0, 16.0
-"""Seconds between two signs of life; and without one, until the partner is away."""
-LULL = 0.25
+"""Seconds between two signs of life; and without one, until the partner is away. As often the broker is to say that
+it takes what is said, which costs as much as a message each time: of what it drops meanwhile the partner notices that
+it is missing, and the session ends."""
+LULL = 0.3
 """Seconds after something was said in which what is to be said next is gathered, so that it goes as one: a message to
 the broker costs as much whatever is in it."""
 _AROUND = 512
@@ -59,7 +61,7 @@ class Broker:
         self._session = ""
         """The one of which the core knows that it is up; empty if none is."""
         self._reason = ""
-        self._heard_at = self._told_at = float("-inf")
+        self._heard_at = self._told_at = self._taken_at = float("-inf")
 
     # ------------------------------------------------------------------------------------ in the loop that made it
 
@@ -112,6 +114,7 @@ class Broker:
 
     async def _meet(self) -> None:
         """One connection, from start to end."""
+        self._taken_at = float("-inf")
         meeting = Meeting(self._names, secrets.token_hex(8))
         key = keyfile.read(self._key_file)
         topic = str(self._topic(self._names.router, SESSION))
@@ -193,6 +196,7 @@ class Broker:
             more = self._outbox.octets > 0
             up = self._session == meeting.mine
             if payloads or (up and time.monotonic() - said_at >= SIGN):
+                self._news.set()  # nobody need wake this thread for what is looked for afterwards anyway
                 await self._tell(broker, meeting, key, payloads)
                 said_at = time.monotonic()
                 await asyncio.sleep(PAUSE if more else LULL)
@@ -213,21 +217,26 @@ class Broker:
         together = room if meeting.lots else 0
         sealed = [signing.seal("pair", meeting.said(*lot), key) for lot in divided(payloads, together) or [[]]]
         topic = str(self._topic(self._names.router, SAID))
-        await asyncio.gather(*(broker.publish(topic, each) for each in sealed))
-        if broker.refused is not None:
-            raise broker.refused
+        qos = 1 if time.monotonic() - self._taken_at >= SIGN else 0
+        for each in sealed:
+            await broker.publish(topic, each, qos=qos)
+            if broker.refused is not None:
+                raise broker.refused
+        if qos:
+            self._taken_at = time.monotonic()
 
     async def _watch(self, meeting: Meeting) -> None:
         """Notice a partner that says nothing, and that too much waits for it."""
         self._full.clear()
         while True:
+            left = self._heard_at + SILENCE - time.monotonic() if meeting.up else SILENCE
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(max(left, 0.1)):
                     await self._full.wait()
                     raise LostError(
                         f"the broker takes too little: more than {MOST_WAITING} octets wait for the partner"
                     )
-            if meeting.up and time.monotonic() - self._heard_at > SILENCE:
+            if meeting.up and time.monotonic() - self._heard_at >= SILENCE:
                 raise LostError(f"the partner has said nothing for {SILENCE:g} s")
 
     def _say(self, event: str, **fields: Any) -> None:
