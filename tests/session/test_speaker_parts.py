@@ -338,7 +338,8 @@ async def test_a_session_may_end_while_the_batch_that_began_it_is_taken_in() -> 
     assert [type(message) for message in messages] == [SessionUp]
     assert not speaker.overtaken(7)
     assert speaker.lost() == []
-    down = frames.frame(frames.Kind.DOWN, 7, frames.pack_down(frames.Down("10.0.0.2", "connection lost", None, True, True)))
+    ended = frames.Down("10.0.0.2", "connection lost", None, True, True)
+    down = frames.frame(frames.Kind.DOWN, 7, frames.pack_down(ended))
     urgent.send(down)
     await asyncio.wait_for(speaker.ended.wait(), 5)  # whatever the consumer of the batches does
     assert speaker.lost() == [SessionDown("10.0.0.2", 7, "connection lost", None)]

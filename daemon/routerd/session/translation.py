@@ -103,7 +103,7 @@ class Translation:
         messages.append(SessionUp(up.peer, generation, up.local, received, sent, up.dynamic))
 
     def down(self, each: Frame, messages: list[Message]) -> None:
-        """Take a DOWN frame; the first of the two copies counts, whichever it is. What is not urgent has one alone."""
+        """Take a DOWN frame. Of an urgent one there are two, and the first counts, whichever it is."""
         _, generation, payload = each
         if generation in self._half_ended:
             self._half_ended.discard(generation)

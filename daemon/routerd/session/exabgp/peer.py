@@ -288,7 +288,8 @@ class Peer(ExaPeer):  # type: ignore[misc]
         if proto is not None:
             established = self.reactor.sessions.pop(proto.generation, None) is not None
             self.reactor.turns.release(proto.fd())
-            down = Down(self.address, reason(proto, message, error), proto.notification, established, established and not kept)
+            urgent = established and not kept
+            down = Down(self.address, reason(proto, message, error), proto.notification, established, urgent)
             self.reactor.uplink.down(proto.generation, down)
         super()._close(message, error)
         if proto is not None:
