@@ -153,9 +153,10 @@ class Peer(ExaPeer):  # type: ignore[misc]
     def _kept(self) -> bool:
         """Whether the peer's paths outlast the session that ends (RFC 4724, RFC 8538): then all that it has said
         counts, and the news of the end takes its place behind that."""
-        said = None if self.proto is None else self.proto.notification
-        hard = said is not None and (said.code, said.subcode) == HARD_RESET
-        return self._helped and (said is None or (self.proto.soft and not hard))
+        if self.proto is None or not self._helped:
+            return False
+        said = self.proto.notification
+        return said is None or (self.proto.soft and (said.code, said.subcode) != HARD_RESET)
 
     def probe(self, now: float) -> bool:
         """Have the node's kernel prove that it has the session: send a KEEPALIVE, unless one went out this second."""
