@@ -163,6 +163,7 @@ async def test_a_real_scrape_is_as_prometheus_wants_it(
         await network.has(VIP6, 0, 1)
         clients[0].send(announcement(0, "10.99.0.0/24"))  # not accepted
         await becomes(lambda: daemon.count(0, "rejected"), 1)
+        await becomes(lambda: all(group["balanced"] for group in daemon.get("/v1/groups")))
         send_packets(network, 50, "172.16.1.1")
         send_packets(network, 40, "fd00:ac10::1")
         before = page(daemon)  # the kernel counts anew when a group is written
