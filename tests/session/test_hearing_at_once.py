@@ -51,7 +51,7 @@ async def test_what_is_urgent_is_ahead_of_what_is_read_with_it() -> None:
     """A session that is over says nothing any more, though its UPDATE came first."""
     async with listening() as (channel, heard):
         stream, urgent = channel.child_ends
-        lost = frames.frame(frames.Kind.DOWN, 7, frames.pack_down(frames.Down("10.0.0.7", "lost", None, True)))
+        lost = frames.frame(frames.Kind.DOWN, 7, frames.pack_down(frames.Down("10.0.0.7", "lost", None, True, True)))
         for session in (7, 8):
             stream.send(frames.frame(frames.Kind.UPDATE, session, b"\0\0\0\0"))
         urgent.send(lost)
