@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from structlog.typing import FilteringBoundLogger
 
 from routerd.config.model import Config
-from routerd.core.message import SpeakerDown
+from routerd.core.message import SessionDown, SpeakerDown
 from routerd.session.bell import Bell
 from routerd.session.channel import Channel
 from routerd.session.configuration import pack_config
@@ -203,8 +203,8 @@ class Speaker:
             self.translation.down(each, messages)
         return messages
 
-    def overtaken(self, generation: int) -> bool:
-        """Tell whether `lost` has said that a session has ended, before its SessionUp has been taken in."""
+    def overtaken(self, generation: int) -> SessionDown | None:
+        """Return what `lost` has said of the end of a session, before its SessionUp has been taken in."""
         return self.translation.overtaken(generation)
 
     async def _input(self) -> None:
