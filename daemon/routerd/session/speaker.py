@@ -188,10 +188,13 @@ class Speaker:
         """Yield messages in the order of their coming, and whether more input waits already.
 
         A SessionDown comes ahead of everything that is still in line; what that session said before is left out.
+        A batch without messages says that no more waits, if the one before has said that more does.
         """
+        waits = False
         while True:
             messages, more = self._collect()
-            if messages:
+            if messages or (waits and not more):
+                waits = more
                 yield messages, more
             elif not more:
                 await self._input()
