@@ -187,7 +187,8 @@ class Speaker:
     async def batches(self) -> AsyncIterator[tuple[list[Message], bool]]:
         """Yield messages in the order of their coming, and whether more input waits already.
 
-        A SessionDown comes ahead of everything that is still in line; what that session said before is left out.
+        An urgent SessionDown comes ahead of everything that is still in line; what that session said before is left
+        out. If its SessionUp was in line too, both are told in their turn.
         A batch without messages says that no more waits, if the one before has said that more does.
         """
         waits = False
