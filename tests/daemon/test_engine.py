@@ -83,7 +83,7 @@ async def test_what_cannot_be_read_or_said_costs_that_peer_its_session_alone(
     with router.enter():
         writer = KernelWriter(FibSection())
         speaker = Speaker(config, log=structlog.get_logger())
-        monkeypatch.setattr(speaker, "overtaken", lambda generation: False)
+        monkeypatch.setattr(speaker, "overtaken", lambda generation: None)
         monkeypatch.setattr(speaker, "close", lambda *what: closed.append(what[:4]))
         engine = Engine(config, Router(config, 0.0), writer, speaker)
         monkeypatch.setattr(Codecs, method, breaks)
@@ -103,6 +103,31 @@ async def test_what_cannot_be_read_or_said_costs_that_peer_its_session_alone(
             peers = engine.router.rib.peers
             assert (peers[bad].session, peers[good].session) == (None, ups[1])
             await asyncio.sleep(0)
+        engine.finish()
+        writer.close()
+
+
+async def test_a_session_whose_end_was_told_before_its_beginning_is_over(
+    router: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has begun all the same: what was kept of the one before is not kept any more."""
+    config, peer = parse(CONFIG), "192.168.10.101"
+    with router.enter():
+        writer = KernelWriter(FibSection())
+        speaker = Speaker(config, log=structlog.get_logger())
+        engine = Engine(config, Router(config, 0.0), writer, speaker)
+        ups = [
+            SessionUp(peer, number, "192.168.10.200", opened(65001, peer), opened(65000, "192.168.10.200"))
+            for number in (1, 2)
+        ]
+        engine.hear(ups[0])
+        down = SessionDown(peer, 2, "it has left")
+        monkeypatch.setattr(speaker, "overtaken", {2: down}.get)
+        engine.hear(down)
+        assert engine.router.rib.peers[peer].session == ups[0]
+        engine.hear(ups[1])
+        assert engine.router.rib.peers[peer].session is None
+        assert engine.router.rib.peers[peer].sessions == 2
         engine.finish()
         writer.close()
 

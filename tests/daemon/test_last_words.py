@@ -83,3 +83,20 @@ async def test_it_does_not_count_if_the_session_was_all_that_kept_its_paths(tmp_
         await last_words(net, routerd, await announces(net, None), announcement(0, LATER))
         for prefix in (VIP, LATER):
             await net.has(prefix)
+
+
+async def test_who_was_back_and_left_for_good_keeps_nothing(tmp_path: Path) -> None:
+    """Its second session has come and gone before the main process has read the end of the first, which is kept."""
+    with network() as net, running(net.router, tmp_path) as routerd:
+        client = await announces(net, KEEPS)
+        routerd.signal(signal.SIGSTOP)
+        try:
+            await client.close()
+            client = await net.establish(0, graceful=KEEPS)
+            client.send(bgp.notification(6, 2))
+            await client.closed()
+            await client.close()
+        finally:
+            routerd.signal(signal.SIGCONT)
+        await net.has(VIP)
+        assert "6/2" in routerd.peer(0)["reason"]

@@ -236,3 +236,11 @@ async def test_a_silent_node_that_speaks_is_asked_at_once(link: Link) -> None:
     assert due == [gateway]
     link.prober.probe(due, entries)
     await becomes(lambda: link.alive()[0])
+
+
+async def test_entries_that_could_not_be_read_are_asked_for_anew(link: Link) -> None:
+    """Of a dump that has failed the rest may still come: it is not taken for the next one."""
+    link.prober._dumps.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        link.alive()
+    assert link.alive() == [True, True]

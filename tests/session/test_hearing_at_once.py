@@ -62,6 +62,40 @@ async def test_what_is_urgent_is_ahead_of_what_is_read_with_it() -> None:
         assert heard == [([down, update], False)]
 
 
+async def test_a_session_that_is_over_before_it_was_heard_of_ends_in_its_turn_too() -> None:
+    """After the one before it, of which something was kept: that goes with it."""
+    async with listening() as (channel, heard):
+        stream, urgent = channel.child_ends
+        kept = frames.Down("10.0.0.7", "lost", None, True)
+        left = frames.frame(frames.Kind.DOWN, 9, frames.pack_down(frames.Down("10.0.0.7", "left", None, True, True)))
+        opened = struct.pack("!BHHIB", 4, 65001, 9, 1, 0)
+        up = frames.Up("10.0.0.7", "10.0.0.1", False, opened, opened)
+        stream.send(
+            frames.frame(frames.Kind.DOWN, 7, frames.pack_down(kept))
+            + frames.frame(frames.Kind.UP, 9, frames.pack_up(up))
+            + frames.frame(frames.Kind.UPDATE, 9, b"\0\0\0\0")
+            + left
+        )
+        urgent.send(left)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        [(messages, _)] = heard
+        told = [(type(each), each.generation) for each in messages if isinstance(each, SessionUp | SessionDown)]
+        assert len(told) == len(messages)
+        assert told == [(SessionDown, 9), (SessionDown, 7), (SessionUp, 9), (SessionDown, 9)]
+
+
+async def test_that_no_more_waits_is_said_though_the_last_of_it_was_no_message() -> None:
+    """Whoever is told that more waits does not plan to the end, nor answer people quickly."""
+    async with listening() as (channel, heard):
+        stream, _ = channel.child_ends
+        body = bytes((16 << 10) - frames.HEADER.size)  # with its header, what is read at once
+        stream.send(frames.frame(frames.Kind.UPDATE, 7, body) + frames.frame(frames.Kind.TAKEN, 7, bytes(8)))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert heard == [([frames.RawUpdate("10.0.0.7", 7, body)], True), ([], False)]
+
+
 async def test_what_comes_is_heard_in_the_turn_in_which_the_event_loop_sees_it() -> None:
     async with listening() as (channel, heard):
         asyncio.get_running_loop().call_soon(channel.child_ends[0].send, frames.frame(frames.Kind.UPDATE, 7, b"\0"))

@@ -342,8 +342,9 @@ async def test_a_session_may_end_while_the_batch_that_began_it_is_taken_in() -> 
     down = frames.frame(frames.Kind.DOWN, 7, frames.pack_down(ended))
     urgent.send(down)
     await asyncio.wait_for(speaker.ended.wait(), 5)  # whatever the consumer of the batches does
-    assert speaker.lost() == [SessionDown("10.0.0.2", 7, "connection lost", None)]
-    assert speaker.overtaken(7)
+    lost = SessionDown("10.0.0.2", 7, "connection lost", None)
+    assert speaker.lost() == [lost]
+    assert speaker.overtaken(7) == lost
     stream.send(down)
     assert speaker.lost() == []
     channel.close()

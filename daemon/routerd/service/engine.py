@@ -166,10 +166,10 @@ class Engine:
                 self.take(decoded)
             return
         if isinstance(message, SessionUp):
-            if self._speaker.overtaken(message.generation):
-                return
             self._codecs.up(message)
         self.take(message)
+        if isinstance(message, SessionUp) and (down := self._speaker.overtaken(message.generation)):
+            self.hear(down)
         if isinstance(message, SpeakerDown):
             self._codecs.clear()
             self._outbox.clear()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from structlog.typing import FilteringBoundLogger
 
 from routerd.config.model import Config
-from routerd.core.message import SpeakerDown
+from routerd.core.message import SessionDown, SpeakerDown
 from routerd.session.bell import Bell
 from routerd.session.channel import Channel
 from routerd.session.configuration import pack_config
@@ -187,11 +187,15 @@ class Speaker:
     async def batches(self) -> AsyncIterator[tuple[list[Message], bool]]:
         """Yield messages in the order of their coming, and whether more input waits already.
 
-        A SessionDown comes ahead of everything that is still in line; what that session said before is left out.
+        An urgent SessionDown comes ahead of everything that is still in line; what that session said before is left
+        out. If its SessionUp was in line too, both are told in their turn.
+        A batch without messages says that no more waits, if the one before has said that more does.
         """
+        waits = False
         while True:
             messages, more = self._collect()
-            if messages:
+            if messages or (waits and not more):
+                waits = more
                 yield messages, more
             elif not more:
                 await self._input()
@@ -203,8 +207,8 @@ class Speaker:
             self.translation.down(each, messages)
         return messages
 
-    def overtaken(self, generation: int) -> bool:
-        """Tell whether `lost` has said that a session has ended, before its SessionUp has been taken in."""
+    def overtaken(self, generation: int) -> SessionDown | None:
+        """Return what `lost` has said of the end of a session, before its SessionUp has been taken in."""
         return self.translation.overtaken(generation)
 
     async def _input(self) -> None:

@@ -38,7 +38,7 @@ class Translation:
         """How the sessions that are up began, by generation."""
         self.counts: dict[int, Counts] = {}
         """Messages, by the generations of the sessions that are up."""
-        self._half_ended: set[int] = set()  # generations of which one of the two DOWN frames has come
+        self._half_ended: dict[int, SessionDown] = {}  # by generation, while one of its two DOWN frames is to come
         self.generation = 0
         """The highest that a session had."""
         self.taken: Callable[[int, int], None] = lambda generation, octets: None
@@ -48,9 +48,9 @@ class Translation:
         """Return the address of the peer whose session is up under this generation."""
         return self._peers.get(generation)
 
-    def overtaken(self, generation: int) -> bool:
-        """Tell whether a session has ended ahead of what it said before, which does not count any more."""
-        return generation in self._half_ended
+    def overtaken(self, generation: int) -> SessionDown | None:
+        """Return how a session has ended, if that is ahead of what it said before, which does not count any more."""
+        return self._half_ended.get(generation)
 
     def child_ended(self) -> None:
         """The child has ended, and all sessions with it."""
@@ -73,10 +73,10 @@ class Translation:
                     messages.append(RawUpdate(peer, generation, payload))
             elif kind == Kind.DOWN:
                 self.down(each, messages)
-            elif generation in self._half_ended:
-                continue  # the session is over: its DOWN has overtaken this frame
             elif kind == Kind.UP:
                 self._up(each, messages)
+            elif generation in self._half_ended:
+                continue  # the session is over: its DOWN has overtaken this frame
             elif kind == Kind.REFRESH:
                 self._refresh(each, messages)
             elif kind == Kind.TAKEN:
@@ -97,27 +97,31 @@ class Translation:
             self._log.error("OPEN cannot be decoded", peer=up.peer, error=str(error))
             self._close(up.peer, generation, 2, 0, "")
             return
+        messages.append(SessionUp(up.peer, generation, up.local, received, sent, up.dynamic))
+        if (ended := self._half_ended.get(generation)) is not None:
+            messages.append(ended)  # in its turn: it says what becomes of what was kept of the session before
+            return
         self._peers[generation] = up.peer
         self.ups[generation] = up
         self.counts[generation] = Counts()
-        messages.append(SessionUp(up.peer, generation, up.local, received, sent, up.dynamic))
 
     def down(self, each: Frame, messages: list[Message]) -> None:
         """Take a DOWN frame. Of an urgent one there are two, and the first counts, whichever it is."""
         _, generation, payload = each
         if generation in self._half_ended:
-            self._half_ended.discard(generation)
+            del self._half_ended[generation]
             return
         self.generation = max(self.generation, generation)
         down = unpack_down(payload)
+        ended = SessionDown(down.peer, generation, down.reason, down.notification)
         if down.urgent:
-            self._half_ended.add(generation)
+            self._half_ended[generation] = ended
         if not down.established:
             self._status.refused(down)
         self._peers.pop(generation, None)
         self.ups.pop(generation, None)
         self.counts.pop(generation, None)
-        messages.append(SessionDown(down.peer, generation, down.reason, down.notification))
+        messages.append(ended)
 
     def _refresh(self, each: Frame, messages: list[Message]) -> None:
         """Take a ROUTE-REFRESH: AFI, subtype, SAFI (RFC 2918 section 3, RFC 7313 for the subtype)."""

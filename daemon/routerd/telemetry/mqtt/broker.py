@@ -111,10 +111,9 @@ class Connection:
         """Ask for what matches no more."""
         await self._client.unsubscribe(list(filters))
 
-    async def messages(self) -> AsyncIterator[Message]:
-        """Yield what comes."""
-        async for each in self._client.unread():
-            yield each
+    def messages(self) -> AsyncIterator[Message]:
+        """Return what comes, as it comes."""
+        return self._client.unread()
 
 
 class _Client(aiomqtt.Client):
