@@ -6,6 +6,7 @@ import asyncio
 import select
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 from routerd.session.bell import Bell
 from routerd.session.frames import Frame, Splitter
@@ -16,6 +17,7 @@ MAX_BACKLOG = 256 << 20
 _READ = 16 << 10
 """Bytes: up to 3,000 prefixes, which take the core and the kernel some ten milliseconds."""
 _BUFFER = 4 << 20
+_SO_SNDBUFFORCE = 32
 _URGENT_SIZE = 64 << 10
 
 
@@ -32,6 +34,8 @@ class Channel:
         for end in (self._stream, child_stream, self._urgent, child_urgent):
             for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                 end.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+        with suppress(PermissionError):  # beyond net.core.wmem_max, by default room for the ends of 500 sessions
+            child_urgent.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER)
         self._stream.setblocking(False)
         self._urgent.setblocking(False)
         self._poll = select.poll()
