@@ -37,7 +37,7 @@ async def test_keepalives_alone_keep_a_session_and_are_answered_in_time() -> Non
     async with speaking(configuration(free_port(), {"hold_time": 3})) as running, await dial(running) as node:
         before, loop = len(node.heard), asyncio.get_running_loop()
         begun = loop.time()
-        await asyncio.sleep(7)
+        await asyncio.sleep(7)  # what is counted is how many come in a time
         said = [kind for kind, _ in node.heard[before:]]
         assert set(said) == {bgp.KEEPALIVE}
         assert 5 <= len(said) <= loop.time() - begun + 1
@@ -55,7 +55,7 @@ async def test_what_is_no_whole_message_does_not_renew_the_hold_timer(message: b
         with contextlib.suppress(OSError):
             for octet in message[:-1]:
                 node.send(bytes([octet]))
-                await asyncio.sleep(4.5 / len(message))
+                await asyncio.sleep(4.5 / len(message))  # the node's pace
                 if running.all(SessionDown):
                     break
         down = await running.expect(SessionDown)

@@ -81,11 +81,9 @@ class Feeding:
                 self._engine.take(Settle(quiet=not self._more_input))
                 continue
             self._engine.wake.clear()
-            try:
-                async with asyncio.timeout(None if due is None else max(0.0, due - time.monotonic())):
+            with suppress(TimeoutError):  # then it is due
+                async with asyncio.timeout_at(due):
                     await self._engine.wake.wait()
-            except TimeoutError:
-                self._engine.take(Settle(quiet=not self._more_input))
 
     def busy(self) -> bool:
         """Tell whether there is something to take in, to decide or to write: answers have less of the time then."""
