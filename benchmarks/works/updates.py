@@ -1,18 +1,28 @@
-"""Single UPDATEs on a quiet table, each until the kernel says that it has the route."""
+"""Single UPDATEs on a quiet table, each until the kernel says that it has the route.
+
+Whoever sends them hears of the routes, too, and nothing else runs meanwhile but the daemon.
+"""
 
 from __future__ import annotations
 
+import socket
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from benchmarks.contenders import Contender
 from benchmarks.fib import notified
 from benchmarks.figures import Figure, Target, quantile
-from benchmarks.stage import Values, stage
+from benchmarks.generator import KEEPALIVE, hello, updates
+from benchmarks.net import NODE_AS, ROUTER, Site, inside, node
+from benchmarks.processes import at_once
+from benchmarks.stage import ESTABLISHED, Values, stage
 from benchmarks.works.work import Scale, Work
 
 _TABLE = 10_000
 _PAUSE = 0.01
 """Seconds between two UPDATEs: the table is quiet."""
+_HOLD = 90
 
 
 def _updates(kind: type[Contender], scale: Scale) -> Values:
@@ -20,14 +30,32 @@ def _updates(kind: type[Contender], scale: Scale) -> Values:
     with stage(kind) as on:
         on.ready(1)
         on.load(scale.of(_TABLE))
-        time.sleep(1.0)
         took: list[float] = []
-        with notified(on.site.router) as came:
+        with _peer(on.site, node(1)) as announce, notified(on.site.router) as came, at_once():
             for number in range(_TABLE, _TABLE + count):
-                begun = on.peers.do(f"one 0 {number}")
+                begun = announce(number)
                 took.append(came(number) - begun)
                 time.sleep(_PAUSE)
         return {"update-p50": [quantile(took, 0.5)], "update-p99": [quantile(took, 0.99)]}
+
+
+@contextmanager
+def _peer(place: Site, address: str) -> Iterator[Callable[[int], float]]:
+    """Be one more peer; what is yielded announces a host route, and returns when it began to."""
+    with inside(place.nodes):
+        sock = socket.create_connection((ROUTER, 179), 30.0, (address, 0))
+    with sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(hello(NODE_AS, _HOLD, address) + KEEPALIVE)
+        time.sleep(ESTABLISHED)
+
+        def announce(number: int) -> float:
+            update = updates(NODE_AS, address, number, 1, 0)
+            begun = time.monotonic()
+            sock.sendall(update)
+            return begun
+
+        yield announce
 
 
 WORKS = (
