@@ -239,7 +239,7 @@ def test_the_configured_default_survives_a_learned_one() -> None:
 def test_adopted_groups_with_weights_wait_like_the_others() -> None:
     simulation = nodes(A, B)
     [group] = simulation.kernel.groups.values()
-    members = tuple(replace(member, weight=2) for member in group.members)
+    members = tuple(member._replace(weight=2) for member in group.members)
     simulation.kernel.groups[group.id] = replace(group, members=members)
     simulation.restart()
     simulation.settle()

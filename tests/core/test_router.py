@@ -392,7 +392,7 @@ class TestDrift:
             case "weights":
                 group, _ = kernel.groups.values()
                 heavy, *others = group.members
-                kernel.groups[group.id] = replace(group, members=(replace(heavy, weight=7), *others))
+                kernel.groups[group.id] = replace(group, members=(heavy._replace(weight=7), *others))
             case "link":
                 kernel.link_down(3)
                 up = simulation.router.rib.nexthops.interfaces[3]

@@ -199,7 +199,7 @@ class Memory:
             counts[owner] += length
             kept.extend((owner, length))
         before, after = self._layouts.get(group, _NOTHING), Layout(tuple(gateways), kept, tuple(counts))
-        if before != after:
+        if before.runs and before != after:
             owners, moved = list(_expanded(before)), dict[Gateway, list[int]]()
             for index in compress(count(), map(ne, owners, _expanded(after))):
                 moved.setdefault(owners[index], []).append(index)
@@ -215,6 +215,8 @@ class Memory:
         """Another layout takes the place of what was known, which is kept if it has members that are lost. Of what is
         lost at once, in steps, the first counts."""
         now, before = time.monotonic(), self._layouts.pop(group, None)
+        if before is None and group not in self._past:
+            return
         known = [*self._past.pop(group, ()), *([(now, before)] if before is not None else [])]
         kept: list[tuple[float, Layout]] = []
         for time_, layout in known:

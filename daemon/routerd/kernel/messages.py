@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from functools import lru_cache
 from typing import Any
 
 from routerd.bare import bare
@@ -40,7 +41,7 @@ WIDE, NARROW = 65535, 256
 
 def pack_members(members: tuple[Member, ...]) -> bytes:
     """Return members as an array of struct nexthop_grp: the weight minus one, its low byte first."""
-    return b"".join(_ENTRY.pack(m.id, (m.weight - 1) & 255, (m.weight - 1) >> 8, 0) for m in members)
+    return b"".join([_ENTRY.pack(id_, (weight - 1) & 255, (weight - 1) >> 8, 0) for id_, weight in members])
 
 
 def unpack_members(data: bytes) -> tuple[Member, ...]:
@@ -171,16 +172,21 @@ def set_group(group: SetGroup, flags: int) -> bytes:
     """Return a request that makes a nexthop group, or replaces its members. `flags` are NLM_F_."""
     attributes = _number(_NHA_ID, group.id) + wire.attribute(_NHA_GROUP, pack_members(group.members))
     if group.buckets:
-        parameters = (
-            _U16_ATTRIBUTE.pack(6, _RES_GROUP_BUCKETS, group.buckets)
-            + _number(_RES_GROUP_IDLE_TIMER, round(group.idle_timer * TICKS))
-            + _number(_RES_GROUP_UNBALANCED_TIMER, round(group.unbalanced_timer * TICKS))
-        )
-        attributes += _U16_ATTRIBUTE.pack(6, _NHA_GROUP_TYPE, RESILIENT)
-        attributes += wire.attribute(_NHA_RES_GROUP | NLA_F_NESTED, parameters)
+        attributes += _resilient(group.buckets, group.idle_timer, group.unbalanced_timer)
     else:
         attributes += _U16_ATTRIBUTE.pack(6, _NHA_GROUP_TYPE, MULTIPATH)
     return _new(flags, attributes)
+
+
+@lru_cache(64)
+def _resilient(buckets: int, idle_timer: float, unbalanced_timer: float) -> bytes:
+    parameters = (
+        _U16_ATTRIBUTE.pack(6, _RES_GROUP_BUCKETS, buckets)
+        + _number(_RES_GROUP_IDLE_TIMER, round(idle_timer * TICKS))
+        + _number(_RES_GROUP_UNBALANCED_TIMER, round(unbalanced_timer * TICKS))
+    )
+    kind = _U16_ATTRIBUTE.pack(6, _NHA_GROUP_TYPE, RESILIENT)
+    return kind + wire.attribute(_NHA_RES_GROUP | NLA_F_NESTED, parameters)
 
 
 def delete_nexthop(id_: int) -> bytes:

@@ -37,7 +37,7 @@ def looked(change: Callable[[KernelDump], KernelDump]) -> Differences:
 
 def other_weights(dump: KernelDump) -> KernelDump:
     [group] = dump.groups
-    return replace(dump, groups=(replace(group, members=tuple(replace(m, weight=7) for m in group.members)),))
+    return replace(dump, groups=(replace(group, members=tuple(m._replace(weight=7) for m in group.members)),))
 
 
 def other_size(dump: KernelDump) -> KernelDump:

@@ -646,7 +646,7 @@ def test_buckets_that_somebody_has_the_kernel_move_are_seen_and_go_back() -> Non
     before, id = two.a.layout(VIP), two.a.group_of(VIP)
     there = two.a.buckets.groups[id]
     [first, *others] = there.members
-    two.a.buckets.groups[id] = replace(there, members=(replace(first, weight=7), *others))  # by ip nexthop replace
+    two.a.buckets.groups[id] = replace(there, members=(first._replace(weight=7), *others))  # by ip nexthop replace
     two.a.buckets.owners[id] = [first.id] * BUCKETS
     two.a.dump()
     two.advance(IDLE)

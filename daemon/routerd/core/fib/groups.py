@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from operator import itemgetter
 
 from routerd.core.fib.ids import Ids
 from routerd.core.fib.index import Index
@@ -11,6 +12,7 @@ from routerd.core.fib.settling import Settlings, Why
 from routerd.core.message import DeleteNexthop, Gateway, Member, Operation, SetGroup, SetNexthop
 from routerd.core.wanted import Wanted
 
+_weight = itemgetter(1)
 STEPWISE = 64
 """Routes at most that a group has whose members get their buckets again when they return."""
 
@@ -138,8 +140,8 @@ class Groups(Index):
                 operations.append(SetNexthop(self.nexthops[gateway], gateway))
         # The lightest first: a member whose share rounds to nothing must not be the last, which gets the rest.
         # Without buckets the order decides which flows a member gets, and stays.
-        ordered = sorted(legs.items(), key=lambda leg: leg[1]) if group.buckets else legs.items()
-        members = tuple(Member(self.nexthops[gateway], weight) for gateway, weight in ordered)
+        ordered = sorted(legs.items(), key=_weight) if group.buckets else legs.items()
+        members = tuple([Member(self.nexthops[gateway], weight) for gateway, weight in ordered])
         timers = self.shape.timers if group.buckets else (0.0, 0.0)
         copied = like.id if like is not None and len(legs) > 1 else 0
         hold = not settled and not copied

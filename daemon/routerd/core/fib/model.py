@@ -164,12 +164,12 @@ class Shape:
         the kernel gives every idle one to the others. A hash-threshold group has no memory of flows: there such a
         member leaves at once.
         """
-        light = [member for member, share in shares.items() if not share]
-        if not light:
+        if 0 not in shares.values():
             return dict(shares)
         if not buckets:
             return {member: share for member, share in shares.items() if share}
-        times = max(1, min(self._widest // max(shares.values()), 2 * buckets * len(light)))
+        light = [*shares.values()].count(0)
+        times = max(1, min(self._widest // max(shares.values()), 2 * buckets * light))
         return {member: share * times or 1 for member, share in shares.items()}
 
     @staticmethod
@@ -184,5 +184,7 @@ def shares_of(wanted: Wanted, legs: Collection[Gateway], drained: Set[Gateway]) 
     """Return what part of the flows each leg of a group is to get: none if it is `drained` or light, as long as
     others are left that get some."""
     shares, light = wanted.shares, drained | wanted.light
+    if not light:
+        return {leg: shares.get(leg, 1) for leg in legs}
     found = {leg: 0 if leg in light else shares.get(leg, 1) for leg in legs}
     return found if any(found.values()) else {leg: shares.get(leg) or 1 for leg in legs}

@@ -15,8 +15,7 @@ class Gateway(NamedTuple):
     ifindex: int
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A member of a nexthop group: a nexthop object's id and its weight, 1 to 65535."""
 
     id: int

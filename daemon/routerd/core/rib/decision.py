@@ -123,6 +123,8 @@ class Decision:
 
 Resolve = Callable[[Path], Resolution | None]
 Rank = Callable[[Path], int]
+Ways = Mapping[Path, Resolution | None]
+"""Where the next hop of each path leads; None for what the router itself originates."""
 
 
 def decide(
@@ -135,25 +137,21 @@ def decide(
     """Run the process over all paths to one prefix. `incumbent` wins a mere tie, whatever its age. The peers `seated`
     were in the multipath set before: where there are more than `max_paths` they come first, for flows go to them."""
     lost: dict[Path, Step] = {}
-    metrics: dict[Path, int] = {}
-    left: list[Path] = []
-    gateways: dict[Path, tuple[Gateway, ...]] = {}
+    ways: dict[Path, Resolution | None] = {}
     for path in paths:
-        resolution = None if path.peer == LOCAL else resolve(path)
-        if path.peer != LOCAL and resolution is None:
+        way = None if path.peer == LOCAL else resolve(path)
+        if way is None and path.peer != LOCAL:
             lost[path] = Step.UNUSABLE
-            continue
-        if resolution is not None:
-            gateways[path] = resolution.gateways
-        metrics[path] = 0 if resolution is None else resolution.metric
-        left.append(path)
+        else:
+            ways[path] = way
+    left = [*ways]
     if not left:
         return Decision(None, (), lost, Wanted(()))
     if len(left) == 1:
-        return Decision(left[0], tuple(left), lost, Wanted(_in_order(*gateways.values())))
+        return Decision(left[0], tuple(left), lost, Wanted(_in_order(ways)))
 
-    if len({(path.merit, metrics[path]) for path in left}) > 1:
-        left = _best(left, metrics, options, lost)
+    if len({path.merit for path in left}) > 1 or len({_metric(way) for way in ways.values()}) > 1:
+        left = _best(left, ways, options, lost)
     left.sort(key=_tie)
     if seated:
         left.sort(key=lambda path: path.peer not in seated)
@@ -168,26 +166,37 @@ def decide(
             lost[path] = Step.MAX_PATHS
         else:
             multipath.append(path)
-    ways = {path: gateways[path] for path in multipath if path in gateways}
-    return Decision(best, tuple(multipath), lost, _wanted(ways, options.link_bandwidth))
+    return Decision(best, tuple(multipath), lost, _wanted({path: ways[path] for path in multipath}, options))
 
 
-def _wanted(ways: Mapping[Path, tuple[Gateway, ...]], use: LinkBandwidth) -> Wanted:
+def _metric(way: Resolution | None) -> int:
+    return 0 if way is None else way.metric
+
+
+def _gateways(way: Resolution | None) -> tuple[Gateway, ...]:
+    """Return the gateways of a next hop; none of what the router itself originates."""
+    return () if way is None else way.gateways
+
+
+def _wanted(ways: Ways, options: Options) -> Wanted:
     """Return what a prefix shall lead to that these paths share, each with the gateways of its next hop."""
-    members = _in_order(*ways.values())
-    staying = {gateway for path, gateways in ways.items() if not is_leaving(path) for gateway in gateways}
-    leaving = frozenset(members) - staying if staying else frozenset[Gateway]()
+    members = _in_order(ways)
+    leaving = frozenset[Gateway]()
+    if any(map(is_leaving, ways)):
+        stay = {gateway for path, way in ways.items() if not is_leaving(path) for gateway in _gateways(way)}
+        leaving = frozenset(members) - stay if stay else leaving
     bandwidths: dict[Gateway, float] = {}
-    for path, gateways in ways.items():
-        if (bandwidth := bandwidth_of(path.attributes)) is not None:
+    for path, way in ways.items():
+        if path.attributes.extended_communities and (bandwidth := bandwidth_of(path.attributes)) is not None:
+            gateways = _gateways(way)
             for gateway in gateways:
                 bandwidths[gateway] = bandwidths.get(gateway, 0.0) + bandwidth / len(gateways)
     if not bandwidths:
         return Wanted(members, leaving)
-    return Wanted(members, leaving, weights([bandwidths.get(member) for member in members], use))
+    return Wanted(members, leaving, weights([bandwidths.get(member) for member in members], options.link_bandwidth))
 
 
-def _best(paths: list[Path], metrics: dict[Path, int], options: Options, lost: dict[Path, Step]) -> list[Path]:
+def _best(paths: list[Path], ways: Ways, options: Options, lost: dict[Path, Step]) -> list[Path]:
     """Steps 1 to 7 leave the paths that are equally good."""
     left = paths
     for step in (Step.LOCAL_PREFERENCE, Step.LOCAL_ORIGIN, Step.AS_PATH_LENGTH, Step.ORIGIN):
@@ -195,7 +204,7 @@ def _best(paths: list[Path], metrics: dict[Path, int], options: Options, lost: d
             left = _keep(left, step, _merit(step), lost)
     left = _keep_by_med(left, options, lost)
     left = _keep(left, Step.EXTERNAL, _merit(Step.EXTERNAL), lost)
-    return _keep(left, Step.IGP_METRIC, metrics.__getitem__, lost)
+    return _keep(left, Step.IGP_METRIC, lambda path: _metric(ways[path]), lost)
 
 
 def _merit(step: Step) -> Rank:
@@ -207,11 +216,13 @@ def is_leaving(path: Path) -> bool:
     return GRACEFUL_SHUTDOWN in path.attributes.communities
 
 
-def _in_order(*gateways: tuple[Gateway, ...]) -> tuple[Gateway, ...]:
+def _in_order(ways: Ways) -> Members:
     """Return each gateway once, by its address."""
-    if len(gateways) == 1 and len(gateways[0]) == 1:
-        return gateways[0]
-    return tuple(sorted({each for some in gateways for each in some}, key=lambda g: (g.address, g.ifindex)))
+    if len(ways) == 1:
+        (gateways,) = map(_gateways, ways.values())
+        if len(gateways) == 1:
+            return gateways
+    return tuple(sorted({gateway for way in ways.values() for gateway in _gateways(way)}))
 
 
 def _keep(paths: list[Path], step: Step, rank: Rank, lost: dict[Path, Step]) -> list[Path]:

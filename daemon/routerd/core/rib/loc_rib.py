@@ -223,8 +223,10 @@ class LocRib:
 def _unseated(before: Decision, after: Decision) -> frozenset[str]:
     """Return the peers of the multipath set before that are there, if one of them has no place in it any more only
     because there are too few."""
+    if Step.MAX_PATHS not in after.lost.values():
+        return frozenset()
     without = {path.peer for path, step in after.lost.items() if step is Step.MAX_PATHS}
-    seated = frozenset(path.peer for path in before.multipath) if without else frozenset[str]()
+    seated = frozenset(path.peer for path in before.multipath)
     if seated.isdisjoint(without):
         return frozenset()
     return seated.intersection(path.peer for path in (*after.multipath, *after.lost))
