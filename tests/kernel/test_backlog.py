@@ -19,8 +19,8 @@ from routerd.core.message import (
     SetRoutes,
     WriteFailed,
 )
-from routerd.core.route import parse_address
-from routerd.kernel.backlog import Backlog, Routes
+from routerd.core.route import Prefix, parse_address
+from routerd.kernel.backlog import FEW_GROUPS, MANY_GROUPS, Backlog, Routes
 from tests.kernel.scenario import many
 
 ROUTES = tuple(many(20))
@@ -52,25 +52,38 @@ class Kernel:
 
 
 class Thread:
-    """Stands for the thread: takes up to two operations, and ends one when told so."""
+    """Stands for the thread: takes up to two jobs, and ends one when told so. It makes groups that are not known."""
 
     def __init__(self) -> None:
-        self.begun: list[Routes] = []
+        self.begun: list[list[Operation]] = []
         self.done = False
 
     def __len__(self) -> int:
-        return sum(len(each.prefixes) for each in self.begun)
+        return sum(len(each.prefixes) if isinstance(each, Routes) else 1 for job in self.begun for each in job)
 
     def takes(self, operation: Operation) -> bool:
-        return isinstance(operation, Routes) and len(self.begun) < 2
+        new = isinstance(operation, SetGroup) and self.makes(operation)
+        return not self.begun or (len(self.begun) < 2 and (new or isinstance(operation, Routes)))
 
-    def start(self, operation: Routes) -> None:
-        self.begun.append(operation)
+    def makes(self, group: SetGroup) -> bool:
+        return not group.known
+
+    @property
+    def makes_groups(self) -> bool:
+        return any(isinstance(each, SetGroup) for job in self.begun for each in job)
+
+    def start(self, operations: Sequence[Operation]) -> None:
+        self.begun.append([*operations])
 
     def finish(self) -> list[WriteFailed]:
         self.done = False
         ended = self.begun.pop(0)
-        return [WriteFailed(replace(ended, prefixes=ended.prefixes[:1]), 28, "full")]
+        routes = [each for each in ended if isinstance(each, SetRoutes)]
+        return [WriteFailed(replace(each, prefixes=each.prefixes[:1]), 28, "full") for each in routes]
+
+
+def routes_of(thread: Thread) -> list[tuple[Prefix, ...]]:
+    return [each.prefixes for job in thread.begun for each in job if isinstance(each, Routes)]
 
 
 def test_routes_go_out_in_portions_and_in_order() -> None:
@@ -169,11 +182,11 @@ def test_many_routes_go_to_the_thread_and_the_rest_keeps_its_place() -> None:
     kernel.backlog = Backlog(kernel.write, lambda _: False, thread, portion=4, many=8, clock=lambda: kernel.now)
     few, many = SetRoutes(5, ROUTES[:3]), SetRoutes(5, ROUTES[3:])
     kernel.backlog.add(
-        [SetGroup(5, (Member(1),)), few, many, SetRoutes(5, ROUTES[:2]), SetGroup(6, (Member(1),)), few]
+        [SetGroup(5, (Member(1),)), few, many, SetRoutes(5, ROUTES[:2]), SetGroup(6, (Member(1),), known=True), few]
     )
     assert kernel.backlog.write(1.0) == []
     assert kernel.written == [SetGroup(5, (Member(1),)), few]  # at once: to hand three routes over costs more
-    assert [each.prefixes for each in thread.begun] == [ROUTES[3:11], ROUTES[11:19]]
+    assert routes_of(thread) == [ROUTES[3:11], ROUTES[11:19]]
     assert (len(kernel.backlog), kernel.backlog.held_up) == (17 + 2 + 1 + 3, True)
 
     kernel.backlog.jump([DeleteNexthop(9)])
@@ -183,26 +196,82 @@ def test_many_routes_go_to_the_thread_and_the_rest_keeps_its_place() -> None:
 
     thread.done = True
     assert kernel.backlog.write(1.0) == [WriteFailed(SetRoutes(5, ROUTES[3:4]), 28, "full")]
-    assert [each.prefixes for each in thread.begun] == [ROUTES[11:19], ROUTES[19:]]
+    assert routes_of(thread) == [ROUTES[11:19], ROUTES[19:]]
     for left in (ROUTES[19:], ROUTES[:2]):
         thread.done = True
         kernel.backlog.write(1.0)
-        assert thread.begun[0].prefixes == left  # few as well: what is begun comes before it
+        assert routes_of(thread)[0] == left  # few as well: what is begun comes before it
     assert len(kernel.written) == 3
     thread.done = True
     kernel.backlog.write(1.0)
-    assert kernel.written[3:] == [SetGroup(6, (Member(1),)), few]
+    assert kernel.written[3:] == [SetGroup(6, (Member(1),), known=True), few]
     assert (len(kernel.backlog), kernel.backlog.held_up) == (0, False)
 
 
 def test_failover_forgets_what_is_lost_behind_routes_that_are_being_written() -> None:
     kernel, thread = Kernel(), Thread()
     kernel.backlog = Backlog(kernel.write, lambda _: False, thread, portion=4, many=8, clock=lambda: kernel.now)
-    kernel.backlog.add([SetRoutes(5, ROUTES), SetGroup(6, (Member(1), Member(2)))])
+    kernel.backlog.add([SetRoutes(5, ROUTES), SetGroup(6, (Member(1), Member(2)), known=True)])
     kernel.backlog.write(1.0)
     kernel.backlog.jump([DeleteNexthop(5), DeleteNexthop(1)])
     assert len(kernel.backlog) == 16 + 1  # what has been begun goes on, and is refused
     while kernel.backlog:
         thread.done = bool(thread.begun)
         kernel.backlog.write(1.0)
-    assert kernel.written == [DeleteNexthop(5), DeleteNexthop(1), SetGroup(6, (Member(2),))]
+    assert kernel.written == [DeleteNexthop(5), DeleteNexthop(1), SetGroup(6, (Member(2),), known=True)]
+
+
+def made(first: int, count: int) -> list[Operation]:
+    """New groups, each with a route of its own."""
+    prefixes = many(first + count)[first:]
+    numbered = enumerate(prefixes, 100 + first)
+    return [each for id, prefix in numbered for each in (SetGroup(id, (Member(1),)), SetRoutes(id, (prefix,)))]
+
+
+def test_many_new_groups_go_to_the_thread_with_their_routes() -> None:
+    kernel, thread = Kernel(), Thread()
+    backlog = Backlog(kernel.write, lambda _: False, thread, clock=lambda: kernel.now)
+    backlog.add(few := made(0, FEW_GROUPS - 1))
+    backlog.write(1.0)
+    assert (kernel.written, thread.begun) == (few, [])  # to hand these over costs more
+
+    backlog.add(many := made(50, MANY_GROUPS + 1))
+    backlog.write(1.0)
+    assert thread.begun == [many[:-2], many[-2:]]  # even a single one, for it comes behind the others
+    assert (kernel.written, len(backlog)) == (few, len(many))
+    while backlog:
+        thread.done = bool(thread.begun)
+        backlog.write(1.0)
+    assert kernel.written == few
+
+
+def test_the_thread_gets_no_more_than_new_groups_and_the_routes_that_lead_to_them() -> None:
+    for other in (
+        SetGroup(100, (Member(2),)),  # once more
+        SetGroup(90, (Member(2),), known=True),
+        SetNexthop(3, Gateway(parse_address("10.0.0.3"), 2)),
+        DeleteNexthop(7),
+        SetRoutes(7, ROUTES[:1]),
+        SetRoutes(100, tuple(many(FEW_GROUPS)[-1:])),  # a prefix of another group of these
+        SetRoutes(100, tuple(many(1000)[-300:])),  # a table
+        DeleteRoutes(ROUTES[:1]),
+    ):
+        thread = Thread()
+        backlog = Backlog(Kernel().write, lambda _: False, thread)
+        backlog.add([*(groups := made(0, FEW_GROUPS)), other, SetGroup(99, (Member(1),))])
+        backlog.write(1.0)
+        assert thread.begun[0] == groups
+
+
+def test_failover_waits_for_groups_that_are_being_made() -> None:
+    kernel, thread = Kernel(), Thread()
+    backlog = Backlog(kernel.write, lambda _: False, thread, clock=lambda: kernel.now)
+    backlog.add([*(groups := made(0, MANY_GROUPS)), *(waiting := made(MANY_GROUPS, 5))])
+    backlog.write(0.0)
+    assert thread.begun == [groups]
+    told = backlog.jump([DeleteNexthop(1)])  # else the kernel would refuse whole groups
+    assert len(told) == MANY_GROUPS
+    assert (thread.begun, kernel.written) == ([], [DeleteNexthop(1)])
+    backlog.write(1.0)
+    ids = [each.id for each in waiting if isinstance(each, SetGroup)]
+    assert kernel.written[1:] == [DeleteNexthop(id, returns=True) for id in ids]

@@ -182,12 +182,12 @@ async def test_what_the_bulk_writes_is_not_heard(router: Namespace) -> None:
     with router.enter():
         writer = KernelWriter(FIB)
         done, loop = asyncio.Event(), asyncio.get_running_loop()
-        bulk = Bulk(writer.routes, lambda: loop.call_soon_threadsafe(done.set))
+        bulk = Bulk(writer.routes, writer.groups, lambda: loop.call_soon_threadsafe(done.set))
         watched = Watched(router, writer, asyncio.Queue(), asyncio.Queue())
         monitor = Monitor([writer.port, bulk.port], watched, lambda entry, port: None)
         monitor.start()
         writer.write([SetNexthop(1, gateway("10.0.0.2"))])
-        bulk.start(SetRoutes(1, many(2000)))
+        bulk.start([SetRoutes(1, many(2000))])
         await done.wait()
         assert bulk.finish() == []
         router.ip("nexthop", "add", "id", "99", "blackhole")

@@ -135,8 +135,8 @@ def test_no_group_has_a_foreign_member_and_no_route_leads_to_a_foreign_id(
     wanted = [errno.EEXIST, errno.EINVAL, errno.ENOENT, errno.EINVAL, errno.ENOENT]
     found = refusals(writer.write(operations))
     assert sorted(found, key=lambda each: operations.index(each[0])) == list(zip(operations, wanted, strict=True))
-    bulk = Bulk(writer.routes, lambda: None)
-    bulk.start(SetRoutes(BASE + 5, many(10)))
+    bulk = Bulk(writer.routes, writer.groups, lambda: None)
+    bulk.start([SetRoutes(BASE + 5, many(10))])
     bulk.wait()
     assert len(bulk.finish()) == 10
     bulk.close()

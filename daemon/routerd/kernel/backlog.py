@@ -1,8 +1,9 @@
 """What waits to be written: operations in order, a little at a time, and failover past all of them.
 
-Routes by the thousand go to a thread (see `kernel.bulk`), and other operations wait until they are written. A few
-routes, and all else, are written here and now: to hand them over costs more. Failover waits for neither, for between
-any two messages of one program the kernel takes those of another.
+Routes by the thousand, and new groups by the dozen, go to a thread (see `kernel.bulk`), and other operations wait
+until they are written. A few of them, and all else, are written here and now: to hand them over costs more. Failover
+waits for no routes, for between any two messages of one program the kernel takes those of another; but what a group
+is to lead to must not be gone before the kernel has the group.
 """
 
 from __future__ import annotations
@@ -35,13 +36,15 @@ OBJECT, READ, ARRANGED = 8, 64, 256
 one whose buckets are handed over."""
 MANY = 4096
 """Routes that the thread writes at a stretch: ten milliseconds."""
+FEW_GROUPS, MANY_GROUPS = 32, 256
+"""New groups from which on the thread writes them, and those that it writes at a stretch, for five milliseconds."""
 
 
 Routes = SetRoutes | DeleteRoutes
 
 
 class Background(Protocol):
-    """Writes routes while others work; `kernel.bulk.Bulk`. Its length is the number of routes that it has."""
+    """Writes routes and new groups while others work; `kernel.bulk.Bulk`. Its length is how many of them it has."""
 
     def __len__(self) -> int: ...
 
@@ -52,11 +55,18 @@ class Background(Protocol):
     def takes(self, operation: Operation) -> bool:
         """Tell whether this can be begun before what was begun is written."""
 
-    def start(self, operation: Routes) -> None:
-        """Begin to write."""
+    def makes(self, group: SetGroup) -> bool:
+        """Tell whether to write a group is no more than to make it."""
+
+    @property
+    def makes_groups(self) -> bool:
+        """Whether there are groups among what was begun."""
+
+    def start(self, operations: Sequence[Operation]) -> None:
+        """Begin to write routes, or groups that it `makes` and the routes that lead to them."""
 
     def finish(self) -> list[WriteFailed]:
-        """Wait until the first operation that was begun is written, and return what was refused."""
+        """Wait until what was begun first is written, and return what was refused."""
 
 
 class Backlog:
@@ -112,10 +122,10 @@ class Backlog:
         while self._bulk is not None and self._bulk.done:
             failures += self._bulk.finish()
         while (first := self._next()) is not None:
-            many = isinstance(first, Routes) and _length(first) > self._portion
-            if self._bulk is not None and isinstance(first, Routes) and (self._bulk or many):
-                self._bulk.start(first)
-                self._remove(first)
+            if self._bulk is not None and (some := self._in_background(first, self._bulk)):
+                self._bulk.start(some)
+                for operation in some:
+                    self._remove(operation)
             else:
                 some = self._together(first)
                 failures += self._write(some)
@@ -131,7 +141,10 @@ class Backlog:
 
     def jump(self, operations: Sequence[Operation]) -> list[WriteFailed | GroupLost]:
         """Delete nexthop objects at once, and forget them in all that waits, as the kernel does in its groups."""
-        failures = self._write(operations)
+        failures: list[WriteFailed | GroupLost] = []
+        while self._bulk is not None and self._bulk.makes_groups:
+            failures += self._bulk.finish()
+        failures += self._write(operations)
         if self._waiting:
             gone = {operation.id for operation in operations if isinstance(operation, DeleteNexthop)}
             first = self._waiting[0]
@@ -160,6 +173,25 @@ class Backlog:
             if len(operation.prefixes) > size:
                 operation = replace(operation, prefixes=operation.prefixes[self._begun : self._begun + size])
         return None if self._bulk and not self._bulk.takes(operation) else operation
+
+    def _in_background(self, first: Operation, bulk: Background) -> list[Operation]:
+        """Return what the thread is to write next; nothing of what is too little for it, or not for it."""
+        if isinstance(first, Routes):
+            return [first] if bulk or _length(first) > self._portion else []
+        some, made = list[Operation](), set[int]()
+        prefixes = set[Prefix]()
+        for operation in self._waiting:
+            match operation:
+                case SetGroup(id=id) if len(made) < MANY_GROUPS and id not in made and bulk.makes(operation):
+                    made.add(id)
+                case SetRoutes(id=id, prefixes=those) if id in made and len(those) <= self._portion:
+                    if not prefixes.isdisjoint(those):
+                        break
+                    prefixes.update(those)
+                case _:
+                    break
+            some.append(operation)
+        return some if bulk or len(made) >= FEW_GROUPS else []
 
     def _together(self, first: Operation) -> list[Operation]:
         """Return what is written along with an operation: a portion, by what the kernel takes for it."""

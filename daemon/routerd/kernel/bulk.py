@@ -1,38 +1,43 @@
-"""Routes by the thousand are written in a thread, so that the core works on while the kernel does.
+"""Routes by the thousand, and new groups by the dozen, are written in a thread: the core works on meanwhile.
 
-The kernel takes two microseconds a route, now and then tenths of a second for a single one, and send() lets go of the
-interpreter. The thread does nothing but send and receive on a socket of its own; what is sent and what came of it is
-the event loop's business.
+The kernel takes two microseconds a route, twenty and more a resilient group, now and then tenths of a second for a
+single one, and send() lets go of the interpreter. The thread does nothing but send and receive on a socket of its
+own; what is sent and what came of it is the event loop's business.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
-from routerd.core.message import DeleteRoutes, Operation, SetRoutes, WriteFailed
+from routerd.core.message import DeleteRoutes, Operation, SetGroup, SetRoutes, WriteFailed
 from routerd.core.route import Prefix
+from routerd.kernel.groups import GroupWriter
 from routerd.kernel.requests import Refusals, Requests
 from routerd.kernel.routes import RouteWriter
 
 AT_ONCE = 2
-"""Operations: one that is being written, and the next, so that the thread need not wait for the event loop."""
+"""Jobs: one that is being done, and the next, so that the thread need not wait for the event loop."""
 
 
 class _Job(NamedTuple):
-    operation: SetRoutes | DeleteRoutes
+    """Groups, and then routes. `future` has what was refused of either; if any group was, no route has been sent."""
+
+    groups: list[SetGroup]
+    routes: list[SetRoutes | DeleteRoutes]
     prefixes: frozenset[Prefix]
-    future: Future[Refusals]
+    future: Future[tuple[Refusals, Refusals]]
 
 
 class Bulk:
-    """Writes the routes of a few operations, in order. `wake` is called, in the thread, when one of them is done.
-    `port` is the netlink port id."""
+    """Does a few jobs, in order. `wake` is called, in the thread, when one of them is done. `port` is the netlink
+    port id; the length is how many routes and groups the jobs have."""
 
-    def __init__(self, routes: RouteWriter, wake: Callable[[], object]) -> None:
+    def __init__(self, routes: RouteWriter, groups: GroupWriter, wake: Callable[[], object]) -> None:
         self._routes = routes
+        self._groups = groups
         self._wake = wake
         self._requests = Requests()
         self.port = self._requests.port
@@ -48,30 +53,59 @@ class Bulk:
         """Whether `finish` would return at once."""
         return bool(self._jobs) and self._jobs[0].future.done()
 
-    def takes(self, operation: Operation) -> bool:
-        """Tell whether this can be begun before what was begun is written: routes to other prefixes, for only when a
-        route is written is it known whose it is."""
-        if len(self._jobs) == AT_ONCE or not isinstance(operation, SetRoutes | DeleteRoutes):
-            return not self._jobs
-        return all(job.prefixes.isdisjoint(operation.prefixes) for job in self._jobs)
+    @property
+    def makes_groups(self) -> bool:
+        """Whether some job has groups."""
+        return any(job.groups for job in self._jobs)
 
-    def start(self, operation: SetRoutes | DeleteRoutes) -> None:
-        """Begin to write."""
-        if barred := self._routes.barred(operation):
-            future = self._thread.submit(lambda: barred)
+    def takes(self, operation: Operation) -> bool:
+        """Tell whether this can be begun before what was begun is written: new groups, and routes to other prefixes
+        that lead to none of those in a job, for only when it is written is it known whose it is."""
+        if not self._jobs or len(self._jobs) == AT_ONCE:
+            return not self._jobs
+        match operation:
+            case SetGroup():
+                return self.makes(operation)
+            case SetRoutes(id=id) if self._is_being_made(id):
+                return False
+            case SetRoutes(prefixes=prefixes) | DeleteRoutes(prefixes=prefixes):
+                return all(job.prefixes.isdisjoint(prefixes) for job in self._jobs)
+        return False
+
+    def makes(self, group: SetGroup) -> bool:
+        """Tell whether to write a group is no more than to make it."""
+        return not self._is_being_made(group.id) and self._groups.is_new(group)
+
+    def _is_being_made(self, id: int) -> bool:
+        return any(group.id == id for job in self._jobs for group in job.groups)
+
+    def start(self, operations: Sequence[Operation]) -> None:
+        """Begin a job: routes that are set or deleted by one operation, or groups that it `makes` with the routes
+        that lead to them."""
+        groups = [each for each in operations if isinstance(each, SetGroup)]
+        routes = [each for each in operations if isinstance(each, SetRoutes | DeleteRoutes)]
+        barred = self._routes.barred(routes[0]) if routes and not groups else {}
+        if barred:
+            future = self._thread.submit(lambda: (Refusals(), barred))
         else:
-            bursts = list(self._routes.encode([operation], self._requests))
-            future = self._thread.submit(self._requests.exchange, bursts)
-        self._jobs.append(_Job(operation, frozenset(operation.prefixes), future))
-        self._length += len(operation.prefixes)
+            made = [*self._requests.numbered(self._groups.encode(groups))]
+            future = self._thread.submit(self._do, made, [*self._routes.encode(routes, self._requests)])
+        prefixes = frozenset(prefix for each in routes for prefix in each.prefixes)
+        self._jobs.append(_Job(groups, routes, prefixes, future))
+        self._length += len(groups) + len(prefixes)
         future.add_done_callback(lambda _: self._wake())
 
+    def _do(self, groups: list[tuple[int, bytes]], routes: list[tuple[int, bytes]]) -> tuple[Refusals, Refusals]:
+        refused = self._requests.exchange(groups)
+        return refused, {} if refused else self._requests.exchange(routes)
+
     def finish(self) -> list[WriteFailed]:
-        """Wait until the first operation that was begun is written, and return what was refused. OSError if netlink
-        itself fails."""
+        """Wait until the first job is done, and return what was refused. OSError if netlink itself fails."""
         job = self._jobs.popleft()
-        self._length -= len(job.operation.prefixes)
-        return self._routes.written(job.operation, job.future.result())
+        self._length -= len(job.groups) + len(job.prefixes)
+        groups, routes = job.future.result()
+        told = self._groups.made(job.groups, groups)
+        return told + (self._routes.write(job.routes) if groups else self._routes.came(job.routes, routes))
 
     def wait(self) -> None:
         """Wait until all that was begun is written."""

@@ -13,7 +13,7 @@ from routerd.kernel import messages
 from routerd.kernel.compat import CompatMode
 from routerd.kernel.continuing import Continuation
 from routerd.kernel.owned import OwnedObjects, not_ours, refusal
-from routerd.kernel.requests import Requests
+from routerd.kernel.requests import Refusals, Requests
 from routerd.kernel.spare import CREATE
 
 
@@ -57,8 +57,7 @@ class GroupWriter:
             else:
                 weighed = self._continuation.held(group) if group.hold else group
                 flags = self._objects.flags(group)
-            if not self._wide:
-                weighed = replace(weighed, members=messages.narrow(weighed.members))
+            weighed = self._narrowed(weighed)
             sent.append(weighed)
             requests.append(messages.set_group(weighed, flags))
         began = time.monotonic()
@@ -68,6 +67,25 @@ class GroupWriter:
                 self._objects.buckets.written(group.id, began)
             told += self._sent(group, refused.get(index), remade=group.id in remade)
         return told
+
+    def is_new(self, group: SetGroup) -> bool:
+        """Tell whether a group is like no other, is not known to be there, and has members of ours alone."""
+        afresh = not (group.like or group.hold or group.known or group.id in self._objects)
+        return afresh and all(member.id in self._objects for member in group.members)
+
+    def encode(self, groups: Sequence[SetGroup]) -> list[bytes]:
+        """Return what makes groups that are new. It may be sent in a thread; what came of it is told to `made`."""
+        return [messages.set_group(self._narrowed(group), CREATE) for group in groups]
+
+    def made(self, groups: Sequence[SetGroup], refused: Refusals) -> list[WriteFailed]:
+        """Note that what `encode` returned was sent; return what was refused."""
+        for index, group in enumerate(groups):
+            if index not in refused:
+                self._objects.group_made(group)
+        return [refusal(groups[index], *why) for index, why in refused.items()]
+
+    def _narrowed(self, group: SetGroup) -> SetGroup:
+        return group if self._wide else replace(group, members=messages.narrow(group.members))
 
     def _sent(
         self, group: SetGroup, refused: tuple[int, str] | None, *, remade: bool

@@ -46,7 +46,11 @@ class RouteWriter:
                 told += self.written(operation, barred)
             else:
                 sent.append(operation)
-        refused = self._requests.exchange(self.encode(sent, self._requests))
+        return told + self.came(sent, self._requests.exchange(self.encode(sent, self._requests)))
+
+    def came(self, sent: Sequence[SetRoutes | DeleteRoutes], refused: Refusals) -> list[WriteFailed]:
+        """Note that what `encode` returned for all these operations was sent; return what was refused."""
+        told: list[WriteFailed] = []
         begin = 0
         for operation in sent:
             end = begin + len(operation.prefixes)
@@ -76,7 +80,7 @@ class RouteWriter:
                 yield start, found
 
     def written(self, operation: SetRoutes | DeleteRoutes, refused: Refusals) -> list[WriteFailed]:
-        """Note that what `encode` returned was sent; return what was refused, an operation per prefix."""
+        """Note that an operation was sent; return what was refused, an operation per prefix."""
         prefixes = operation.prefixes
         if isinstance(operation, SetRoutes):
             if self._lost:

@@ -48,9 +48,9 @@ class KernelWriter:
     """Writes to the network namespace in which it was made. Synchronous; OSError only if netlink itself fails.
 
     `fib` has the priority of every route and the range of ids. Attributes: `port` is the netlink port id (for the
-    monitor's filter); `routes` writes routes, and knows which are ours; `buckets` knows which ones carry flows,
-    `memory` where those of groups that are gone led to; `supports_resilient` and `wide_weights` (16 bits, Linux 6.12)
-    tell what the kernel can, as tried out; `writes` counts the calls of `write`.
+    monitor's filter); `routes` and `groups` write these, and the former knows which are ours; `buckets` knows which
+    ones carry flows, `memory` where those of groups that are gone led to; `supports_resilient` and `wide_weights` (16
+    bits, Linux 6.12) tell what the kernel can, as tried out; `writes` counts the calls of `write`.
     """
 
     def __init__(self, fib: FibSection) -> None:
@@ -71,7 +71,7 @@ class KernelWriter:
         self._stand_ins = StandIns(self._requests, self._compat, self._spare)
         self._arranging: Arranging | None = None
         continuation = Continuation(self._requests, self._stand_ins, self._objects, self._widest)
-        self._groups = GroupWriter(self._requests, self._compat, self._objects, continuation, wide=self.wide_weights)
+        self.groups = GroupWriter(self._requests, self._compat, self._objects, continuation, wide=self.wide_weights)
 
     def close(self) -> None:
         """Close the socket; what was written stays."""
@@ -114,7 +114,7 @@ class KernelWriter:
             case SetNexthop():
                 return [*self._set_nexthops([each for each in run if isinstance(each, SetNexthop)])]
             case SetGroup():
-                return self._groups.write([each for each in run if isinstance(each, SetGroup)])
+                return self.groups.write([each for each in run if isinstance(each, SetGroup)])
             case Arrange():
                 return [told for each in run if isinstance(each, Arrange) for told in self._arrange(each)]
             case SetRoutes() | DeleteRoutes():

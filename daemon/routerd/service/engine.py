@@ -103,7 +103,7 @@ class Engine:
         self._writer = writer
         self._speaker = speaker
         self._lasted = lasted
-        self._bulk = Bulk(writer.routes, lambda: loop.call_soon_threadsafe(self._unwritten.set))
+        self._bulk = Bulk(writer.routes, writer.groups, lambda: loop.call_soon_threadsafe(self._unwritten.set))
         self._backlog = Backlog(writer.write, writer.buckets.took_over, self._bulk, writer.unfinished)
         self._codecs = Codecs(_tell_withheld)
         self.withheld = self._codecs.withheld
