@@ -6,6 +6,7 @@ announces path P" are computed once a set and remembered. A prefix costs one dic
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import repeat
 
@@ -131,7 +132,7 @@ class LocRib:
         *,
         claims: bool = False,
     ) -> list[Change]:
-        table, changes = self.table, list[Change]()
+        table, changes, lost = self.table, list[Change](), Counter[Path]()
         for old, moved in self._by_set(prefixes).items():
             new, replaced = self._steps.get((old, key), (None, ()))
             if new is None or not (new.users or new is self.empty):  # a set out of use is no longer the interned one
@@ -148,11 +149,13 @@ class LocRib:
                     self._sets[new.identity] = new
                 table.update(zip(moved, repeat(new)))
                 new.users += len(moved)
-            if path is not None:
-                self._use(path, len(moved))
             for each in replaced:
-                self._use(each, -len(moved))
+                lost[each] += len(moved)
             changes.append((old, new, moved))
+        if path is not None and changes:
+            self._use(path, sum(len(moved) for _, _, moved in changes))
+        for each, count in lost.items():
+            self._use(each, -count)
         for old, _, moved in changes:
             self._release(old, len(moved))
         return changes
@@ -191,8 +194,8 @@ class LocRib:
         """Return the set that follows when a peer announces a path (None: peers withdraw theirs), and the paths that
         it takes away."""
         leaving = frozenset(peers)
-        kept = tuple(p for p in old.paths if p.peer not in leaving)
-        replaced = tuple(p for p in old.paths if p.peer in leaving)
+        kept = tuple([p for p in old.paths if p.peer not in leaving])
+        replaced = tuple([p for p in old.paths if p.peer in leaving]) if len(kept) < len(old.paths) else ()
         if replaced == (() if path is None else (path,)):
             return old, ()
         paths = kept if path is None else (*kept, path)
