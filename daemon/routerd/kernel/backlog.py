@@ -41,9 +41,7 @@ Routes = SetRoutes | DeleteRoutes
 
 
 class Background(Protocol):
-    """Writes routes while others work; `kernel.bulk.Bulk`. Its length is the number of routes that it has."""
-
-    def __len__(self) -> int: ...
+    """Writes routes while others work; `kernel.bulk.Bulk`."""
 
     @property
     def done(self) -> bool:
@@ -60,7 +58,7 @@ class Background(Protocol):
 
 
 class Backlog:
-    """Operations that are not written yet; the length is the number of routes among them, any other counts one.
+    """Operations that are not written yet; `length` is the number of routes among them, any other counts one.
 
     `write` carries operations out in order and returns the refused ones; `took_over` tells whether a group that was
     made like another one took over flows, and `unfinished` which group has buckets to be handed over yet, 0 for none:
@@ -86,35 +84,36 @@ class Backlog:
         self._many = many
         self._clock = clock
         self._waiting: deque[Operation] = deque()
-        self._length = 0
+        self.length = 0
         self._begun = 0
         """How many prefixes of the first operation are no longer waiting."""
-
-    def __len__(self) -> int:
-        return self._length + (len(self._bulk) if self._bulk is not None else 0)
+        self._handed: deque[Routes] = deque()
+        """What is being written in the background."""
 
     @property
     def held_up(self) -> bool:
         """Whether `write` would do nothing before what is being written in the background is written."""
-        return self._bulk is not None and len(self._bulk) > 0 and not self._bulk.done and self._next() is None
+        return self._bulk is not None and bool(self._handed) and not self._bulk.done and self._next() is None
 
     def add(self, operations: Iterable[Operation]) -> None:
         """Have these written after all that waits."""
         for operation in operations:
             self._waiting.append(operation)
-            self._length += _length(operation)
+            self.length += _length(operation)
 
     def write(self, seconds: float) -> list[WriteFailed | GroupLost | GroupMade]:
         """Write until `seconds` have passed or nothing can be written now; return what the core should know of it."""
         end = self._clock() + seconds
         failures: list[WriteFailed | GroupLost] = []
         made: list[GroupMade] = []
-        while self._bulk is not None and self._bulk.done:
+        while self._bulk is not None and self._handed and self._bulk.done:
             failures += self._bulk.finish()
+            self.length -= len(self._handed.popleft().prefixes)
         while (first := self._next()) is not None:
-            many = isinstance(first, Routes) and _length(first) > self._portion
-            if self._bulk is not None and isinstance(first, Routes) and (self._bulk or many):
+            many = isinstance(first, Routes) and len(first.prefixes) > self._portion
+            if self._bulk is not None and isinstance(first, Routes) and (self._handed or many):
                 self._bulk.start(first)
+                self._handed.append(first)
                 self._remove(first)
             else:
                 some = self._together(first)
@@ -122,7 +121,7 @@ class Backlog:
                 for operation in some:
                     if isinstance(operation, SetGroup) and operation.like and not operation.known:
                         made.append(GroupMade(operation.id, self._took_over(operation.id)))
-                    self._remove(operation)
+                    self.length -= self._remove(operation)
                     if isinstance(operation, Arrange) and self._unfinished() == operation.id:
                         self._again(operation)
             if self._clock() >= end:
@@ -138,7 +137,7 @@ class Backlog:
             self._waiting = deque(kept for each in self._waiting if (kept := _without(each, gone)) is not None)
             if not self._waiting or self._waiting[0] is not first:
                 self._begun = 0
-            self._length = sum(map(_length, self._waiting)) - self._begun
+            self.length = sum(map(_length, (*self._handed, *self._waiting))) - self._begun
         return failures
 
     def end(self) -> None:
@@ -159,26 +158,28 @@ class Backlog:
             size = self._portion if self._bulk is None else self._many
             if len(operation.prefixes) > size:
                 operation = replace(operation, prefixes=operation.prefixes[self._begun : self._begun + size])
-        return None if self._bulk and not self._bulk.takes(operation) else operation
+        if self._bulk is not None and self._handed and not self._bulk.takes(operation):
+            return None
+        return operation
 
     def _together(self, first: Operation) -> list[Operation]:
         """Return what is written along with an operation: a portion, by what the kernel takes for it."""
-        some, room = [first], self._portion - _cost(first)
+        some, room = [first], self._portion
         for operation in islice(self._waiting, 1, None):
-            room -= _cost(operation)
-            if room < 0:
+            room -= _cost(some[-1])
+            if room < _cost(operation):
                 break
             some.append(operation)
         return some
 
-    def _remove(self, piece: Operation) -> None:
-        """Take a piece out of what waits."""
+    def _remove(self, piece: Operation) -> int:
+        """Take a piece out of what waits; return its length."""
         length = _length(piece)
-        self._length -= length
         self._begun += length
         if self._begun == _length(self._waiting[0]):
             self._waiting.popleft()
             self._begun = 0
+        return length
 
 
 def _length(operation: Operation) -> int:

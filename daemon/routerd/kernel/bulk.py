@@ -38,10 +38,6 @@ class Bulk:
         self.port = self._requests.port
         self._thread = ThreadPoolExecutor(1, "fib")
         self._jobs: deque[_Job] = deque()
-        self._length = 0
-
-    def __len__(self) -> int:
-        return self._length
 
     @property
     def done(self) -> bool:
@@ -63,14 +59,12 @@ class Bulk:
             bursts = list(self._routes.encode([operation], self._requests))
             future = self._thread.submit(self._requests.exchange, bursts)
         self._jobs.append(_Job(operation, frozenset(operation.prefixes), future))
-        self._length += len(operation.prefixes)
         future.add_done_callback(lambda _: self._wake())
 
     def finish(self) -> list[WriteFailed]:
         """Wait until the first operation that was begun is written, and return what was refused. OSError if netlink
         itself fails."""
         job = self._jobs.popleft()
-        self._length -= len(job.operation.prefixes)
         return self._routes.written(job.operation, job.future.result())
 
     def wait(self) -> None:
