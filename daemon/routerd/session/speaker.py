@@ -225,12 +225,11 @@ class Speaker:
         if channel is None:
             return [], False
         frames = channel.read()
-        urgent, more = channel.waits()
-        messages = self.lost() if urgent else []
+        messages = self.lost() if channel.urgent else []
         self.translation.translate(frames, messages)
         if channel.ended and self._outcome is not None:
             messages.append(self._child_ended())
-        return messages, more
+        return messages, channel.more
 
     def _child_ended(self) -> SpeakerDown:
         self._reason = self._status.ending or self._last_words or self._outcome or ""
