@@ -101,24 +101,21 @@ class Channel:
         self.ignore_urgent()  # it would be readable for ever
         return frames
 
-    async def readable(self, wake: Bell) -> None:
-        """Wait until input comes, which rings `wake`, or until somebody else sets it."""
+    def await_input(self, wake: Bell) -> None:
+        """Have `wake` rung, once, when input comes."""
         if not self._watched:
             self._watched = True
             asyncio.get_running_loop().add_reader(self._stream, self._came)
         self._awaited, self._told = wake, False
-        try:
-            await wake.wait()
-        finally:
-            self._awaited = None
 
     def _came(self) -> None:
         """There is input. If nobody waits for it the stream is watched no more: whoever is busy reads when he can.
 
         Once it may be what has been read meanwhile: the event loop looks before whoever waits has had their turn.
         """
-        if self._awaited is not None:
-            self._awaited.ring()
+        wake, self._awaited = self._awaited, None
+        if wake is not None:
+            wake.ring()
         elif not self._told:
             self._told = True
         else:

@@ -198,7 +198,9 @@ class Speaker:
                 waits = more
                 yield messages, more
             elif not more:
-                await self._input()
+                if self._channel is not None and not self._channel.ended:
+                    self._channel.await_input(self._wake)
+                await self._wake.wait()
 
     def lost(self) -> list[Message]:
         """Return the sessions that have ended since the last batch: for a consumer that is busy with it."""
@@ -210,13 +212,6 @@ class Speaker:
     def overtaken(self, generation: int) -> SessionDown | None:
         """Return what `lost` has said of the end of a session, before its SessionUp has been taken in."""
         return self.translation.overtaken(generation)
-
-    async def _input(self) -> None:
-        if self._channel is None or (self._channel.ended and self._outcome is None):
-            await self._wake.wait()
-        elif not self._channel.ended:
-            await self._channel.readable(self._wake)
-        self._wake.clear()
 
     def _collect(self) -> tuple[list[Message], bool]:
         """Read once: a batch is what the core takes in before anything else has its turn. What is urgent and has come
