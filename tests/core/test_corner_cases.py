@@ -372,7 +372,7 @@ def test_a_group_that_goes_while_its_change_waits_gets_its_routes_back() -> None
     simulation.slow = True
     simulation.announce(B, VIP)
     simulation.advance(MOVE_PATIENCE)
-    assert len(simulation.backlog) > 0  # the group has A alone in the kernel
+    assert simulation.backlog.length > 0  # the group has A alone in the kernel
     simulation.down(A)
     simulation.write_out()
     assert simulation.fib() == {VIP: [B]}

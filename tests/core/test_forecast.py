@@ -108,14 +108,11 @@ def state(simulation: Simulation) -> Any:
     loc_rib, nexthops, hosts = rib.loc_rib, rib.nexthops, rib.judge.hosts
     return (
         [dict(loc_rib.table), dict(loc_rib.users), set(loc_rib._sets), [s.users for s in loc_rib.table.values()]],
-        [list(rib.effects), dict(rib.rejudging._left), set(rib.judge.guard._prefixes), verdicts(simulation)],
+        [list(rib.effects), dict(rib.rejudging._left), set(rib.judge.guard.prefixes), verdicts(simulation)],
         [list(hosts.asked), {peer: dict(known) for peer, known in hosts._of.items()}, dict(hosts._links)],
         [set(nexthops._watched), set(nexthops.onlink), len(nexthops._memo)],
         [list(loc_rib.stale), dict(loc_rib.untold), [s._decision for s in loc_rib.sets()], loc_rib._steps.octets],
-        [
-            (peer.address, peer.group_name, peer.group, peer.addresses, len(peer._paths))
-            for peer in rib.peers.values()
-        ],
+        [(peer.address, peer.group_name, peer.group, peer.addresses, len(peer.known)) for peer in rib.peers.values()],
         [(g.id, g.wanted, dict(g.legs), dict(g.prefixes), dict(g.waiting), set(g.emptied)) for g in fib.groups],
         [dict(fib.groups.changed), dict(fib.groups.nexthops), dict(fib.groups.empty), dict(fib._pending)],
     )

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 
 import pytest
 import structlog
 
 from routerd.config.model import FibSection
-from routerd.core.message import Advertise, FindUnused, Program, SessionDown, SessionUp, Settle
+from routerd.core.message import (
+    Advertise,
+    FindUnused,
+    Gateway,
+    Program,
+    SessionDown,
+    SessionUp,
+    SetNexthop,
+    Settle,
+    Update,
+)
+from routerd.core.route import parse_address, parse_prefix
 from routerd.core.router import Router
 from routerd.kernel.writer import KernelWriter
 from routerd.service.engine import Engine
@@ -61,6 +73,39 @@ async def test_failover_does_not_wait_for_who_only_watches(
         monkeypatch.setattr(engine.router, "handle", lambda *_: [Program((), urgent=True)])
         engine.take(Settle())
         assert order == ["written", "told"]
+        engine.finish()
+        writer.close()
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_what_is_written_is_counted_after_that_and_even_if_it_fails(
+    router: Namespace, monkeypatch: pytest.MonkeyPatch, breaks: bool
+) -> None:
+    config, counted = parse(CONFIG), list[dict[str, int]]()
+    operations = (SetNexthop(7, Gateway(parse_address("192.0.2.1"), 1)),)
+    with router.enter():
+        writer = KernelWriter(FibSection())
+        engine = Engine(config, Router(config, 0.0), writer, Speaker(config, log=structlog.get_logger()))
+
+        def write(_: float) -> list[object]:
+            counted.append(dict(engine.tally.writes))
+            engine._backlog.length = 0
+            if breaks:
+                raise OSError(errno.ENOBUFS, "no memory")
+            return []
+
+        monkeypatch.setattr(engine._backlog, "write", write)
+        monkeypatch.setattr(
+            engine.router, "handle", lambda message, _: [Program(operations)] * isinstance(message, Settle)
+        )
+        engine.take(Update("192.168.10.101", 1, [parse_prefix("172.16.1.1/32")]))
+        assert not engine.tally.peers  # the end of the batch is still to come
+        with pytest.raises(OSError, match="no memory") if breaks else contextlib.nullcontext():
+            engine.take(Settle())
+        assert counted == [{}]
+        assert engine.tally.writes == {"set_nexthop": 1}
+        assert engine.tally.of("192.168.10.101").messages == {("received", "update"): 1}
+        assert engine.changes.gateway(7) == operations[0].gateway
         engine.finish()
         writer.close()
 

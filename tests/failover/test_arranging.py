@@ -67,7 +67,7 @@ def test_no_connection_breaks_and_new_ones_find_their_node(fabric: Fabric) -> No
             for _ in range(4):
                 wanted = [chosen.choice(group.members).id for _ in range(BUCKETS)]
                 backlog.add([Arrange(group.id, tuple(runs_of(wanted)))])
-                while backlog:
+                while backlog.length:
                     assert backlog.write(0.001) == []
             client.load(vip, 0)
             after = client.settle(vip)

@@ -88,7 +88,7 @@ def shuffled(group: SetGroup, seed: int) -> list[int]:
 def arrange(writer: KernelWriter, layout: list[int]) -> None:
     backlog = Backlog(writer.write, writer.buckets.took_over, unfinished=writer.unfinished)
     backlog.add([Arrange(100, tuple(runs_of(layout)))])
-    while backlog:
+    while backlog.length:
         assert backlog.write(0.001) == []
 
 

@@ -58,19 +58,12 @@ class Thread:
         self.begun: list[list[Operation]] = []
         self.done = False
 
-    def __len__(self) -> int:
-        return sum(len(each.prefixes) if isinstance(each, Routes) else 1 for job in self.begun for each in job)
-
     def takes(self, operation: Operation) -> bool:
         new = isinstance(operation, SetGroup) and self.makes(operation)
         return not self.begun or (len(self.begun) < 2 and (new or isinstance(operation, Routes)))
 
     def makes(self, group: SetGroup) -> bool:
         return not group.known
-
-    @property
-    def makes_groups(self) -> bool:
-        return any(isinstance(each, SetGroup) for job in self.begun for each in job)
 
     def start(self, operations: Sequence[Operation]) -> None:
         self.begun.append([*operations])
@@ -91,9 +84,9 @@ def test_routes_go_out_in_portions_and_in_order() -> None:
     kernel.backlog.add([SetGroup(5, (Member(1),)), SetRoutes(5, ROUTES), DeleteRoutes(ROUTES[:3])])
     assert kernel.backlog.write(0.002) == []
     assert [type(each) for each in kernel.written] == [SetGroup, SetRoutes]
-    assert kernel.backlog
+    assert kernel.backlog.length
     kernel.backlog.write(1.0)
-    assert not kernel.backlog
+    assert not kernel.backlog.length
     assert kernel.sizes() == [8, 8, 4, 3]
     assert tuple(p for each in kernel.written if isinstance(each, SetRoutes) for p in each.prefixes) == ROUTES
 
@@ -171,10 +164,10 @@ def test_buckets_that_are_left_are_handed_over_after_all_that_waits() -> None:
     backlog.end()
     backlog.write(1.0)
     assert kernel.written == [later]
-    assert not backlog
+    assert not backlog.length
     backlog.add([SetNexthop(3, Gateway(parse_address("10.0.0.3"), 2)), later])
     backlog.jump([DeleteNexthop(5)])
-    assert len(backlog) == 1
+    assert backlog.length == 1
 
 
 def test_many_routes_go_to_the_thread_and_the_rest_keeps_its_place() -> None:
@@ -187,7 +180,7 @@ def test_many_routes_go_to_the_thread_and_the_rest_keeps_its_place() -> None:
     assert kernel.backlog.write(1.0) == []
     assert kernel.written == [SetGroup(5, (Member(1),)), few]  # at once: to hand three routes over costs more
     assert routes_of(thread) == [ROUTES[3:11], ROUTES[11:19]]
-    assert (len(kernel.backlog), kernel.backlog.held_up) == (17 + 2 + 1 + 3, True)
+    assert (kernel.backlog.length, kernel.backlog.held_up) == (17 + 2 + 1 + 3, True)
 
     kernel.backlog.jump([DeleteNexthop(9)])
     assert kernel.written[-1] == DeleteNexthop(9)  # failover waits for nothing
@@ -205,7 +198,7 @@ def test_many_routes_go_to_the_thread_and_the_rest_keeps_its_place() -> None:
     thread.done = True
     kernel.backlog.write(1.0)
     assert kernel.written[3:] == [SetGroup(6, (Member(1),), known=True), few]
-    assert (len(kernel.backlog), kernel.backlog.held_up) == (0, False)
+    assert (kernel.backlog.length, kernel.backlog.held_up) == (0, False)
 
 
 def test_failover_forgets_what_is_lost_behind_routes_that_are_being_written() -> None:
@@ -214,8 +207,8 @@ def test_failover_forgets_what_is_lost_behind_routes_that_are_being_written() ->
     kernel.backlog.add([SetRoutes(5, ROUTES), SetGroup(6, (Member(1), Member(2)), known=True)])
     kernel.backlog.write(1.0)
     kernel.backlog.jump([DeleteNexthop(5), DeleteNexthop(1)])
-    assert len(kernel.backlog) == 16 + 1  # what has been begun goes on, and is refused
-    while kernel.backlog:
+    assert kernel.backlog.length == 16 + 1  # what has been begun goes on, and is refused
+    while kernel.backlog.length:
         thread.done = bool(thread.begun)
         kernel.backlog.write(1.0)
     assert kernel.written == [DeleteNexthop(5), DeleteNexthop(1), SetGroup(6, (Member(2),), known=True)]
@@ -238,8 +231,8 @@ def test_many_new_groups_go_to_the_thread_with_their_routes() -> None:
     backlog.add(many := made(50, MANY_GROUPS + 1))
     backlog.write(1.0)
     assert thread.begun == [many[:-2], many[-2:]]  # even a single one, for it comes behind the others
-    assert (kernel.written, len(backlog)) == (few, len(many))
-    while backlog:
+    assert (kernel.written, backlog.length) == (few, len(many))
+    while backlog.length:
         thread.done = bool(thread.begun)
         backlog.write(1.0)
     assert kernel.written == few

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import pytest
 
 from routerd.core.message import Settle
-from routerd.service.engine import SLICE
 from routerd.service.feeding import Feeding
 
 
@@ -22,11 +22,14 @@ class FakeEngine:
         self.given: list[Any] = []
         self.due_in_room: float | None = None
         self.router = SimpleNamespace(busy=False, timer=None)
-        self.stretches = SimpleNamespace(lasted=0.0)
+        self.stretches = SimpleNamespace(began=math.inf)
+        self.heard = 0
+        """Messages since the last room: the second is late."""
 
     def hear(self, message: object) -> None:
         self.given.append(message)
-        self.stretches.lasted += SLICE
+        self.heard += 1
+        self.stretches.began = math.inf if self.heard < 2 else -math.inf
 
     def take(self, message: object) -> None:
         self.given.append(message)
@@ -36,7 +39,7 @@ class FakeEngine:
     async def room(self) -> None:
         self.given.append("room")
         self.router.timer = self.due_in_room
-        self.stretches.lasted = 0.0
+        self.heard, self.stretches.began = 0, math.inf
         await asyncio.sleep(0)
 
 

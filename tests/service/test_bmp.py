@@ -45,10 +45,9 @@ class Watched(Simulation):
     """A simulation whose router is observed."""
 
     def restart(self, *, listening: bool = True) -> None:
-        self.observers = Observers()
         self.ups: dict[int, Up] = {}
         super().restart(listening=False)
-        self.router.planning.watch = self.observers.changed
+        self.observers = Observers(self.router.planning)
         handle = self.router.handle
 
         def watched(message: Input, now: float) -> list[Effect]:

@@ -29,7 +29,8 @@ NODE = "192.168.10.100"
 @asynccontextmanager
 async def dumping(directory: Path) -> AsyncIterator[tuple[Dumps, Callable[[], None]]]:
     """Dump updates; the function has a session come up, which is a record."""
-    simulation, observers = Simulation(), Observers()
+    simulation = Simulation()
+    observers = Observers(simulation.router.planning)
     simulation.up(NODE)
     session = simulation.sessions[NODE]
     made = Dumps(MrtSection(directory=str(directory), interval=0, updates=True), simulation.router, observers)

@@ -27,7 +27,7 @@ def test_each_bucket_is_told_with_those_that_flows_use(router: Namespace, writer
         traffic.send(port)
     asked = Enquiries(writer.buckets, writer.memory, 60.0)
     asked.ask(ReadBuckets((100, 7)))
-    assert asked
+    assert asked.waiting
     found, gone = asked.answers()
     assert isinstance(found, BucketsRead)
     assert found.owners == tuple(lookup.owners(100))
@@ -36,7 +36,7 @@ def test_each_bucket_is_told_with_those_that_flows_use(router: Namespace, writer
     }
     assert 5 < found.busy.bit_count() <= 20
     assert gone == BucketsRead(7)
-    assert not asked
+    assert not asked.waiting
 
 
 def test_many_groups_are_read_in_turns_and_each_once(router: Namespace, writer: KernelWriter) -> None:
@@ -47,7 +47,7 @@ def test_many_groups_are_read_in_turns_and_each_once(router: Namespace, writer: 
     asked.ask(ReadBuckets(tuple(ids)))
     asked.ask(ReadBuckets((11, 12)))
     turns = []
-    while asked:
+    while asked.waiting:
         turns.append([answer.id for answer in asked.answers() if isinstance(answer, BucketsRead)])
     assert [id for turn in turns for id in turn] == list(ids)
     assert max(map(len, turns)) == enquiries.READ_AT_ONCE

@@ -22,7 +22,6 @@ class Waiter:
         """Wait again and again."""
         while True:
             await self.bell.wait()
-            self.bell.clear()
             self.woken += 1
 
 

@@ -10,9 +10,7 @@ def test_messages_are_told_apart_by_their_headers() -> None:
     counts = Counts()
     update = bgp.update(bgp.attributes("10.0.0.1", [65001]), ["172.16.1.0/24"])
     counts.sent(update + bgp.message(bgp.KEEPALIVE) + update + bgp.message(bgp.ROUTE_REFRESH, bytes(4)))
-    counts.received(len(update) - 19)
     assert (counts.updates_sent, counts.refreshes_sent, counts.octets_sent) == (2, 1, 2 * len(update))
-    assert (counts.updates_received, counts.octets_received) == (1, len(update) - 19)
 
 
 def test_what_is_cut_short_ends_the_count() -> None:

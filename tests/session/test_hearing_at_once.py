@@ -109,17 +109,17 @@ async def test_what_comes_is_heard_in_the_turn_in_which_the_event_loop_sees_it()
 async def test_urgent_frames_of_a_child_that_has_ended_are_read() -> None:
     channel = Channel()
     stream, urgent = channel.child_ends
-    assert channel.waits() == (False, False)
+    assert channel.read() == []
+    assert not channel.urgent
     urgent.send(frames.frame(frames.Kind.DOWN, 7, b"x"))
     stream.send(frames.frame(frames.Kind.LOG, 0, b"y"))
-    assert channel.waits() == (True, True)
     stream.close()
     urgent.close()
     assert channel.read() == [(frames.Kind.LOG, 0, b"y")]
     assert not channel.read()
-    assert channel.ended
-    assert channel.waits() == (True, False)
+    assert (channel.ended, channel.urgent, channel.more) == (True, True, False)
     assert channel.read_urgent() == [(frames.Kind.DOWN, 7, b"x")]
     channel.close()
     assert channel.read_urgent() == []
-    assert channel.waits() == (False, False)
+    assert channel.read() == []
+    assert (channel.urgent, channel.more) == (False, False)

@@ -188,7 +188,7 @@ class Simulation:
 
     def write_out(self) -> None:
         """Write all that waits."""
-        while self.backlog:
+        while self.backlog.length:
             self._inbox.extend(self.backlog.write(math.inf))
             self._handle()
 

@@ -13,7 +13,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from routerd.api.views import peers
 from routerd.core.histogram import Histogram
-from routerd.core.message import DrainSelf, Gateway, Notification, SessionDown, SetRoutes, Shutdown, SpeakerDown
+from routerd.core.message import (
+    DrainSelf,
+    Gateway,
+    Notification,
+    SessionDown,
+    SetRoutes,
+    Shutdown,
+    SpeakerDown,
+    Update,
+)
 from routerd.core.route import Address, parse_prefix
 from routerd.telemetry.metrics.catalogue import METRICS
 from routerd.telemetry.metrics.causes import cause
@@ -261,6 +270,19 @@ def test_routes_are_counted_one_by_one() -> None:
     tally = Tally(Simulation().router)
     tally.programmed([SetRoutes(1, (ONE, TWO))])
     assert tally.writes == {"set_route": 2}
+
+
+def test_an_update_that_changes_nothing_counts_and_is_not_followed() -> None:
+    tally = Tally(Simulation().router)
+    tally.heard(Update("192.0.2.1", 1, [ONE]), 0.0, news=False)
+    tally.programmed([SetRoutes(1, (TWO,))])
+    tally.handled(0, 1.0)
+    assert not sum(tally.convergence.histogram.counts)
+    tally.heard(Update("192.0.2.1", 1, [ONE]), 2.0, news=True)
+    tally.programmed([SetRoutes(1, (ONE,))])
+    tally.handled(0, 2.5)
+    assert tally.convergence.histogram.total == 0.5
+    assert tally.peers["192.0.2.1"].messages == {("received", "update"): 2}
 
 
 def test_each_end_of_a_session_counts_once_whoever_tells_of_it() -> None:

@@ -63,8 +63,6 @@ class Drains:
 
     def apply(self) -> None:
         """Hold the groups to the drains: peers may lead elsewhere now."""
-        if not self.peers and not self._fib.groups.draining:
-            return
         drained = [self._rib.peers[address] for address in self.peers if address in self._rib.peers]
         self._fib.drain(set[Gateway]().union(*map(self._rib.gateways_of, drained)))
 

@@ -28,16 +28,13 @@ class GatewayHealth:
 
     def __init__(self) -> None:
         self._of: dict[Gateway, set[Reason]] = {}
+        self.out: Collection[Gateway] = self._of.keys()
+        """The gateways that have a reason, as they change."""
         self._having: dict[Reason, set[Gateway]] = {reason: set() for reason in Reason}
         self.news: list[tuple[Reason, frozenset[Gateway], bool]] = []
         """Gateways that went out (true), or are back: for whoever tells of it, and clears the list."""
         self.version = 0
         """Another one whenever gateways were given a reason."""
-
-    @property
-    def out(self) -> Collection[Gateway]:
-        """The gateways that have a reason."""
-        return self._of.keys()
 
     def having(self, reason: Reason) -> Collection[Gateway]:
         """Return the gateways that are out for this reason, perhaps among others."""

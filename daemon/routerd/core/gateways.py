@@ -72,7 +72,7 @@ class Gateways:
 
     def revive(self) -> None:
         """Let gateways whose node is back into their groups again, once nothing of its last session is left."""
-        if not self._health.out or self._rib.lifecycle.purges:
+        if self._rib.lifecycle.purges:
             return
         leads, having = self._rib.leads, self._health.having
         self.recover(Reason.RESTARTED, leads.speaking(having(Reason.RESTARTED)))

@@ -34,8 +34,8 @@ class Planning:
         self._rib = rib
         self._fib = fib
         self.synchronised = False
-        self.watch: Callable[[list[Change]], None] = lambda changes: None
-        self._news = False
+        self.watch: Callable[[list[Change]], None] | None = None
+        self.news = False
         """Whether something else is wanted since the last `settle`."""
         self._news_at = now
         self._burst_since: float | None = None
@@ -53,10 +53,11 @@ class Planning:
             before, after = loc_rib.decision(old), loc_rib.decision(new)
             if after.wanted != before.wanted or old is new or old in loc_rib.untold:
                 self._fib.want(prefixes, after.wanted)
-                self._news |= old is not new  # that a set decides otherwise is no news from the nodes
+                self.news |= old is not new  # that a set decides otherwise is no news from the nodes
         if changes:
             self._rib.advertising.export(changes)
-            self.watch(changes)
+            if self.watch is not None:
+                self.watch(changes)
 
     def reconsider(self) -> None:
         """Path sets may decide otherwise now: a part of them is looked at right away, the others in slices."""
@@ -96,15 +97,17 @@ class Planning:
     def settle(self, now: float, *, quiet: bool) -> list[Effect]:
         """A batch of input is over, and if it is `quiet`, no more waits: plan what is wanted, unless more of it is to
         be waited for."""
-        if self._news:
-            self._news_at, self._news = now, False
-        return [*self._plan_burst(now, quiet=quiet), *self._part(now, quiet=quiet)]
+        if self.news:
+            self._news_at, self.news = now, False
+        effects = self._plan_burst(now, quiet=quiet)
+        if self._fib.parting or self._moves_since is not None:
+            effects += self._part(now, quiet=quiet)
+        return effects
 
     def _plan_burst(self, now: float, *, quiet: bool) -> list[Effect]:
         if self._burst_since is None and not quiet and self._fib.behind and not self._fib.has_table:
             self._burst_since = now  # more comes
-        ends = self._burst_ends
-        if ends is not None and now < ends:
+        if self._burst_since is not None and (ends := self._burst_ends) is not None and now < ends:
             return self.program(self._fib.rewrite(now))
         effects = self.plan(now)
         pauses = self._burst_since is None
@@ -138,7 +141,9 @@ class Planning:
 
     def program(self, operations: Sequence[Operation]) -> list[Effect]:
         """Have operations carried out."""
-        return [Program(tuple(map(self._addressed, operations)))] if operations else []
+        if self._rib.nexthops.onlink:
+            operations = [self._addressed(each) for each in operations]
+        return [Program(tuple(operations))] if operations else []
 
     def _addressed(self, operation: Operation) -> Operation:
         """A gateway that is on the link only because a route says so: its nexthop must say it, too."""

@@ -128,7 +128,8 @@ class Router:
             effects += self.drains.joined(now, agrees=self.pair.agrees)
         effects += self.rib.effects
         self.rib.effects.clear()
-        effects += self.gateways.told()
+        if self.health.news:
+            effects += self.gateways.told()
         if self.pair is not None:
             operations = [each for effect in effects if isinstance(effect, Program) for each in effect.operations]
             effects += self.pair.noted(operations, now)
@@ -239,13 +240,17 @@ class Router:
         return {*busy, *(self.fib.groups.nexthops[each] for each in self.pair.busy_at_partner(id, now))}
 
     def _settle(self, now: float, *, quiet: bool) -> list[Effect]:
-        if not self.synchronised:
+        if not self.planning.synchronised:
             return []
-        self.gateways.revive()
-        self.drains.apply()
+        if self.health.out:
+            self.gateways.revive()
+        if self.drains.peers or self.fib.groups.draining:
+            self.drains.apply()
         effects = self.planning.settle(now, quiet=quiet)
-        self.gateways.forget_abandoned()
-        self._sessions.end_deferral()
+        if self.health.out:
+            self.gateways.forget_abandoned()
+        if self.rib.advertising.deferring:
+            self._sessions.end_deferral()
         return effects
 
     def _work(self, now: float) -> list[Effect]:

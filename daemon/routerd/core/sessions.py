@@ -111,7 +111,7 @@ class Sessions:
     def end_deferral(self) -> None:
         """After a restart the peers hear End-of-RIB once all nodes are back (RFC 4724 section 4.1). How long that may
         take is bounded by the time that each node has to return, and to say all."""
-        if not self._rib.advertising.deferring or not self._rib.lifecycle.introduced:
+        if not self._rib.lifecycle.introduced:
             return
         awaited = self._fib.awaited()
         if awaited.issubset(self._rib.leads.speaking(awaited)):

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Protocol
 
 from routerd.core.message import (
@@ -44,9 +44,7 @@ Routes = SetRoutes | DeleteRoutes
 
 
 class Background(Protocol):
-    """Writes routes and new groups while others work; `kernel.bulk.Bulk`. Its length is how many of them it has."""
-
-    def __len__(self) -> int: ...
+    """Writes routes and new groups while others work; `kernel.bulk.Bulk`."""
 
     @property
     def done(self) -> bool:
@@ -58,10 +56,6 @@ class Background(Protocol):
     def makes(self, group: SetGroup) -> bool:
         """Tell whether to write a group is no more than to make it."""
 
-    @property
-    def makes_groups(self) -> bool:
-        """Whether there are groups among what was begun."""
-
     def start(self, operations: Sequence[Operation]) -> None:
         """Begin to write routes, or groups that it `makes` and the routes that lead to them."""
 
@@ -70,7 +64,7 @@ class Background(Protocol):
 
 
 class Backlog:
-    """Operations that are not written yet; the length is the number of routes among them, any other counts one.
+    """Operations that are not written yet; `length` is the number of routes among them, any other counts one.
 
     `write` carries operations out in order and returns the refused ones; `took_over` tells whether a group that was
     made like another one took over flows, and `unfinished` which group has buckets to be handed over yet, 0 for none:
@@ -96,34 +90,34 @@ class Backlog:
         self._many = many
         self._clock = clock
         self._waiting: deque[Operation] = deque()
-        self._length = 0
+        self.length = 0
         self._begun = 0
         """How many prefixes of the first operation are no longer waiting."""
-
-    def __len__(self) -> int:
-        return self._length + (len(self._bulk) if self._bulk is not None else 0)
+        self._handed: deque[list[Operation]] = deque()
+        """What is being written in the background."""
 
     @property
     def held_up(self) -> bool:
         """Whether `write` would do nothing before what is being written in the background is written."""
-        return self._bulk is not None and len(self._bulk) > 0 and not self._bulk.done and self._next() is None
+        return self._bulk is not None and bool(self._handed) and not self._bulk.done and self._next() is None
 
     def add(self, operations: Iterable[Operation]) -> None:
         """Have these written after all that waits."""
         for operation in operations:
             self._waiting.append(operation)
-            self._length += _length(operation)
+            self.length += _length(operation)
 
     def write(self, seconds: float) -> list[WriteFailed | GroupLost | GroupMade]:
         """Write until `seconds` have passed or nothing can be written now; return what the core should know of it."""
         end = self._clock() + seconds
         failures: list[WriteFailed | GroupLost] = []
         made: list[GroupMade] = []
-        while self._bulk is not None and self._bulk.done:
-            failures += self._bulk.finish()
+        while self._bulk is not None and self._handed and self._bulk.done:
+            failures += self._finish(self._bulk)
         while (first := self._next()) is not None:
             if self._bulk is not None and (some := self._in_background(first, self._bulk)):
                 self._bulk.start(some)
+                self._handed.append(some)
                 for operation in some:
                     self._remove(operation)
             else:
@@ -132,7 +126,7 @@ class Backlog:
                 for operation in some:
                     if isinstance(operation, SetGroup) and operation.like and not operation.known:
                         made.append(GroupMade(operation.id, self._took_over(operation.id)))
-                    self._remove(operation)
+                    self.length -= self._remove(operation)
                     if isinstance(operation, Arrange) and self._unfinished() == operation.id:
                         self._again(operation)
             if self._clock() >= end:
@@ -142,8 +136,8 @@ class Backlog:
     def jump(self, operations: Sequence[Operation]) -> list[WriteFailed | GroupLost]:
         """Delete nexthop objects at once, and forget them in all that waits, as the kernel does in its groups."""
         failures: list[WriteFailed | GroupLost] = []
-        while self._bulk is not None and self._bulk.makes_groups:
-            failures += self._bulk.finish()
+        while self._bulk is not None and any(isinstance(each, SetGroup) for job in self._handed for each in job):
+            failures += self._finish(self._bulk)
         failures += self._write(operations)
         if self._waiting:
             gone = {operation.id for operation in operations if isinstance(operation, DeleteNexthop)}
@@ -151,7 +145,7 @@ class Backlog:
             self._waiting = deque(kept for each in self._waiting if (kept := _without(each, gone)) is not None)
             if not self._waiting or self._waiting[0] is not first:
                 self._begun = 0
-            self._length = sum(map(_length, self._waiting)) - self._begun
+            self.length = sum(map(_length, chain(*self._handed, self._waiting))) - self._begun
         return failures
 
     def end(self) -> None:
@@ -172,12 +166,14 @@ class Backlog:
             size = self._portion if self._bulk is None else self._many
             if len(operation.prefixes) > size:
                 operation = replace(operation, prefixes=operation.prefixes[self._begun : self._begun + size])
-        return None if self._bulk and not self._bulk.takes(operation) else operation
+        if self._bulk is not None and self._handed and not self._bulk.takes(operation):
+            return None
+        return operation
 
     def _in_background(self, first: Operation, bulk: Background) -> list[Operation]:
         """Return what the thread is to write next; nothing of what is too little for it, or not for it."""
         if isinstance(first, Routes):
-            return [first] if bulk or _length(first) > self._portion else []
+            return [first] if self._handed or len(first.prefixes) > self._portion else []
         some, made = list[Operation](), set[int]()
         prefixes = set[Prefix]()
         for operation in self._waiting:
@@ -191,26 +187,31 @@ class Backlog:
                 case _:
                     break
             some.append(operation)
-        return some if bulk or len(made) >= FEW_GROUPS else []
+        return some if self._handed or len(made) >= FEW_GROUPS else []
+
+    def _finish(self, bulk: Background) -> list[WriteFailed]:
+        """Wait until what was handed over first is written."""
+        self.length -= sum(map(_length, self._handed.popleft()))
+        return bulk.finish()
 
     def _together(self, first: Operation) -> list[Operation]:
         """Return what is written along with an operation: a portion, by what the kernel takes for it."""
-        some, room = [first], self._portion - _cost(first)
+        some, room = [first], self._portion
         for operation in islice(self._waiting, 1, None):
-            room -= _cost(operation)
-            if room < 0:
+            room -= _cost(some[-1])
+            if room < _cost(operation):
                 break
             some.append(operation)
         return some
 
-    def _remove(self, piece: Operation) -> None:
-        """Take a piece out of what waits."""
+    def _remove(self, piece: Operation) -> int:
+        """Take a piece out of what waits; return its length."""
         length = _length(piece)
-        self._length -= length
         self._begun += length
         if self._begun == _length(self._waiting[0]):
             self._waiting.popleft()
             self._begun = 0
+        return length
 
 
 def _length(operation: Operation) -> int:

@@ -75,17 +75,12 @@ def _tail(metric: int) -> bytes:
 
 def _pack(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int], ids: Sequence[int | None]) -> bytes:
     """Return the requests for the prefixes with the chosen indices, family by family; `ids` are the nexthop ids."""
-    sizes = set(map(len, prefixes))
-    if len(sizes) > 1:
+    some = [*map(prefixes.__getitem__, chosen)]
+    sizes = set(map(len, some))
+    if len(sizes) != 1:
         parts = ([index for index in chosen if len(prefixes[index]) == size] for size in sizes)
-        return b"".join(_alike(form, prefixes, part, ids) for part in parts)
-    return _alike(form, prefixes, chosen, ids)
-
-
-def _alike(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int], ids: Sequence[int | None]) -> bytes:
-    if not chosen:
-        return b""
-    width = len(prefixes[chosen[0]])
+        return b"".join(_pack(form, prefixes, part, ids) for part in parts)
+    (width,) = sizes
     size = _HEAD.size + width - 1 + len(form.tail)
     head = _HEAD.pack(
         size, form.kind, wire.NLM_F_REQUEST | form.flags, 0, 0,
@@ -96,11 +91,11 @@ def _alike(form: _Form, prefixes: Sequence[Prefix], chosen: Sequence[int], ids: 
     numbers = struct.pack(f"={len(chosen)}I", *chosen)
     for octet in range(4):
         messages[_SEQUENCE + octet :: size] = numbers[octet::4]
-    packed = b"".join([prefixes[index] for index in chosen])
+    packed = b"".join(some)
     messages[_LENGTH::size] = packed[::width]
     for octet in range(1, width):
         messages[_HEAD.size + octet - 1 :: size] = packed[octet::width]
-    nexthops = struct.pack(f"={len(chosen)}I", *[ids[index] for index in chosen])
+    nexthops = struct.pack(f"={len(chosen)}I", *map(ids.__getitem__, chosen))
     for octet in range(4):
         messages[size - 4 + octet :: size] = nexthops[octet::4]
     return bytes(messages)

@@ -33,7 +33,7 @@ class _Job(NamedTuple):
 
 class Bulk:
     """Does a few jobs, in order. `wake` is called, in the thread, when one of them is done. `port` is the netlink
-    port id; the length is how many routes and groups the jobs have."""
+    port id."""
 
     def __init__(self, routes: RouteWriter, groups: GroupWriter, wake: Callable[[], object]) -> None:
         self._routes = routes
@@ -43,20 +43,11 @@ class Bulk:
         self.port = self._requests.port
         self._thread = ThreadPoolExecutor(1, "fib")
         self._jobs: deque[_Job] = deque()
-        self._length = 0
-
-    def __len__(self) -> int:
-        return self._length
 
     @property
     def done(self) -> bool:
         """Whether `finish` would return at once."""
         return bool(self._jobs) and self._jobs[0].future.done()
-
-    @property
-    def makes_groups(self) -> bool:
-        """Whether some job has groups."""
-        return any(job.groups for job in self._jobs)
 
     def takes(self, operation: Operation) -> bool:
         """Tell whether this can be begun before what was begun is written: new groups, and routes to other prefixes
@@ -92,7 +83,6 @@ class Bulk:
             future = self._thread.submit(self._do, made, [*self._routes.encode(routes, self._requests)])
         prefixes = frozenset(prefix for each in routes for prefix in each.prefixes)
         self._jobs.append(_Job(groups, routes, prefixes, future))
-        self._length += len(groups) + len(prefixes)
         future.add_done_callback(lambda _: self._wake())
 
     def _do(self, groups: list[tuple[int, bytes]], routes: list[tuple[int, bytes]]) -> tuple[Refusals, Refusals]:
@@ -102,7 +92,6 @@ class Bulk:
     def finish(self) -> list[WriteFailed]:
         """Wait until the first job is done, and return what was refused. OSError if netlink itself fails."""
         job = self._jobs.popleft()
-        self._length -= len(job.groups) + len(job.prefixes)
         groups, routes = job.future.result()
         told = self._groups.made(job.groups, groups)
         return told + (self._routes.write(job.routes) if groups else self._routes.came(job.routes, routes))

@@ -52,7 +52,8 @@ class Requests:
         """Send one burst after the other, each with the number that the sequence numbers in it are counted from."""
         refused: Refusals = {}
         for first, requests in bursts:
-            refused.update((first + index, why) for index, why in self.send(requests).items())
+            for index, why in self.send(requests).items():
+                refused[first + index] = why
         return refused
 
     def send(self, requests: bytes) -> Refusals:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Collection, Iterator, Sequence
+from itertools import repeat
 
-from routerd.core.message import DeleteRoutes, SetRoutes, WriteFailed
+from routerd.core.message import DeleteRoutes, Operation, SetRoutes, WriteFailed
 from routerd.core.route import Prefix
 from routerd.kernel import batch, lookup, messages, wire
 from routerd.kernel.owned import OwnedObjects, OwnedRoutes, not_ours
@@ -37,11 +38,12 @@ class RouteWriter:
         self._lost.update(prefixes)
         self._routes.remove(prefixes)
 
-    def write(self, run: Sequence[SetRoutes | DeleteRoutes]) -> list[WriteFailed]:
-        """Carry out operations of one kind; return the refused ones, an operation per prefix."""
+    def write(self, run: Sequence[Operation]) -> list[WriteFailed]:
+        """Carry out operations on routes, of one kind; return the refused ones, an operation per prefix."""
         told: list[WriteFailed] = []
         sent: list[SetRoutes | DeleteRoutes] = []
         for operation in run:
+            assert isinstance(operation, SetRoutes | DeleteRoutes)
             if barred := self.barred(operation):
                 told += self.written(operation, barred)
             else:
@@ -70,8 +72,12 @@ class RouteWriter:
     ) -> Iterator[tuple[int, bytes]]:
         """Yield what sets, or deletes, the routes of all these operations, in bursts for `requests`, each with the
         index of its first prefix."""
-        prefixes = [prefix for operation in operations for prefix in operation.prefixes]
-        ids = [each.id for each in operations if isinstance(each, SetRoutes) for _ in each.prefixes]
+        prefixes: list[Prefix] = []
+        ids: list[int] = []
+        for each in operations:
+            prefixes += each.prefixes
+            if isinstance(each, SetRoutes):
+                ids += repeat(each.id, len(each.prefixes))
         for start, some in requests.bursts(prefixes):
             if ids:
                 of_these = ids[start : start + len(some)]

@@ -20,7 +20,16 @@ def runs(operations: Iterable[Operation]) -> Iterator[Run]:
     kinds: dict[type[Operation], Run] = {SetNexthop: [], SetGroup: [], SetRoutes: [], DeleteNexthop: []}
     named = set[object]()
     for operation in operations:
-        names = _names(operation)
+        names: tuple[object, ...]  # what no other operation of a run may name; nothing for one that has its own
+        match operation:
+            case SetRoutes(prefixes=prefixes):
+                names = prefixes
+            case DeleteRoutes() | Arrange():
+                names = ()
+            case SetGroup(id=id, like=like) if like not in (0, id):
+                names = ()
+            case _:
+                names = (operation.id,)
         if not names or not named.isdisjoint(names):
             yield from filter(None, kinds.values())
             kinds, named = {each: [] for each in kinds}, set()
@@ -30,16 +39,3 @@ def runs(operations: Iterable[Operation]) -> Iterator[Run]:
         else:
             yield [operation]
     yield from filter(None, kinds.values())
-
-
-def _names(operation: Operation) -> tuple[object, ...]:
-    """Return what no other operation of a run may name; nothing for one that has a run of its own."""
-    match operation:
-        case SetGroup(id=id, like=like):
-            return () if like not in (0, id) else (id,)
-        case SetNexthop(id=id) | DeleteNexthop(id=id):
-            return (id,)
-        case SetRoutes(prefixes=prefixes):
-            return prefixes
-        case DeleteRoutes() | Arrange():
-            return ()

@@ -36,7 +36,7 @@ from routerd.kernel.messages import NARROW, WIDE
 from routerd.kernel.owned import OwnedObjects, refusal
 from routerd.kernel.requests import Requests
 from routerd.kernel.routes import RouteWriter
-from routerd.kernel.runs import Run, runs
+from routerd.kernel.runs import runs
 from routerd.kernel.spare import CREATE, Spare
 from routerd.kernel.stand_in import StandIns
 
@@ -107,20 +107,20 @@ class KernelWriter:
         made, are refused with ENOENT.
         """
         self.writes += 1
-        return [failure for run in runs(operations) for failure in self._carry_out(run)]
-
-    def _carry_out(self, run: Run) -> list[WriteFailed | GroupLost]:
-        match run[0]:
-            case SetNexthop():
-                return [*self._set_nexthops([each for each in run if isinstance(each, SetNexthop)])]
-            case SetGroup():
-                return self.groups.write([each for each in run if isinstance(each, SetGroup)])
-            case Arrange():
-                return [told for each in run if isinstance(each, Arrange) for told in self._arrange(each)]
-            case SetRoutes() | DeleteRoutes():
-                return [*self.routes.write([each for each in run if isinstance(each, SetRoutes | DeleteRoutes)])]
-            case DeleteNexthop():
-                return [*self._delete_nexthops([each for each in run if isinstance(each, DeleteNexthop)])]
+        told: list[WriteFailed | GroupLost] = []
+        for run in runs(operations):
+            match run[0]:
+                case SetNexthop():
+                    told += self._set_nexthops([each for each in run if isinstance(each, SetNexthop)])
+                case SetGroup():
+                    told += self.groups.write([each for each in run if isinstance(each, SetGroup)])
+                case Arrange():
+                    told += [failed for each in run if isinstance(each, Arrange) for failed in self._arrange(each)]
+                case SetRoutes() | DeleteRoutes():
+                    told += self.routes.write(run)
+                case DeleteNexthop():
+                    told += self._delete_nexthops([each for each in run if isinstance(each, DeleteNexthop)])
+        return told
 
     def _arrange(self, operation: Arrange) -> list[WriteFailed]:
         if self._arranging is None:

@@ -89,7 +89,7 @@ class Daemon:
             widest=65535 if self.writer.wide_weights else 256,
         )
         self.speaker = Speaker(config, log=log)
-        self.engine = Engine(config, self.router, self.writer, self.speaker, lambda: stretches.lasted)
+        self.engine = Engine(config, self.router, self.writer, self.speaker, stretches.lasted)
         if record is not None:
             self.engine.recorder = Recorder(record, config, started)
         self.feeding = Feeding(self.engine, self.speaker, stretches)
@@ -133,7 +133,7 @@ class Daemon:
             monitoring=self.monitoring,
         )
         self.metrics.status = self.answers.status
-        self.mqtt = Mqtt(config, self.engine, self.answers, lambda: stretches.lasted)
+        self.mqtt = Mqtt(config, self.engine, self.answers, stretches.lasted)
         self.answers.others.append(self.mqtt.problems)
         self.metrics.others = lambda: self.monitoring.figures(self.mqtt.figures)
         self.pairing: Pairing | None = None

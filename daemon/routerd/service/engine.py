@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 
@@ -26,6 +27,7 @@ from routerd.core.message import (
     Input,
     InspectGroups,
     KeepPlace,
+    Operation,
     PartnerMessage,
     Program,
     ReadBuckets,
@@ -34,6 +36,7 @@ from routerd.core.message import (
     Resync,
     SessionDown,
     SessionUp,
+    Settle,
     Shutdown,
     SpeakerDown,
     TellPartner,
@@ -96,8 +99,7 @@ class Engine:
         self.tally = Tally(router)
         self.heed: Callable[[Effect], None] | None = None
         self.tell_partner: Callable[[PartnerMessage], None] | None = None
-        self.observers = Observers()
-        router.planning.watch = self.observers.changed
+        self.observers = Observers(router.planning)
         self.changes = Changes()
         self.membership = Membership(router.fib.groups, self.changes)
         self._writer = writer
@@ -112,6 +114,8 @@ class Engine:
         self.translation = speaker.translation
         speaker.translation.taken = self._outbox.taken
         self._inbox: deque[Input] = deque()
+        self._notes: deque[Callable[[], None]] = deque()
+        """What is to be counted and remembered of what was done: nothing waits for that."""
         self._enquiries = Enquiries(writer.buckets, writer.memory, config.fib.idle_timer)
         self._unwritten = asyncio.Event()
         self._progress = asyncio.Event()
@@ -126,7 +130,7 @@ class Engine:
     @property
     def unwritten(self) -> int:
         """How many routes, and other operations, wait to be written."""
-        return len(self._backlog)
+        return self._backlog.length
 
     def configure(self, config: Config) -> None:
         """Have the core and the speaker go on with another configuration."""
@@ -159,7 +163,11 @@ class Engine:
     def hear(self, message: Input | RawUpdate) -> None:
         """Decode what is still raw, and hand it over."""
         if isinstance(message, RawUpdate):
-            decoded = self._decode(message)
+            try:
+                decoded = self._codecs.decode(message)
+            except Exception as error:  # noqa: BLE001 - it is logged there
+                self._unreadable(message, error)
+                return
             if decoded is not None:
                 if self.observers:
                     self.observers.heard(message)
@@ -177,19 +185,16 @@ class Engine:
             self._codecs.down(message.peer, message.generation)
             self._outbox.down(message.peer, message.generation)
 
-    def _decode(self, raw: RawUpdate) -> Update | None:
-        try:
-            return self._codecs.decode(raw)
-        except UpdateError as error:
+    def _unreadable(self, raw: RawUpdate, error: Exception) -> None:
+        """Nothing has been done yet: an UPDATE that cannot be read costs its peer the session, and nobody else
+        anything."""
+        if isinstance(error, UpdateError):
             log.warning("session reset", peer=raw.peer, code=error.code, subcode=error.subcode, reason=str(error))
             self._speaker.close(raw.peer, raw.generation, error.code, error.subcode, str(error))
-            return None
-        except Exception as error:
-            # Nothing has been done yet: it costs this peer its session, and nobody else anything.
-            why = "out of memory" if isinstance(error, MemoryError) else f"internal error: {error!r}"
-            log.exception("an UPDATE could not be read", peer=raw.peer, octets=len(raw.body), reason=why)
-            self._speaker.close(raw.peer, raw.generation, *OUT_OF_RESOURCES, why)
-            return None
+            return
+        why = "out of memory" if isinstance(error, MemoryError) else f"internal error: {error!r}"
+        log.exception("an UPDATE could not be read", peer=raw.peer, octets=len(raw.body), reason=why)
+        self._speaker.close(raw.peer, raw.generation, *OUT_OF_RESOURCES, why)
 
     def take(self, message: Input) -> None:
         """Hand a message to the core and carry out what comes of it; what that brings is handed over afterwards."""
@@ -198,8 +203,12 @@ class Engine:
             return  # from within an effect
         try:
             self._handle()
-            if self._backlog or self._enquiries:
+            if self._backlog.length or self._enquiries.waiting:
                 self._write()
+            elif not isinstance(
+                message, Update
+            ):  # what that changes is planned, and counted, at the end of its batch
+                self._catch_up()
         except Exception as error:
             # Whoever handed the message over may live with it: but what was to be done is half done.
             self._broken = error
@@ -208,16 +217,25 @@ class Engine:
 
     def _handle(self) -> None:
         while self._inbox:
-            now = time.monotonic()
+            message, now = self._inbox[0], time.monotonic()
             if self.recorder is not None:
-                self.recorder.take(self._inbox[0], now)
-            self.tally.take(self._inbox[0], now)
-            effects = self.router.handle(self._inbox[0], now)
+                self.recorder.take(message, now)
+            if not isinstance(message, Update | Settle):
+                self.tally.take(message, now)
+            effects = self.router.handle(message, now)
+            if isinstance(message, Update):
+                self._notes.append(partial(self.tally.heard, message, now, news=self.router.planning.news))
             if self.observers:
-                self.observers.handled(self._inbox[0])
-            self._execute(effects, now)
+                self.observers.handled(message)
+            for effect in effects:
+                self._execute(effect, now)
             self._inbox.popleft()
-            self.tally.handled(len(self._backlog), now)
+
+    def _catch_up(self) -> None:
+        """Note, in its order, what nothing waits for: of what is to be written, once that is done."""
+        while self._notes:
+            self._notes.popleft()()
+        self.tally.handled(self._backlog.length, time.monotonic())
 
     def kernel_changed(self, reason: str) -> None:
         """Have the kernel read again."""
@@ -229,46 +247,46 @@ class Engine:
         self.tally.sent(peer, messages)
         self._speaker.send(peer, generation, messages)
 
-    def _execute(self, effects: Iterable[Effect], now: float) -> None:
-        for effect in effects:
-            match effect:
-                case Program(operations=operations, urgent=True):
-                    failures = self._backlog.jump(operations)
-                    self.membership.note(operations)
-                    self.changes.note(operations, time.monotonic())
-                    for failed in failures:
-                        self.take(failed)
-                    self.tally.failed_over(operations, time.monotonic() - now)
-                case Program(operations=operations):
-                    self.tally.programmed(operations)
-                    self.membership.note(operations)
-                    self.changes.note(operations, time.monotonic())
-                    self._backlog.add(operations)
-                case Advertise():
-                    if self.observers:
-                        self.observers.advertised(effect)
-                    self._outbox.put(effect)
-                case Refresh(peer=peer, families=families):
-                    if generation := self._codecs.generation(peer):
-                        self._send(peer, generation, route_refresh(families))
-                case CloseSession(peer=peer, code=code, subcode=subcode, reason=reason):
-                    log.warning("session closed", peer=peer, reason=reason)
-                    if generation := self._codecs.generation(peer):
-                        self._speaker.close(peer, generation, code, subcode, reason)
-                case KeepPlace(peer=peer, on=on):
-                    self._speaker.keep_place(peer, on=on)
-                case Identify():
-                    self.identify.set()
-                case InspectGroups() | FindUnused() | ReadBuckets():
-                    self._enquiries.ask(effect)
-                case TellPartner(message=message) if self.tell_partner is not None:
-                    self.tell_partner(message)
-                case Resync(reason=reason):
-                    self.kernel_changed(reason)
-                case Event(name=name, fields=fields, level=level):
-                    getattr(log, level)(name, **fields)
-            if self.heed is not None:
-                self.heed(effect)  # afterwards: failover waits for nobody who only watches
+    def _execute(self, effect: Effect, now: float) -> None:
+        match effect:
+            case Program(operations=operations, urgent=True):
+                failures = self._backlog.jump(operations)
+                seconds = time.monotonic() - now
+                self._notes += partial(self.tally.failed_over, operations, seconds), partial(self._note, operations)
+                for failed in failures:
+                    self.take(failed)
+            case Program(operations=operations):
+                self._backlog.add(operations)
+                self._notes += partial(self.tally.programmed, operations), partial(self._note, operations)
+            case Advertise():
+                if self.observers:
+                    self.observers.advertised(effect)
+                self._outbox.put(effect)
+            case Refresh(peer=peer, families=families):
+                if generation := self._codecs.generation(peer):
+                    self._send(peer, generation, route_refresh(families))
+            case CloseSession(peer=peer, code=code, subcode=subcode, reason=reason):
+                log.warning("session closed", peer=peer, reason=reason)
+                if generation := self._codecs.generation(peer):
+                    self._speaker.close(peer, generation, code, subcode, reason)
+            case KeepPlace(peer=peer, on=on):
+                self._speaker.keep_place(peer, on=on)
+            case Identify():
+                self.identify.set()
+            case InspectGroups() | FindUnused() | ReadBuckets():
+                self._enquiries.ask(effect)
+            case TellPartner(message=message) if self.tell_partner is not None:
+                self.tell_partner(message)
+            case Resync(reason=reason):
+                self.kernel_changed(reason)
+            case Event(name=name, fields=fields, level=level):
+                getattr(log, level)(name, **fields)
+        if self.heed is not None:
+            self.heed(effect)  # afterwards: failover waits for nobody who only watches
+
+    def _note(self, operations: Sequence[Operation]) -> None:
+        self.membership.note(operations)
+        self.changes.note(operations, time.monotonic())
 
     # ------------------------------------------------------------------------------------------ writing
 
@@ -285,7 +303,7 @@ class Engine:
     async def room(self) -> None:
         """Let others have their turn, and wait until few enough routes wait to be written."""
         await asyncio.sleep(0)
-        while len(self._backlog) > self._ahead or self._enquiries.inspected:
+        while self._backlog.length > self._ahead or self._enquiries.inspected:
             self._progress.clear()
             await self._progress.wait()
 
@@ -300,23 +318,25 @@ class Engine:
     def finish(self) -> None:
         """Write all that waits, and stop: blocking."""
         self._backlog.end()
-        while self._backlog:
+        while self._backlog.length:
             self._bulk.wait()
             self._write()
         self._bulk.close()
 
     def _write(self) -> None:
         """Write a slice of what waits, and look at groups once they are made."""
-        told: list[Input] = [*self._backlog.write(SLICE - self._lasted())]
-        self.tally.handled(len(self._backlog), time.monotonic())
-        if not self._backlog:
+        try:
+            told: list[Input] = [*self._backlog.write(SLICE - self._lasted())]
+        finally:
+            self._catch_up()
+        if not self._backlog.length:
             told += self._enquiries.answers()
         self._inbox.extend(told)
         self._handle()
         self._progress.set()
         if told:
             self.wake.set()  # the core may want to go on later
-        if (self._backlog or self._enquiries) and not self._backlog.held_up:
+        if (self._backlog.length or self._enquiries.waiting) and not self._backlog.held_up:
             self._unwritten.set()
 
 

@@ -31,10 +31,12 @@ DOUBTED_AT_ONCE = 256
 
 
 class Enquiries:
-    """True while there is something to ask. A bucket is busy whose last packet is younger than `idle_timer`."""
+    """`waiting` tells whether there is something to ask. A bucket is busy whose last packet is younger than
+    `idle_timer`."""
 
     def __init__(self, buckets: Buckets, memory: Memory, idle_timer: float) -> None:
         self.idle_timer = idle_timer
+        self.waiting = False
         self.inspected: tuple[int, ...] = ()
         """The groups whose buckets are to be read."""
         self._doubted: tuple[int, ...] = ()
@@ -43,11 +45,9 @@ class Enquiries:
         self._buckets = buckets
         self._memory = memory
 
-    def __bool__(self) -> bool:
-        return bool(self.inspected or self._doubted or self._wanted)
-
     def ask(self, effect: InspectGroups | FindUnused | ReadBuckets) -> None:
         """Take note of what the core asks."""
+        self.waiting = True
         match effect:
             case InspectGroups(ids=ids):
                 self.inspected += ids[:INSPECTED_AT_ONCE]
@@ -69,6 +69,7 @@ class Enquiries:
         for id in list(islice(self._wanted, READ_AT_ONCE)):
             del self._wanted[id]
             yield self._buckets_of(id)
+        self.waiting = bool(self._doubted or self._wanted)
 
     def _buckets_of(self, id: int) -> BucketsRead:
         try:

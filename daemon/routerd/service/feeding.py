@@ -16,6 +16,10 @@ MORE_LOSSES, LONGEST_LOSS = 0.003, 0.5
 can wait does so because of them."""
 
 
+_ENDS = {more: Settle(quiet=not more, due=False) for more in (False, True)}
+"""The end of a batch, by whether more input waits."""
+
+
 class Feeding:
     """Three tasks, each of which goes on for ever, take turns at the core."""
 
@@ -60,11 +64,11 @@ class Feeding:
             self._more_input = True  # the rest of these messages
             for message in messages:
                 self._engine.hear(message)
-                if self._stretches.lasted > SLICE:
+                if time.monotonic() - self._stretches.began > SLICE:
                     await self._engine.room()
                     self._engine.take(Settle(quiet=False, due=False))
             self._more_input = more
-            self._engine.take(Settle(quiet=not more, due=False))
+            self._engine.take(_ENDS[more])
             self._engine.wake.set()
             await self._engine.room()
 

@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 
 from routerd.core.message import Advertise, Input
+from routerd.core.planning import Planning
 from routerd.core.rib.loc_rib import Change
 from routerd.session.frames import RawUpdate
 
@@ -34,22 +35,22 @@ class Observer(Protocol):
         """A peer is told something."""
 
 
-class Observers:
-    """All of them, as one. It is false while there are none."""
+class Observers(dict[Observer, Callable[[Exception], None]]):
+    """All of them, as one, each with what is called when it has failed. The `planning` tells of changes from when
+    there is one."""
 
-    def __init__(self) -> None:
-        self._all: dict[Observer, Callable[[Exception], None]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._all)
+    def __init__(self, planning: Planning) -> None:
+        super().__init__()
+        self._planning = planning
 
     def add(self, observer: Observer, failed: Callable[[Exception], None]) -> None:
         """Tell an observer of all from now on; `failed` is called when that is over because of an error."""
-        self._all[observer] = failed
+        self[observer] = failed
+        self._planning.watch = self.changed
 
     def remove(self, observer: Observer) -> None:
         """Tell it no more."""
-        self._all.pop(observer, None)
+        self.pop(observer, None)
 
     def heard(self, raw: RawUpdate) -> None:
         """See `Observer`, as for the others."""
@@ -65,10 +66,10 @@ class Observers:
         self._tell(lambda each: each.advertised(advertise))
 
     def _tell(self, tell: Callable[[Observer], None]) -> None:
-        for each in list(self._all):
+        for each in list(self):
             try:
                 tell(each)
             except Exception as error:
-                failed = self._all.pop(each)
+                failed = self.pop(each)
                 log.exception("an observer has failed", observer=type(each).__name__)
                 failed(error)

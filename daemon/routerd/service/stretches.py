@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 import time
 from selectors import SelectorKey
@@ -22,23 +23,24 @@ class Stretches(selectors.EpollSelector):
     def __init__(self) -> None:
         super().__init__()
         self.histogram = Histogram(BOUNDS)
-        self._answered: float | None = None
+        self.began = math.inf
+        """When the present stretch began, in monotonic seconds: who works in slices ends its own when all together
+        are too long."""
         self._started = False
 
-    @property
     def lasted(self) -> float:
-        """Seconds of the present stretch: who works in slices ends its own when all together are too long."""
-        return 0.0 if self._answered is None else time.monotonic() - self._answered
+        """Return the seconds of the present stretch."""
+        return max(0.0, time.monotonic() - self.began)
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         """Return what is ready; the stretch since the last answer ends."""
         if self._started:
-            self.histogram.add(self.lasted)
-        self._started = self._answered is not None
+            self.histogram.add(time.monotonic() - self.began)
+        self._started = self.began < math.inf
         try:
             return super().select(timeout)
         finally:
-            self._answered = time.monotonic()
+            self.began = time.monotonic()
 
     def loop(self) -> asyncio.AbstractEventLoop:
         """Return an event loop on this selector."""

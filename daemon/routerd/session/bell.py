@@ -27,9 +27,9 @@ class _Waiting(asyncio.Future[None]):
 
 
 class Bell:
-    """As an `asyncio.Event`, for a single task. `ring` sets it as well, and returns when whoever waited has gone on
-    as far as it goes: another turn of the event loop takes a tenth of a millisecond. No task may be running
-    meanwhile: it is for what the event loop calls by itself.
+    """As an `asyncio.Event` for a single task, which clears it by waiting. `ring` sets it as well, and returns when
+    whoever waited has gone on as far as it goes: another turn of the event loop takes a tenth of a millisecond. No
+    task may be running meanwhile: it is for what the event loop calls by itself.
     """
 
     def __init__(self) -> None:
@@ -48,16 +48,12 @@ class Bell:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.go_on()
 
-    def clear(self) -> None:
-        """It is not set any more."""
-        self._is_set = False
-
     async def wait(self) -> None:
-        """Wait until it is set."""
-        if self._is_set:
-            return
-        self._waiting = _Waiting()
-        try:
-            await self._waiting
-        finally:
-            self._waiting = None
+        """Wait until it is set; it is not any more then."""
+        if not self._is_set:
+            self._waiting = _Waiting()
+            try:
+                await self._waiting
+            finally:
+                self._waiting = None
+        self._is_set = False

@@ -39,10 +39,11 @@ class Channel:
         self._stream.setblocking(False)
         self._urgent.setblocking(False)
         self._poll = select.poll()
-        for end in (self._stream, self._urgent):
-            self._poll.register(end, select.POLLIN)
+        self._poll.register(self._urgent, select.POLLIN)
         self.child_ends = (child_stream, child_urgent)
         self.ended = False
+        self.more = False
+        self.urgent = False
         self._input = memoryview(bytearray(_URGENT_SIZE))  # to make one for each read would cost more than the read
         self._splitter = Splitter()
         self._urgent_splitter = Splitter()
@@ -58,16 +59,21 @@ class Channel:
         return len(self._out)
 
     def read(self) -> list[Frame]:
-        """Return the frames of one read, at most 16 KiB; sets `ended` at the child's end."""
-        if self.ended:
+        """Return the frames of one read, at most 16 KiB. It sets `ended` at the child's end, `more` if more may wait,
+        and `urgent` if urgent frames have come by then."""
+        self.more = self.urgent = False
+        if self._closed:
             return []
+        size = 0
         try:
             size = self._stream.recv_into(self._input, _READ)
+            self.ended = not size
         except BlockingIOError:
-            return []
+            pass
         except ConnectionResetError:
-            size = 0
-        self.ended = not size
+            self.ended = True
+        self.more = size == _READ  # a read that returns less has taken all that there was
+        self.urgent = bool(self._poll.poll(0))
         return self._splitter.feed(bytes(self._input[:size]))
 
     def watch_urgent(self, came: Callable[[], None]) -> None:
@@ -95,31 +101,21 @@ class Channel:
         self.ignore_urgent()  # it would be readable for ever
         return frames
 
-    def waits(self) -> tuple[bool, bool]:
-        """Tell whether urgent frames wait to be read, and whether other input does."""
-        if self._closed:
-            return False, False
-        ready = dict(self._poll.poll(0))
-        return self._urgent.fileno() in ready, not self.ended and self._stream.fileno() in ready
-
-    async def readable(self, wake: Bell) -> None:
-        """Wait until input comes, which rings `wake`, or until somebody else sets it."""
+    def await_input(self, wake: Bell) -> None:
+        """Have `wake` rung, once, when input comes."""
         if not self._watched:
             self._watched = True
             asyncio.get_running_loop().add_reader(self._stream, self._came)
         self._awaited, self._told = wake, False
-        try:
-            await wake.wait()
-        finally:
-            self._awaited = None
 
     def _came(self) -> None:
         """There is input. If nobody waits for it the stream is watched no more: whoever is busy reads when he can.
 
         Once it may be what has been read meanwhile: the event loop looks before whoever waits has had their turn.
         """
-        if self._awaited is not None:
-            self._awaited.ring()
+        wake, self._awaited = self._awaited, None
+        if wake is not None:
+            wake.ring()
         elif not self._told:
             self._told = True
         else:

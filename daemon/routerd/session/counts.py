@@ -22,11 +22,6 @@ class Counts:
     octets_received: int = 0
     octets_sent: int = 0
 
-    def received(self, octets: int) -> None:
-        """An UPDATE has come."""
-        self.updates_received += 1
-        self.octets_received += octets
-
     def sent(self, messages: bytes) -> None:
         """Whole messages were sent, headers included (RFC 4271 section 4.1)."""
         at, end = 0, len(messages)

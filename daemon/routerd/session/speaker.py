@@ -198,7 +198,9 @@ class Speaker:
                 waits = more
                 yield messages, more
             elif not more:
-                await self._input()
+                if self._channel is not None and not self._channel.ended:
+                    self._channel.await_input(self._wake)
+                await self._wake.wait()
 
     def lost(self) -> list[Message]:
         """Return the sessions that have ended since the last batch: for a consumer that is busy with it."""
@@ -211,13 +213,6 @@ class Speaker:
         """Return what `lost` has said of the end of a session, before its SessionUp has been taken in."""
         return self.translation.overtaken(generation)
 
-    async def _input(self) -> None:
-        if self._channel is None or (self._channel.ended and self._outcome is None):
-            await self._wake.wait()
-        elif not self._channel.ended:
-            await self._channel.readable(self._wake)
-        self._wake.clear()
-
     def _collect(self) -> tuple[list[Message], bool]:
         """Read once: a batch is what the core takes in before anything else has its turn. What is urgent and has come
         by then is ahead of what was read."""
@@ -225,12 +220,11 @@ class Speaker:
         if channel is None:
             return [], False
         frames = channel.read()
-        urgent, more = channel.waits()
-        messages = self.lost() if urgent else []
+        messages = self.lost() if channel.urgent else []
         self.translation.translate(frames, messages)
         if channel.ended and self._outcome is not None:
             messages.append(self._child_ended())
-        return messages, more
+        return messages, channel.more
 
     def _child_ended(self) -> SpeakerDown:
         self._reason = self._status.ending or self._last_words or self._outcome or ""

@@ -69,7 +69,9 @@ class Translation:
             if kind == Kind.UPDATE:
                 peer = peers.get(generation)
                 if peer is not None:
-                    self.counts[generation].received(len(payload))
+                    counts = self.counts[generation]
+                    counts.updates_received += 1
+                    counts.octets_received += len(payload)
                     messages.append(RawUpdate(peer, generation, payload))
             elif kind == Kind.DOWN:
                 self.down(each, messages)

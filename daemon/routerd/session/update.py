@@ -63,7 +63,7 @@ class UpdateDecoder:
         if stop > size:
             raise _malformed("the path attributes run over the end of the UPDATE")
         try:
-            withdrawn = split_nlri(body[2 : start - 2], IPV4_PREFIX_SIZE)
+            withdrawn = split_nlri(body[2 : start - 2], IPV4_PREFIX_SIZE) if start > 4 else []
             nlri = split_nlri(body[stop:], IPV4_PREFIX_SIZE)
         except ValueError as error:
             # RFC 7606 sections 3.i and 5.3.

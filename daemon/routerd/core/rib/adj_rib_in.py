@@ -28,8 +28,10 @@ class AdjRibIn:
 
     def accept(self, path: Path, prefixes: list[Prefix]) -> None:
         """Take over accepted announcements."""
-        forget(self.stale, prefixes)
-        self.rejected.forget(prefixes)
+        if self.stale:
+            forget(self.stale, prefixes)
+        if self.rejected.kept:
+            self.rejected.forget(prefixes)
         self.accepted.update(zip(prefixes, repeat(path)))
 
     def reject(self, path: Path, rejected: list[tuple[Prefix, Reject]]) -> list[Prefix]:

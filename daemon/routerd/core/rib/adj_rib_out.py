@@ -98,10 +98,11 @@ class AdjRibsOut:
 
     def change(self, bests: Bests) -> list[Advertise]:
         """Learned routes have other best paths: tell the peers that hear of them."""
-        groups = [group for group in self._groups.values() if group.learned]
-        bests = list(bests) if groups else ()
         told: list[Advertise] = []
-        for group in groups:
+        for group in self._groups.values():
+            if not group.learned:
+                continue
+            bests = [*bests]  # each group goes through them
             difference = group.take(bests)
             for peer in group.members:
                 withdrawn, announced = difference.heard_by(peer)

@@ -14,7 +14,7 @@ from routerd.core.rib.nexthop import NexthopTable
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.refreshes import Refreshes
 from routerd.core.rib.update_group import Bests
-from routerd.core.route import Address, Family, Prefix, parse_address
+from routerd.core.route import Address, Family, Path, Prefix, parse_address
 
 
 class Advertising:
@@ -56,8 +56,11 @@ class Advertising:
 
     def export(self, changes: list[Change]) -> None:
         """Tell the peers that hear learned routes about new best paths."""
-        bests = ((self._loc_rib.decision(new).best, prefixes) for _, new, prefixes in changes)
-        self._effects += self.adj_ribs_out.change(bests)
+        self._effects += self.adj_ribs_out.change(map(self._best, changes))
+
+    def _best(self, change: Change) -> tuple[Path | None, list[Prefix]]:
+        _, new, prefixes = change
+        return self._loc_rib.decision(new).best, prefixes
 
     def refresh(self, peer: Peer, refresh: RouteRefresh, now: float) -> None:
         """Answer a ROUTE-REFRESH unless the peer has just heard an answer."""

@@ -14,12 +14,12 @@ from routerd.core.route import Address, Prefix
 
 class Guard:
     """Guards addresses. `leads(address)` is the length of the longest prefix, routerd's own routes apart, that leads
-    there; 0 if there is none, or the default route."""
+    there; 0 if there is none, or the default route. `prefixes` are those that are barred by that."""
 
     def __init__(self, leads: Callable[[Address], int]) -> None:
         self._leads = leads
         self._addresses: set[Address] = set()
-        self._prefixes: set[Prefix] = set()
+        self.prefixes: set[Prefix] = set()
 
     def add(self, addresses: Iterable[Address]) -> set[Prefix]:
         """Guard these addresses too; return the prefixes that are barred now and were not before."""
@@ -28,23 +28,21 @@ class Guard:
             if address not in self._addresses:
                 self._addresses.add(address)
                 added.update(_holding(address, max(1, self._leads(address))))
-        added -= self._prefixes
-        self._prefixes |= added
+        added -= self.prefixes
+        self.prefixes |= added
         return added
 
     def renew(self, addresses: Iterable[Address]) -> bool:
         """Guard these addresses and no others, by what leads there now; tell whether other prefixes are barred."""
-        before = self._prefixes
-        self._addresses, self._prefixes = set(), set()
+        before = self.prefixes
+        self._addresses, self.prefixes = set(), set()
         self.add(addresses)
-        return self._prefixes != before
+        return self.prefixes != before
 
     def split(self, prefixes: list[Prefix]) -> tuple[list[Prefix], list[tuple[Prefix, Reject]]]:
         """Part prefixes into those that may pass and the barred ones with the reason."""
-        if self._prefixes.isdisjoint(prefixes):
-            return prefixes, []
-        barred = [(prefix, Reject.NODE_ADDRESS) for prefix in prefixes if prefix in self._prefixes]
-        return [prefix for prefix in prefixes if prefix not in self._prefixes], barred
+        barred = [(prefix, Reject.NODE_ADDRESS) for prefix in prefixes if prefix in self.prefixes]
+        return [prefix for prefix in prefixes if prefix not in self.prefixes], barred
 
 
 def _holding(address: Address, shortest: int) -> Iterable[Prefix]:

@@ -99,6 +99,8 @@ class ImportPolicy:
             now = self._groups.get(group_name, group)
             filter = self._filters[group_name] = PrefixFilter(now, self._networks)
         accepted, rejected = filter.split(prefixes)
+        if self.guard.prefixes.isdisjoint(accepted):
+            return accepted, rejected
         accepted, barred = self.guard.split(accepted)
         return accepted, rejected + barred
 

@@ -28,7 +28,7 @@ class Importer:
             peer.adj_rib_in.withdraw(update.withdrawn)
             changes += self._loc_rib.withdraw(peer.address, update.withdrawn)
         for attributes, prefixes in update.announced:
-            known = peer.known(attributes)
+            known = peer.known.get(attributes)
             path, verdict = known or peer.remember(attributes, self._judge.attributes(peer, attributes), now)
             changes += self._announce(peer, path, verdict, prefixes, now)
         return changes
@@ -47,7 +47,7 @@ class Importer:
                 heard.setdefault(path, []).append(prefix)
         changes: list[Change] = []
         for path, some in heard.items():
-            known = peer.known(path.attributes)
+            known = peer.known.get(path.attributes)
             verdict = self._judge.attributes(peer, path.attributes) if known is None else known[1]
             if known is None:
                 peer.rejudge(path, verdict)
@@ -65,7 +65,7 @@ class Importer:
         if verdict:
             rejected = [(prefix, verdict) for prefix in prefixes]
         else:
-            accepted, rejected = self._judge.split(peer, prefixes)
+            accepted, rejected = self._judge.policy.split(peer.group_name, peer.group, prefixes)
         changes: list[Change] = []
         if rejected:
             full = bool(peer.adj_rib_in.rejected.beyond)
@@ -74,11 +74,12 @@ class Importer:
             if peer.adj_rib_in.rejected.beyond and not full:
                 self._effects.append(Event("more is rejected than is kept", {"peer": peer.name}, level="warning"))
         if accepted:
-            since = peer.place if peer.place is not None and peer.returns else now
+            returns = peer.place is not None and peer.returns
+            since = peer.place if peer.place is not None and returns else now
             if path not in self._loc_rib.users and path.since != since:
                 path, _ = peer.remember(path.attributes, verdict, since)  # if it was gone: now it is a new one
             peer.adj_rib_in.accept(path, accepted)
-            changes += self._loc_rib.announce(path, accepted, claims=peer.returns)
+            changes += self._loc_rib.announce(path, accepted, claims=returns)
         return changes
 
     def _tell_rejected(self, peer: Peer, rejected: list[tuple[Prefix, Reject]]) -> None:

@@ -20,7 +20,7 @@ from routerd.core.route import Attributes, Path, Prefix
 
 
 class Judge:
-    """Says what is accepted. What the kernel is to be asked for comes up in `effects`."""
+    """Says what is accepted, by the `policy` in force. What the kernel is to be asked for comes up in `effects`."""
 
     def __init__(self, config: Config, nexthops: NexthopTable, effects: list[Effect]) -> None:
         self._nexthops = nexthops
@@ -32,7 +32,7 @@ class Judge:
     def renew(self, config: Config) -> None:
         """The configuration, or the router's own addresses or networks, are others: judge by them from now on."""
         nexthops = self._nexthops
-        self._policy = ImportPolicy(config, nexthops, self.guard, nexthops.resolve, self.hosts.judge)
+        self.policy = ImportPolicy(config, nexthops, self.guard, nexthops.resolve, self.hosts.judge)
 
     def guard_anew(self, peers: Iterable[Peer]) -> bool:
         """Guard the addresses of the router and of these peers, and no others; tell whether other prefixes are barred
@@ -42,19 +42,15 @@ class Judge:
 
     def attributes(self, peer: Peer, attributes: Attributes) -> Reject:
         """Judge what the prefixes of an UPDATE share."""
-        verdict = self._policy.judge(peer.source, attributes)
+        verdict = self.policy.judge(peer.source, attributes)
         if self.hosts.asked:
             self._effects.append(Identify(tuple(self.hosts.asked)))
             self.hosts.asked.clear()
         return verdict
 
-    def split(self, peer: Peer, prefixes: list[Prefix]) -> tuple[list[Prefix], list[tuple[Prefix, Reject]]]:
-        """Part prefixes whose attributes are accepted into accepted ones and rejected ones with their reasons."""
-        return self._policy.split(peer.group_name, peer.group, prefixes)
-
     def rejected(self, peer: Peer, path: Path, prefixes: list[Prefix]) -> list[Prefix]:
         """Return what of stale prefixes is not accepted any more. Whose the next hop is was asked when they came."""
-        if self._policy.check(peer.source, path.attributes):
+        if self.policy.check(peer.source, path.attributes):
             return prefixes
-        _, rejected = self.split(peer, prefixes)
+        _, rejected = self.policy.split(peer.group_name, peer.group, prefixes)
         return [prefix for prefix, _ in rejected]

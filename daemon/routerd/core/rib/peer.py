@@ -49,7 +49,8 @@ class Peer:
         self.deadline: float | None = None
         self.patience = 0.0
         self.lost_with = ""
-        self._paths: Memo[Attributes, tuple[Path, Reject]] = Memo(_PATHS_LIMIT)
+        self.known: Memo[Attributes, tuple[Path, Reject]] = Memo(_PATHS_LIMIT)
+        """The shared path for attributes that were heard before, and the verdict on it."""
 
     @property
     def external(self) -> bool:
@@ -64,10 +65,6 @@ class Peer:
         asn = self.last.received.asn
         return Source(self.address, self.packed, self.addresses, self.group_name, self.group, asn, self.external)
 
-    def known(self, attributes: Attributes) -> tuple[Path, Reject] | None:
-        """Return the shared path for these attributes and the verdict on it, if they were heard before."""
-        return self._paths.get(attributes)
-
     @property
     def returns(self) -> bool:
         """Whether a node that was in the FIB before the router's restart is about to say what it announces: that is
@@ -79,7 +76,7 @@ class Peer:
         session = self.session
         assert session is not None, "only a peer with a session announces"
         path = Path(self.address, attributes, now, session.received.router_id, self.external)
-        return self._paths.remember(attributes, (path, verdict), path.weight)
+        return self.known.remember(attributes, (path, verdict), path.weight)
 
     def begin(self, up: SessionUp, now: float) -> None:
         """A session is established. A path that graceful restart has kept in use keeps its place."""
@@ -88,7 +85,7 @@ class Peer:
             up.received.asn,
             up.received.router_id,
         ):
-            self._paths.clear()
+            self.known.clear()
         self.session = self.last = up
         self.since, self.reason, self.heard, self.lost_with = now, "", None, ""
         self.sessions += 1
@@ -115,8 +112,8 @@ class Peer:
 
     def forget_paths(self) -> None:
         """Forget what was heard, and the verdicts on it: the session is over, or the router's addresses changed."""
-        self._paths.clear()
+        self.known.clear()
 
     def rejudge(self, path: Path, verdict: Reject) -> None:
         """Enter the new verdict on a path."""
-        self._paths.remember(path.attributes, (path, verdict), path.weight)
+        self.known.remember(path.attributes, (path, verdict), path.weight)

@@ -164,8 +164,10 @@ class PrefixFilter:
         if not prefixes:
             return [], []
         size = self._key[len(prefixes[0])]
-        examples = {prefix[:size]: prefix for prefix in prefixes}
-        verdicts = {key: self._verdict(key, prefix) for key, prefix in examples.items()}
+        verdicts: dict[bytes, Reject] = {}
+        for key, example in {prefix[:size]: prefix for prefix in prefixes}.items():
+            verdict = self._memo.get(key)
+            verdicts[key] = self._memo.remember(key, self.check(example)) if verdict is None else verdict
         if not any(verdicts.values()):
             return prefixes, []
         rejected: list[tuple[Prefix, Reject]] = []
@@ -176,10 +178,6 @@ class PrefixFilter:
             else:
                 accepted.append(prefix)
         return accepted, rejected
-
-    def _verdict(self, key: bytes, prefix: Prefix) -> Reject:
-        verdict = self._memo.get(key)
-        return self._memo.remember(key, self.check(prefix)) if verdict is None else verdict
 
     def check(self, prefix: Prefix) -> Reject:
         """Judge one prefix."""

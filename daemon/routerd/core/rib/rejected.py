@@ -56,7 +56,7 @@ class Rejected:
 
     def forget(self, prefixes: Iterable[Prefix]) -> None:
         """These prefixes are accepted now."""
-        for prefix in prefixes if self.kept else ():
+        for prefix in prefixes:
             self._drop(prefix)
 
     def withdraw(self, prefixes: Iterable[Prefix]) -> None:

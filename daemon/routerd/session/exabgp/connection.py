@@ -31,10 +31,10 @@ _HEADER = 19
 _LINGER = 1.0
 _MAX_LINGERING = 128
 
-_REFRESH = 5
-_FITS = {**Message.Length, _REFRESH: lambda length: length >= 23}
-"""Message type -> whether a message may have that length. A longer ROUTE-REFRESH than RFC 2918's filters routes
-(RFC 5291 section 4), which is none of our business, and no reason to end a session."""
+_ANY = 1 << 16
+_LENGTHS = {1: range(29, _ANY), 2: range(23, _ANY), 3: range(21, _ANY), 4: range(19, 20), 5: range(23, _ANY)}
+"""Message type -> the lengths that a message may have (RFC 4271 section 6.1). A longer ROUTE-REFRESH than RFC 2918's
+filters routes (RFC 5291 section 4), which is none of our business, and no reason to end a session."""
 
 
 class Connection(Incoming):  # type: ignore[misc]
@@ -117,9 +117,9 @@ class Connection(Incoming):  # type: ignore[misc]
             kind = data[start + 18]
             if not data.startswith(Message.MARKER, start):
                 raise Notify(1, 1, b"")
-            if kind not in _FITS:
+            if kind not in _LENGTHS:
                 raise Notify(1, 3, bytes([kind]))
-            if not _HEADER <= length <= self.msg_size or not _FITS[kind](length):
+            if length > self.msg_size or length not in _LENGTHS[kind]:
                 raise Notify(1, 2, length.to_bytes(2, "big"))
             if start + length > size:
                 return

@@ -101,7 +101,6 @@ NAMES: tuple[tuple[Any, str], ...] = (
     (Signal, "rearm"),
     *((Signal, name) for name in ("sigterm", "sighup", "sigalrm", "sigusr1", "sigusr2")),
     (Message, "MARKER"),
-    (Message, "Length"),
 )
 
 

@@ -32,7 +32,7 @@ class Convergence:
         """How much has to be written until the kernel has all that was planned for the prefix."""
 
     def heard(self, prefix: Prefix, now: float) -> None:
-        """A message is about to be taken in; it is followed if no other one is."""
+        """A message was taken in; it is followed if no other one is."""
         if self._prefix is None:
             self._prefix, self._heard, self._before, self._target = prefix, now, self._added, None
 

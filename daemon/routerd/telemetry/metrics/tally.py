@@ -96,13 +96,8 @@ class Tally:
         self.peers = {peer: counts for peer, counts in self.peers.items() if peer in known}
 
     def take(self, message: Input, now: float) -> None:
-        """The core is about to take in a message."""
+        """The core is about to take in a message that is no UPDATE."""
         match message:
-            case Update():
-                self.of(message.peer).messages["received", "update"] += 1
-                prefixes = message.announced[-1][1] if message.announced else message.withdrawn
-                if prefixes:
-                    self.convergence.heard(prefixes[-1], now)
             case RouteRefresh(peer=peer):
                 self.of(peer).messages["received", "route_refresh"] += 1
             case SessionUp(peer=peer):
@@ -128,6 +123,13 @@ class Tally:
                     del self.losses[next(iter(self.losses))]
             case Drain(on=True):
                 self.drains += 1
+
+    def heard(self, update: Update, now: float, *, news: bool) -> None:
+        """The core has taken in an UPDATE; `news` tells whether something else is wanted now."""
+        self.of(update.peer).messages["received", "update"] += 1
+        prefixes = update.announced[-1][1] if update.announced else update.withdrawn
+        if news and prefixes:
+            self.convergence.heard(prefixes[-1], now)
 
     def _session(self, peer: str) -> int | None:
         """Return the generation of a peer's session; None without one."""
@@ -161,7 +163,7 @@ class Tally:
             self.writes[OPERATIONS[type(operation)]] += 1
 
     def handled(self, unwritten: int, now: float) -> None:
-        """A message was taken in, or something was written; so much is not written yet."""
+        """What was taken in is planned, or something was written; so much is not written yet."""
         added, self._added = self._added, 0
         self.convergence.handled(added, unwritten, now)
 
