@@ -50,6 +50,7 @@ from routerd.service.reload import Reload
 from routerd.service.settings import Settings
 from routerd.service.shutdowns import Shutdowns
 from routerd.service.stretches import Stretches
+from routerd.service.ticks import tick
 from routerd.session.speaker import Speaker
 from routerd.telemetry.log import repeats
 
@@ -255,7 +256,7 @@ class Daemon:
     async def _watch_drops(self) -> None:
         """Notice what the kernel drops unheard, and let the log say what it has held back."""
         while True:
-            await asyncio.sleep(DROPS_INTERVAL)
+            await tick(DROPS_INTERVAL)
             repeats.flush()
             for counter, count in self.drops.look(time.monotonic()).items():
                 log.warning("tcp segments dropped", name=counter, count=count, remedy="routerd status says more")
@@ -271,7 +272,7 @@ class Daemon:
                 status = f"{up} of {len(peers)} peers up, {self.router.fib.installed} routes in the FIB"
                 # Ready each time: it may not have been heard before.
                 manager.tell(f"READY=1\nWATCHDOG=1\nSTATUS={status}")
-                await asyncio.sleep(WATCHDOG_INTERVAL)
+                await tick(WATCHDOG_INTERVAL)
 
     # ------------------------------------------------------------------------------------------ messages
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 
 
@@ -11,3 +12,9 @@ def next_tick(period: float, now: float) -> float:
     All of one period are given the same times. It is half a period from now at least, one and a half at most.
     """
     return math.floor(now / period + 1.5) * period
+
+
+async def tick(period: float) -> None:
+    """Wait until then."""
+    now = asyncio.get_running_loop().time()
+    await asyncio.sleep(next_tick(period, now) - now)
