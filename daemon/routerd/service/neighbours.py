@@ -23,9 +23,9 @@ MANY_BUCKETS = 1 << 16
 """Whoever probes waits while the kernel deletes the groups of a lost link. That takes it some 4 ms for so many
 buckets; with more of them a thread is to wait."""
 
-PAUSE = 0.02
-"""Seconds between two rounds with a look, at least: who empties the table looks again whether it has stayed empty."""
-UNREAD = 1.0
+SETTLES = 0.02
+"""Seconds that somebody has who changes entries: who empties the table looks again whether it has stayed empty."""
+UNREAD = 5.0
 """Seconds for which entries that answer are probed again without a look, as long as nothing is heard of them: the
 monitor tells of all that no probe must meet. What a probe says else, whether a node of IPv6 is a router, is so old at
 most, and until the node answers."""
@@ -65,7 +65,7 @@ class Neighbours:
         """Go on with another configuration. Without probing nobody is silent."""
         self._liveness = liveness
         self._schedule = Schedule(liveness.interval)
-        self._links = None
+        self._links = self._last = None
         if liveness.method == "off":
             self._settings.follow({})
             for gateway in list(self._router.health.having(Reason.SILENT)):
@@ -89,10 +89,11 @@ class Neighbours:
     async def _look_due(self) -> None:
         """Wait until a round with a look is due; those without one need no task to wake up."""
         loop = asyncio.get_running_loop()
+        due = False
         timer: asyncio.TimerHandle
 
         def tick() -> None:
-            nonlocal timer
+            nonlocal due, timer
             try:
                 repeated = self._repeat()
             except Exception:  # noqa: BLE001 - the round that comes instead meets it again, and tells of it
@@ -100,12 +101,14 @@ class Neighbours:
             if repeated:
                 timer = loop.call_at(next_tick(self._liveness.interval, loop.time()), tick)
             else:
+                due = True
                 self._changed.set()
 
         timer = loop.call_at(next_tick(self._liveness.interval, loop.time()), tick)
         try:
-            await asyncio.sleep(PAUSE)
             await self._changed.wait()
+            if not due:
+                await asyncio.sleep(SETTLES)
         finally:
             timer.cancel()
 
@@ -148,8 +151,12 @@ class Neighbours:
 
     def _repeat(self) -> bool:
         """Do as in the last round, but without a look, and tell whether that was enough."""
-        last, watched = self._last, self._router.gateways.watched
-        if last is None or last.watched != watched or time.monotonic() >= last.until or not self._quick:
+        last, name_of = self._last, self._router.rib.nexthops.name_of
+        if last is None or time.monotonic() >= last.until or not self._quick:
+            return False
+        if last.watched != self._router.gateways.watched:
+            return False
+        if any(name_of(index) != name for name, _, index in self._links or ()):
             return False
         self._engine.tally.probes += len(last.due)
         return self._prober.probe(last.due, self._entries)

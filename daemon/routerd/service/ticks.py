@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 
+_QUARTER = 0.25
+
 
 def next_tick(period: float, now: float) -> float:
     """Return when whoever looks at something once a `period` is to do so next, in seconds of a clock that says `now`.
@@ -14,7 +16,12 @@ def next_tick(period: float, now: float) -> float:
     return math.floor(now / period + 1.5) * period
 
 
-async def tick(period: float) -> None:
-    """Wait until then."""
+def nearest_tick(delay: float, now: float) -> float:
+    """Return when whoever waits for about `delay` seconds is to go on: at the nearest quarter of a second."""
+    return round((now + delay) / _QUARTER) * _QUARTER
+
+
+async def doze(delay: float) -> None:
+    """Wait until then; the delay is a second or more."""
     now = asyncio.get_running_loop().time()
-    await asyncio.sleep(next_tick(period, now) - now)
+    await asyncio.sleep(nearest_tick(delay, now) - now)
