@@ -106,6 +106,30 @@ async def test_a_node_with_a_static_entry_need_not_answer(
     await net.has(VIP, 0, 1, 2)
 
 
+@pytest.mark.parametrize("kind", ["permanent", "noarp", "extern_learn", "managed"])
+async def test_an_entry_that_somebody_else_takes_over_is_left_so(
+    wide: tuple[Network, Namespace], routerd: Routerd, nodes: Agents, kind: str
+) -> None:
+    """Whether routerd looks at its next round or not: it has heard of that."""
+    net, _ = wide
+    lladdr = net.nodes.ip_json("link", "show", "eth0")[0]["address"]
+    made = [kind] if kind in ("extern_learn", "managed") else ["nud", kind]
+    try:
+        for number in range(4):
+            for address in (node(0), node6(0)):
+                net.router.ip("neigh", "replace", address, "lladdr", lladdr, "dev", "eth0", *made)
+            await asyncio.sleep(0.3)
+            for address in (node(0), node6(0)):
+                assert kind in net.router.ip("neigh", "show", address, "nud", "all").lower()
+                net.router.ip("neigh", "replace", address, "lladdr", lladdr, "dev", "eth0", "nud", "reachable")
+            await asyncio.sleep(0.3 + number / 8)  # by now all are known to answer, and are not looked at
+    finally:
+        for address in (node(0), node6(0)):
+            net.router.ip("neigh", "del", address, "dev", "eth0")
+    await net.has(VIP, 0, 1, 2)
+    assert logged(routerd, "neighbour is silent") == []
+
+
 def solicitations(net: Network, wanted: set[str], seconds: float) -> int:
     """Count the IPv6 neighbour solicitations for these addresses that arrive at the nodes in some seconds.
 

@@ -62,6 +62,10 @@ class Link:
     def gateways(self) -> list[Gateway]:
         return [Gateway(parse_address(text), self.ifindex) for text in (NODE, NODE6)]
 
+    def hear(self, entry: Neighbour | None, port: int) -> None:
+        assert entry is not None
+        self.heard.append((entry, port))
+
     def round(self) -> None:
         self.prober.probe(self.gateways, self.prober.look(self.gateways))
 
@@ -80,6 +84,10 @@ class Link:
     def deaf(self) -> None:
         """The node answers no more, neither ARP nor neighbour solicitations."""
         self.node.ip("link", "set", "eth0", "arp", "off")
+
+    def valid(self) -> list[Neighbour]:
+        """What was told of entries that have not failed."""
+        return [entry for entry, _ in self.heard if entry.valid]
 
     def failures(self) -> list[tuple[int, bool]]:
         """The port that each failure came with, and whether it was in earnest."""
@@ -101,7 +109,7 @@ async def link() -> AsyncIterator[Link]:
         lladdr = node.ip_json("link", "show", "eth0")[0]["address"]
         with router.enter():
             made = Link(router, node, Prober(), lladdr, socket.if_nametoindex("eth0"))
-            monitor = Monitor([1], Indifferent(), lambda entry, port: made.heard.append((entry, port)))
+            monitor = Monitor([1], Indifferent(), made.hear)
             monitor.start()
             made.round()
             await becomes(made.alive, [True, True])
@@ -182,7 +190,7 @@ async def test_a_failed_learned_entry_is_resolved_and_stays_learned(link: Link) 
 
 
 @pytest.mark.parametrize("before", ["answering", "failed"])
-@pytest.mark.parametrize("kind", ["static", "noarp", "learned"])
+@pytest.mark.parametrize("kind", ["static", "noarp", "learned", "managed"])
 async def test_an_entry_that_becomes_foreign_between_look_and_probe_is_written_again(
     link: Link, kind: str, before: str
 ) -> None:
@@ -196,8 +204,8 @@ async def test_an_entry_that_becomes_foreign_between_look_and_probe_is_written_a
     # NTF_USE, for those that failed, leaves NUD_NOARP alone.
     met = link.shown() != made
     assert met == ((kind, before) != ("noarp", "failed"))
-    await becomes(lambda: [entry.foreign for entry, _ in link.heard if entry.foreign], [True])
-    foreign = next(entry for entry, _ in link.heard if entry.foreign)
+    await becomes(lambda: [entry.foreign for entry in link.valid()], [True])
+    foreign = link.valid()[0]
     assert link.prober.restore(foreign) == met
     assert link.shown() == made
     assert not link.prober.restore(foreign)

@@ -1,4 +1,4 @@
-"""Probing: whoever waits for the kernel to delete large groups is a thread."""
+"""Probing: when the entries are looked at before, and that a thread waits for the kernel to delete large groups."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from routerd.config.model import LivenessSection
 from routerd.core.message import Gateway
 from routerd.core.route import parse_address
+from routerd.kernel.neighbour import NUD_FAILED, NUD_PERMANENT, Neighbour
 from routerd.service import neighbours
 from routerd.service.neighbours import MANY_BUCKETS, Neighbours
 
@@ -20,21 +21,32 @@ NODE = Gateway(parse_address("10.0.0.65"), 1)
 
 
 class FakeProber:
-    """Probes until it is let go, at most ten seconds, and notes in which threads."""
+    """Probes until it is let go, at most ten seconds, and notes what was done, and in which threads."""
 
     def __init__(self) -> None:
         self.go_on = threading.Event()
         self.threads: list[threading.Thread] = []
         self.probed = asyncio.Event()
+        self.done: list[str] = []
+        self.answering = True
+        self.error: Exception | None = None
         self._loop = asyncio.get_running_loop()
 
     def look(self, gateways: object) -> dict[Gateway, Any]:
+        self.done.append("look")
         return {}
 
-    def probe(self, gateways: object, entries: object) -> None:
+    def restore(self, made: Neighbour) -> bool:
+        return False
+
+    def probe(self, gateways: object, entries: object) -> bool:
+        self.done.append("probe")
         self.threads.append(threading.current_thread())
         self._loop.call_soon_threadsafe(self.probed.set)
         self.go_on.wait(10)
+        if self.error is not None:
+            raise self.error
+        return self.answering
 
 
 def probing(monkeypatch: pytest.MonkeyPatch, buckets: int) -> tuple[Neighbours, FakeProber]:
@@ -42,14 +54,14 @@ def probing(monkeypatch: pytest.MonkeyPatch, buckets: int) -> tuple[Neighbours, 
     prober = FakeProber()
     monkeypatch.setattr(neighbours, "Prober", lambda: prober)
     router = SimpleNamespace(
-        gateways=SimpleNamespace(watched={NODE}),
+        gateways=SimpleNamespace(watched={NODE}, watches=lambda gateway: gateway == NODE),
         health=SimpleNamespace(having=lambda reason: set[Gateway]()),
         rib=SimpleNamespace(nexthops=SimpleNamespace(name_of=lambda index: "eth0")),
         fib=SimpleNamespace(groups=SimpleNamespace(buckets=buckets)),
     )
     engine: Any = SimpleNamespace(router=router, tally=SimpleNamespace(probes=0))
     settings: Any = SimpleNamespace(follow=lambda wanted: None)
-    return Neighbours(LivenessSection(interval=0.2), engine, settings), prober
+    return Neighbours(LivenessSection(interval=0.05), engine, settings), prober
 
 
 @pytest.mark.parametrize("buckets", [MANY_BUCKETS - 1, MANY_BUCKETS])
@@ -68,3 +80,60 @@ async def test_a_thread_waits_where_the_kernel_may_take_long(monkeypatch: pytest
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+FAILED = Neighbour(NODE, NUD_FAILED, 0, 0, 5)
+FOREIGN = Neighbour(NODE, NUD_PERMANENT, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("told", "looks"), [("", False), ("failed by hand", True), ("foreign", True), ("lost", True), ("watched", True)]
+)
+async def test_entries_are_not_looked_at_again_unless_something_is_told(
+    monkeypatch: pytest.MonkeyPatch, told: str, looks: bool
+) -> None:
+    monkeypatch.setattr(neighbours, "UNREAD", 60.0)
+    watching, prober = probing(monkeypatch, buckets=0)
+    prober.go_on.set()
+    task = asyncio.create_task(watching.watch())
+
+    async def rounds(count: int) -> list[str]:
+        """What is done until so many probes more were sent."""
+        for _ in range(count):
+            prober.probed.clear()
+            await asyncio.wait_for(prober.probed.wait(), 5)
+        return prober.done
+
+    assert await rounds(4) == ["look", *["probe"] * 4]
+    prober.done.clear()
+    match told:
+        case "failed by hand":
+            watching.heard(FAILED, 1)
+        case "foreign":
+            watching.heard(FOREIGN, 1)
+        case "lost":
+            watching.heard(None, 0)
+        case "watched":
+            watching._router.gateways.watched = {NODE, Gateway(parse_address("10.0.0.66"), 1)}  # type: ignore[misc]
+    assert await rounds(2) == [*["look"] * looks, "probe", "probe"]
+    prober.answering = False
+    assert (await rounds(4))[-4:] == ["look", "probe"] * 2
+    prober.answering = True
+    await rounds(2)
+    prober.error = OSError("no buffer space")
+    assert (await rounds(4))[-4:] == ["look", "probe"] * 2
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_entries_are_looked_at_now_and_then_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "UNREAD", 0.3)
+    watching, prober = probing(monkeypatch, buckets=0)
+    prober.go_on.set()
+    task = asyncio.create_task(watching.watch())
+    await asyncio.sleep(1.5)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert 3 <= prober.done.count("look") < prober.done.count("probe")

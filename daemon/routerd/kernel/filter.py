@@ -15,11 +15,15 @@ from routerd.core.message import RTPROT_BGP
 from routerd.kernel import neighbour, wire
 
 _SO_ATTACH_FILTER = 26
-_LD_WORD, _LD_HALF, _LD_BYTE, _JEQ, _JSET, _RET = 0x20, 0x28, 0x30, 0x15, 0x45, 0x06
+_LD_WORD, _LD_HALF, _LD_BYTE, _LD_NUMBER, _LDX_NUMBER = 0x20, 0x28, 0x30, 0x00, 0x01
+_JEQ, _JSET, _RET = 0x15, 0x45, 0x06
 
 _TYPE, _PORT = 4, 12
 """`_PORT`: the netlink port id of whoever asked for the change; 0 for the kernel's own doing."""
 _NEIGHBOUR_STATE, _NEIGHBOUR_FLAGS = wire.HEADER.size + 8, wire.HEADER.size + 10
+_NEIGHBOUR_ATTRIBUTES = wire.HEADER.size + neighbour.NDMSG.size
+_ATTRIBUTE = 0xFFFFF000 + 12
+"""SKF_AD_OFF + SKF_AD_NLATTR: where the attribute of type X is, looked for from A on; 0 if there is none."""
 _TOLD = neighbour.NUD_FAILED | neighbour.NUD_NOARP | neighbour.NUD_PERMANENT
 _ROUTE_FAMILY, _ROUTE_TABLE, _ROUTE_PROTOCOL = wire.HEADER.size, wire.HEADER.size + 4, wire.HEADER.size + 5
 
@@ -43,7 +47,11 @@ def attach(sock: socket.socket, ports: Collection[int]) -> None:
         (_LD_HALF, "", "", _NEIGHBOUR_STATE),
         (_JSET, "keep", "", socket.htons(_TOLD)),
         (_LD_BYTE, "", "", _NEIGHBOUR_FLAGS),
-        (_JSET, "keep", "drop", neighbour.NTF_EXT_LEARNED),
+        (_JSET, "keep", "", neighbour.NTF_EXT_LEARNED),
+        (_LD_NUMBER, "", "", _NEIGHBOUR_ATTRIBUTES),
+        (_LDX_NUMBER, "", "", neighbour.NDA_FLAGS_EXT),
+        (_LD_WORD, "", "", _ATTRIBUTE),
+        (_JEQ, "drop", "keep", 0),
         "deleted",
         (_LD_WORD, "", "", _PORT),
         (_JEQ, "", "route", 0),

@@ -68,11 +68,12 @@ class Monitor:
 
     `ports` are the netlink ports of the sockets that routes, nexthops and groups are written from: what these change
     is filtered out in the kernel. `on_neighbour(entry, port)` is called for neighbours that have failed or are
-    foreign; `port` is the netlink port of who did it, 0 for the kernel and for ioctl.
+    foreign; `port` is the netlink port of who did it, 0 for the kernel and for ioctl. Without an entry it means that
+    some such may have gone unheard.
     """
 
     def __init__(
-        self, ports: Collection[int], listener: Listener, on_neighbour: Callable[[Neighbour, int], None]
+        self, ports: Collection[int], listener: Listener, on_neighbour: Callable[[Neighbour | None, int], None]
     ) -> None:
         self._listener = listener
         self._on_neighbour = on_neighbour
@@ -104,6 +105,7 @@ class Monitor:
         it told meanwhile is lost."""
         if self._socket is None:
             self.start()
+            self._lose()
             self._tell_overrun()
         assert self._broken is not None
         await self._broken
@@ -137,13 +139,17 @@ class Monitor:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                self._overrun = True
+                self._lose()
                 continue
             try:
                 self._hear(data)
             except Exception as error:  # noqa: BLE001 - whatever it is, the next may say that a node is lost
                 self._listener.not_understood(error)
-                self._overrun = True
+                self._lose()
+
+    def _lose(self) -> None:
+        self._overrun = True
+        self._on_neighbour(None, 0)
 
     def _tell_overrun(self) -> None:
         """Something that the kernel told is lost, and the socket is empty: read it from here on.

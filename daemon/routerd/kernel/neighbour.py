@@ -26,8 +26,8 @@ _NUD_VALID = NUD_REACHABLE | 0x04 | 0x08 | NUD_PROBE | NUD_NOARP | NUD_PERMANENT
 """The kernel knows a link-layer address and sends to it; 0x04 and 0x08 are NUD_STALE and NUD_DELAY."""
 _NTF_USE, NTF_EXT_LEARNED = 0x01, 0x10
 _NTF_ROUTER = 0x80
-_NDA_DST, _NDA_LLADDR, _NDA_PROBES, _NDA_IFINDEX, _NDA_PROTOCOL, _NDA_FLAGS_EXT = 1, 2, 4, 8, 12, 15
-_REST = (_NDA_LLADDR, _NDA_PROTOCOL, _NDA_FLAGS_EXT)
+_NDA_DST, _NDA_LLADDR, _NDA_PROBES, _NDA_IFINDEX, _NDA_PROTOCOL, NDA_FLAGS_EXT = 1, 2, 4, 8, 12, 15
+_REST = (_NDA_LLADDR, _NDA_PROTOCOL, NDA_FLAGS_EXT)
 _AGES, _AGES_SIZE = wire.attribute(3, bytes(16))[:4], 20
 """NDA_CACHEINFO, which ends an ordinary entry: all that differs between two looks at a node that answers."""
 _KNOWN = 1 << 20
@@ -126,8 +126,9 @@ class Prober:
                 ]
         return said
 
-    def probe(self, gateways: Iterable[Gateway], entries: Mapping[Gateway, Neighbour]) -> None:
-        """Make the kernel verify that these neighbours answer; what it finds out comes by notification.
+    def probe(self, gateways: Iterable[Gateway], entries: Mapping[Gateway, Neighbour]) -> bool:
+        """Make the kernel verify that these neighbours answer; what it finds out comes by notification. Tell whether
+        all of them have ordinary entries that were valid.
 
         `entries` is what `look` has just found. An entry that is being probed already goes on being probed. One that
         does not exist, or has failed, is resolved anew; the kernel does so itself for those that it manages.
@@ -141,6 +142,7 @@ class Prober:
         absent = plan.absent + [(plan.valid[number][0], _NTF_USE) for number in gone]
         self._requests.exchange(self._bursts(plan.failed, wire.NLM_F_REPLACE, 0))
         self._requests.exchange(self._bursts(absent, wire.NLM_F_CREATE | wire.NLM_F_EXCL, 0))
+        return len(plan.valid) == len(plan.asked) and not gone
 
     def restore(self, made: Neighbour) -> bool:
         """Somebody has made this foreign entry: write it again if a probe has met it; tell whether one had.
@@ -218,7 +220,7 @@ def parse_neighbour(data: bytes, start: int, end: int) -> Neighbour | None:
     if _NDA_DST not in found:
         return None
     (probes,) = _U32.unpack(found[_NDA_PROBES])
-    extended = _U32.unpack(found[_NDA_FLAGS_EXT])[0] if _NDA_FLAGS_EXT in found else 0
+    extended = _U32.unpack(found[NDA_FLAGS_EXT])[0] if NDA_FLAGS_EXT in found else 0
     entry = Neighbour(Gateway(Address(found[_NDA_DST]), ifindex), state, flags, extended, probes)
     if not entry.foreign:
         return entry

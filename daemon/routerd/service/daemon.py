@@ -50,6 +50,7 @@ from routerd.service.reload import Reload
 from routerd.service.settings import Settings
 from routerd.service.shutdowns import Shutdowns
 from routerd.service.stretches import Stretches
+from routerd.service.ticks import doze, nearest_tick
 from routerd.session.speaker import Speaker
 from routerd.telemetry.log import repeats
 
@@ -249,13 +250,14 @@ class Daemon:
                 memory.note(await asyncio.to_thread(look, due))
             await asyncio.sleep(MEMORY_INTERVAL * len(due) / AT_ONCE)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(MEMORY_INTERVAL):
+                now = asyncio.get_running_loop().time()
+                async with asyncio.timeout_at(nearest_tick(MEMORY_INTERVAL, now)):
                     await memory.changed.wait()
 
     async def _watch_drops(self) -> None:
         """Notice what the kernel drops unheard, and let the log say what it has held back."""
         while True:
-            await asyncio.sleep(DROPS_INTERVAL)
+            await doze(DROPS_INTERVAL)
             repeats.flush()
             for counter, count in self.drops.look(time.monotonic()).items():
                 log.warning("tcp segments dropped", name=counter, count=count, remedy="routerd status says more")
@@ -271,7 +273,7 @@ class Daemon:
                 status = f"{up} of {len(peers)} peers up, {self.router.fib.installed} routes in the FIB"
                 # Ready each time: it may not have been heard before.
                 manager.tell(f"READY=1\nWATCHDOG=1\nSTATUS={status}")
-                await asyncio.sleep(WATCHDOG_INTERVAL)
+                await doze(WATCHDOG_INTERVAL)
 
     # ------------------------------------------------------------------------------------------ messages
 

@@ -16,6 +16,7 @@ from routerd.core.rib.peer import Peer
 from routerd.kernel import lookup
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
+from routerd.service.ticks import doze
 
 LOOK = 5.0
 """Seconds between two looks whether drains have become empty, at least."""
@@ -64,7 +65,7 @@ class Draining:
         while True:
             begun = time.monotonic()
             await self.look()
-            await asyncio.sleep(max(LOOK, _PART * (time.monotonic() - begun)))
+            await doze(max(LOOK, _PART * (time.monotonic() - begun)))
 
     async def look(self) -> None:
         """Tell of the drains that have become empty: of peers that are there, once it is known what leads there."""

@@ -12,6 +12,7 @@ import structlog
 
 from routerd.detached import detached
 from routerd.service.storing import read, set_aside, write
+from routerd.service.ticks import doze
 
 STORE_INTERVAL = 1.0
 """Seconds between two attempts to keep what could not be kept."""
@@ -98,7 +99,7 @@ class Storable(Protocol):
 async def store_again(*kept: Storable) -> None:
     """Try again, now and then, to keep what could not be kept."""
     while True:
-        await asyncio.sleep(STORE_INTERVAL)
+        await doze(STORE_INTERVAL)
         for each in kept:
             if each.unstored:
                 await each.store()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import structlog
 
@@ -23,7 +23,24 @@ MANY_BUCKETS = 1 << 16
 """Whoever probes waits while the kernel deletes the groups of a lost link. That takes it some 4 ms for so many
 buckets; with more of them a thread is to wait."""
 
+SETTLES = 0.02
+"""Seconds that somebody has who changes entries: who empties the table looks again whether it has stayed empty."""
+UNREAD = 5.0
+"""Seconds for which entries that answer are probed again without a look, as long as nothing is heard of them: the
+monitor tells of all that no probe must meet. What a probe says else, whether a node of IPv6 is a router, is so old at
+most, and until the node answers."""
+
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Those who were watched, all of them with ordinary entries that were valid; in which order they were probed; and
+    until when, in monotonic seconds, that may be done again without a look."""
+
+    watched: set[Gateway]
+    due: list[Gateway]
+    until: float
 
 
 class Neighbours:
@@ -39,12 +56,16 @@ class Neighbours:
         self._changed = asyncio.Event()
         self._prober = Prober()
         self._schedule = Schedule(liveness.interval)
+        self._entries: Mapping[Gateway, Neighbour] = {}
+        """What the last look has found."""
+        self._last: _Round | None = None
+        """The last round with a look; None if the next needs one."""
 
     def configure(self, liveness: LivenessSection) -> None:
         """Go on with another configuration. Without probing nobody is silent."""
         self._liveness = liveness
         self._schedule = Schedule(liveness.interval)
-        self._links = None
+        self._links = self._last = None
         if liveness.method == "off":
             self._settings.follow({})
             for gateway in list(self._router.health.having(Reason.SILENT)):
@@ -63,17 +84,47 @@ class Neighbours:
                 await self._round(time.monotonic())
             except OSError as error:
                 log.warning("the neighbours could not be read", reason=str(error), again_in=self._liveness.interval)
-            with contextlib.suppress(TimeoutError):
-                now = asyncio.get_running_loop().time()
-                async with asyncio.timeout_at(next_tick(self._liveness.interval, now)):
-                    await self._changed.wait()
+            await self._look_due()
 
-    def heard(self, entry: Neighbour, port: int) -> None:
-        """Take in what the kernel tells of an entry that has failed, or is foreign; `port` is who changed it."""
+    async def _look_due(self) -> None:
+        """Wait until a round with a look is due; those without one need no task to wake up."""
+        loop = asyncio.get_running_loop()
+        due = False
+        timer: asyncio.TimerHandle
+
+        def tick() -> None:
+            nonlocal due, timer
+            try:
+                repeated = self._repeat()
+            except Exception:  # noqa: BLE001 - the round that comes instead meets it again, and tells of it
+                repeated = False
+            if repeated:
+                timer = loop.call_at(next_tick(self._liveness.interval, loop.time()), tick)
+            else:
+                due = True
+                self._changed.set()
+
+        timer = loop.call_at(next_tick(self._liveness.interval, loop.time()), tick)
+        try:
+            await self._changed.wait()
+            if not due:
+                await asyncio.sleep(SETTLES)
+        finally:
+            timer.cancel()
+
+    def heard(self, entry: Neighbour | None, port: int) -> None:
+        """Take in what the kernel tells of an entry that has failed, or is foreign; `port` is who changed it. Without
+        an entry: it may have told of some."""
+        if entry is None:
+            self._last = None
+            return
         if self._liveness.method == "off" or not self._router.gateways.watches(entry.gateway):
             return
+        self._last = None
         if entry.state != NUD_FAILED:
-            if self._prober.restore(entry):
+            known = self._entries.get(entry.gateway)
+            was_probed = known is None or not known.foreign
+            if was_probed and self._prober.restore(entry):
                 log.info("foreign neighbour entry restored", gateway=format_address(entry.gateway.address))
         elif port or not asked_in_vain(entry):
             self._changed.set()
@@ -82,9 +133,10 @@ class Neighbours:
             self._engine.wake.set()  # for what failover left to be done later
 
     async def _round(self, now: float) -> None:
+        self._last = None
         watched = self._router.gateways.watched
         self._follow(watched)
-        entries = self._prober.look(watched)
+        entries = self._entries = self._prober.look(watched)
         silent = self._router.health.having(Reason.SILENT)
         heard = [gateway for gateway in silent if gateway in entries and entries[gateway].valid]
         for gateway in heard:
@@ -92,10 +144,26 @@ class Neighbours:
                 self._engine.take(NeighbourState(gateway, alive=True))
         due = self._schedule.due(watched, silent, heard, now)
         self._engine.tally.probes += len(due)
-        if self._router.fib.groups.buckets < MANY_BUCKETS:
-            self._prober.probe(due, entries)
-        else:
+        if not self._quick:
             await asyncio.to_thread(self._prober.probe, due, entries)
+        elif self._prober.probe(due, entries) and not silent:
+            self._last = _Round(watched, due, now + UNREAD - self._liveness.interval / 2)
+
+    def _repeat(self) -> bool:
+        """Do as in the last round, but without a look, and tell whether that was enough."""
+        last, name_of = self._last, self._router.rib.nexthops.name_of
+        if last is None or time.monotonic() >= last.until or not self._quick:
+            return False
+        if last.watched != self._router.gateways.watched:
+            return False
+        if any(name_of(index) != name for name, _, index in self._links or ()):
+            return False
+        self._engine.tally.probes += len(last.due)
+        return self._prober.probe(last.due, self._entries)
+
+    @property
+    def _quick(self) -> bool:
+        return self._router.fib.groups.buckets < MANY_BUCKETS
 
     def _follow(self, watched: Iterable[Gateway]) -> None:
         """Make the kernel probe quickly where these gateways are. An interface made anew is another, by its index."""

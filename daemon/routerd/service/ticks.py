@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+
+_QUARTER = 0.25
 
 
 def next_tick(period: float, now: float) -> float:
@@ -11,3 +14,14 @@ def next_tick(period: float, now: float) -> float:
     All of one period are given the same times. It is half a period from now at least, one and a half at most.
     """
     return math.floor(now / period + 1.5) * period
+
+
+def nearest_tick(delay: float, now: float) -> float:
+    """Return when whoever waits for about `delay` seconds is to go on: at the nearest quarter of a second."""
+    return round((now + delay) / _QUARTER) * _QUARTER
+
+
+async def doze(delay: float) -> None:
+    """Wait until then; the delay is a second or more."""
+    now = asyncio.get_running_loop().time()
+    await asyncio.sleep(nearest_tick(delay, now) - now)
