@@ -87,13 +87,22 @@ FOREIGN = Neighbour(NODE, NUD_PERMANENT, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
-    ("told", "looks"), [("", False), ("failed by hand", True), ("foreign", True), ("lost", True), ("watched", True)]
+    ("told", "looks"),
+    [
+        ("", False),
+        ("failed by hand", True),
+        ("foreign", True),
+        ("lost", True),
+        ("another is watched", True),
+        ("the link has another name", True),
+    ],
 )
 async def test_entries_are_not_looked_at_again_unless_something_is_told(
     monkeypatch: pytest.MonkeyPatch, told: str, looks: bool
 ) -> None:
     monkeypatch.setattr(neighbours, "UNREAD", 60.0)
     watching, prober = probing(monkeypatch, buckets=0)
+    router: Any = watching._router
     prober.go_on.set()
     task = asyncio.create_task(watching.watch())
 
@@ -113,8 +122,10 @@ async def test_entries_are_not_looked_at_again_unless_something_is_told(
             watching.heard(FOREIGN, 1)
         case "lost":
             watching.heard(None, 0)
-        case "watched":
-            watching._router.gateways.watched = {NODE, Gateway(parse_address("10.0.0.66"), 1)}  # type: ignore[misc]
+        case "another is watched":
+            router.gateways.watched = {NODE, Gateway(parse_address("10.0.0.66"), 1)}
+        case "the link has another name":
+            router.rib.nexthops.name_of = lambda index: "eth1"
     assert await rounds(2) == [*["look"] * looks, "probe", "probe"]
     prober.answering = False
     assert (await rounds(4))[-4:] == ["look", "probe"] * 2
