@@ -19,7 +19,7 @@ from routerd.core.route import Prefix
 
 MOVE_PATIENCE = 1.0
 """Seconds that prefixes wait at most for the rest of a shared group before they leave it."""
-BURST_PAUSE, BURST_PATIENCE = 0.005, 0.3
+BURST_PAUSE, BURST_PATIENCE = 0.003, 0.3
 """Seconds without news after which a burst of changes is over, and seconds after which its planning goes on anyway.
 The nodes of an address announce it one after the other: a group that is written once, complete, is writes less."""
 INTRODUCTION_PAUSE = 0.1

@@ -199,7 +199,8 @@ class Backlog:
         some, room = [first], self._portion
         for operation in islice(self._waiting, 1, None):
             room -= _cost(some[-1])
-            if room < _cost(operation):
+            # Behind nexthop objects there may be groups for the thread.
+            if room < _cost(operation) or (isinstance(first, SetNexthop) and not isinstance(operation, SetNexthop)):
                 break
             some.append(operation)
         return some

@@ -79,13 +79,15 @@ class LocRib:
 
     def decision(self, paths: PathSet) -> Decision:
         """Return the decision for a set; computed once until `invalidate`."""
-        if paths._epoch != self._epoch or paths._decision is None:
-            before, paths._decision = paths._decision, self._decide(paths)
-            paths._epoch = self._epoch
-            self.stale.pop(paths, None)
-            if before is not None and before.differs(paths._decision):
-                self.untold[paths] = self._epoch
-        return paths._decision
+        before = paths._decision
+        if before is not None and paths._epoch == self._epoch:
+            return before
+        decision = paths._decision = self._decide(paths)
+        paths._epoch = self._epoch
+        self.stale.pop(paths, None)
+        if before is not None and before.differs(decision):
+            self.untold[paths] = self._epoch
+        return decision
 
     def decided(self, paths: PathSet) -> Decision | None:
         """Return the decision for a set if it is not to be decided anew."""

@@ -117,9 +117,9 @@ class NexthopTable:
         address on the peer's link, as RFC 2545 section 3 pairs them.
         """
         key = (next_hop, link_local, peer)
-        if key not in self._memo:
-            self._memo.remember(key, self._resolve(next_hop, link_local, peer, self._way), 400)
-        return self._memo[key]
+        if (known := self._memo.get(key)) is not None or key in self._memo:
+            return known
+        return self._memo.remember(key, self._resolve(next_hop, link_local, peer, self._way), 400)
 
     def look(self, next_hop: Address, link_local: Address | None, peer: Address) -> Resolution | None:
         """Resolve as `resolve` does, for somebody who does not want to hear when the way changes."""
