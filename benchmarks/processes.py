@@ -9,6 +9,9 @@ import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+_LATENCY = Path("/dev/cpu_dma_latency")
+"""How long CPUs may take to wake up."""
+
 
 def family(roots: Iterable[int]) -> list[int]:
     """Return these processes and all their descendants that live."""
@@ -71,11 +74,16 @@ def _kibibytes(file: Path, name: str) -> int:
 
 @contextlib.contextmanager
 def at_once() -> Iterator[None]:
-    """Have this process run as soon as it can. Else what it waits for is seen only when whoever has brought it about,
-    and goes on with other things on the same CPU, lets go of it."""
+    """Have this process run as soon as it can, and let no CPU go to sleep meanwhile.
+
+    Else what it waits for is seen only when whoever has brought it about, and goes on with other things on the same
+    CPU, lets go of it; and what a CPU takes to wake up counts with what is done then (PM QoS,
+    Documentation/power/pm_qos_interface.rst: the request holds as long as the file is open).
+    """
     before = os.sched_getscheduler(0), os.sched_getparam(0)
-    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    try:
+    with contextlib.ExitStack() as stack:
+        if _LATENCY.exists():
+            stack.enter_context(_LATENCY.open("wb", buffering=0)).write(bytes(4))  # microseconds
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        stack.callback(os.sched_setscheduler, 0, *before)
         yield
-    finally:
-        os.sched_setscheduler(0, *before)

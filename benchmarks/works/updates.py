@@ -26,22 +26,23 @@ _HOLD = 90
 
 
 def _updates(kind: type[Contender], scale: Scale) -> Values:
-    count = scale.of(200)
-    with stage(kind) as on:
-        on.ready(1)
-        on.load(scale.of(_TABLE))
+    table, count = scale.of(_TABLE), scale.of(200)
+    with stage(kind) as on, _peer(on.site, node(0)) as announce:
+        announce(0, table)
+        on.fib.loaded(table, 1, on.contender.check)
+        time.sleep(1.0)
         took: list[float] = []
-        with _peer(on.site, node(1)) as announce, notified(on.site.router) as came, at_once():
+        with notified(on.site.router) as came, at_once():
             for number in range(_TABLE, _TABLE + count):
-                begun = announce(number)
+                begun = announce(number, 1)
                 took.append(came(number) - begun)
                 time.sleep(_PAUSE)
         return {"update-p50": [quantile(took, 0.5)], "update-p99": [quantile(took, 0.99)]}
 
 
 @contextmanager
-def _peer(place: Site, address: str) -> Iterator[Callable[[int], float]]:
-    """Be one more peer; what is yielded announces a host route, and returns when it began to."""
+def _peer(place: Site, address: str) -> Iterator[Callable[[int, int], float]]:
+    """Be a peer; what is yielded announces so many host routes, from one on, and returns when it began to."""
     with inside(place.nodes):
         sock = socket.create_connection((ROUTER, 179), 30.0, (address, 0))
     with sock:
@@ -49,8 +50,8 @@ def _peer(place: Site, address: str) -> Iterator[Callable[[int], float]]:
         sock.sendall(hello(NODE_AS, _HOLD, address) + KEEPALIVE)
         time.sleep(ESTABLISHED)
 
-        def announce(number: int) -> float:
-            update = updates(NODE_AS, address, number, 1, 0)
+        def announce(first: int, count: int) -> float:
+            update = updates(NODE_AS, address, first, count, 0)
             begun = time.monotonic()
             sock.sendall(update)
             return begun

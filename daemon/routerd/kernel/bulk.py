@@ -27,6 +27,7 @@ class _Job(NamedTuple):
 
     groups: list[SetGroup]
     routes: list[SetRoutes | DeleteRoutes]
+    ids: frozenset[int]
     prefixes: frozenset[Prefix]
     future: Future[tuple[Refusals, Refusals]]
 
@@ -68,7 +69,7 @@ class Bulk:
         return not self._is_being_made(group.id) and self._groups.is_new(group)
 
     def _is_being_made(self, id: int) -> bool:
-        return any(group.id == id for job in self._jobs for group in job.groups)
+        return any(id in job.ids for job in self._jobs)
 
     def start(self, operations: Sequence[Operation]) -> None:
         """Begin a job: routes that are set or deleted by one operation, or groups that it `makes` with the routes
@@ -81,8 +82,9 @@ class Bulk:
         else:
             made = [*self._requests.numbered(self._groups.encode(groups))]
             future = self._thread.submit(self._do, made, [*self._routes.encode(routes, self._requests)])
-        prefixes = frozenset(prefix for each in routes for prefix in each.prefixes)
-        self._jobs.append(_Job(groups, routes, prefixes, future))
+        ids = frozenset([group.id for group in groups])
+        prefixes = frozenset([prefix for each in routes for prefix in each.prefixes])
+        self._jobs.append(_Job(groups, routes, ids, prefixes, future))
         future.add_done_callback(lambda _: self._wake())
 
     def _do(self, groups: list[tuple[int, bytes]], routes: list[tuple[int, bytes]]) -> tuple[Refusals, Refusals]:
