@@ -22,6 +22,9 @@ MOVE_PATIENCE = 1.0
 BURST_PAUSE, BURST_PATIENCE = 0.003, 0.3
 """Seconds without news after which a burst of changes is over, and seconds after which its planning goes on anyway.
 The nodes of an address announce it one after the other: a group that is written once, complete, is writes less."""
+BURST = 32
+"""More prefixes than this at once begin a burst though no more waits to be read: what one node says of them the next
+ones are about to say."""
 INTRODUCTION_PAUSE = 0.1
 """Seconds without an UPDATE, after which a node that has just come has said what it announces, or at least a part."""
 
@@ -105,8 +108,9 @@ class Planning:
         return effects
 
     def _plan_burst(self, now: float, *, quiet: bool) -> list[Effect]:
-        if self._burst_since is None and not quiet and self._fib.behind and not self._fib.has_table:
-            self._burst_since = now  # more comes
+        more = self._fib.behind > (0 if not quiet else BURST)
+        if self._burst_since is None and more and not self._fib.has_table:
+            self._burst_since = now
         if self._burst_since is not None and (ends := self._burst_ends) is not None and now < ends:
             return self.program(self._fib.rewrite(now))
         effects = self.plan(now)

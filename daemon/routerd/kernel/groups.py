@@ -71,7 +71,7 @@ class GroupWriter:
     def is_new(self, group: SetGroup) -> bool:
         """Tell whether a group is like no other, is not known to be there, and has members of ours alone."""
         afresh = not (group.like or group.hold or group.known or group.id in self._objects)
-        return afresh and all(member.id in self._objects for member in group.members)
+        return afresh and self._objects.have(group.members)
 
     def encode(self, groups: Sequence[SetGroup]) -> list[bytes]:
         """Return what makes groups that are new. It may be sent in a thread; what came of it is told to `made`."""

@@ -93,6 +93,10 @@ class OwnedObjects:
     def __contains__(self, id: object) -> bool:
         return id in self._ids
 
+    def have(self, members: Iterable[Member]) -> bool:
+        """Tell whether all of these members are ours."""
+        return self._ids.issuperset([member.id for member in members])
+
     def adopt(self, found: KernelObjects) -> None:
         """Learn what is ours: these, and no others. They were read now, with all written."""
         self._ids = set(own_nexthops(found.nexthops, found.groups, self._range))

@@ -242,9 +242,14 @@ class Daemon:
     # ------------------------------------------------------------------------------------------ tasks
 
     async def _remember(self) -> None:
-        """Read where the buckets of groups lead: as soon as they were written, and as long as buckets move."""
+        """Read where the buckets of groups lead: as soon as they were written, and as long as buckets move. What is
+        being made by the hundred is read later, within a second: who reads keeps those waiting who write."""
         memory = self.writer.memory
         while True:
+            for _ in range(4):
+                if not self.feeding.busy():
+                    break
+                await asyncio.sleep(MEMORY_INTERVAL / 4)
             due = memory.due()
             if due:
                 memory.note(await asyncio.to_thread(look, due))

@@ -55,9 +55,9 @@ class Fib:
         return prefix in self._pending or (group is not None and prefix in group.waiting)
 
     @property
-    def behind(self) -> bool:
-        """Whether more prefixes want something than the last plan took up."""
-        return bool(self._pending)
+    def behind(self) -> int:
+        """How many prefixes want something that no plan has taken up yet."""
+        return len(self._pending)
 
     @property
     def unfinished(self) -> bool:
@@ -106,7 +106,7 @@ class Fib:
             if room <= 0 or taken >= LONGEST:
                 break
         self._take_out(taken)
-        self.has_table = self.has_table and self.behind
+        self.has_table = self.has_table and bool(self._pending)
         for group in touched:
             self._agree(group)
         if not self._pending and self._released:
@@ -224,7 +224,8 @@ class Fib:
         """Write some of the groups that have changed, and delete what nothing uses."""
         operations: list[Operation] = []
         for group in list(islice(self.groups.changed, AT_ONCE)):
-            operations += self.rewritten(group, now)
+            if not self.groups.is_unused(group):
+                operations += self.rewritten(group, now)
         return [*operations, *self.groups.sweep()]
 
     def resend(self, id: int) -> list[Operation]:

@@ -154,9 +154,10 @@ class Groups(Index):
     def legs_for(self, group: Group, wanted: Wanted, shape: Shape) -> Legs:
         """Return the legs of a group that wants this: the members that are up, without drained ones that carry no
         flow, as long as others are left."""
-        emptied = group.emptied & (self.draining | wanted.light)
-        alive = [member for member in wanted.members if member not in self.down]
-        legs = [member for member in alive if member not in emptied] or alive
+        alive = legs = [member for member in wanted.members if member not in self.down]
+        if group.emptied:
+            emptied = group.emptied & (self.draining | wanted.light)
+            legs = [member for member in alive if member not in emptied] or alive
         return shape.weigh(shares_of(wanted, legs, self.draining), group.buckets)
 
     def shares(self, group: Group) -> dict[Gateway, int]:
@@ -230,14 +231,19 @@ class Groups(Index):
         if self.settling.end(group):
             self.changed[group] = True
 
+    def is_unused(self, group: Group) -> bool:
+        """Tell whether a group is about to be swept: the kernel need not get it back before."""
+        return group in self.empty and not group.prefixes and not group.awaiting
+
     def sweep(self) -> list[Operation]:
         """Delete groups that no prefix uses, and nexthops that no group wants."""
         operations: list[Operation] = []
         if not self.empty and not self.has_unwanted:
             return operations
         for group in [group for group in self.empty if not group.awaiting]:
+            unused = self.is_unused(group)
             del self.empty[group]
-            if group.prefixes or self.by_id.get(group.id) is not group:
+            if not unused or self.by_id.get(group.id) is not group:
                 continue
             self.remove(group)
             if group.legs:

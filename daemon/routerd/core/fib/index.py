@@ -31,7 +31,8 @@ class Index:
 
     def find(self, wanted: Wanted) -> Group | None:
         """Return a group that prefixes which want this may share."""
-        return max(self._by_wanted.get(wanted, ()), key=lambda group: group.users, default=None)
+        groups = self._by_wanted.get(wanted)
+        return max(groups, key=lambda group: group.users) if groups else None
 
     @property
     def is_full(self) -> bool:

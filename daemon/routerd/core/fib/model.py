@@ -183,9 +183,8 @@ class Shape:
 def shares_of(wanted: Wanted, legs: Collection[Gateway], drained: Set[Gateway]) -> dict[Gateway, int]:
     """Return what part of the flows each leg of a group is to get: none if it is `drained` or light, as long as
     others are left that get some."""
-    light = drained | wanted.light
-    if not light and not wanted.weights:
+    if not (drained or wanted.leaving or wanted.weights):
         return dict.fromkeys(legs, 1)
-    shares = wanted.shares
+    shares, light = wanted.shares, drained | wanted.light
     found = {leg: 0 if leg in light else shares.get(leg, 1) for leg in legs}
     return found if any(found.values()) else {leg: shares.get(leg) or 1 for leg in legs}

@@ -6,7 +6,6 @@ announces path P" are computed once a set and remembered. A prefix costs one dic
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import repeat
 
@@ -134,7 +133,8 @@ class LocRib:
         *,
         claims: bool = False,
     ) -> list[Change]:
-        table, changes, lost = self.table, list[Change](), Counter[Path]()
+        table, changes = self.table, list[Change]()
+        gained, lost = 0, dict[Path, int]()
         for old, moved in self._by_set(prefixes).items():
             new, replaced = self._steps.get((old, key), (None, ()))
             if new is None or not (new.users or new is self.empty):  # a set out of use is no longer the interned one
@@ -151,11 +151,12 @@ class LocRib:
                     self._sets[new.identity] = new
                 table.update(zip(moved, repeat(new)))
                 new.users += len(moved)
+            gained += len(moved)
             for each in replaced:
-                lost[each] += len(moved)
+                lost[each] = lost.get(each, 0) + len(moved)
             changes.append((old, new, moved))
-        if path is not None and changes:
-            self._use(path, sum(len(moved) for _, _, moved in changes))
+        if path is not None and gained:
+            self._use(path, gained)
         for each, count in lost.items():
             self._use(each, -count)
         for old, _, moved in changes:
