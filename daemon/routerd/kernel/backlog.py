@@ -181,7 +181,7 @@ class Backlog:
                 case SetGroup(id=id) if len(made) < MANY_GROUPS and id not in made and bulk.makes(operation):
                     made.add(id)
                 case SetRoutes(id=id, prefixes=those) if id in made and len(those) <= self._portion:
-                    if not prefixes.isdisjoint(those):
+                    if not (prefixes.isdisjoint(those) and bulk.takes(operation)):
                         break
                     prefixes.update(those)
                 case _:
