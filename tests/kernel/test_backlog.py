@@ -268,3 +268,13 @@ def test_failover_waits_for_groups_that_are_being_made() -> None:
     backlog.write(1.0)
     ids = [each.id for each in waiting if isinstance(each, SetGroup)]
     assert kernel.written[1:] == [DeleteNexthop(id, returns=True) for id in ids]
+
+
+def test_what_is_refused_for_the_same_cause_comes_back_together_from_failover_too() -> None:
+    thread = Thread()
+    backlog = Backlog(Kernel().write, lambda _: False, thread)
+    backlog.add([*made(0, FEW_GROUPS), *(SetRoutes(100, (prefix,)) for prefix in many(2 * FEW_GROUPS)[FEW_GROUPS:])])
+    backlog.write(1.0)
+    told = backlog.jump([DeleteNexthop(1)])
+    routes = [each.operation.prefixes for each in told if isinstance(each, WriteFailed)]
+    assert sorted(map(len, routes)) == [1] * (FEW_GROUPS - 1) + [FEW_GROUPS + 1]

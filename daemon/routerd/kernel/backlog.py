@@ -146,7 +146,7 @@ class Backlog:
             if not self._waiting or self._waiting[0] is not first:
                 self._begun = 0
             self.length = sum(map(_length, chain(*self._handed, self._waiting))) - self._begun
-        return failures
+        return _together(failures)
 
     def end(self) -> None:
         """From now on nothing is gone on with: buckets may be handed over another time."""
