@@ -229,10 +229,13 @@ def _cost(operation: Operation) -> int:
 
 
 def _without(operation: Operation, gone: set[int]) -> Operation | None:
-    """Return what is left of an operation without these nexthop objects; a group without any left is gone as well."""
+    """Return what is left of an operation without these nexthop objects; a group without any left is gone as well,
+    and what was to lead to it is to lead nowhere."""
     match operation:
-        case SetNexthop(id=id) | SetRoutes(id=id) | Arrange(id=id) if id in gone:
+        case SetNexthop(id=id) | Arrange(id=id) if id in gone:
             return None
+        case SetRoutes(id=id, prefixes=prefixes) if id in gone:
+            return DeleteRoutes(prefixes)  # the kernel may have them lead to another group yet
         case SetGroup(id=id, members=members):
             kept = tuple(member for member in members if member.id not in gone)
             if not kept:
