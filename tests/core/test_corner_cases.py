@@ -596,3 +596,25 @@ def test_what_is_purged_slice_by_slice_parts_nothing() -> None:
     simulation.settle()
     assert simulation.operations_of(SetRoutes) == []
     assert len(simulation.router.fib.groups.by_id) == 1
+
+
+@pytest.mark.parametrize("portions", range(4))
+def test_prefixes_on_their_way_to_a_group_that_is_lost_leave_the_old_one_all_the_same(portions: int) -> None:
+    """Their routes are not written, or refused: the nodes of the group that they were in do not announce them."""
+    simulation = Simulation()
+    table = [f"172.16.{number >> 8}.{number & 255}/32" for number in range(2 * BULK)]
+    for node in (A, B):
+        simulation.up(node)
+        simulation.announce(node, *table)
+        simulation.end_of_rib(node)
+    simulation.advance(5)
+    simulation.slow = True
+    simulation.withdraw(B, *table[:BULK])
+    simulation.settle()
+    for _ in range(portions):
+        simulation.write_some()
+    simulation.down(A)
+    simulation.write_out()
+    routes = simulation.kernel.dump().routes
+    assert not routes.keys() & set(map(parse_prefix, table[:BULK]))
+    assert len(routes) == BULK

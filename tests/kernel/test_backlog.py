@@ -56,6 +56,7 @@ class Thread:
 
     def __init__(self) -> None:
         self.begun: list[list[Operation]] = []
+        self.ended: list[list[Operation]] = []
         self.done = False
 
     def takes(self, operation: Operation) -> bool:
@@ -71,6 +72,7 @@ class Thread:
     def finish(self) -> list[WriteFailed]:
         self.done = False
         ended = self.begun.pop(0)
+        self.ended.append(ended)
         routes = [each for each in ended if isinstance(each, SetRoutes)]
         return [WriteFailed(replace(each, prefixes=each.prefixes[:1]), 28, "full") for each in routes]
 
@@ -126,6 +128,7 @@ def test_failover_jumps_the_queue_which_forgets_what_is_lost() -> None:
         SetGroup(5, (Member(2),)),
         # A group that would have been left empty, which the kernel's own is not perhaps; its members may come back.
         DeleteNexthop(6, returns=True),
+        DeleteRoutes(ROUTES[2:4]),  # which may lead to another group yet
         SetGroup(6, (Member(2),)),
     ]
     told = [(each.id, each.prefixes) for each in kernel.written if isinstance(each, SetRoutes)]
@@ -144,7 +147,8 @@ def test_a_half_written_operation_that_is_forgotten_leaves_nothing_behind() -> N
     kernel.backlog.write(0.0)
     kernel.backlog.jump([DeleteNexthop(5), DeleteNexthop(3)])
     kernel.backlog.write(1.0)
-    assert kernel.sizes() == [8, 8, 8, 4]
+    assert kernel.sizes() == [8, 8, 8, 4, 8, 8, 4]
+    assert [type(each) for each in kernel.written[3:6]] == [DeleteRoutes] * 3  # all of them anew
     assert SetNexthop not in map(type, kernel.written)
 
 
@@ -207,11 +211,12 @@ def test_failover_forgets_what_is_lost_behind_routes_that_are_being_written() ->
     kernel.backlog.add([SetRoutes(5, ROUTES), SetGroup(6, (Member(1), Member(2)), known=True)])
     kernel.backlog.write(1.0)
     kernel.backlog.jump([DeleteNexthop(5), DeleteNexthop(1)])
-    assert kernel.backlog.length == 16 + 1  # what has been begun goes on, and is refused
+    assert kernel.backlog.length == 16 + 20 + 1  # what has been begun goes on, and is refused
     while kernel.backlog.length:
         thread.done = bool(thread.begun)
         kernel.backlog.write(1.0)
     assert kernel.written == [DeleteNexthop(5), DeleteNexthop(1), SetGroup(6, (Member(2),), known=True)]
+    assert thread.ended[2:] == [[DeleteRoutes(ROUTES[start : start + 8])] for start in (0, 8, 16)]
 
 
 def made(first: int, count: int) -> list[Operation]:
@@ -267,4 +272,18 @@ def test_failover_waits_for_groups_that_are_being_made() -> None:
     assert (thread.begun, kernel.written) == ([], [DeleteNexthop(1)])
     backlog.write(1.0)
     ids = [each.id for each in waiting if isinstance(each, SetGroup)]
-    assert kernel.written[1:] == [DeleteNexthop(id, returns=True) for id in ids]
+    assert [each for each in kernel.written[1:] if not isinstance(each, DeleteRoutes)] == [
+        DeleteNexthop(id, returns=True) for id in ids
+    ]
+
+
+def test_what_is_refused_for_the_same_cause_comes_back_together_from_failover_too() -> None:
+    thread = Thread()
+    backlog = Backlog(Kernel().write, lambda _: False, thread)
+    backlog.add([*made(0, FEW_GROUPS), *(SetRoutes(100, (prefix,)) for prefix in many(2 * FEW_GROUPS)[FEW_GROUPS:])])
+    backlog.write(1.0)
+    told = backlog.jump([DeleteNexthop(1)])
+    refused = [each.operation for each in told if isinstance(each, WriteFailed)]
+    assert sorted(len(each.prefixes) for each in refused if isinstance(each, SetRoutes)) == [1] * (FEW_GROUPS - 1) + [
+        FEW_GROUPS + 1
+    ]

@@ -168,3 +168,18 @@ def test_a_node_that_is_lost_meanwhile_leaves_all_groups_to_the_others(
     found = dump(FIB)
     assert {group.id: group.members for group in found.groups if group.id in ids} == dict.fromkeys(ids, (Member(2),))
     assert found.routes == dict(zip(ROUTES, ids, strict=False))
+
+
+def test_a_route_that_is_being_written_is_not_taken_for_somebody_elses(
+    watched: Watched, writer: KernelWriter
+) -> None:
+    """Its prefix goes on to a group of its own before it is known whose the route is."""
+    backlog = Backlog(writer.write, lambda _: False, watched.bulk)
+    ids = range(1000, 1040)
+    backlog.add([SetRoutes(5, ROUTES[:1000]), *groups_of(ids, 1), *routes_to(ids)])
+    told: list[object] = []
+    while backlog.length:
+        told += backlog.write(1.0)
+        watched.bulk.wait()
+    assert told == []
+    assert dump(FIB).routes == dict.fromkeys(ROUTES[:1000], 5) | dict(zip(ROUTES, ids, strict=False))

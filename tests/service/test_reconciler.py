@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import itertools
+import socket
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,9 +15,22 @@ import pytest
 import structlog
 
 from routerd.config.model import Config, FibSection
-from routerd.core.message import Effect, Input, KernelDump, KernelObjects, RouteAudit
-from routerd.core.route import Prefix
+from routerd.core.message import (
+    Effect,
+    Gateway,
+    Input,
+    KernelDump,
+    KernelObjects,
+    Member,
+    Program,
+    RouteAudit,
+    SetGroup,
+    SetNexthop,
+    Settle,
+)
+from routerd.core.route import Prefix, parse_address
 from routerd.core.router import Router
+from routerd.kernel.backlog import FEW_GROUPS
 from routerd.kernel.dump import dump
 from routerd.kernel.writer import KernelWriter
 from routerd.service import reconciler as module
@@ -150,3 +165,45 @@ async def test_a_picture_in_which_what_was_written_meanwhile_is_missing_is_not_t
             await asyncio.wait_for(told.wait(), 10)
     assert len(read) == disturbed + 1
     assert read[-1] == taken[0]
+
+
+async def test_groups_that_a_thread_made_while_the_kernel_was_read_stay_known(
+    router: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else they would be taken for lost, and what is written to them for somebody else's."""
+    config = parse(CONFIG)
+    member, *ids = config.fib.ids[: FEW_GROUPS + 1]
+    groups = Program(tuple(SetGroup(id, (Member(member),), 8, 1.0) for id in ids))
+    first, made, told = threading.Event(), threading.Event(), asyncio.Event()
+    loop, module_objects = asyncio.get_running_loop(), module.objects
+
+    class Planned(Router):
+        def handle(self, message: Input, now: float) -> list[Effect]:
+            if isinstance(message, KernelObjects):
+                told.set()
+            return [groups] if isinstance(message, Settle) else []
+
+    class Watched(Engine):
+        def _write(self) -> None:
+            super()._write()
+            if first.is_set() and not self.unwritten:
+                made.set()
+
+    def objects() -> KernelObjects:
+        found = module_objects()
+        if not first.is_set():
+            first.set()
+            loop.call_soon_threadsafe(engine.take, Settle())
+            assert made.wait(5)
+        return found
+
+    with router.enter():
+        monkeypatch.setattr(module, "objects", objects)
+        writer = KernelWriter(config.fib)
+        engine = Watched(config, Planned(config, 0.0), writer, Speaker(config, log=structlog.get_logger()))
+        async with reconciling(config, engine, writer) as reconciler:
+            gateway = Gateway(parse_address("10.0.0.2"), socket.if_nametoindex("eth0"))
+            assert writer.write([SetNexthop(member, gateway)]) == []
+            reconciler.kernel_changed("a test")
+            await asyncio.wait_for(told.wait(), 10)
+            assert all(map(writer.owns, ids))

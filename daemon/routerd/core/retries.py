@@ -50,7 +50,8 @@ class Retries:
             case SetRoutes(id=id, prefixes=prefixes):
                 fields["prefixes"] = len(prefixes)
                 if self._fib.is_lost(id, refusals.nexthops.keys()):
-                    return []  # failover took the last member while the routes waited to be written
+                    # Failover took the last member while the routes waited to be written.
+                    return self._planning.program(self._fib.unrouted(prefixes))
                 gone = failed.errno == ENOENT or id in refusals.groups
                 if gone and self._fib.expects(id):
                     # The group comes again, and its routes with it: flows are in its buckets.

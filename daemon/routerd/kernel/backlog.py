@@ -146,7 +146,7 @@ class Backlog:
             if not self._waiting or self._waiting[0] is not first:
                 self._begun = 0
             self.length = sum(map(_length, chain(*self._handed, self._waiting))) - self._begun
-        return failures
+        return _together(failures)
 
     def end(self) -> None:
         """From now on nothing is gone on with: buckets may be handed over another time."""
@@ -181,7 +181,7 @@ class Backlog:
                 case SetGroup(id=id) if len(made) < MANY_GROUPS and id not in made and bulk.makes(operation):
                     made.add(id)
                 case SetRoutes(id=id, prefixes=those) if id in made and len(those) <= self._portion:
-                    if not prefixes.isdisjoint(those):
+                    if not (prefixes.isdisjoint(those) and bulk.takes(operation)):
                         break
                     prefixes.update(those)
                 case _:
@@ -229,10 +229,13 @@ def _cost(operation: Operation) -> int:
 
 
 def _without(operation: Operation, gone: set[int]) -> Operation | None:
-    """Return what is left of an operation without these nexthop objects; a group without any left is gone as well."""
+    """Return what is left of an operation without these nexthop objects; a group without any left is gone as well,
+    and what was to lead to it is to lead nowhere."""
     match operation:
-        case SetNexthop(id=id) | SetRoutes(id=id) | Arrange(id=id) if id in gone:
+        case SetNexthop(id=id) | Arrange(id=id) if id in gone:
             return None
+        case SetRoutes(id=id, prefixes=prefixes) if id in gone:
+            return DeleteRoutes(prefixes)  # the kernel may have them lead to another group yet
         case SetGroup(id=id, members=members):
             kept = tuple(member for member in members if member.id not in gone)
             if not kept:

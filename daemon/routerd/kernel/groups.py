@@ -79,6 +79,7 @@ class GroupWriter:
 
     def made(self, groups: Sequence[SetGroup], refused: Refusals) -> list[WriteFailed]:
         """Note that what `encode` returned was sent; return what was refused."""
+        self._objects.writes += 1
         for index, group in enumerate(groups):
             if index not in refused:
                 self._objects.group_made(group)

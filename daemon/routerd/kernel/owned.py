@@ -79,12 +79,14 @@ class OwnedObjects:
     """The nexthops and groups that are known to be ours, those whose ids are among `ids`.
 
     `gateways` says where nexthops lead to, `buckets` which ones carry flows, and `memory` where those of groups that
-    are gone led to. `weights` has the members of the groups that are held, as they are wanted.
+    are gone led to. `weights` has the members of the groups that are held, as they are wanted. `writes` is another
+    number whenever something may have been written.
     """
 
     def __init__(self, ids: range) -> None:
         self._range = ids
         self._ids: set[int] = set()
+        self.writes = 0
         self.gateways: dict[int, Gateway] = {}
         self.weights: dict[int, tuple[Member, ...]] = {}
         self.buckets = Buckets()

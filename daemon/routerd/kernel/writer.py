@@ -50,13 +50,12 @@ class KernelWriter:
     `fib` has the priority of every route and the range of ids. Attributes: `port` is the netlink port id (for the
     monitor's filter); `routes` and `groups` write these, and the former knows which are ours; `buckets` knows which
     ones carry flows, `memory` where those of groups that are gone led to; `supports_resilient` and `wide_weights` (16
-    bits, Linux 6.12) tell what the kernel can, as tried out; `writes` counts the calls of `write`.
+    bits, Linux 6.12) tell what the kernel can, as tried out.
     """
 
     def __init__(self, fib: FibSection) -> None:
         self._requests = Requests()
         self._compat = CompatMode()
-        self.writes = 0
         self._objects = OwnedObjects(fib.ids)
         self.buckets, self.memory = self._objects.buckets, self._objects.memory
         self.routes = RouteWriter(self._requests, self._objects, fib.metric)
@@ -90,6 +89,11 @@ class KernelWriter:
         """Learn which nexthops and groups are ours: these, and no others. They were read now, with all written."""
         self._objects.adopt(found)
 
+    @property
+    def writes(self) -> int:
+        """How often nexthops or groups may have been written, here or by the thread that makes new groups."""
+        return self._objects.writes
+
     def owns(self, id_: int) -> bool:
         """Tell whether a nexthop or group is ours."""
         return id_ in self._objects
@@ -106,7 +110,7 @@ class KernelWriter:
         nexthop that is not ours, is no refusal: there is nothing to do. Routes to a group that is gone, or was never
         made, are refused with ENOENT.
         """
-        self.writes += 1
+        self._objects.writes += 1
         told: list[WriteFailed | GroupLost] = []
         for run in runs(operations):
             match run[0]:

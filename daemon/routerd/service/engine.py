@@ -205,10 +205,8 @@ class Engine:
             self._handle()
             if self._backlog.length or self._enquiries.waiting:
                 self._write()
-            elif not isinstance(
-                message, Update
-            ):  # what that changes is planned, and counted, at the end of its batch
-                self._catch_up()
+            elif not isinstance(message, Update):
+                self._catch_up()  # of what an UPDATE changes: at the end of its batch, when it is planned
         except Exception as error:
             # Whoever handed the message over may live with it: but what was to be done is half done.
             self._broken = error

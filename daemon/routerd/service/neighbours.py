@@ -24,11 +24,12 @@ MANY_BUCKETS = 1 << 16
 buckets; with more of them a thread is to wait."""
 
 SETTLES = 0.02
-"""Seconds that somebody has who changes entries: who empties the table looks again whether it has stayed empty."""
+"""Seconds between the news that somebody has changed an entry and the next look: whoever empties the table checks
+first that it stays empty."""
 UNREAD = 5.0
 """Seconds for which entries that answer are probed again without a look, as long as nothing is heard of them: the
-monitor tells of all that no probe must meet. What a probe says else, whether a node of IPv6 is a router, is so old at
-most, and until the node answers."""
+monitor tells of all that no probe must meet. A probe writes an entry's flags again, as they were at the last look:
+whether a node of IPv6 is a router may be so old, until the node answers."""
 
 log = structlog.get_logger()
 

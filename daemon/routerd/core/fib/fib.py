@@ -281,6 +281,12 @@ class Fib:
         group = self.groups.by_id.get(id)
         return group is None or (not group.legs and not any(member in unusable for member in group.members))
 
+    def unrouted(self, prefixes: Iterable[Prefix]) -> list[Operation]:
+        """Delete the routes of those of these prefixes that are to have none: they were to leave for a group that is
+        lost, and the kernel has them lead to another one yet."""
+        left = tuple(prefix for prefix in prefixes if (group := self.routes.get(prefix)) is None or not group.legs)
+        return [DeleteRoutes(left)] if left else []
+
     def expects(self, id: int) -> bool:
         """Tell whether a group is to be in the kernel: it has members that can be used."""
         group = self.groups.by_id.get(id)
