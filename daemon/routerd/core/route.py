@@ -190,13 +190,14 @@ class Attributes:
 
 def weight(attributes: Attributes) -> int:
     """Return about how many octets attributes take in memory: many times what they take on the wire."""
-    asns = sum(len(asns) for _, asns in attributes.as_path)
-    items = (
-        (36, asns + len(attributes.communities)),
-        (50, len(attributes.extended_communities) + len(attributes.cluster_list)),
-        (180, len(attributes.large_communities) + len(attributes.as_path) + len(attributes.unknown)),
-    )
-    return 600 + sum(size * count for size, count in items) + sum(len(each.value) for each in attributes.unknown)
+    octets = 600 + 36 * len(attributes.communities)
+    octets += 50 * (len(attributes.extended_communities) + len(attributes.cluster_list))
+    octets += 180 * (len(attributes.large_communities) + len(attributes.as_path) + len(attributes.unknown))
+    for _, asns in attributes.as_path:
+        octets += 36 * len(asns)
+    for each in attributes.unknown:
+        octets += len(each.value)
+    return octets
 
 
 @dataclass(frozen=True, slots=True, eq=False)

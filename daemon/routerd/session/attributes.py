@@ -38,6 +38,8 @@ MEMO_LIMIT = 8 << 20
 
 _MAX_DATA = 4096 - 21
 
+_MANDATORY = frozenset((AttributeCode.ORIGIN, AttributeCode.AS_PATH))
+
 
 class UpdateError(Exception):
     """The session must be reset: code, subcode and data of the NOTIFICATION, and a line for people."""
@@ -142,7 +144,8 @@ class AttributeParser:
         return memo.remember(key, outcome, size + parsed + 200 * len(outcome.faults))
 
     def _outcome(self, fields: dict[str, Any], faults: list[Fault], seen: set[int]) -> Outcome:
-        faults += [_missing(code) for code in (AttributeCode.ORIGIN, AttributeCode.AS_PATH) if code not in seen]
+        if not seen >= _MANDATORY:
+            faults += [_missing(code) for code in (AttributeCode.ORIGIN, AttributeCode.AS_PATH) if code not in seen]
         if any(fault.outcome == WITHDRAW for fault in faults):
             return Outcome(None, tuple(faults))
         attributes = Attributes(**fields)
