@@ -4,7 +4,6 @@ Run inside a node's namespace. It dials the router from one source address a pee
 
     load FIRST COUNT [PEER]    announce host routes, from all peers or from one: `begun`, then `sent`
     withdraw FIRST COUNT       withdraw them: `begun`, then `sent`
-    one PEER PREFIX            announce one host route: `begun`
     tell CHANGES               JSON, [[PEER, [announced], [withdrawn]], ...], in this order: `begun`, then `sent`
     close PEER..., open PEER   end sessions (`begun`), bring one up again (`up`)
     quit
@@ -290,18 +289,10 @@ class Generator:
         """Obey a line of standard input."""
         words = line.split() or ["quit"]
         numbers = [number for number, peer in enumerate(self.peers) if peer is not None]
-        options = self.options
         match words:
             case ["load" | "withdraw" as what, first, count, *only]:
                 numbers = [int(each) for each in only] or numbers
                 self.start({number: self.table(what, number, int(first), int(count)) for number in numbers})
-            case ["one", number, first]:
-                data = updates(options.asn, self.source(int(number)), int(first), 1, 0)
-                sock = self.peers[int(number)]
-                if sock is not None:
-                    started = time.monotonic()
-                    sock.send(data)
-                    self.say("begun", started)
             case ["tell", changes]:
                 self.tell(json.loads(changes))
             case ["close", *several]:

@@ -118,7 +118,7 @@ async def test_an_entry_that_somebody_else_takes_over_is_left_so(
         for number in range(4):
             for address in (node(0), node6(0)):
                 net.router.ip("neigh", "replace", address, "lladdr", lladdr, "dev", "eth0", *made)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.3)  # a probe or two, of which none may meet the entry
             for address in (node(0), node6(0)):
                 assert kind in net.router.ip("neigh", "show", address, "nud", "all").lower()
                 net.router.ip("neigh", "replace", address, "lladdr", lladdr, "dev", "eth0", "nud", "reachable")

@@ -143,7 +143,7 @@ async def test_entries_are_looked_at_now_and_then_at_least(monkeypatch: pytest.M
     watching, prober = probing(monkeypatch, buckets=0)
     prober.go_on.set()
     task = asyncio.create_task(watching.watch())
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(1.5)  # what is counted is how many looks there are in a time
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
