@@ -111,10 +111,24 @@ async def test_addresses(watched: Watched) -> None:
 
 async def test_nothing_new_is_not_reported(watched: Watched) -> None:
     watched.router.ip("link", "set", "eth0", "mtu", "1400")
-    await watched.hears("interface eth0 up")
-    watched.router.ip("link", "set", "eth0", "mtu", "1450")
     watched.router.ip("link", "set", "eth0", "down")
     assert await watched.next_reason() == "interface eth0 down"
+
+
+async def test_an_address_that_was_there_before_is_no_news_once_it_can_be_used(router: Namespace) -> None:
+    """The kernel announces it a second or two later, when nobody else has it: in the middle of what nodes announce."""
+    router.ip("address", "add", "2001:db8:9::1/64", "dev", "eth0")
+    with router.enter():
+        writer = KernelWriter(FIB)
+        watched = Watched(router, writer, asyncio.Queue(), asyncio.Queue())
+        monitor = Monitor([writer.port], watched, lambda entry, port: None)
+        monitor.start()
+        while router.ip("address", "show", "to", "2001:db8:9::1", "tentative"):
+            await asyncio.sleep(0.05)
+        router.ip("address", "add", "10.9.0.1/24", "dev", "eth0")
+        assert await watched.next_reason() == "address 10.9.0.1 on interface eth0 added"
+        monitor.close()
+        writer.close()
 
 
 async def test_nexthops(watched: Watched) -> None:

@@ -124,17 +124,26 @@ def _read_routes(
                 bgp.append(prefix)
 
 
+def links() -> Iterator[parse.Link]:
+    """Dump the network interfaces. Raises OSError if netlink fails."""
+    return (parse.link(*message) for message in wire.dump(wire.RTM_GETLINK, ALL_LINKS))
+
+
+def addresses() -> Iterator[parse.InterfaceAddress]:
+    """Dump the router's own addresses, those included that cannot be used yet. Raises OSError if netlink fails."""
+    return (parse.address(*message) for message in wire.dump(wire.RTM_GETADDR, bytes(8)))
+
+
 def _interfaces() -> tuple[Interface, ...]:
-    addresses: dict[int, list[Address]] = {}
+    own: dict[int, list[Address]] = {}
     networks: dict[int, dict[Prefix, None]] = {}
-    for data, start, end in wire.dump(wire.RTM_GETADDR, bytes(8)):
-        found = parse.address(data, start, end)
-        addresses.setdefault(found.ifindex, []).append(found.address)
-        if found.network is not None:
-            networks.setdefault(found.ifindex, {})[found.network] = None
+    for index, address, network in addresses():
+        own.setdefault(index, []).append(address)
+        if network is not None:
+            networks.setdefault(index, {})[network] = None
     return tuple(
-        Interface(index, name, up, tuple(addresses.get(index, ())), tuple(networks.get(index, ())))
-        for index, name, up in (parse.link(*message) for message in wire.dump(wire.RTM_GETLINK, ALL_LINKS))
+        Interface(index, name, up, tuple(own.get(index, ())), tuple(networks.get(index, ())))
+        for index, name, up in links()
     )
 
 

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from routerd.core.message import ForeignRoute, NexthopChange, RouteChange
 from routerd.core.route import format_address
-from routerd.kernel import filter, neighbour, parse, wire
+from routerd.kernel import dump, filter, neighbour, parse, wire
 from routerd.kernel.neighbour import Neighbour
 
 _RTMGRP_LINK, _RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR, _RTMGRP_NEXTHOP = 0x1, 0x10, 0x100, 1 << 31
@@ -64,7 +64,9 @@ class Listener(Protocol):
 
 
 class Monitor:
-    """Listens in the namespace in which it is made.
+    """Listens in the namespace in which it is made. The links and addresses that are there then are no news: an IPv6
+    address is announced again once the kernel knows that nobody else has it, a second or two after its link came up,
+    and whenever a router advertisement extends its life. OSError if netlink fails.
 
     `ports` are the netlink ports of the sockets that routes, nexthops and groups are written from: what these change
     is filtered out in the kernel. `on_neighbour(entry, port)` is called for neighbours that have failed or are
@@ -77,14 +79,14 @@ class Monitor:
     ) -> None:
         self._listener = listener
         self._on_neighbour = on_neighbour
-        self._links: dict[int, parse.Link] = {}
-        self._addresses: set[parse.InterfaceAddress] = set()
         self._routes = parse.RouteParser()
         self._changes: list[RouteChange | NexthopChange] = []
         self._overrun = False
         self._ports = ports
         self._broken: asyncio.Future[None] | None = None
         self._socket: socket.socket | None = self._open()
+        self._links = {link.ifindex: link for link in dump.links()}
+        self._addresses = set(dump.addresses())
 
     def _open(self) -> socket.socket:
         opened = wire.open_socket(groups=_GROUPS, receive_buffer=_RECEIVE_BUFFER)
@@ -211,7 +213,7 @@ class Monitor:
         return f"interface {link.name} {'up' if link.up else 'down'}"
 
     def _address(self, entry: parse.InterfaceAddress, removed: bool) -> str:
-        """IPv6 addresses are announced again whenever a router advertisement extends their life."""
+        """Return what this means, or an empty string if it brings nothing new."""
         name = self._links[entry.ifindex].name if entry.ifindex in self._links else str(entry.ifindex)
         text = f"address {format_address(entry.address)} on interface {name}"
         if removed:
