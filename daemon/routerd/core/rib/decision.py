@@ -23,7 +23,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, ne
+from typing import NamedTuple
 
 from routerd.config.model import FibSection, LinkBandwidth
 from routerd.core.message import Gateway
@@ -95,8 +97,7 @@ class Options:
         return cls(fib.max_paths, relax, origin, med, fib.link_bandwidth)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The outcome for a set of paths.
 
     `multipath` holds the winners, best first. `lost` maps every path but the best to the step it lost at;
@@ -138,19 +139,23 @@ def decide(
     were in the multipath set before: where there are more than `max_paths` they come first, for flows go to them."""
     lost: dict[Path, Step] = {}
     ways: dict[Path, Resolution | None] = {}
+    merits: set[tuple[int, ...]] = set()
+    metrics: set[int] = set()
     for path in paths:
         way = None if path.peer == LOCAL else resolve(path)
         if way is None and path.peer != LOCAL:
             lost[path] = Step.UNUSABLE
         else:
             ways[path] = way
+            merits.add(path.merit)
+            metrics.add(_metric(way))
     left = [*ways]
     if not left:
         return Decision(None, (), lost, Wanted(()))
     if len(left) == 1:
         return Decision(left[0], tuple(left), lost, Wanted(_in_order(ways)))
 
-    if len({path.merit for path in left}) > 1 or len({_metric(way) for way in ways.values()}) > 1:
+    if len(merits) > 1 or len(metrics) > 1:
         left = _best(left, ways, options, lost)
     left.sort(key=_tie)
     if seated:
@@ -166,7 +171,9 @@ def decide(
             lost[path] = Step.MAX_PATHS
         else:
             multipath.append(path)
-    return Decision(best, tuple(multipath), lost, _wanted({path: ways[path] for path in multipath}, options))
+    if len(multipath) < len(ways):
+        ways = {path: ways[path] for path in multipath}
+    return Decision(best, tuple(multipath), lost, _wanted(ways, options))
 
 
 def _metric(way: Resolution | None) -> int:
@@ -181,7 +188,9 @@ def _gateways(way: Resolution | None) -> tuple[Gateway, ...]:
 def _wanted(ways: Ways, options: Options) -> Wanted:
     """Return what a prefix shall lead to that these paths share, each with the gateways of its next hop."""
     members = _in_order(ways)
-    leaving = frozenset[Gateway]()
+    if not any([path.attributes.communities or path.attributes.extended_communities for path in ways]):
+        return Wanted(members)
+    leaving: frozenset[Gateway] = frozenset()
     if any(map(is_leaving, ways)):
         stay = {gateway for path, way in ways.items() if not is_leaving(path) for gateway in _gateways(way)}
         leaving = frozenset(members) - stay if stay else leaving
@@ -218,11 +227,7 @@ def is_leaving(path: Path) -> bool:
 
 def _in_order(ways: Ways) -> Members:
     """Return each gateway once, by its address."""
-    if len(ways) == 1:
-        (gateways,) = map(_gateways, ways.values())
-        if len(gateways) == 1:
-            return gateways
-    return tuple(sorted({gateway for way in ways.values() for gateway in _gateways(way)}))
+    return tuple(sorted({gateway for way in ways.values() if way is not None for gateway in way.gateways}))
 
 
 def _keep(paths: list[Path], step: Step, rank: Rank, lost: dict[Path, Step]) -> list[Path]:
@@ -250,19 +255,17 @@ def _keep_by_med(paths: list[Path], options: Options, lost: dict[Path, Step]) ->
     return kept
 
 
-_TIES = (Step.OLDEST, Step.ROUTER_ID, Step.CLUSTER_LIST, Step.PEER_ADDRESS)
+_TIES = (_OLDEST, *_) = (Step.OLDEST, Step.ROUTER_ID, Step.CLUSTER_LIST, Step.PEER_ADDRESS)
 _tie = attrgetter("tie")
 
 
 def _break_tie(paths: list[Path], incumbent: Path | None, lost: dict[Path, Step], places: int) -> Path:
     """Steps 8 to 11 pick the one best path, one of the first so many."""
-    if incumbent in paths[:places]:
-        lost.update((path, Step.OLDEST) for path in paths if path is not incumbent)
-        return incumbent
-    best = min(paths[:places], key=_tie)
+    some = paths[:places]
+    best = incumbent if incumbent in some else min(some, key=_tie)
+    since = best.tie[0]
     for path in paths:
-        for step, its, lowest in zip(_TIES, path.tie, best.tie, strict=True):
-            if its != lowest:
-                lost[path] = step
-                break
+        if path is not best:
+            older = best is incumbent or path.tie[0] != since
+            lost[path] = _OLDEST if older else next(compress(_TIES, map(ne, path.tie, best.tie)), Step.PEER_ADDRESS)
     return best

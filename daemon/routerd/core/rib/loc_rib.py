@@ -13,6 +13,7 @@ from routerd.core.memo import Memo
 from routerd.core.rib.decision import Decision, Step
 from routerd.core.route import Address, Path, Prefix
 
+_NOBODY: frozenset[str] = frozenset()
 _STEPS_LIMIT = 8 << 20
 """Octets of remembered steps from one path set to another."""
 
@@ -67,7 +68,7 @@ class LocRib:
         self._decide = decide
         self._hops_changed = hops_changed
         self._epoch = 0
-        self.empty = PathSet((), (frozenset(), None, frozenset()))
+        self.empty = PathSet((), (frozenset(), None, _NOBODY))
         self.table: dict[Prefix, PathSet] = {}
         self.users: dict[Path, int] = {}
         self.hops: dict[str, dict[Hop, int]] = {}
@@ -133,8 +134,10 @@ class LocRib:
         *,
         claims: bool = False,
     ) -> list[Change]:
-        table, changes = self.table, list[Change]()
-        gained, lost = 0, dict[Path, int]()
+        table = self.table
+        changes: list[Change] = []
+        lost: dict[Path, int] = {}
+        gained = 0
         for old, moved in self._by_set(prefixes).items():
             new, replaced = self._steps.get((old, key), (None, ()))
             if new is None or not (new.users or new is self.empty):  # a set out of use is no longer the interned one
@@ -205,9 +208,9 @@ class LocRib:
         if not paths:
             return self.empty, replaced
         members = frozenset(paths)
-        new = self._interned(paths, (members, None, frozenset()))
+        new = self._interned(paths, (members, None, _NOBODY))
         before, after = self.decision(old), self.decision(new)
-        seated = frozenset[str]() if claims else _unseated(before, after)
+        seated = _NOBODY if claims else _unseated(before, after)
         keeps = before.best is not None and after.lost.get(before.best, Step.UNUSABLE) >= Step.OLDEST
         if keeps or seated:
             new = self._interned(paths, (members, before.best if keeps else None, seated))
@@ -230,9 +233,9 @@ def _unseated(before: Decision, after: Decision) -> frozenset[str]:
     """Return the peers of the multipath set before that are there, if one of them has no place in it any more only
     because there are too few."""
     if Step.MAX_PATHS not in after.lost.values():
-        return frozenset()
+        return _NOBODY
     without = {path.peer for path, step in after.lost.items() if step is Step.MAX_PATHS}
     seated = frozenset(path.peer for path in before.multipath)
     if seated.isdisjoint(without):
-        return frozenset()
+        return _NOBODY
     return seated.intersection(path.peer for path in (*after.multipath, *after.lost))
