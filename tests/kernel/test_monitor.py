@@ -30,6 +30,7 @@ from routerd.kernel.dump import is_own
 from routerd.kernel.monitor import OVERRUN, Monitor
 from routerd.kernel.parse import InterfaceAddress
 from routerd.kernel.writer import KernelWriter
+from routerd.lab.waiting import until
 from tests.kernel.scenario import FIB, gateway, many
 from tests.support.netns import Namespace, needs_root
 
@@ -116,15 +117,14 @@ async def test_nothing_new_is_not_reported(watched: Watched) -> None:
 
 
 async def test_an_address_that_was_there_before_is_no_news_once_it_can_be_used(router: Namespace) -> None:
-    """The kernel announces it a second or two later, when nobody else has it: in the middle of what nodes announce."""
+    """The kernel announces it a second or two later, when nobody else has it: in the midst of what nodes announce."""
     router.ip("address", "add", "2001:db8:9::1/64", "dev", "eth0")
     with router.enter():
         writer = KernelWriter(FIB)
         watched = Watched(router, writer, asyncio.Queue(), asyncio.Queue())
         monitor = Monitor([writer.port], watched, lambda entry, port: None)
         monitor.start()
-        while router.ip("address", "show", "to", "2001:db8:9::1", "tentative"):
-            await asyncio.sleep(0.05)
+        until(lambda: router.ip("address", "show", "to", "2001:db8:9::1", "tentative"), 10, "nobody else has it")
         router.ip("address", "add", "10.9.0.1/24", "dev", "eth0")
         assert await watched.next_reason() == "address 10.9.0.1 on interface eth0 added"
         monitor.close()

@@ -187,8 +187,9 @@ class Memory:
 
     def _note(self, group: int, runs: Runs) -> bool:
         """Keep a layout; False if what was read is not of this moment: one of the objects is gone already."""
-        gateways, counts = dict[Gateway, int](), list[int]()
-        kept = array("H")
+        gateways: dict[Gateway, int] = {}
+        counts: list[int] = []
+        kept: list[int] = []
         for id_, length in runs:
             gateway = self._gateways.get(id_)
             if gateway is None:
@@ -197,14 +198,15 @@ class Memory:
             if owner == len(counts):
                 counts.append(0)
             counts[owner] += length
-            kept.extend((owner, length))
-        before, after = self._layouts.get(group, _NOTHING), Layout(tuple(gateways), kept, tuple(counts))
-        if before.runs and before != after:
+            kept += owner, length
+        before, after = self._layouts.get(group), Layout(tuple(gateways), array("H", kept), tuple(counts))
+        if before is not None and before != after:
             owners, moved = list(_expanded(before)), dict[Gateway, list[int]]()
             for index in compress(count(), map(ne, owners, _expanded(after))):
                 moved.setdefault(owners[index], []).append(index)
             self._moved(group, moved)
-        self._keep_past(group, gateways.keys())
+        if before is not None or group in self._past:
+            self._keep_past(group, gateways.keys())
         self._layouts[group] = after
         self._size += len(kept)
         while self._size > _LIMIT:
@@ -215,8 +217,6 @@ class Memory:
         """Another layout takes the place of what was known, which is kept if it has members that are lost. Of what is
         lost at once, in steps, the first counts."""
         now, before = time.monotonic(), self._layouts.pop(group, None)
-        if before is None and group not in self._past:
-            return
         known = [*self._past.pop(group, ()), *([(now, before)] if before is not None else [])]
         kept: list[tuple[float, Layout]] = []
         for time_, layout in known:

@@ -188,7 +188,7 @@ def _gateways(way: Resolution | None) -> tuple[Gateway, ...]:
 def _wanted(ways: Ways, options: Options) -> Wanted:
     """Return what a prefix shall lead to that these paths share, each with the gateways of its next hop."""
     members = _in_order(ways)
-    if not any([path.attributes.communities or path.attributes.extended_communities for path in ways]):
+    if not any(map(_says_more, ways)):
         return Wanted(members)
     leaving: frozenset[Gateway] = frozenset()
     if any(map(is_leaving, ways)):
@@ -203,6 +203,11 @@ def _wanted(ways: Ways, options: Options) -> Wanted:
     if not bandwidths:
         return Wanted(members, leaving)
     return Wanted(members, leaving, weights([bandwidths.get(member) for member in members], options.link_bandwidth))
+
+
+def _says_more(path: Path) -> bool:
+    """Tell whether a path may say more than where it leads: that it is about to go, or a bandwidth."""
+    return bool(path.attributes.communities or path.attributes.extended_communities)
 
 
 def _best(paths: list[Path], ways: Ways, options: Options, lost: dict[Path, Step]) -> list[Path]:
