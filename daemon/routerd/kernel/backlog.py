@@ -118,15 +118,15 @@ class Backlog:
             if self._bulk is not None and (some := self._in_background(first, self._bulk)):
                 self._bulk.start(some)
                 self._handed.append(some)
-                for operation in some:
-                    self._remove(operation)
+                self._remove(some)
             else:
                 some = self._together(first)
                 failures += self._write(some)
                 for operation in some:
                     if isinstance(operation, SetGroup) and operation.like and not operation.known:
                         made.append(GroupMade(operation.id, self._took_over(operation.id)))
-                    self.length -= self._remove(operation)
+                    self.length -= _length(operation)
+                    self._remove([operation])
                     if isinstance(operation, Arrange) and self._unfinished() == operation.id:
                         self._again(operation)
             if self._clock() >= end:
@@ -174,8 +174,9 @@ class Backlog:
         """Return what the thread is to write next; nothing of what is too little for it, or not for it."""
         if isinstance(first, Routes):
             return [first] if self._handed or len(first.prefixes) > self._portion else []
-        some, made = list[Operation](), set[int]()
-        prefixes = set[Prefix]()
+        some: list[Operation] = []
+        made: set[int] = set()
+        prefixes: set[Prefix] = set()
         for operation in self._waiting:
             match operation:
                 case SetGroup(id=id) if len(made) < MANY_GROUPS and id not in made and bulk.makes(operation):
@@ -205,14 +206,15 @@ class Backlog:
             some.append(operation)
         return some
 
-    def _remove(self, piece: Operation) -> int:
-        """Take a piece out of what waits; return its length."""
-        length = _length(piece)
-        self._begun += length
-        if self._begun == _length(self._waiting[0]):
+    def _remove(self, some: Sequence[Operation]) -> None:
+        """Take the first operations out of what waits, of the very first perhaps a piece."""
+        if some[0] is not self._waiting[0]:
+            self._begun += _length(some[0])
+            if self._begun < _length(self._waiting[0]):
+                return
+        self._begun = 0
+        for _ in some:
             self._waiting.popleft()
-            self._begun = 0
-        return length
 
 
 def _length(operation: Operation) -> int:

@@ -27,8 +27,6 @@ class _Job(NamedTuple):
 
     groups: list[SetGroup]
     routes: list[SetRoutes | DeleteRoutes]
-    ids: frozenset[int]
-    prefixes: frozenset[Prefix]
     future: Future[tuple[Refusals, Refusals]]
 
 
@@ -44,6 +42,9 @@ class Bulk:
         self.port = self._requests.port
         self._thread = ThreadPoolExecutor(1, "fib")
         self._jobs: deque[_Job] = deque()
+        self._ids: set[int] = set()
+        self._prefixes: set[Prefix] = set()
+        """The groups and routes of the jobs."""
 
     @property
     def done(self) -> bool:
@@ -58,18 +59,15 @@ class Bulk:
         match operation:
             case SetGroup():
                 return self.makes(operation)
-            case SetRoutes(id=id) if self._is_being_made(id):
-                return False
-            case SetRoutes(prefixes=prefixes) | DeleteRoutes(prefixes=prefixes):
-                return all(job.prefixes.isdisjoint(prefixes) for job in self._jobs)
+            case SetRoutes(id=id, prefixes=prefixes):
+                return id not in self._ids and self._prefixes.isdisjoint(prefixes)
+            case DeleteRoutes(prefixes=prefixes):
+                return self._prefixes.isdisjoint(prefixes)
         return False
 
     def makes(self, group: SetGroup) -> bool:
         """Tell whether to write a group is no more than to make it."""
-        return not self._is_being_made(group.id) and self._groups.is_new(group)
-
-    def _is_being_made(self, id: int) -> bool:
-        return any(id in job.ids for job in self._jobs)
+        return group.id not in self._ids and self._groups.is_new(group)
 
     def start(self, operations: Sequence[Operation]) -> None:
         """Begin a job: routes that are set or deleted by one operation, or groups that it `makes` with the routes
@@ -80,11 +78,11 @@ class Bulk:
         if barred:
             future = self._thread.submit(lambda: (Refusals(), barred))
         else:
-            made = [*self._requests.numbered(self._groups.encode(groups))]
+            made = [*self._groups.encode(groups, self._requests)]
             future = self._thread.submit(self._do, made, [*self._routes.encode(routes, self._requests)])
-        ids = frozenset([group.id for group in groups])
-        prefixes = frozenset([prefix for each in routes for prefix in each.prefixes])
-        self._jobs.append(_Job(groups, routes, ids, prefixes, future))
+        self._ids.update([group.id for group in groups])
+        self._prefixes.update([prefix for each in routes for prefix in each.prefixes])
+        self._jobs.append(_Job(groups, routes, future))
         future.add_done_callback(lambda _: self._wake())
 
     def _do(self, groups: list[tuple[int, bytes]], routes: list[tuple[int, bytes]]) -> tuple[Refusals, Refusals]:
@@ -94,6 +92,8 @@ class Bulk:
     def finish(self) -> list[WriteFailed]:
         """Wait until the first job is done, and return what was refused. OSError if netlink itself fails."""
         job = self._jobs.popleft()
+        self._ids.difference_update([group.id for group in job.groups])
+        self._prefixes.difference_update([prefix for each in job.routes for prefix in each.prefixes])
         groups, routes = job.future.result()
         told = self._groups.made(job.groups, groups)
         return told + (self._routes.write(job.routes) if groups else self._routes.came(job.routes, routes))

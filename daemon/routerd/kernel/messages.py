@@ -35,13 +35,18 @@ _NHA_ID, _NHA_GROUP, _NHA_GROUP_TYPE, _NHA_BLACKHOLE, _NHA_OIF, _NHA_GATEWAY = 1
 _NHA_RES_GROUP = 12
 _RES_GROUP_BUCKETS, _RES_GROUP_IDLE_TIMER, _RES_GROUP_UNBALANCED_TIMER = 1, 2, 3
 
+_GROUP = struct.Struct("=IHHII BBBBI HHI HH")
+"""struct nlmsghdr, struct nhmsg, NHA_ID, and the header of NHA_GROUP."""
+_HASH_THRESHOLD = _U16_ATTRIBUTE.pack(6, _NHA_GROUP_TYPE, MULTIPATH)
+
 WIDE, NARROW = 65535, 256
 """The largest weight of a member, from Linux 6.12 on and before."""
 
 
 def pack_members(members: tuple[Member, ...]) -> bytes:
     """Return members as an array of struct nexthop_grp: the weight minus one, its low byte first."""
-    return b"".join([_ENTRY.pack(id_, (weight - 1) & 255, (weight - 1) >> 8, 0) for id_, weight in members])
+    pack = _ENTRY.pack
+    return b"".join([pack(id_, (weight - 1) & 255, (weight - 1) >> 8, 0) for id_, weight in members])
 
 
 def unpack_members(data: bytes) -> tuple[Member, ...]:
@@ -168,14 +173,16 @@ def set_nexthop(id_: int, gateway: Gateway | None, flags: int, *, onlink: bool =
     return _new(flags, attributes, _family(gateway.address), state)
 
 
-def set_group(group: SetGroup, flags: int) -> bytes:
+def set_group(group: SetGroup, flags: int, sequence: int = 0) -> bytes:
     """Return a request that makes a nexthop group, or replaces its members. `flags` are NLM_F_."""
-    attributes = _number(_NHA_ID, group.id) + wire.attribute(_NHA_GROUP, pack_members(group.members))
-    if group.buckets:
-        attributes += _resilient(group.buckets, group.idle_timer, group.unbalanced_timer)
-    else:
-        attributes += _U16_ATTRIBUTE.pack(6, _NHA_GROUP_TYPE, MULTIPATH)
-    return _new(flags, attributes)
+    members = pack_members(group.members)
+    tail = _resilient(group.buckets, group.idle_timer, group.unbalanced_timer) if group.buckets else _HASH_THRESHOLD
+    head = _GROUP.pack(
+        _GROUP.size + len(members) + len(tail), wire.RTM_NEWNEXTHOP, flags | wire.NLM_F_REQUEST, sequence, 0,
+        0, 0, RTPROT_BGP, 0, 0,
+        8, _NHA_ID, group.id, 4 + len(members), _NHA_GROUP,
+    )  # fmt: skip
+    return head + members + tail
 
 
 @lru_cache(64)

@@ -43,11 +43,6 @@ class Requests:
         for start in range(0, len(things), self.burst):
             yield start, things[start : start + self.burst]
 
-    def numbered(self, requests: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
-        """Yield requests in bursts, each with the index of its first one."""
-        for first, some in self.bursts(requests):
-            yield first, b"".join(starmap(wire.numbered, enumerate(some)))
-
     def exchange(self, bursts: Iterable[tuple[int, bytes]]) -> Refusals:
         """Send one burst after the other, each with the number that the sequence numbers in it are counted from."""
         refused: Refusals = {}

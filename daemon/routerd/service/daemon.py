@@ -57,7 +57,7 @@ from routerd.telemetry.log import repeats
 if TYPE_CHECKING:
     from routerd.service.pair import Pairing
 
-SWITCH_INTERVAL = 0.0005
+SWITCH_INTERVAL = 0.0002
 """Seconds that the core keeps the interpreter from the thread that writes routes: Python's own 5 ms are half of what
 the kernel takes for the routes that it is handed at once."""
 MEMORY_INTERVAL = 1.0

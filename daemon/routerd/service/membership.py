@@ -47,8 +47,11 @@ class Membership:
         """These operations are carried out: to be called before `changes` knows of them."""
         for each in operations:
             match each:
-                case SetGroup(id=id_, known=known):
-                    self._set(id_, known=known)
+                case SetGroup(id=id_, known=False):
+                    self._made[id_] = None
+                    self._news.set()
+                case SetGroup(id=id_):
+                    self._change(id_)
                 case SetNexthop(id=id_, gateway=gateway):
                     self._gateways[id_] = gateway
                 case DeleteNexthop(id=id_):
@@ -61,10 +64,8 @@ class Membership:
                             self._bereft |= dict.fromkeys(group.id for group in islice(groups, NAMED))
                         self._news.set()
 
-    def _set(self, id_: int, *, known: bool) -> None:
-        if not known:
-            self._made[id_] = None
-        elif id_ not in self._before and len(self._before) < LIMIT:
+    def _change(self, id_: int) -> None:
+        if id_ not in self._before and len(self._before) < LIMIT:
             last = self._changes.of(id_)
             self._before[id_] = None if last is None else last.after
         self._news.set()
