@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from typing import Any
 from unittest.mock import Mock
 
@@ -84,7 +83,7 @@ def test_why_a_peer_is_not_told_of_a_path() -> None:
     simulation.up(B, families=frozenset((Family.IPV4,)))
     simulation.announce(A, "172.16.0.1/32")
     simulation.announce(A, "fd00:ac10::1/128")
-    said = replace(simulation.attributes(A, as_path=sequence(65001, 7)), communities=(0xFFFFFF01,))
+    said = simulation.attributes(A, as_path=sequence(65001, 7))._replace(communities=(0xFFFFFF01,))
     simulation.announce(A, "172.16.0.2/32", attributes=said)
     peer = simulation.router.rib.peers[B]
     found = {format_prefix(row.prefix): row.mark for row in not_exported(simulation.router, peer) if row is not None}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from routerd.core.message import SpeakerUp
@@ -34,7 +32,7 @@ def come(simulation: Simulation, name: str) -> None:
 def test_who_says_more_of_an_address_keeps_its_place(community: int) -> None:
     simulation = nodes(C, B, A)
     assert simulation.fib() == {VIP: [B, C]}
-    said = replace(simulation.attributes(B), communities=(community,))
+    said = simulation.attributes(B)._replace(communities=(community,))
     simulation.announce(B, VIP, attributes=said)
     simulation.advance(1)
     assert simulation.fib() == {VIP: [B, C]}

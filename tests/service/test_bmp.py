@@ -6,7 +6,6 @@ import ipaddress
 import random
 import struct
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any, cast
 
@@ -182,7 +181,7 @@ def test_whatever_happens_a_collector_ends_with_what_the_router_has(seed: int) -
                 sessions.append(Session(simulation))
             case _ if peer in simulation.sessions:
                 path = sequence(*rng.choices([65001, 65002], k=rng.randint(1, 3)))
-                said = replace(simulation.attributes(peer, as_path=path), origin=rng.choice(list(Origin)))
+                said = simulation.attributes(peer, as_path=path)._replace(origin=rng.choice(list(Origin)))
                 simulation.announce(peer, *rng.sample(PREFIXES, 4), attributes=said)
         for session in sessions:
             session.some(rng.randrange(3))
@@ -242,7 +241,7 @@ def test_a_best_path_that_is_another_one_because_it_is_decided_otherwise() -> No
     for peer, origin in zip(PEERS, (Origin.INCOMPLETE, Origin.IGP), strict=False):
         simulation.up(peer)
         simulation.now += 1
-        said = replace(simulation.attributes(peer), origin=origin)
+        said = simulation.attributes(peer)._replace(origin=origin)
         simulation.announce(peer, "172.16.0.0/24", attributes=said)
     session = Session(simulation)
     while session.some(100):
@@ -354,7 +353,7 @@ def test_the_open_of_the_loc_rib_says_that_its_messages_may_be_long() -> None:
     """RFC 9069 section 5.2: it has all capabilities that its messages need (RFC 8654)."""
     simulation = Watched()
     simulation.up(PEERS[0])
-    many = replace(simulation.attributes(PEERS[0]), communities=tuple(range(2000)))
+    many = simulation.attributes(PEERS[0])._replace(communities=tuple(range(2000)))
     simulation.announce(PEERS[0], "172.16.0.0/24", attributes=many)
     session = Session(simulation)
     session.some(1000)
@@ -368,7 +367,7 @@ def test_the_bound_of_what_waits_counts_attributes() -> None:
     simulation.up(PEERS[0])
     notes = simulation.notes(("pre-policy", "adj-rib-out"), limit=1 << 20)
     one = simulation.attributes(PEERS[0])
-    many = replace(one, communities=tuple(range(1000)))
+    many = one._replace(communities=tuple(range(1000)))
     for _ in range((1 << 20) // weight(many)):
         assert not notes.full.is_set()
         simulation.announce(PEERS[0], "172.16.0.0/24", attributes=many)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 from routerd.core.route import Path as PathOf
@@ -62,7 +61,7 @@ async def test_what_goes_meanwhile_is_left_out_and_who_comes_is_not_in_the_index
 def test_an_ipv4_prefix_may_have_an_ipv6_next_hop(tmp_path: Path) -> None:
     simulation = Simulation()
     simulation.up(A)
-    said = replace(simulation.attributes(A), next_hop=parse_address("fd00:10::100"), communities=(65001 << 16 | 7,))
+    said = simulation.attributes(A)._replace(next_hop=parse_address("fd00:10::100"), communities=(65001 << 16 | 7,))
     simulation.router.rib.loc_rib.announce(PathOf(A, said), [parse_prefix("172.16.9.0/24")])
     file = tmp_path / "table.mrt"
     file.write_bytes(b"".join(records(simulation.router, 0.0, 1e9)))

@@ -59,7 +59,7 @@ common = {
         lambda found: tuple(sorted(found, key=lambda item: item.code))
     ),
 }
-attributes4 = st.builds(Attributes, next_hop=host4, **common)
+attributes4 = st.builds(Attributes, next_hop=host4, link_local=st.none(), **common)
 attributes6 = st.builds(Attributes, next_hop=host6, link_local=st.none() | link_local, **common)
 prefixes4 = st.lists(prefix(Family.IPV4), min_size=1, max_size=70).map(tuple)
 prefixes6 = st.lists(prefix(Family.IPV6), min_size=1, max_size=70).map(tuple)

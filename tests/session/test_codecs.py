@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from routerd.core.message import Advertise, SessionUp
@@ -67,7 +65,7 @@ LIMIT = 4096
 
 def path(asns: int) -> tuple[tuple[Attributes, tuple[Prefix, ...]], ...]:
     """Return a route with so many AS numbers: 4 octets each."""
-    return ((replace(ROUTES[0][0], as_path=sequence(*range(65001, 65001 + asns))), (PREFIX,)),)
+    return ((ROUTES[0][0]._replace(as_path=sequence(*range(65001, 65001 + asns))), (PREFIX,)),)
 
 
 def largest() -> int:

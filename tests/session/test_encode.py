@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from routerd.core.message import Advertise, Update
@@ -73,7 +71,7 @@ def expected(withdrawn: str = "", attributes: str = "", nlri: str = "") -> list[
             id="IPv4 with an IPv6 next hop",
         ),
         pytest.param(
-            Advertise("peer", announced=((replace(MODERN, link_local=parse_address("fe80::ff")), (PREFIX6,)),)),
+            Advertise("peer", announced=((MODERN._replace(link_local=parse_address("fe80::ff")), (PREFIX6,)),)),
             expected("", mp_reach(GLOBAL + LINK_LOCAL) + ORIGIN_AND_PATH),
             id="link-local next hop",
         ),
@@ -109,8 +107,7 @@ def test_order_of_messages() -> None:
 
 
 def test_attributes_are_in_ascending_order() -> None:
-    rich = replace(
-        CLASSIC,
+    rich = CLASSIC._replace(
         med=5,
         atomic_aggregate=True,
         communities=(1,),
@@ -130,7 +127,7 @@ def test_attributes_are_in_ascending_order() -> None:
 
 
 def test_local_pref_is_for_internal_peers() -> None:
-    change = Advertise("peer", announced=((replace(CLASSIC, local_pref=200), (PREFIX,)), (CLASSIC, (PREFIX,))))
+    change = Advertise("peer", announced=((CLASSIC._replace(local_pref=200), (PREFIX,)), (CLASSIC, (PREFIX,))))
     internal = read_back(encoder(external=False).encode(change), external=False)
     assert [update.announced[0][0].local_pref for update in internal] == [200, 100]
     external = read_back(encoder().encode(change), external=False)
@@ -185,7 +182,7 @@ def test_multiprotocol_withdrawals_fill_a_message_to_its_last_octet() -> None:
 
 @pytest.mark.parametrize("count", [1100, 17000])
 def test_attributes_that_do_not_fit_withdraw(count: int) -> None:
-    swollen = replace(CLASSIC, communities=tuple(range(count)))
+    swollen = CLASSIC._replace(communities=tuple(range(count)))
     change = Advertise("peer", announced=((swollen, (PREFIX, PREFIX6)),))
     updates = read_back(encoder().encode(change))
     assert [update.withdrawn for update in updates] == [[PREFIX], [PREFIX6]]
@@ -193,7 +190,7 @@ def test_attributes_that_do_not_fit_withdraw(count: int) -> None:
 
 
 def test_large_attributes_fit_into_extended_messages() -> None:
-    swollen = replace(CLASSIC, communities=tuple(range(1100)))
+    swollen = CLASSIC._replace(communities=tuple(range(1100)))
     octets = encoder(opened(extended_message=True)).encode(
         Advertise("peer", announced=((swollen, tuple(prefixes("192.0.2.1/32"))),))
     )
@@ -209,14 +206,14 @@ def test_what_is_remembered_is_bounded_in_octets(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(encode, "MEMO_LIMIT", 400_000)
     made = encode.AttributeEncoder(four_octet_as=True, external=True)
     for number in range(100):
-        large = replace(CLASSIC, unknown=(Unknown(0xD0, 99, number.to_bytes(4000, "big")),))
+        large = CLASSIC._replace(unknown=(Unknown(0xD0, 99, number.to_bytes(4000, "big")),))
         assert len(made.encode(large, classic=True)) > 4000
         assert len(made._memo) * 2 * 4000 <= 400_000
 
 
 def filled(octets: int) -> Attributes:
     """Return attributes of which one has so many octets."""
-    return replace(CLASSIC, unknown=(Unknown(0xC0, 99, bytes(octets)),))
+    return CLASSIC._replace(unknown=(Unknown(0xC0, 99, bytes(octets)),))
 
 
 def test_a_route_is_announced_if_a_message_has_just_room_for_it() -> None:

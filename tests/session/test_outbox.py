@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from routerd.core.message import Advertise, SessionUp
@@ -26,7 +24,7 @@ def prefixes(count: int) -> tuple[Prefix, ...]:
 def routes(count: int) -> tuple[tuple[Attributes, tuple[Prefix, ...]], ...]:
     """Return as many routes, each with attributes of its own."""
     base = Attributes(as_path=sequence(65000), next_hop=parse_address("10.0.0.1"))
-    return tuple((replace(base, med=i), (prefix,)) for i, prefix in enumerate(prefixes(count)))
+    return tuple((base._replace(med=i), (prefix,)) for i, prefix in enumerate(prefixes(count)))
 
 
 class Peers:
@@ -126,7 +124,7 @@ def test_attributes_that_change_and_change_again_count_with_their_weight(monkeyp
     base = Attributes(as_path=sequence(65000), next_hop=parse_address("10.0.0.1"))
     waiting = 0
     while not peers.closed:
-        heavy = replace(base, communities=tuple(range(waiting, waiting + 965)))
+        heavy = base._replace(communities=tuple(range(waiting, waiting + 965)))
         peers.outbox.put(Advertise("stuck", (), ((heavy, prefixes(1)),)))
         waiting += weight(heavy)
     assert waiting < 2 * module.MAX_WAITING

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any, NewType
+from typing import Any, NamedTuple, NewType
 
 Prefix = NewType("Prefix", bytes)
 """A prefix: its length in bits, then the whole address in network order, host bits zero.
@@ -163,8 +163,7 @@ class Unknown:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(NamedTuple):
     """Path attributes of an UPDATE, after RFC 7606 checks. The decoder shares equal ones where it can.
 
     `next_hop` is the forwarding address: NEXT_HOP, or the global (else link-local) one of MP_REACH_NLRI.

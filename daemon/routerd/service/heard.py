@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from routerd.core.route import LOCAL, Address, Attributes, Family, Path
 
 NOWHERE = {Family.IPV4: Address(bytes(4)), Family.IPV6: Address(bytes(16))}
@@ -12,4 +10,4 @@ NOWHERE = {Family.IPV4: Address(bytes(4)), Family.IPV6: Address(bytes(16))}
 
 def attributes_of(path: Path, family: Family) -> Attributes:
     """Return the attributes of a path to prefixes of a family."""
-    return path.attributes if path.peer != LOCAL else replace(path.attributes, next_hop=NOWHERE[family])
+    return path.attributes if path.peer != LOCAL else path.attributes._replace(next_hop=NOWHERE[family])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import struct
-from dataclasses import replace
 
 import pytest
 
@@ -124,7 +123,7 @@ class History:
             half.up(node)
         said = half.attributes(node)
         if node in self.bandwidths:
-            said = replace(said, extended_communities=(struct.pack(">HHf", 0x4004, 65001, self.bandwidths[node]),))
+            said = said._replace(extended_communities=(struct.pack(">HHf", 0x4004, 65001, self.bandwidths[node]),))
         half.announce(node, vip, attributes=said)
         half.settle_now()
 

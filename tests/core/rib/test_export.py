@@ -36,7 +36,7 @@ def test_each_family_has_its_own_next_hop_whichever_is_told_first(families: tupl
 
 
 def test_communities_that_are_not_transitive_stay_inside_the_as() -> None:
-    tagged = replace(PATH.attributes, extended_communities=(LOCAL_TARGET, ROUTE_TARGET, OPAQUE))
+    tagged = PATH.attributes._replace(extended_communities=(LOCAL_TARGET, ROUTE_TARGET, OPAQUE))
     outside = exporter().told(Path(PATH.peer, tagged), Family.IPV4)
     inside = exporter(external=False).told(Path(PATH.peer, tagged), Family.IPV4)
     assert outside is not None
@@ -48,7 +48,7 @@ def test_communities_that_are_not_transitive_stay_inside_the_as() -> None:
 def test_what_is_not_understood_is_passed_on_as_partial() -> None:
     """RFC 4271 section 5: the bit says so, and stays once it is set; the others are left alone."""
     unknown = (Unknown(0xC0, 99, b"one"), Unknown(0xE0, 100, b"two"))
-    told = exporter().told(Path(PATH.peer, replace(PATH.attributes, unknown=unknown)), Family.IPV4)
+    told = exporter().told(Path(PATH.peer, PATH.attributes._replace(unknown=unknown)), Family.IPV4)
     assert told is not None
     assert told[0].unknown == (Unknown(0xE0, 99, b"one"), Unknown(0xE0, 100, b"two"))
 
@@ -61,7 +61,7 @@ def test_the_bandwidth_of_the_link_to_a_node_says_nothing_of_that_to_the_router(
     """RFC 10005: a router that makes itself the next hop does not pass it on."""
     bandwidth = bytes([0x00 if transitive else 0x40]) + LINK_BANDWIDTH[1:]
     told = exporter(external=external).told(
-        Path(PATH.peer, replace(PATH.attributes, extended_communities=(bandwidth, ROUTE_TARGET))), Family.IPV4
+        Path(PATH.peer, PATH.attributes._replace(extended_communities=(bandwidth, ROUTE_TARGET))), Family.IPV4
     )
     assert told is not None
     assert told[0].extended_communities == (ROUTE_TARGET,)
@@ -74,7 +74,7 @@ def test_the_bandwidth_of_the_link_to_a_node_says_nothing_of_that_to_the_router(
 )
 def test_well_known_communities_are_obeyed(community: int, *, outside: bool, inside: bool) -> None:
     """RFC 1997."""
-    path = Path(PATH.peer, replace(PATH.attributes, communities=(community,)))
+    path = Path(PATH.peer, PATH.attributes._replace(communities=(community,)))
     assert (exporter().told(path, Family.IPV4) is not None) is outside
     assert (exporter(external=False).told(path, Family.IPV4) is not None) is inside
 
@@ -90,7 +90,7 @@ def test_what_ibgp_has_told_is_told_to_ebgp_alone() -> None:
 def test_med_and_local_preference_stay_inside_the_as(external: bool) -> None:
     """RFC 4271 sections 5.1.4 and 5.1.5."""
     told = exporter(external=external).told(
-        Path(PATH.peer, replace(PATH.attributes, med=10, local_pref=200)), Family.IPV4
+        Path(PATH.peer, PATH.attributes._replace(med=10, local_pref=200)), Family.IPV4
     )
     assert told is not None
     assert (told[0].med, told[0].local_pref) == ((None, None) if external else (10, 200))
@@ -103,8 +103,8 @@ def test_a_router_that_is_drained_asks_to_be_avoided(external: bool) -> None:
     made = Exporter(group, 65000, external=external, next_hops=NEXT_HOPS, draining=True)
     other = 65001 << 16 | 1
     for path in (
-        Path(PATH.peer, replace(PATH.attributes, communities=(other,), local_pref=200)),
-        Path(PATH.peer, replace(PATH.attributes, communities=(other, GRACEFUL_SHUTDOWN))),
+        Path(PATH.peer, PATH.attributes._replace(communities=(other,), local_pref=200)),
+        Path(PATH.peer, PATH.attributes._replace(communities=(other, GRACEFUL_SHUTDOWN))),
         Path(LOCAL, Attributes()),
     ):
         told = made.told(path, Family.IPV4)
@@ -134,7 +134,7 @@ SET, FULL = (SegmentType.SET, (65001,)), sequence(*[65001] * 255)
 )
 def test_the_routers_as_comes_first_in_the_first_sequence_that_has_room(heard: AsPath, told: AsPath) -> None:
     """RFC 4271 section 5.1.2: at most 255 AS numbers in a segment; within the AS nothing is added."""
-    path = Path(PATH.peer, replace(PATH.attributes, as_path=heard))
+    path = Path(PATH.peer, PATH.attributes._replace(as_path=heard))
     for external, as_path in ((True, told), (False, heard)):
         said = exporter(external=external).told(path, Family.IPV4)
         assert said is not None

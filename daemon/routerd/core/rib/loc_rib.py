@@ -200,8 +200,8 @@ class LocRib:
         """Return the set that follows when a peer announces a path (None: peers withdraw theirs), and the paths that
         it takes away."""
         leaving = frozenset(peers)
-        kept = tuple([p for p in old.paths if p.peer not in leaving])
-        replaced = tuple([p for p in old.paths if p.peer in leaving]) if len(kept) < len(old.paths) else ()
+        replaced = tuple([p for p in old.paths if p.peer in leaving])
+        kept = tuple([p for p in old.paths if p.peer not in leaving]) if replaced else old.paths
         if replaced == (() if path is None else (path,)):
             return old, ()
         paths = kept if path is None else (*kept, path)
