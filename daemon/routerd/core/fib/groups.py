@@ -42,28 +42,30 @@ class Groups(Index):
     # ------------------------------------------------------------------------------------------ how they come and go
 
     def make(
-        self, wanted: Wanted, now: float, *, shared: bool = False, born: float = NEVER, buckets: int = 0
+        self, wanted: Wanted, *, shared: bool = False, born: float = NEVER, buckets: int = 0
     ) -> tuple[Group, list[Operation]]:
         """Make a group, of as many buckets as the budget allows unless it is said."""
         size = buckets or self.shape.buckets(self.buckets, len(wanted.members), alike=self.paired)
         group = Group(self.ids.new(), wanted, size, shared=shared, born=born)
         self.add(group)
-        return group, self.write(group, now)
+        group.legs = self.legs_for(group, wanted, self.shape)
+        self._note_clinging(group)
+        return group, self._set(group) if group.legs else []
 
     def part(self, source: Group, wanted: Wanted, now: float, *, shared: bool) -> tuple[Group, list[Operation]]:
         """Make a group for prefixes that leave `source`, such that no flow of theirs changes its member: it has the
         same buckets. Where the budget does not allow that it is made afresh."""
         if not self.shape.affords(self.buckets + source.buckets):
             found = self.find(wanted) if self.is_full else None
-            return (found, []) if found is not None else self.make(wanted, now, shared=shared)
+            return (found, []) if found is not None else self.make(wanted, shared=shared)
         settling = self.settling.get(source)
         holders = settling.holders if settling is not None else frozenset(source.legs) if source.untracked else ()
         stay = source.legs.keys() & wanted.members
         if not stay:
-            return self.make(wanted, now, shared=shared, buckets=source.buckets)
+            return self.make(wanted, shared=shared, buckets=source.buckets)
         if len(holders) == 1 and stay.issuperset(holders):
             # All flows are its own, and which buckets they use is not known: the others join it as they join any.
-            group, operations = self.make(Wanted(tuple(holders)), now, buckets=source.buckets)
+            group, operations = self.make(Wanted(tuple(holders)), buckets=source.buckets)
             group.born = source.born
             self.change(group, wanted, shared=shared)
             return group, [*operations, *self.write(group, now)]
@@ -122,34 +124,42 @@ class Groups(Index):
         for gateway in left:
             self.without(gateway, group)
         force |= self.settling.left(group)
-        settled = group not in self.settling
-        some = settled and not drained.isdisjoint(legs)  # nothing is summed up for all the others
-        if some and self.shape.clings(legs, self.shares(group), group.buckets):
-            self.clinging[group.id] = None
-        else:
-            self.clinging.pop(group.id, None)
+        self._note_clinging(group)
         if unchanged and not force:
             return []
         if not legs:
             return [DeleteNexthop(group.id, returns=True)]
+        copied = like.id if like is not None and len(legs) > 1 else 0
+        hold = group in self.settling and not copied
+        agreed = self.paired and group.comparable
+        if returning and not agreed and group.users <= STEPWISE and (damaged or not hold):
+            copied = group.id  # but not while it is held: buckets may be used unseen
+        return self._set(group, like=copied, hold=hold or (agreed and known), known=known)
+
+    def _note_clinging(self, group: Group) -> None:
+        """Drained members may keep buckets of a group that nobody uses; of one that is not settled all are kept."""
+        drained = self.draining | group.wanted.light
+        some = bool(drained) and group not in self.settling and not drained.isdisjoint(group.legs)
+        if some and self.shape.clings(group.legs, self.shares(group), group.buckets):
+            self.clinging[group.id] = None
+        else:
+            self.clinging.pop(group.id, None)
+
+    def _set(self, group: Group, *, like: int = 0, hold: bool = False, known: bool = False) -> list[Operation]:
+        """Have the kernel's group get its legs, and those nexthop objects that there are not yet."""
         group.written = True
         operations: list[Operation] = []
-        for gateway in legs:
+        for gateway in group.legs:
             if gateway not in self.nexthops:
                 self.nexthops[gateway] = self.ids.new()
                 operations.append(SetNexthop(self.nexthops[gateway], gateway))
         # The lightest first: a member whose share rounds to nothing must not be the last, which gets the rest.
         # Without buckets the order decides which flows a member gets, and stays.
-        ordered = sorted(legs.items(), key=_weight) if group.buckets else legs.items()
+        ordered = sorted(group.legs.items(), key=_weight) if group.buckets else group.legs.items()
         members = tuple([Member(self.nexthops[gateway], weight) for gateway, weight in ordered])
         timers = self.shape.timers if group.buckets else (0.0, 0.0)
-        copied = like.id if like is not None and len(legs) > 1 else 0
-        hold = not settled and not copied
-        agreed = self.paired and group.comparable
-        if returning and not agreed and group.users <= STEPWISE and (damaged or not hold):
-            copied = group.id  # but not while it is held: buckets may be used unseen
-        hold |= agreed and known
-        return [*operations, SetGroup(group.id, members, group.buckets, *timers, copied, hold, known)]
+        operations.append(SetGroup(group.id, members, group.buckets, *timers, like, hold, known))
+        return operations
 
     def legs_for(self, group: Group, wanted: Wanted, shape: Shape) -> Legs:
         """Return the legs of a group that wants this: the members that are up, without drained ones that carry no

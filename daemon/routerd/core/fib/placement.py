@@ -38,10 +38,10 @@ class Placement:
         if groups.shape.resilient and not is_table and not groups.is_full:
             operations: list[Operation] = []
             for prefix in prefixes[:room]:
-                group, made = groups.make(wanted, now, born=now)
+                group, made = groups.make(wanted, born=now)
                 operations += [*made, *self.join([prefix], group)]
             return operations, prefixes if room >= len(prefixes) else prefixes[:room]
-        group, made = (found, []) if found is not None else groups.make(wanted, now, shared=True, born=now)
+        group, made = (found, []) if found is not None else groups.make(wanted, shared=True, born=now)
         return [*made, *self.join(prefixes, group)], prefixes
 
     def _revive(
