@@ -49,8 +49,8 @@ class FakeProber:
         return self.answering
 
 
-def probing(monkeypatch: pytest.MonkeyPatch, buckets: int) -> tuple[Neighbours, FakeProber]:
-    """Return what probes a node beside groups of so many buckets."""
+def probing(monkeypatch: pytest.MonkeyPatch, buckets: int, unwritten: int = 0) -> tuple[Neighbours, FakeProber]:
+    """Return what probes a node beside groups of so many buckets, while so many routes wait to be written."""
     prober = FakeProber()
     monkeypatch.setattr(neighbours, "Prober", lambda: prober)
     router = SimpleNamespace(
@@ -59,15 +59,17 @@ def probing(monkeypatch: pytest.MonkeyPatch, buckets: int) -> tuple[Neighbours, 
         rib=SimpleNamespace(nexthops=SimpleNamespace(name_of=lambda index: "eth0")),
         fib=SimpleNamespace(groups=SimpleNamespace(buckets=buckets)),
     )
-    engine: Any = SimpleNamespace(router=router, tally=SimpleNamespace(probes=0))
+    engine: Any = SimpleNamespace(router=router, unwritten=unwritten, tally=SimpleNamespace(probes=0))
     settings: Any = SimpleNamespace(follow=lambda wanted: None)
     return Neighbours(LivenessSection(interval=0.05), engine, settings), prober
 
 
-@pytest.mark.parametrize("buckets", [MANY_BUCKETS - 1, MANY_BUCKETS])
-async def test_a_thread_waits_where_the_kernel_may_take_long(monkeypatch: pytest.MonkeyPatch, buckets: int) -> None:
-    many = buckets >= MANY_BUCKETS
-    watching, prober = probing(monkeypatch, buckets)
+@pytest.mark.parametrize(("buckets", "unwritten"), [(MANY_BUCKETS - 1, 0), (MANY_BUCKETS, 0), (0, 1)])
+async def test_a_thread_waits_where_the_kernel_may_take_long(
+    monkeypatch: pytest.MonkeyPatch, buckets: int, unwritten: int
+) -> None:
+    many = buckets >= MANY_BUCKETS or unwritten > 0
+    watching, prober = probing(monkeypatch, buckets, unwritten)
     if not many:
         prober.go_on.set()
     task = asyncio.create_task(watching.watch())

@@ -164,7 +164,8 @@ class Neighbours:
 
     @property
     def _quick(self) -> bool:
-        return self._router.fib.groups.buckets < MANY_BUCKETS
+        """Whether the kernel is not about to be busy: a route that makes its table grow may take it half a second."""
+        return self._router.fib.groups.buckets < MANY_BUCKETS and not self._engine.unwritten
 
     def _follow(self, watched: Iterable[Gateway]) -> None:
         """Make the kernel probe quickly where these gateways are. An interface made anew is another, by its index."""

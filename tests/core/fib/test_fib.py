@@ -12,7 +12,7 @@ from routerd.core.fib.drift import mend_objects
 from routerd.core.fib.fib import Fib
 from routerd.core.fib.lost import KEPT
 from routerd.core.fib.model import Shape
-from routerd.core.fib.parting import AT_ONCE, FEW, LIKE
+from routerd.core.fib.parting import AT_ONCE, FEW, LIKE, MANY
 from routerd.core.fib.placement import BULK
 from routerd.core.message import (
     DeleteNexthop,
@@ -586,6 +586,19 @@ def test_few_who_part_do_so_bit_by_bit() -> None:
     parts = [(len(made(fib.part(0.0))), fib.unfinished) for _ in range(2)]
     assert parts == [(AT_ONCE // LIKE, True), (AT_ONCE // LIKE, False)]
     assert len({fib.routes[prefix] for prefix in TABLE}) == FEW + 1
+
+
+def test_many_who_part_do_so_one_group_at_a_time() -> None:
+    """Two thousand prefixes take some milliseconds: nothing else is done meanwhile."""
+    prefixes = [parse_prefix(f"10.{n >> 8}.{n & 255}.0/24") for n in range(16 * MANY)]
+    fib = filled(*prefixes)
+    for start, gateway in ((0, A), (4 * MANY, B), (8 * MANY, C)):
+        fib.want(prefixes[start : start + 4 * MANY], Wanted((gateway,)))
+    while fib.behind:
+        fib.plan(0.0)
+    parts = [(len(made(fib.part(0.0))), fib.unfinished) for _ in range(3)]
+    assert parts == [(1, True), (1, True), (1, False)]
+    assert len({fib.routes[prefix] for prefix in prefixes}) == 4
 
 
 def test_as_many_groups_are_made_in_one_plan_whether_prefixes_want_the_same_or_not() -> None:

@@ -77,8 +77,11 @@ class Group:
     def by_wanted(self) -> dict[Wanted, list[Prefix]]:
         """Part those that wait by what they want."""
         parted: dict[Wanted, list[Prefix]] = {}
+        last, some = None, list[Prefix]()
         for prefix, wanted in self.waiting.items():
-            parted.setdefault(wanted, []).append(prefix)
+            if wanted is not last:  # to hash fifty gateways takes far longer
+                last, some = wanted, parted.setdefault(wanted, [])
+            some.append(prefix)
         return parted
 
     @property

@@ -18,6 +18,8 @@ AT_ONCE = 64
 """Groups that are made or changed in one plan: some milliseconds."""
 LIKE = 16
 """How many of them a group counts for that is laid out like another one."""
+MANY = 512
+"""Prefixes that take as long to part as such a group takes to make."""
 
 
 class Parting:
@@ -53,7 +55,7 @@ class Parting:
                 if len(some) == len(group.prefixes) and group.adapted:
                     break  # the last ones: they keep the group
                 operations += self._part(group, wanted, some, now, shared=not alone)
-                room -= 1
+                room -= 1 + len(some) // MANY
             self.agree(group)
         self.unfinished = bool(self._apart)
         return operations
