@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 
 from routerd.config.model import FibSection
 from routerd.core.message import Gateway
+from routerd.core.parted import parted
 from routerd.core.route import Prefix
 from routerd.core.wanted import Members, Wanted
 
@@ -76,13 +77,7 @@ class Group:
 
     def by_wanted(self) -> dict[Wanted, list[Prefix]]:
         """Part those that wait by what they want."""
-        parted: dict[Wanted, list[Prefix]] = {}
-        last, some = None, list[Prefix]()
-        for prefix, wanted in self.waiting.items():
-            if wanted is not last:  # to hash fifty gateways takes far longer
-                last, some = wanted, parted.setdefault(wanted, [])
-            some.append(prefix)
-        return parted
+        return parted(self.waiting.items())
 
     @property
     def untracked(self) -> bool:

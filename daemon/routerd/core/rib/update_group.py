@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 
+from routerd.core.parted import parted
 from routerd.core.rib.export import Exporter, Told
 from routerd.core.route import Attributes, Family, Path, Prefix, family_of
 
@@ -119,10 +120,8 @@ class UpdateGroup:
         return self._whole
 
     def _split_by_source(self) -> list[tuple[str, tuple[Attributes, tuple[Prefix, ...]]]]:
-        found: dict[tuple[str, Attributes], list[Prefix]] = {}
-        for prefix, (attributes, source) in self._told.items():
-            found.setdefault((source, attributes), []).append(prefix)
-        return [(source, (attributes, tuple(prefixes))) for (source, attributes), prefixes in found.items()]
+        by_told = parted(self._told.items())
+        return [(source, (attributes, tuple(prefixes))) for (attributes, source), prefixes in by_told.items()]
 
     def prefixes(self) -> list[Prefix]:
         """Return all prefixes that some member hears."""
@@ -141,10 +140,7 @@ class UpdateGroup:
 
 def by_attributes(heard: dict[Prefix, Attributes]) -> Announced:
     """Return announcements as messages carry them."""
-    found: dict[Attributes, list[Prefix]] = {}
-    for prefix, attributes in heard.items():
-        found.setdefault(attributes, []).append(prefix)
-    return _paired(found)
+    return _paired(parted(heard.items()))
 
 
 def _paired(announced: dict[Attributes, list[Prefix]]) -> Announced:
