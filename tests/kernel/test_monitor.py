@@ -24,7 +24,7 @@ from routerd.core.message import (
     SetRoutes,
 )
 from routerd.core.route import parse_address, parse_prefix
-from routerd.kernel import parse
+from routerd.kernel import parse, wire
 from routerd.kernel.bulk import Bulk
 from routerd.kernel.dump import is_own
 from routerd.kernel.monitor import OVERRUN, Monitor
@@ -47,6 +47,7 @@ class Watched:
     changes: asyncio.Queue[RouteChange | NexthopChange]
     stale: int = 0
     errors: list[Exception] = field(default_factory=list)
+    monitor: Monitor = field(init=False)
 
     def owns(self, id_: int) -> bool:
         return self.writer.owns(id_)
@@ -86,6 +87,7 @@ async def watched(router: Namespace) -> AsyncIterator[Watched]:
     with router.enter():
         made = Watched(router, KernelWriter(FIB), asyncio.Queue(), asyncio.Queue())
         monitor = Monitor([made.writer.port], made, lambda entry, port: None)
+        made.monitor = monitor
         monitor.start()
         made.writer.write([SetNexthop(1, gateway("10.0.0.2")), SetNexthop(2, gateway("10.0.1.2", "eth1"))])
         made.writer.write([SetGroup(10, (Member(1), Member(2)), buckets=32, idle_timer=1), SetRoutes(10, many(10))])
@@ -129,6 +131,39 @@ async def test_an_address_that_was_there_before_is_no_news_once_it_can_be_used(r
         assert await watched.next_reason() == "address 10.9.0.1 on interface eth0 added"
         monitor.close()
         writer.close()
+
+
+async def test_a_loss_of_carrier_that_is_told_when_it_is_over_is_news(watched: Watched) -> None:
+    """The kernel flushes nexthops first, with 100,000 routes for tens of milliseconds, and then tells how the link is
+    by now. That takes a card that comes back meanwhile: here the word of the loss is left out."""
+    monitor, hear = watched.monitor, watched.monitor._hear
+
+    def late(data: bytes) -> None:
+        if wire.HEADER.unpack_from(data)[1] != wire.RTM_NEWLINK or parse.link(data, wire.HEADER.size, len(data)).up:
+            hear(data)
+
+    monitor._hear = late  # type: ignore[method-assign]
+    watched.router.ip("link", "set", "far0", "down")
+    watched.router.ip("link", "set", "far0", "up")
+    await watched.hears("interface eth0 up")
+
+
+async def test_an_interface_that_leaves_a_bridge_is_not_deleted(watched: Watched) -> None:
+    """The bridge tells of its ports likewise, as RTM_DELLINK."""
+    watched.router.ip("link", "add", "bridge", "type", "bridge")
+    await watched.hears("interface bridge down")
+    watched.router.ip("link", "set", "eth1", "master", "bridge")
+    watched.router.ip("link", "set", "eth1", "nomaster")
+    watched.router.ip("address", "add", "10.9.0.1/24", "dev", "eth0")
+    assert await watched.next_reason() == "address 10.9.0.1 on interface eth0 added"
+
+
+async def test_a_far_end_that_becomes_what_it_was_is_news(watched: Watched) -> None:
+    """The kernel changes the network of an IPv6 address without removing the address."""
+    far = ("2001:db8:1::2/64", "2001:db8:2::2/64", "2001:db8:1::2/64")
+    for each in far:
+        watched.router.ip("address", "replace", "2001:db8::1", "peer", each, "dev", "eth0", "nodad")
+        assert await watched.next_reason() == "address 2001:db8::1 on interface eth0 added"
 
 
 async def test_nexthops(watched: Watched) -> None:
@@ -211,8 +246,11 @@ async def test_what_the_bulk_writes_is_not_heard(router: Namespace) -> None:
         writer.close()
 
 
-async def test_an_overrun_is_reported(router: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("turn", [512, 1])
+async def test_an_overrun_is_reported(router: Namespace, monkeypatch: pytest.MonkeyPatch, turn: int) -> None:
+    """Also if what is left to be read is exactly as much as one turn takes: no other notification may come."""
     monkeypatch.setattr("routerd.kernel.monitor._RECEIVE_BUFFER", 4096)
+    monkeypatch.setattr("routerd.kernel.monitor._TURN", turn)
     with router.enter():
         writer = KernelWriter(FIB)
         watched = Watched(router, writer, asyncio.Queue(), asyncio.Queue())

@@ -143,7 +143,7 @@ def _interfaces() -> tuple[Interface, ...]:
             networks.setdefault(index, {})[network] = None
     return tuple(
         Interface(index, name, up, tuple(own.get(index, ())), tuple(networks.get(index, ())))
-        for index, name, up in links()
+        for index, name, up, _ in links()
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import select
 import socket
 from collections.abc import Callable, Collection
 from typing import Protocol
@@ -86,7 +87,7 @@ class Monitor:
         self._broken: asyncio.Future[None] | None = None
         self._socket: socket.socket | None = self._open()
         self._links = {link.ifindex: link for link in dump.links()}
-        self._addresses = set(dump.addresses())
+        self._addresses = {(each.ifindex, each.address): each for each in dump.addresses()}
 
     def _open(self) -> socket.socket:
         opened = wire.open_socket(groups=_GROUPS, receive_buffer=_RECEIVE_BUFFER)
@@ -148,6 +149,8 @@ class Monitor:
             except Exception as error:  # noqa: BLE001 - whatever it is, the next may say that a node is lost
                 self._listener.not_understood(error)
                 self._lose()
+        if self._overrun and _is_empty(opened):
+            self._tell_overrun()
 
     def _lose(self) -> None:
         self._overrun = True
@@ -170,7 +173,7 @@ class Monitor:
         match kind:
             case wire.RTM_NEWROUTE | wire.RTM_DELROUTE:
                 self._route(body, flags, deleted=kind == wire.RTM_DELROUTE)
-            case wire.RTM_NEWLINK | wire.RTM_DELLINK:
+            case wire.RTM_NEWLINK | wire.RTM_DELLINK if data[wire.HEADER.size] != socket.AF_BRIDGE:
                 self._tell(self._link(parse.link(*body), kind == wire.RTM_DELLINK))
             case wire.RTM_NEWADDR | wire.RTM_DELADDR:
                 self._tell(self._address(parse.address(*body), kind == wire.RTM_DELADDR))
@@ -216,11 +219,18 @@ class Monitor:
         """Return what this means, or an empty string if it brings nothing new."""
         name = self._links[entry.ifindex].name if entry.ifindex in self._links else str(entry.ifindex)
         text = f"address {format_address(entry.address)} on interface {name}"
+        key = entry.ifindex, entry.address
         if removed:
-            self._addresses.discard(entry)
+            self._addresses.pop(key, None)
             self._listener.routes_stale()
             return f"{text} removed"
-        if entry in self._addresses:
+        if self._addresses.get(key) == entry:
             return ""
-        self._addresses.add(entry)
+        self._addresses[key] = entry
         return f"{text} added"
+
+
+def _is_empty(opened: socket.socket) -> bool:
+    look = select.poll()
+    look.register(opened, select.POLLIN)
+    return not look.poll(0)

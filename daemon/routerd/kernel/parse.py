@@ -26,7 +26,7 @@ _DST_HEADS = {4: struct.pack("=HH", 8, 1), 16: struct.pack("=HH", 20, 1)}
 _MEMO_LIMIT = 4096
 """Different routes that are remembered: a message has some hundred bytes, one of many legs a few thousand."""
 
-_IFLA_IFNAME = 3
+_IFLA_IFNAME, _IFLA_CARRIER_DOWN_COUNT = 3, 48
 _IFF_UP, _IFF_LOWER_UP = 0x1, 0x10000
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _NHA_ID, _NHA_GROUP, _NHA_OIF, _NHA_GATEWAY, _NHA_RES_GROUP = 1, 2, 5, 6, 12
@@ -34,11 +34,14 @@ _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_VIA, _RTA_
 
 
 class Link(NamedTuple):
-    """A network interface; `up` is administratively up and with carrier, as nexthops need it."""
+    """A network interface; `up` is administratively up and with carrier, as nexthops need it. `losses` is how often
+    one that is up has lost its carrier: the kernel may tell of a loss, with which it has flushed nexthops, when the
+    carrier is back."""
 
     ifindex: int
     name: str
     up: bool
+    losses: int = 0
 
 
 class InterfaceAddress(NamedTuple):
@@ -64,8 +67,10 @@ def is_scoped(prefix: Prefix) -> bool:
 def link(data: bytes, start: int, end: int) -> Link:
     """Parse struct ifinfomsg."""
     _, _, index, flags, _ = _IFINFO.unpack_from(data, start)
-    name = wire.attributes(data, start + _IFINFO.size, end).get(_IFLA_IFNAME, b"").rstrip(b"\0")
-    return Link(index, name.decode(errors="replace"), bool(flags & _IFF_UP and flags & _IFF_LOWER_UP))
+    found = wire.attributes(data, start + _IFINFO.size, end)
+    name = found.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
+    up = bool(flags & _IFF_UP and flags & _IFF_LOWER_UP)
+    return Link(index, name, up, _u32(found, _IFLA_CARRIER_DOWN_COUNT) if up else 0)
 
 
 def address(data: bytes, start: int, end: int) -> InterfaceAddress:
