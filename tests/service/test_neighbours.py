@@ -34,6 +34,7 @@ class FakeProber:
 
     def look(self, gateways: object) -> dict[Gateway, Any]:
         self.done.append("look")
+        self.threads.append(threading.current_thread())
         return {}
 
     def restore(self, made: Neighbour) -> bool:
@@ -75,7 +76,7 @@ async def test_a_thread_waits_where_the_kernel_may_take_long(
     task = asyncio.create_task(watching.watch())
     await asyncio.wait_for(prober.probed.wait(), 5)  # while it probes
     watching.configure(LivenessSection(interval=0.2))
-    assert [thread is threading.main_thread() for thread in prober.threads] == [not many]
+    assert [thread is threading.main_thread() for thread in prober.threads] == [not many] * 2
     prober.probed.clear()
     prober.go_on.set()
     await asyncio.wait_for(prober.probed.wait(), 5)  # another round, which the configuration asks for

@@ -137,7 +137,9 @@ class Neighbours:
         self._last = None
         watched = self._router.gateways.watched
         self._follow(watched)
-        entries = self._entries = self._prober.look(watched)
+        quick, look = self._quick, self._prober.look
+        # Up to Linux 6.16 the kernel tells nothing of its neighbours either while it is busy.
+        entries = self._entries = look(watched) if quick else await asyncio.to_thread(look, watched)
         silent = self._router.health.having(Reason.SILENT)
         heard = [gateway for gateway in silent if gateway in entries and entries[gateway].valid]
         for gateway in heard:
@@ -145,7 +147,7 @@ class Neighbours:
                 self._engine.take(NeighbourState(gateway, alive=True))
         due = self._schedule.due(watched, silent, heard, now)
         self._engine.tally.probes += len(due)
-        if not self._quick:
+        if not quick:
             await asyncio.to_thread(self._prober.probe, due, entries)
         elif self._prober.probe(due, entries) and not silent:
             self._last = _Round(watched, due, now + UNREAD - self._liveness.interval / 2)
