@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from routerd.config.load import parse
 from routerd.core.message import (
     Drain,
     Gateway,
+    Interface,
     KernelObjects,
     NeighbourState,
     Reconfigure,
@@ -68,6 +71,37 @@ def test_a_link_that_is_back_in_time_has_cost_no_session() -> None:
     set_link(simulation, 3, up=True)
     simulation.down(NODE)
     assert "interface" not in reason(simulation)
+
+
+@pytest.mark.parametrize("how", ["renamed", "addresses moved", "addresses moved before"])
+def test_a_link_whose_network_is_behind_another_one_has_cost_no_session(how: str) -> None:
+    """Whoever makes a bridge or a bond moves the addresses there, and the sessions go on."""
+    simulation = node()
+    interfaces = simulation.kernel.interfaces
+    link = interfaces[3]
+    if how != "addresses moved before":
+        set_link(simulation, 3, up=False)
+    if how == "renamed":
+        interfaces[3] = replace(link, name="wan")
+        set_link(simulation, 3, up=True)
+    else:
+        interfaces[9] = replace(link, index=9, name="bridge", up=True, addresses=(), networks=())
+        set_link(simulation, 9, up=True)
+        interfaces[3] = replace(link, addresses=(), networks=())
+        interfaces[9] = replace(link, index=9, name="bridge")
+        set_link(simulation, 3, up=False)
+    simulation.down(NODE)
+    assert "interface" not in reason(simulation)
+
+
+def test_a_link_that_is_down_has_cost_the_session_though_a_wider_network_is_behind_another_one() -> None:
+    simulation = node()
+    wide = Interface(9, "uplink", True, networks=(parse_prefix("192.168.0.0/16"),))
+    simulation.kernel.interfaces[9] = wide
+    set_link(simulation, 3, up=False)
+    set_link(simulation, 9, up=True)
+    simulation.down(NODE)
+    assert reason(simulation).endswith("; interface nodes20 had gone down")
 
 
 def test_a_node_that_is_gone_is_shown_for_an_hour_and_one_that_never_came_is_not() -> None:

@@ -67,6 +67,19 @@ async def test_a_link_that_is_back_in_time_is_no_problem(
     await becomes(daemon.problems, {})
 
 
+async def test_a_link_that_comes_back_under_another_name_is_no_problem(
+    daemon: Routerd, network: Network, clients: list[bgp.Client]
+) -> None:
+    await serve(network, clients, 0)
+    network.router.ip("link", "set", "eth0", "down")
+    await becomes(lambda: "interface eth0" in daemon.problems())
+    network.router.ip("link", "set", "eth0", "name", "wan")
+    network.router.ip("link", "set", "wan", "up")
+    await network.has(VIP, 0)
+    await becomes(lambda: daemon.problems().get("interface eth0"), None)
+    assert daemon.peer(0)["sessions"] == 1
+
+
 async def test_a_range_that_all_nodes_have_left_is_a_problem(
     daemon: Routerd, network: Network, clients: list[bgp.Client]
 ) -> None:

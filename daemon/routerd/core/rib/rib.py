@@ -216,23 +216,21 @@ class Rib:
         """Tell whether a peer was lost with an interface of this name, which is still down or gone."""
         return bool(interface) and all(i.name != interface or not i.up for i in self.nexthops.interfaces.values())
 
-    def links_changed(self, interfaces: Iterable[Interface]) -> None:
+    def links_changed(self, interfaces: Collection[Interface]) -> None:
         """Note which peers go down with a link, before `network_changed` forgets the ways to them. A link that is
-        back in time has cost no session."""
+        back in time, or whose network is behind another one by then, has cost no session."""
         up = {interface.index: interface for interface in interfaces if interface.up}
         before = self.nexthops.interfaces.values()
         fallen = [link for link in before if link.up and link.index not in up]
         risen = {link.name for index, link in up.items() if not self.nexthops.is_up(index)}
-        if not fallen and not risen:
-            return
         for peer in self.peers.values():
-            if peer.session is None:
+            if peer.session is None or not (fallen or peer.lost_with):
                 continue
             ways = {gateway.ifindex for gateway in self.gateways_of(peer)}
             behind = (i for i in fallen if i.index in ways or any(contains(n, peer.packed) for n in i.networks))
             if (link := next(behind, None)) is not None:
                 peer.lost_with = link.name
-            elif peer.lost_with in risen:
+            if peer.lost_with in risen or _has_moved(peer, interfaces):
                 peer.lost_with = ""
 
     def network_changed(
@@ -279,3 +277,10 @@ class Rib:
         changes = self.networks.reconfigure(config, now)
         self.advertising.reconfigure(before, config)
         return [*changes, *self._ways_changed(moved=True)]
+
+
+def _has_moved(peer: Peer, interfaces: Iterable[Interface]) -> bool:
+    """Tell whether a peer's network has left the interface that it was lost with for one that is up: the addresses of
+    one that becomes a port of a bridge, say."""
+    behind = {link.name: link.up for link in interfaces if any(contains(n, peer.packed) for n in link.networks)}
+    return peer.lost_with not in behind and any(behind.values())
