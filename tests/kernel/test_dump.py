@@ -191,3 +191,15 @@ def test_buckets(writer: KernelWriter) -> None:
     assert len(lookup.buckets(10, 2)) == 4
     with pytest.raises(FileNotFoundError):
         lookup.buckets(99)
+
+
+@pytest.mark.parametrize("count", [300, 1000])
+def test_a_route_of_many_legs_is_found(writer: KernelWriter, count: int) -> None:
+    """The kernel ends a dump, without a word, at a first route that does not fit; `ip route` shows nothing either."""
+    members = range(1000, 1000 + count)
+    assert writer.write([SetNexthop(id, gateway(f"fd00::{id:x}")) for id in members]) == []
+    assert writer.write([SetGroup(10, tuple(map(Member, members)))]) == []
+    both = prefixes("172.16.0.1/32", "2001:db8::1/128")
+    assert writer.write([SetRoutes(10, both)]) == []
+    found = dump(FIB)
+    assert (found.routes, len(found.groups[0].members)) == (dict.fromkeys(both, 10), count)
