@@ -5,9 +5,11 @@ import time
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from routerd.api.models import KernelRouteView
 from routerd.api.views import kernel
+from routerd.config.model import FibSection
 from routerd.core.message import (
     ForeignBgp,
     ForeignRoute,
@@ -203,3 +205,13 @@ def test_a_route_of_many_legs_is_found(writer: KernelWriter, count: int) -> None
     assert writer.write([SetRoutes(10, both)]) == []
     found = dump(FIB)
     assert (found.routes, len(found.groups[0].members)) == (dict.fromkeys(both, 10), count)
+
+
+def test_a_group_of_as_many_members_as_a_route_may_have_is_found(writer: KernelWriter) -> None:
+    members = range(1000, 5000)
+    assert writer.write([SetNexthop(id, gateway(f"fd00::{id:x}")) for id in members]) == []
+    assert writer.write([SetGroup(10, tuple(map(Member, members)), 4096, 120.0)]) == []
+    [found] = dump(FIB).groups
+    assert len(found.members) == len(members)
+    with pytest.raises(ValidationError, match="less than or equal to 4000"):
+        FibSection(max_paths=len(members) + 1)
