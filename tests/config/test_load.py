@@ -144,6 +144,12 @@ def test_the_narrowest_range_wins() -> None:
             )
         ),
         ("max_paths = 64", "max_paths = 64\nbuckets = 32", "32 buckets cannot serve max_paths = 64"),
+        ("max_paths = 64", "max_paths = 4001\nbuckets = 8192", "fib.max_paths: write a whole number from 1 to 4000"),
+        (
+            "max_paths = 64",
+            "max_paths = 1001\nnexthop_compat_mode = true",
+            "fib.nexthop_compat_mode: with it the kernel cannot dump routes of more than 1000 next hops; write false",
+        ),
         ("multihop = 2", 'multihop = 2\npassword = ""', "peer_groups.nodes.password: "),
         ("multihop = 2", f'multihop = 2\npassword = "{"ü" * 41}"', "it has 82 octets in UTF-8, and TCP MD5 takes 80"),
         ("max_paths = 64", "max_paths = [", "c.toml:9: the list is not closed; write ] at its end"),

@@ -17,7 +17,7 @@ from routerd.core.message import (
     SetRoutes,
     WriteFailed,
 )
-from routerd.kernel.backlog import Backlog
+from routerd.kernel.backlog import MANY_GROUPS, Backlog
 from routerd.kernel.bulk import AT_ONCE, Bulk
 from routerd.kernel.dump import dump
 from routerd.kernel.writer import KernelWriter
@@ -183,3 +183,16 @@ def test_a_route_that_is_being_written_is_not_taken_for_somebody_elses(
         watched.bulk.wait()
     assert told == []
     assert dump(FIB).routes == dict.fromkeys(ROUTES[:1000], 5) | dict(zip(ROUTES, ids, strict=False))
+
+
+def test_groups_that_are_more_than_one_send_may_have(watched: Watched, writer: KernelWriter) -> None:
+    """A thousand nodes and `max_paths` to match: eight thousand octets a group."""
+    members = range(1000, 2100)
+    nexthops = [SetNexthop(id, gateway(f"fd00::{id:x}")) for id in members]
+    assert writer.write(nexthops) == []
+    groups = [SetGroup(id, tuple(map(Member, members))) for id in range(3000, 3000 + MANY_GROUPS)]
+    watched.bulk.start(groups[1:])
+    assert watched.bulk.finish() == []
+    assert writer.write(groups) == []  # one of them is new
+    made = {group.id: len(group.members) for group in dump(FIB).groups if group.id >= 3000}
+    assert made == dict.fromkeys(range(3000, 3000 + MANY_GROUPS), len(members))

@@ -5,9 +5,11 @@ import time
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from routerd.api.models import KernelRouteView
 from routerd.api.views import kernel
+from routerd.config.model import FibSection
 from routerd.core.message import (
     ForeignBgp,
     ForeignRoute,
@@ -191,3 +193,25 @@ def test_buckets(writer: KernelWriter) -> None:
     assert len(lookup.buckets(10, 2)) == 4
     with pytest.raises(FileNotFoundError):
         lookup.buckets(99)
+
+
+@pytest.mark.parametrize("count", [300, 1000])
+def test_a_route_of_many_legs_is_found(writer: KernelWriter, count: int) -> None:
+    """The kernel ends a dump, without a word, at a first route that does not fit; `ip route` shows nothing either."""
+    members = range(1000, 1000 + count)
+    assert writer.write([SetNexthop(id, gateway(f"fd00::{id:x}")) for id in members]) == []
+    assert writer.write([SetGroup(10, tuple(map(Member, members)))]) == []
+    both = prefixes("172.16.0.1/32", "2001:db8::1/128")
+    assert writer.write([SetRoutes(10, both)]) == []
+    found = dump(FIB)
+    assert (found.routes, len(found.groups[0].members)) == (dict.fromkeys(both, 10), count)
+
+
+def test_a_group_of_as_many_members_as_a_route_may_have_is_found(writer: KernelWriter) -> None:
+    members = range(1000, 5000)
+    assert writer.write([SetNexthop(id, gateway(f"fd00::{id:x}")) for id in members]) == []
+    assert writer.write([SetGroup(10, tuple(map(Member, members)), 4096, 120.0)]) == []
+    [found] = dump(FIB).groups
+    assert len(found.members) == len(members)
+    with pytest.raises(ValidationError, match="less than or equal to 4000"):
+        FibSection(max_paths=len(members) + 1)

@@ -9,6 +9,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from routerd.config.model import Config, Peer
 from routerd.config.pairing import contradictions_of_pair
 
+MOST_SHOWN = 1000
+"""Next hops of a route that the kernel dumps in `nexthop_compat_mode`: 28 octets each for IPv6, of 32 KB."""
+
 Problem = tuple[tuple[str | int, ...], str]
 """Where it is (keys and list positions), and what is wrong and what to write instead."""
 
@@ -39,6 +42,12 @@ def contradictions(config: Config) -> Iterator[Problem]:
             ("fib", "buckets"),
             f"{config.fib.buckets} buckets cannot serve max_paths = {config.fib.max_paths} members; "
             f"write at least {config.fib.max_paths * 8} buckets, or a smaller max_paths",
+        )
+    if config.fib.compat_mode and config.fib.max_paths > MOST_SHOWN:
+        yield (
+            ("fib", "nexthop_compat_mode"),
+            f"with it the kernel cannot dump routes of more than {MOST_SHOWN} next hops; "
+            "write false, or a smaller max_paths",
         )
 
 

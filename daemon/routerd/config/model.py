@@ -106,7 +106,7 @@ LinkBandwidth = Literal["all", "skip-missing", "default-weight-for-missing", "ig
 class FibSection(Model):
     """`[fib]`: how routes stand in the kernel. Times are seconds."""
 
-    max_paths: int = Field(default=64, ge=1, le=4094, strict=True)
+    max_paths: int = Field(default=64, ge=1, le=4000, strict=True)  # what 32 KB of a nexthop dump hold
     metric: Annotated[int, restart(OWNED)] = Field(default=20, ge=1, le=4294967295, strict=True)
     nexthop_id_base: Annotated[int, restart(OWNED)] = Field(default=900_000_000, ge=1, strict=True)
     nexthop_id_count: Annotated[int, restart(OWNED)] = Field(default=100_000_000, ge=1 << 20, strict=True)

@@ -78,7 +78,7 @@ class Bulk:
         if barred:
             future = self._thread.submit(lambda: (Refusals(), barred))
         else:
-            made = [*self._groups.encode(groups, self._requests)]
+            made = [*self._requests.joined(self._groups.encode(groups))]
             future = self._thread.submit(self._do, made, [*self._routes.encode(routes, self._requests)])
         self._ids.update([group.id for group in groups])
         self._prefixes.update([prefix for each in routes for prefix in each.prefixes])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from routerd.core.layout import made
@@ -73,12 +73,11 @@ class GroupWriter:
         afresh = not (group.like or group.hold or group.known or group.id in self._objects)
         return afresh and self._objects.have(group.members)
 
-    def encode(self, groups: Sequence[SetGroup], requests: Requests) -> Iterator[tuple[int, bytes]]:
-        """Yield what makes groups that are new, in bursts for `requests`, each with the index of its first group. It
-        may be sent in a thread; what came of it is told to `made`."""
+    def encode(self, groups: Sequence[SetGroup]) -> list[bytes]:
+        """Return what makes groups that are new, numbered. It may be sent in a thread; what came of it is told to
+        `made`."""
         set_group, narrowed = messages.set_group, self._narrowed
-        for first, some in requests.bursts(groups):
-            yield first, b"".join([set_group(narrowed(each), CREATE, index) for index, each in enumerate(some)])
+        return [set_group(narrowed(each), CREATE, index) for index, each in enumerate(groups)]
 
     def made(self, groups: Sequence[SetGroup], refused: Refusals) -> list[WriteFailed]:
         """Note that what `encode` returned was sent; return what was refused."""

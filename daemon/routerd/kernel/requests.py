@@ -21,13 +21,14 @@ Refusals = dict[int, tuple[int, str]]
 
 
 class Requests:
-    """One user at a time. `burst` is how many messages one send may have, `port` the netlink port id."""
+    """One user at a time. `burst` is how many messages one send may have, if none is larger than one for a route, and
+    `room` how many octets; `port` is the netlink port id."""
 
     def __init__(self) -> None:
         self._socket = wire.open_socket(send_buffer=_SEND_BUFFER, receive_buffer=_RECEIVE_BUFFER)
-        send = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 32
+        self.room = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 32
         receive = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-        self.burst = max(1, min(send // batch.LARGEST, receive // _ERROR_SIZE))
+        self.burst = max(1, min(self.room // batch.LARGEST, receive // _ERROR_SIZE))
         self.port: int = self._socket.getsockname()[0]
 
     def close(self) -> None:
@@ -35,8 +36,22 @@ class Requests:
         self._socket.close()
 
     def transmit(self, requests: Sequence[bytes]) -> Refusals:
-        """Send requests that are few; their sequence numbers are their indices."""
-        return self.send(b"".join(starmap(wire.numbered, enumerate(requests)))) if requests else {}
+        """Send requests of any size; their sequence numbers are their indices."""
+        return self.exchange(self.joined(starmap(wire.numbered, enumerate(requests))))
+
+    def joined(self, requests: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+        """Yield requests of any size, numbered from 0 on, as `exchange` sends them: as many at a time as one send may
+        have."""
+        some: list[bytes] = []
+        size = 0
+        for request in requests:
+            if size + len(request) > self.room or len(some) == self.burst:
+                yield 0, b"".join(some)
+                some, size = [], 0
+            some.append(request)
+            size += len(request)
+        if some:
+            yield 0, b"".join(some)
 
     def bursts(self, things: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
         """Yield as many things as one send may have requests, and the index of the first of them."""

@@ -17,8 +17,8 @@ RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWNEXTHOP, RTM_DELNEXTHOP, RTM_GETNEXTHOP = 104, 105, 106
 RTM_NEWNEXTHOPBUCKET, RTM_GETNEXTHOPBUCKET = 116, 118
 
-NLMSG_ERROR, NLMSG_DONE = 2, 3
-NLM_F_REQUEST = 0x1
+NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE = 1, 2, 3
+NLM_F_REQUEST, NLM_F_ACK = 0x1, 0x4
 NLM_F_DUMP_INTR = 0x10
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE, NLM_F_APPEND = 0x100, 0x200, 0x400, 0x800
 NLM_F_DUMP = 0x300
@@ -133,7 +133,15 @@ def dump(
     kernel's errno if the dump is refused. Blocks; every dump has a socket of its own.
     """
     with open_socket(protocol=protocol) as sock:
+        _make_room(sock)
         yield from dump_on(sock, kind, body, consistent=consistent)
+
+
+def _make_room(sock: socket.socket) -> None:
+    """Have dumps on a new socket begin with 32 KB, as much as the kernel takes at a time once it has seen a recv() of
+    that. It begins with 4 KB, and ends the dump without a word if the first route, with its legs, does not fit."""
+    sock.send(request(NLMSG_NOOP, NLM_F_ACK, b""))
+    sock.recv(_DATAGRAM)
 
 
 def dump_on(
