@@ -35,6 +35,7 @@ from routerd.kernel.memory import runs_of
 from routerd.kernel.messages import NARROW
 from routerd.kernel.stand_in import StandIns
 from routerd.kernel.writer import KernelWriter
+from routerd.lab.waiting import until
 from tests.kernel.scenario import during, gateway, prefixes
 from tests.support.netns import Namespace, needs_root
 
@@ -222,13 +223,14 @@ def test_flows_that_begin_meanwhile_stay_where_they_are(router: Namespace, write
     time.sleep(0.05)  # what is used within 30 ms of when it was handed over counts as never used
     settled = {port: traffic.send(port) for port in began}
     busy, wanted = used(writer), shuffled(group, 2)
-    for _ in range(3):  # a process that has to wait between two looks takes idle buckets for used
+
+    def wrong() -> str:
+        """A process that has to wait between two looks takes idle buckets for used: so once more."""
         arrange(writer, wanted)
         found = lookup.owners(100)
-        wrong = [index for index in range(512) if index not in busy and found[index] != wanted[index]]
-        if not wrong:
-            break
-    assert not wrong
+        return str([index for index in range(512) if index not in busy and found[index] != wanted[index]] or "")
+
+    until(wrong, 5, "idle buckets are where they are to be")
     assert {port: traffic.send(port) for port in settled} == settled
 
 
