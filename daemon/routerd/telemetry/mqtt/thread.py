@@ -41,6 +41,8 @@ class BrokerThread:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name=name, daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = asyncio.Event()
+        self._random = random.Random()
+        """Its own: a thread that is stuck goes on when others rely on the state of the common one."""
         self._closed = False
 
     # ------------------------------------------------------------------------------------ in the loop that made it
@@ -102,7 +104,7 @@ class BrokerThread:
             if time.monotonic() - began > LAST:
                 delay = self._first
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(delay * random.uniform(0.75, 1.0)):
+                async with asyncio.timeout(delay * self._random.uniform(0.75, 1.0)):
                     await self._ended.wait()
             delay = min(2 * delay, LAST)
 
