@@ -5,6 +5,7 @@ Run inside a node's namespace. It dials the router from one source address a pee
     load FIRST COUNT [PEER]    announce host routes, from all peers or from one: `begun`, then `sent`
     withdraw FIRST COUNT       withdraw them: `begun`, then `sent`
     tell CHANGES               JSON, [[PEER, [announced], [withdrawn]], ...], in this order: `begun`, then `sent`
+    refresh PEER               ask the router for all that it announces: `begun`
     close PEER..., open PEER   end sessions (`begun`), bring one up again (`up`)
     quit
 
@@ -37,6 +38,8 @@ AHEAD = 6
 """Sessions that are being set up at the same time."""
 REDIAL = 0.1
 """Seconds between two attempts of a peer that lost its session."""
+ROUTE_REFRESH = MARKER + struct.pack("!HBHBB", 23, 5, 1, 0, 1)
+"""For IPv4 unicast (RFC 2918)."""
 END_OF_RIB = MARKER + struct.pack("!HBI", 23, 2, 0)
 _CLONE_NEWNET = 0x40000000
 
@@ -295,6 +298,8 @@ class Generator:
                 self.start({number: self.table(what, number, int(first), int(count)) for number in numbers})
             case ["tell", changes]:
                 self.tell(json.loads(changes))
+            case ["refresh", number]:
+                self.start({int(number): ROUTE_REFRESH})
             case ["close", *several]:
                 closed = [sock for each in several if (sock := self.peers[int(each)]) is not None]
                 for sock in closed:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from benchmarks import stretch
 from benchmarks.contenders import KINDS
 from benchmarks.contenders.contender import BenchError
-from benchmarks.figures import Measured, Results
+from benchmarks.figures import ROUTERD, Measured, Results
 from benchmarks.works import Scale, Work
 from routerd.lab.waiting import LabError
 
@@ -22,7 +22,7 @@ def run(works: Sequence[Work], contenders: Sequence[str], runs: int, scale: Scal
     values: dict[str, dict[str, list[float]]] = {}
     failures: list[str] = []
     for work in works:
-        taking_part = list(contenders)
+        taking_part = [name for name in contenders if name == ROUTERD or not work.alone]
         for number in range(1 if work.mass else runs):
             for name in list(taking_part):
                 started = time.monotonic()

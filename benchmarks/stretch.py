@@ -12,9 +12,9 @@ _noted: list[float] = []
 
 def note(contender: Contender) -> None:
     """Remember the longest stretch of a daemon that is still running."""
-    found = contender.longest_stretch()
+    found = contender.stretches()
     if found is not None:
-        _noted.append(found)
+        _noted.append(found.longest)
 
 
 def taken() -> str:

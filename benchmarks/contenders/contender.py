@@ -40,13 +40,31 @@ class Pairing:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a work asks of a daemon: the hold time in seconds, whether learned routes are announced, whether it is
-    to forward with the routes that it finds when it starts, until the nodes have said theirs (graceful restart), and
-    whether it has a partner."""
+    to forward with the routes that it finds when it starts, until the nodes have said theirs (graceful restart),
+    whether it has a partner; and every how many seconds it is to compare the kernel with what it should have, if
+    that is not for it to say."""
 
     hold: int = 90
     advertise: bool = False
     graceful: bool = False
+    audit: float = 0.0
     pairing: Pairing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches:
+    """`counts` of stretches by the `bounds` in seconds that they do not exceed, the last one of what exceeds all; and
+    the `longest` one, in seconds."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    longest: float
+
+    def since(self, before: Stretches) -> float:
+        """Return a bound of all stretches since then, in seconds: the least that is known."""
+        new = [now - then for now, then in zip(self.counts, before.counts, strict=True)]
+        limits = (*self.bounds, self.longest)
+        return max((limit for limit, count in zip(limits, new, strict=True) if count), default=0.0)
 
 
 class BenchError(Exception):
@@ -99,9 +117,13 @@ class Contender(ABC):
     def resume_kernel(self) -> None:  # noqa: B027
         """Write routes again, and what has gathered meanwhile."""
 
-    def longest_stretch(self) -> float | None:
-        """Return for how many seconds its event loop was busy at a stretch, at most; None if it does not say."""
+    def stretches(self) -> Stretches | None:
+        """Return how long its event loop was busy at a stretch since its start; None if it does not say."""
         return None
+
+    def ask(self, resource: str, **query: str | int) -> None:
+        """Ask its API something; BenchError if it has none, or does not answer."""
+        raise BenchError(f"{self.name} has no API")
 
     def check(self) -> None:
         """BenchError with its log if a process of it has ended."""

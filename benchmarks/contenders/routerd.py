@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import version
 from typing import ClassVar
 
-from benchmarks.contenders.contender import Contender, Settings
+from benchmarks.contenders.contender import BenchError, Contender, Settings, Stretches
 from benchmarks.net import METRIC, MOST_NODES, NETWORK, PREFIXES, ROUTER, ROUTER_AS
 from routerd.cli.client import ApiError, Client
 
@@ -25,6 +25,7 @@ max_paths = 64
 metric = {METRIC}
 hash_policy = "five-tuple"
 {_idle_timer(settings)}
+{_audit(settings)}
 
 [drain]
 state_file = ""
@@ -49,6 +50,10 @@ limit = {MOST_NODES}
 
 def _idle_timer(settings: Settings) -> str:
     return f"idle_timer = {settings.pairing.idle}" if settings.pairing is not None else ""
+
+
+def _audit(settings: Settings) -> str:
+    return f"audit_interval = {settings.audit}" if settings.audit else ""
 
 
 def _pair(settings: Settings) -> str:
@@ -83,10 +88,18 @@ class Routerd(Contender):
     def status_command(self) -> list[str]:
         return [sys.executable, "-m", "routerd", "status", "--socket", self._socket]
 
-    def longest_stretch(self) -> float | None:
+    def stretches(self) -> Stretches | None:
         with contextlib.suppress(ApiError):
-            return float(Client(self._socket).get("/v1/status")["event_loop"]["longest_seconds"])
+            found = Client(self._socket).get("/v1/status")["event_loop"]
+            return Stretches(tuple(found["bounds"]), tuple(found["counts"]), found["longest_seconds"])
         return None
+
+    def ask(self, resource: str, **query: str | int) -> None:
+        try:
+            for _ in Client(self._socket).stream(resource, **query):
+                pass
+        except ApiError as error:
+            raise BenchError(f"{resource}: {error}") from error
 
     @property
     def _socket(self) -> str:

@@ -15,6 +15,7 @@ from benchmarks.works import (
     pair,
     restart,
     rolling,
+    stretches,
     subsets,
     updates,
 )
@@ -34,6 +35,7 @@ WORKS: tuple[Work, ...] = (
     *flap.WORKS,
     *restart.WORKS,
     *pair.WORKS,
+    *stretches.WORKS,
 )
 FIGURES: dict[str, Figure] = {figure.key: figure for work in WORKS for figure in work.figures}
 

@@ -23,9 +23,11 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A scenario: `run` measures one daemon once. A mass work takes long: it is done once, and in `make soak` too."""
+    """A scenario: `run` measures one daemon once. A mass work takes long: it is done once, and in `make soak` too.
+    What only routerd tells of itself, it does `alone`."""
 
     name: str
     figures: tuple[Figure, ...]
     run: Callable[[type[Contender], Scale], Values]
     mass: bool = False
+    alone: bool = False
