@@ -19,7 +19,16 @@ from routerd.config.model import Config, FibSection
 from routerd.core.fib.fib import Fib
 from routerd.core.fib.forecast import SLICE, Part, Slices, Unseen, foresee
 from routerd.core.fib.model import Shape
-from routerd.core.message import Gateway, KernelObjects, Notification, Reconfigure, Update
+from routerd.core.message import (
+    ForeignRoute,
+    Gateway,
+    Leg,
+    Notification,
+    Reconfigure,
+    RouteChange,
+    RoutesChanged,
+    Update,
+)
 from routerd.core.rib.forecast import Fate, Forecast, Loss, Sample
 from routerd.core.rib.policy import Reject
 from routerd.core.route import (
@@ -110,7 +119,7 @@ def state(simulation: Simulation) -> Any:
         [dict(loc_rib.table), dict(loc_rib.users), set(loc_rib._sets), [s.users for s in loc_rib.table.values()]],
         [list(rib.effects), dict(rib.rejudging._left), set(rib.judge.guard.prefixes), verdicts(simulation)],
         [list(hosts.asked), {peer: dict(known) for peer, known in hosts._of.items()}, dict(hosts._links)],
-        [set(nexthops._watched), set(nexthops.onlink), len(nexthops._memo)],
+        [dict(nexthops._ways._watched), set(nexthops.onlink), len(nexthops._memo)],
         [list(loc_rib.stale), dict(loc_rib.untold), [s._decision for s in loc_rib.sets()], loc_rib._steps.octets],
         [(peer.address, peer.group_name, peer.group, peer.addresses, len(peer.known)) for peer in rib.peers.values()],
         [(g.id, g.wanted, dict(g.legs), dict(g.prefixes), dict(g.waiting), set(g.emptied)) for g in fib.groups],
@@ -300,7 +309,7 @@ def test_routing_goes_on_meanwhile(seed: int) -> None:
 
 
 def test_what_is_yet_to_be_decided_anew_is_left_alone() -> None:
-    """A link has changed, and there are more path sets than are looked at right away."""
+    """The way to a node has changed, and there are more path sets than are looked at right away."""
     simulation = Simulation()
     nodes = [f"192.168.10.{101 + number}" for number in range(9)]
     vips = {f"172.16.2.{number}/32": some for number, some in enumerate(combinations(nodes, 4))}
@@ -310,9 +319,9 @@ def test_what_is_yet_to_be_decided_anew_is_left_alone() -> None:
         simulation.end_of_rib(node)
     simulation.settle()
     config = changed(simulation, "nodes", accept=["172.16.2.0/26"])
-    simulation.kernel.interfaces[3] = replace(simulation.kernel.interfaces[3], up=False)
-    found = simulation.kernel.dump()
-    simulation.take(KernelObjects(found.interfaces, found.nexthops, found.groups))
+    way, node = ForeignRoute(1, 4, 0, 0, (Leg(None, 2),)), parse_prefix(f"{nodes[0]}/32")
+    simulation.kernel.foreign[node] = (way,)
+    simulation.take(RoutesChanged((RouteChange(node, way),)))
     assert simulation.router.rib.loc_rib.stale
     was = state(simulation)
     forecast, _ = dry_run(simulation, config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from routerd.core.message import Gateway, KernelGroup, KernelNexthop, Member
+from routerd.core.message import RTPROT_BGP, Gateway, KernelGroup, KernelNexthop, Member
 from routerd.core.route import parse_address
 from tests.support.core import Simulation
 
@@ -65,3 +65,30 @@ def test_an_id_of_ours_is_deleted_and_taken(what: str) -> None:
     kernel = simulation.kernel
     assert (kernel.nexthops | kernel.groups)[id].protocol == ZEBRA
     assert not simulation.router.refusals.groups
+
+
+@pytest.mark.parametrize("usurped", ["nexthop", "group"])
+def test_an_object_of_the_other_kind_under_an_id_of_ours_makes_room(usurped: str) -> None:
+    """Somebody deletes a group and makes a nexthop in its place, with routerd's marks, or the contrary: the kernel
+    replaces neither by the other."""
+    simulation = Simulation()
+    for peer in (A, B):
+        simulation.up(peer)
+        simulation.announce(peer, VIP)
+        simulation.end_of_rib(peer)
+    simulation.settle()
+    kernel, group = simulation.kernel, simulation.group_of(VIP)
+    first, second = (member.id for member in kernel.groups[group].members)
+    if usurped == "group":
+        kernel.delete(group)
+        kernel.nexthops[group] = KernelNexthop(group, RTPROT_BGP, STRANGER)
+    else:
+        kernel.delete(first)
+        kernel.groups[first] = KernelGroup(first, RTPROT_BGP, (Member(second),))
+    simulation.dump()
+    simulation.settle()
+    ids = simulation.router.fib.groups.ids
+    assert {first, second, group} <= ids._taken, "no other object gets these ids"
+    assert simulation.fib() == {VIP: [A, B]}
+    assert not simulation.router.refusals.groups
+    assert not simulation.router.refusals.nexthops

@@ -15,17 +15,22 @@ import pytest
 from routerd.core.gateway_health import Reason
 from routerd.core.message import (
     Drain,
+    ForeignRoute,
     Gateway,
+    Leg,
     NeighbourState,
     Notification,
     Reconfigure,
+    RouteChange,
+    RoutesChanged,
     SetNexthop,
     Settle,
     SpeakerUp,
     Work,
 )
+from routerd.core.rib.guard import Guard
 from routerd.core.rib.leads import Leads
-from routerd.core.route import parse_address
+from routerd.core.route import parse_address, parse_prefix
 from routerd.core.router import Router
 from tests.support.core import Simulation, preserving
 
@@ -62,9 +67,10 @@ def check_rib(router: Router) -> None:
     anew.touch(*rib.peers.values())
     for leads in (kept, anew):
         leads._follow()
-    for name in ("_leads", "_speaking", "_present", "_named"):
+    for name in ("_leads", "_speaking", "_present"):
         assert getattr(kept, name) == getattr(anew, name), name
-    assert {g: set(some) for g, some in kept._peers.items()} == {g: set(some) for g, some in anew._peers.items()}
+    for name in ("_peers", "_naming"):
+        assert _members(getattr(kept, name)) == _members(getattr(anew, name)), name
     users = Counter(path for paths in rib.loc_rib.table.values() for path in paths.paths)
     assert rib.loc_rib.users == users
     hops = Counter(((path.peer, (path.attributes.next_hop, path.attributes.link_local))) for path in users.elements())
@@ -77,6 +83,26 @@ def check_rib(router: Router) -> None:
         peer.address for peer in rib.peers.values() if peer.session is not None
     }
     assert rib.lifecycle._blameless <= {peer.address for peer in rib.peers.values() if peer.session is None}
+
+
+def check_ways(router: Router) -> None:
+    """Whatever was remembered of ways is what a look at the routes tells."""
+    nexthops, judge = router.rib.nexthops, router.rib.judge
+    ways = nexthops._ways
+    assert ways._watched == {address: ways.seek(address) for address in ways._watched}
+    assert ways.onlink == {gateway for _, way in ways._watched.values() if way is not None for gateway in way.onlink}
+    assert nexthops._memo == {key: nexthops._resolve(*key, ways.seek) for key in nexthops._memo}
+    guard = Guard(nexthops.look_leads)
+    guard.add(judge.guard._shortest)
+    assert (judge.guard._shortest, judge.guard._holds) == (guard._shortest, guard._holds)
+    assert guard._shortest.keys() >= nexthops.addresses.union(*(peer.addresses for peer in router.rib.peers.values()))
+    loc_rib = router.rib.loc_rib
+    for paths in loc_rib.sets():
+        assert not loc_rib.decision(paths).differs(router.rib._decide(paths))
+
+
+def _members(index: dict[object, dict[str, object]]) -> dict[object, set[str]]:
+    return {key: set(some) for key, some in index.items()}
 
 
 def check_health(router: Router) -> None:
@@ -99,7 +125,8 @@ class Chance:
         often = (self.up, self.announce, self.down)
         seldom = (self.announce, self.withdraw, self.end_of_rib, self.silence, self.link, self.drain, self.speaker)
         others = (self.wait, self.delete, self.make, self.work, self.reload, self.write, self.restart)
-        self.random.choice((*often, *often, *seldom, *others))()
+        network = (self.lead, self.lead, self.readdress)
+        self.random.choice((*often, *often, *seldom, *others, *network))()
 
     def _node(self, *, up: bool) -> str | None:
         found = [node for node in NODES if (node in self.simulation.sessions) is up]
@@ -146,6 +173,33 @@ class Chance:
             kernel.interfaces[index] = replace(kernel.interfaces[index], up=True)
         if self.random.random() < 0.8:
             self.simulation.dump()
+
+    def lead(self) -> None:
+        """Somebody adds or deletes a route to a node, to where others have their next hops, or to where nobody is."""
+        kernel = self.simulation.kernel
+        text = self.random.choice([f"{self.random.choice(NODES)}/32", "192.168.10.144/28", "192.168.77.0/24"])
+        prefix, legs = parse_prefix(text), [Leg(parse_address("192.168.10.7"), 2), Leg(None, 3), Leg(None, 2)]
+        legs.append(Leg(parse_address("10.3.3.3"), 2, onlink=True))
+        before = kernel.foreign.get(prefix)
+        way = ForeignRoute(1, 4, 0, 0, (self.random.choice(legs),)) if before is None else before[0]
+        if before is None:
+            kernel.foreign[prefix] = (way,)
+        else:
+            del kernel.foreign[prefix]
+        if self.random.random() < 0.8:
+            self.simulation.take(RoutesChanged((RouteChange(prefix, way, deleted=before is not None),)))
+        else:
+            self.simulation.dump()
+
+    def readdress(self) -> None:
+        """The router gets an address, or loses it."""
+        kernel, index = self.simulation.kernel, self.random.choice([2, 3])
+        link, own = kernel.interfaces[index], parse_address(self.random.choice([NODES[0], "10.9.9.9", "fe80::9"]))
+        addresses = [address for address in link.addresses if address != own]
+        if own not in link.addresses:
+            addresses.append(own)
+        kernel.interfaces[index] = replace(link, addresses=tuple(addresses))
+        self.simulation.dump()
 
     def drain(self) -> None:
         self.simulation.take(Drain(self.random.choice(NODES), self.random.random() < 0.5))
@@ -204,10 +258,14 @@ def test_what_is_kept_twice_is_the_same(seed: int) -> None:
     chance = Chance(seed)
     for number in range(120):
         chance.step()
+        if number % 8 == 3:  # by what was told alone
+            chance.simulation.settle()
+            check_ways(chance.simulation.router)
         if number % 8 == 7:
             chance.simulation.slow = False
             chance.simulation.dump()
             chance.simulation.settle()
             check_groups(chance.simulation.router)
             check_rib(chance.simulation.router)
+            check_ways(chance.simulation.router)
             check_health(chance.simulation.router)

@@ -131,20 +131,28 @@ def test_what_leaves_a_set_that_decides_otherwise_is_told_though_the_next_set_de
     assert {len(gateways) for gateways in loaded.fib().values()} == {1}
 
 
+def _lead(simulation: Simulation, node: str, by: str = "", *, deleted: bool = False) -> None:
+    """Somebody adds a route to a node by way of an address on its link, or deletes it."""
+    way = ForeignRoute(1, 4, 0, 0, (Leg(parse_address(by) if by else None, 2),))
+    prefix = parse_prefix(f"{node}/32")
+    if deleted:
+        del simulation.kernel.foreign[prefix]
+    else:
+        simulation.kernel.foreign[prefix] = (way,)
+    simulation.take(RoutesChanged((RouteChange(prefix, way, deleted=deleted),)))
+
+
 @pytest.mark.parametrize("slices", [0, 1, 2, 3])
-def test_what_really_changes_is_told_though_links_never_keep_still(
+def test_what_really_changes_is_told_though_the_way_to_another_node_never_keeps_still(
     loaded: Simulation, decisions: list[int], slices: int
 ) -> None:
-    """An unrelated link goes up and down more often than all is decided: the way of one node changes before, and that
-    of another one in the midst of it."""
+    """A route to a node comes and goes more often than all is decided: the way to one node changes before, and that
+    to another one in the midst of it."""
     steps, table = 40, loaded.router.rib.loc_rib
     for step in range(steps):
         if step in (0, slices + 1):
-            way = ForeignRoute(1, 4, 0, 0, (Leg(parse_address(f"192.168.10.{1 + bool(step)}"), 2),))
-            node = parse_prefix(f"{NODES[bool(step)]}/32")
-            loaded.kernel.foreign[node] = (way,)
-            loaded.take(RoutesChanged((RouteChange(node, way),)))
-        link(loaded, up=bool(step % 2), index=3)
+            _lead(loaded, NODES[bool(step)], f"192.168.10.{1 + bool(step)}")
+        _lead(loaded, NODES[-1], "192.168.10.3", deleted=bool(step % 2))
         decisions[0] = 0
         loaded.take(Work())
         loaded.take(Settle())
@@ -156,6 +164,21 @@ def test_what_really_changes_is_told_though_links_never_keep_still(
     loaded.settle()
     assert loaded.fib() == loaded.rib()
     assert not table.untold
+
+
+def test_what_leads_no_node_elsewhere_has_nothing_decided_anew(loaded: Simulation, decisions: list[int]) -> None:
+    """Another link goes up and down, the router gets an address, somebody adds routes to elsewhere."""
+    decisions[0] = 0
+    for up in (False, True):
+        link(loaded, up=up, index=3)
+    nodes, own = loaded.kernel.interfaces[2], parse_address("192.168.10.201")
+    loaded.kernel.interfaces[2] = replace(nodes, addresses=(*nodes.addresses, own))
+    link(loaded, up=True)
+    _lead(loaded, "192.168.77.1", NODES[0])
+    assert not loaded.router.rib.loc_rib.stale
+    loaded.settle()
+    assert decisions[0] == 0
+    assert loaded.fib() == loaded.rib()
 
 
 def _ask(simulation: Simulation) -> None:

@@ -58,7 +58,9 @@ class Reconciliation:
         self._planning.synchronised = True
         if self._fib.groups.by_id:
             for gateway in in_order(self._fib.awaited()):
-                self._rib.lifecycle.await_peer(format_address(gateway.address), now)
+                peer = format_address(gateway.address)
+                self._planning.changed(self._rib.guard_peer(peer, now))
+                self._rib.lifecycle.await_peer(peer, now)
             routes, groups = len(self._fib.routes), len(self._fib.groups.by_id)
             effects.append(Event("adopted", {"routes": routes, "groups": groups}))
         table = self._rib.loc_rib.table

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from routerd.core.message import Gateway
 from routerd.core.rib.decision import GRACEFUL_SHUTDOWN, Options, Step, decide
-from routerd.core.rib.nexthop import Resolution
+from routerd.core.rib.ways import Resolution
 from routerd.core.route import LOCAL, Attributes, Origin, Path, parse_address
 from tests.support.core import sequence
 

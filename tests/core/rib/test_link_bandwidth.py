@@ -14,7 +14,7 @@ from routerd.config.model import LinkBandwidth
 from routerd.core.message import Gateway
 from routerd.core.rib.decision import GRACEFUL_SHUTDOWN, Decision, Options, decide
 from routerd.core.rib.link_bandwidth import WIDEST, bandwidth_of, weights
-from routerd.core.rib.nexthop import Resolution
+from routerd.core.rib.ways import Resolution
 from routerd.core.route import Attributes, Path, parse_address
 
 ROUTE_TARGET = bytes.fromhex("0002fde947c35000")

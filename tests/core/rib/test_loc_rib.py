@@ -12,7 +12,7 @@ from routerd.core.message import Gateway
 from routerd.core.rib import loc_rib
 from routerd.core.rib.decision import Decision, Options, Step, decide
 from routerd.core.rib.loc_rib import LocRib, PathSet
-from routerd.core.rib.nexthop import Resolution
+from routerd.core.rib.ways import Resolution
 from routerd.core.route import Attributes, Path, Prefix, parse_address, parse_prefix
 
 PEERS = [f"10.0.0.{i}" for i in range(1, 5)]

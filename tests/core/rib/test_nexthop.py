@@ -18,8 +18,9 @@ from routerd.core.message import (
     NexthopChange,
     RouteChange,
 )
-from routerd.core.rib import nexthop as nexthop_module
-from routerd.core.rib.nexthop import NexthopTable, Resolution
+from routerd.core.rib import ways
+from routerd.core.rib.nexthop import NexthopTable
+from routerd.core.rib.ways import Resolution
 from routerd.core.route import Address, Prefix, parse_address, parse_prefix
 from tests.support.core import LINKS
 from tests.support.kernel import FakeKernel
@@ -264,7 +265,7 @@ def test_a_route_of_which_one_leg_is_on_the_link_costs_its_metric() -> None:
 
 
 def test_with_more_next_hops_than_are_watched_every_change_may_concern_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nexthop_module, "_LIMIT", 3)
+    monkeypatch.setattr(ways, "LIMIT", 3)
     made = table(route("10.5.0.0/16", leg(ONE)))
     addresses = [parse_address(f"10.5.5.{number}") for number in range(5)]
     other = [written("10.9.0.0/16", leg(OTHER, 3))]
@@ -273,7 +274,7 @@ def test_with_more_next_hops_than_are_watched_every_change_may_concern_one(monke
     assert not made.apply(other)
     for address in addresses:
         assert way(made, address) == via((ONE, 2))
-    assert len(made._watched) == 3
+    assert len(made._ways._watched) == 3
     assert made.apply(other)
     for address in addresses:
         way(made, address)

@@ -9,8 +9,8 @@ import pytest
 from routerd.core.message import Gateway
 from routerd.core.rib.decision import Decision, Options, decide
 from routerd.core.rib.loc_rib import Change, LocRib, PathSet
-from routerd.core.rib.nexthop import Resolution
 from routerd.core.rib.reconsideration import EACH, Reconsideration
+from routerd.core.rib.ways import Resolution
 from routerd.core.route import Address, Attributes, Path, Prefix, format_address
 from tests.support.core import sequence
 

@@ -28,7 +28,7 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
     fib.groups.nexthops = found
     gateways = {id: gateway for gateway, id in found.items()}
     for kernel in own_groups(dump.groups, fib.groups.ids.own).values():
-        legs = legs_of(kernel, gateways)
+        legs = in_model_order(legs_of(kernel, gateways))
         weights = () if kernel.buckets or len(set(legs.values())) == 1 else tuple(legs.values())
         group = Group(kernel.id, Wanted(tuple(legs), weights=weights), kernel.buckets)
         group.legs, group.written = legs, True
@@ -72,9 +72,13 @@ def own_groups(groups: tuple[KernelGroup, ...], ids: range) -> dict[int, KernelG
 
 
 def legs_of(group: KernelGroup, gateways: dict[int, Gateway]) -> Legs:
-    """Return the legs of a group in the kernel, in the model's order; `gateways` are those of nexthop objects."""
-    legs = [(gateways.get(member.id, ALIEN), member.weight) for member in group.members]
-    return dict(sorted(legs, key=lambda leg: (leg[0].address, leg[0].ifindex)))
+    """Return the legs of a group in the kernel; `gateways` are those of nexthop objects."""
+    return {gateways.get(member.id, ALIEN): member.weight for member in group.members}
+
+
+def in_model_order(legs: Legs) -> Legs:
+    """Return legs in the model's order."""
+    return dict(sorted(legs.items(), key=lambda leg: (leg[0].address, leg[0].ifindex)))
 
 
 def timers_differ(fib: Fib, group: KernelGroup) -> bool:

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from routerd.core.fib.adopt import legs_of, own_groups, own_nexthops, timers_differ
+from routerd.core.fib.adopt import in_model_order, legs_of, own_groups, own_nexthops, timers_differ
 from routerd.core.fib.fib import Fib
 from routerd.core.fib.model import Group
 from routerd.core.message import (
     DeleteNexthop,
     DeleteRoutes,
-    KernelGroup,
     KernelObjects,
     NexthopChange,
     Operation,
@@ -52,23 +51,25 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
     wrong: list[Wrong] = []
     operations: list[Operation] = []
     found, surplus = own_nexthops(dump.nexthops, groups.ids.own)
+    kernel = own_groups(dump.groups, groups.ids.own)
     lost = [gateway for gateway, id in groups.nexthops.items() if found.get(gateway) != id]
-    expected = set(groups.nexthops.values())  # under these ids something else may stand: it is replaced, not deleted
+    expected = set(groups.nexthops.values())  # under these ids another nexthop may stand: it is replaced, not deleted
     surplus = [id for id in (*surplus, *found.values()) if id not in expected]
+    unknown = [id for id in kernel if id not in groups.by_id]
     wrong += [
         Wrong("nexthop_missing", f"nexthop {groups.nexthops[gateway]} was missing, or led elsewhere")
         for gateway in lost
     ]
     wrong += [Wrong("nexthop_unexpected", f"nexthop {id} was not expected") for id in surplus]
-    kernel = own_groups(dump.groups, groups.ids.own)
+    # The kernel makes no group of a nexthop, nor the contrary: what stands under an id of ours goes first.
+    in_the_way = [id for id in (*unknown, *surplus) if id in expected or id in groups.by_id]
+    operations += map(DeleteNexthop, in_the_way)
     gateways = {id: gateway for gateway, id in found.items()}
+    retimed: dict[tuple[float, float], bool] = {}
     damaged: list[Group] = []
     for group in groups:
         there = kernel.get(group.id)
-        legs = legs_of(there, gateways) if there is not None else {}
-        # A group that is held has the weights of its layout.
-        held = group in groups.settling or (groups.paired and group.comparable)
-        same = legs.keys() == group.legs.keys() if held else legs == group.legs
+        legs = {} if there is None else legs_of(there, gateways)
         if there is not None and there.buckets != group.buckets:
             # The kernel changes neither type nor size: the group is made anew, and its routes come again.
             text = f"group {group.id} had {there.buckets} buckets instead of {group.buckets}"
@@ -77,32 +78,37 @@ def mend_objects(fib: Fib, dump: KernelObjects, now: float) -> Mended:
             group.written = False
             groups.found(group, {})
             groups.changed[group] = True
-        elif not same:
+        elif legs != group.legs and not (legs.keys() == group.legs.keys() and _is_held(fib, group)):
             text = f"group {group.id} had {len(legs)} of {len(group.legs)} members, or other ones"
             wrong.append(Wrong("group_members", text))
-            groups.found(group, legs)
+            groups.found(group, in_model_order(legs))
             damaged.append(group)
             groups.changed[group] = True
-        elif there is not None and _is_retimed(fib, group, there):
-            text = f"group {group.id} had timers of {there.idle_timer:g} s and {there.unbalanced_timer:g} s"
-            wrong.append(Wrong("group_timers", text))
-            groups.changed[group] = True
+        elif there is not None:
+            timers = there.idle_timer, there.unbalanced_timer
+            if timers not in retimed:  # nearly all have the same
+                retimed[timers] = timers_differ(fib, there)
+            # Those of an adopted group change when it is balanced.
+            if retimed[timers] and group.adapted and group not in groups.settling:
+                text = f"group {group.id} had timers of {there.idle_timer:g} s and {there.unbalanced_timer:g} s"
+                wrong.append(Wrong("group_timers", text))
+                groups.changed[group] = True
     # The objects come back before the groups that want them; on a link that is down the kernel refuses, and what
     # the RIB wants then is about to change anyway.
     operations += [SetNexthop(groups.nexthops[gateway], gateway) for gateway in lost]
     for group in sorted(damaged, key=lambda group: group.users):  # what is soon done need not wait for tables
         operations += fib.rewritten(group, now, damaged=True)
-    unknown = [id for id in kernel if id not in groups.by_id]
     wrong += [Wrong("group_unexpected", f"group {id} was not expected") for id in unknown]
     for id in (*unknown, *surplus):
-        groups.ids.free(id)
-        operations.append(DeleteNexthop(id))
+        if id not in in_the_way:
+            groups.ids.free(id)
+            operations.append(DeleteNexthop(id))
     return wrong, operations
 
 
-def _is_retimed(fib: Fib, group: Group, there: KernelGroup) -> bool:
-    """Tell whether somebody changed the timers. Those of an adopted group change when it is balanced."""
-    return group.adapted and group not in fib.groups.settling and timers_differ(fib, there)
+def _is_held(fib: Fib, group: Group) -> bool:
+    """Tell whether a group has the weights of its layout."""
+    return group in fib.groups.settling or (fib.groups.paired and group.comparable)
 
 
 def takes_own(fib: Fib, change: RouteChange, metric: int) -> bool:

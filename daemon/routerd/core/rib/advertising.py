@@ -35,7 +35,7 @@ class Advertising:
 
     def start(self, peer: Peer, up: SessionUp) -> None:
         """A session is up: tell the peer what it shall hear."""
-        told = self.adj_ribs_out.start(peer, self._next_hops(peer, up))
+        told = self.adj_ribs_out.start(peer, self._next_hops(peer, up, {}))
         if self.deferring and peer.group.graceful_restart and "learned" in peer.group.advertise:
             self._deferred[peer.address] = told.end_of_rib
             told = replace(told, end_of_rib=())
@@ -74,9 +74,10 @@ class Advertising:
 
     def renew(self, peers: Iterable[Peer]) -> None:
         """The router's addresses changed, or what peers may hear: where they hear something else by that, say so."""
+        known: dict[tuple[str, frozenset[Family]], dict[Family, Address]] = {}  # nearly all have the same
         for peer in peers:
             if peer.session is not None:
-                self.adj_ribs_out.move(peer, self._next_hops(peer, peer.session))
+                self.adj_ribs_out.move(peer, self._next_hops(peer, peer.session, known))
         self.adj_ribs_out.begin()
         self.renew_slice()
 
@@ -96,10 +97,15 @@ class Advertising:
         if self.adj_ribs_out:
             self._effects += self.adj_ribs_out.piece()
 
-    def _next_hops(self, peer: Peer, up: SessionUp) -> dict[Family, Address]:
-        """The router's own addresses on a peer's link, by the families that were negotiated."""
+    def _next_hops(
+        self, peer: Peer, up: SessionUp, known: dict[tuple[str, frozenset[Family]], dict[Family, Address]]
+    ) -> dict[Family, Address]:
+        """The router's own addresses on a peer's link, by the families that were negotiated; what is `known` already
+        for an end of sessions is not looked up again."""
         families = up.received.families & up.sent.families
-        next_hops = next_hops_of(self._nexthops, up.local, families)
+        next_hops = known.get((up.local, families))
+        if next_hops is None:
+            next_hops = known[up.local, families] = next_hops_of(self._nexthops, up.local, families)
         peer.unadvertisable = families - next_hops.keys()
         return next_hops
 

@@ -30,7 +30,7 @@ from typing import NamedTuple
 from routerd.config.model import FibSection, LinkBandwidth
 from routerd.core.message import Gateway
 from routerd.core.rib.link_bandwidth import bandwidth_of, weights
-from routerd.core.rib.nexthop import Resolution
+from routerd.core.rib.ways import Resolution
 from routerd.core.route import LOCAL, Path, first_as
 from routerd.core.wanted import Members, Wanted
 

@@ -18,10 +18,10 @@ from routerd.core.rib.decision import Decision, Options, decide
 from routerd.core.rib.guard import Guard
 from routerd.core.rib.import_policy import ImportPolicy, own_addresses
 from routerd.core.rib.loc_rib import Cause, LocRib, PathSet
-from routerd.core.rib.nexthop import Resolution
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.policy import Reject
 from routerd.core.rib.rib import Rib
+from routerd.core.rib.ways import Resolution
 from routerd.core.route import LOCAL, Family, Path, Prefix, family_of, parse_address, parse_prefix
 from routerd.core.wanted import Wanted
 

@@ -6,7 +6,7 @@ would win, and an equally long IPv6 one too (routerd's metric is below that of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 
 from routerd.core.rib.policy import Reject
 from routerd.core.route import Address, Prefix
@@ -14,35 +14,76 @@ from routerd.core.route import Address, Prefix
 
 class Guard:
     """Guards addresses. `leads(address)` is the length of the longest prefix, routerd's own routes apart, that leads
-    there; 0 if there is none, or the default route. `prefixes` are those that are barred by that."""
+    there; 0 if there is none, or the default route."""
 
     def __init__(self, leads: Callable[[Address], int]) -> None:
         self._leads = leads
-        self._addresses: set[Address] = set()
-        self.prefixes: set[Prefix] = set()
+        self._shortest: dict[Address, int] = {}
+        """The length from which on prefixes are barred that hold an address."""
+        self._holds: dict[Prefix, int] = {}
+        """How many of the addresses each barred prefix holds."""
+
+    @property
+    def prefixes(self) -> Set[Prefix]:
+        """The prefixes that are barred."""
+        return self._holds.keys()
 
     def add(self, addresses: Iterable[Address]) -> set[Prefix]:
         """Guard these addresses too; return the prefixes that are barred now and were not before."""
         added: set[Prefix] = set()
         for address in addresses:
-            if address not in self._addresses:
-                self._addresses.add(address)
-                added.update(_holding(address, max(1, self._leads(address))))
-        added -= self.prefixes
-        self.prefixes |= added
+            if address not in self._shortest:
+                added |= self._enter(address, self._limit(address))
         return added
 
-    def renew(self, addresses: Iterable[Address]) -> bool:
+    def renew(self, addresses: Set[Address]) -> bool:
         """Guard these addresses and no others, by what leads there now; tell whether other prefixes are barred."""
-        before = self.prefixes
-        self._addresses, self.prefixes = set(), set()
-        self.add(addresses)
-        return self.prefixes != before
+        freed: set[Prefix] = set()
+        for address in self._shortest.keys() - addresses:
+            freed |= self._leave(address)
+        return self._look_again(addresses, freed)
+
+    def look_again(self, addresses: Set[Address]) -> bool:
+        """Something else may lead to these addresses; tell as `renew` does."""
+        return self._look_again(addresses & self._shortest.keys(), set())
+
+    def _look_again(self, addresses: Iterable[Address], freed: set[Prefix]) -> bool:
+        barred: set[Prefix] = set()
+        for address in addresses:
+            limit = self._limit(address)
+            if limit != self._shortest.get(address):
+                freed |= self._leave(address)
+                barred |= self._enter(address, limit)
+        return freed != barred
 
     def split(self, prefixes: list[Prefix]) -> tuple[list[Prefix], list[tuple[Prefix, Reject]]]:
         """Part prefixes into those that may pass and the barred ones with the reason."""
-        barred = [(prefix, Reject.NODE_ADDRESS) for prefix in prefixes if prefix in self.prefixes]
-        return [prefix for prefix in prefixes if prefix not in self.prefixes], barred
+        barred = [(prefix, Reject.NODE_ADDRESS) for prefix in prefixes if prefix in self._holds]
+        return [prefix for prefix in prefixes if prefix not in self._holds], barred
+
+    def _limit(self, address: Address) -> int:
+        return max(1, self._leads(address))
+
+    def _enter(self, address: Address, shortest: int) -> set[Prefix]:
+        """Guard an address; return the prefixes that nobody else barred."""
+        self._shortest[address] = shortest
+        added: set[Prefix] = set()
+        for prefix in _holding(address, shortest):
+            self._holds[prefix] = holds = self._holds.get(prefix, 0) + 1
+            if holds == 1:
+                added.add(prefix)
+        return added
+
+    def _leave(self, address: Address) -> set[Prefix]:
+        """Guard an address no longer; return the prefixes that nobody bars any more."""
+        freed: set[Prefix] = set()
+        if (shortest := self._shortest.pop(address, None)) is not None:
+            for prefix in _holding(address, shortest):
+                self._holds[prefix] -= 1
+                if not self._holds[prefix]:
+                    del self._holds[prefix]
+                    freed.add(prefix)
+        return freed
 
 
 def _holding(address: Address, shortest: int) -> Iterable[Prefix]:

@@ -81,9 +81,10 @@ class Hosts:
         own = {known[gateway] for gateway in known if gateway.address == peer} - {None, b""}
         return {gateway.address for gateway, address in known.items() if address in own}
 
-    def concerns(self, peer: str) -> bool:
-        """Tell whether the peer has announced such next hops."""
-        return peer in self._of
+    @property
+    def announcing(self) -> list[str]:
+        """The peers that have announced such next hops."""
+        return [*self._of]
 
     def waits(self, peer: str) -> bool:
         """Tell whether the kernel has not answered yet for one of the peer's."""

@@ -12,8 +12,9 @@ from typing import NamedTuple
 from routerd.config.model import Config, PeerGroup
 from routerd.core.message import Gateway
 from routerd.core.rib.guard import Guard
-from routerd.core.rib.nexthop import NexthopTable, Resolution
+from routerd.core.rib.nexthop import NexthopTable
 from routerd.core.rib.policy import PrefixFilter, Reject, check_attributes
+from routerd.core.rib.ways import Resolution
 from routerd.core.route import Address, Attributes, Prefix, parse_address, parse_prefix
 
 

@@ -40,7 +40,7 @@ class Leads:
         self._peers: dict[Gateway, dict[str, Peer]] = {}
         self._speaking: dict[Gateway, int] = {}
         self._present: dict[Gateway, int] = {}
-        self._named: dict[Address, int] = {}
+        self._naming: dict[Address, dict[str, Peer]] = {}
         self.version = 0
         """Another one whenever something may have changed."""
 
@@ -78,7 +78,15 @@ class Leads:
     def names(self, address: Address) -> bool:
         """Tell whether a peer that is present has the address, or next hops that are it."""
         self._follow()
-        return address in self._named
+        return any(self._leads[each].present for each in self._naming.get(address, ()))
+
+    def naming(self, addresses: Iterable[Address]) -> list[Peer]:
+        """Return the peers that have one of these addresses, or next hops that are one."""
+        self._follow()
+        found: dict[str, Peer] = {}
+        for address in addresses:
+            found.update(self._naming.get(address, {}))
+        return [*found.values()]
 
     def _follow(self) -> None:
         while self._touched:
@@ -92,18 +100,23 @@ class Leads:
         self._leads[peer.address] = lead
         if lead == before:
             return
-        for gateway in before.gateways - lead.gateways:
-            del self._peers[gateway][peer.address]
-            if not self._peers[gateway]:
-                del self._peers[gateway]
-        for gateway in lead.gateways:
-            self._peers.setdefault(gateway, {})[peer.address] = peer
+        _exchange(self._peers, peer, before.gateways, lead.gateways)
+        _exchange(self._naming, peer, before.named, lead.named)
         for each, step in ((before, -1), (lead, 1)):
             if each.speaking:
                 _count(self._speaking, each.gateways, step)
             if each.present:
                 _count(self._present, each.gateways, step)
-                _count(self._named, each.named, step)
+
+
+def _exchange(index: dict[T, dict[str, Peer]], peer: Peer, before: frozenset[T], after: frozenset[T]) -> None:
+    """Have a peer found under other keys."""
+    for key in before - after:
+        del index[key][peer.address]
+        if not index[key]:
+            del index[key]
+    for key in after:
+        index.setdefault(key, {})[peer.address] = peer
 
 
 def _count(counts: dict[T, int], keys: Iterable[T], step: int) -> None:

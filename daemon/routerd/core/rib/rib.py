@@ -31,11 +31,12 @@ from routerd.core.rib.leads import Leads
 from routerd.core.rib.lifecycle import Lifecycle
 from routerd.core.rib.loc_rib import Change, Hop, LocRib, PathSet
 from routerd.core.rib.networks import Networks
-from routerd.core.rib.nexthop import NexthopTable, Resolution
+from routerd.core.rib.nexthop import NexthopTable
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.peers import Peers
 from routerd.core.rib.reconsideration import Reconsideration
 from routerd.core.rib.rejudging import Rejudging
+from routerd.core.rib.ways import Moved, Resolution
 from routerd.core.route import LOCAL, Address, Path, contains
 
 
@@ -246,25 +247,30 @@ class Rib:
         networks are others, or because of the ways to next hops. What decides differently is for `reconsideration`.
         """
         own = (self.nexthops.addresses, self.nexthops.networks)
-        if not self.nexthops.update(interfaces, foreign, objects, lengths):
-            return []
-        return self._ways_changed(moved=own != (self.nexthops.addresses, self.nexthops.networks))
+        moved = self.nexthops.update(interfaces, foreign, objects, lengths)
+        return self._ways_changed(moved, readdressed=own != (self.nexthops.addresses, self.nexthops.networks))
 
     def foreign_changed(self, changes: Iterable[RouteChange | NexthopChange]) -> list[Change]:
         """Take over changes of foreign routes and nexthops; return as `network_changed` does."""
-        return self._ways_changed(moved=False) if self.nexthops.apply(changes) else []
+        return self._ways_changed(self.nexthops.apply(changes))
 
-    def _ways_changed(self, *, moved: bool) -> list[Change]:
-        """The ways to next hops are others, and if `moved`, the router's own addresses or networks."""
-        peers = self.peers.values()
+    def _ways_changed(self, moved: Moved, *, readdressed: bool = False) -> list[Change]:
+        """Some addresses are reached otherwise, and if `readdressed`, the router's own or its networks are others."""
+        if not moved:
+            return []
+        peers = self.peers.values() if moved.any else self.leads.naming(moved.addresses)
         self.leads.touch(*peers)
-        guarded = self.judge.guard_anew(peers)
-        self.reconsideration.begin()
-        if not moved and not guarded:
-            return self.rejudging.at_once(p for p in peers if self.judge.hosts.concerns(p.address))
+        if peers:
+            self.reconsideration.begin()
+        if readdressed or moved.any:
+            guarded = self.judge.guard_anew(self.peers.values())
+        else:
+            guarded = self.judge.guard.look_again(moved.addresses)
+        if not readdressed and not guarded:
+            return self.rejudging.at_once(self.peers[each] for each in self.judge.hosts.announcing)
         self.judge.renew(self.config)
-        self.advertising.renew(peers)
-        self.rejudging.ask(peers)
+        self.advertising.renew(self.peers.values())
+        self.rejudging.ask(self.peers.values())
         return self.rejudging.slice()
 
     def reconfigure(self, config: Config, now: float) -> list[Change]:
@@ -276,7 +282,7 @@ class Rib:
                 self.lifecycle.expire(stranger)
         changes = self.networks.reconfigure(config, now)
         self.advertising.reconfigure(before, config)
-        return [*changes, *self._ways_changed(moved=True)]
+        return [*changes, *self._ways_changed(Moved(any=True), readdressed=True)]
 
 
 def _has_moved(peer: Peer, interfaces: Iterable[Interface]) -> bool:

@@ -1,0 +1,170 @@
+"""The ways to addresses, over everybody's routes of the main table but routerd's own, and which of them changed.
+
+As the kernel would: the longest match, then the lowest metric. A route of type blackhole, unreachable, prohibit or
+throw ends the search with nothing. A route whose interfaces are all down or without carrier is passed over. The
+default route leads nowhere: a node that only the default route reaches is not where it should be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Set
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from routerd.core.message import Gateway, NexthopChange, RouteChange
+from routerd.core.rib.foreign import ForeignTable, network_of
+from routerd.core.route import Address, Prefix
+
+RTN_UNICAST = 1
+
+LIMIT = 65536
+"""Addresses whose way is watched. With more, every change may concern one."""
+FEW = 1024
+"""Watched addresses of which it does not matter whether somebody still asks for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Where a next hop leaves the router. `metric` is that of the route to it, 0 on the link (step 7). `onlink` are
+    the gateways that are on the link only because the route says so."""
+
+    gateways: tuple[Gateway, ...]
+    metric: int
+    onlink: tuple[Gateway, ...] = field(default=(), compare=False)
+
+    @property
+    def gateway(self) -> Gateway:
+        """The first of the gateways, which is nearly always the only one."""
+        return self.gateways[0]
+
+
+Way = tuple[int, Resolution | None]
+"""The length of the prefix that a lookup ends at, 0 for none, and where that leads."""
+
+
+class Moved(NamedTuple):
+    """The watched `addresses` that are reached otherwise now; or `any` may be, and whoever uses one is to ask again.
+    True if there is anything to tell."""
+
+    addresses: Set[Address] = frozenset()
+    any: bool = False
+
+    def __bool__(self) -> bool:
+        return self.any or bool(self.addresses)
+
+
+class Ways:
+    """Looks ways up, and watches the addresses that somebody wants to hear of. `up` are the interfaces that are up.
+
+    `onlink` has the gateways that are on the link only because a route says so.
+    """
+
+    def __init__(self) -> None:
+        self.foreign = ForeignTable()
+        self.up: frozenset[int] = frozenset()
+        self.onlink: set[Gateway] = set()
+        self._watched: dict[Address, Way] = {}
+        """The ways as they are."""
+        self._unwatched = False
+        """Whether somebody uses an address for which there was no room."""
+        self._crowd = FEW
+        """Of more than so many, some may be watched in vain."""
+        self._within: dict[tuple[int, int], dict[Prefix, list[Address]]] = {}
+        """The watched addresses by their network, for each size and prefix length that was asked for."""
+
+    def to(self, address: Address) -> Way:
+        """Return the way to an address, and watch it from now on."""
+        return self._watched.get(address) or self._watch(address)
+
+    def seek(self, address: Address) -> Way:
+        """Look the way to an address up, for somebody who does not want to hear when it changes."""
+        for bits, route in self.foreign.matches(address):
+            if route.kind != RTN_UNICAST:
+                return bits, None
+            legs = [leg for leg in self.foreign.legs(route) if leg.ifindex in self.up or not leg.ifindex]
+            if not legs:
+                continue
+            if not all(leg.ifindex for leg in legs):
+                return bits, None  # a nexthop object that is a blackhole
+            gateways = {Gateway(address if leg.gateway is None else leg.gateway, leg.ifindex): leg for leg in legs}
+            onlink = tuple([gateway for gateway, leg in gateways.items() if leg.onlink])
+            connected = all(leg.gateway is None for leg in legs)
+            return bits, Resolution(tuple(gateways), 0 if connected else route.metric, onlink)
+        return 0, None
+
+    def changed(self) -> Moved:
+        """Links, or routes and nexthop objects as a whole, are others: return which addresses are reached
+        otherwise."""
+        return self._told(self._look_again(self._watched))
+
+    def apply(self, changes: Iterable[RouteChange | NexthopChange]) -> Moved:
+        """Take over what the kernel told of foreign routes and nexthops; return as `changed` does."""
+        concerned: Collection[Address] = set()
+        for change in changes:
+            self.foreign.apply(change)
+            if not isinstance(change, RouteChange):
+                concerned = self._watched
+            elif isinstance(concerned, set):
+                concerned.update(self._inside(change.prefix))
+        return self._told(self._look_again(concerned))
+
+    def forget(self) -> None:
+        """Watch nothing any more: whoever uses an address is to ask again, in time. Gateways that are on the link by
+        say-so are in use until then."""
+        self._crowd = max(FEW, 2 * len(self._watched))
+        self._unwatched = False
+        self._within.clear()
+        ways = ((address, self.seek(address)) for address in self._watched)
+        self._watched = {address: way for address, way in ways if _onlink(way)}
+        self._flag()
+
+    def _watch(self, address: Address) -> Way:
+        way = self.seek(address)
+        if len(self._watched) >= LIMIT:
+            self._unwatched = True
+            return way
+        self._watched[address] = way
+        self.onlink.update(_onlink(way))
+        for (size, bits), networks in self._within.items():
+            if size == len(address):
+                networks.setdefault(network_of(address, bits), []).append(address)
+        return way
+
+    def _inside(self, prefix: Prefix) -> list[Address]:
+        """Return the watched addresses inside a prefix."""
+        size, bits = len(prefix) - 1, prefix[0]
+        if (size, bits) not in self._within:
+            networks = self._within[size, bits] = {}
+            for address in self._watched:
+                if len(address) == size:
+                    networks.setdefault(network_of(address, bits), []).append(address)
+        return self._within[size, bits].get(prefix, [])
+
+    def _look_again(self, addresses: Iterable[Address]) -> set[Address]:
+        """Look the ways to watched addresses up again; return those to which another one leads now."""
+        moved, flagged = set[Address](), False
+        for address in addresses:
+            before, way = self._watched[address], self.seek(address)
+            self._watched[address] = way
+            flagged = flagged or _onlink(before) != _onlink(way)
+            if way != before:
+                moved.add(address)
+        if flagged:
+            self._flag()
+        return moved
+
+    def _flag(self) -> None:
+        self.onlink = {gateway for way in self._watched.values() for gateway in _onlink(way)}
+
+    def _told(self, moved: set[Address]) -> Moved:
+        """Return what is to be told. Of many that are watched, those go that are in vain, if something is to be told
+        anyway."""
+        if not self._unwatched and not (moved and len(self._watched) > self._crowd):
+            return Moved(moved)
+        self.forget()
+        return Moved(any=True)
+
+
+def _onlink(way: Way) -> tuple[Gateway, ...]:
+    """Return the gateways on a way that are on the link only by say-so."""
+    return () if way[1] is None else way[1].onlink
