@@ -17,8 +17,10 @@ from routerd.core.message import (
     Drain,
     ForeignRoute,
     Gateway,
+    KernelNexthop,
     Leg,
     NeighbourState,
+    NexthopChange,
     Notification,
     Reconfigure,
     RouteChange,
@@ -36,6 +38,8 @@ from tests.support.core import Simulation, preserving
 
 NODES = [f"192.168.10.{100 + i}" for i in range(3)] + [f"192.168.20.{100 + i}" for i in range(2)]
 VIPS = [f"172.16.1.{i}/32" for i in range(6)]
+THEIRS = 1 << 30
+"""The id of somebody else's nexthop object."""
 TABLE = [f"172.17.{i // 250}.{i % 250}/32" for i in range(520)]
 
 
@@ -90,7 +94,7 @@ def check_ways(router: Router) -> None:
     nexthops, judge = router.rib.nexthops, router.rib.judge
     ways = nexthops._ways
     assert ways._watched == {address: ways.seek(address) for address in ways._watched}
-    assert ways.onlink == {gateway for _, way in ways._watched.values() if way is not None for gateway in way.onlink}
+    assert ways.onlink == {gateway for way in ways._watched.values() for gateway in way.onlink}
     assert nexthops._memo == {key: nexthops._resolve(*key, ways.seek) for key in nexthops._memo}
     guard = Guard(nexthops.look_leads)
     guard.add(judge.guard._shortest)
@@ -125,7 +129,7 @@ class Chance:
         often = (self.up, self.announce, self.down)
         seldom = (self.announce, self.withdraw, self.end_of_rib, self.silence, self.link, self.drain, self.speaker)
         others = (self.wait, self.delete, self.make, self.work, self.reload, self.write, self.restart)
-        network = (self.lead, self.lead, self.readdress)
+        network = (self.lead, self.lead, self.object, self.readdress)
         self.random.choice((*often, *often, *seldom, *others, *network))()
 
     def _node(self, *, up: bool) -> str | None:
@@ -181,13 +185,27 @@ class Chance:
         prefix, legs = parse_prefix(text), [Leg(parse_address("192.168.10.7"), 2), Leg(None, 3), Leg(None, 2)]
         legs.append(Leg(parse_address("10.3.3.3"), 2, onlink=True))
         before = kernel.foreign.get(prefix)
-        way = ForeignRoute(1, 4, 0, 0, (self.random.choice(legs),)) if before is None else before[0]
+        ways = [ForeignRoute(1, 4, 0, 0, (leg,)) for leg in legs] + [ForeignRoute(1, 4, 0, THEIRS, ())]
+        way = self.random.choice(ways) if before is None else before[0]
         if before is None:
             kernel.foreign[prefix] = (way,)
         else:
             del kernel.foreign[prefix]
         if self.random.random() < 0.8:
             self.simulation.take(RoutesChanged((RouteChange(prefix, way, deleted=before is not None),)))
+        else:
+            self.simulation.dump()
+
+    def object(self) -> None:
+        """Somebody makes, changes or deletes a nexthop object, to which a route may lead."""
+        kernel, last = self.simulation.kernel, self.random.choice(["", "7", "8"])
+        now = KernelNexthop(THEIRS, 4, Gateway(parse_address(f"192.168.10.{last}"), 2)) if last else None
+        if now is None:
+            kernel.nexthops.pop(THEIRS, None)
+        else:
+            kernel.nexthops[THEIRS] = now
+        if self.random.random() < 0.8:
+            self.simulation.take(RoutesChanged((NexthopChange(THEIRS, now),)))
         else:
             self.simulation.dump()
 
@@ -215,7 +233,7 @@ class Chance:
 
     def delete(self) -> None:
         kernel = self.simulation.kernel
-        if ids := [*kernel.nexthops, *kernel.groups]:
+        if ids := [id for id in (*kernel.nexthops, *kernel.groups) if id != THEIRS]:
             kernel.delete(self.random.choice(ids))
             if self.random.random() < 0.8:
                 self.simulation.dump()
@@ -223,7 +241,8 @@ class Chance:
     def make(self) -> None:
         """Somebody makes an object with routerd's marks."""
         kernel = self.simulation.kernel
-        id = max([*kernel.nexthops, *kernel.groups], default=0) + self.random.randint(1, 3)
+        ids = {*kernel.nexthops, *kernel.groups} - {THEIRS}
+        id = max(ids, default=0) + self.random.randint(1, 3)
         gateway = Gateway(parse_address(self.random.choice(NODES[:3])), 2)
         if kernel.interfaces[2].up:
             kernel.write([SetNexthop(id, gateway)])
@@ -253,7 +272,7 @@ class Chance:
         self.simulation.take(Reconfigure(router.config.model_copy(update=update)))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(40))
 def test_what_is_kept_twice_is_the_same(seed: int) -> None:
     chance = Chance(seed)
     for number in range(120):

@@ -75,8 +75,9 @@ class Gateways:
         if self._rib.lifecycle.purges:
             return
         leads, having = self._rib.leads, self._health.having
-        self.recover(Reason.RESTARTED, leads.speaking(having(Reason.RESTARTED)))
-        self.recover(Reason.NO_SESSION, leads.present(having(Reason.NO_SESSION)))
+        for reason, leading in ((Reason.RESTARTED, leads.speaking), (Reason.NO_SESSION, leads.present)):
+            if out := having(reason):
+                self.recover(reason, leading(out))
 
     def forget_abandoned(self) -> None:
         """Forget gateways that are out and that no group wants and no peer leads to, even if its link is down."""
@@ -145,7 +146,7 @@ class Gateways:
         """Return those of the gateways behind links that are down that went down just now, and whose nodes restart:
         to be asked as long as the ways to them are known."""
         fallen = down.difference(self._health.having(Reason.LINK_DOWN))
-        return fallen & self._rib.lifecycle.restarting(fallen)
+        return fallen & self._rib.lifecycle.restarting(fallen) if fallen else fallen
 
     def links_down(self, down: set[Gateway], restarting: set[Gateway], now: float) -> list[Effect]:
         """The links of these gateways are down."""

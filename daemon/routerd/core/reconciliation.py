@@ -54,6 +54,7 @@ class Reconciliation:
         """The first dump: adopt what is there. From now on the kernel may be written."""
         self.foreign_bgp = dump.foreign_bgp
         self._rib.network_changed(dump.interfaces, dump.foreign, [*dump.nexthops, *dump.groups])
+        self._rib.readdressing.finish()
         effects = self._planning.program(adopt(self._fib, dump, now))
         self._planning.synchronised = True
         if self._fib.groups.by_id:
@@ -76,7 +77,7 @@ class Reconciliation:
         down = {gateway for gateway in known if gateway.ifindex not in up}
         restarting = self._gateways.restarting(down)
         self._rib.links_changed(dump.interfaces)
-        changes = self._rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
+        self._rib.network_changed(dump.interfaces, objects=[*dump.nexthops, *dump.groups])
         effects = self._gateways.links_down(down, restarting, now)
         retrying = self._retries.objects()
         # Compare before anything is revived: the dump is older than that.
@@ -86,7 +87,6 @@ class Reconciliation:
         self._retries.nexthops()
         effects += self._gateways.reach()
         self._gateways.revive()
-        self._planning.changed(changes)
         self._planning.reconsider()
         self._retries.routes()
         return effects
@@ -95,14 +95,13 @@ class Reconciliation:
         """The routes were compared with the model; try again, too, those that the kernel has refused."""
         self.foreign_bgp = audit.foreign_bgp
         interfaces = tuple(self._rib.nexthops.interfaces.values())
-        changes = self._rib.network_changed(interfaces, audit.foreign, lengths=audit.lengths)
-        changes += self._rib.foreign_changed(_foreign(audit.since))
+        self._rib.network_changed(interfaces, audit.foreign, lengths=audit.lengths)
+        self._rib.foreign_changed(_foreign(audit.since))
         refused = self._retries.refusals.deletions
         unknown = {prefix: id for prefix, id in audit.unknown.items() if prefix not in refused}
         effects = self._retries.deletions()
         effects += self._mended(mend_routes(self._fib, replace(audit, unknown=unknown)), drift=True)
         effects += self._gateways.reach()
-        self._planning.changed(changes)
         self._planning.reconsider()
         self._retries.routes()
         return effects
@@ -111,12 +110,10 @@ class Reconciliation:
         """Others changed routes: mend routerd's own, and follow the ways to next hops. Tell, too, whether there is
         anything to plan."""
         effects = self._mended(mend_changes(self._fib, message.changes, self._rib.config.fib.metric), drift=True)
-        changes = self._rib.foreign_changed(_foreign(message.changes))
-        news = bool(self._rib.reconsideration or changes)
+        news = self._rib.foreign_changed(_foreign(message.changes))
         if news:
             effects += self._gateways.reach()
-        self._planning.changed(changes)
-        self._planning.reconsider()
+            self._planning.reconsider()
         routes = (change for change in message.changes if isinstance(change, RouteChange))
         free = [route.prefix for route in routes if route.deleted and route.prefix in self._fib.refused]
         self._retries.routes(free)

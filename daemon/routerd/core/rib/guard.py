@@ -7,9 +7,14 @@ would win, and an equally long IPv6 one too (routerd's metric is below that of t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Set
+from itertools import islice
 
 from routerd.core.rib.policy import Reject
+from routerd.core.rib.ways import Moved
 from routerd.core.route import Address, Prefix
+
+SLICE = 128
+"""Addresses that are looked at again in one go: three milliseconds, where the way to all of them is gone."""
 
 
 class Guard:
@@ -22,6 +27,7 @@ class Guard:
         """The length from which on prefixes are barred that hold an address."""
         self._holds: dict[Prefix, int] = {}
         """How many of the addresses each barred prefix holds."""
+        self._doubted: dict[Address, None] = {}
 
     @property
     def prefixes(self) -> Set[Prefix]:
@@ -37,21 +43,29 @@ class Guard:
         return added
 
     def renew(self, addresses: Set[Address]) -> bool:
-        """Guard these addresses and no others, by what leads there now; tell whether other prefixes are barred."""
+        """Guard these addresses and no others; tell whether other prefixes are barred by that."""
         freed: set[Prefix] = set()
         for address in self._shortest.keys() - addresses:
             freed |= self._leave(address)
-        return self._look_again(addresses, freed)
+        return self.add(addresses) != freed
 
-    def look_again(self, addresses: Set[Address]) -> bool:
-        """Something else may lead to these addresses; tell as `renew` does."""
-        return self._look_again(addresses & self._shortest.keys(), set())
+    @property
+    def doubts(self) -> bool:
+        """Whether something else may lead to an address than what counted when it was looked at."""
+        return bool(self._doubted)
 
-    def _look_again(self, addresses: Iterable[Address], freed: set[Prefix]) -> bool:
+    def doubt(self, moved: Moved) -> None:
+        """Something else may lead to these addresses: `slice` looks at them again."""
+        self._doubted.update(dict.fromkeys(self._shortest if moved.any else moved.addresses & self._shortest.keys()))
+
+    def slice(self) -> bool:
+        """Look again what leads to a part of the addresses; tell whether other prefixes are barred by that."""
+        freed: set[Prefix] = set()
         barred: set[Prefix] = set()
-        for address in addresses:
+        for address in [*islice(self._doubted, SLICE)]:
+            del self._doubted[address]
             limit = self._limit(address)
-            if limit != self._shortest.get(address):
+            if address in self._shortest and limit != self._shortest[address]:
                 freed |= self._leave(address)
                 barred |= self._enter(address, limit)
         return freed != barred

@@ -6,7 +6,7 @@ router's own addresses and networks, the guard, and the hosts behind next hops.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from routerd.config.model import Config
 from routerd.core.message import Effect, Identify
@@ -34,11 +34,11 @@ class Judge:
         nexthops = self._nexthops
         self.policy = ImportPolicy(config, nexthops, self.guard, nexthops.resolve, self.hosts.judge)
 
-    def guard_anew(self, peers: Iterable[Peer]) -> bool:
+    def guard_anew(self, peers: Mapping[str, Peer]) -> bool:
         """Guard the addresses of the router and of these peers, and no others; tell whether other prefixes are barred
         by that."""
-        addresses = (peer.addresses | self.hosts.addresses(peer.packed) for peer in peers)
-        return self.guard.renew(self._nexthops.addresses.union(*addresses))
+        hosts = (self.hosts.addresses(peers[each].packed) for each in self.hosts.announcing)
+        return self.guard.renew(self._nexthops.addresses.union(*(peer.addresses for peer in peers.values()), *hosts))
 
     def attributes(self, peer: Peer, attributes: Attributes) -> Reject:
         """Judge what the prefixes of an UPDATE share."""

@@ -228,6 +228,7 @@ class Lifecycle:
 
     def remove(self, peer: Peer) -> None:
         """The peer is no more."""
+        self._hosts.forget(peer.address)
         self._deadlines.set(peer.address, None)
         self._blameless.discard(peer.address)
 

@@ -94,11 +94,11 @@ class LocRib:
         return paths._decision if paths._epoch == self._epoch else None
 
     def invalidate(self) -> None:
-        """All sets that were decided are stale: next hops resolve otherwise now, or the options are others. What
+        """All sets are stale: next hops resolve otherwise now, or the options are others. What
         was stale before stays ahead."""
         self._epoch += 1
         self._steps.clear()
-        self.stale.update({paths: None for paths in self._sets.values() if paths._decision is not None})
+        self.stale.update(dict.fromkeys(self._sets.values()))
 
     def forget_told(self) -> None:
         """What is decided is untold of every set."""

@@ -63,14 +63,15 @@ class NexthopTable:
         if foreign is not None:
             self.foreign.replace_routes(foreign, lengths)
         before, self.interfaces = self.interfaces, {interface.index: interface for interface in interfaces}
-        own, ipv6 = set[Address](), self._ipv6
+        own, ipv6, up = set[Address](), self._ipv6, self._ways.up
         if self.interfaces != before:
             own = _addresses_that_differ(before, self.interfaces)
             self._links_changed()
         if self._ipv6 != ipv6:
             self._ways.forget()  # for link-local addresses it is not the way that counts
             return self._told(Moved(any=True))
-        moved = self._ways.changed()
+        same = foreign is None and self._ways.up == up
+        moved = self._ways.objects_changed() if same else self._ways.changed()
         return self._told(moved._replace(addresses=moved.addresses | own))
 
     def apply(self, changes: Iterable[RouteChange | NexthopChange]) -> Moved:
@@ -121,7 +122,7 @@ class NexthopTable:
         if is_link_local(usable):
             link = _link(way(peer), peer)
             return Resolution((Gateway(usable, link),), 0) if link is not None and self._has_ipv6(link) else None
-        return way(usable)[1]
+        return way(usable).leads_to
 
     def is_up(self, index: int) -> bool:
         """Tell whether an interface is up, with carrier."""
@@ -138,7 +139,7 @@ class NexthopTable:
             return self._has_ipv6(gateway.ifindex)
         if gateway in self.onlink:
             return gateway.ifindex in self._ways.up
-        return self._ways.to(gateway.address)[1] is not None
+        return self._ways.to(gateway.address).leads_to is not None
 
     def _has_ipv6(self, index: int) -> bool:
         """Tell whether an interface is up and speaks IPv6: then a link-local address of its scope is on the link."""
@@ -156,7 +157,7 @@ class NexthopTable:
     def _leads(self, address: Address, way: Way) -> int:
         holders = [i for i in self.interfaces.values() if address in i.addresses] if address in self.addresses else []
         own = (network[0] for holder in holders for network in holder.networks if contains(network, address))
-        return max(way[0], *own, 0)
+        return max(way.bits, *own, 0)
 
     def link_of(self, peer: Address) -> int | None:
         """Return the index of the interface whose network holds the peer; None when it is not on a link."""
@@ -174,7 +175,7 @@ class NexthopTable:
 
 def _link(way: Way, peer: Address) -> int | None:
     """Return the interface of the way to a peer; None if it is not on a link."""
-    _, found = way
+    found = way.leads_to
     return found.gateway.ifindex if found is not None and found.gateway.address == peer else None
 
 

@@ -34,6 +34,7 @@ from routerd.core.rib.networks import Networks
 from routerd.core.rib.nexthop import NexthopTable
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.peers import Peers
+from routerd.core.rib.readdressing import Readdressing
 from routerd.core.rib.reconsideration import Reconsideration
 from routerd.core.rib.rejudging import Rejudging
 from routerd.core.rib.ways import Moved, Resolution
@@ -61,11 +62,13 @@ class Rib:
             self.peers.find(peer.address, now)
         self.networks = Networks(config, self.loc_rib, now)
         self.advertising = Advertising(config.router.asn, self.nexthops, self.loc_rib, self.networks, self.effects)
+        self.readdressing = Readdressing(self.peers, self.judge, self.advertising, self.rejudging)
         self.lifecycle = Lifecycle(self.peers, self.leads, self.judge.hosts, self.advertising, self.effects)
         self._turns = deque[tuple[object, Callable[[float], list[Change]]]](
             (
                 (self.reconsideration, self._reconsider),
                 (self.lifecycle.purges, self._purge),
+                (self.readdressing, self._readdress),
                 (self.rejudging, self._judge_again),
                 (self.advertising.refreshes, self._answer),
             )
@@ -134,7 +137,7 @@ class Rib:
     @property
     def slicing(self) -> bool:
         """Whether prefixes are purged, judged again, or decided anew, a part at a time."""
-        return bool(self.lifecycle.purges or self.rejudging or self.reconsideration)
+        return bool(self.lifecycle.purges or self.readdressing or self.rejudging or self.reconsideration)
 
     def work(self, now: float) -> list[Change]:
         """Do a bounded part of what goes in slices. What forwarding waits for, and peers that ask to hear all again,
@@ -152,6 +155,10 @@ class Rib:
 
     def _reconsider(self, _now: float) -> list[Change]:
         return self.reconsideration.slice()
+
+    def _readdress(self, _now: float) -> list[Change]:
+        self.readdressing.slice()
+        return []
 
     def _judge_again(self, _now: float) -> list[Change]:
         return self.rejudging.slice()
@@ -197,7 +204,7 @@ class Rib:
             self.leads.forget(peer)
             self.lifecycle.remove(peer)
         if gone:
-            self.judge.guard_anew(self.peers.values())
+            self.judge.guard_anew(self.peers)
 
     def soft_reset(self, address: str, now: float, *, incoming: bool) -> list[Change]:
         """Judge anew what is known of a peer with a session, and then have it announce all again; or have it hear all
@@ -240,49 +247,49 @@ class Rib:
         foreign: ForeignRoutes | None = None,
         objects: Iterable[KernelNexthop | KernelGroup] | None = None,
         lengths: Lengths | None = None,
-    ) -> list[Change]:
+    ) -> None:
         """Take over a dump of interfaces, foreign routes, nexthop objects and groups (None: those last heard of).
 
-        Returns the changes of announcements that are judged differently because the router's own addresses or
-        networks are others, or because of the ways to next hops. What decides differently is for `reconsideration`.
+        What decides differently is for `reconsideration`, and what is judged differently, because the router's own
+        addresses or networks are others, or the ways to next hops, for `work`.
         """
         own = (self.nexthops.addresses, self.nexthops.networks)
         moved = self.nexthops.update(interfaces, foreign, objects, lengths)
-        return self._ways_changed(moved, readdressed=own != (self.nexthops.addresses, self.nexthops.networks))
+        if own != (self.nexthops.addresses, self.nexthops.networks):
+            self.readdressing.begin()
+        self._ways_changed(moved)
 
-    def foreign_changed(self, changes: Iterable[RouteChange | NexthopChange]) -> list[Change]:
-        """Take over changes of foreign routes and nexthops; return as `network_changed` does."""
-        return self._ways_changed(self.nexthops.apply(changes))
+    def foreign_changed(self, changes: Iterable[RouteChange | NexthopChange]) -> bool:
+        """Take over changes of foreign routes and nexthops, as `network_changed` does; tell whether any way to an
+        address in use is another one."""
+        moved = self.nexthops.apply(changes)
+        self._ways_changed(moved)
+        return bool(moved)
 
-    def _ways_changed(self, moved: Moved, *, readdressed: bool = False) -> list[Change]:
-        """Some addresses are reached otherwise, and if `readdressed`, the router's own or its networks are others."""
+    def _ways_changed(self, moved: Moved) -> None:
+        """Some addresses are reached otherwise."""
         if not moved:
-            return []
+            return
         peers = self.peers.values() if moved.any else self.leads.naming(moved.addresses)
-        self.leads.touch(*peers)
         if peers:
+            self.leads.touch(*peers)
             self.reconsideration.begin()
-        if readdressed or moved.any:
-            guarded = self.judge.guard_anew(self.peers.values())
-        else:
-            guarded = self.judge.guard.look_again(moved.addresses)
-        if not readdressed and not guarded:
-            return self.rejudging.at_once(self.peers[each] for each in self.judge.hosts.announcing)
-        self.judge.renew(self.config)
-        self.advertising.renew(self.peers.values())
-        self.rejudging.ask(self.peers.values())
-        return self.rejudging.slice()
+        self.judge.guard.doubt(moved)
+        self.rejudging.ask(self.peers[each] for each in self.judge.hosts.announcing)
 
     def reconfigure(self, config: Config, now: float) -> list[Change]:
-        """Take over another configuration; return as `network_changed` does. Sessions whose parameters differ are for
-        the speaker to reset."""
+        """Take over another configuration; return what changes of the router's own networks at once. What is judged
+        differently is for `work`. Sessions whose parameters differ are for the speaker to reset."""
         before, self._options = self.config, Options.of(config.fib)
         for stranger in self.peers.reconfigure(config, now):
             if stranger.session is None:
                 self.lifecycle.expire(stranger)
         changes = self.networks.reconfigure(config, now)
         self.advertising.reconfigure(before, config)
-        return [*changes, *self._ways_changed(Moved(any=True), readdressed=True)]
+        self.judge.guard_anew(self.peers)
+        self.reconsideration.begin()
+        self.readdressing.finish()
+        return changes
 
 
 def _has_moved(peer: Peer, interfaces: Iterable[Interface]) -> bool:

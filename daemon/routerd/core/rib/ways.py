@@ -7,7 +7,7 @@ default route leads nowhere: a node that only the default route reaches is not w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -38,8 +38,18 @@ class Resolution:
         return self.gateways[0]
 
 
-Way = tuple[int, Resolution | None]
-"""The length of the prefix that a lookup ends at, 0 for none, and where that leads."""
+class Way(NamedTuple):
+    """The length of the prefix that a lookup ends at, 0 for none, and where that leads. `by_object`: a nexthop object
+    or group was looked up for it."""
+
+    bits: int
+    leads_to: Resolution | None
+    by_object: bool
+
+    @property
+    def onlink(self) -> tuple[Gateway, ...]:
+        """The gateways on the way that are on the link only by say-so."""
+        return () if self.leads_to is None else self.leads_to.onlink
 
 
 class Moved(NamedTuple):
@@ -78,35 +88,45 @@ class Ways:
 
     def seek(self, address: Address) -> Way:
         """Look the way to an address up, for somebody who does not want to hear when it changes."""
+        by_object = False
         for bits, route in self.foreign.matches(address):
             if route.kind != RTN_UNICAST:
-                return bits, None
+                return Way(bits, None, by_object)
+            by_object = by_object or bool(route.nexthop)
             legs = [leg for leg in self.foreign.legs(route) if leg.ifindex in self.up or not leg.ifindex]
             if not legs:
                 continue
             if not all(leg.ifindex for leg in legs):
-                return bits, None  # a nexthop object that is a blackhole
+                return Way(bits, None, by_object)  # a nexthop object that is a blackhole
             gateways = {Gateway(address if leg.gateway is None else leg.gateway, leg.ifindex): leg for leg in legs}
             onlink = tuple([gateway for gateway, leg in gateways.items() if leg.onlink])
             connected = all(leg.gateway is None for leg in legs)
-            return bits, Resolution(tuple(gateways), 0 if connected else route.metric, onlink)
-        return 0, None
+            return Way(bits, Resolution(tuple(gateways), 0 if connected else route.metric, onlink), by_object)
+        return Way(0, None, by_object)
 
     def changed(self) -> Moved:
-        """Links, or routes and nexthop objects as a whole, are others: return which addresses are reached
-        otherwise."""
+        """Links, or the routes as a whole, are others: return which addresses are reached otherwise."""
         return self._told(self._look_again(self._watched))
+
+    def objects_changed(self) -> Moved:
+        """Nexthop objects and groups may be others: return as `changed` does."""
+        return self._told(self._look_again(self._by_object()))
 
     def apply(self, changes: Iterable[RouteChange | NexthopChange]) -> Moved:
         """Take over what the kernel told of foreign routes and nexthops; return as `changed` does."""
-        concerned: Collection[Address] = set()
+        concerned, objects = set[Address](), False
         for change in changes:
             self.foreign.apply(change)
-            if not isinstance(change, RouteChange):
-                concerned = self._watched
-            elif isinstance(concerned, set):
+            if isinstance(change, RouteChange):
                 concerned.update(self._inside(change.prefix))
+            else:
+                objects = True
+        if objects:
+            concerned.update(self._by_object())
         return self._told(self._look_again(concerned))
+
+    def _by_object(self) -> list[Address]:
+        return [address for address, way in self._watched.items() if way.by_object]
 
     def forget(self) -> None:
         """Watch nothing any more: whoever uses an address is to ask again, in time. Gateways that are on the link by
@@ -115,7 +135,7 @@ class Ways:
         self._unwatched = False
         self._within.clear()
         ways = ((address, self.seek(address)) for address in self._watched)
-        self._watched = {address: way for address, way in ways if _onlink(way)}
+        self._watched = {address: way for address, way in ways if way.onlink}
         self._flag()
 
     def _watch(self, address: Address) -> Way:
@@ -124,7 +144,7 @@ class Ways:
             self._unwatched = True
             return way
         self._watched[address] = way
-        self.onlink.update(_onlink(way))
+        self.onlink.update(way.onlink)
         for (size, bits), networks in self._within.items():
             if size == len(address):
                 networks.setdefault(network_of(address, bits), []).append(address)
@@ -146,15 +166,15 @@ class Ways:
         for address in addresses:
             before, way = self._watched[address], self.seek(address)
             self._watched[address] = way
-            flagged = flagged or _onlink(before) != _onlink(way)
-            if way != before:
+            flagged = flagged or before.onlink != way.onlink
+            if way[:2] != before[:2]:
                 moved.add(address)
         if flagged:
             self._flag()
         return moved
 
     def _flag(self) -> None:
-        self.onlink = {gateway for way in self._watched.values() for gateway in _onlink(way)}
+        self.onlink = {gateway for way in self._watched.values() for gateway in way.onlink}
 
     def _told(self, moved: set[Address]) -> Moved:
         """Return what is to be told. Of many that are watched, those go that are in vain, if something is to be told
@@ -163,8 +183,3 @@ class Ways:
             return Moved(moved)
         self.forget()
         return Moved(any=True)
-
-
-def _onlink(way: Way) -> tuple[Gateway, ...]:
-    """Return the gateways on a way that are on the link only by say-so."""
-    return () if way[1] is None else way[1].onlink

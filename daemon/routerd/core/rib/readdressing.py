@@ -1,0 +1,41 @@
+"""What follows in slices when the router has other addresses or networks, or something else leads to a guarded one:
+other prefixes may be barred, what peers announced is judged again, and they may hear of another next hop."""
+
+from __future__ import annotations
+
+from routerd.core.rib.advertising import Advertising
+from routerd.core.rib.judge import Judge
+from routerd.core.rib.peers import Peers
+from routerd.core.rib.rejudging import Rejudging
+
+
+class Readdressing:
+    """True while something is left to be done."""
+
+    def __init__(self, peers: Peers, judge: Judge, advertising: Advertising, rejudging: Rejudging) -> None:
+        self._peers = peers
+        self._judge = judge
+        self._advertising = advertising
+        self._rejudging = rejudging
+        self._due = False
+
+    def __bool__(self) -> bool:
+        return self._due or self._judge.guard.doubts
+
+    def begin(self) -> None:
+        """The router has other addresses or networks."""
+        self._judge.guard_anew(self._peers)
+        self._due = True
+
+    def slice(self) -> None:
+        """Do a part."""
+        self._due |= self._judge.guard.slice()
+        if self._due and not self._judge.guard.doubts:
+            self.finish()
+
+    def finish(self) -> None:
+        """Have all judged by the addresses and the configuration as they are now, and told so."""
+        self._due = False
+        self._judge.renew(self._peers.config)
+        self._advertising.renew(self._peers.values())
+        self._rejudging.ask(self._peers.values())
