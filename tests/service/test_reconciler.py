@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import structlog
@@ -17,19 +18,26 @@ import structlog
 from routerd.config.model import Config, FibSection
 from routerd.core.message import (
     Effect,
+    ForeignRoute,
+    ForeignRoutes,
     Gateway,
     Input,
     KernelDump,
     KernelObjects,
+    Leg,
     Member,
+    NexthopChange,
     Program,
     RouteAudit,
+    RouteChange,
     SetGroup,
     SetNexthop,
     Settle,
 )
+from routerd.core.rib.foreign import ForeignTable
 from routerd.core.route import Prefix, parse_address
 from routerd.core.router import Router
+from routerd.kernel.audit import compare
 from routerd.kernel.backlog import FEW_GROUPS
 from routerd.kernel.dump import dump
 from routerd.kernel.writer import KernelWriter
@@ -129,6 +137,61 @@ async def test_what_makes_routes_stale_all_the_time_costs_a_share_of_it(
     pauses = [after - before for before, after in itertools.pairwise([asked, *begun])]
     assert all(pause < module.AUDIT_SHARE * takes / 2 for pause in pauses[:2])  # a link that goes and comes back
     assert pauses[3] > 0.9 * module.AUDIT_SHARE * takes
+
+
+@pytest.mark.parametrize("objects", [False, True], ids=["routes", "nexthop objects, too"])
+async def test_what_was_told_while_routes_were_read_is_applied_to_them_in_parts(
+    router: Namespace, monkeypatch: pytest.MonkeyPatch, objects: bool
+) -> None:
+    """Thousands of routes come and go meanwhile. Objects are known to the core alone."""
+    config = parse(CONFIG)
+    way, other = (ForeignRoute(1, 4, metric, 0, (Leg(None, 1),)) for metric in (0, 7))
+    prefixes = [Prefix(bytes((32, 30, 0, number >> 8, number & 255))) for number in range(5000)]
+    before: ForeignRoutes = dict.fromkeys(prefixes[::2], (way,))
+    changes: list[RouteChange | NexthopChange] = []
+    for number, prefix in enumerate(prefixes):
+        changes.append(RouteChange(prefix, way, deleted=number % 3 == 0))
+        if number % 5 == 0:
+            changes.append(RouteChange(prefix, other))
+        if number % 7 == 0:
+            changes.append(RouteChange(prefix, way, own=True))
+    changes += [NexthopChange(4711, None)] * objects + [RouteChange(prefixes[1], way, deleted=True)]
+    changes.append(RouteChange(Prefix(b"\x14\x1e\1\0\0"), way))
+    audits: list[RouteAudit] = []
+    audited = asyncio.Event()
+
+    class Watched(Router):
+        def handle(self, message: Input, now: float) -> list[Effect]:
+            if isinstance(message, RouteAudit):
+                audits.append(message)
+                audited.set()
+            return super().handle(message, now)
+
+    with router.enter():
+        monkeypatch.setattr(module, "AUDIT_SPACING", 0.01)
+        writer = KernelWriter(config.fib)
+        engine = Engine(config, Watched(config, 0.0), writer, Speaker(config, log=structlog.get_logger()))
+
+        async def audit(expected: dict[Prefix, int], fib: FibSection) -> tuple[RouteAudit, KernelDump]:
+            await asyncio.sleep(0)
+            reconciler.routes_changed(tuple(changes))
+            found = dump(fib)
+            return compare(expected, replace(found, foreign=found.foreign | before)), found
+
+        monkeypatch.setattr(module, "audit", audit)
+        async with reconciling(config, engine, writer) as reconciler:
+            reconciler.routes_stale()
+            await asyncio.wait_for(audited.wait(), config.fib.audit_interval / 4)
+        found = engine.router.rib.nexthops.foreign
+        expected = ForeignTable()
+        expected.replace_routes(dump(config.fib).foreign | before)
+        for change in changes:
+            if isinstance(change, NexthopChange) or not change.own:
+                expected.apply(change)
+    assert len(audits[0].since) <= module.PART
+    assert audits[0].since[-1] == changes[-1], "the last part is the core's to apply"
+    assert found.routes == expected.routes
+    assert found.lengths == expected.lengths
 
 
 @pytest.mark.parametrize("disturbed", [0, 1, module.ATTEMPTS])

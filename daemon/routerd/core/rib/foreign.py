@@ -56,6 +56,11 @@ class ForeignTable:
             self._know(size, bits)
 
     @property
+    def lengths(self) -> Lengths:
+        """The address sizes and prefix lengths that there are, or were, but for default routes."""
+        return frozenset((size, bits) for size, lengths in self._lengths.items() for bits in lengths)
+
+    @property
     def shedding(self) -> bool:
         """Whether `shed` has work left."""
         return bool(self._shed)

@@ -17,25 +17,35 @@ class Readdressing:
         self._judge = judge
         self._advertising = advertising
         self._rejudging = rejudging
-        self._due = False
+        self._judging = self._telling = False
 
     def __bool__(self) -> bool:
-        return self._due or self._judge.guard.doubts
+        return self._judging or self._telling or self._judge.guard.doubts
 
     def begin(self) -> None:
         """The router has other addresses or networks."""
         self._judge.guard_anew(self._peers)
-        self._due = True
+        self._judging = self._telling = True
 
     def slice(self) -> None:
         """Do a part."""
-        self._due |= self._judge.guard.slice()
-        if self._due and not self._judge.guard.doubts:
-            self.finish()
+        if self._judge.guard.doubts:
+            self._judging |= self._judge.guard.slice()
+        elif self._judging:
+            self._judge_again()
+        else:
+            self._tell()
 
     def finish(self) -> None:
-        """Have all judged by the addresses and the configuration as they are now, and told so."""
-        self._due = False
+        """Have all judged by the configuration and the addresses as they are now, and told so."""
+        self._judge_again()
+        self._tell()
+
+    def _judge_again(self) -> None:
+        self._judging = False
         self._judge.renew(self._peers.config)
-        self._advertising.renew(self._peers.values())
         self._rejudging.ask(self._peers.values())
+
+    def _tell(self) -> None:
+        self._telling = False
+        self._advertising.renew(self._peers.values())
