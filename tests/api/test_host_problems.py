@@ -89,7 +89,7 @@ def test_a_worse_way_that_is_strict_drops_what_comes_that_way() -> None:
     made = simulation()
     assert places(made, state) == ["interface wan1"]
     first, second = made.kernel.foreign[DEFAULT]
-    made.kernel.foreign[DEFAULT] = (first, replace(second, metric=100))  # equal ways: the filter accepts both
+    made.kernel.foreign[DEFAULT] = (first, second._replace(metric=100))  # equal ways: the filter accepts both
     made.restart()
     assert places(made, state) == []
 

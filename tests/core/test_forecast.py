@@ -319,9 +319,9 @@ def test_what_is_yet_to_be_decided_anew_is_left_alone() -> None:
         simulation.end_of_rib(node)
     simulation.settle()
     config = changed(simulation, "nodes", accept=["172.16.2.0/26"])
-    way, node = ForeignRoute(1, 4, 0, 0, (Leg(None, 2),)), parse_prefix(f"{nodes[0]}/32")
-    simulation.kernel.foreign[node] = (way,)
-    simulation.take(RoutesChanged((RouteChange(node, way),)))
+    way, host = ForeignRoute(1, 4, 0, 0, (Leg(None, 2),)), parse_prefix(f"{nodes[0]}/32")
+    simulation.kernel.foreign[host] = (way,)
+    simulation.take(RoutesChanged((RouteChange(host, way),)))
     assert simulation.router.rib.loc_rib.stale
     was = state(simulation)
     forecast, _ = dry_run(simulation, config)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from routerd.core.message import ForeignRoute, Leg, RouteChange, RoutesChanged, SetRoutes
@@ -33,7 +31,7 @@ def test_it_is_not_tried_again_for_a_change_that_leaves_the_other_route(
 ) -> None:
     simulation, theirs = occupied
     for gateway in ("192.168.10.8", "192.168.10.7"):
-        other = replace(theirs, legs=(Leg(parse_address(gateway), 2),))
+        other = theirs._replace(legs=(Leg(parse_address(gateway), 2),))
         simulation.take(RoutesChanged((RouteChange(parse_prefix(VIP), other, replaces=True),)))
     assert not simulation.operations_of(SetRoutes)
     assert not simulation.events

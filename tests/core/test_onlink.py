@@ -71,7 +71,7 @@ def test_a_link_matters_no_more_before_the_path_set_is_decided_anew(
 
 
 def test_another_route_does_not_matter(routed: Simulation) -> None:
-    other = replace(BY_SAY_SO, legs=(Leg(parse_address("192.168.10.9"), 2),))
+    other = BY_SAY_SO._replace(legs=(Leg(parse_address("192.168.10.9"), 2),))
     routed.take(RoutesChanged((RouteChange(parse_prefix("192.168.10.101/32"), other),)))
     assert not routed.operations_of(DeleteNexthop)
     assert routed.fib() == {VIP: [GATEWAY]}
@@ -118,7 +118,7 @@ def test_its_route_goes_before_the_path_set_is_decided_anew(
 ) -> None:
     """What is in use is followed even while it has yet to be asked for again after another change."""
     monkeypatch.setattr(routed.router.planning, "reconsider", lambda: None)
-    other = replace(BY_SAY_SO, legs=(Leg(parse_address("192.168.10.9"), 2),))
+    other = BY_SAY_SO._replace(legs=(Leg(parse_address("192.168.10.9"), 2),))
     routed.take(RoutesChanged((RouteChange(parse_prefix(f"{NODE}/32"), other),)))
     routed.take(RoutesChanged((RouteChange(parse_prefix("10.5.0.0/16"), BY_SAY_SO, deleted=True),)))
     assert routed.fib() == {}

@@ -131,7 +131,7 @@ def test_an_untouched_namespace(router: Namespace) -> None:
 async def test_dump_in_a_thread_leaves_the_loop_alive(writer: KernelWriter) -> None:
     writer.write([SetNexthop(1, gateway("10.0.0.2")), SetRoutes(1, many(20_000))])
     longest, last = 0.0, time.perf_counter()
-    task = asyncio.create_task(audit({}, FIB))
+    task = asyncio.create_task(audit({}, {}, FIB))
     while not task.done():
         await asyncio.sleep(0)
         now = time.perf_counter()

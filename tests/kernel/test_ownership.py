@@ -75,7 +75,7 @@ def test_what_zebra_writes_is_foreign(router: Namespace, writer: KernelWriter) -
     found = dump(OWN)
     assert found.routes == {}
     assert (found.foreign_bgp.routes, found.foreign_bgp.nexthops) == (6, 1)
-    assert compare({}, found).unknown == {}
+    assert compare({}, {}, found).unknown == {}
     writer.adopt(found)
     everything = tuple(parse_prefix(text) for text in ("0.0.0.0/0", "172.31.0.1/32", "172.31.0.2/32", "::/0"))
     assert writer.write([DeleteRoutes(everything), *map(DeleteNexthop, (14, 15, 16))]) == []
@@ -104,7 +104,7 @@ def test_a_foreign_route_in_the_place_of_ours_is_neither_deleted_nor_taken_over(
     assert state(router) == before
     writer.write([SetRoutes(BASE + 1, vips[:2])])
     assert state(router) == before
-    audit = compare(dict.fromkeys(vips[:2], BASE + 1), dump(OWN))
+    audit = compare(dict.fromkeys(vips[:2], BASE + 1), {}, dump(OWN))
     assert (audit.missing, audit.wrong, audit.unknown) == (vips[:2], {}, {})
 
 

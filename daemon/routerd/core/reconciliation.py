@@ -94,9 +94,7 @@ class Reconciliation:
     def audited(self, audit: RouteAudit) -> list[Effect]:
         """The routes were compared with the model; try again, too, those that the kernel has refused."""
         self.foreign_bgp = audit.foreign_bgp
-        interfaces = tuple(self._rib.nexthops.interfaces.values())
-        self._rib.network_changed(interfaces, audit.foreign, lengths=audit.lengths)
-        self._rib.foreign_changed(_foreign(audit.since))
+        self._rib.foreign_corrected(audit.foreign, [*_foreign(audit.since)])
         refused = self._retries.refusals.deletions
         unknown = {prefix: id for prefix, id in audit.unknown.items() if prefix not in refused}
         effects = self._retries.deletions()

@@ -19,7 +19,6 @@ from routerd.core.message import (
     RouteChange,
     RoutesChanged,
 )
-from routerd.core.rib.foreign import ForeignTable
 from routerd.kernel.audit import audit
 from routerd.kernel.dump import dump, is_own, objects
 from routerd.kernel.writer import KernelWriter
@@ -33,8 +32,6 @@ AUDIT_SPACING = 1.0
 AUDIT_SHARE, AUDIT_CREDIT = 20, 30.0
 """An audit that takes a second is paid for by so many; the seconds that may be owed. Beside a full table of others'
 it takes half a second, and an interface that flaps asks for one each time: the first few come at once."""
-PART = 1024
-"""Changes of routes that are applied at a stretch, for four milliseconds."""
 REREAD_DELAY = 1.0
 ATTEMPTS = 3
 """How often nexthops and groups are read beside all else: what is written meanwhile makes the picture useless."""
@@ -176,25 +173,11 @@ class Reconciler:
         await self._engine.written()
         self._writer.routes.begin_audit()
         self._begin_audit()
-        self._since = []
+        router, self._since = self._engine.router, []
         try:
-            compared, found = await audit(self._engine.router.fib.expected(), self._fib)
-            compared = await _caught_up(compared, self._since)
+            compared, found = await audit(router.fib.expected(), router.rib.nexthops.foreign.routes, self._fib)
+            since = tuple(self._since)
         finally:
             self._since = None
         self._writer.routes.adopt(found.routes)
-        return compared
-
-
-async def _caught_up(compared: RouteAudit, since: list[RouteChange | NexthopChange]) -> RouteAudit:
-    """Apply to the foreign routes that were read what was told meanwhile, a part at a time, while others have their
-    turn and more is told: the last part is left to the core. That is where nexthop objects are known, too."""
-    table = ForeignTable()
-    table.replace_routes(compared.foreign, compared.lengths)
-    while len(since) > PART and all(isinstance(change, RouteChange) for change in since[:PART]):
-        for change in since[:PART]:
-            if isinstance(change, RouteChange) and not change.own:
-                table.apply(change)
-        del since[:PART]
-        await asyncio.sleep(0)
-    return replace(compared, foreign=table.routes, lengths=table.lengths, since=tuple(since))
+        return replace(compared, since=since)

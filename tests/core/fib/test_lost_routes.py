@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from routerd.config.model import FibSection
@@ -38,7 +36,7 @@ def test_a_change(change: RouteChange, loses: bool) -> None:
     assert loses_own(fib, change, METRIC) is loses
 
 
-ELSEWHERE, SAME = replace(OURS, nexthop=9), replace(THEIRS, nexthop=OURS.nexthop)
+ELSEWHERE, SAME = OURS._replace(nexthop=9), THEIRS._replace(nexthop=OURS.nexthop)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,10 @@ def via(gateway: str, *, metric: int = 100) -> ForeignRoute:
     return ForeignRoute(1, 4, metric, 0, (Leg(parse_address(gateway), 2),))
 
 
+def through(nexthop: int) -> ForeignRoute:
+    return ForeignRoute(1, 4, 0, nexthop, ())
+
+
 @pytest.mark.parametrize("prefix", ["10.5.0.0/16", "fd05::/32"])
 @pytest.mark.parametrize(
     ("deleted", "left"),
@@ -60,13 +64,28 @@ def test_legs_of_an_ipv6_route_are_told_one_by_one() -> None:
     assert table.routes[key] == (via("fd00::3"),)
 
 
-def test_a_table_that_is_read_again_is_freed_bit_by_bit_and_the_new_one_stays() -> None:
+def test_a_correction_counts_less_than_what_was_told_since() -> None:
     table = ForeignTable()
-    table.replace_routes({parse_prefix("10.5.0.0/16"): (on_link(2),)})
-    table.replace_routes({parse_prefix("10.6.0.0/16"): (on_link(2),)})
-    while table.shedding:
-        table.shed()
-    assert table.routes.keys() == {parse_prefix("10.6.0.0/16")}
+    keys = [parse_prefix(f"10.{number}.0.0/16") for number in range(6)]
+    table.replace_routes(dict.fromkeys(keys[:4], (on_link(2),)))
+    found = {keys[0]: (), keys[1]: (on_link(3),), keys[2]: (), keys[4]: (on_link(4),), keys[5]: (through(9),)}
+    since = [RouteChange(keys[2], on_link(5)), RouteChange(keys[4], on_link(4), deleted=True), NexthopChange(9, None)]
+    assert table.correct(found, since) == keys[:2]
+    assert table.routes == {keys[1]: (on_link(3),), keys[2]: (on_link(2),), keys[3]: (on_link(2),)}
+    assert table.correct({keys[5]: (through(9),)}, []) == [keys[5]]
+
+
+def test_lengths_come_and_go_with_their_prefixes() -> None:
+    table, address = ForeignTable(), parse_address("10.5.5.5")
+    texts = ("10.0.0.0/8", "10.5.0.0/16", "10.6.0.0/16", "0.0.0.0/0", "fd00::/16")
+    table.replace_routes({parse_prefix(text): (on_link(2),) for text in texts})
+    assert [bits for bits, _ in table.matches(address)] == table._lengths[4] == [16, 8]
+    table.correct({parse_prefix("10.5.0.0/16"): (), parse_prefix("10.5.5.0/24"): (on_link(3),)}, [])
+    assert table._lengths == {4: [24, 16, 8], 16: [16]}
+    for text in ("10.6.0.0/16", "10.6.0.0/16", "10.5.5.0/24", "fd00::/16"):
+        table.apply(RouteChange(parse_prefix(text), on_link(2), deleted=True))
+    assert table._lengths == {4: [8], 16: []}
+    assert table._counts == {4: {8: 1, 0: 1}, 16: {}}
 
 
 FIRST, SECOND, THIRD = on_link(2), on_link(3), on_link(4)

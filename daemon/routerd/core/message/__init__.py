@@ -41,7 +41,6 @@ from routerd.core.message.kernel import (
     KernelObjects,
     KernelRoute,
     Leg,
-    Lengths,
     NeighbourState,
     NexthopChange,
     RouteAudit,
@@ -49,7 +48,6 @@ from routerd.core.message.kernel import (
     RoutesChanged,
     SysctlState,
     WriteFailed,
-    lengths_of,
 )
 from routerd.core.message.operation import (
     Arrange,
@@ -139,7 +137,6 @@ __all__ = [
     "KernelObjects",
     "KernelRoute",
     "Leg",
-    "Lengths",
     "Member",
     "NeighbourState",
     "NexthopChange",
@@ -175,7 +172,6 @@ __all__ = [
     "Update",
     "Work",
     "WriteFailed",
-    "lengths_of",
 ]
 
 Input = (

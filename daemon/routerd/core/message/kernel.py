@@ -48,8 +48,7 @@ class KernelGroup:
     unbalanced_timer: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
+class Leg(NamedTuple):
     """A way out of a route: `gateway` is None on a connected network. `onlink` (RTNH_F_ONLINK): the operator says
     that the gateway is on the link, though no connected network holds it."""
 
@@ -58,8 +57,7 @@ class Leg:
     onlink: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignRoute:
+class ForeignRoute(NamedTuple):
     """What a route of the main table that is not routerd's says of its prefix. Thousands of prefixes share one.
 
     `kind` is rtm_type (1 unicast, 6 blackhole, 7 unreachable, 8 prohibit, 9 throw), `protocol` rtm_protocol. `legs`
@@ -75,15 +73,6 @@ class ForeignRoute:
 
 ForeignRoutes = dict[Prefix, tuple[ForeignRoute, ...]]
 """The routes to each prefix in the kernel's order: the lowest metric first."""
-
-
-Lengths = frozenset[tuple[int, int]]
-"""Octets of an address, and bits of a prefix."""
-
-
-def lengths_of(routes: ForeignRoutes) -> Lengths:
-    """Return the lengths of all prefixes: a look at each."""
-    return frozenset((len(prefix) - 1, prefix[0]) for prefix in routes)
 
 
 class RouteChange(NamedTuple):
@@ -160,10 +149,10 @@ class KernelObjects:
 
 @dataclass(frozen=True, slots=True)
 class RouteAudit:
-    """Where the kernel's routes differed from `Fib.expected` as it was when the audit began, and the foreign
-    routes. `missing` are absent, `wrong` lead to another id, `unknown` are routerd's by mark but not expected.
-    `since` is what was told of routes while the kernel was read: the dump may be older or newer than that. `lengths`
-    are the address sizes and prefix lengths of the foreign routes, None if whoever takes them over is to look."""
+    """Where the kernel's routes differed from `Fib.expected` as it was when the audit began. `missing` are absent,
+    `wrong` lead to another id, `unknown` are routerd's by mark but not expected. `foreign` has the prefixes at which
+    others have other routes than was known, with these routes, none where there is none any more. `since` is what was
+    told of routes while the kernel was read: the dump may be older or newer than that."""
 
     expected: dict[Prefix, int]
     missing: tuple[Prefix, ...]
@@ -172,7 +161,6 @@ class RouteAudit:
     foreign: ForeignRoutes
     foreign_bgp: ForeignBgp = ForeignBgp()
     since: tuple[RouteChange | NexthopChange, ...] = ()
-    lengths: Lengths | None = None
 
 
 @dataclass(frozen=True, slots=True)

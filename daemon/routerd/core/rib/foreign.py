@@ -7,6 +7,7 @@ and a change costs the same however many routes there are.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from routerd.core.message import (
@@ -15,15 +16,10 @@ from routerd.core.message import (
     KernelGroup,
     KernelNexthop,
     Leg,
-    Lengths,
     NexthopChange,
     RouteChange,
-    lengths_of,
 )
 from routerd.core.route import IPV4_PREFIX_SIZE, Address, Prefix
-
-_SHED = 16384
-"""Prefixes that are freed at a time."""
 
 
 def network_of(address: Address, bits: int) -> Prefix:
@@ -43,35 +39,36 @@ class ForeignTable:
         self._deleted: set[int] = set()
         """Ids that routes may still lead to here, and not in the kernel, which tells of no IPv4 route that it deletes
         along with its nexthop."""
+        self._counts: dict[int, dict[int, int]] = {4: {}, 16: {}}
+        """How many prefixes have which length, by the size of their addresses."""
         self._lengths: dict[int, list[int]] = {4: [], 16: []}
-        self._shed: list[ForeignRoutes] = []
+        """The lengths, the longest first; none of default routes."""
 
-    def replace_routes(self, routes: ForeignRoutes, lengths: Lengths | None = None) -> None:
-        """Take over a dump of the routes, whose `lengths` may be known: from now on it is the table's own."""
-        self._shed.append(self.routes)
+    def replace_routes(self, routes: ForeignRoutes) -> None:
+        """Take over a dump of the routes: from now on it is the table's own."""
         self.routes = routes
         self._deleted.clear()
-        self._lengths = {4: [], 16: []}
-        for size, bits in lengths_of(routes) if lengths is None else lengths:
-            self._know(size, bits)
+        self._counts = {4: {}, 16: {}}
+        for (octets, bits), count in Counter((len(prefix), prefix[0]) for prefix in routes).items():
+            self._counts[octets - 1][bits] = count
+        for size in self._counts:
+            self._sort(size)
 
-    @property
-    def lengths(self) -> Lengths:
-        """The address sizes and prefix lengths that there are, or were, but for default routes."""
-        return frozenset((size, bits) for size, lengths in self._lengths.items() for bits in lengths)
-
-    @property
-    def shedding(self) -> bool:
-        """Whether `shed` has work left."""
-        return bool(self._shed)
-
-    def shed(self) -> None:
-        """Free a part of what was replaced: a full table at once would take tenths of a second."""
-        table = self._shed[-1]
-        for _ in range(min(_SHED, len(table))):
-            table.popitem()
-        if not table:
-            self._shed.pop()
+    def correct(self, found: ForeignRoutes, since: Iterable[RouteChange | NexthopChange]) -> list[Prefix]:
+        """At these prefixes the kernel was found to have these routes, or none; what was told `since` it began to be
+        read counts more. Return the prefixes that have other routes by that."""
+        told = {change.prefix for change in since if isinstance(change, RouteChange)}
+        objects = {change.id for change in since if isinstance(change, NexthopChange)}
+        self._deleted &= objects
+        corrected = [
+            prefix
+            for prefix, routes in found.items()
+            if prefix not in told
+            and objects.isdisjoint(route.nexthop for route in (*routes, *self.routes.get(prefix, ())))
+        ]
+        for prefix in corrected:
+            self._set(prefix, found[prefix])
+        return corrected
 
     def replace_objects(self, objects: Iterable[KernelNexthop | KernelGroup]) -> None:
         """Take over a dump of nexthop objects and groups."""
@@ -102,12 +99,15 @@ class ForeignTable:
             return
         prefix = change.prefix
         before = self.routes.get(prefix, ())
-        after = (_ipv4 if len(prefix) == IPV4_PREFIX_SIZE else _ipv6)(before, change)
-        if after:
-            self.routes[prefix] = after
-            self._know(len(prefix) - 1, prefix[0])
-        else:
-            self.routes.pop(prefix, None)
+        self._set(prefix, (_ipv4 if len(prefix) == IPV4_PREFIX_SIZE else _ipv6)(before, change))
+
+    def _set(self, prefix: Prefix, routes: tuple[ForeignRoute, ...]) -> None:
+        if routes:
+            if prefix not in self.routes:
+                self._count(prefix, 1)
+            self.routes[prefix] = routes
+        elif self.routes.pop(prefix, None):
+            self._count(prefix, -1)
 
     def _apply_nexthop(self, change: NexthopChange) -> None:
         if change.now is not None:
@@ -123,17 +123,20 @@ class ForeignTable:
         self._deleted -= ids
         for prefix, routes in list(self.routes.items()):
             if any(route.nexthop in ids for route in routes):
-                kept = tuple(route for route in routes if route.nexthop not in ids)
-                if kept:
-                    self.routes[prefix] = kept
-                else:
-                    del self.routes[prefix]
+                self._set(prefix, tuple(route for route in routes if route.nexthop not in ids))
 
-    def _know(self, size: int, bits: int) -> None:
-        lengths = self._lengths[size]
-        if bits and bits not in lengths:
-            lengths.append(bits)
-            lengths.sort(reverse=True)
+    def _count(self, prefix: Prefix, step: int) -> None:
+        size, bits = len(prefix) - 1, prefix[0]
+        counts = self._counts[size]
+        counts[bits] = counts.get(bits, 0) + step
+        if not counts[bits]:
+            del counts[bits]
+        elif counts[bits] != step:
+            return
+        self._sort(size)
+
+    def _sort(self, size: int) -> None:
+        self._lengths[size] = sorted(self._counts[size].keys() - {0}, reverse=True)
 
 
 def leg_of(nexthop: KernelNexthop) -> Leg:

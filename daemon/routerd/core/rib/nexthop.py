@@ -15,7 +15,6 @@ from routerd.core.message import (
     Interface,
     KernelGroup,
     KernelNexthop,
-    Lengths,
     NexthopChange,
     RouteChange,
 )
@@ -53,15 +52,13 @@ class NexthopTable:
         interfaces: tuple[Interface, ...],
         foreign: ForeignRoutes | None = None,
         objects: Iterable[KernelNexthop | KernelGroup] | None = None,
-        lengths: Lengths | None = None,
     ) -> Moved:
         """Take over a dump of interfaces, and of foreign routes and nexthop objects unless these are None; tell which
-        addresses are reached otherwise now, or are the router's own. `lengths` are those of the foreign routes, if
-        known."""
+        addresses are reached otherwise now, or are the router's own."""
         if objects is not None:
             self.foreign.replace_objects(objects)
         if foreign is not None:
-            self.foreign.replace_routes(foreign, lengths)
+            self.foreign.replace_routes(foreign)
         before, self.interfaces = self.interfaces, {interface.index: interface for interface in interfaces}
         own, ipv6, up = set[Address](), self._ipv6, self._ways.up
         if self.interfaces != before:
@@ -77,6 +74,10 @@ class NexthopTable:
     def apply(self, changes: Iterable[RouteChange | NexthopChange]) -> Moved:
         """Take over what the kernel told of foreign routes and nexthops; tell as `update` does."""
         return self._told(self._ways.apply(changes))
+
+    def correct(self, found: ForeignRoutes, since: Iterable[RouteChange | NexthopChange]) -> Moved:
+        """Take over where an audit found other foreign routes; tell as `update` does."""
+        return self._told(self._ways.correct(found, since))
 
     def _told(self, moved: Moved) -> Moved:
         """Remember no resolution that may be old now."""

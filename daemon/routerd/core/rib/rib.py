@@ -17,7 +17,6 @@ from routerd.core.message import (
     Interface,
     KernelGroup,
     KernelNexthop,
-    Lengths,
     NexthopChange,
     RouteChange,
     RouteRefresh,
@@ -132,7 +131,7 @@ class Rib:
     @property
     def busy(self) -> bool:
         """Whether `work` has anything to do."""
-        return self.slicing or self.advertising.busy or self.nexthops.foreign.shedding
+        return self.slicing or self.advertising.busy
 
     @property
     def slicing(self) -> bool:
@@ -149,8 +148,6 @@ class Rib:
                 return part(now)
         if self.advertising.adj_ribs_out:
             self.advertising.renew_slice()
-        elif self.nexthops.foreign.shedding:
-            self.nexthops.foreign.shed()
         return []
 
     def _reconsider(self, _now: float) -> list[Change]:
@@ -246,7 +243,6 @@ class Rib:
         interfaces: tuple[Interface, ...],
         foreign: ForeignRoutes | None = None,
         objects: Iterable[KernelNexthop | KernelGroup] | None = None,
-        lengths: Lengths | None = None,
     ) -> None:
         """Take over a dump of interfaces, foreign routes, nexthop objects and groups (None: those last heard of).
 
@@ -254,7 +250,7 @@ class Rib:
         addresses or networks are others, or the ways to next hops, for `work`.
         """
         own = (self.nexthops.addresses, self.nexthops.networks)
-        moved = self.nexthops.update(interfaces, foreign, objects, lengths)
+        moved = self.nexthops.update(interfaces, foreign, objects)
         if own != (self.nexthops.addresses, self.nexthops.networks):
             self.readdressing.begin()
         self._ways_changed(moved)
@@ -265,6 +261,10 @@ class Rib:
         moved = self.nexthops.apply(changes)
         self._ways_changed(moved)
         return bool(moved)
+
+    def foreign_corrected(self, found: ForeignRoutes, since: Iterable[RouteChange | NexthopChange]) -> None:
+        """Take over where an audit found other foreign routes than were heard of, but for what was told `since`."""
+        self._ways_changed(self.nexthops.correct(found, since))
 
     def _ways_changed(self, moved: Moved) -> None:
         """Some addresses are reached otherwise."""

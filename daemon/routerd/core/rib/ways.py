@@ -11,7 +11,7 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from routerd.core.message import Gateway, NexthopChange, RouteChange
+from routerd.core.message import ForeignRoutes, Gateway, NexthopChange, RouteChange
 from routerd.core.rib.foreign import ForeignTable, network_of
 from routerd.core.route import Address, Prefix
 
@@ -123,6 +123,13 @@ class Ways:
                 objects = True
         if objects:
             concerned.update(self._by_object())
+        return self._told(self._look_again(concerned))
+
+    def correct(self, found: ForeignRoutes, since: Iterable[RouteChange | NexthopChange]) -> Moved:
+        """Take over where an audit found other routes (`ForeignTable.correct`); return as `changed` does."""
+        concerned = set[Address]()
+        for prefix in self.foreign.correct(found, since):
+            concerned.update(self._inside(prefix))
         return self._told(self._look_again(concerned))
 
     def _by_object(self) -> list[Address]:
