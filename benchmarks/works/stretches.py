@@ -25,17 +25,17 @@ _ADDRESSES = (("10.97.0.1", 24), ("fd00:97::1", 64))
 
 
 def _around(kind: type[Contender], scale: Scale) -> Values:
-    """Ask; give the router addresses; fill its table with foreign routes."""
+    """Ask; give the router addresses; have it audit its table beside many routes of others."""
     nodes, foreign = scale.of(1_000), scale.of(100_000)
     with stage(kind, Settings(audit=_AUDIT)) as on:
         on.ready(nodes)
         on.place(placed(nodes, scale.of(3_000), 3), MASS_PATIENCE)
         on.quiet(MASS_PATIENCE)
-        return {
-            "stretch-asked": [_longest(on, lambda: _ask(on.contender))],
-            "stretch-address": [_longest(on, lambda: _readdress(on))],
-            "stretch-audit": [_longest(on, lambda: _fill(on, foreign))],
-        }
+        asked, readdressed = (_longest(on, work) for work in (_ask, _readdress))
+        on.site.router.ip(*_others(foreign))
+        on.quiet()
+        audited = _longest(on, _audit)
+        return {"stretch-asked": [asked], "stretch-address": [readdressed], "stretch-audit": [audited]}
 
 
 def _refresh(kind: type[Contender], scale: Scale) -> Values:
@@ -48,17 +48,17 @@ def _refresh(kind: type[Contender], scale: Scale) -> Values:
         heard.heard("up")
         on.quiet()
 
-        def ask() -> None:
+        def ask(_: Stage) -> None:
             heard.do("refresh 0")
             heard.heard("received")
 
         return {"stretch-refresh": [_longest(on, ask)]}
 
 
-def _longest(on: Stage, work: Callable[[], object]) -> float:
+def _longest(on: Stage, work: Callable[[Stage], object]) -> float:
     """Do something, and return a bound of all stretches meanwhile and until the daemon is quiet, in seconds."""
     before = on.contender.stretches()
-    work()
+    work(on)
     on.quiet()
     after = on.contender.stretches()
     if before is None or after is None:
@@ -66,13 +66,12 @@ def _longest(on: Stage, work: Callable[[], object]) -> float:
     return after.since(before)
 
 
-def _ask(contender: Contender) -> None:
+def _ask(on: Stage) -> None:
     for _ in range(_TIMES):
-        for resource in ("status", "peers", "groups"):
-            contender.ask(f"/v1/{resource}")
-        contender.ask("/v1/routes", limit=10_000)
-        contender.ask("/v1/routes", peer=node(0))
-        contender.ask("/metrics")
+        for resource in ("/v1/status", "/v1/peers", "/v1/groups", "/metrics"):
+            on.contender.ask(resource)
+        on.contender.ask("/v1/routes", limit=10_000)
+        on.contender.ask("/v1/routes", peer=node(0))
 
 
 def _readdress(on: Stage) -> None:
@@ -83,9 +82,8 @@ def _readdress(on: Stage) -> None:
             on.quiet()
 
 
-def _fill(on: Stage, foreign: int) -> None:
-    """Put routes of somebody else's into the table, and wait for an audit."""
-    on.site.router.ip(*_others(foreign))
+def _audit(on: Stage) -> None:
+    """Add a route that only an audit finds, and wait until it is gone."""
     nexthop, *_ = json.loads(on.site.router.run("ip", "-j", "nexthop", "show"))
     on.site.router.ip(f"route add {_STRAY} nhid {nexthop['id']} proto bgp metric {METRIC}")
     until(lambda: on.site.router.run("ip", "route", "show", _STRAY), 4 * _AUDIT, "the audit")
@@ -106,7 +104,7 @@ WORKS = (
         (
             _within("stretch-asked", "the API asked, 1,000 peers, 3,000 groups"),
             _within("stretch-address", "the router's addresses change"),
-            _within("stretch-audit", "100,000 foreign routes come, audit"),
+            _within("stretch-audit", "an audit beside 100,000 foreign routes"),
         ),
         _around,
         alone=True,

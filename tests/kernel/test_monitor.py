@@ -246,8 +246,8 @@ async def test_what_the_bulk_writes_is_not_heard(router: Namespace) -> None:
         writer.close()
 
 
-@pytest.mark.parametrize("turn", [512, 1])
-async def test_an_overrun_is_reported(router: Namespace, monkeypatch: pytest.MonkeyPatch, turn: int) -> None:
+@pytest.mark.parametrize("turn", [1.0, 0.0], ids=["all in a turn", "one in a turn"])
+async def test_an_overrun_is_reported(router: Namespace, monkeypatch: pytest.MonkeyPatch, turn: float) -> None:
     """Also if what is left to be read is exactly as much as one turn takes: no other notification may come."""
     monkeypatch.setattr("routerd.kernel.monitor._RECEIVE_BUFFER", 4096)
     monkeypatch.setattr("routerd.kernel.monitor._TURN", turn)

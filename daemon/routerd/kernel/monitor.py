@@ -12,6 +12,7 @@ import asyncio
 import errno
 import select
 import socket
+import time
 from collections.abc import Callable, Collection
 from typing import Protocol
 
@@ -35,8 +36,9 @@ _RECEIVE_BUFFER = 32 << 20
 """Octets. The kernel allows twice as many, and counts 1,280 for a route: another daemon that starts may write or
 delete 100,000 within a second."""
 _DATAGRAM = 65536
-_TURN = 512
-"""Notifications that are read before the event loop has its turn again: some milliseconds."""
+_TURN = 0.003
+"""Seconds after which the event loop has its turn again, however many notifications are left. Each time one is read,
+threads that work meanwhile may have the interpreter for a while."""
 
 OVERRUN = "netlink overrun: notifications were lost"
 """The reason for reading the kernel again when it has told more than was read."""
@@ -132,7 +134,9 @@ class Monitor:
             self._listener.routes_changed(changes)
 
     def _read_turn(self, opened: socket.socket) -> None:
-        for _ in range(_TURN):
+        until, more = time.monotonic() + _TURN, True
+        while more:
+            more = time.monotonic() < until
             try:
                 data = opened.recv(_DATAGRAM)
             except BlockingIOError:
