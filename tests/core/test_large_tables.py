@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from routerd.core.message import Advertise, KernelObjects, RouteAudit, RouteRefresh, Work
+from routerd.core.rib.loc_rib import Change
+from routerd.core.rib.peer import Peer
 from routerd.core.rib.peers import FORGET_AFTER
 from routerd.core.rib.refreshes import INTERVAL, PIECE
 from routerd.core.rib.rejudging import SLICE as REJUDGE_SLICE
@@ -106,3 +108,22 @@ def test_a_peer_that_is_forgotten_before_it_is_its_turn_is_judged_no_more() -> N
     simulation.settle()
     assert not simulation.router.rib.rejudging
     assert len(simulation.fib()) == COUNT
+
+
+def test_all_is_judged_again_however_often_that_is_asked_for_meanwhile() -> None:
+    simulation = full(learned=False)
+    rejudging, judged = simulation.router.rib.rejudging, set[Prefix]()
+    judge_again, peer = rejudging._importer.judge_again, simulation.router.rib.peers[A]
+
+    def noting(peer: Peer, prefixes: list[Prefix]) -> list[Change]:
+        judged.update(prefixes)
+        return judge_again(peer, prefixes)
+
+    rejudging._importer.judge_again = noting  # type: ignore[method-assign]
+    for _ in range(COUNT // REJUDGE_SLICE + 1):
+        rejudging.ask([peer])
+        rejudging.slice()
+    assert len(judged) == COUNT
+    assert rejudging, "and once more, as that was asked for in the midst of it"
+    simulation.settle()
+    assert not rejudging._anew

@@ -75,6 +75,17 @@ def test_a_correction_counts_less_than_what_was_told_since() -> None:
     assert table.correct({keys[5]: (through(9),)}, []) == [keys[5]]
 
 
+def test_a_nexthop_that_is_gone_is_remembered_where_a_correction_was_passed_over() -> None:
+    """The kernel has deleted a route along with it and told nothing; then the id is used again."""
+    table, key = ForeignTable(), parse_prefix("10.5.0.0/16")
+    table.replace_objects([KernelNexthop(9, 4, None)])
+    table.replace_routes({key: (through(9), on_link(2, metric=200))})
+    table.apply(NexthopChange(9, None))
+    table.correct({key: (on_link(2, metric=200),)}, [RouteChange(key, on_link(3, metric=300))])
+    table.apply(NexthopChange(9, KernelNexthop(9, 4, None, 3)))
+    assert table.routes[key] == (on_link(2, metric=200),)
+
+
 def test_lengths_come_and_go_with_their_prefixes() -> None:
     table, address = ForeignTable(), parse_address("10.5.5.5")
     texts = ("10.0.0.0/8", "10.5.0.0/16", "10.6.0.0/16", "0.0.0.0/0", "fd00::/16")

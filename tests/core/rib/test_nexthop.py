@@ -280,3 +280,29 @@ def test_with_more_next_hops_than_are_watched_every_change_may_concern_one(monke
         way(made, address)
     assert made.apply([written("10.5.5.4/32", leg(OTHER, 3))])
     assert way(made, addresses[4]) == via((OTHER, 3))
+
+
+def test_of_many_that_are_watched_those_in_vain_go_and_then_as_many_may_come() -> None:
+    """A thousand and some are in use; others come and go."""
+    made = table(route("10.0.0.0/8", leg(ONE)))
+    used = [parse_address(f"10.5.{number // 250}.{number % 250}") for number in range(1500)]
+    most = 0
+    for step in range(40):
+        for address in used:
+            way(made, address)
+        for number in range(700):
+            way(made, parse_address(f"10.{100 + step}.{number // 250}.{number % 250}"))
+        most = max(most, len(made._ways._watched))
+        if made.apply([written("10.5.0.0/24", leg(OTHER, 3))]).any:
+            assert not made._ways._watched
+        for address in used:
+            way(made, address)
+        made.apply([RouteChange(*route("10.5.0.0/24", leg(OTHER, 3)), deleted=True)])
+    assert most <= 6 * len(used)
+
+
+def test_a_gateway_on_the_link_by_say_so_is_known_though_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ways, "LIMIT", 0)
+    made = table(route("10.5.0.0/16", Leg(parse_address("10.3.3.3"), 2, onlink=True)))
+    assert way(made) == via(("10.3.3.3", 2))
+    assert made.onlink == {Gateway(parse_address("10.3.3.3"), 2)}

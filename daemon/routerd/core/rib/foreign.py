@@ -59,13 +59,14 @@ class ForeignTable:
         read counts more. Return the prefixes that have other routes by that."""
         told = {change.prefix for change in since if isinstance(change, RouteChange)}
         objects = {change.id for change in since if isinstance(change, NexthopChange)}
-        self._deleted &= objects
         corrected = [
             prefix
             for prefix, routes in found.items()
             if prefix not in told
             and objects.isdisjoint(route.nexthop for route in (*routes, *self.routes.get(prefix, ())))
         ]
+        left = [self.routes.get(prefix, ()) for prefix in found.keys() - set(corrected)]
+        self._deleted &= objects | {route.nexthop for routes in left for route in routes}
         for prefix in corrected:
             self._set(prefix, found[prefix])
         return corrected

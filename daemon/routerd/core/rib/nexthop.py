@@ -47,6 +47,11 @@ class NexthopTable:
         """The gateways that are on the link only because a route says so: their nexthop objects must say it, too."""
         return self._ways.onlink
 
+    @property
+    def addresses_by_link(self) -> dict[int, tuple[Address, ...]]:
+        """The router's own addresses by interface index, link-local ones too."""
+        return {index: link.addresses for index, link in self.interfaces.items() if link.addresses}
+
     def update(
         self,
         interfaces: tuple[Interface, ...],

@@ -27,6 +27,10 @@ class Readdressing:
         self._judge.guard_anew(self._peers)
         self._judging = self._telling = True
 
+    def tell(self) -> None:
+        """The router has the same addresses and networks, but for link-local ones, and perhaps on other links."""
+        self._telling = True
+
     def slice(self) -> None:
         """Do a part."""
         if self._judge.guard.doubts:

@@ -24,6 +24,8 @@ class Rejudging:
         self._effects = effects
         self._left: dict[str, list[Prefix] | None] = {}
         """What is left to be judged again of each peer; None before it is begun."""
+        self._anew: set[str] = set()
+        """The peers of which all is to be judged once more, when that has been."""
         self._asked_later: set[str] = set()
         """The peers that are to announce all again once they are judged."""
 
@@ -34,7 +36,8 @@ class Rejudging:
         """Have all judged again that these peers announced; `slice` does the work."""
         for peer in peers:
             peer.forget_paths()
-            self._left[peer.address] = None
+            if self._left.setdefault(peer.address, None) is not None:
+                self._anew.add(peer.address)  # not at once: however often one is asked, all has its turn
 
     def anew(self, peer: Peer) -> list[Change]:
         """Have all judged again that a peer announced, and have it announce all again then: what is judged already is
@@ -52,6 +55,7 @@ class Rejudging:
             peer = self._peers.get(address)
             if peer is None:
                 del self._left[address]
+                self._anew.discard(address)
                 self._asked_later.discard(address)
                 continue
             if left is None:
@@ -60,9 +64,12 @@ class Rejudging:
             del left[-room:]
             if not left:
                 del self._left[address]
+                if address in self._anew:
+                    self._anew.discard(address)
+                    self._left[address] = None
             room -= EACH + len(some)
             changes += self._importer.judge_again(peer, some)
-            if not left and address in self._asked_later:
+            if address not in self._left and address in self._asked_later:
                 self._asked_later.discard(address)
                 if peer.session is not None:
                     self._ask_again(peer, peer.session)

@@ -250,14 +250,17 @@ class Rib:
         addresses or networks are others, or the ways to next hops, for `work`.
         """
         own = (self.nexthops.addresses, self.nexthops.networks)
+        beside = self.nexthops.addresses_by_link
         moved = self.nexthops.update(interfaces, foreign, objects)
         if own != (self.nexthops.addresses, self.nexthops.networks):
             self.readdressing.begin()
+        elif beside != self.nexthops.addresses_by_link:
+            self.readdressing.tell()  # link-local ones, or one that is on another link now
         self._ways_changed(moved)
 
     def foreign_changed(self, changes: Iterable[RouteChange | NexthopChange]) -> bool:
         """Take over changes of foreign routes and nexthops, as `network_changed` does; tell whether any way to an
-        address in use is another one."""
+        watched address is another one."""
         moved = self.nexthops.apply(changes)
         self._ways_changed(moved)
         return bool(moved)
@@ -275,7 +278,8 @@ class Rib:
             self.leads.touch(*peers)
             self.reconsideration.begin()
         self.judge.guard.doubt(moved)
-        self.rejudging.ask(self.peers[each] for each in self.judge.hosts.announcing)
+        announcing = (self.peers[each] for each in self.judge.hosts.announcing)
+        self.rejudging.ask(peer for peer in announcing if peer.session is not None)
 
     def reconfigure(self, config: Config, now: float) -> list[Change]:
         """Take over another configuration; return what changes of the router's own networks at once. What is judged

@@ -147,11 +147,11 @@ class Ways:
 
     def _watch(self, address: Address) -> Way:
         way = self.seek(address)
+        self.onlink.update(way.onlink)
         if len(self._watched) >= LIMIT:
             self._unwatched = True
             return way
         self._watched[address] = way
-        self.onlink.update(way.onlink)
         for (size, bits), networks in self._within.items():
             if size == len(address):
                 networks.setdefault(network_of(address, bits), []).append(address)
@@ -187,6 +187,8 @@ class Ways:
         """Return what is to be told. Of many that are watched, those go that are in vain, if something is to be told
         anyway."""
         if not self._unwatched and not (moved and len(self._watched) > self._crowd):
+            if moved:  # it was raised by those that were watched in vain, too
+                self._crowd = max(FEW, min(self._crowd, 4 * len(self._watched)))
             return Moved(moved)
         self.forget()
         return Moved(any=True)
