@@ -28,6 +28,7 @@ from routerd.core.rib.importing import Importer
 from routerd.core.rib.judge import Judge
 from routerd.core.rib.leads import Leads
 from routerd.core.rib.lifecycle import Lifecycle
+from routerd.core.rib.link_loss import note_links
 from routerd.core.rib.loc_rib import Change, Hop, LocRib, PathSet
 from routerd.core.rib.networks import Networks
 from routerd.core.rib.nexthop import NexthopTable
@@ -37,7 +38,7 @@ from routerd.core.rib.readdressing import Readdressing
 from routerd.core.rib.reconsideration import Reconsideration
 from routerd.core.rib.rejudging import Rejudging
 from routerd.core.rib.ways import Moved, Resolution
-from routerd.core.route import LOCAL, Address, Path, contains
+from routerd.core.route import LOCAL, Address, Path
 
 
 class Rib:
@@ -222,21 +223,8 @@ class Rib:
         return bool(interface) and all(i.name != interface or not i.up for i in self.nexthops.interfaces.values())
 
     def links_changed(self, interfaces: Collection[Interface]) -> None:
-        """Note which peers go down with a link, before `network_changed` forgets the ways to them. A link that is
-        back in time, or whose network is behind another one by then, has cost no session."""
-        up = {interface.index: interface for interface in interfaces if interface.up}
-        before = self.nexthops.interfaces.values()
-        fallen = [link for link in before if link.up and link.index not in up]
-        risen = {link.name for index, link in up.items() if not self.nexthops.is_up(index)}
-        for peer in self.peers.values():
-            if peer.session is None or not (fallen or peer.lost_with):
-                continue
-            ways = {gateway.ifindex for gateway in self.gateways_of(peer)}
-            behind = (i for i in fallen if i.index in ways or any(contains(n, peer.packed) for n in i.networks))
-            if (link := next(behind, None)) is not None:
-                peer.lost_with = link.name
-            if peer.lost_with in risen or _has_moved(peer, interfaces):
-                peer.lost_with = ""
+        """Note which peers go down with a link, before `network_changed` forgets the ways to them."""
+        note_links(self.peers.values(), self.gateways_of, self.nexthops, interfaces)
 
     def network_changed(
         self,
@@ -259,8 +247,8 @@ class Rib:
         self._ways_changed(moved)
 
     def foreign_changed(self, changes: Iterable[RouteChange | NexthopChange]) -> bool:
-        """Take over changes of foreign routes and nexthops, as `network_changed` does; tell whether any way to an
-        watched address is another one."""
+        """Take over changes of foreign routes and nexthops, as `network_changed` does; tell whether the way
+        to any watched address is another one."""
         moved = self.nexthops.apply(changes)
         self._ways_changed(moved)
         return bool(moved)
@@ -294,10 +282,3 @@ class Rib:
         self.reconsideration.begin()
         self.readdressing.finish()
         return changes
-
-
-def _has_moved(peer: Peer, interfaces: Iterable[Interface]) -> bool:
-    """Tell whether a peer's network has left the interface that it was lost with for one that is up: the addresses of
-    one that becomes a port of a bridge, say."""
-    behind = {link.name: link.up for link in interfaces if any(contains(n, peer.packed) for n in link.networks)}
-    return peer.lost_with not in behind and any(behind.values())

@@ -1,0 +1,39 @@
+"""Which interface a peer was lost with: as long as that is down, the peer is not expected back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+from routerd.core.message import Gateway, Interface
+from routerd.core.rib.nexthop import NexthopTable
+from routerd.core.rib.peer import Peer
+from routerd.core.route import contains
+
+
+def note_links(
+    peers: Iterable[Peer],
+    gateways_of: Callable[[Peer], Collection[Gateway]],
+    nexthops: NexthopTable,
+    interfaces: Collection[Interface],
+) -> None:
+    """Note which peers go down with a link, when `interfaces` are to follow those of `nexthops`. A link that is back
+    in time, or whose network is behind another one by then, has cost no session."""
+    up = {interface.index: interface for interface in interfaces if interface.up}
+    fallen = [link for link in nexthops.interfaces.values() if link.up and link.index not in up]
+    risen = {link.name for index, link in up.items() if not nexthops.is_up(index)}
+    for peer in peers:
+        if peer.session is None or not (fallen or peer.lost_with):
+            continue
+        ways = {gateway.ifindex for gateway in gateways_of(peer)}
+        behind = (i for i in fallen if i.index in ways or any(contains(n, peer.packed) for n in i.networks))
+        if (link := next(behind, None)) is not None:
+            peer.lost_with = link.name
+        if peer.lost_with in risen or _has_moved(peer, interfaces):
+            peer.lost_with = ""
+
+
+def _has_moved(peer: Peer, interfaces: Iterable[Interface]) -> bool:
+    """Tell whether a peer's network has left the interface that it was lost with for one that is up: the addresses of
+    one that becomes a port of a bridge, say."""
+    behind = {link.name: link.up for link in interfaces if any(contains(n, peer.packed) for n in link.networks)}
+    return peer.lost_with not in behind and any(behind.values())
