@@ -23,7 +23,7 @@ def run(works: Sequence[Work], contenders: Sequence[str], runs: int, scale: Scal
     failures: list[str] = []
     for work in works:
         taking_part = [name for name in contenders if name == ROUTERD or not work.alone]
-        for number in range(1 if work.mass else runs):
+        for number in range(runs):
             for name in list(taking_part):
                 started = time.monotonic()
                 try:

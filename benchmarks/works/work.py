@@ -23,7 +23,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A scenario: `run` measures one daemon once. A mass work takes long: it is done once, and in `make soak` too.
+    """A scenario: `run` measures one daemon once. A mass work is done in `make soak` too.
     What only routerd tells of itself, it does `alone`."""
 
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import compress
 from typing import TypeVar
 
@@ -96,13 +97,18 @@ def surplus(counts: Counter[Owner], weights: Mapping[Owner, int]) -> int:
 def made(buckets: int, members: Sequence[Member]) -> list[tuple[int, int]]:
     """Return the layout of a group that is made with these members: a run each, in the reverse of their order. The
     kernel rounds the sum of weights up to a member (nh_res_group_rebalance in net/ipv4/nexthop.c)."""
-    total = sum(member.weight for member in members)
+    return [(members[index].id, length) for index, length in _made(buckets, tuple([each.weight for each in members]))]
+
+
+@lru_cache(256)
+def _made(buckets: int, weights: tuple[int, ...]) -> list[tuple[int, int]]:
+    total = sum(weights)
     runs: list[tuple[int, int]] = []
-    begin = weight = 0
-    for member in members:
-        weight += member.weight
-        end = (buckets * weight + total // 2) // total
+    begin = sum_ = 0
+    for index, weight in enumerate(weights):
+        sum_ += weight
+        end = (buckets * sum_ + total // 2) // total
         if end > begin:
-            runs.append((member.id, end - begin))
+            runs.append((index, end - begin))
         begin = end
     return runs[::-1]

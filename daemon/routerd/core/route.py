@@ -206,6 +206,7 @@ class Path:
     `peer` is the peer's address as text, or `LOCAL` for what the router originates. `since` is the monotonic
     time in seconds from which on the peer has announced these attributes, for whatever prefixes (decision step 8).
     `merit` is what steps 1 to 6 of the decision process compare, and `tie` what steps 8 to 11 do: the lower wins.
+    `says_more`: perhaps more than where it leads, that it is about to go, or a bandwidth. `weight` is in octets.
     """
 
     peer: str
@@ -216,6 +217,7 @@ class Path:
     merit: tuple[int, ...] = field(init=False)
     tie: tuple[float, bytes, int, bytes] = field(init=False)
     weight: int = field(init=False)
+    says_more: bool = field(init=False)
 
     def __post_init__(self) -> None:
         said, is_local = self.attributes, self.peer == LOCAL
@@ -227,6 +229,7 @@ class Path:
         router_id, peer = said.originator_id or self.router_id, b"" if is_local else _packed(self.peer)
         object.__setattr__(self, "tie", (self.since, router_id, len(said.cluster_list), peer))
         object.__setattr__(self, "weight", weight(said))
+        object.__setattr__(self, "says_more", bool(said.communities or said.extended_communities))
 
 
 LOCAL = "local"

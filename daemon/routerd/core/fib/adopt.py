@@ -33,7 +33,7 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
         group = Group(kernel.id, Wanted(tuple(legs), weights=weights), kernel.buckets)
         group.legs, group.written = legs, True
         group.adapted = fib.groups.shape.fits(kernel.buckets)
-        group.awaiting = set(legs)
+        group.awaiting = frozenset(legs)
         fib.groups.add(group)
         if group.adapted and group.buckets and (timers_differ(fib, kernel) or set(legs.values()) != {1}):
             fib.groups.settling.begin(group, now + fib.groups.shape.idle_timer, Why.TAKEN_OVER, legs)

@@ -247,7 +247,7 @@ class Fib:
         for gateway in gateways:
             for group in list(self.groups.having(gateway)):
                 if gateway in group.awaiting:
-                    group.awaiting.discard(gateway)
+                    group.awaiting -= {gateway}
                     if not group.awaiting:
                         self._released[group] = None
 

@@ -24,6 +24,7 @@ WIDEST = 65535
 LEAST_BUCKETS, FEWEST_BUCKETS = 64, 16
 """Of a group as long as the budget lasts, and afterwards; but four for every member."""
 NEVER = float("-inf")
+_NOBODY: Set[Gateway] = frozenset()
 LONGEST = 4096
 """Prefixes that are planned together: four milliseconds."""
 
@@ -54,8 +55,7 @@ class Group:
         self.legs: Legs = {}
         self.prefixes: dict[Prefix, None] = {}
         self.waiting: dict[Prefix, Wanted] = {}
-        self.awaiting: set[Gateway] = set()
-        self.emptied: set[Gateway] = set()
+        self.awaiting = self.emptied = _NOBODY
         self.adapted = True
         self.written = False
 

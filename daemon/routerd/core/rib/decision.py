@@ -148,7 +148,7 @@ def decide(
         else:
             ways[path] = way
             merits.add(path.merit)
-            metrics.add(_metric(way))
+            metrics.add(0 if way is None else way.metric)
     left = [*ways]
     if not left:
         return Decision(None, (), lost, Wanted(()))
@@ -176,10 +176,6 @@ def decide(
     return Decision(best, tuple(multipath), lost, _wanted(ways, options))
 
 
-def _metric(way: Resolution | None) -> int:
-    return 0 if way is None else way.metric
-
-
 def _gateways(way: Resolution | None) -> tuple[Gateway, ...]:
     """Return the gateways of a next hop; none of what the router itself originates."""
     return () if way is None else way.gateways
@@ -205,11 +201,6 @@ def _wanted(ways: Ways, options: Options) -> Wanted:
     return Wanted(members, leaving, weights([bandwidths.get(member) for member in members], options.link_bandwidth))
 
 
-def _says_more(path: Path) -> bool:
-    """Tell whether a path may say more than where it leads: that it is about to go, or a bandwidth."""
-    return bool(path.attributes.communities or path.attributes.extended_communities)
-
-
 def _best(paths: list[Path], ways: Ways, options: Options, lost: dict[Path, Step]) -> list[Path]:
     """Steps 1 to 7 leave the paths that are equally good."""
     left = paths
@@ -218,7 +209,7 @@ def _best(paths: list[Path], ways: Ways, options: Options, lost: dict[Path, Step
             left = _keep(left, step, _merit(step), lost)
     left = _keep_by_med(left, options, lost)
     left = _keep(left, Step.EXTERNAL, _merit(Step.EXTERNAL), lost)
-    return _keep(left, Step.IGP_METRIC, lambda path: _metric(ways[path]), lost)
+    return _keep(left, Step.IGP_METRIC, lambda path: 0 if (way := ways[path]) is None else way.metric, lost)
 
 
 def _merit(step: Step) -> Rank:
@@ -262,6 +253,7 @@ def _keep_by_med(paths: list[Path], options: Options, lost: dict[Path, Step]) ->
 
 _TIES = (_OLDEST, *_) = (Step.OLDEST, Step.ROUTER_ID, Step.CLUSTER_LIST, Step.PEER_ADDRESS)
 _tie = attrgetter("tie")
+_says_more = attrgetter("says_more")
 
 
 def _break_tie(paths: list[Path], incumbent: Path | None, lost: dict[Path, Step], places: int) -> Path:

@@ -142,8 +142,9 @@ class LocRib:
             new, replaced = self._steps.get((old, key), (None, ()))
             if new is None or not (new.users or new is self.empty):  # a set out of use is no longer the interned one
                 new, replaced = self.step(old, peers, path, claims=claims)
-                cost = 8 * len(peers) if path is None else path.weight
-                self._steps.remember((old, key), (new, replaced), cost + 32 * len(new.paths))
+                if old is self.empty or len(moved) < old.users:  # else this was the last one that could step from it
+                    cost = 8 * len(peers) if path is None else path.weight
+                    self._steps.remember((old, key), (new, replaced), cost + 32 * len(new.paths))
             if new is old:
                 continue
             if new is self.empty:
@@ -232,7 +233,7 @@ class LocRib:
 def _unseated(before: Decision, after: Decision) -> frozenset[str]:
     """Return the peers of the multipath set before that are there, if one of them has no place in it any more only
     because there are too few."""
-    if Step.MAX_PATHS not in after.lost.values():
+    if len(after.multipath) > len(after.lost) or Step.MAX_PATHS not in after.lost.values():
         return _NOBODY
     without = {path.peer for path, step in after.lost.items() if step is Step.MAX_PATHS}
     seated = frozenset(path.peer for path in before.multipath)
