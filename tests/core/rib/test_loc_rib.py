@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from routerd.core.rib.decision import Decision, Options, Step, decide
 from routerd.core.rib.loc_rib import LocRib, PathSet
 from routerd.core.rib.ways import Resolution
 from routerd.core.route import Attributes, Path, Prefix, parse_address, parse_prefix
+from tests.support.core import sequence
 
 PEERS = [f"10.0.0.{i}" for i in range(1, 5)]
 PREFIXES = [parse_prefix(f"172.16.0.{i}/32") for i in range(6)]
@@ -74,6 +77,52 @@ def test_sets_do_not_differ_by_a_best_path_that_wins_anyway() -> None:
     for peer in (PEERS[0], *reversed(PEERS[1:])):
         rib.announce(PATHS[peer, None], PREFIXES[1:2])
     assert rib.paths_of(PREFIXES[0]) is rib.paths_of(PREFIXES[1])
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_who_was_there_stays(seed: int) -> None:
+    """The best path so far is the incumbent where it would lose the mere tie, and who was in the multipath set is
+    seated where somebody of these would have no place; whatever `step` takes for granted meanwhile."""
+    chance = random.Random(seed)
+    options = Options(max_paths=chance.choice([1, 2, 3, 64]), multipath_relax=chance.random() < 0.7)
+    peers, prefix = [f"10.0.0.{number}" for number in range(1, 8)], PREFIXES[0]
+    ways = {peer: Resolution((Gateway(parse_address(peer), 2),), int(chance.random() < 0.2)) for peer in peers}
+    as_paths = {peer: sequence(65000 + int(chance.random() < 0.3)) for peer in peers}
+
+    def deciding(paths: PathSet, *before: Any) -> Decision:
+        incumbent, seated = before or (paths.incumbent, paths.seated)
+        return decide(paths.paths, options, lambda path: ways[path.peer], incumbent, seated)
+
+    rib = LocRib(deciding)
+    for _ in range(100):
+        peer, claims, since = chance.choice(peers), chance.random() < 0.3, chance.choice([1.0, 2.0, 3.0])
+        before, old = rib.paths_of(prefix), rib.decision(rib.paths_of(prefix))
+        if comes := chance.random() < 0.7:
+            hop, med = parse_address(peer), chance.choice([0, 0, 0, 1])
+            said = Attributes(as_path=as_paths[peer], next_hop=hop, med=med)
+            rib.announce(Path(peer, said, since), [prefix], claims=claims)
+        else:
+            rib.withdraw(peer, [prefix])
+        paths = rib.paths_of(prefix)
+        if not paths.paths or paths is before:
+            continue
+        alone = deciding(paths, None, frozenset())
+        stays = old.best is not None and alone.lost.get(old.best, Step.UNUSABLE) >= Step.OLDEST
+        assert paths.incumbent == (old.best if stays else None)
+        there, without = ({path.peer for path in some} for some in (old.multipath, _without_place(alone)))
+        keeps = there & without and not (comes and claims)
+        assert paths.seated == (there.intersection(path.peer for path in paths.paths) if keeps else frozenset())
+
+
+def _without_place(decision: Decision) -> list[Path]:
+    return [path for path, step in decision.lost.items() if step is Step.MAX_PATHS]
+
+
+def test_what_only_one_prefix_could_do_again_is_not_remembered() -> None:
+    rib = LocRib(deciding)
+    for peer in PEERS:
+        rib.announce(PATHS[peer, None], PREFIXES[:1])
+    assert [old for old, _ in rib._steps] == [rib.empty]
 
 
 def test_what_is_remembered_is_bounded_and_dies_with_its_use(monkeypatch: pytest.MonkeyPatch) -> None:

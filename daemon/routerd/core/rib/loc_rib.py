@@ -208,9 +208,15 @@ class LocRib:
         paths = kept if path is None else (*kept, path)
         if not paths:
             return self.empty, replaced
-        members = frozenset(paths)
+        members, before = frozenset(paths), self.decision(old)
+        if path is not None and _wins_tie(path, before.best):
+            # Nearly always the best path so far stays for being that: to suppose so saves a decision.
+            new = self._interned(paths, (members, before.best, _NOBODY))
+            after = self.decision(new)
+            if after.best is before.best and after.lost[path] >= Step.OLDEST and not _is_crowded(after):
+                return new, replaced
         new = self._interned(paths, (members, None, _NOBODY))
-        before, after = self.decision(old), self.decision(new)
+        after = self.decision(new)
         seated = _NOBODY if claims else _unseated(before, after)
         keeps = before.best is not None and after.lost.get(before.best, Step.UNUSABLE) >= Step.OLDEST
         if keeps or seated:
@@ -230,10 +236,20 @@ class LocRib:
             self.stale.pop(paths, None)
 
 
+def _wins_tie(path: Path, best: Path | None) -> bool:
+    """Tell whether a path would win over the best one so far if nothing but the tie decided (steps 8 to 11)."""
+    return best is not None and path.tie < best.tie and path.merit == best.merit
+
+
+def _is_crowded(decision: Decision) -> bool:
+    """Tell whether there are more paths as good as the best one than places."""
+    return len(decision.multipath) <= len(decision.lost) and Step.MAX_PATHS in decision.lost.values()
+
+
 def _unseated(before: Decision, after: Decision) -> frozenset[str]:
     """Return the peers of the multipath set before that are there, if one of them has no place in it any more only
     because there are too few."""
-    if len(after.multipath) > len(after.lost) or Step.MAX_PATHS not in after.lost.values():
+    if not _is_crowded(after):
         return _NOBODY
     without = {path.peer for path, step in after.lost.items() if step is Step.MAX_PATHS}
     seated = frozenset(path.peer for path in before.multipath)
