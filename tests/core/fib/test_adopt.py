@@ -77,6 +77,17 @@ def test_a_group_gets_the_timers_that_are_wanted_when_its_flows_have_shown_thems
     assert fib.plan(120.0) == [SetGroup(1, (Member(2), Member(3)), 1024, 120.0, 0.0)]
 
 
+def test_a_group_whose_nodes_are_not_back_in_time_gets_the_timers_when_they_are() -> None:
+    fib, _ = adopted(resilient(Member(2), Member(3), idle_timer=60.0))
+    fib.want([P], Wanted((A, B)))
+    fib.balance(120.0)
+    assert fib.groups.settling.next is None, "no clock is asked for what waits for nodes"
+    assert fib.plan(121.0) == []
+    fib.stop_awaiting([A, B])
+    assert fib.plan(500.0) == [SetGroup(1, (Member(2), Member(3)), 1024, 120.0, 0.0)]
+    assert fib.routes[P] not in fib.groups.settling
+
+
 @pytest.mark.parametrize("unbalanced_timer", [0.0, 30.0])
 def test_a_group_that_is_as_wanted_has_nothing_to_wait_for(unbalanced_timer: float) -> None:
     fib = Fib(Shape(FibSection(nexthop_id_base=1, unbalanced_timer=unbalanced_timer)))

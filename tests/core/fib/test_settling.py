@@ -39,6 +39,19 @@ def test_what_is_settled_is_not_looked_into() -> None:
     assert settlings.looks_due(200.0) == []
 
 
+def test_what_cannot_be_settled_in_time_is_due_no_more() -> None:
+    settlings = young(2)
+    first, second = settlings.due(250.0)
+    assert settlings.due(300.0) == []
+    assert first in settlings
+    assert settlings.is_over(first, 250.0)
+    settlings.begin(first, 500.0, Why.ALONE, [A])
+    assert not settlings.is_over(first, 499.0)
+    assert settlings.end(second)
+    assert not settlings.is_over(second, 300.0)
+    assert settlings.due(500.0) == [first]
+
+
 def test_what_is_due_next_is_known_without_a_look_at_all() -> None:
     def cost(count: int) -> float:
         settlings = young(count)

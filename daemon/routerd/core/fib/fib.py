@@ -161,7 +161,7 @@ class Fib:
 
     def balance(self, now: float) -> None:
         """Groups whose time has come are to get the weights of their members. Of adopted ones those are not known
-        before their nodes have said them."""
+        before their nodes have said them: they get them then."""
         for group in self.groups.settling.due(now):
             if not self._is_awaiting(group):
                 self.groups.settle(group)
@@ -258,6 +258,8 @@ class Fib:
         if not group.prefixes:
             self.groups.empty[group] = None
         self._agree(group)
+        if self.groups.settling.is_over(group, now):
+            self.groups.settle(group)
         return deleted
 
     def awaited(self) -> set[Gateway]:

@@ -37,10 +37,12 @@ class Settling(NamedTuple):
 
 
 class Settlings:
-    """The groups that are not settled, those of the earliest end first: all last an idle timer."""
+    """The groups that are not settled."""
 
     def __init__(self) -> None:
         self._of: dict[Group, Settling] = {}
+        self._timed: dict[Group, None] = {}
+        """Those whose time has not come yet, that of the earliest end first: all last an idle timer."""
         self._looks = Deadlines[int]()
 
     def __contains__(self, group: object) -> bool:
@@ -54,6 +56,7 @@ class Settlings:
         """From now on the flows of these gateways have to show themselves."""
         self.end(group)
         self._of[group] = Settling(until, why, frozenset(holders))
+        self._timed[group] = None
 
     def hasten(self, until: float) -> None:
         """The idle timer is another one: nobody has to wait longer than until then."""
@@ -68,6 +71,7 @@ class Settlings:
     def end(self, group: Group) -> bool:
         """The group is settled; tell whether it was not."""
         self._looks.set(group.id, None)
+        self._timed.pop(group, None)
         return self._of.pop(group, None) is not None
 
     def left(self, group: Group) -> bool:
@@ -76,13 +80,19 @@ class Settlings:
         return settling is not None and settling.holders.isdisjoint(group.legs) and self.end(group)
 
     def due(self, now: float) -> list[Group]:
-        """Return the groups whose time has come."""
+        """Return the groups whose time has come, each once: it may be that they cannot be settled yet."""
         found: list[Group] = []
-        for group, settling in self._of.items():
-            if settling.until > now:
+        for group in self._timed:
+            if self._of[group].until > now:
                 break
             found.append(group)
+        for group in found:
+            del self._timed[group]
         return found
+
+    def is_over(self, group: Group, now: float) -> bool:
+        """Tell whether the time of a group that is not settled has come."""
+        return group in self._of and self._of[group].until <= now
 
     def looks_due(self, now: float) -> list[int]:
         """Return the groups that are to be looked into now, each once."""
@@ -91,6 +101,6 @@ class Settlings:
     @property
     def next(self) -> float | None:
         """When something is due; None if nothing is."""
-        first = next(iter(self._of.values()), None)
-        times = (None if first is None else first.until, self._looks.next)
+        first = next(iter(self._timed), None)
+        times = (None if first is None else self._of[first].until, self._looks.next)
         return min((time for time in times if time is not None), default=None)
