@@ -13,6 +13,8 @@ from routerd.config.model import FibSection
 from routerd.core.message import (
     ForeignBgp,
     ForeignRoute,
+    ForeignRoutes,
+    KernelDump,
     KernelGroup,
     KernelNexthop,
     Leg,
@@ -23,7 +25,7 @@ from routerd.core.message import (
 )
 from routerd.core.route import Prefix, format_address, format_prefix, parse_address, parse_prefix
 from routerd.kernel import lookup
-from routerd.kernel.audit import audit
+from routerd.kernel.audit import audit, compare
 from routerd.kernel.dump import dump
 from routerd.kernel.writer import KernelWriter
 from tests.kernel.scenario import FIB, METRIC, gateway, many, prefixes
@@ -128,6 +130,18 @@ def test_an_untouched_namespace(router: Namespace) -> None:
 
 
 @pytest.mark.alone
+def test_what_is_known_of_others_may_change_while_it_is_compared() -> None:
+    known: ForeignRoutes = dict.fromkeys(prefixes("10.1.0.0/16", "10.2.0.0/16"), ())
+
+    class Found(dict[Prefix, tuple[ForeignRoute, ...]]):
+        def __contains__(self, prefix: object) -> bool:
+            known[parse_prefix(f"10.3.{len(known)}.0/24")] = ()
+            return False
+
+    found = KernelDump((), (), (), {}, Found())
+    assert compare({}, known, found).foreign.keys() == set(prefixes("10.1.0.0/16", "10.2.0.0/16"))
+
+
 async def test_dump_in_a_thread_leaves_the_loop_alive(writer: KernelWriter) -> None:
     writer.write([SetNexthop(1, gateway("10.0.0.2")), SetRoutes(1, many(20_000))])
     longest, last = 0.0, time.perf_counter()

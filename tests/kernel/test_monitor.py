@@ -265,6 +265,22 @@ async def test_an_overrun_is_reported(router: Namespace, monkeypatch: pytest.Mon
         writer.close()
 
 
+async def test_a_turn_ends_though_more_is_to_be_read(router: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("routerd.kernel.monitor._TURN", 0.0)
+    with router.enter():
+        writer = KernelWriter(FIB)
+        watched = Watched(router, writer, asyncio.Queue(), asyncio.Queue())
+        monitor = Monitor([], watched, lambda entry, port: None)
+        monitor.start()
+        writer.write([SetNexthop(id_, gateway("10.0.0.2")) for id_ in (1, 2, 3)])
+        assert monitor._socket is not None
+        monitor._read(monitor._socket)
+        assert watched.reasons.qsize() == 1
+        await watched.hears("nexthop id 3 changed by someone else")
+        monitor.close()
+        writer.close()
+
+
 async def test_what_cannot_be_parsed_is_told_and_the_next_is_heard(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

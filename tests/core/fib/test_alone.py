@@ -28,6 +28,7 @@ from routerd.core.wanted import Wanted
 A, B, C = (Gateway(parse_address(f"10.0.0.{i}"), 2) for i in (1, 2, 3))
 A6, B6 = (Gateway(parse_address(f"fd00::{i}"), 2) for i in (1, 2))
 P, Q = parse_prefix("172.16.1.1/32"), parse_prefix("172.16.1.2/32")
+TABLE = [parse_prefix(f"172.17.{i // 250}.{i % 250}/32") for i in range(BULK + 1)]
 IDLE = 120.0
 
 
@@ -144,20 +145,26 @@ def test_who_was_alone_leaves_and_nobody_waits(life: Life) -> None:
     assert life.settled
 
 
+def test_who_was_alone_wants_no_flow_any_more_and_nobody_waits(life: Life) -> None:
+    life.at(1000.0, P, members=(A, B))
+    assert life.heavy() == set()
+    life.at(1001.0, P, members=(B, C))
+    assert life.heavy() == {3, 4}
+    assert life.settled
+
+
 class TestTable:
     """So many prefixes that they share a group."""
-
-    TABLE = tuple(parse_prefix(f"172.17.{i // 250}.{i % 250}/32") for i in range(BULK + 1))
 
     @pytest.fixture
     def table(self) -> Life:
         life = Life()
-        life.at(1.0, *self.TABLE, members=(A,))
+        life.at(1.0, *TABLE, members=(A,))
         life.told.clear()
         return life
 
     def test_a_prefix_that_parts_from_it_takes_all_flows_along(self, table: Life) -> None:
-        one = self.TABLE[0]
+        one = TABLE[0]
         table.at(1000.0, one, members=(A, B))
         alone, nexthop, joined, routes = table.told
         assert alone == SetGroup(4, (Member(2),), 1024, IDLE, 0.0)
@@ -170,7 +177,7 @@ class TestTable:
         assert len(table.heavy(4)) == 2
 
     def test_a_common_change_touches_no_route(self, table: Life) -> None:
-        table.at(1000.0, *self.TABLE, members=(A, B))
+        table.at(1000.0, *TABLE, members=(A, B))
         assert [type(each) for each in table.told] == [SetNexthop, SetGroup]
         assert table.held[3]
 
@@ -210,6 +217,11 @@ class TestYoung:
         life.at(1000.1 + IDLE)
         assert len(life.heavy(group)) == 2
 
+    def test_who_parts_from_a_young_table_is_as_young(self, life: Life) -> None:
+        life.at(1000.0, *TABLE, members=(A,))
+        life.at(1001.0, TABLE[0], members=(A, B))
+        assert life.fib.groups.settling.looks_due(1001.0 + LOOK) == [life.fib.routes[TABLE[0]].id]
+
     def test_an_older_one_is_not_looked_into(self, life: Life) -> None:
         life.at(1000.0, Q, members=(B,))
         life.at(1000.0 + YOUTH, Q, members=(A, B))
@@ -243,11 +255,11 @@ def test_the_kernels_objects_are_as_few_as_the_members(life: Life) -> None:
 def test_who_parts_meanwhile_takes_over_no_bucket() -> None:
     """Which buckets the flows of the one that was alone use is not known: the new group is its own, and others join
     it as they join any."""
-    life, table = Life(), [parse_prefix(f"172.17.{i // 250}.{i % 250}/32") for i in range(BULK + 1)]
-    life.at(0.0, *table, members=(A,))
-    life.at(1000.0, *table, members=(A, B))
+    life = Life()
+    life.at(0.0, *TABLE, members=(A,))
+    life.at(1000.0, *TABLE, members=(A, B))
     life.told.clear()
-    life.at(1001.0, table[0], members=(A, C))
+    life.at(1001.0, TABLE[0], members=(A, C))
     made = [each for each in life.told if isinstance(each, SetGroup)]
     (group,) = {each.id for each in made}
     assert [len(each.members) for each in made] == [1, 2]

@@ -812,6 +812,35 @@ def test_drained_members_stay_where_no_other_one_is_left() -> None:
     assert fib.routes[P].legs.keys() == {B}
 
 
+def test_a_member_that_was_drained_once_keeps_its_flows_when_it_is_drained_again() -> None:
+    fib = emptied()
+    fib.drain(set())
+    planned(fib)
+    assert fib.routes[P].legs == {A: 1, B: 1}
+    fib.drain({A})
+    planned(fib)
+    assert fib.routes[P].legs.keys() == {A, B}
+
+
+def test_a_drained_member_serves_again_when_no_other_is_left() -> None:
+    fib = emptied()
+    fib.fail([B])
+    (operation,) = [each for each in planned(fib) if isinstance(each, SetGroup)]
+    assert operation.members == (Member(2),)
+
+
+def emptied() -> Fib:
+    """Return a FIB in which A is drained, and has left the group of P."""
+    fib = Fib(Shape(FibSection(nexthop_id_base=1), widest=256))
+    fib.want([P], Wanted((A, B)))
+    fib.drain({A})
+    planned(fib)
+    fib.drained({1: {3}})
+    planned(fib)
+    assert fib.routes[P].legs.keys() == {B}
+    return fib
+
+
 @pytest.mark.parametrize("count", [2, FEW + 2])
 def test_the_last_ones_of_a_group_keep_it(count: int) -> None:
     """Those that wanted something else than they are gone, for the kernel has refused them."""

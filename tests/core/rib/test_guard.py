@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from routerd.core.message import ForeignRoute, Leg, RouteChange, RoutesChanged
 from routerd.core.rib.guard import Guard
 from routerd.core.rib.policy import Reject
 from routerd.core.route import LOCAL, parse_address, parse_prefix
@@ -94,3 +95,27 @@ def test_what_was_announced_before_a_node_came_goes_when_it_comes() -> None:
     simulation.settle()
     assert simulation.fib() == {}
     assert verdicts(simulation, A) == {Reject.NODE_ADDRESS: 1}
+
+
+@pytest.mark.parametrize("by", ["routes told", "a dump"])
+def test_what_is_barred_follows_the_way_to_a_node(by: str) -> None:
+    """Somebody's route to the node alone goes and returns: without it the network leads there, and what is longer
+    than that would win."""
+    simulation, longer = Simulation(INSIDE), "192.168.10.100/30"
+    node, way = parse_prefix(f"{A}/32"), ForeignRoute(1, 4, 0, 0, (Leg(None, 2),))
+    simulation.kernel.foreign[node] = (way,)
+    simulation.dump()
+    for peer in (A, "192.168.10.99"):
+        simulation.up(peer)
+    simulation.announce("192.168.10.99", longer)
+    for there in (True, False, True):
+        if there:
+            simulation.kernel.foreign[node] = (way,)
+        else:
+            del simulation.kernel.foreign[node]
+        if by == "a dump":
+            simulation.dump()
+        else:
+            simulation.take(RoutesChanged((RouteChange(node, way, deleted=not there),)))
+        simulation.settle()
+        assert simulation.fib() == ({longer: ["192.168.10.99"]} if there else {})

@@ -280,6 +280,7 @@ def test_with_more_next_hops_than_are_watched_every_change_may_concern_one(monke
         way(made, address)
     assert made.apply([written("10.5.5.4/32", leg(OTHER, 3))])
     assert way(made, addresses[4]) == via((OTHER, 3))
+    assert not made.apply([written("10.9.0.0/16", leg(ONE))]), "there is room again"
 
 
 def test_of_many_that_are_watched_those_in_vain_go_and_then_as_many_may_come() -> None:
@@ -299,6 +300,14 @@ def test_of_many_that_are_watched_those_in_vain_go_and_then_as_many_may_come() -
             way(made, address)
         made.apply([RouteChange(*route("10.5.0.0/24", leg(OTHER, 3)), deleted=True)])
     assert most <= 6 * len(used)
+
+
+def test_an_address_of_the_router_is_reached_otherwise_when_its_network_is_another_one() -> None:
+    made, own = table(), parse_address("192.168.10.200")
+    assert made.leads(own) == 24
+    first, *others = LINKS
+    first = replace(first, networks=(parse_prefix("192.168.10.192/26"), *first.networks[1:]))
+    assert own in made.update((first, *others)).addresses
 
 
 def test_a_gateway_on_the_link_by_say_so_is_known_though_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
