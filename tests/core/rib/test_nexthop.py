@@ -20,8 +20,8 @@ from routerd.core.message import (
 )
 from routerd.core.rib import ways
 from routerd.core.rib.nexthop import NexthopTable
-from routerd.core.rib.ways import Resolution
-from routerd.core.route import Address, Prefix, parse_address, parse_prefix
+from routerd.core.rib.ways import Resolution, Way
+from routerd.core.route import Address, Prefix, contains, parse_address, parse_prefix
 from tests.support.core import LINKS
 from tests.support.kernel import FakeKernel
 
@@ -300,6 +300,35 @@ def test_of_many_that_are_watched_those_in_vain_go_and_then_as_many_may_come() -
             way(made, address)
         made.apply([RouteChange(*route("10.5.0.0/24", leg(OTHER, 3)), deleted=True)])
     assert most <= 6 * len(used)
+
+
+def test_a_change_concerns_the_addresses_inside_its_prefix_and_a_default_route_none() -> None:
+    made = table()
+    texts = ("0.0.0.1", "10.5.4.255", "10.5.5.0", "10.5.5.5", "10.5.5.255", "10.5.6.0", "255.255.255.255", "fd05::")
+    addresses = [parse_address(text) for text in texts]
+    for address in reversed(addresses):
+        way(made, address)
+    for text in ("10.5.5.0/24", "10.5.5.5/32", "0.0.0.0/1", "128.0.0.0/1", "10.5.4.0/22", "fd05::/128", "fd00::/8"):
+        prefix = parse_prefix(text)
+        assert made._ways._inside(prefix) == [each for each in addresses if contains(prefix, each)]
+    assert made._ways._inside(parse_prefix("0.0.0.0/0")) == made._ways._inside(parse_prefix("::/0")) == []
+
+
+def test_a_change_that_may_concern_any_of_many_looks_up_those_inside_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ways, "LIMIT", 500)
+    made = table(route("10.5.0.0/16", leg(ONE)))
+    for number in range(510):
+        way(made, parse_address(f"10.5.{number // 250}.{number % 250}"))
+    sought: list[Address] = []
+    seek = made._ways.seek
+
+    def noted(address: Address) -> Way:
+        sought.append(address)
+        return seek(address)
+
+    monkeypatch.setattr(made._ways, "seek", noted)
+    assert made.apply([written("10.5.1.7/32", leg(OTHER, 3))]).any
+    assert sought == [parse_address("10.5.1.7")]
 
 
 def test_an_address_of_the_router_is_reached_otherwise_when_its_network_is_another_one() -> None:

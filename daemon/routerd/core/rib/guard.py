@@ -64,8 +64,7 @@ class Guard:
         barred: set[Prefix] = set()
         for address in [*islice(self._doubted, SLICE)]:
             del self._doubted[address]
-            limit = self._limit(address)
-            if address in self._shortest and limit != self._shortest[address]:
+            if address in self._shortest and (limit := self._limit(address)) != self._shortest[address]:
                 freed |= self._leave(address)
                 barred |= self._enter(address, limit)
         return freed != barred

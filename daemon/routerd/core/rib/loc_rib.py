@@ -94,8 +94,8 @@ class LocRib:
         return paths._decision if paths._epoch == self._epoch else None
 
     def invalidate(self) -> None:
-        """All sets are stale: next hops resolve otherwise now, or the options are others. What
-        was stale before stays ahead."""
+        """All sets are stale: next hops resolve otherwise now, or the options are others. What was stale before stays
+        ahead."""
         self._epoch += 1
         self._steps.clear()
         self.stale.update(dict.fromkeys(self._sets.values()))

@@ -7,12 +7,13 @@ default route leads nowhere: a node that only the default route reaches is not w
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from routerd.core.message import ForeignRoutes, Gateway, NexthopChange, RouteChange
-from routerd.core.rib.foreign import ForeignTable, network_of
+from routerd.core.rib.foreign import ForeignTable
 from routerd.core.route import Address, Prefix
 
 RTN_UNICAST = 1
@@ -79,8 +80,8 @@ class Ways:
         """Whether somebody uses an address for which there was no room."""
         self._crowd = FEW
         """Of more than so many, some may be watched in vain."""
-        self._within: dict[tuple[int, int], dict[Prefix, list[Address]]] = {}
-        """The watched addresses by their network, for each size and prefix length that was asked for."""
+        self._in_order: dict[int, list[Address]] = {4: [], 16: []}
+        """The watched addresses by size, those of a network beside each other."""
 
     def to(self, address: Address) -> Way:
         """Return the way to an address, and watch it from now on."""
@@ -140,9 +141,10 @@ class Ways:
         say-so are in use until then."""
         self._crowd = max(FEW, 2 * len(self._watched))
         self._unwatched = False
-        self._within.clear()
-        ways = ((address, self.seek(address)) for address in self._watched)
+        ways = ((address, self.seek(address)) for address, way in self._watched.items() if way.onlink)
         self._watched = {address: way for address, way in ways if way.onlink}
+        for size in self._in_order:
+            self._in_order[size] = sorted(address for address in self._watched if len(address) == size)
         self._flag()
 
     def _watch(self, address: Address) -> Way:
@@ -152,20 +154,18 @@ class Ways:
             self._unwatched = True
             return way
         self._watched[address] = way
-        for (size, bits), networks in self._within.items():
-            if size == len(address):
-                networks.setdefault(network_of(address, bits), []).append(address)
+        insort(self._in_order[len(address)], address)
         return way
 
     def _inside(self, prefix: Prefix) -> list[Address]:
-        """Return the watched addresses inside a prefix."""
-        size, bits = len(prefix) - 1, prefix[0]
-        if (size, bits) not in self._within:
-            networks = self._within[size, bits] = {}
-            for address in self._watched:
-                if len(address) == size:
-                    networks.setdefault(network_of(address, bits), []).append(address)
-        return self._within[size, bits].get(prefix, [])
+        """Return the watched addresses inside a prefix; none for a default route, which leads nowhere."""
+        bits, first = prefix[0], prefix[1:]
+        if not bits:
+            return []
+        last = int.from_bytes(first, "big") | (1 << 8 * len(first) - bits) - 1
+        addresses = self._in_order[len(first)]
+        start = bisect_left(addresses, first)
+        return addresses[start : bisect_right(addresses, last.to_bytes(len(first), "big"), start)]
 
     def _look_again(self, addresses: Iterable[Address]) -> set[Address]:
         """Look the ways to watched addresses up again; return those to which another one leads now."""
