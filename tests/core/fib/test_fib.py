@@ -794,6 +794,42 @@ def test_a_nexthop_that_has_another_group_by_now_stays() -> None:
     assert fib.groups.nexthops == {A: 2, B: 3}
 
 
+def seen(*groups: KernelGroup) -> KernelObjects:
+    return KernelObjects((), (KernelNexthop(2, 186, A), KernelNexthop(3, 186, B)), groups)
+
+
+def test_a_group_that_somebody_has_made_of_another_size_is_made_anew_and_its_routes_come_again() -> None:
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    fib.want([P], Wanted((A, B)))
+    planned(fib)
+    wrong, operations = mend_objects(fib, seen(KernelGroup(1, 186, (Member(2), Member(3)), 512, 120.0, 0.0)), 0.0)
+    assert [each.kind for each in wrong] == ["group_resized"]
+    assert operations == [DeleteNexthop(1)]
+    assert planned(fib) == [SetGroup(1, (Member(2), Member(3)), 1024, 120.0, 0.0), SetRoutes(1, (P,))]
+
+
+def test_of_damaged_groups_those_of_few_prefixes_come_first() -> None:
+    fib = Fib(Shape(FibSection(nexthop_id_base=1)))
+    fib.want(TABLE, Wanted((A, B)))
+    planned(fib)
+    fib.want([P], Wanted((B, A)))
+    planned(fib)
+    table, alone = fib.routes[TABLE[0]], fib.routes[P]
+    assert (table.users, alone.users) == (len(TABLE), 1)
+    _, operations = mend_objects(fib, seen(), 0.0)
+    assert [each.id for each in operations if isinstance(each, SetGroup)] == [alone.id, table.id]
+
+
+@pytest.mark.parametrize(("kind", "idle_timer"), [("resilient", 60.0), ("hash-threshold", 120.0)])
+def test_timers_of_adopted_groups_are_no_drift(kind: str, idle_timer: float) -> None:
+    """They get those that are wanted when their flows are known; or their prefixes move away."""
+    fib = Fib(Shape(FibSection(nexthop_id_base=1, groups=kind)))  # type: ignore[arg-type]
+    found = seen(KernelGroup(1, 186, (Member(2), Member(3)), 1024, idle_timer, 0.0))
+    adopt(fib, KernelDump((), found.nexthops, found.groups, {P: 1}, {}), 0.0)
+    assert mend_objects(fib, found, 1.0) == ([], [])
+    assert not fib.groups.changed
+
+
 def test_drained_members_stay_where_no_other_one_is_left() -> None:
     """All of a group's were drained while one looked."""
     fib = Fib(Shape(FibSection(nexthop_id_base=1), widest=256))
