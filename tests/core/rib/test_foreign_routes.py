@@ -86,6 +86,18 @@ def test_a_nexthop_that_is_gone_is_remembered_where_a_correction_was_passed_over
     assert table.routes[key] == (on_link(2, metric=200),)
 
 
+def test_nexthops_that_are_gone_are_forgotten_once_nothing_can_lead_there() -> None:
+    table, key = ForeignTable(), parse_prefix("10.5.0.0/16")
+    table.replace_objects([KernelNexthop(9, 4, None), KernelNexthop(10, 4, None)])
+    table.replace_routes({key: (through(9),)})
+    for id_ in (9, 10):
+        table.apply(NexthopChange(id_, None))
+    table.correct({key: ()}, [NexthopChange(10, None)])
+    assert table._deleted == {10}
+    table.correct({}, [])
+    assert not table._deleted
+
+
 def test_lengths_come_and_go_with_their_prefixes() -> None:
     table, address = ForeignTable(), parse_address("10.5.5.5")
     texts = ("10.0.0.0/8", "10.5.0.0/16", "10.6.0.0/16", "0.0.0.0/0", "fd00::/16")
