@@ -60,6 +60,7 @@ def check_groups(router: Router) -> None:
     fib = router.fib
     assert known.issuperset({*groups.changed, *groups.settling._of, *fib.parting._apart, *fib._released})
     assert groups.clinging.keys() <= groups.by_id.keys()
+    assert fib.awaited == {gateway for group in groups for gateway in group.awaiting}
     assert {prefix: group.id for prefix, group in router.fib.routes.items()} == {
         prefix: group.id for group in groups for prefix in group.prefixes
     }

@@ -170,7 +170,7 @@ class Gateways:
         behind it fail as they do with their link, and what flows there were is remembered with their groups."""
         reaches, lost = self._rib.nexthops.reaches, self._health.having(Reason.UNREACHABLE)
         back = [gateway for gateway in lost if reaches(gateway)]
-        gone = [gateway for gateway in self._fib.groups.nexthops.keys() - self._fib.awaited() if not reaches(gateway)]
+        gone = [gateway for gateway in self._fib.groups.nexthops.keys() - self._fib.awaited if not reaches(gateway)]
         effects = self.fail(Reason.UNREACHABLE, gone)
         self.recover(Reason.UNREACHABLE, back)
         return effects

@@ -104,7 +104,7 @@ class Sessions:
 
     def await_adopted(self, now: float) -> None:
         """Once nodes can dial in those of adopted groups have so much time to return."""
-        if self._adoption_ends is None and self._rib.lifecycle.listening and self._fib.awaited():
+        if self._adoption_ends is None and self._rib.lifecycle.listening and self._fib.awaited:
             groups = self._rib.config.peer_groups.values()
             self._adoption_ends = now + max((group.stale_time for group in groups), default=0)
 
@@ -113,14 +113,14 @@ class Sessions:
         take is bounded by the time that each node has to return, and to say all."""
         if not self._rib.lifecycle.introduced:
             return
-        awaited = self._fib.awaited()
+        awaited = self._fib.awaited
         if awaited.issubset(self._rib.leads.speaking(awaited)):
             self._rib.advertising.end_deferral()
 
     def forget_absent(self, now: float, kept: set[str]) -> None:
         """Forget peers of ranges that have been away for long, but for these, those that are shut down, and those
         that adopted groups wait for."""
-        awaited = {gateway.address for gateway in self._fib.awaited()}
+        awaited = {gateway.address for gateway in self._fib.awaited}
         self._rib.forget_dynamic_peers(now, awaited.union(map(parse_address, kept | self._rib.peers.shut.keys())))
 
     @property
@@ -142,5 +142,5 @@ class Sessions:
             self.heard_all(peer.address)
         if self._adoption_ends is not None and now >= self._adoption_ends:
             self._adoption_ends = None
-            self._fib.stop_awaiting(self._fib.awaited())
+            self._fib.stop_awaiting(self._fib.awaited)
         return effects

@@ -34,6 +34,7 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
         group.legs, group.written = legs, True
         group.adapted = fib.groups.shape.fits(kernel.buckets)
         group.awaiting = frozenset(legs)
+        fib.awaited.update(legs)
         fib.groups.add(group)
         if group.adapted and group.buckets and (timers_differ(fib, kernel) or set(legs.values()) != {1}):
             fib.groups.settling.begin(group, now + fib.groups.shape.idle_timer, Why.TAKEN_OVER, legs)
@@ -42,8 +43,6 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
         group.shared = group.adapted and (len(group.prefixes) > 1 or not group.buckets)
         if group.shared:
             fib.groups.share(group)
-        if not group.prefixes:
-            fib.groups.empty[group] = None
     used = set(dump.routes.values())
     for gateway in [gateway for gateway, id in found.items() if not fib.groups.having(gateway) and id not in used]:
         surplus.append(found.pop(gateway))

@@ -35,6 +35,8 @@ class Fib:
         self.parting = Parting(self.groups, self._placement)
         self.routes, self.refused = self._placement.routes, self._placement.refused
         self._pending: dict[Prefix, Wanted] = {}
+        self.awaited: set[Gateway] = set()
+        """The gateways that some adopted group still waits for."""
         self._released: dict[Group, None] = {}
         """Adopted groups that wait for no node any more, but perhaps for what was said last to be planned."""
         self.has_table = False
@@ -244,8 +246,9 @@ class Fib:
     def stop_awaiting(self, gateways: Iterable[Gateway]) -> None:
         """The nodes behind these gateways have said all they announce, or will not return: what waited for them can
         proceed."""
-        for gateway in gateways:
-            for group in list(self.groups.having(gateway)):
+        for gateway in in_order(self.awaited.intersection(gateways)):
+            self.awaited.remove(gateway)
+            for group in self.groups.having(gateway):
                 if gateway in group.awaiting:
                     group.awaiting -= {gateway}
                     if not group.awaiting:
@@ -261,10 +264,6 @@ class Fib:
         if self.groups.settling.is_over(group, now):
             self.groups.settle(group)
         return deleted
-
-    def awaited(self) -> set[Gateway]:
-        """The gateways that some adopted group still waits for."""
-        return {gateway for group in self.groups for gateway in group.awaiting}
 
     # ------------------------------------------------------------------------------------------ refusals
 

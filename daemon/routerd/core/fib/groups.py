@@ -82,9 +82,8 @@ class Groups(Index):
         super().remove(group)
 
     def revive(self, group: Group, wanted: Wanted) -> bool:
-        """Enter a group again that was swept, under its id; False if that is not free any more, or is its own, or if
-        groups of another type are wanted since."""
-        if not self.shape.fits(group.buckets) or not self.ids.take(group.id):
+        """Enter a group again that was swept, under its id; False if that is not free any more, or is its own."""
+        if not self.ids.take(group.id):
             return False
         group.wanted = wanted
         self.add(group)

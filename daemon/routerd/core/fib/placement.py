@@ -54,7 +54,7 @@ class Placement:
         for group, some in lost.items():
             if self._groups.revive(group, wanted):
                 operations += self._groups.write(group, now)
-            if group.wanted == wanted and group.adapted and self._groups.by_id.get(group.id) is group:
+            if group.wanted == wanted and self._groups.by_id.get(group.id) is group:
                 operations += self.join(some, group)
                 forget(rest, some)
         if rest:

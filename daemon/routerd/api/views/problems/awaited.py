@@ -12,7 +12,7 @@ from routerd.core.router import Router
 
 def awaited(router: Router) -> Iterator[ProblemView]:
     """Yield the gateways whose routes were adopted and that no node with a session leads to yet."""
-    awaited = router.fib.awaited()
+    awaited = router.fib.awaited
     missing = awaited.difference(router.rib.leads.speaking(awaited))
     for address in sorted({gateway.address for gateway in missing}):
         yield ProblemView(
