@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.harness import ROUTER, Network, Routerd, announcement, becomes, legs, node, node6, running
-from tests.support.bgp import Client, attributes, update
+from tests.support.bgp import Client, attributes, mp_reach, update
 from tests.support.netns import needs_root
 
 pytestmark = needs_root
@@ -168,6 +168,26 @@ async def test_an_address_that_is_exchanged_costs_the_other_family_nothing(
         await at_once(network, {node(0)})
         assert network.nhid(VIP6) == before
         assert network.legs(VIP6) == {node6(0)}
+
+
+async def test_a_route_whose_gateway_is_on_no_link_any_more(
+    network: Network, daemon: Routerd, clients: list[Client]
+) -> None:
+    """The kernel keeps an IPv6 route as the address goes by which its gateway was on the link."""
+    network.router.ip("address", "add", "fd02::1/64", "dev", "eth0", "nodad")
+    network.router.ip("route", "add", "fd05::/32", "via", "fd02::2")
+    client = await network.establish(0)
+    clients.append(client)
+    client.send(update(attributes(as_path=[65001]) + mp_reach("fd05::5", [f"{VIP6}/128"])))
+    await becomes(lambda: network.legs(VIP6), {"fd02::2"})
+    assert daemon.problems() == {}
+    network.router.ip("address", "del", "fd02::1/64", "dev", "eth0")
+    told = "1 prefixes are not in the FIB: nothing leads to fd02::2, the gateway to their next hop fd05::5"
+    await becomes(daemon.problems, {f"peer {node(0)}": told})
+    assert network.legs(VIP6) == set()
+    network.router.ip("address", "add", "fd02::1/64", "dev", "eth0", "nodad")
+    await becomes(lambda: network.legs(VIP6), {"fd02::2"})
+    await becomes(daemon.problems, {})
 
 
 async def test_an_interface_gets_another_name(network: Network, daemon: Routerd, clients: list[Client]) -> None:

@@ -171,8 +171,8 @@ def _peer_problems(router: Router, peer: Peer, reasons: dict[str, str], *, stati
     for hop, prefixes in _unreachable(router, peer).items():
         yield ProblemView(
             where=where,
-            what=f"{prefixes} prefixes are not in the FIB: nothing leads to their next hop {hop}",
-            remedy=_IPV4_FOR_IPV6 if hop.startswith("::ffff:") else _NO_WAY,
+            what=f"{prefixes} prefixes are not in the FIB: nothing leads to {hop}",
+            remedy=_IPV4_FOR_IPV6 if "::ffff:" in hop else _NO_WAY,
         )
     local = parse_address(peer.session.local)
     if local not in router.rib.nexthops.addresses and local[:2] != _LINK_LOCAL:
@@ -193,12 +193,18 @@ def _peer_problems(router: Router, peer: Peer, reasons: dict[str, str], *, stati
 
 
 def _unreachable(router: Router, peer: Peer) -> dict[str, int]:
-    """Count the peer's accepted prefixes by those of its next hops that nothing resolves."""
+    """Count the peer's accepted prefixes by those of its next hops that nothing resolves, or whose routes lead to
+    gateways that are on no link."""
     found: dict[str, int] = {}
+    lost = router.health.having(Reason.UNREACHABLE)
     for hop, prefixes in router.rib.loc_rib.hops.get(peer.address, {}).items():
-        if router.rib.nexthops.resolve(*hop, peer.packed) is None:
-            name = format_address(hop[0])
-            found[name] = found.get(name, 0) + prefixes
+        way = router.rib.nexthops.resolve(*hop, peer.packed)
+        if way is not None and not all(gateway in lost for gateway in way.gateways):
+            continue
+        name = f"their next hop {format_address(hop[0])}"
+        if way is not None:
+            name = f"{format_address(way.gateway.address)}, the gateway to {name}"
+        found[name] = found.get(name, 0) + prefixes
     return found
 
 
