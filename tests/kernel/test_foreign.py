@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from routerd.core.message import ForeignRoute, ForeignRoutes, NexthopChange, RouteChange
+from routerd.core.message import ForeignRoute, ForeignRoutes, KernelDump, NexthopChange, RouteChange
 from routerd.core.rib.foreign import leg_of, network_of
 from routerd.core.rib.nexthop import NexthopTable
 from routerd.core.route import IPV4_PREFIX_SIZE, Address, format_prefix, parse_address
@@ -81,9 +81,13 @@ def brief(routes: ForeignRoutes) -> dict[str, list[object]]:
     return found
 
 
-def differences(follower: Follower, dumped: ForeignRoutes) -> dict[str, object]:
+def differences(follower: Follower, dumped: KernelDump) -> dict[str, object]:
     """Return where what was told and a dump differ, and how it came to that."""
-    told, found = brief(follower.table.foreign.routes), brief(dumped)
+    foreign = follower.table.foreign
+    told, found = brief(foreign.routes), brief(dumped.foreign)
+    objects = {each.id: each for each in dumped.nexthops} | {group.id: group for group in dumped.groups}
+    if foreign._objects != objects:
+        return {"objects": (foreign._objects, objects)}
     return {
         prefix: (told.get(prefix), found.get(prefix), [c for c in follower.heard if format_change(c) == prefix])
         for prefix in told.keys() | found.keys()
@@ -118,6 +122,9 @@ class Author:
         return str(self.inner[self.chance.choice((1, 2, 3, 5, 9, 17, 33, 65))])
 
     def command(self) -> str:
+        if self.chance.random() < 0.1:
+            id, gateway = self.chance.choice((70, 71)), self.chance.choice(self.gateways)
+            return f"nexthop replace id {id} via {gateway} proto zebra"
         prefix, verb = self._prefix(), self.chance.choice(("add", "append", "prepend", "replace", "delete"))
         way = self._way(prefix)
         metric = f"metric {self.chance.choice((5, 10, 30)) + self._apart(way)}"
@@ -196,7 +203,7 @@ def entry(follower: Follower, address: Address) -> tuple[ForeignRoute, ...]:
     return next(filter(None, matches), ())
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(10))
 async def test_what_is_told_adds_up_and_next_hops_resolve_as_in_the_kernel(
     router: Namespace, tmp_path: Path, seed: int
 ) -> None:
@@ -209,9 +216,9 @@ async def test_what_is_told_adds_up_and_next_hops_resolve_as_in_the_kernel(
     batch = tmp_path / "batch"
     with router.enter(), following() as follower:
         for _ in range(12):
-            batch.write_text("".join(f"{author.command()}\n" for _ in range(6)))
+            batch.write_text("".join(f"{author.command()}\n" for _ in range(10)))
             router.run("ip", f"-{version}", "-force", "-batch", str(batch), check=False)
-            await becomes(lambda: differences(follower, dump(FIB).foreign), {})
+            await becomes(lambda: differences(follower, dump(FIB)), {})
             for _ in range(30):
                 address = parse_address(author.address())
                 best, *others = entry(follower, address) or (None,)

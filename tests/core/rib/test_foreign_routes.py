@@ -64,6 +64,19 @@ def test_legs_of_an_ipv6_route_are_told_one_by_one() -> None:
     assert table.routes[key] == (via("fd00::3"),)
 
 
+@pytest.mark.parametrize("prefix", ["10.5.0.0/16", "fd05::/32"])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_route_stands_where_it_stood_when_its_nexthop_object_changes(prefix: str, at: int) -> None:
+    """The kernel tells of each route that leads there, as if it replaced the first of its metric."""
+    table, key = ForeignTable(), parse_prefix(prefix)
+    routes = [on_link(2, metric=0), on_link(3, metric=0)]
+    routes.insert(at, through(9))
+    table.replace_routes({key: tuple(routes)})
+    table.apply(NexthopChange(9, KernelNexthop(9, 4, Gateway(parse_address("10.0.0.2"), 2))))
+    table.apply(RouteChange(key, through(9), replaces=True))
+    assert list(table.routes[key]) == routes
+
+
 def test_a_correction_counts_less_than_what_was_told_since() -> None:
     table = ForeignTable()
     keys = [parse_prefix(f"10.{number}.0.0/16") for number in range(6)]

@@ -100,6 +100,8 @@ class ForeignTable:
             return
         prefix = change.prefix
         before = self.routes.get(prefix, ())
+        if change.replaces and change.route.nexthop and change.route in before:
+            return  # told of again, as its nexthop object is another one: it stands where it stood
         self._set(prefix, (_ipv4 if len(prefix) == IPV4_PREFIX_SIZE else _ipv6)(before, change))
 
     def _set(self, prefix: Prefix, routes: tuple[ForeignRoute, ...]) -> None:
