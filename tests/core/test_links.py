@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -9,15 +10,18 @@ import pytest
 from routerd.config.load import parse
 from routerd.core.message import (
     Drain,
+    ForeignRoute,
     Gateway,
     Interface,
     KernelObjects,
+    Leg,
     NeighbourState,
     Reconfigure,
     RouteChange,
     RoutesChanged,
 )
 from routerd.core.rib.peers import FORGET_AFTER
+from routerd.core.rib.ways import RTN_UNICAST
 from routerd.core.route import parse_address, parse_prefix
 from tests.support.core import CONFIG, Simulation
 
@@ -92,6 +96,32 @@ def test_a_link_whose_network_is_behind_another_one_has_cost_no_session(how: str
         set_link(simulation, 3, up=False)
     simulation.down(NODE)
     assert "interface" not in reason(simulation)
+
+
+@pytest.mark.parametrize("how", ["renamed", "moved", "another way left", "nothing leads there"])
+def test_a_link_of_a_node_behind_a_gateway_has_cost_no_session_if_a_route_leads_there(how: str) -> None:
+    simulation, far = node(), "192.168.99.7"
+    interfaces, gateway = simulation.kernel.interfaces, parse_address(NODE)
+    ways = {3, 2} if how == "another way left" else {3}
+    set_way(simulation, far, [Leg(gateway, index) for index in ways])
+    simulation.up(far)
+    set_link(simulation, 3, up=False)
+    if how == "renamed":
+        interfaces[3] = replace(interfaces[3], name="wan")
+        set_link(simulation, 3, up=True)
+    elif how != "another way left":
+        interfaces[9] = Interface(9, "bridge", up=True)
+        set_link(simulation, 9, up=True)
+    if how == "moved":
+        set_way(simulation, far, [Leg(gateway, 9)])
+    simulation.down(far)
+    assert ("interface" in reason(simulation)) is (how == "nothing leads there")
+
+
+def set_way(simulation: Simulation, address: str, legs: Iterable[Leg]) -> None:
+    """Somebody writes a static route to an address."""
+    way = ForeignRoute(RTN_UNICAST, 4, 0, 0, tuple(legs))
+    simulation.take(RoutesChanged((RouteChange(parse_prefix(f"{address}/32"), way, replaces=True),)))
 
 
 def test_a_link_that_is_down_has_cost_the_session_though_a_wider_network_is_behind_another_one() -> None:

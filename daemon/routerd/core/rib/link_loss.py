@@ -32,6 +32,16 @@ def note_links(
             peer.lost_with = ""
 
 
+def note_ways(peers: Iterable[Peer], nexthops: NexthopTable) -> None:
+    """Something else leads to these peers. One that is in no network of the router's, and that a route leads to by
+    now, goes on by another link, or by the same one under another name: nothing has cost its session."""
+    for peer in peers:
+        if not peer.lost_with or peer.session is None or any(contains(n, peer.packed) for n in nexthops.networks):
+            continue
+        if nexthops.resolve(peer.packed, None, peer.packed) is not None:
+            peer.lost_with = ""
+
+
 def _has_moved(peer: Peer, interfaces: Iterable[Interface]) -> bool:
     """Tell whether a peer's network has left the interface that it was lost with for one that is up: the addresses of
     one that becomes a port of a bridge, say."""

@@ -28,7 +28,7 @@ from routerd.core.rib.importing import Importer
 from routerd.core.rib.judge import Judge
 from routerd.core.rib.leads import Leads
 from routerd.core.rib.lifecycle import Lifecycle
-from routerd.core.rib.link_loss import note_links
+from routerd.core.rib.link_loss import note_links, note_ways
 from routerd.core.rib.loc_rib import Change, Hop, LocRib, PathSet
 from routerd.core.rib.networks import Networks
 from routerd.core.rib.nexthop import NexthopTable
@@ -264,6 +264,7 @@ class Rib:
         peers = self.peers.values() if moved.any else self.leads.naming(moved.addresses)
         if peers:
             self.leads.touch(*peers)
+            note_ways(peers, self.nexthops)
             self.reconsideration.begin()
         self.judge.guard.doubt(moved)
         announcing = (self.peers[each] for each in self.judge.hosts.announcing)
