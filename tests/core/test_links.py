@@ -103,7 +103,7 @@ def test_a_link_of_a_node_behind_a_gateway_has_cost_no_session_if_a_route_leads_
     simulation, far = node(), "192.168.99.7"
     interfaces, gateway = simulation.kernel.interfaces, parse_address(NODE)
     ways = {3, 2} if how == "another way left" else {3}
-    set_way(simulation, far, [Leg(gateway, index) for index in ways])
+    set_way(simulation, f"{far}/32", [Leg(gateway, index) for index in ways])
     simulation.up(far)
     set_link(simulation, 3, up=False)
     if how == "renamed":
@@ -113,15 +113,15 @@ def test_a_link_of_a_node_behind_a_gateway_has_cost_no_session_if_a_route_leads_
         interfaces[9] = Interface(9, "bridge", up=True)
         set_link(simulation, 9, up=True)
     if how == "moved":
-        set_way(simulation, far, [Leg(gateway, 9)])
+        set_way(simulation, f"{far}/32", [Leg(gateway, 9)])
     simulation.down(far)
     assert ("interface" in reason(simulation)) is (how == "nothing leads there")
 
 
-def set_way(simulation: Simulation, address: str, legs: Iterable[Leg]) -> None:
-    """Somebody writes a static route to an address."""
+def set_way(simulation: Simulation, prefix: str, legs: Iterable[Leg]) -> None:
+    """Somebody writes a static route, or the kernel a connected one."""
     way = ForeignRoute(RTN_UNICAST, 4, 0, 0, tuple(legs))
-    simulation.take(RoutesChanged((RouteChange(parse_prefix(f"{address}/32"), way, replaces=True),)))
+    simulation.take(RoutesChanged((RouteChange(parse_prefix(prefix), way, replaces=True),)))
 
 
 def test_a_link_that_is_down_has_cost_the_session_though_a_wider_network_is_behind_another_one() -> None:
@@ -211,3 +211,41 @@ def test_the_link_that_a_node_was_lost_with_is_named_though_its_routes_had_gone_
     set_link(simulation, 2, up=False)
     simulation.down(near)
     assert reason(simulation).endswith("; interface nodes10 had gone down")
+
+
+class TestAfterARestart:
+    """The groups of an earlier run wait for their nodes, whose link goes down before they are back."""
+
+    OTHER = "192.168.10.103"
+
+    @pytest.mark.parametrize("said", ["before", "after", "never"])
+    def test_nobody_is_waited_for_in_a_group_without_a_leg_that_others_announce(self, said: str) -> None:
+        simulation = node()
+        simulation.restart()
+        simulation.up(self.OTHER)
+        for when in ("before", "after"):
+            if said == when:
+                simulation.announce(self.OTHER, VIP)
+                simulation.settle()
+            if when == "before":
+                assert simulation.fib() == {VIP: [NODE]}
+                set_link(simulation, 3, up=False)
+                simulation.settle()
+        assert simulation.fib() == ({} if said == "never" else {VIP: [self.OTHER]})
+        set_link(simulation, 3, up=True)
+        simulation.settle()
+        assert simulation.fib() == {VIP: [NODE if said == "never" else self.OTHER]}
+
+    def test_a_node_returns_by_an_interface_that_was_made_again(self) -> None:
+        simulation = node()
+        simulation.restart()
+        link = simulation.kernel.interfaces.pop(3)
+        set_link(simulation, 2, up=True)
+        simulation.kernel.interfaces[9] = replace(link, index=9)
+        set_link(simulation, 9, up=True)
+        set_way(simulation, "192.168.20.0/24", [Leg(None, 9)])
+        simulation.up(NODE)
+        simulation.announce(NODE, VIP)
+        simulation.settle()
+        assert simulation.fib() == {VIP: [NODE]}
+        assert simulation.router.fib.awaited() == set()

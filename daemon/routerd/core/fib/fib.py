@@ -109,6 +109,7 @@ class Fib:
                 break
         self._take_out(taken)
         self.has_table = self.has_table and bool(self._pending)
+        self._abandon(touched)
         for group in touched:
             self._agree(group)
         if not self._pending and self._released:
@@ -178,7 +179,10 @@ class Fib:
         """These gateways are dead: one operation each takes them out of every group, however many prefixes."""
         dead = in_order(set(gateways) - self.groups.down)
         self.groups.down.update(dead)
-        return self.groups.lose(dead)
+        groups = [group for gateway in dead for group in self.groups.having(gateway) if group.awaiting]
+        operations = self.groups.lose(dead)
+        self._abandon(groups)
+        return operations
 
     def restore(self, gateways: Iterable[Gateway]) -> None:
         """These gateways are back: they are to join the groups that want them."""
@@ -253,6 +257,16 @@ class Fib:
                     group.awaiting -= {gateway}
                     if not group.awaiting:
                         self._released[group] = None
+
+    def _abandon(self, groups: Iterable[Group]) -> None:
+        """Adopted groups that have lost their last leg keep no flow, and wait for no node any more if others announce
+        their prefixes."""
+        for group in groups:
+            if group.awaiting and not group.legs:
+                wanted = group.waiting.values()
+                if any(not self.groups.down.issuperset(each.members) for each in wanted):
+                    group.awaiting.clear()
+                    self._released[group] = None
 
     def _release(self, group: Group, now: float) -> list[Prefix]:
         """Do what prefixes of an adopted group waited for; return those that are to have no route any more."""
