@@ -1,10 +1,12 @@
-"""Peers hear of another next hop when the router's own address is on another link."""
+"""The router's own addresses change: peers hear of another next hop, and there may be thousands on one link."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
-from routerd.core.message import Advertise, KernelObjects
+from routerd.api.views.problems.conflicts import conflicts
+from routerd.core.message import Advertise, Interface, KernelObjects
 from routerd.core.route import parse_address, parse_prefix
 from tests.support.core import CONFIG, Simulation
 
@@ -28,3 +30,26 @@ def test_peers_hear_of_another_next_hop_when_an_address_moves_to_another_link() 
     simulation.settle()
     told = [each for each in simulation.effects if isinstance(each, Advertise)]
     assert {attributes.next_hop for each in told for attributes, _ in each.announced} == {own}
+
+
+def test_thousands_of_addresses_on_one_link_are_taken_in_by_and_by() -> None:
+    """kube-proxy in IPVS mode gives the host each address of a Service."""
+    simulation = Simulation()
+    simulation.up(NODE)
+    own = [f"172.16.{number >> 8}.{number & 255}" for number in range(4000)]
+    taken = [f"{address}/32" for address in own[:8]]
+    simulation.announce(NODE, *taken)
+    simulation.settle()
+    assert len(simulation.fib()) == len(taken)
+    networks = tuple(parse_prefix(f"{address}/32") for address in own)
+    kernel = simulation.kernel
+    begun = time.process_time()
+    for up in (True, False):
+        kernel.interfaces[9] = Interface(9, "kube-ipvs0", up, tuple(map(parse_address, own)), networks)
+        found = kernel.dump()
+        simulation.take(KernelObjects(found.interfaces, found.nexthops, found.groups))
+        simulation.settle()
+    assert time.process_time() - begun < 2.0  # a minute if each is compared with all
+    assert simulation.fib() == {}
+    told = [problem["where"] for problem in conflicts(simulation.router)]
+    assert told == [*(f"route {each}" for each in taken[:5]), "fib"]

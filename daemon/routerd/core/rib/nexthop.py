@@ -18,9 +18,9 @@ from routerd.core.message import (
     NexthopChange,
     RouteChange,
 )
-from routerd.core.rib.policy import is_link_local, unmap
+from routerd.core.rib.policy import Spaces, is_link_local, unmap
 from routerd.core.rib.ways import Moved, Resolution, Way, Ways
-from routerd.core.route import Address, Prefix, contains
+from routerd.core.route import Address
 
 _MEMO_LIMIT = 4 << 20
 """Octets of remembered resolutions."""
@@ -39,8 +39,10 @@ class NexthopTable:
         self._own: frozenset[Address] = frozenset()
         self.addresses: frozenset[Address] = frozenset()
         """The router's own addresses, link-local ones excepted."""
-        self.networks: frozenset[Prefix] = frozenset()
+        self.networks = Spaces()
         """The router's connected networks, link-local ones excepted."""
+        self._lengths: dict[Address, int] = {}
+        """The longest of the networks on its own interfaces that each of `addresses` lies in: 0 for none."""
 
     @property
     def onlink(self) -> set[Gateway]:
@@ -96,7 +98,13 @@ class NexthopTable:
         self._ipv6 = frozenset(link.index for link in links if link.up and any(len(a) == 16 for a in link.addresses))
         self._own = frozenset(address for link in links for address in link.addresses)
         self.addresses = frozenset(address for address in self._own if not is_link_local(address))
-        self.networks = frozenset(n for link in links for n in link.networks if not is_link_local(Address(n[1:])))
+        self.networks = Spaces(n for link in links for n in link.networks if not is_link_local(Address(n[1:])))
+        self._lengths = dict.fromkeys(self.addresses, 0)
+        for link in links:
+            networks = Spaces(link.networks)
+            for address in self.addresses.intersection(link.addresses):
+                lengths = (network[0] for network in networks.around(address))
+                self._lengths[address] = max((self._lengths[address], *lengths))
 
     def resolve(self, next_hop: Address, link_local: Address | None, peer: Address) -> Resolution | None:
         """Resolve a next hop announced by the peer at `peer`; None when nothing leads there.
@@ -161,9 +169,7 @@ class NexthopTable:
         return self._leads(address, self._ways.seek(address))
 
     def _leads(self, address: Address, way: Way) -> int:
-        holders = [i for i in self.interfaces.values() if address in i.addresses] if address in self.addresses else []
-        own = (network[0] for holder in holders for network in holder.networks if contains(network, address))
-        return max(way.bits, *own, 0)
+        return max(way.bits, self._lengths.get(address, 0))
 
     def link_of(self, peer: Address) -> int | None:
         """Return the index of the interface whose network holds the peer; None when it is not on a link."""

@@ -129,7 +129,7 @@ def check_attributes(
     return Reject.NONE
 
 
-class _Spaces(frozenset[Prefix]):
+class Spaces(frozenset[Prefix]):
     """Prefixes, thousands perhaps, of which those that hold another one are looked up by their lengths."""
 
     def holding(self, prefix: Prefix) -> Iterator[Prefix]:
@@ -137,6 +137,10 @@ class _Spaces(frozenset[Prefix]):
         address = Address(prefix[1:])
         found = (network_of(address, bits) for bits in self._lengths[len(prefix)] if bits <= prefix[0])
         return (each for each in found if each in self)
+
+    def around(self, address: Address) -> Iterator[Prefix]:
+        """Yield those that an address lies in."""
+        return self.holding(Prefix(bytes((8 * len(address),)) + address))
 
     @cached_property
     def _lengths(self) -> dict[int, list[int]]:
@@ -150,8 +154,8 @@ class PrefixFilter:
         self._policy = group.accept is not None
         self._any = group.accept == "any"
         listed = () if group.accept is None or group.accept == "any" else group.accept
-        self._accept = _Spaces(map(parse_prefix, listed))
-        self._networks = _Spaces(networks)
+        self._accept = Spaces(map(parse_prefix, listed))
+        self._networks = Spaces(networks)
         rules = (*self._accept, *self._networks, *MARTIANS)
         # The verdict depends on no octet beyond the longest rule: all prefixes that agree up to there share it.
         self._key = {
