@@ -11,6 +11,7 @@ from routerd.api.views.problems.awaited import too_few
 from routerd.api.views.problems.vanished import vanished
 from routerd.cli.peer import lines
 from routerd.cli.screen import Screen
+from routerd.core.fib.settling import Why
 from routerd.core.message import Enable, Gateway, NeighbourState, Reconfigure, Shutdown
 from routerd.core.route import parse_address, parse_prefix
 from tests.support.core import CONFIG, Simulation, preserving
@@ -63,7 +64,7 @@ def next_hops(simulation: Simulation) -> dict[str, list[str]]:
 
 def marks(simulation: Simulation, prefix: str) -> dict[str, tuple[str, str]]:
     """The mark of each path, and what it lost at."""
-    found = view.route(simulation.router, parse_prefix(prefix), NOTHING)
+    found = view.route(simulation.router, parse_prefix(prefix), NOTHING, simulation.now)
     assert found is not None
     return {
         path["peer"]: (">" if path["best"] else "=" if path["multipath"] else "", path["lost_at"])
@@ -92,6 +93,32 @@ def test_a_silent_node_is_out_of_every_view(three: Simulation) -> None:
     assert (rows[OWN]["best_peer"], rows[OWN]["in_fib"]) == ("", False)
     for group in whole(groups.groups(three.router, three.now)):
         assert A not in [member["gateway"] for member in group["members"]]
+
+
+def test_a_vip_is_found_by_its_group_and_the_group_by_its_vip(three: Simulation) -> None:
+    found = view.route(three.router, parse_prefix(VIP), NOTHING, three.now)
+    assert found is not None
+    (group,) = [each for each in whole(groups.groups(three.router, three.now)) if each["id"] == found["group_id"]]
+    assert (group["first"], group["prefixes"]) == ([VIP], 1)
+    assert found["members"] == group["members"]
+
+
+def test_a_vip_says_which_buckets_its_members_have_and_why_not_their_share(three: Simulation) -> None:
+    legs = {Gateway(parse_address(A), 2): 1000, Gateway(parse_address(B), 2): 24}
+    found = view.route(three.router, parse_prefix(VIP), NOTHING, three.now, lambda _: legs)
+    assert found is not None
+    assert {each["gateway"]: each["buckets"] for each in found["members"]} == {A: 1000, B: 24, C: 0}
+    assert (found["unbalanced"], found["balanced_in_seconds"]) == (groups.IN_USE, None)
+    three.withdraw(B, VIP)
+    three.withdraw(C, VIP)
+    three.settle()
+    three.now += 60
+    three.announce(B, VIP)
+    three.settle()
+    found = view.route(three.router, parse_prefix(VIP), NOTHING, three.now)
+    assert found is not None
+    assert found["unbalanced"] == Why.ALONE.value
+    assert found["balanced_in_seconds"] == pytest.approx(120.0, abs=5)
 
 
 def test_it_is_back_in_every_view(three: Simulation) -> None:

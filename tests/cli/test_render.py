@@ -61,6 +61,7 @@ def group(*members: GroupMemberView, kind: str = "resilient") -> GroupView:
         type=kind,
         buckets=16384,
         prefixes=1000000,
+        first=[f"{SIX}/128"],
         members=[*members],
         balanced=True,
         balanced_in_seconds=None,
@@ -88,6 +89,7 @@ def path(**changes: Any) -> PathView:
 def detail(*paths: PathView, **changes: Any) -> RouteDetailView:
     view = RouteDetailView(
         prefix=f"{SIX}/128", paths=[*paths], group_id=9, members=[leg(SIX, NAME)], in_fib=True, refused="",
+        balanced_in_seconds=119.6, unbalanced=REASON,
         kernel=KernelRouteView(present=True, protocol="bgp", metric=20, nexthop_id=9, members=[leg(SIX)]),
     )  # fmt: skip
     return view | changes  # type: ignore[return-value]
@@ -229,6 +231,26 @@ def test_routes_of_the_router_itself_are_nothing_wrong() -> None:
     assert "\x1b" not in row
     _, row = render.routes(coloured, RoutesView(total=1, routes=[prefix(in_fib=False)]))
     assert "\x1b[31mno\x1b[0m" in row
+
+
+def test_a_group_has_the_name_of_its_vip() -> None:
+    own, shared = group(leg()) | {"prefixes": 1}, group(leg()) | {"prefixes": 600, "first": ["10.0.0.0/24"]}
+    _, first, second = render.groups(PIPE, [own, shared])  # type: ignore[list-item]
+    assert f"  {SIX}/128  " in first
+    assert "  10.0.0.0/24 +599  " in second
+
+
+def test_status_counts_the_groups_that_are_not_balanced_and_shows_them_first() -> None:
+    late = group(leg("192.168.10.111")) | {"unbalanced": "flows stay", "balanced_in_seconds": 60.4}
+    lines = render.status(PIPE, status([], [*[group(leg())] * 20, late], []))  # type: ignore[list-item]
+    assert "1000 groups (900 of fewer buckets, 1 not balanced yet)" in "\n".join(lines)
+    assert "192.168.10.111" in lines[next(n for n, line in enumerate(lines) if "Members" in line) + 1]
+
+
+def test_a_vip_says_until_when_it_is_not_balanced_and_why() -> None:
+    lines = render.route(PIPE, detail(path(), unbalanced="flows stay", balanced_in_seconds=60.4))
+    assert "         not balanced yet for 60 s: flows stay" in lines
+    assert "balanced" not in "\n".join(render.route(PIPE, detail(path(), unbalanced="")))
 
 
 def test_a_foreign_route_has_no_nhid() -> None:

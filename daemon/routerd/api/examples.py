@@ -73,6 +73,7 @@ _GROUP = {
     "type": "resilient",
     "buckets": 1024,
     "prefixes": 1,
+    "first": ["172.16.1.1/32"],
     "balanced": True,
     "balanced_in_seconds": None,
     "unbalanced": "",
@@ -212,6 +213,8 @@ EXAMPLES: dict[str, Any] = CHANGES | {
         ],
         "group_id": 900000000,
         "members": [_NODE, _OTHER],
+        "balanced_in_seconds": None,
+        "unbalanced": "",
         "in_fib": True,
         "refused": "",
         "kernel": {

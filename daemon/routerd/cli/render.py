@@ -11,7 +11,6 @@ if TYPE_CHECKING:  # what stands behind them takes as long to load as all the re
     from routerd.api.models import (
         DrainView,
         EventLoopView,
-        FibView,
         ForeignBgpView,
         GroupMemberView,
         GroupView,
@@ -50,6 +49,7 @@ def status(screen: Screen, view: StatusView, *, first: bool = False) -> list[str
     writing = f", {fib['unwritten']} being written" if fib["unwritten"] else ""
     running = f"pid {speaker['pid']}" if speaker["running"] else "not running"
     who = f" {view['version']}  AS{view['asn']}  router id {view['router_id']}  up {duration(view['uptime_seconds'])}"
+    telling = sorted(view["groups"], key=lambda group: not group["unbalanced"])
     wide = len("routerd" + who + "  " + verdict) > screen.width
     lines = [
         screen.paint("routerd", "bold") + who + ("\n" if wide else "  ") + screen.paint(verdict, colour),
@@ -59,7 +59,7 @@ def status(screen: Screen, view: StatusView, *, first: bool = False) -> list[str
         *(line for each in view["shutdowns"] for line in screen.paragraph(_shutdown(each), "shutdown ", "yellow")),
         f"RIB      {count(view['prefixes'], 'prefix')}, {count(view['paths'], 'path')}",
         *screen.paragraph(
-            f"{count(fib['routes'], 'route')}, {count(fib['groups'], 'group')}{_small(fib)}, "
+            f"{count(fib['routes'], 'route')}, {count(fib['groups'], 'group')}{_remarks(view)}, "
             f"{count(fib['nexthops'], 'nexthop')}, "
             f"{fib['refused']} refused, {fib['drift_mended']} drift mended{writing}",
             "FIB      ",
@@ -72,7 +72,7 @@ def status(screen: Screen, view: StatusView, *, first: bool = False) -> list[str
         "",
         *peers(screen, view["peers"]),
         "",
-        *groups(screen, view["groups"][:_SHOWN_GROUPS]),
+        *groups(screen, telling[:_SHOWN_GROUPS]),
     ]
     if len(view["groups"]) > _SHOWN_GROUPS:
         lines.append(f"... and {len(view['groups']) - _SHOWN_GROUPS} more: routerd groups")
@@ -209,12 +209,14 @@ def _leg(member: GroupMemberView) -> str:
     return f"{member['gateway']} dev {member['interface']} weight {member['weight']}{buckets}{names}"
 
 
-def _small(fib: FibView) -> str:
-    """Say how many groups got fewer buckets than others."""
-    return f" ({fib['small_groups']} of fewer buckets)" if fib["small_groups"] else ""
+def _remarks(view: StatusView) -> str:
+    """Say how many groups got fewer buckets than others, and how many are not balanced yet."""
+    small, uneven = view["fib"]["small_groups"], sum(bool(group["unbalanced"]) for group in view["groups"])
+    said = [f"{small} of fewer buckets"] * bool(small) + [f"{uneven} not balanced yet"] * bool(uneven)
+    return f" ({', '.join(said)})" if said else ""
 
 
-def _unbalanced(group: GroupView) -> list[str]:
+def _unbalanced(group: GroupView | RouteDetailView) -> list[str]:
     """Say why a group is not balanced, and until when if that is known."""
     if not group["unbalanced"]:
         return []
@@ -228,18 +230,24 @@ def groups(screen: Screen, views: list[GroupView]) -> list[str]:
     if not views:
         return ["no nexthop groups: nothing is in the FIB"]
     columns = [Column("Group", right=True), Column("Type"), Column("Buckets", right=True)]
-    columns += [Column("Prefixes", right=True), Column("Members", below="lines")]
+    columns += [Column("Prefixes", below="titled"), Column("Members", below="lines")]
     rows = [
         [
             str(group["id"]),
             group["type"],
             str(group["buckets"] or "-"),
-            str(group["prefixes"]),
+            _prefixes(group),
             [*map(_leg, group["members"]), *_unbalanced(group)],
         ]
         for group in views
     ]
     return screen.table(columns, rows, {})
+
+
+def _prefixes(group: GroupView) -> str:
+    """Name the VIP that has a group for itself, or the first of those that share it and how many more there are."""
+    more = group["prefixes"] - 1
+    return (group["first"][0] if group["first"] else "-") + (f" +{more}" if more > 0 else "")
 
 
 def routes(screen: Screen, view: RoutesView) -> list[str]:
@@ -312,6 +320,7 @@ def route(screen: Screen, view: RouteDetailView) -> list[str]:
         *(screen.table(columns, rows, {}) if rows else ["nobody announces it"]),
         "",
         *_legs(screen, f"routerd  {group}", view["members"]),
+        *(line for why in _unbalanced(view) for line in screen.paragraph(why, " " * 9)),
         *(
             _legs(screen, f"kernel   {found}", kernel["members"])
             if kernel["present"]

@@ -227,7 +227,8 @@ class Answers:
 
     def route(self, prefix: Prefix) -> RouteDetailView | None:
         """Return the answer to `GET /v1/routes/{prefix}`; asks the kernel."""
-        return routes.route(self._router, prefix, kernel.route(lookup.route(prefix)))
+        found = kernel.route(lookup.route(prefix))
+        return routes.route(self._router, prefix, found, time.monotonic(), self._engine.bucket_counts)
 
     @cached_property
     def inspection(self) -> Inspection:

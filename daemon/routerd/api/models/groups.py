@@ -25,6 +25,8 @@ class GroupView(TypedDict):
     """`resilient` or `hash-threshold`."""
     buckets: int
     prefixes: int
+    first: list[str]
+    """Some of them: the VIP, where it has the group for itself."""
     balanced: bool
     """Whether the members have their weights; until then those that have just joined get no bucket."""
     balanced_in_seconds: float | None

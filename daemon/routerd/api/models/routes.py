@@ -58,6 +58,10 @@ class RouteDetailView(TypedDict):
     paths: list[PathView]
     group_id: int | None
     members: list[GroupMemberView]
+    balanced_in_seconds: float | None
+    """Until all members have their weights; None if they have them."""
+    unbalanced: str
+    """Why a member has fewer buckets than its share; empty if none has."""
     in_fib: bool
     refused: str
     kernel: KernelRouteView

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from itertools import islice
 
 from routerd.api.models import GroupMemberView, GroupView
 from routerd.api.slices import Slices
 from routerd.core.fib.model import Group
 from routerd.core.message import Gateway
-from routerd.core.route import format_address
+from routerd.core.route import format_address, format_prefix
 from routerd.core.router import Router
 
 Counts = Callable[[int], Mapping[Gateway, int]]
@@ -17,6 +18,8 @@ Counts = Callable[[int], Mapping[Gateway, int]]
 
 IN_USE = "flows use more buckets than the shares of their nodes; those move once they are idle"
 UNREAD: Mapping[Gateway, int] = {}
+NAMED = 3
+"""Prefixes of a group that are told."""
 
 
 def unread(_: int) -> Mapping[Gateway, int]:
@@ -30,17 +33,19 @@ def groups(router: Router, now: float, counts: Counts = unread) -> Slices[list[G
     for group in sorted(router.fib.groups, key=lambda group: (-group.users, group.id)):
         yield
         if group.legs:
-            found.append(_group(router, group, counts(group.id), now))
+            found.append(view(router, group, counts(group.id), now))
     return found
 
 
-def _group(router: Router, group: Group, counts: Mapping[Gateway, int], now: float) -> GroupView:
+def view(router: Router, group: Group, counts: Mapping[Gateway, int], now: float) -> GroupView:
+    """Return a group with its prefixes, its members and their buckets, and until when it is not balanced, and why."""
     settling = router.fib.groups.settling.get(group)
     return GroupView(
         id=group.id,
         type="resilient" if group.buckets else "hash-threshold",
         buckets=group.buckets,
         prefixes=group.users,
+        first=[format_prefix(prefix) for prefix in islice(group.prefixes, NAMED)],
         balanced=settling is None,
         balanced_in_seconds=None if settling is None else max(0.0, settling.until - now),
         unbalanced=settling.why.value if settling is not None else IN_USE if _uneven(group, counts) else "",

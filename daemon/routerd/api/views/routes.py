@@ -59,7 +59,9 @@ def _route(router: Router, prefix: Prefix, paths: PathSet) -> RouteView:
     )
 
 
-def route(router: Router, prefix: Prefix, kernel: KernelRouteView) -> RouteDetailView | None:
+def route(
+    router: Router, prefix: Prefix, kernel: KernelRouteView, now: float, counts: groups.Counts = groups.unread
+) -> RouteDetailView | None:
     """Return all that is known of one prefix, None when nobody announces it and the kernel has none."""
     paths = router.rib.loc_rib.paths_of(prefix)
     rows = [*_paths(router, prefix, paths), *_rejected(router, prefix)]
@@ -67,11 +69,14 @@ def route(router: Router, prefix: Prefix, kernel: KernelRouteView) -> RouteDetai
     if not rows and group is None and not kernel["present"]:
         return None
     errno, text = router.fib.refused.get(prefix, (0, ""))
+    shown = None if group is None else groups.view(router, group, counts(group.id), now)
     return RouteDetailView(
         prefix=format_prefix(prefix),
         paths=rows,
         group_id=None if group is None else group.id,
-        members=[] if group is None else groups.members(router, group),
+        members=[] if shown is None else shown["members"],
+        balanced_in_seconds=None if shown is None else shown["balanced_in_seconds"],
+        unbalanced="" if shown is None else shown["unbalanced"],
         in_fib=group is not None and bool(group.legs),
         refused=f"{text or 'refused by the kernel'} (errno {errno})" if errno else "",
         kernel=kernel,

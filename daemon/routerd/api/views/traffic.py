@@ -8,13 +8,11 @@ from itertools import islice
 from routerd.api.inspection import TrafficGroupView, TrafficMemberView, TrafficNodeView, TrafficView
 from routerd.api.slices import Slices
 from routerd.api.views.flow import names
+from routerd.api.views.groups import NAMED
 from routerd.core.message import Gateway
 from routerd.core.message.flow import Reading
 from routerd.core.route import format_address, format_prefix
 from routerd.core.router import Router
-
-_NAMED = 3
-"""Prefixes of a group that are told."""
 
 Carried = dict[int, dict[int, int]]
 """Packets between two readings: by group, by nexthop id."""
@@ -53,7 +51,7 @@ def traffic(router: Router, packets: Carried, after: Reading, seconds: float, li
         rows.append(
             TrafficGroupView(
                 id=id_,
-                prefixes=[format_prefix(prefix) for prefix in islice(group.prefixes, _NAMED)],
+                prefixes=[format_prefix(prefix) for prefix in islice(group.prefixes, NAMED)],
                 prefixes_total=group.users,
                 packets_per_second=totals[id_] / seconds,
                 counted=id_ in packets,
