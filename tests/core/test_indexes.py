@@ -58,9 +58,9 @@ def check_groups(router: Router) -> None:
     assert groups.down == set(router.health.out)
     known = set(groups)
     fib = router.fib
-    assert known.issuperset({*groups.changed, *groups.settling._of, *fib.parting._apart, *fib._released})
+    assert known.issuperset({*groups.changed, *groups.settling._of, *fib.parting._apart, *fib.awaiting.released})
     assert groups.clinging.keys() <= groups.by_id.keys()
-    assert fib.awaited == {gateway for group in groups for gateway in group.awaiting}
+    assert fib.awaiting._counts == Counter(gateway for group in groups for gateway in group.awaiting)
     assert {prefix: group.id for prefix, group in router.fib.routes.items()} == {
         prefix: group.id for group in groups for prefix in group.prefixes
     }

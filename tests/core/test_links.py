@@ -248,4 +248,4 @@ class TestAfterARestart:
         simulation.announce(NODE, VIP)
         simulation.settle()
         assert simulation.fib() == {VIP: [NODE]}
-        assert simulation.router.fib.awaited() == set()
+        assert simulation.router.fib.awaiting.gateways == set()

@@ -120,7 +120,7 @@ class Gateways:
         restart."""
         self._silent_since[gateway] = now
         failed = self.fail(Reason.SILENT, [gateway])
-        self._fib.stop_awaiting([gateway])
+        self._fib.awaiting.end([gateway])
         return failed
 
     def answered(self, gateway: Gateway) -> None:
@@ -170,7 +170,8 @@ class Gateways:
         behind it fail as they do with their link, and what flows there were is remembered with their groups."""
         reaches, lost = self._rib.nexthops.reaches, self._health.having(Reason.UNREACHABLE)
         back = [gateway for gateway in lost if reaches(gateway)]
-        gone = [gateway for gateway in self._fib.groups.nexthops.keys() - self._fib.awaited if not reaches(gateway)]
+        used = self._fib.groups.nexthops.keys() - self._fib.awaiting.gateways
+        gone = [gateway for gateway in used if not reaches(gateway)]
         effects = self.fail(Reason.UNREACHABLE, gone)
         self.recover(Reason.UNREACHABLE, back)
         return effects

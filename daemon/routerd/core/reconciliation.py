@@ -58,7 +58,7 @@ class Reconciliation:
         effects = self._planning.program(adopt(self._fib, dump, now))
         self._planning.synchronised = True
         if self._fib.groups.by_id:
-            for gateway in in_order(self._fib.awaited):
+            for gateway in in_order(self._fib.awaiting.gateways):
                 peer = format_address(gateway.address)
                 self._planning.changed(self._rib.guard_peer(peer, now))
                 self._rib.lifecycle.await_peer(peer, now)

@@ -74,7 +74,7 @@ class Sessions:
         for them after a restart."""
         lost = gateways.difference(self._rib.leads.present(gateways))
         effects = self._gateways.fail(Reason.NO_SESSION, lost)  # none is known before the kernel was read
-        self._fib.stop_awaiting(lost)
+        self._fib.awaiting.end(lost)
         return effects
 
     def speaker_up(self, now: float) -> None:
@@ -95,7 +95,7 @@ class Sessions:
         if peer is None or peer.session is None or peer.pending_eor:
             return
         if not self._rib.judge.hosts.waits(address):
-            self._fib.stop_awaiting(self._rib.gateways_of(peer))
+            self._fib.awaiting.end(self._rib.gateways_of(peer))
 
     def adopted(self, now: float) -> list[Effect]:
         """The groups of an earlier run were adopted: their nodes are waited for, but for those that are shut down."""
@@ -104,7 +104,7 @@ class Sessions:
 
     def await_adopted(self, now: float) -> None:
         """Once nodes can dial in those of adopted groups have so much time to return."""
-        if self._adoption_ends is None and self._rib.lifecycle.listening and self._fib.awaited:
+        if self._adoption_ends is None and self._rib.lifecycle.listening and self._fib.awaiting.gateways:
             groups = self._rib.config.peer_groups.values()
             self._adoption_ends = now + max((group.stale_time for group in groups), default=0)
 
@@ -113,14 +113,14 @@ class Sessions:
         take is bounded by the time that each node has to return, and to say all."""
         if not self._rib.lifecycle.introduced:
             return
-        awaited = self._fib.awaited
-        if awaited.issubset(self._rib.leads.speaking(awaited)):
+        awaited = self._fib.awaiting.gateways
+        if awaited <= {*self._rib.leads.speaking(awaited)}:
             self._rib.advertising.end_deferral()
 
     def forget_absent(self, now: float, kept: set[str]) -> None:
         """Forget peers of ranges that have been away for long, but for these, those that are shut down, and those
         that adopted groups wait for."""
-        awaited = {gateway.address for gateway in self._fib.awaited}
+        awaited = {gateway.address for gateway in self._fib.awaiting.gateways}
         self._rib.forget_dynamic_peers(now, awaited.union(map(parse_address, kept | self._rib.peers.shut.keys())))
 
     @property
@@ -142,5 +142,5 @@ class Sessions:
             self.heard_all(peer.address)
         if self._adoption_ends is not None and now >= self._adoption_ends:
             self._adoption_ends = None
-            self._fib.stop_awaiting(self._fib.awaited)
+            self._fib.awaiting.end(self._fib.awaiting.gateways)
         return effects

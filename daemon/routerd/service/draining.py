@@ -73,7 +73,7 @@ class Draining:
         self._told &= drained
         if not self._router.synchronised or self._told == drained:
             return
-        awaited = self._router.fib.awaited
+        awaited = self._router.fib.awaiting.gateways
         for address in sorted(drained - self._told):
             peer = self._router.rib.peers.get(address)
             if peer is None or peer.session is None or not awaited.isdisjoint(self._router.rib.gateways_of(peer)):

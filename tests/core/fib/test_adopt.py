@@ -71,7 +71,7 @@ def test_a_group_gets_the_timers_that_are_wanted_when_its_flows_have_shown_thems
     fib, _ = adopted(group)
     assert fib.routes[P] in fib.groups.settling
     fib.want([P], Wanted((A, B)))
-    fib.stop_awaiting([A, B])
+    fib.awaiting.end([A, B])
     assert fib.plan(1.0) == []
     fib.balance(120.0)
     assert fib.plan(120.0) == [SetGroup(1, (Member(2), Member(3)), 1024, 120.0, 0.0)]
@@ -83,7 +83,7 @@ def test_a_group_whose_nodes_are_not_back_in_time_gets_the_timers_when_they_are(
     fib.balance(120.0)
     assert fib.groups.settling.next is None, "no clock is asked for what waits for nodes"
     assert fib.plan(121.0) == []
-    fib.stop_awaiting([A, B])
+    fib.awaiting.end([A, B])
     assert fib.plan(500.0) == [SetGroup(1, (Member(2), Member(3)), 1024, 120.0, 0.0)]
     assert fib.routes[P] not in fib.groups.settling
 
@@ -118,7 +118,7 @@ def test_an_object_that_a_route_leads_to_without_a_group_stays() -> None:
 def test_a_route_to_something_else_is_led_to_a_group() -> None:
     fib, _ = adopted(resilient(Member(2), Member(3)), routes={P: 1, Q: 99})
     fib.want([P, Q], Wanted((A, B)))
-    fib.stop_awaiting([A, B])
+    fib.awaiting.end([A, B])
     operations = [*fib.plan(1.0), *fib.part(1.0)]
     [group] = [operation for operation in operations if isinstance(operation, SetGroup)]
     assert fib.routes[Q].id == group.id not in (1, 99)
@@ -142,7 +142,7 @@ def test_a_member_that_returns_gets_its_buckets_again_in_a_group_of_so_many_rout
         resilient(Member(2), Member(3), Member(4)), nexthops=(*TWO, KernelNexthop(4, RTPROT_BGP, C)), routes=routes
     )
     fib.want(list(routes), Wanted((A, B, C)))
-    fib.stop_awaiting([A, B, C])
+    fib.awaiting.end([A, B, C])
     fib.plan(1.0)
     fib.fail([C])
     fib.restore([C])

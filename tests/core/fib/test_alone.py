@@ -233,7 +233,7 @@ def test_a_new_router_completes_it() -> None:
     nexthops = (KernelNexthop(2, 186, A), KernelNexthop(3, 186, B))
     group = KernelGroup(1, 186, (Member(3, 1), Member(2, 2048)), 1024, IDLE, 0.0)
     assert adopt(fib, KernelDump((), nexthops, (group,), {P: 1}, ()), 1000.0) == []
-    fib.stop_awaiting([A, B])
+    fib.awaiting.end([A, B])
     fib.want([P], Wanted((A, B, C)))
     [_, joined] = fib.plan(1001.0)
     assert isinstance(joined, SetGroup)

@@ -407,7 +407,7 @@ def test_what_an_adopted_group_waited_for_is_the_last_that_was_said() -> None:
     others = [parse_prefix(f"172.16.2.{i}/32") for i in range(AT_ONCE + 1)]
     fib.want(others, Wanted((A, B)))
     fib.want([P], Wanted((A, B, C)))
-    fib.stop_awaiting([A, B, C])
+    fib.awaiting.end([A, B, C])
     operations = [*fib.plan(1.0), *planned(fib, 1.0)]
     assert not any(isinstance(each, SetGroup | DeleteNexthop) and each.id == 1 for each in operations)
     assert fib.routes[P].legs.keys() == {A, B, C}

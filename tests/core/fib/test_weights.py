@@ -150,7 +150,7 @@ def test_an_adopted_hash_threshold_group_keeps_its_weights_while_its_nodes_retur
     assert fib.plan(1.0) == []
     wanted = Wanted((A, B), weights=weights if weights != (1, 1) else ())
     fib.want([P, Q], wanted)
-    fib.stop_awaiting([A, B])
+    fib.awaiting.end([A, B])
     assert fib.plan(2.0) == []
     assert fib.groups.find(wanted) is fib.routes[P]
     fib.want([P, Q], Wanted((A, B), weights=(3, 1)))
@@ -166,12 +166,12 @@ def test_an_adopted_group_keeps_its_weights_until_its_nodes_have_said_theirs(gro
     group = KernelGroup(1, 186, (Member(2, 1), Member(3, 3)), buckets, idle, 0.0)
     assert adopt(fib, KernelDump((), nexthops, (group,), {P: 1}, ()), 0.0) == []
     fib.want([P], Wanted((A,)))
-    fib.stop_awaiting([A])
+    fib.awaiting.end([A])
     assert fib.plan(1.0) == []
     fib.balance(500.0)
     assert fib.plan(500.0) == []
     fib.want([P], Wanted((A, B), weights=(1, 3)))
-    fib.stop_awaiting([B])
+    fib.awaiting.end([B])
     fib.balance(501.0)
     assert all(each == {2: 1, 3: 3} for each in groups(fib.plan(501.0)))
     fib.balance(501.0)

@@ -18,7 +18,7 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
     """Take over what the kernel has; return operations that remove what is of no use. The caller says afterwards
     what it wants for every prefix.
 
-    The groups found keep their members until `Fib.stop_awaiting` was called for all of them: their nodes announce
+    The groups found keep their members until `Awaiting.end` was called for all of them: their nodes announce
     again one after the other, and no flow shall suffer from that. So they do their weights: of a hash-threshold group
     those are what is wanted, of buckets they may be a layout's.
     """
@@ -33,9 +33,7 @@ def adopt(fib: Fib, dump: KernelDump, now: float) -> list[Operation]:
         group = Group(kernel.id, Wanted(tuple(legs), weights=weights), kernel.buckets)
         group.legs, group.written = legs, True
         group.adapted = fib.groups.shape.fits(kernel.buckets)
-        group.awaiting = frozenset(legs)
-        fib.awaited.update(legs)
-        fib.groups.add(group)
+        fib.awaiting.adopt(group)
         if group.adapted and group.buckets and (timers_differ(fib, kernel) or set(legs.values()) != {1}):
             fib.groups.settling.begin(group, now + fib.groups.shape.idle_timer, Why.TAKEN_OVER, legs)
     fib.routes.update(_routes(fib, dump.routes))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from itertools import islice, repeat
 
+from routerd.core.fib.awaiting import Awaiting
 from routerd.core.fib.groups import Groups
 from routerd.core.fib.model import LONGEST, Group, Shape, in_order, runs
 from routerd.core.fib.parting import AT_ONCE, Parting
@@ -35,10 +36,7 @@ class Fib:
         self.parting = Parting(self.groups, self._placement)
         self.routes, self.refused = self._placement.routes, self._placement.refused
         self._pending: dict[Prefix, Wanted] = {}
-        self.awaited: set[Gateway] = set()
-        """The gateways that some adopted group still waits for."""
-        self._released: dict[Group, None] = {}
-        """Adopted groups that wait for no node any more, but perhaps for what was said last to be planned."""
+        self.awaiting = Awaiting(self.groups)
         self.has_table = False
         """Whether a part of a table is among what is wanted and not planned yet."""
 
@@ -109,11 +107,11 @@ class Fib:
                 break
         self._take_out(taken)
         self.has_table = self.has_table and bool(self._pending)
-        self._abandon(touched)
+        self.awaiting.abandon(touched)
         for group in touched:
             self._agree(group)
-        if not self._pending and self._released:
-            released, self._released = self._released, {}
+        if not self._pending and self.awaiting.released:
+            released, self.awaiting.released = self.awaiting.released, {}
             for group in released:
                 deleted += self._release(group, now)
         if deleted:
@@ -130,13 +128,24 @@ class Fib:
         for prefix in [*islice(self._pending, count)]:
             del self._pending[prefix]
 
+    def _release(self, group: Group, now: float) -> list[Prefix]:
+        """Do what prefixes of an adopted group waited for; return those that are to have no route any more."""
+        withdrawn = [prefix for prefix, wanted in group.waiting.items() if not wanted.members]
+        deleted = self._placement.leave(withdrawn, now)
+        if not group.prefixes:
+            self.groups.empty[group] = None
+        self._agree(group)
+        if self.groups.settling.is_over(group, now):
+            self.groups.settle(group)
+        return deleted
+
     def part(self, now: float) -> list[Operation]:
         """Let prefixes leave groups whose others want something else for good; a part of them, if they are many."""
         return [*self.parting.part(now), *self.rewrite(now)]
 
     def _agree(self, group: Group) -> None:
         """What prefixes of a group want has changed."""
-        if self._is_awaiting(group):
+        if group in self.awaiting:
             self.parting.forget(group)
         else:
             self.parting.agree(group)
@@ -166,12 +175,8 @@ class Fib:
         """Groups whose time has come are to get the weights of their members. Of adopted ones those are not known
         before their nodes have said them: they get them then."""
         for group in self.groups.settling.due(now):
-            if not self._is_awaiting(group):
+            if group not in self.awaiting:
                 self.groups.settle(group)
-
-    def _is_awaiting(self, group: Group) -> bool:
-        """Tell whether what prefixes of a group want is not yet known, or not yet planned."""
-        return bool(group.awaiting) or group in self._released
 
     # ------------------------------------------------------------------------------------------ failover, drain
 
@@ -181,7 +186,7 @@ class Fib:
         self.groups.down.update(dead)
         groups = [group for gateway in dead for group in self.groups.having(gateway) if group.awaiting]
         operations = self.groups.lose(dead)
-        self._abandon(groups)
+        self.awaiting.abandon(groups)
         return operations
 
     def restore(self, gateways: Iterable[Gateway]) -> None:
@@ -244,40 +249,6 @@ class Fib:
         was_gone = not group.legs
         operations = self.groups.write(group, now, damaged=damaged)
         return [*operations, *self.resend(group.id)] if was_gone else operations
-
-    # ------------------------------------------------------------------------------------------ restart
-
-    def stop_awaiting(self, gateways: Iterable[Gateway]) -> None:
-        """The nodes behind these gateways have said all they announce, or will not return: what waited for them can
-        proceed."""
-        for gateway in in_order(self.awaited.intersection(gateways)):
-            self.awaited.remove(gateway)
-            for group in self.groups.having(gateway):
-                if gateway in group.awaiting:
-                    group.awaiting -= {gateway}
-                    if not group.awaiting:
-                        self._released[group] = None
-
-    def _abandon(self, groups: Iterable[Group]) -> None:
-        """Adopted groups that have lost their last leg keep no flow, and wait for no node any more if others announce
-        their prefixes."""
-        for group in groups:
-            if group.awaiting and not group.legs:
-                wanted = group.waiting.values()
-                if any(not self.groups.down.issuperset(each.members) for each in wanted):
-                    group.awaiting.clear()
-                    self._released[group] = None
-
-    def _release(self, group: Group, now: float) -> list[Prefix]:
-        """Do what prefixes of an adopted group waited for; return those that are to have no route any more."""
-        withdrawn = [prefix for prefix, wanted in group.waiting.items() if not wanted.members]
-        deleted = self._placement.leave(withdrawn, now)
-        if not group.prefixes:
-            self.groups.empty[group] = None
-        self._agree(group)
-        if self.groups.settling.is_over(group, now):
-            self.groups.settle(group)
-        return deleted
 
     # ------------------------------------------------------------------------------------------ refusals
 

@@ -24,7 +24,7 @@ WIDEST = 65535
 LEAST_BUCKETS, FEWEST_BUCKETS = 64, 16
 """Of a group as long as the budget lasts, and afterwards; but four for every member."""
 NEVER = float("-inf")
-_NOBODY: Set[Gateway] = frozenset()
+_NOBODY = frozenset[Gateway]()
 LONGEST = 4096
 """Prefixes that are planned together: four milliseconds."""
 

@@ -12,8 +12,8 @@ from routerd.core.router import Router
 
 def awaited(router: Router) -> Iterator[ProblemView]:
     """Yield the gateways whose routes were adopted and that no node with a session leads to yet."""
-    awaited = router.fib.awaited
-    missing = awaited.difference(router.rib.leads.speaking(awaited))
+    awaited = router.fib.awaiting.gateways
+    missing = awaited - set(router.rib.leads.speaking(awaited))
     for address in sorted({gateway.address for gateway in missing}):
         yield ProblemView(
             where=f"node {format_address(address)}",
