@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from routerd.core.message import Advertise, KernelObjects, RouteAudit, RouteRefresh, Work
+from routerd.core.message import Advertise, KernelObjects, RouteAudit, RouteRefresh, SoftReset, Work
 from routerd.core.rib.loc_rib import Change
 from routerd.core.rib.peer import Peer
 from routerd.core.rib.peers import FORGET_AFTER
@@ -100,13 +100,17 @@ def test_a_peer_that_is_forgotten_before_it_is_its_turn_is_judged_no_more() -> N
     simulation.take(KernelObjects(found.interfaces, found.nexthops, found.groups))
     while not simulation.router.rib.rejudging:
         simulation.take(Work())
-    assert simulation.router.rib.rejudging._left.keys() == {A, B}
+    rejudging = simulation.router.rib.rejudging
+    assert rejudging._left.keys() == {A, B}
+    simulation.take(SoftReset(B, incoming=True))
+    assert rejudging._asked_later == {B}
     simulation.down(B)
     simulation.now += 2 * FORGET_AFTER
     simulation.take(RouteAudit(simulation.router.fib.expected(), (), {}, {}, {}))
     assert B not in simulation.router.rib.peers
     simulation.settle()
-    assert not simulation.router.rib.rejudging
+    assert not rejudging
+    assert not rejudging._asked_later
     assert len(simulation.fib()) == COUNT
 
 

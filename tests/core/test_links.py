@@ -58,6 +58,17 @@ def test_the_link_that_a_node_was_lost_with_is_named_whatever_others_did_since()
     assert reason(simulation).endswith("; interface nodes20 had gone down")
 
 
+def test_a_node_on_no_link_is_lost_with_the_link_of_the_route_to_it() -> None:
+    far, network = "10.77.0.9", parse_prefix("10.77.0.0/24")
+    simulation = Simulation(f'{CONFIG}[[peers]]\nname = "far"\naddress = "{far}"\ngroup = "nodes"\n')
+    simulation.kernel.foreign[network] = (ForeignRoute(1, 4, 0, 0, (Leg(parse_address("192.168.10.7"), 2),)),)
+    simulation.dump()
+    simulation.up(far)
+    set_link(simulation, 2, up=False)
+    simulation.down(far)
+    assert reason(simulation).endswith("; interface nodes10 had gone down")
+
+
 def test_whoever_is_in_a_group_or_silent_is_watched_unless_its_link_is_down() -> None:
     simulation = node()
     gateway, other = Gateway(parse_address(NODE), 3), Gateway(parse_address("192.168.20.103"), 3)
