@@ -117,6 +117,11 @@ def check_health(router: Router) -> None:
     assert router.gateways._silent_since.keys() == set(health.having(Reason.SILENT))
 
 
+def check_timer(router: Router, now: float) -> None:
+    """What was due has been done, and is not due again at once."""
+    assert router.timer is None or router.timer > now
+
+
 class Chance:
     """Does one thing after the other to a simulation."""
 
@@ -280,11 +285,13 @@ def test_what_is_kept_twice_is_the_same(seed: int) -> None:
         chance.step()
         if number % 8 == 3:  # by what was told alone
             chance.simulation.settle()
+            check_timer(chance.simulation.router, chance.simulation.now)
             check_ways(chance.simulation.router)
         if number % 8 == 7:
             chance.simulation.slow = False
             chance.simulation.dump()
             chance.simulation.settle()
+            check_timer(chance.simulation.router, chance.simulation.now)
             check_groups(chance.simulation.router)
             check_rib(chance.simulation.router)
             check_ways(chance.simulation.router)
