@@ -127,8 +127,8 @@ def _pair(screen: Screen, view: PairStateView) -> list[str]:
 
 def _event_loop(view: EventLoopView) -> str:
     """Say how long all else had to wait for one thing; within 20 ms is as it should be."""
-    long = sum(count for count, bound in zip(view["counts"], [0.0, *view["bounds"]], strict=True) if bound >= 0.02)
-    return f"at most {1000 * view['longest_seconds']:.0f} ms at a stretch, {long} times over 20 ms"
+    long = sum(number for number, bound in zip(view["counts"], [0.0, *view["bounds"]], strict=True) if bound >= 0.02)
+    return f"at most {1000 * view['longest_seconds']:.0f} ms at a stretch, {count(long, 'time')} over 20 ms"
 
 
 def _foreign(view: ForeignBgpView) -> str:
