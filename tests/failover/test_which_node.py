@@ -93,6 +93,19 @@ def test_a_route_that_is_not_routerds_is_told_from_one_that_is(site: Site) -> No
     assert asked(site, "10.10.1.10", 40000, "203.0.113.1")["found"] == "no route"
 
 
+def test_a_rule_for_a_port_alone_is_met_and_named(site: Site) -> None:
+    rule = f"to {VIP4} ipproto tcp dport {PORT} blackhole pref 50"
+    site.router.ip(f"rule add {rule}")
+    try:
+        answer = asked(site, "10.10.1.10", 40000, VIP4)
+        other = asked(site, "10.10.1.10", 40000, VIP4, destination_port=PORT + 1)
+    finally:
+        site.router.ip(f"rule del {rule}")
+    assert answer["found"] == "no route"
+    assert answer["doubts"] == ["a blackhole, a route or a rule, drops its packets"]
+    assert other["found"] == "node"
+
+
 def test_an_interface_that_nobody_knows_is_asked_for(site: Site) -> None:
     done = site.cli("flow", "203.0.113.9:1", f"{VIP4}:{PORT}", check=False)
     assert done.count("\n") == 1

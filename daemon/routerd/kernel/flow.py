@@ -25,6 +25,11 @@ _RTA_TABLE, _RTA_VIA, _RTA_IP_PROTO, _RTA_SPORT, _RTA_DPORT, _RTA_NH_ID = 15, 18
 _LOOKUP_TABLE, _FIB_MATCH = 0x1000, 0x2000
 _RTN_UNICAST, _RTN_LOCAL = 1, 2
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES, errno.ENOENT, errno.EXDEV)
+_ENDS = {
+    errno.EINVAL: "a blackhole, a route or a rule, drops its packets",
+    errno.EACCES: "a prohibit route or rule refuses its packets",
+    errno.EHOSTUNREACH: "an unreachable route refuses its packets",
+}
 _TICK = 0.02
 """Seconds: the kernel tells idle times in hundredths."""
 _LOOKS, _PAUSE = 4, 0.03
@@ -56,7 +61,8 @@ def way(flow: Flow, expected: int = 0) -> Way:
         if error.errno not in _NO_ROUTE:
             raise
         dropped = f"rp_filter drops packets of this source that come in by {interface}"
-        return Way(interface, policy, error=dropped if error.errno == errno.EXDEV else error.strerror or str(error))
+        ends = {**_ENDS, errno.EXDEV: dropped}
+        return Way(interface, policy, error=ends.get(error.errno) or error.strerror or str(error))
     kind = entry[1]
     if kind == _RTN_LOCAL:
         return Way(interface, policy, local=True)
