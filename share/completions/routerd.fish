@@ -30,7 +30,7 @@ complete -c routerd -n __fish_use_subcommand -a route -d 'One prefix: all its pa
 complete -c routerd -n '__fish_seen_subcommand_from route' -s s -l socket -r -F -d 'The daemon\'s Unix socket.  [env var: ROUTERD_SOCKET; default: /run/routerd/routerd.sock]'
 complete -c routerd -n '__fish_seen_subcommand_from route' -l json -d 'Print what the API answers, for programs; errors too.'
 complete -c routerd -n '__fish_seen_subcommand_from route' -s h -l help -d 'Show the help and exit.'
-complete -c routerd -n __fish_use_subcommand -a groups -d 'The nexthop groups in the kernel, with their members'
+complete -c routerd -n __fish_use_subcommand -a groups -d 'The nexthop groups in the kernel: of which VIP, with the buckets of each member'
 complete -c routerd -n '__fish_seen_subcommand_from groups' -s s -l socket -r -F -d 'The daemon\'s Unix socket.  [env var: ROUTERD_SOCKET; default: /run/routerd/routerd.sock]'
 complete -c routerd -n '__fish_seen_subcommand_from groups' -l json -d 'Print what the API answers, for programs; errors too.'
 complete -c routerd -n '__fish_seen_subcommand_from groups' -s h -l help -d 'Show the help and exit.'

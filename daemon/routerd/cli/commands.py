@@ -136,7 +136,10 @@ def peers(socket: str, as_json: bool) -> int:
 
 
 def groups(socket: str, as_json: bool) -> int:
-    """The nexthop groups in the kernel, with their members."""
+    """The nexthop groups in the kernel: of which VIP, with the buckets of each member.
+
+    The most used first. Where a member has fewer buckets than its share: until when, and why.
+    """
     ask(socket, as_json, render.groups, "/v1/groups")
     return 0
 
@@ -153,7 +156,7 @@ def routes(socket: str, as_json: bool, **query: str | int | None) -> int:
 def route(prefix: str, socket: str, as_json: bool) -> int:
     """One prefix: all its paths, and what the kernel has.
 
-    Which paths won, and why each other one lost.
+    Which paths won, and why each other one lost; how many buckets each member of its group has.
     """
     ask(socket, as_json, render.route, f"/v1/routes/{prefix}")
     return 0

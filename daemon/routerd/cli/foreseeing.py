@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from routerd.cli.render import count
 from routerd.cli.screen import Column, Screen
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def foreseen(screen: Screen, view: ForecastView) -> list[str]:
     return lines + _buckets(screen, view["buckets"])
 
 
-def _first(count: int, examples: list[str]) -> str:
-    more = count - len(examples)
+def _first(number: int, examples: list[str]) -> str:
+    more = number - len(examples)
     return "; ".join(examples) + (f"; {more} more" if more > 0 else "")
 
 
@@ -86,7 +87,7 @@ def _peers(told: ToldView) -> str:
 
 def _groups(view: ChangedGroupsView) -> str:
     counts = (view["changed"], "change members"), (view["anew"], "are made anew"), (view["emptied"], "lose routes")
-    said = [f"{count} {what}" for count, what in counts if count]
+    said = [f"{number} {what}" for number, what in counts if number]
     return f"groups: {', '.join(said) or 'none changes members'}"
 
 
@@ -94,10 +95,11 @@ def _buckets(screen: Screen, view: MovedBucketsView) -> list[str]:
     """Tell of flows. That none moves is said only if it is known of all."""
     unsure = bool(view["unread"] or view["unseen"])
     colour = "red" if view["moving"] else "yellow" if unsure else "green"
-    looked = f" of {view['busy']} in {view['groups']} groups" if view["groups"] else ""
+    looked = f" of {view['busy']} in {count(view['groups'], 'group')}" if view["groups"] else ""
     lines = [screen.paint(f"buckets with flows that move: {view['moving']}{looked}", colour)]
     for each in view["unseen"]:
-        lines += screen.paragraph(f"flows of {each['groups']} groups besides: not known: {each['why']}")
+        lines += screen.paragraph(f"flows of {count(each['groups'], 'group')} besides: not known: {each['why']}")
     if view["unread"]:
-        lines += screen.paragraph(f"flows of {view['unread']} groups besides: not known: there was no time to look")
+        unread = count(view["unread"], "group")
+        lines += screen.paragraph(f"flows of {unread} besides: not known: there was no time to look")
     return lines
