@@ -260,3 +260,24 @@ class TestAfterARestart:
         simulation.settle()
         assert simulation.fib() == {VIP: [NODE]}
         assert simulation.router.fib.awaiting.gateways == set()
+
+    def test_a_node_that_said_all_while_nothing_led_to_it_has_returned(self) -> None:
+        """Somebody exchanges the router's address: the connected route goes, and comes again."""
+        simulation = node()
+        simulation.up(self.OTHER)
+        simulation.announce(self.OTHER, VIP)
+        simulation.end_of_rib(self.OTHER)
+        simulation.settle()
+        simulation.restart()
+        simulation.up(NODE)
+        connected = ForeignRoute(RTN_UNICAST, 2, 0, 0, (Leg(None, 3),))
+        network = parse_prefix("192.168.20.0/24")
+        simulation.take(RoutesChanged((RouteChange(network, connected, deleted=True),)))
+        simulation.end_of_rib(NODE)
+        simulation.settle()
+        simulation.take(RoutesChanged((RouteChange(network, connected),)))
+        simulation.up(self.OTHER)
+        simulation.announce(self.OTHER, VIP)
+        simulation.end_of_rib(self.OTHER)
+        simulation.settle()
+        assert simulation.fib() == {VIP: [self.OTHER]}

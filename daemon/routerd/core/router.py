@@ -246,6 +246,7 @@ class Router:
             self.gateways.revive()
         if self.drains.peers or self.fib.groups.draining:
             self.drains.apply()
+        self._sessions.heard_while_unreachable()
         effects = self.planning.settle(now, quiet=quiet)
         if self.health.out:
             self.gateways.forget_abandoned()

@@ -23,6 +23,8 @@ class Sessions:
         self._gateways = gateways
         self._adoption_ends: float | None = None
         """Until when adopted groups wait for their nodes; None while no node can dial in, or none is waited for."""
+        self._heard_at = -1
+        """The version of where peers lead when it was last seen who has said all."""
 
     def up(self, up: SessionUp, now: float) -> None:
         """A session is established."""
@@ -92,10 +94,17 @@ class Sessions:
     def heard_all(self, address: str) -> None:
         """A peer may have said all that it announces: then nothing waits for it any more."""
         peer = self._rib.peers.get(address)
-        if peer is None or peer.session is None or peer.pending_eor:
-            return
-        if not self._rib.judge.hosts.waits(address):
+        if peer is not None and self._rib.has_said_all(peer):
             self._fib.awaiting.end(self._rib.gateways_of(peer))
+
+    def heard_while_unreachable(self) -> None:
+        """A peer may have said all while nothing led to it: once it is known where it leads nothing waits for it."""
+        version = self._rib.leads.version
+        if self._adoption_ends is None or version == self._heard_at or self._rib.reconsideration:
+            return
+        said_all, peers = self._rib.has_said_all, self._rib.leads.peers
+        self._fib.awaiting.end(each for each in self._fib.awaiting.gateways if any(map(said_all, peers(each))))
+        self._heard_at = version
 
     def adopted(self, now: float) -> list[Effect]:
         """The groups of an earlier run were adopted: their nodes are waited for, but for those that are shut down."""

@@ -204,6 +204,10 @@ class Rib:
         if gone:
             self.judge.guard_anew(self.peers)
 
+    def has_said_all(self, peer: Peer) -> bool:
+        """Tell whether a peer has a session and has announced all, and whose its next hops are is known."""
+        return peer.session is not None and not peer.pending_eor and not self.judge.hosts.waits(peer.address)
+
     def soft_reset(self, address: str, now: float, *, incoming: bool) -> list[Change]:
         """Judge anew what is known of a peer with a session, and then have it announce all again; or have it hear all
         again."""
