@@ -184,7 +184,8 @@ class Fib:
         """These gateways are dead: one operation each takes them out of every group, however many prefixes."""
         dead = in_order(set(gateways) - self.groups.down)
         self.groups.down.update(dead)
-        groups = [group for gateway in dead for group in self.groups.having(gateway) if group.awaiting]
+        awaited = [gateway for gateway in dead if gateway in self.awaiting.gateways]
+        groups = [group for gateway in awaited for group in self.groups.having(gateway)]
         operations = self.groups.lose(dead)
         self.awaiting.abandon(groups)
         return operations
