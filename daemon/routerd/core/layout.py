@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import compress
+from itertools import accumulate, compress
 from typing import TypeVar
 
 from routerd.core.message import Member
@@ -101,14 +101,13 @@ def made(buckets: int, members: Sequence[Member]) -> list[tuple[int, int]]:
 
 
 @lru_cache(256)
-def _made(buckets: int, weights: tuple[int, ...]) -> list[tuple[int, int]]:
+def _made(buckets: int, weights: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     total = sum(weights)
     runs: list[tuple[int, int]] = []
-    begin = sum_ = 0
-    for index, weight in enumerate(weights):
-        sum_ += weight
-        end = (buckets * sum_ + total // 2) // total
+    begin = 0
+    for index, weight in enumerate(accumulate(weights)):
+        end = (buckets * weight + total // 2) // total
         if end > begin:
             runs.append((index, end - begin))
         begin = end
-    return runs[::-1]
+    return (*reversed(runs),)

@@ -18,7 +18,7 @@ Counts = Callable[[int], Mapping[Gateway, int]]
 
 IN_USE = "flows use more buckets than the shares of their nodes; those move once they are idle"
 UNREAD: Mapping[Gateway, int] = {}
-NAMED = 3
+_NAMED = 3
 """Prefixes of a group that are told."""
 
 
@@ -37,6 +37,11 @@ def groups(router: Router, now: float, counts: Counts = unread) -> Slices[list[G
     return found
 
 
+def first(group: Group) -> list[str]:
+    """Return some of the prefixes of a group: the VIP that has it for itself."""
+    return [format_prefix(prefix) for prefix in islice(group.prefixes, _NAMED)]
+
+
 def view(router: Router, group: Group, counts: Mapping[Gateway, int], now: float) -> GroupView:
     """Return a group with its prefixes, its members and their buckets, and until when it is not balanced, and why."""
     settling = router.fib.groups.settling.get(group)
@@ -45,7 +50,7 @@ def view(router: Router, group: Group, counts: Mapping[Gateway, int], now: float
         type="resilient" if group.buckets else "hash-threshold",
         buckets=group.buckets,
         prefixes=group.users,
-        first=[format_prefix(prefix) for prefix in islice(group.prefixes, NAMED)],
+        first=first(group),
         balanced=settling is None,
         balanced_in_seconds=None if settling is None else max(0.0, settling.until - now),
         unbalanced=settling.why.value if settling is not None else IN_USE if _uneven(group, counts) else "",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice
 
 from routerd.api.inspection import TrafficGroupView, TrafficMemberView, TrafficNodeView, TrafficView
 from routerd.api.slices import Slices
 from routerd.api.views.flow import names
-from routerd.api.views.groups import NAMED
+from routerd.api.views.groups import first
 from routerd.core.message import Gateway
 from routerd.core.message.flow import Reading
-from routerd.core.route import format_address, format_prefix
+from routerd.core.route import format_address
 from routerd.core.router import Router
 
 Carried = dict[int, dict[int, int]]
@@ -51,7 +50,7 @@ def traffic(router: Router, packets: Carried, after: Reading, seconds: float, li
         rows.append(
             TrafficGroupView(
                 id=id_,
-                prefixes=[format_prefix(prefix) for prefix in islice(group.prefixes, NAMED)],
+                prefixes=first(group),
                 prefixes_total=group.users,
                 packets_per_second=totals[id_] / seconds,
                 counted=id_ in packets,

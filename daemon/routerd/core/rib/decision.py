@@ -148,7 +148,7 @@ def decide(
         else:
             ways[path] = way
             merits.add(path.merit)
-            metrics.add(0 if way is None else way.metric)
+            metrics.add(_metric(way))
     left = [*ways]
     if not left:
         return Decision(None, (), lost, Wanted(()))
@@ -174,6 +174,10 @@ def decide(
     if len(multipath) < len(ways):
         ways = {path: ways[path] for path in multipath}
     return Decision(best, tuple(multipath), lost, _wanted(ways, options))
+
+
+def _metric(way: Resolution | None) -> int:
+    return 0 if way is None else way.metric
 
 
 def _gateways(way: Resolution | None) -> tuple[Gateway, ...]:
@@ -209,7 +213,7 @@ def _best(paths: list[Path], ways: Ways, options: Options, lost: dict[Path, Step
             left = _keep(left, step, _merit(step), lost)
     left = _keep_by_med(left, options, lost)
     left = _keep(left, Step.EXTERNAL, _merit(Step.EXTERNAL), lost)
-    return _keep(left, Step.IGP_METRIC, lambda path: 0 if (way := ways[path]) is None else way.metric, lost)
+    return _keep(left, Step.IGP_METRIC, lambda path: _metric(ways[path]), lost)
 
 
 def _merit(step: Step) -> Rank:
