@@ -34,6 +34,8 @@ def test_neighbour_tables(router: Namespace) -> None:
     limits = {  # which only the first namespace can read here
         f"ipv{v}": int(Path(f"/proc/sys/net/ipv{v}/neigh/default/gc_thresh3").read_text()) for v in (4, 6)
     }
+    for address in ("10.0.0.99", "fd00::99"):  # the kernel counts those of all namespaces together
+        router.ip("neigh", "add", address, "lladdr", "02:00:00:00:00:99", "dev", "eth0")
     with router.enter():
         tables = {table.name: table for table in Host().read((), 0.0).tables if table.name in limits}
     assert {name: table.limit for name, table in tables.items()} == limits

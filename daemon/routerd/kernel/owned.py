@@ -63,7 +63,9 @@ class OwnedRoutes:
 
     def add(self, prefixes: Collection[Prefix], id: int) -> None:
         """These routes were written."""
-        self._ids.update(dict.fromkeys(prefixes, id))
+        ids = self._ids
+        for prefix in prefixes:
+            ids[prefix] = id
         if self._since is not None:
             self._since.update(prefixes)
 

@@ -114,7 +114,7 @@ class AttributeParser:
             fields, faults, seen = self._parse(octets)
             if AttributeCode.NEXT_HOP not in seen:
                 faults.append(_missing(AttributeCode.NEXT_HOP))
-            outcome = self._remember(self.known, octets, len(octets), self._outcome(fields, faults, seen))
+            outcome = self._remember(self.known, octets, len(octets), *self._outcome(fields, faults, seen))
         return outcome
 
     def multiprotocol(self, octets: bytes, next_hop: bytes) -> Outcome:
@@ -130,7 +130,7 @@ class AttributeParser:
                 fields["next_hop"], fields["link_local"] = parse_mp_next_hop(next_hop)
             except ValueError as error:
                 faults.append(_fault(WITHDRAW, AttributeCode.MP_REACH_NLRI, f"next hop: {error}"))
-            outcome = self._remember(self._multiprotocol, key, len(octets), self._outcome(fields, faults, seen))
+            outcome = self._remember(self._multiprotocol, key, len(octets), *self._outcome(fields, faults, seen))
         return outcome
 
     def check(self, octets: bytes) -> tuple[Fault, ...]:
@@ -138,21 +138,21 @@ class AttributeParser:
         return tuple(self._parse(octets)[1])
 
     @staticmethod
-    def _remember(memo: Memo[Any, Outcome], key: object, size: int, outcome: Outcome) -> Outcome:
-        """Remember what octets of this size came to."""
-        parsed = 0 if outcome.attributes is None else weight(outcome.attributes)
+    def _remember(memo: Memo[Any, Outcome], key: object, size: int, outcome: Outcome, parsed: int) -> Outcome:
+        """Remember what octets of this size came to, which is `parsed` octets."""
         return memo.remember(key, outcome, size + parsed + 200 * len(outcome.faults))
 
-    def _outcome(self, fields: dict[str, Any], faults: list[Fault], seen: set[int]) -> Outcome:
+    def _outcome(self, fields: dict[str, Any], faults: list[Fault], seen: set[int]) -> tuple[Outcome, int]:
+        """Return what attributes came to, and the octets of what they say."""
         if not seen >= _MANDATORY:
             faults += [_missing(code) for code in (AttributeCode.ORIGIN, AttributeCode.AS_PATH) if code not in seen]
         if any(fault.outcome == WITHDRAW for fault in faults):
-            return Outcome(None, tuple(faults))
+            return Outcome(None, tuple(faults)), 0
         attributes = Attributes(**fields)
-        shared = self._interned.get(attributes)
+        octets, shared = weight(attributes), self._interned.get(attributes)
         if shared is None:
-            shared = self._interned.remember(attributes, attributes, weight(attributes))
-        return Outcome(shared, tuple(faults))
+            shared = self._interned.remember(attributes, attributes, octets)
+        return Outcome(shared, tuple(faults)), octets
 
     def _parse(self, octets: bytes, ignored: int = 0) -> tuple[dict[str, Any], list[Fault], set[int]]:
         """Return the fields of `Attributes`, the faults, and the codes that are present."""

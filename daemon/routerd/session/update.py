@@ -125,6 +125,8 @@ class UpdateDecoder:
 
     def _take_multiprotocol(self, octets: bytes) -> tuple[bytes, _Reach | None, _Reach | None]:
         """Return the attributes less the multiprotocol ones, MP_REACH_NLRI and MP_UNREACH_NLRI."""
+        if AttributeCode.MP_REACH_NLRI not in octets and AttributeCode.MP_UNREACH_NLRI not in octets:
+            return octets, None, None  # seen without a walk
         kept: list[bytes] = []
         taken: dict[int, _Reach] = {}
         begin = 0

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from routerd.core.message import Gateway
 from routerd.core.rib import loc_rib
-from routerd.core.rib.decision import Decision, Options, Step, decide
+from routerd.core.rib.decision import GRACEFUL_SHUTDOWN, Decision, Options, Step, decide, joined
 from routerd.core.rib.loc_rib import LocRib, PathSet
 from routerd.core.rib.ways import Resolution
-from routerd.core.route import Attributes, Path, Prefix, parse_address, parse_prefix
+from routerd.core.route import LOCAL, Attributes, Path, Prefix, parse_address, parse_prefix
 from tests.support.core import sequence
 
 PEERS = [f"10.0.0.{i}" for i in range(1, 5)]
@@ -82,36 +82,58 @@ def test_sets_do_not_differ_by_a_best_path_that_wins_anyway() -> None:
 @pytest.mark.parametrize("seed", range(30))
 def test_who_was_there_stays(seed: int) -> None:
     """The best path so far is the incumbent where it would lose the mere tie, and who was in the multipath set is
-    seated where somebody of these would have no place; whatever `step` takes for granted meanwhile."""
+    seated where somebody of these would have no place; and what is decided from the decision before one more path
+    came is what all paths come to."""
     chance = random.Random(seed)
     options = Options(max_paths=chance.choice([1, 2, 3, 64]), multipath_relax=chance.random() < 0.7)
     peers, prefix = [f"10.0.0.{number}" for number in range(1, 8)], PREFIXES[0]
-    ways = {peer: Resolution((Gateway(parse_address(peer), 2),), int(chance.random() < 0.2)) for peer in peers}
-    as_paths = {peer: sequence(65000 + int(chance.random() < 0.3)) for peer in peers}
+    ways = {peer: _way(peer, chance) for peer in peers}
+    as_paths = {peer: sequence(65000 + int(chance.random() < 0.3)) for peer in (LOCAL, *peers)}
+    shutdown, bandwidth = (GRACEFUL_SHUTDOWN,), (bytes.fromhex("4004fde84b000000"),)
+    from_before = [0, 0]
+
+    def joining(before: Decision, path: Path) -> Decision | None:
+        after = joined(before, path, options, lambda path: ways[path.peer])
+        from_before[after is None] += 1
+        return after
 
     def deciding(paths: PathSet, *before: Any) -> Decision:
         incumbent, seated = before or (paths.incumbent, paths.seated)
         return decide(paths.paths, options, lambda path: ways[path.peer], incumbent, seated)
 
-    rib = LocRib(deciding)
-    for _ in range(100):
+    rib = LocRib(deciding, joining)
+    for _ in range(200):
         peer, claims, since = chance.choice(peers), chance.random() < 0.3, chance.choice([1.0, 2.0, 3.0])
         before, old = rib.paths_of(prefix), rib.decision(rib.paths_of(prefix))
-        if comes := chance.random() < 0.7:
-            hop, med = parse_address(peer), chance.choice([0, 0, 0, 1])
-            said = Attributes(as_path=as_paths[peer], next_hop=hop, med=med)
+        if LOCAL in (path.peer for path in before.paths) or chance.random() < 0.05:
+            peer = LOCAL
+        if comes := chance.random() < 0.6:
+            hop, med = parse_address("10.0.0.99"), chance.choice([0, 0, 0, 1])
+            says: dict[str, Any] = {"communities": shutdown} if chance.random() < 0.1 else {}
+            says |= {"extended_communities": bandwidth} if chance.random() < 0.1 else {}
+            said = Attributes(as_path=as_paths[peer], next_hop=hop, med=med, **says)
             rib.announce(Path(peer, said, since), [prefix], claims=claims)
         else:
             rib.withdraw(peer, [prefix])
         paths = rib.paths_of(prefix)
         if not paths.paths or paths is before:
             continue
+        anew = deciding(paths)
+        assert (rib.decision(paths), [*rib.decision(paths).lost]) == (anew, [*anew.lost])
         alone = deciding(paths, None, frozenset())
         stays = old.best is not None and alone.lost.get(old.best, Step.UNUSABLE) >= Step.OLDEST
         assert paths.incumbent == (old.best if stays else None)
         there, without = ({path.peer for path in some} for some in (old.multipath, _without_place(alone)))
         keeps = there & without and not (comes and claims)
         assert paths.seated == (there.intersection(path.peer for path in paths.paths) if keeps else frozenset())
+    assert all(from_before), from_before
+
+
+def _way(peer: str, chance: random.Random) -> Resolution | None:
+    """Some lead to two gateways, of which one is another peer's too, some go a long way, and some nowhere."""
+    gateways = [parse_address(peer), *([parse_address("10.0.0.100")] if chance.random() < 0.2 else [])]
+    way = Resolution(tuple(Gateway(address, 2) for address in gateways), int(chance.random() < 0.2))
+    return way if chance.random() < 0.95 else None
 
 
 def _without_place(decision: Decision) -> list[Path]:

@@ -11,7 +11,7 @@ A gateway that fails is one nexthop object less: the kernel takes it out of ever
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from itertools import islice, repeat
+from itertools import islice
 
 from routerd.core.fib.awaiting import Awaiting
 from routerd.core.fib.groups import Groups
@@ -44,7 +44,9 @@ class Fib:
 
     def want(self, prefixes: Collection[Prefix], wanted: Wanted) -> None:
         """These prefixes shall lead there."""
-        self._pending.update(zip(prefixes, repeat(wanted)))
+        pending = self._pending
+        for prefix in prefixes:
+            pending[prefix] = wanted
         self.has_table = self.has_table or len(prefixes) > PART
         if not wanted.members:
             forget(self.refused, prefixes)
@@ -100,7 +102,7 @@ class Fib:
                 elif wanted == group.wanted and group.adapted:
                     forget(group.waiting, prefixes)
                 else:
-                    group.waiting.update(zip(prefixes, repeat(wanted)))
+                    group.waiting.update(dict.fromkeys(prefixes, wanted))
                     room -= 1
             taken += len(some)
             if room <= 0 or taken >= LONGEST:

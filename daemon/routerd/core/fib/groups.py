@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from operator import itemgetter
 
 from routerd.core.fib.ids import Ids
@@ -13,6 +14,7 @@ from routerd.core.message import DeleteNexthop, Gateway, Member, Operation, SetG
 from routerd.core.wanted import Wanted
 
 _weight = itemgetter(1)
+_member = lru_cache(1024)(Member)
 STEPWISE = 64
 """Routes at most that a group has whose members get their buckets again when they return."""
 
@@ -137,6 +139,9 @@ class Groups(Index):
 
     def _note_clinging(self, group: Group) -> None:
         """Drained members may keep buckets of a group that nobody uses; of one that is not settled all are kept."""
+        if not (self.draining or group.wanted.leaving or group.wanted.weights):
+            self.clinging.pop(group.id, None)
+            return
         drained = self.draining | group.wanted.light
         some = bool(drained) and group not in self.settling and not drained.isdisjoint(group.legs)
         if some and self.shape.clings(group.legs, self.shares(group), group.buckets):
@@ -155,7 +160,7 @@ class Groups(Index):
         # The lightest first: a member whose share rounds to nothing must not be the last, which gets the rest.
         # Without buckets the order decides which flows a member gets, and stays.
         ordered = sorted(group.legs.items(), key=_weight) if group.buckets else group.legs.items()
-        members = tuple([Member(self.nexthops[gateway], weight) for gateway, weight in ordered])
+        members = tuple([_member(self.nexthops[gateway], weight) for gateway, weight in ordered])
         timers = self.shape.timers if group.buckets else (0.0, 0.0)
         operations.append(SetGroup(group.id, members, group.buckets, *timers, like, hold, known))
         return operations
@@ -164,6 +169,8 @@ class Groups(Index):
         """Return the legs of a group that wants this: the members that are up, without drained ones that carry no
         flow, as long as others are left."""
         alive = legs = [member for member in wanted.members if member not in self.down]
+        if not (group.emptied or self.draining or wanted.leaving or wanted.weights):
+            return dict.fromkeys(alive, 1)  # nearly always
         if group.emptied:
             emptied = group.emptied & (self.draining | wanted.light)
             legs = [member for member in alive if member not in emptied] or alive

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import repeat
 
 from routerd.core.fib.groups import Groups
 from routerd.core.fib.lost import Lost
@@ -63,8 +62,10 @@ class Placement:
 
     def join(self, prefixes: list[Prefix], group: Group) -> list[Operation]:
         """Put prefixes, which are in no group, into one."""
-        self.routes.update(zip(prefixes, repeat(group)))
-        group.prefixes.update(dict.fromkeys(prefixes))
+        routes, those = self.routes, group.prefixes
+        for prefix in prefixes:
+            routes[prefix] = group
+            those[prefix] = None
         forget(self.refused, prefixes)
         return [SetRoutes(group.id, tuple(prefixes))] if group.legs else []
 

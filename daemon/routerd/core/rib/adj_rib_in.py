@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from itertools import repeat
 
 from routerd.core.rib.policy import Reject
 from routerd.core.rib.rejected import Rejected
@@ -32,7 +31,9 @@ class AdjRibIn:
             forget(self.stale, prefixes)
         if self.rejected.kept:
             self.rejected.forget(prefixes)
-        self.accepted.update(zip(prefixes, repeat(path)))
+        accepted = self.accepted
+        for prefix in prefixes:
+            accepted[prefix] = path
 
     def reject(self, path: Path, rejected: list[tuple[Prefix, Reject]]) -> list[Prefix]:
         """Take over rejected announcements; return those that replace an accepted one."""

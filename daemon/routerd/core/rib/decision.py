@@ -176,6 +176,29 @@ def decide(
     return Decision(best, tuple(multipath), lost, _wanted(ways, options))
 
 
+def joined(before: Decision, path: Path, options: Options, resolve: Resolve) -> Decision | None:
+    """Return what `decide` does of a set that has got one path more, with the best one before as the incumbent if
+    another wins the tie; None unless all paths are as good as this one, and all have a place."""
+    best, paths, merit = before.best, before.multipath, path.merit
+    way = None if path.peer == LOCAL else resolve(path)
+    if way is None or len(before.lost) >= max(1, len(paths)) or any(each.merit != merit for each in paths):
+        return None
+    wanted = Wanted(tuple(sorted({*before.wanted.members, *way.gateways})))
+    if best is None:
+        return Decision(path, (path,), {}, wanted)
+    if len(paths) >= options.max_paths or way.metric != _metric(resolve(best)):
+        return None
+    if not options.multipath_relax and path.attributes.as_path != best.attributes.as_path:
+        return None
+    left = sorted((*paths, path), key=_tie)
+    lost: dict[Path, Step] = {}
+    _break_tie(left, None if left[0] is best else best, lost, len(left))
+    multipath = (best, *lost)
+    if any(map(_says_more, left)):
+        wanted = _wanted({each: resolve(each) for each in multipath}, options)
+    return Decision(best, multipath, lost, wanted)
+
+
 def _metric(way: Resolution | None) -> int:
     return 0 if way is None else way.metric
 

@@ -7,7 +7,6 @@ announces path P" are computed once a set and remembered. A prefix costs one dic
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import repeat
 
 from routerd.core.memo import Memo
 from routerd.core.rib.decision import Decision, Step
@@ -52,7 +51,8 @@ Change = tuple[PathSet, PathSet, list[Prefix]]
 
 
 class LocRib:
-    """All prefixes and their paths. `decide` runs the decision process over a set.
+    """All prefixes and their paths. `decide` runs the decision process over a set, `join` where it can do so from the
+    decision before one more path came (`decision.joined`).
 
     `users` counts the prefixes of each path in use, and `hops` those of each peer by next hop; `hops_changed` is
     called with a peer that has one more or one less. `stale` are the sets to be decided anew, the oldest first, and
@@ -63,9 +63,11 @@ class LocRib:
     def __init__(
         self,
         decide: Callable[[PathSet], Decision],
+        join: Callable[[Decision, Path], Decision | None] = lambda before, path: None,
         hops_changed: Callable[[str], None] = lambda peer: None,
     ) -> None:
         self._decide = decide
+        self._join = join
         self._hops_changed = hops_changed
         self._epoch = 0
         self.empty = PathSet((), (frozenset(), None, _NOBODY))
@@ -79,11 +81,13 @@ class LocRib:
 
     def decision(self, paths: PathSet) -> Decision:
         """Return the decision for a set; computed once until `invalidate`."""
-        before = paths._decision
-        if before is not None and paths._epoch == self._epoch:
-            return before
-        decision = paths._decision = self._decide(paths)
-        paths._epoch = self._epoch
+        if paths._decision is not None and paths._epoch == self._epoch:
+            return paths._decision
+        return self._keep(paths, self._decide(paths))
+
+    def _keep(self, paths: PathSet, decision: Decision) -> Decision:
+        """Take note of the decision for a set."""
+        before, paths._decision, paths._epoch = paths._decision, decision, self._epoch
         self.stale.pop(paths, None)
         if before is not None and before.differs(decision):
             self.untold[paths] = self._epoch
@@ -153,7 +157,8 @@ class LocRib:
             else:
                 if not new.users:
                     self._sets[new.identity] = new
-                table.update(zip(moved, repeat(new)))
+                for prefix in moved:
+                    table[prefix] = new
                 new.users += len(moved)
             gained += len(moved)
             for each in replaced:
@@ -200,7 +205,7 @@ class LocRib:
     ) -> tuple[PathSet, tuple[Path, ...]]:
         """Return the set that follows when a peer announces a path (None: peers withdraw theirs), and the paths that
         it takes away."""
-        leaving = frozenset(peers)
+        leaving = peers if len(peers) == 1 else frozenset(peers)
         replaced = tuple([p for p in old.paths if p.peer in leaving])
         kept = tuple([p for p in old.paths if p.peer not in leaving]) if replaced else old.paths
         if replaced == (() if path is None else (path,)):
@@ -209,12 +214,13 @@ class LocRib:
         if not paths:
             return self.empty, replaced
         members, before = frozenset(paths), self.decision(old)
-        if path is not None and _wins_tie(path, before.best):
-            # Nearly always the best path so far stays for being that: to suppose so saves a decision.
-            new = self._interned(paths, (members, before.best, _NOBODY))
-            after = self.decision(new)
-            if after.best is before.best and after.lost[path] >= Step.OLDEST and not _is_crowded(after):
-                return new, replaced
+        if path is not None and not replaced and (after := self._join(before, path)) is not None:
+            ties = [each.tie for each in after.multipath[:2]]
+            keeps = ties[-1] < ties[0]
+            new = self._interned(paths, (members, before.best if keeps else None, _NOBODY))
+            if self.decided(new) is None:
+                self._keep(new, after)
+            return new, ()
         new = self._interned(paths, (members, None, _NOBODY))
         after = self.decision(new)
         seated = _NOBODY if claims else _unseated(before, after)
@@ -234,11 +240,6 @@ class LocRib:
         if not paths.users:
             del self._sets[paths.identity]
             self.stale.pop(paths, None)
-
-
-def _wins_tie(path: Path, best: Path | None) -> bool:
-    """Tell whether a path would win over the best one so far if nothing but the tie decided (steps 8 to 11)."""
-    return best is not None and path.tie < best.tie and path.merit == best.merit
 
 
 def _is_crowded(decision: Decision) -> bool:

@@ -23,7 +23,7 @@ from routerd.core.message import (
     Update,
 )
 from routerd.core.rib.advertising import Advertising
-from routerd.core.rib.decision import Decision, Options, decide
+from routerd.core.rib.decision import Decision, Options, decide, joined
 from routerd.core.rib.importing import Importer
 from routerd.core.rib.judge import Judge
 from routerd.core.rib.leads import Leads
@@ -51,7 +51,7 @@ class Rib:
         self.effects: list[Effect] = []
         self.nexthops = NexthopTable()
         self._options = Options.of(config.fib)
-        self.loc_rib = LocRib(self._decide, self._hops_changed)
+        self.loc_rib = LocRib(self._decide, self._join, self._hops_changed)
         self.reconsideration = Reconsideration(self.loc_rib)
         self.leads = Leads(self._find)
         self.judge = Judge(config, self.nexthops, self.effects)
@@ -106,6 +106,9 @@ class Rib:
 
     def _decide(self, paths: PathSet) -> Decision:
         return decide(paths.paths, self._options, self.resolve, paths.incumbent, paths.seated)
+
+    def _join(self, before: Decision, path: Path) -> Decision | None:
+        return joined(before, path, self._options, self.resolve)
 
     def resolve(self, path: Path) -> Resolution | None:
         """Resolve the next hop of a path."""
