@@ -125,7 +125,8 @@ async def serve(
             try:
                 await made.ended.wait()
             finally:
-                transport.abort()
+                if not made.ended.is_set():
+                    transport.abort()  # of one that is lost nothing is left, which is an error with Python 3.11.2
 
     try:
         with accepting(listener, take):

@@ -272,25 +272,17 @@ async def test_a_partner_that_makes_no_sense_loses_the_session_and_one_of_later_
 
 async def test_a_partner_that_takes_nothing_loses_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "MOST_WAITING", 1 << 16)
-    ends = []
-
-    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ends.append(writer)
-        reader._transport.pause_reading()  # type: ignore[attr-defined]
-
-    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-    made = Session(writer, Frames(reader, writer), 60.0, Counts())
-    talking = asyncio.ensure_future(made.talk(lambda _: None))
-    for number in range(100_000):
-        made.send(GroupGone(f"{number:0100d}"))
-        if number % 100 == 0:
-            await asyncio.sleep(0)
-        if talking.done():
-            break
-    assert await talking == "the partner takes too little: more than 65536 octets wait for it"
-    ends[0].transport.abort()
-    server.close()
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # nobody accepts what it has
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        made = Session(writer, Frames(reader, writer), 60.0, Counts())
+        talking = asyncio.ensure_future(made.talk(lambda _: None))
+        for number in range(100_000):
+            made.send(GroupGone(f"{number:0100d}"))
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+            if talking.done():
+                break
+        assert await talking == "the partner takes too little: more than 65536 octets wait for it"
 
 
 @asynccontextmanager
