@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from benchmarks import stretch
+from benchmarks import processes, stretch
 from benchmarks.contenders import KINDS
 from benchmarks.contenders.contender import BenchError
 from benchmarks.figures import ROUTERD, Measured, Results
@@ -21,7 +21,9 @@ def run(works: Sequence[Work], contenders: Sequence[str], runs: int, scale: Scal
             raise BenchError(f"{name}: {', '.join(missing)} is not installed; .ci/setup test installs it")
     values: dict[str, dict[str, list[float]]] = {}
     failures: list[str] = []
+    processes.compact(caches=True)
     for work in works:
+        processes.compact()
         taking_part = [name for name in contenders if name == ROUTERD or not work.alone]
         for number in range(runs):
             for name in list(taking_part):
