@@ -1,6 +1,6 @@
 # `make lab` and `make test` work on a fresh Debian 12 or Ubuntu 24.04 with git and make: .ci/setup installs the rest.
 #
-#   make test ARGS="tests/core/rib -k med"     arguments for pytest; two tests at a time, or one with -n 0
+#   make test ARGS="tests/core/rib -k med"     arguments for pytest; four tests at a time, or one with -n 0
 #   make lab ARGS="--keep"                arguments for routerd lab
 #   make bench ARGS="--works load-1"      arguments for python -m benchmarks
 #   make install PREFIX=/opt/routerd      as root: docs/install.md
@@ -38,7 +38,7 @@ lab:
 test:
 	@.ci/setup test
 	@[[ $$(id -u) -eq 0 ]] || echo "make test: not root, so tests that need network namespaces are skipped" >&2
-	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak:
 	@.ci/setup soak
