@@ -1,4 +1,4 @@
-"""Tests run three at a time, those that measure time alone. In CI a test that does not run is a failure: nobody reads
+"""Tests run four at a time, those that measure time alone. In CI a test that does not run is a failure: nobody reads
 the list of the skipped ones there.
 """
 
