@@ -14,12 +14,15 @@ _LATENCY = Path("/dev/cpu_dma_latency")
 _CACHES, _COMPACT = Path("/proc/sys/vm/drop_caches"), Path("/proc/sys/vm/compact_memory")
 
 
-def compact(*, caches: bool = False) -> None:
-    """Move together what the machine's memory holds, after letting go of its `caches`: what is started from now on
-    gets memory in one piece, whatever ran before."""
-    if caches:
-        os.sync()
-        _CACHES.write_text("3")
+def drop_caches() -> None:
+    """Let go of what the machine's memory holds of files."""
+    os.sync()
+    _CACHES.write_text("3")
+
+
+def compact() -> None:
+    """Move together what the machine's memory holds: what is started from now on gets memory in one piece, whatever
+    ran before."""
     _COMPACT.write_text("1")
 
 

@@ -21,7 +21,7 @@ def run(works: Sequence[Work], contenders: Sequence[str], runs: int, scale: Scal
             raise BenchError(f"{name}: {', '.join(missing)} is not installed; .ci/setup test installs it")
     values: dict[str, dict[str, list[float]]] = {}
     failures: list[str] = []
-    processes.compact(caches=True)
+    processes.drop_caches()
     for work in works:
         processes.compact()
         taking_part = [name for name in contenders if name == ROUTERD or not work.alone]

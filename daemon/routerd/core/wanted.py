@@ -28,6 +28,11 @@ class Wanted(NamedTuple):
         return dict(zip(self.members, self.weights or (1,) * len(self.members), strict=True))
 
     @property
+    def is_even(self) -> bool:
+        """Whether all members are to get as much, as nearly always."""
+        return not (self.leaving or self.weights)
+
+    @property
     def light(self) -> frozenset[Gateway]:
         """The members that are to get no new flow, and keep those that they have."""
         if not self.weights:

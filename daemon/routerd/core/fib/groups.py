@@ -139,7 +139,7 @@ class Groups(Index):
 
     def _note_clinging(self, group: Group) -> None:
         """Drained members may keep buckets of a group that nobody uses; of one that is not settled all are kept."""
-        if not (self.draining or group.wanted.leaving or group.wanted.weights):
+        if group.wanted.is_even and not self.draining:
             self.clinging.pop(group.id, None)
             return
         drained = self.draining | group.wanted.light
@@ -169,8 +169,8 @@ class Groups(Index):
         """Return the legs of a group that wants this: the members that are up, without drained ones that carry no
         flow, as long as others are left."""
         alive = legs = [member for member in wanted.members if member not in self.down]
-        if not (group.emptied or self.draining or wanted.leaving or wanted.weights):
-            return dict.fromkeys(alive, 1)  # nearly always
+        if wanted.is_even and not (self.draining or group.emptied):
+            return dict.fromkeys(alive, 1)
         if group.emptied:
             emptied = group.emptied & (self.draining | wanted.light)
             legs = [member for member in alive if member not in emptied] or alive

@@ -181,7 +181,7 @@ class Shape:
 def shares_of(wanted: Wanted, legs: Collection[Gateway], drained: Set[Gateway]) -> dict[Gateway, int]:
     """Return what part of the flows each leg of a group is to get: none if it is `drained` or light, as long as
     others are left that get some."""
-    if not (drained or wanted.leaving or wanted.weights):
+    if wanted.is_even and not drained:
         return dict.fromkeys(legs, 1)
     shares, light = wanted.shares, drained | wanted.light
     found = {leg: 0 if leg in light else shares.get(leg, 1) for leg in legs}

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from routerd.config.model import Config, PeerGroup
 from routerd.core.memo import Memo
-from routerd.core.rib.decision import Decision, Options, decide
+from routerd.core.rib.decision import Decision, Options, decide, joined
 from routerd.core.rib.guard import Guard
 from routerd.core.rib.import_policy import ImportPolicy, own_addresses
 from routerd.core.rib.loc_rib import Cause, LocRib, PathSet
@@ -94,7 +94,7 @@ class Forecast:
         self._options = Options.of(config.fib)
         self._guard = Guard(rib.nexthops.look_leads)
         self._policy = ImportPolicy(config, rib.nexthops, self._guard, rib.nexthops.look, rib.judge.hosts.look)
-        self._sets = LocRib(self._decide)
+        self._sets = LocRib(self._decide, self._join)
         self._twins: Memo[PathSet, PathSet] = Memo(_MEMO_LIMIT)
         self.moved: dict[Prefix, PathSet] = {}
         """The prefixes that have another path set by now."""
@@ -202,6 +202,9 @@ class Forecast:
 
     def _decide(self, paths: PathSet) -> Decision:
         return decide(paths.paths, self._options, self._resolve, paths.incumbent, paths.seated)
+
+    def _join(self, before: Decision, path: Path) -> Decision | None:
+        return joined(before, path, self._options, self._resolve)
 
     def _decided_now(self, paths: PathSet) -> Decision:
         """Return what the RIB will decide for a set that it has yet to decide anew."""
