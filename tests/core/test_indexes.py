@@ -117,6 +117,11 @@ def check_health(router: Router) -> None:
     assert router.gateways._silent_since.keys() == set(health.having(Reason.SILENT))
 
 
+def check_watched(router: Router, before: dict[tuple[int, ...], set[Gateway]]) -> None:
+    """Who has seen the version knows who is watched; `before` is what was seen of this router."""
+    assert before.setdefault(router.gateways.version, router.gateways.watched) == router.gateways.watched
+
+
 def check_timer(router: Router, now: float) -> None:
     """What was due has been done, and is not due again at once."""
     assert router.timer is None or router.timer > now
@@ -129,6 +134,7 @@ class Chance:
         self.random = random.Random(seed)
         self.simulation = Simulation()
         self.silent: set[Gateway] = set()
+        self.watched: dict[tuple[int, ...], set[Gateway]] = {}
 
     def step(self) -> None:
         """Do something."""
@@ -257,6 +263,7 @@ class Chance:
     def restart(self) -> None:
         if self.random.random() < 0.3:
             self.simulation.restart()
+            self.watched.clear()
 
     def work(self) -> None:
         self.simulation.take(self.random.choice([Work(), Settle(), Settle(quiet=False)]))
@@ -283,6 +290,7 @@ def test_what_is_kept_twice_is_the_same(seed: int) -> None:
     chance = Chance(seed)
     for number in range(120):
         chance.step()
+        check_watched(chance.simulation.router, chance.watched)
         if number % 8 == 3:  # by what was told alone
             chance.simulation.settle()
             check_timer(chance.simulation.router, chance.simulation.now)

@@ -121,9 +121,12 @@ def test_a_member_that_went_unheard_has_the_group_read_again(router: Namespace, 
     before = uneven(writer)
     router.ip("nexthop", "del", "id", "2")
     writer.adopt_objects(objects())
+    assert not writer.memory.settled()
     read(writer)
     assert {owner for owner, _ in writer.memory.recall(10, GROUP.members, 0.0)} == {0, 1, 3}  # its link may be down
+    assert not writer.memory.settled()
     read(writer)
+    assert writer.memory.settled()
     assert len(writer.memory.counts(10)) == 2
     known = [owner for owner, length in writer.memory.recall(10, GROUP.members) for _ in range(length)]
     assert known == [(1, 0, 3)[number] for number in before]
@@ -167,8 +170,10 @@ def test_a_group_is_read_until_its_last_bucket_has_moved(router: Namespace, writ
     ids = [2] * 64 + [3] * 63 + [1]
     writer.memory.due()
     writer.memory.note({10: memory.runs_of(ids)})
+    assert not writer.memory.settled()
     assert writer.memory.due() == [10]
     writer.memory.note({10: memory.runs_of([2] * 64 + [3] * 64)})
+    assert writer.memory.settled()
     assert writer.memory.due() == []
 
 

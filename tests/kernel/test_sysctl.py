@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -40,6 +41,27 @@ def test_configured_anew(tree: Path) -> None:
     assert views["net.ipv4.fib_multipath_hash_policy"].found == "0"
     assert views["net.ipv6.fib_multipath_hash_fields"].current == "55"
     assert views["net.ipv4.nexthop_compat_mode"].current == "0"
+
+
+@pytest.mark.parametrize("policy", ["l4", "five-tuple"])
+def test_flows_are_spread_otherwise_once_the_hash_is_set_otherwise(
+    tree: Path, policy: Literal["l4", "five-tuple"]
+) -> None:
+    sysctls = Sysctls(FibSection(), tree)
+    sysctls.configure(FibSection(hash_policy=policy))
+    assert not sysctls.rehashed({})
+    left = {state.name: state.current for state in sysctls.apply(manage=True)}
+    hashing = {name for name in left if "multipath_hash" in name}
+    assert not sysctls.rehashed(left)
+    for name, value in left.items():
+        path = tree.joinpath(*name.split("."))
+        path.write_text("2\n")
+        assert sysctls.stands() is (name not in hashing)
+        assert sysctls.rehashed(left) is (name in hashing)
+        path.write_text(f"{value}\n")
+        assert not sysctls.rehashed(left)
+    assert len(hashing) == (4 if policy == "five-tuple" else 2)
+    sysctls.close()
 
 
 def test_interfaces_come_and_go(tree: Path) -> None:
@@ -127,15 +149,21 @@ def test_what_flows_are_spread_by_is_read_anew_each_time(tree: Path) -> None:
     """Though the files stay open."""
     sysctls = Sysctls(FibSection(), tree)
     policy = "net.ipv4.fib_multipath_hash_policy"
-    assert sysctls.hashing()[policy] == "0"
+    assert not sysctls.rehashed({policy: "0"})
+    assert sysctls.stands()
     (tree / policy.replace(".", "/")).write_text("1\n")
-    assert sysctls.hashing()[policy] == "1"
+    assert not sysctls.stands()
+    assert sysctls.rehashed({policy: "0"})
+    assert sysctls.stands()
     sysctls.close()
-    assert sysctls.hashing()[policy] == "1"
+    assert not sysctls.rehashed({policy: "1"})
     sysctls.close()
 
 
 def test_what_flows_are_spread_by_may_not_be_there(tmp_path: Path) -> None:
     sysctls = Sysctls(FibSection(), tmp_path)
-    assert set(sysctls.hashing().values()) == {""}
+    left = {state.name: state.current for state in sysctls.apply(manage=True)}
+    assert not sysctls.rehashed(left)
+    assert sysctls.stands()
+    assert sysctls.rehashed(dict.fromkeys(left, "1"))
     sysctls.close()

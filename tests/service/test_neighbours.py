@@ -41,6 +41,9 @@ class FakeProber:
         return False
 
     def probe(self, gateways: object, entries: object) -> bool:
+        return self.probe_again()
+
+    def probe_again(self) -> bool:
         self.done.append("probe")
         self.threads.append(threading.current_thread())
         self._loop.call_soon_threadsafe(self.probed.set)
@@ -55,12 +58,12 @@ def probing(monkeypatch: pytest.MonkeyPatch, buckets: int, unwritten: int = 0) -
     prober = FakeProber()
     monkeypatch.setattr(neighbours, "Prober", lambda: prober)
     router = SimpleNamespace(
-        gateways=SimpleNamespace(watched={NODE}, watches=lambda gateway: gateway == NODE),
+        gateways=SimpleNamespace(version=(1,), watched={NODE}, watches=lambda gateway: gateway == NODE),
         health=SimpleNamespace(having=lambda reason: set[Gateway]()),
         rib=SimpleNamespace(nexthops=SimpleNamespace(name_of=lambda index: "eth0")),
         fib=SimpleNamespace(groups=SimpleNamespace(buckets=buckets)),
     )
-    engine: Any = SimpleNamespace(router=router, unwritten=unwritten, tally=SimpleNamespace(probes=0))
+    engine: Any = SimpleNamespace(router=router, unwritten=unwritten, handled=0, tally=SimpleNamespace(probes=0))
     settings: Any = SimpleNamespace(follow=lambda wanted: None)
     return Neighbours(LivenessSection(interval=0.05), engine, settings), prober
 
@@ -96,6 +99,7 @@ FOREIGN = Neighbour(NODE, NUD_PERMANENT, 0, 0, 0)
         ("failed by hand", True),
         ("foreign", True),
         ("lost", True),
+        ("something happens", False),
         ("another is watched", True),
         ("the link has another name", True),
     ],
@@ -106,6 +110,7 @@ async def test_entries_are_not_looked_at_again_unless_something_is_told(
     monkeypatch.setattr(neighbours, "UNREAD", 60.0)
     watching, prober = probing(monkeypatch, buckets=0)
     router: Any = watching._router
+    engine: Any = watching._engine
     prober.go_on.set()
     task = asyncio.create_task(watching.watch())
 
@@ -125,10 +130,12 @@ async def test_entries_are_not_looked_at_again_unless_something_is_told(
             watching.heard(FOREIGN, 1)
         case "lost":
             watching.heard(None, 0)
+        case "something happens":
+            engine.handled = 1
         case "another is watched":
-            router.gateways.watched = {NODE, Gateway(parse_address("10.0.0.66"), 1)}
+            router.gateways.version, engine.handled = (2,), 1
         case "the link has another name":
-            router.rib.nexthops.name_of = lambda index: "eth1"
+            router.rib.nexthops.name_of, engine.handled = lambda index: "eth1", 1
     assert await rounds(2) == [*["look"] * looks, "probe", "probe"]
     prober.answering = False
     assert (await rounds(4))[-4:] == ["look", "probe"] * 2

@@ -23,6 +23,7 @@ from routerd.api.connection import HEAD, IDLE_TIME, Bounded, Connection
 from routerd.api.endpoints import Source, endpoints
 from routerd.bare import bare
 from routerd.detached import Threads
+from routerd.ticks import next_tick
 
 with bare("uvicorn") as package:  # whose command line takes 2 MB
     from uvicorn.config import Config
@@ -204,7 +205,8 @@ async def keep(source: Source, listener: Listener, anew: Callable[[], Listener],
         serving = asyncio.ensure_future(serve(source, listener, read_only=read_only))
         try:
             while listener.is_there():
-                done, _ = await asyncio.wait([serving], timeout=LOOK)
+                now = asyncio.get_running_loop().time()
+                done, _ = await asyncio.wait([serving], timeout=next_tick(LOOK, now) - now)
                 for task in done:
                     task.result()
         finally:

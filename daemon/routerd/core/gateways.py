@@ -101,6 +101,13 @@ class Gateways:
         watched = self._fib.groups.nexthops.keys() | self._health.having(Reason.SILENT)
         return watched.difference(self._health.having(Reason.LINK_DOWN))
 
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Another one whenever others are `watched`: some came, or there are fewer."""
+        groups, having = self._fib.groups, self._health.having
+        fewer = len(groups.nexthops), len(having(Reason.SILENT)), len(having(Reason.LINK_DOWN))
+        return groups.made, self._health.version, *fewer
+
     def watches(self, gateway: Gateway) -> bool:
         """Tell whether a gateway is one of `watched`."""
         if gateway in self._health.having(Reason.LINK_DOWN):

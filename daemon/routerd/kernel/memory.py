@@ -149,6 +149,10 @@ class Memory:
         for group in [group for group in self._members if group not in groups]:
             self.forget(group, layout=False)
 
+    def settled(self) -> bool:
+        """Tell whether nothing is due until something has `changed`."""
+        return not (self._written or self._unsettled or self._lost or self._lost_before)
+
     def due(self) -> list[int]:
         """Return some of the groups that have changed, those first that were written since they were read: `look` at
         them, and `note` what is found.

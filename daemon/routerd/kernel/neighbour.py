@@ -138,11 +138,19 @@ class Prober:
             self._plan = _plan(asked, entries)
             self._valid = list(self._bursts(self._plan.valid, wire.NLM_F_REPLACE, NUD_PROBE))
         plan = self._plan
-        gone = self._requests.exchange(self._valid)
-        absent = plan.absent + [(plan.valid[number][0], _NTF_USE) for number in gone]
         self._requests.exchange(self._bursts(plan.failed, wire.NLM_F_REPLACE, 0))
+        self._resolve(plan.absent)
+        return self.probe_again() and len(plan.valid) == len(plan.asked)
+
+    def probe_again(self) -> bool:
+        """Do as `probe` did for those whose entries were valid; tell whether all of them still have one."""
+        gone = self._requests.exchange(self._valid)
+        if gone:
+            self._resolve([(self._plan.valid[number][0], _NTF_USE) for number in gone])
+        return not gone
+
+    def _resolve(self, absent: Sequence[tuple[Gateway, int]]) -> None:
         self._requests.exchange(self._bursts(absent, wire.NLM_F_CREATE | wire.NLM_F_EXCL, 0))
-        return len(plan.valid) == len(plan.asked) and not gone
 
     def restore(self, made: Neighbour) -> bool:
         """Somebody has made this foreign entry: write it again if a probe has met it; tell whether one had.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import starmap
@@ -26,6 +27,8 @@ class Requests:
 
     def __init__(self) -> None:
         self._socket = wire.open_socket(send_buffer=_SEND_BUFFER, receive_buffer=_RECEIVE_BUFFER)
+        self._refusals = select.poll()
+        self._refusals.register(self._socket, select.POLLIN)
         self.room = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 32
         receive = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         self.burst = max(1, min(self.room // batch.LARGEST, receive // _ERROR_SIZE))
@@ -73,10 +76,7 @@ class Requests:
         """
         refused: Refusals = {}
         self._socket.send(requests)
-        while True:
-            try:
-                data = self._socket.recv(4096, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return refused
-            sequence, number, text = wire.error(data)
+        while self._refusals.poll(0):  # mostly there is none, and an exception would take longer
+            sequence, number, text = wire.error(self._socket.recv(4096))
             refused[sequence] = (number, text)
+        return refused

@@ -10,8 +10,10 @@ IPv6 default route from one needs `accept_ra=2` on that interface.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from routerd.config.model import FibSection
@@ -24,6 +26,8 @@ _POLICY = {"l3": "0", "l4": "1", "five-tuple": "3"}
 _FIVE_TUPLE = str(0x37)
 """FIB_MULTIPATH_HASH_FIELD_: source and destination address, protocol, source and destination port."""
 _HASHING = ("net.ipv4.fib_multipath_hash_", "net.ipv6.fib_multipath_hash_")
+_LONG = 64
+"""Octets: more than such a setting has."""
 _RTMGRP_NETCONF = 1 << 23 | 1 << 24
 """RTNLGRP_IPV4_NETCONF and RTNLGRP_IPV6_NETCONF."""
 
@@ -39,14 +43,14 @@ class Sysctls:
         self._root = root
         self._interfaces: dict[str, str] = {}
         self._found: dict[str, str] = {}
-        self._open: dict[str, int] = {}
-        """File descriptors of what `hashing` has read before: it is read often."""
+        self._hashing: list[tuple[int, bytes]] = []
+        """File descriptors of what `stands` reads, and what was there: it is read often, so by few steps."""
 
     def close(self) -> None:
         """Close what was kept open."""
-        for fd in self._open.values():
+        hashing, self._hashing = self._hashing, []
+        for fd, _ in hashing:
             os.close(fd)
-        self._open.clear()
 
     def configure(self, fib: FibSection) -> None:
         """Take over a changed configuration; what was found at first stays remembered."""
@@ -58,18 +62,28 @@ class Sysctls:
             self._found.pop(name, None)
         self._interfaces = settings
 
-    def hashing(self) -> dict[str, str]:
-        """Return what is asked for of the hash by which flows are spread, as it stands there."""
-        return {name: self._reread(name) for name in self._wanted if name.startswith(_HASHING)}
+    def rehashed(self, left: Mapping[str, str]) -> bool:
+        """Tell whether the hash by which flows are spread is set otherwise than it was `left`, by name; `stands` goes
+        by what is there now. The settings may be absent."""
+        self.close()
+        now: dict[str, str] = {}
+        for name in filter(lambda name: name.startswith(_HASHING), self._wanted):
+            now[name] = ""
+            with contextlib.suppress(OSError):
+                fd = os.open(_path(self._root, name), os.O_RDONLY | os.O_CLOEXEC)
+                self._hashing.append((fd, os.pread(fd, _LONG, 0)))
+                now[name] = self._hashing[-1][1].decode(errors="replace").strip()
+        return any(left.get(name, value) != value for name, value in now.items())
 
-    def _reread(self, name: str) -> str:
-        """Return the value, or an empty one if it cannot be read."""
+    def stands(self) -> bool:
+        """Tell whether that hash is as `rehashed` found it. May be called in another thread."""
         try:
-            if name not in self._open:
-                self._open[name] = os.open(_path(self._root, name), os.O_RDONLY | os.O_CLOEXEC)
-            return os.pread(self._open[name], 4096, 0).decode(errors="replace").strip()
+            for fd, said in self._hashing:
+                if os.pread(fd, _LONG, 0) != said:
+                    return False
         except OSError:
-            return ""
+            return False
+        return True
 
     def apply(self, manage: bool) -> list[SysctlState]:
         """Set what differs if `manage`, read all back and return it, with what was in the way.

@@ -50,9 +50,9 @@ from routerd.service.reload import Reload
 from routerd.service.settings import Settings
 from routerd.service.shutdowns import Shutdowns
 from routerd.service.stretches import Stretches
-from routerd.service.ticks import doze, nearest_tick
 from routerd.session.speaker import Speaker
 from routerd.telemetry.log import repeats
+from routerd.ticks import doze, nearest_tick
 
 if TYPE_CHECKING:
     from routerd.service.pair import Pairing
@@ -65,7 +65,7 @@ MEMORY_INTERVAL = 1.0
 WATCHDOG_INTERVAL = 5.0
 LAST = 2.0
 """Seconds that files may take that are being written when routerd ends."""
-DROPS_INTERVAL = 1.0
+DROPS_INTERVAL = 5.0
 
 log = structlog.get_logger()
 
@@ -256,7 +256,7 @@ class Daemon:
             await asyncio.sleep(MEMORY_INTERVAL * len(due) / AT_ONCE)
             with contextlib.suppress(TimeoutError):
                 now = asyncio.get_running_loop().time()
-                async with asyncio.timeout_at(nearest_tick(MEMORY_INTERVAL, now)):
+                async with asyncio.timeout_at(None if memory.settled() else nearest_tick(MEMORY_INTERVAL, now)):
                     await memory.changed.wait()
 
     async def _watch_drops(self) -> None:

@@ -16,7 +16,7 @@ from routerd.core.rib.peer import Peer
 from routerd.kernel import lookup
 from routerd.service.drains import Drains
 from routerd.service.engine import Engine
-from routerd.service.ticks import doze
+from routerd.ticks import doze
 
 LOOK = 5.0
 """Seconds between two looks whether drains have become empty, at least."""

@@ -77,9 +77,10 @@ class Engine:
     Events: `wake` is set when the core may have something to do by itself, `resync` when the kernel is to be read,
     `identify` when link-layer addresses are to be found out. `bucket_counts` tells how many buckets of a group lead
     to which gateway, as last read; `changes` who changed a group last, of which `membership` tells; `withheld` what
-    peers do not hear because it does not fit into a message; `tally` what is counted for metrics. `lasted` returns
-    for how many seconds the event loop has not looked around. `heed` is shown each effect, `observers` are told of
-    all that happens; `tell_partner` says something to the other router of the pair, if there is one.
+    peers do not hear because it does not fit into a message; `tally` what is counted for metrics; `handled` how many
+    messages the core has handled: while it stays, so does all that the core knows. `lasted` returns for how many
+    seconds the event loop has not looked around. `heed` is shown each effect, `observers` are told of all that
+    happens; `tell_partner` says something to the other router of the pair, if there is one.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class Engine:
         self.bucket_counts = writer.memory.counts
         self.translation = speaker.translation
         speaker.translation.taken = self._outbox.taken
+        self.handled = 0
         self._inbox: deque[Input] = deque()
         self._notes: deque[Callable[[], None]] = deque()
         """What is to be counted and remembered of what was done: nothing waits for that."""
@@ -228,6 +230,7 @@ class Engine:
             for effect in effects:
                 self._execute(effect, now)
             self._inbox.popleft()
+            self.handled += 1
 
     def _catch_up(self) -> None:
         """Note, in its order, what nothing waits for: of what is to be written, once that is done."""

@@ -12,9 +12,9 @@ import structlog
 
 from routerd.detached import detached
 from routerd.service.storing import read, set_aside, write
-from routerd.service.ticks import doze
+from routerd.ticks import doze
 
-STORE_INTERVAL = 1.0
+STORE_INTERVAL = 5.0
 """Seconds between two attempts to keep what could not be kept."""
 
 log = structlog.get_logger()

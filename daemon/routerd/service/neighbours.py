@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from routerd.core.message import Gateway, NeighbourState
 from routerd.core.probing import Schedule
 from routerd.core.route import format_address
 from routerd.kernel.neighbour import NUD_FAILED, Neighbour, Prober, asked_in_vain, settings
+from routerd.service import looks
 from routerd.service.engine import Engine
 from routerd.service.settings import Settings
-from routerd.service.ticks import next_tick
+from routerd.ticks import next_tick
 
 MANY_BUCKETS = 1 << 16
 """Whoever probes waits while the kernel deletes the groups of a lost link. That takes it some 4 ms for so many
@@ -34,14 +36,15 @@ whether a node of IPv6 is a router may be so old, until the node answers."""
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Round:
-    """Those who were watched, all of them with ordinary entries that were valid; in which order they were probed; and
-    until when, in monotonic seconds, that may be done again without a look."""
+    """Who was watched, all of them with ordinary entries that were valid; how many were probed; and until when, in
+    monotonic seconds, that may be done again without a look. `handled` is what the engine had when that was seen."""
 
-    watched: set[Gateway]
-    due: list[Gateway]
+    version: tuple[int, ...]
+    count: int
     until: float
+    handled: int
 
 
 class Neighbours:
@@ -61,6 +64,8 @@ class Neighbours:
         """What the last look has found."""
         self._last: _Round | None = None
         """The last round with a look; None if the next needs one."""
+        self._repeating = threading.Lock()
+        """Whoever says that a look is needed does so before a round without one, or when it is over."""
 
     def configure(self, liveness: LivenessSection) -> None:
         """Go on with another configuration. Without probing nobody is silent."""
@@ -89,39 +94,25 @@ class Neighbours:
 
     async def _look_due(self) -> None:
         """Wait until a round with a look is due; those without one need no task to wake up."""
-        loop = asyncio.get_running_loop()
-        due = False
-        timer: asyncio.TimerHandle
-
-        def tick() -> None:
-            nonlocal due, timer
-            try:
-                repeated = self._repeat()
-            except Exception:  # noqa: BLE001 - the round that comes instead meets it again, and tells of it
-                repeated = False
-            if repeated:
-                timer = loop.call_at(next_tick(self._liveness.interval, loop.time()), tick)
-            else:
-                due = True
-                self._changed.set()
-
-        timer = loop.call_at(next_tick(self._liveness.interval, loop.time()), tick)
+        changed = asyncio.ensure_future(self._changed.wait())
+        due = asyncio.ensure_future(looks.until(self._liveness.interval, self._is_due))
         try:
-            await self._changed.wait()
-            if not due:
+            await asyncio.wait((changed, due), return_when=asyncio.FIRST_COMPLETED)
+            if not due.done():
                 await asyncio.sleep(SETTLES)
         finally:
-            timer.cancel()
+            changed.cancel()
+            due.cancel()
 
     def heard(self, entry: Neighbour | None, port: int) -> None:
         """Take in what the kernel tells of an entry that has failed, or is foreign; `port` is who changed it. Without
         an entry: it may have told of some."""
         if entry is None:
-            self._last = None
+            self._look_again()
             return
         if self._liveness.method == "off" or not self._router.gateways.watches(entry.gateway):
             return
-        self._last = None
+        self._look_again()
         if entry.state != NUD_FAILED:
             known = self._entries.get(entry.gateway)
             was_probed = known is None or not known.foreign
@@ -133,8 +124,13 @@ class Neighbours:
             self._engine.take(NeighbourState(entry.gateway, alive=False))
             self._engine.wake.set()  # for what failover left to be done later
 
+    def _look_again(self) -> None:
+        with self._repeating:
+            self._last = None
+
     async def _round(self, now: float) -> None:
-        self._last = None
+        self._look_again()
+        handled, version = self._engine.handled, self._router.gateways.version
         watched = self._router.gateways.watched
         self._follow(watched)
         quick, look = self._quick, self._prober.look
@@ -150,19 +146,35 @@ class Neighbours:
         if not quick:
             await asyncio.to_thread(self._prober.probe, due, entries)
         elif self._prober.probe(due, entries) and not silent:
-            self._last = _Round(watched, due, now + UNREAD - self._liveness.interval / 2)
+            until = next_tick(UNREAD, now) - self._liveness.interval / 2
+            self._last = _Round(version, len(due), until, handled)
+
+    def _is_due(self) -> bool:
+        """Tell whether a round with a look is due; if not, one without it was made. Called in another thread."""
+        with self._repeating:
+            try:
+                return not self._repeat()
+            except Exception:  # noqa: BLE001 - the round that comes instead meets it again, and tells of it
+                return True
 
     def _repeat(self) -> bool:
         """Do as in the last round, but without a look, and tell whether that was enough."""
-        last, name_of = self._last, self._router.rib.nexthops.name_of
-        if last is None or time.monotonic() >= last.until or not self._quick:
+        last = self._last
+        if last is None or time.monotonic() >= last.until:
             return False
-        if last.watched != self._router.gateways.watched:
-            return False
-        if any(name_of(index) != name for name, _, index in self._links or ()):
-            return False
-        self._engine.tally.probes += len(last.due)
-        return self._prober.probe(last.due, self._entries)
+        handled = self._engine.handled
+        if last.handled != handled:
+            if not self._is_as_in(last):
+                return False
+            last.handled = handled
+        self._engine.tally.probes += last.count
+        return self._prober.probe_again()
+
+    def _is_as_in(self, last: _Round) -> bool:
+        """Tell whether the same are watched as in a round, on the same links, and the kernel has time."""
+        name_of = self._router.rib.nexthops.name_of
+        same = self._quick and last.version == self._router.gateways.version
+        return same and all(name_of(index) == name for name, _, index in self._links or ())
 
     @property
     def _quick(self) -> bool:

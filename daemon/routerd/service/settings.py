@@ -16,7 +16,7 @@ from routerd.kernel.dump import nexthops
 from routerd.kernel.host import Host
 from routerd.kernel.owned import own_nexthops
 from routerd.kernel.sysctl import SettingChanges, Sysctls
-from routerd.service.ticks import next_tick
+from routerd.service import looks
 
 if TYPE_CHECKING:
     from routerd.kernel.hash_seed import HashSeed
@@ -135,33 +135,24 @@ class Settings:
                 log.warning("sysctl was changed by someone else", was=was.current, **view.sysctl(state))
 
     def _moved(self) -> bool:
-        """Tell whether flows are spread otherwise than at the last look."""
-        now = self._sysctls.hashing()
-        if self._seed is not None:
-            now[self._seed.name] = self._seed.current
-        return any(value != self._left.get(name, value) for name, value in now.items())
+        """Tell whether flows are spread otherwise than when that was waited for first."""
+        return not self._sysctls.stands() or (self._seed is not None and self._reseeded(self._seed))
+
+    def _reseeded(self, seed: HashSeed) -> bool:
+        now = seed.current
+        return self._left.get(seed.name, now) != now
 
     async def _due(self, changes: SettingChanges) -> None:
         """Wait until something is said to have changed, the time of an audit has come, or flows move."""
-        loop = asyncio.get_running_loop()
-        moved: asyncio.Future[None] = loop.create_future()
-        again: asyncio.Handle
-
-        def look() -> None:
-            nonlocal again
-            if self._moved():
-                moved.set_result(None)
-            else:
-                again = loop.call_at(next_tick(HASH_LOOK, loop.time()), look)
-
-        again = loop.call_soon(look)
         self._configured.clear()
-        waits = asyncio.ensure_future(changes.heard()), asyncio.ensure_future(self._configured.wait()), moved
+        if self._sysctls.rehashed(self._left):
+            return
+        waits = changes.heard(), self._configured.wait(), looks.until(HASH_LOOK, self._moved)
+        tasks = [asyncio.ensure_future(each) for each in waits]
         try:
-            done, _ = await asyncio.wait(waits, timeout=self._interval, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, timeout=self._interval, return_when=asyncio.FIRST_COMPLETED)
             for each in done:
                 await each
         finally:
-            again.cancel()
-            for each in waits:
+            for each in tasks:
                 each.cancel()

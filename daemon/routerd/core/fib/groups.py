@@ -34,6 +34,8 @@ class Groups(Index):
         self.paired = False
         self.ids = Ids(shape.ids)
         self.nexthops: dict[Gateway, int] = {}
+        self.made = 0
+        """Nexthop objects made until now: as long as it stays, and there are as many as before, they are the same."""
         self.down: set[Gateway] = set()
         self.draining: set[Gateway] = set()
         self.settling = Settlings()
@@ -156,6 +158,7 @@ class Groups(Index):
         for gateway in group.legs:
             if gateway not in self.nexthops:
                 self.nexthops[gateway] = self.ids.new()
+                self.made += 1
                 operations.append(SetNexthop(self.nexthops[gateway], gateway))
         # The lightest first: a member whose share rounds to nothing must not be the last, which gets the rest.
         # Without buckets the order decides which flows a member gets, and stays.

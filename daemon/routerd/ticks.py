@@ -22,6 +22,6 @@ def nearest_tick(delay: float, now: float) -> float:
 
 
 async def doze(delay: float) -> None:
-    """Wait until then; the delay is a second or more."""
+    """Wait about so many seconds: until all go on who wait for as many."""
     now = asyncio.get_running_loop().time()
-    await asyncio.sleep(nearest_tick(delay, now) - now)
+    await asyncio.sleep(next_tick(delay, now) - now)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routerd.service.ticks import nearest_tick, next_tick
+from routerd.ticks import nearest_tick, next_tick
 
 
 @given(st.floats(0.02, 60), st.floats(0, 1e6))

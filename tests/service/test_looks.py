@@ -1,0 +1,85 @@
+"""Looks in a thread: in time, until something is found, and no thread without a look."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from functools import partial
+
+import pytest
+
+from routerd.service import looks
+
+
+async def _gone() -> None:
+    deadline = time.monotonic() + 5
+    while looks._thread is not None:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+async def test_it_looks_in_another_thread_until_something_is_found() -> None:
+    threads: list[threading.Thread] = []
+
+    def finds() -> bool:
+        threads.append(threading.current_thread())
+        return len(threads) == 3
+
+    await asyncio.wait_for(looks.until(0.05, finds), 5)
+    assert len(threads) == 3
+    assert set(threads).isdisjoint({threading.main_thread()})
+    await _gone()
+
+
+async def test_each_has_its_period_and_all_of_one_period_look_together() -> None:
+    times: dict[str, list[float]] = {"often": [], "as often": [], "seldom": []}
+
+    def note(name: str) -> bool:
+        times[name].append(time.monotonic())
+        return len(times["seldom"]) == 3
+
+    each = [looks.until(period, partial(note, name)) for name, period in zip(times, (0.05, 0.05, 0.4), strict=True)]
+    await asyncio.wait_for(asyncio.gather(*each), 5)
+    assert len(times["often"]) > 2 * len(times["seldom"])
+    assert abs(len(times["often"]) - len(times["as often"])) <= 1
+    await _gone()
+
+
+async def test_an_error_is_for_whoever_waits_and_ends_no_other_look() -> None:
+    found = threading.Event()
+    other = asyncio.ensure_future(looks.until(0.05, found.is_set))
+
+    def fails() -> bool:
+        raise OSError("no buffer space")
+
+    with pytest.raises(OSError, match="no buffer space"):
+        await asyncio.wait_for(looks.until(0.05, fails), 5)
+    found.set()
+    await asyncio.wait_for(other, 5)
+    await _gone()
+
+
+def test_what_is_found_when_nobody_waits_any_more_harms_nobody() -> None:
+    """The event loop may be closed by then."""
+    looking, go_on = threading.Event(), threading.Event()
+
+    def finds() -> bool:
+        looking.set()
+        return go_on.wait(5)
+
+    async def given_up() -> None:
+        task = asyncio.ensure_future(looks.until(0.02, finds))
+        await asyncio.to_thread(looking.wait, 5)
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(given_up())
+    go_on.set()
+    asyncio.run(_gone())
+
+
+async def test_there_are_looks_again_after_there_was_none() -> None:
+    for _ in range(3):
+        await asyncio.wait_for(looks.until(0.02, lambda: True), 5)
+        await _gone()
