@@ -79,6 +79,18 @@ def test_what_is_found_when_nobody_waits_any_more_harms_nobody() -> None:
     asyncio.run(_gone())
 
 
+async def test_without_a_thread_there_is_an_error_and_with_one_again_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(threading.Thread, "start", fails)
+        with pytest.raises(RuntimeError):
+            await asyncio.wait_for(looks.until(0.02, lambda: True), 5)
+    await asyncio.wait_for(looks.until(0.02, lambda: True), 5)
+    await _gone()
+
+
 async def test_there_are_looks_again_after_there_was_none() -> None:
     for _ in range(3):
         await asyncio.wait_for(looks.until(0.02, lambda: True), 5)

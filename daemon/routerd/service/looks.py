@@ -36,15 +36,17 @@ _thread: threading.Thread | None = None
 
 async def until(period: float, finds: Callable[[], bool]) -> None:
     """Return once `finds` does: it is called about every `period` seconds, in another thread than the event loop's,
-    and once more, perhaps, after this was cancelled. Raises what it raises."""
+    and once more, perhaps, after this was cancelled. Raises what it raises, and RuntimeError if there can be no
+    thread."""
     global _looks, _thread
     loop = asyncio.get_running_loop()
     look = _Look(period, finds, next_tick(period, loop.time()), loop.create_future())
     with _lock:
-        _looks = (*_looks, look)
         if _thread is None:
-            _thread = threading.Thread(target=_run, name="looks", daemon=True)
-            _thread.start()
+            thread = threading.Thread(target=_run, name="looks", daemon=True)
+            thread.start()
+            _thread = thread
+        _looks = (*_looks, look)
     try:
         await look.found
     finally:

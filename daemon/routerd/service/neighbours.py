@@ -97,8 +97,10 @@ class Neighbours:
         changed = asyncio.ensure_future(self._changed.wait())
         due = asyncio.ensure_future(looks.until(self._liveness.interval, self._is_due))
         try:
-            await asyncio.wait((changed, due), return_when=asyncio.FIRST_COMPLETED)
-            if not due.done():
+            done, _ = await asyncio.wait((changed, due), return_when=asyncio.FIRST_COMPLETED)
+            if due in done:
+                due.result()
+            else:
                 await asyncio.sleep(SETTLES)
         finally:
             changed.cancel()
