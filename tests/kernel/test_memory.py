@@ -175,6 +175,10 @@ def test_a_group_is_read_until_its_last_bucket_has_moved(router: Namespace, writ
     writer.memory.note({10: memory.runs_of([2] * 64 + [3] * 64)})
     assert writer.memory.settled()
     assert writer.memory.due() == []
+    assert not writer.memory.changed.is_set()
+    writer.memory.seen(10, ids)
+    assert writer.memory.changed.is_set()  # whoever waits for that waits without a limit
+    assert writer.memory.due() == [10]
 
 
 @pytest.mark.parametrize("uneven_before", [False, True])

@@ -12,11 +12,33 @@ import pytest
 from routerd.service import looks
 
 
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread ends soon after the last look."""
+    monkeypatch.setattr(looks, "LINGER", 0.1)
+
+
 async def _gone() -> None:
     deadline = time.monotonic() + 5
     while looks._thread is not None:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
+
+
+async def test_a_look_that_begins_while_the_thread_sleeps_is_made_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it is the first one, or comes again and again."""
+    monkeypatch.setattr(looks, "LINGER", 30.0)
+    seldom = asyncio.ensure_future(looks.until(30.0, lambda: False))
+    await asyncio.sleep(0.2)  # the thread sleeps for its 15 to 45 seconds
+    began = time.monotonic()
+    for _ in range(10):
+        await asyncio.wait_for(looks.until(0.05, lambda: True), 5)
+    assert time.monotonic() - began < 5
+    monkeypatch.setattr(looks, "LINGER", 0.1)
+    seldom.cancel()
+    await asyncio.wait([seldom])
+    await asyncio.wait_for(looks.until(0.05, lambda: True), 5)
+    await _gone()
 
 
 async def test_it_looks_in_another_thread_until_something_is_found() -> None:

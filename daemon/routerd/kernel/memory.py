@@ -177,6 +177,8 @@ class Memory:
         self._written.pop(group, None)
         self._unsettled.pop(group, None)
         self.note({group: runs_of(owners)})
+        if group in self._unsettled:
+            self.changed.set()
 
     def note(self, read: Mapping[int, Runs]) -> None:
         """Keep what was read of groups, unless they were deleted meanwhile."""

@@ -71,8 +71,10 @@ class Sysctls:
             now[name] = ""
             with contextlib.suppress(OSError):
                 fd = os.open(_path(self._root, name), os.O_RDONLY | os.O_CLOEXEC)
-                self._hashing.append((fd, os.pread(fd, _LONG, 0)))
-                now[name] = self._hashing[-1][1].decode(errors="replace").strip()
+                self._hashing.append((fd, b""))
+                said = os.pread(fd, _LONG, 0)
+                self._hashing[-1] = fd, said
+                now[name] = said.decode(errors="replace").strip()
         return any(left.get(name, value) != value for name, value in now.items())
 
     def stands(self) -> bool:

@@ -19,7 +19,7 @@ from routerd.service.engine import Engine
 from routerd.ticks import doze
 
 LOOK = 5.0
-"""Seconds between two looks whether drains have become empty, at least."""
+"""Seconds between two looks whether drains have become empty, about; more if they take long."""
 _PART = 20
 """What they take is a part of the time, of so many."""
 

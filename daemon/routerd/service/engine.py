@@ -78,9 +78,9 @@ class Engine:
     `identify` when link-layer addresses are to be found out. `bucket_counts` tells how many buckets of a group lead
     to which gateway, as last read; `changes` who changed a group last, of which `membership` tells; `withheld` what
     peers do not hear because it does not fit into a message; `tally` what is counted for metrics; `handled` how many
-    messages the core has handled: while it stays, so does all that the core knows. `lasted` returns for how many
-    seconds the event loop has not looked around. `heed` is shown each effect, `observers` are told of all that
-    happens; `tell_partner` says something to the other router of the pair, if there is one.
+    messages the core has handled: between two of them it knows the same. `lasted` returns for how many seconds the
+    event loop has not looked around. `heed` is shown each effect, `observers` are told of all that happens;
+    `tell_partner` says something to the other router of the pair, if there is one.
     """
 
     def __init__(

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from routerd.ticks import next_tick
 
-_LONGEST = 0.25
-"""Seconds after which the thread notices another look."""
+LINGER = 60.0
+"""Seconds without a look after which the thread ends."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,7 +31,9 @@ class _Look:
 _looks: tuple[_Look, ...] = ()
 _lock = threading.Lock()
 _thread: threading.Thread | None = None
-"""There is one as long as there are looks."""
+_asleep = threading.Lock()
+"""Held as long as the thread may sleep: a lock is what wakes it up from the least memory."""
+_asleep.acquire()
 
 
 async def until(period: float, finds: Callable[[], bool]) -> None:
@@ -47,6 +49,8 @@ async def until(period: float, finds: Callable[[], bool]) -> None:
             thread.start()
             _thread = thread
         _looks = (*_looks, look)
+        if _asleep.locked():
+            _asleep.release()
     try:
         await look.found
     finally:
@@ -58,19 +62,17 @@ def _run() -> None:
     global _thread
     while True:
         now = time.monotonic()
-        following = now + _LONGEST
+        following = now + LINGER
         for look in _looks:
             if look.at <= now:
                 _take(look, now)
             following = min(following, look.at)
-        if not _looks:
-            with _lock:
-                if not _looks:
-                    _thread = None
-                    return
-        rest = following - time.monotonic()
-        if rest > 0:
-            time.sleep(rest)
+        if _asleep.acquire(timeout=max(0.0, following - time.monotonic())) or _looks:
+            continue
+        with _lock:
+            if not _looks:
+                _thread = None
+                return
 
 
 def _take(look: _Look, now: float) -> None:

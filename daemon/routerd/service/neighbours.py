@@ -29,9 +29,9 @@ SETTLES = 0.02
 """Seconds between the news that somebody has changed an entry and the next look: whoever empties the table checks
 first that it stays empty."""
 UNREAD = 5.0
-"""Seconds for which entries that answer are probed again without a look, as long as nothing is heard of them: the
-monitor tells of all that no probe must meet. A probe writes an entry's flags again, as they were at the last look:
-whether a node of IPv6 is a router may be so old, until the node answers."""
+"""Seconds, about, for which entries that answer are probed again without a look, as long as nothing is heard of them:
+the monitor tells of all that no probe must meet. A probe writes an entry's flags again, as they were at the last
+look: whether a node of IPv6 is a router may be so old, until the node answers."""
 
 log = structlog.get_logger()
 
@@ -71,7 +71,8 @@ class Neighbours:
         """Go on with another configuration. Without probing nobody is silent."""
         self._liveness = liveness
         self._schedule = Schedule(liveness.interval)
-        self._links = self._last = None
+        self._links = None
+        self._look_again()
         if liveness.method == "off":
             self._settings.follow({})
             for gateway in list(self._router.health.having(Reason.SILENT)):
