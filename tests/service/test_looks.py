@@ -31,9 +31,9 @@ async def test_a_look_that_begins_while_the_thread_sleeps_is_made_in_time(monkey
     seldom = asyncio.ensure_future(looks.until(30.0, lambda: False))
     await asyncio.sleep(0.2)  # the thread sleeps for its 15 to 45 seconds
     began = time.monotonic()
-    for _ in range(10):
-        await asyncio.wait_for(looks.until(0.05, lambda: True), 5)
-    assert time.monotonic() - began < 5
+    for _ in range(40):
+        await asyncio.wait_for(looks.until(0.02, lambda: True), 5)
+    assert time.monotonic() - began < 5  # 0.8, and 10 if each waited for a quarter of a second
     monkeypatch.setattr(looks, "LINGER", 0.1)
     seldom.cancel()
     await asyncio.wait([seldom])
