@@ -1,7 +1,7 @@
 """Looks at what nobody tells of, again and again, in a thread.
 
 An idle process pays for a wakeup by the memory that is touched until it sleeps again: where the CPU was elsewhere a
-page may cost microseconds. For two timers of the event loop that are some 700 pages, for two looks here 250.
+page may cost microseconds. For two timers of the event loop that are some 700 pages, for two looks here 280.
 """
 
 from __future__ import annotations
