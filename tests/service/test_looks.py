@@ -19,17 +19,17 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def _gone() -> None:
-    deadline = time.monotonic() + 5
-    while looks._thread is not None:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
+    thread = looks._thread
+    if thread is not None:
+        await asyncio.to_thread(thread.join, 5)
+    assert looks._thread is None
 
 
 async def test_a_look_that_begins_while_the_thread_sleeps_is_made_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if it is the first one, or comes again and again."""
     monkeypatch.setattr(looks, "LINGER", 30.0)
     seldom = asyncio.ensure_future(looks.until(30.0, lambda: False))
-    await asyncio.sleep(0.2)  # the thread sleeps for its 15 to 45 seconds
+    await asyncio.wait_for(looks.until(0.02, lambda: True), 5)  # now the thread sleeps for its 15 to 45 seconds
     began = time.monotonic()
     for _ in range(40):
         await asyncio.wait_for(looks.until(0.02, lambda: True), 5)
